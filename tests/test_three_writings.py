@@ -1,0 +1,47 @@
+"""The three writings agree in float64 on every activation and loss, in every execution mode."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbp import Activation, Dense, Network, manual, reference, tape
+from tfbp.vocabulary import ACTIVATIONS, LOSSES
+
+WRITINGS = {"manual": manual, "tape": tape}
+MODES = {"eager": None, "graph": False, "xla": True}
+ARGUMENTS = {"threshold": {"threshold": 0.1, "default_value": -0.3}}
+
+
+def problem(activation, loss):
+    rng = np.random.default_rng(7)
+    activation = Activation(activation, ARGUMENTS.get(activation, {}))
+    head = "linear" if "entropy" in loss else activation
+    network = Network(5, [Dense(7, activation, kernel_regularizer="l1_l2"), Dense(3, head)], loss)
+    parameters = [{k: w + 0.1 * rng.normal(size=w.shape) for k, w in p.items()} for p in network.init(seed=1)]
+    x, sample_weight = rng.normal(size=(11, 5)), rng.random(11)
+    y = rng.integers(0, 3, 11) if loss.startswith("sparse") else rng.random((11, 3))
+    return network, parameters, x, y, sample_weight
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("writing", WRITINGS)
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [(name, "half_squared_error") for name in ACTIVATIONS] + [("tanh", name) for name in LOSSES],
+)
+def test_loss_and_gradients_agree_with_the_reference(activation, loss, writing, mode):
+    network, *arguments = problem(activation, loss)
+    expected = reference.loss_and_gradients(network, *arguments)
+
+    def run(*args):
+        return WRITINGS[writing].loss_and_gradients(network, *args)
+
+    if MODES[mode] is not None:
+        run = tf.function(run, jit_compile=MODES[mode])
+    got = run(*tf.nest.map_structure(tf.constant, arguments))
+    for (path, a), e in zip(
+        tf.nest.flatten_with_joined_string_paths(got), tf.nest.flatten(expected), strict=True
+    ):
+        assert a.dtype == tf.float64, path
+        assert a.shape == np.shape(e), path
+        np.testing.assert_allclose(a.numpy(), e, rtol=0, atol=64 * 2**-53 * (1 + np.abs(e).max()), err_msg=path)

@@ -1,0 +1,14 @@
+"""Backpropagation in TensorFlow, written by hand, proven right, and fast enough to use.
+
+The same network is written three times: `tfbp.reference` (NumPy float64), `tfbp.manual` (TensorFlow, every gradient
+coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement` shows that they agree.
+"""
+
+from tfbp.checks import InputError as InputError
+from tfbp.network import Dense as Dense
+from tfbp.network import Network as Network
+from tfbp.vocabulary import L1L2 as L1L2
+from tfbp.vocabulary import Activation as Activation
+from tfbp.vocabulary import Loss as Loss
+
+__version__ = "0.1.0"

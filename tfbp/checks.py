@@ -1,0 +1,100 @@
+"""Bad input, said in one sentence: the argument, what was given, what is accepted.
+
+Shapes are checked always (also while TensorFlow traces a function); values only where there are values to look at.
+
+B batch, I inputs of the network, O outputs of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfbp.network import Network
+
+SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
+
+
+class InputError(ValueError):
+    """Raised for every bad input: one sentence naming the argument, what was given and what is accepted."""
+
+
+def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "") -> None:
+    """Raise `InputError` unless `value` is one of the names in `accepted`."""
+    names = list(accepted)
+    if isinstance(value, str) and value in names:
+        return
+    close = get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    alternatives = f", or {also}" if also else ""
+    raise InputError(f"{argument}: got {value!r}{hint}; accepted: {', '.join(names)}{alternatives}.")
+
+
+def check_parameters(network: Network, parameters: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
+    shapes = network.parameter_shapes()
+    if len(parameters) != len(shapes):
+        raise InputError(f"parameters: got {len(parameters)} layers; accepted: {len(shapes)}, one dict per layer.")
+    for index, (layer, expected) in enumerate(zip(parameters, shapes, strict=True)):
+        if set(layer) != set(expected):
+            raise InputError(
+                f"parameters[{index}]: got the names {sorted(layer)}; accepted: exactly {sorted(expected)}."
+            )
+        for name, shape in expected.items():
+            got = tuple(getattr(layer[name], "shape", None) or np.shape(layer[name]))
+            if got != shape:
+                raise InputError(f"parameters[{index}][{name!r}]: got shape {got}; accepted: {shape}.")
+
+
+def check_x(network: Network, x: Any) -> None:
+    """Raise `InputError` unless x is a finite float batch of shape (B, I) with B at least 1."""
+    shape = tuple(x.shape)
+    accepted = f"(B, {network.inputs}) with a batch B of at least 1"
+    if len(shape) != 2 or shape[1] != network.inputs or shape[0] == 0:
+        raise InputError(f"x: got shape {shape}; accepted: {accepted}.")
+    values = _values(x)
+    if values is not None and not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(f"x: got {values[row, column]} at [{row}, {column}]; accepted: finite numbers.")
+
+
+def check_y(network: Network, x: Any, y: Any, sample_weight: Any = None) -> None:
+    """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
+    batch, outputs, shape = x.shape[0], network.outputs, tuple(y.shape)
+    if network.loss.name in SPARSE_LOSSES:
+        if shape not in {(batch,), (batch, 1)}:
+            raise InputError(f"y: got shape {shape}; accepted: ({batch},) integer labels, one for each row of x.")
+        labels = _values(y)
+        if labels is not None:
+            bad = labels[(labels < 0) | (labels >= outputs) | (labels != np.floor(labels))]
+            if bad.size:
+                raise InputError(f"y: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
+    else:
+        if shape != (batch, outputs) and not (outputs == 1 and shape == (batch,)):
+            raise InputError(f"y: got shape {shape}; accepted: ({batch}, {outputs}), as the network's output.")
+        _check_finite("y", y)
+    if sample_weight is not None:
+        if tuple(sample_weight.shape) != (batch,):
+            given = tuple(sample_weight.shape)
+            raise InputError(f"sample_weight: got shape {given}; accepted: ({batch},), one for each row of x.")
+        _check_finite("sample_weight", sample_weight)
+
+
+def _check_finite(argument: str, array: Any) -> None:
+    values = _values(array)
+    if values is not None and not np.isfinite(values).all():
+        raise InputError(f"{argument}: got {values[~np.isfinite(values)].flat[0]}; accepted: finite numbers.")
+
+
+def _values(array: Any) -> np.ndarray | None:
+    """The array's values, or None for a tensor that only stands for values (inside a tf.function)."""
+    if isinstance(array, np.ndarray):
+        return array
+    try:
+        return np.asarray(array.numpy())
+    except (AttributeError, NotImplementedError):
+        return None

@@ -1,0 +1,97 @@
+"""Losses per sample, each backward under its forward. Cross-entropies take logits and are one fused op.
+
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses and dlosses (B,).
+The second argument of a backward is what its forward kept.
+"""
+
+import tensorflow as tf
+
+
+def half_squared_error_forward(y, outputs):
+    error = outputs - y
+    return 0.5 * tf.reduce_sum(error * error, axis=-1), error
+
+
+def half_squared_error_backward(dlosses, error):
+    # losses = ½ Σ error²,  error = outputs - y
+    return dlosses[:, None] * error
+
+
+def mean_squared_error_forward(y, outputs):
+    error = outputs - y
+    return tf.reduce_mean(error * error, axis=-1), error
+
+
+def mean_squared_error_backward(dlosses, error):
+    # losses = 1/O Σ error²,  error = outputs - y
+    return (dlosses * (2 / error.shape[-1]))[:, None] * error
+
+
+def mean_absolute_error_forward(y, outputs):
+    error = outputs - y
+    return tf.reduce_mean(tf.abs(error), axis=-1), error
+
+
+def mean_absolute_error_backward(dlosses, error):
+    """The derivative of |o - y| at o = y is 0."""
+    # losses = 1/O Σ |error|,  error = outputs - y
+    return (dlosses / error.shape[-1])[:, None] * tf.sign(error)
+
+
+def huber_forward(y, outputs, delta):
+    error = outputs - y
+    clipped = tf.clip_by_value(error, -delta, delta)
+    # ½ error² inside delta, delta |error| - ½ delta² outside: both are clipped · (error - ½ clipped)
+    return tf.reduce_mean(clipped * (error - 0.5 * clipped), axis=-1), clipped
+
+
+def huber_backward(dlosses, clipped, delta):
+    # losses = 1/O Σ clipped · (error - ½ clipped)
+    return (dlosses / clipped.shape[-1])[:, None] * clipped
+
+
+def binary_crossentropy_forward(y, outputs):
+    # softplus(o) - y o, as max(o, 0) - y o + log(1 + exp(-|o|)), which cannot overflow
+    losses = tf.nn.relu(outputs) - y * outputs + tf.math.softplus(-tf.abs(outputs))
+    return tf.reduce_mean(losses, axis=-1), (y, outputs)
+
+
+def binary_crossentropy_backward(dlosses, residuals):
+    y, outputs = residuals
+    # losses = 1/O Σ softplus(outputs) - y outputs
+    return (dlosses / outputs.shape[-1])[:, None] * (tf.sigmoid(outputs) - y)
+
+
+def categorical_crossentropy_forward(y, outputs):
+    total = tf.reduce_sum(y, axis=-1)
+    losses, softmax_minus_y = tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=outputs, labels=y)
+    return losses, (y, softmax_minus_y, total)
+
+
+def categorical_crossentropy_backward(dlosses, residuals):
+    y, softmax_minus_y, total = residuals
+    # losses = -Σ y log softmax(outputs): p Σ y - y, which is the fused op's p - y where targets sum to 1
+    return dlosses[:, None] * (softmax_minus_y * total[:, None] + y * (total[:, None] - 1))
+
+
+def sparse_categorical_crossentropy_forward(y, outputs):
+    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=outputs, labels=y)
+
+
+def sparse_categorical_crossentropy_backward(dlosses, softmax_minus_one_hot):
+    # losses = -log softmax(outputs)[y]: the fused op has made both the loss and p - one_hot(y)
+    return dlosses[:, None] * softmax_minus_one_hot
+
+
+def loss_forward(loss, y, outputs):
+    """The loss of every sample, (B,), and what `loss_backward` needs."""
+    if loss.name.startswith("sparse_"):
+        y = tf.cast(tf.reshape(y, [-1]), tf.int64)
+    else:
+        y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
+    return globals()[f"{loss.name}_forward"](y, outputs, **loss.arguments)
+
+
+def loss_backward(loss, dlosses, residuals):
+    """The gradient with respect to outputs, (B, O), given dlosses (B,)."""
+    return globals()[f"{loss.name}_backward"](dlosses, residuals, **loss.arguments)

@@ -1,0 +1,178 @@
+"""Piecewise activations, each backward under its forward, on TensorFlow's fused gradients where they exist.
+
+z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
+is what its forward kept. At a kink the derivative is one side's; the docstring says which.
+"""
+
+import tensorflow as tf
+
+
+def linear_forward(z):
+    return z, None
+
+
+def linear_backward(dy, _):
+    # y = z
+    return dy
+
+
+def relu_forward(z):
+    y = tf.nn.relu(z)
+    return y, y
+
+
+def relu_backward(dy, y):
+    """relu'(0) = 0."""
+    # y = max(z, 0)                                           dz = dy where y > 0, else 0
+    return tf.raw_ops.ReluGrad(gradients=dy, features=y)
+
+
+def relu6_forward(z):
+    y = tf.nn.relu6(z)
+    return y, y
+
+
+def relu6_backward(dy, y):
+    """relu6'(0) = relu6'(6) = 0."""
+    # y = min(max(z, 0), 6)                                   dz = dy where 0 < y < 6, else 0
+    return tf.raw_ops.Relu6Grad(gradients=dy, features=y)
+
+
+def leaky_relu_forward(z, negative_slope):
+    # the fused op keeps its slope in float32: too coarse for float64
+    if z.dtype == tf.float64:
+        return tf.where(z > 0, z, negative_slope * z), z
+    return tf.nn.leaky_relu(z, negative_slope), z
+
+
+def leaky_relu_backward(dy, z, negative_slope):
+    """leaky_relu'(0) = negative_slope."""
+    # y = z where z > 0, else negative_slope z                dz = dy, or negative_slope dy
+    if z.dtype == tf.float64:
+        return tf.where(z > 0, dy, negative_slope * dy)
+    return tf.raw_ops.LeakyReluGrad(gradients=dy, features=z, alpha=negative_slope)
+
+
+def elu_forward(z, alpha):
+    unit = tf.nn.elu(z)
+    y = unit if alpha == 1 else tf.where(z > 0, unit, alpha * unit)
+    return y, (unit, None if alpha == 1 else z > 0)
+
+
+def elu_backward(dy, residuals, alpha):
+    """elu'(0) = alpha."""
+    unit, positive = residuals
+    # y = unit where z > 0, else alpha unit
+    dunit = dy if alpha == 1 else tf.where(positive, dy, alpha * dy)
+    # unit = z where z > 0, else exp(z) - 1                   dz = dunit where unit > 0, else dunit · (unit + 1)
+    return tf.raw_ops.EluGrad(gradients=dunit, outputs=unit)
+
+
+def celu_forward(z, alpha):
+    e = tf.math.expm1(tf.minimum(z, 0) / alpha)
+    return tf.nn.relu(z) + alpha * e, e
+
+
+def celu_backward(dy, e, alpha):
+    """celu'(0) = 1 from both sides."""
+    # y = max(z, 0) + alpha e,  e = expm1(min(z, 0) / alpha)  dz = dy · (e + 1), for e = 0 where z > 0
+    return dy * (e + 1)
+
+
+def selu_forward(z):
+    y = tf.nn.selu(z)
+    return y, y
+
+
+def selu_backward(dy, y):
+    """selu'(0) = scale, the right-hand side."""
+    # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha)
+    return tf.raw_ops.SeluGrad(gradients=dy, outputs=y)
+
+
+def hard_sigmoid_forward(z):
+    clipped = tf.nn.relu6(z + 3)
+    return clipped / 6, clipped
+
+
+def hard_sigmoid_backward(dy, clipped):
+    """hard_sigmoid'(-3) = hard_sigmoid'(3) = 0."""
+    # y = relu6(z + 3) / 6
+    return tf.raw_ops.Relu6Grad(gradients=dy / 6, features=clipped)
+
+
+def hard_silu_forward(z):
+    clipped = tf.nn.relu6(z + 3)
+    return z * (clipped / 6), (z, clipped)
+
+
+def hard_silu_backward(dy, residuals):
+    """At z = -3 and 3 the derivative is hard_sigmoid(z): 0 and 1, the outer sides."""
+    z, clipped = residuals
+    # y = z h,  h = relu6(z + 3) / 6                          dz = dy · h + dy · z · dh/dz
+    return dy * (clipped / 6) + hard_sigmoid_backward(dy * z, clipped)
+
+
+def hard_tanh_forward(z):
+    return tf.clip_by_value(z, -1, 1), z
+
+
+def hard_tanh_backward(dy, z):
+    """hard_tanh'(-1) = hard_tanh'(1) = 1, the inner sides."""
+    # y = min(max(z, -1), 1)
+    return tf.where(tf.abs(z) <= 1, dy, 0)
+
+
+def hard_shrink_forward(z, threshold):
+    kept = tf.abs(z) > threshold
+    return tf.where(kept, z, 0), kept
+
+
+def hard_shrink_backward(dy, kept, threshold):
+    """hard_shrink'(±threshold) = 0, though the function jumps there."""
+    # y = z where |z| > threshold, else 0
+    return tf.where(kept, dy, 0)
+
+
+def soft_shrink_forward(z, threshold):
+    y = tf.where(z > threshold, z - threshold, tf.where(z < -threshold, z + threshold, 0))
+    return y, tf.abs(z) > threshold
+
+
+def soft_shrink_backward(dy, kept, threshold):
+    """soft_shrink'(±threshold) = 0."""
+    # y = z ∓ threshold where |z| > threshold, else 0
+    return tf.where(kept, dy, 0)
+
+
+def sparse_plus_forward(z):
+    slope = tf.clip_by_value(0.5 * (z + 1), 0, 1)
+    return tf.where(z < 1, slope * slope, z), slope
+
+
+def sparse_plus_backward(dy, slope):
+    """No kink: the derivative is sparse_sigmoid."""
+    # y = slope² where z < 1, else z;  slope = min(max(½ (z + 1), 0), 1)
+    return dy * slope
+
+
+def sparse_sigmoid_forward(z):
+    y = tf.clip_by_value(0.5 * (z + 1), 0, 1)
+    return y, y
+
+
+def sparse_sigmoid_backward(dy, y):
+    """sparse_sigmoid'(-1) = sparse_sigmoid'(1) = 0."""
+    # y = min(max(½ (z + 1), 0), 1)
+    return tf.where((y > 0) & (y < 1), 0.5 * dy, 0)
+
+
+def threshold_forward(z, threshold, default_value):
+    kept = z > threshold
+    return tf.where(kept, z, default_value), kept
+
+
+def threshold_backward(dy, kept, threshold, default_value):
+    """threshold'(threshold) = 0."""
+    # y = z where z > threshold, else default_value
+    return tf.where(kept, dy, 0)

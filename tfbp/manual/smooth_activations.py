@@ -1,0 +1,129 @@
+"""Smooth elementwise activations, each backward under its forward, on TensorFlow's fused gradients where they exist.
+
+z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
+is what its forward kept.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def sigmoid_forward(z):
+    y = tf.sigmoid(z)
+    return y, y
+
+
+def sigmoid_backward(dy, y):
+    # y = 1 / (1 + exp(-z))                                   dz = dy · y (1 - y)
+    return tf.raw_ops.SigmoidGrad(y=y, dy=dy)
+
+
+def tanh_forward(z):
+    y = tf.tanh(z)
+    return y, y
+
+
+def tanh_backward(dy, y):
+    # y = tanh(z)                                             dz = dy · (1 - y²)
+    return tf.raw_ops.TanhGrad(y=y, dy=dy)
+
+
+def softplus_forward(z):
+    return tf.math.softplus(z), z
+
+
+def softplus_backward(dy, z):
+    # y = log(1 + exp(z))                                     dz = dy · sigmoid(z)
+    return tf.raw_ops.SoftplusGrad(gradients=dy, features=z)
+
+
+def softsign_forward(z):
+    return tf.math.softsign(z), z
+
+
+def softsign_backward(dy, z):
+    # y = z / (1 + |z|)                                       dz = dy / (1 + |z|)²
+    return tf.raw_ops.SoftsignGrad(gradients=dy, features=z)
+
+
+def exponential_forward(z):
+    y = tf.exp(z)
+    return y, y
+
+
+def exponential_backward(dy, y):
+    # y = exp(z)                                              dz = dy · y
+    return dy * y
+
+
+def silu_forward(z):
+    s = tf.sigmoid(z)
+    return z * s, (z, s)
+
+
+def silu_backward(dy, residuals):
+    z, s = residuals
+    # y = z s,  s = sigmoid(z)                                dz = dy · (s + z s (1 - s))
+    return dy * s * (1 + z * (1 - s))
+
+
+def gelu_forward(z, approximate):
+    if approximate:
+        t = tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z * z * z))
+        return 0.5 * z * (1 + t), (z, t)
+    cdf = 0.5 * (1 + tf.math.erf(z * math.sqrt(0.5)))
+    return z * cdf, (z, cdf)
+
+
+def gelu_backward(dy, residuals, approximate):
+    if approximate:
+        z, t = residuals
+        # t = tanh(√(2/π) (z + 0.044715 z³))                  dt/dz = (1 - t²) √(2/π) (1 + 3 · 0.044715 z²)
+        dt = (1 - t * t) * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z))
+        # y = ½ z (1 + t)                                     dz = dy · ½ (1 + t + z dt/dz)
+        return dy * (0.5 * (1 + t + z * dt))
+    z, cdf = residuals
+    # y = z Φ(z)                                              dz = dy · (Φ(z) + z φ(z)),  φ(z) = exp(-z²/2) / √(2π)
+    return dy * (cdf + z * (tf.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))))
+
+
+def mish_forward(z):
+    t = tf.tanh(tf.math.softplus(z))
+    return z * t, (z, t)
+
+
+def mish_backward(dy, residuals):
+    z, t = residuals
+    # y = z t,  t = tanh(softplus(z))                         dz = dy · (t + z (1 - t²) sigmoid(z))
+    return dy * (t + z * (1 - t * t) * tf.sigmoid(z))
+
+
+def log_sigmoid_forward(z):
+    return -tf.math.softplus(-z), z
+
+
+def log_sigmoid_backward(dy, z):
+    # y = -softplus(-z)                                       dz = dy · sigmoid(-z)
+    return tf.raw_ops.SoftplusGrad(gradients=dy, features=-z)
+
+
+def tanh_shrink_forward(z):
+    t = tf.tanh(z)
+    return z - t, t
+
+
+def tanh_shrink_backward(dy, t):
+    # y = z - t,  t = tanh(z)                                 dz = dy · t²
+    return dy * t * t
+
+
+def squareplus_forward(z, b):
+    root = tf.sqrt(z * z + b)
+    return 0.5 * (z + root), (z, root)
+
+
+def squareplus_backward(dy, residuals, b):
+    z, root = residuals
+    # y = ½ (z + √(z² + b))                                   dz = dy · ½ (1 + z / √(z² + b))
+    return dy * (0.5 * (1 + z / root))

@@ -1,0 +1,8 @@
+"""The dense layer, forward only. B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,), z (B, O)."""
+
+import tensorflow as tf
+
+
+def dense_forward(x, kernel, bias=None):
+    z = tf.matmul(x, kernel)
+    return z if bias is None else tf.nn.bias_add(z, bias)

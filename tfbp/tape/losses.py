@@ -1,0 +1,46 @@
+"""Losses per sample, forward only. Cross-entropies take logits.
+
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,).
+"""
+
+import tensorflow as tf
+
+
+def half_squared_error(y, outputs):
+    return tf.reduce_sum(tf.square(y - outputs), axis=-1) / 2
+
+
+def mean_squared_error(y, outputs):
+    return tf.reduce_mean(tf.square(y - outputs), axis=-1)
+
+
+def mean_absolute_error(y, outputs):
+    return tf.reduce_mean(tf.abs(y - outputs), axis=-1)
+
+
+def huber(y, outputs, delta):
+    distance = tf.abs(y - outputs)
+    quadratic = tf.square(distance) / 2
+    linear = delta * distance - delta**2 / 2
+    return tf.reduce_mean(tf.where(distance <= delta, quadratic, linear), axis=-1)
+
+
+def binary_crossentropy(y, outputs):
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=outputs), axis=-1)
+
+
+def categorical_crossentropy(y, outputs):
+    return -tf.reduce_sum(y * tf.nn.log_softmax(outputs), axis=-1)
+
+
+def sparse_categorical_crossentropy(y, outputs):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
+
+
+def loss_forward(loss, y, outputs):
+    """The loss of every sample, (B,)."""
+    if loss.name.startswith("sparse_"):
+        y = tf.cast(tf.reshape(y, [-1]), tf.int64)
+    else:
+        y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
+    return globals()[loss.name](y, outputs, **loss.arguments)

@@ -1,0 +1,70 @@
+"""Piecewise activations, forward only: tf.GradientTape differentiates. z and the result are (B, O).
+
+At a kink the tape takes one side's derivative, or 0; the reference's docstrings say which.
+"""
+
+import tensorflow as tf
+
+
+def linear(z):
+    return z
+
+
+def relu(z):
+    return tf.nn.relu(z)
+
+
+def relu6(z):
+    return tf.nn.relu6(z)
+
+
+def leaky_relu(z, negative_slope):
+    # tf.nn.leaky_relu keeps its slope in float32, and so only seven digits in float64
+    if z.dtype == tf.float64:
+        return tf.where(z > 0, z, negative_slope * z)
+    return tf.nn.leaky_relu(z, alpha=negative_slope)
+
+
+def elu(z, alpha):
+    return tf.where(z > 0, z, alpha * tf.nn.elu(z))
+
+
+def celu(z, alpha):
+    # tf.where stops the tape from adding both sides' derivatives at z = 0, as maximum + minimum would make it
+    return tf.where(z > 0, z, alpha * tf.math.expm1(tf.where(z > 0, tf.zeros_like(z), z) / alpha))
+
+
+def selu(z):
+    return tf.nn.selu(z)
+
+
+def hard_sigmoid(z):
+    return tf.nn.relu6(z + 3) / 6
+
+
+def hard_silu(z):
+    return z * tf.nn.relu6(z + 3) / 6
+
+
+def hard_tanh(z):
+    return tf.clip_by_value(z, -1, 1)
+
+
+def hard_shrink(z, threshold):
+    return tf.where(tf.abs(z) > threshold, z, tf.zeros_like(z))
+
+
+def soft_shrink(z, threshold):
+    return tf.where(z > threshold, z - threshold, tf.where(z < -threshold, z + threshold, tf.zeros_like(z)))
+
+
+def sparse_plus(z):
+    return tf.where(z >= 1, z, tf.where(z <= -1, tf.zeros_like(z), tf.square(z + 1) / 4))
+
+
+def sparse_sigmoid(z):
+    return tf.where(z >= 1, tf.ones_like(z), tf.where(z <= -1, tf.zeros_like(z), (z + 1) / 2))
+
+
+def threshold(z, threshold, default_value):
+    return tf.where(z > threshold, z, tf.fill(tf.shape(z), tf.constant(default_value, z.dtype)))
