@@ -116,7 +116,5 @@ def _inputs(network, parameters, x):
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
-    tensors = [
-        {name: tf.cast(tf.convert_to_tensor(w), x.dtype) for name, w in layer.items()} for layer in parameters
-    ]
+    tensors = [{name: tf.cast(tf.convert_to_tensor(w), x.dtype) for name, w in layer.items()} for layer in parameters]
     return tensors, x
