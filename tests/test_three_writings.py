@@ -39,7 +39,12 @@ def test_loss_and_gradients_agree_with_the_reference(activation, loss, writing, 
     if MODES[mode] is not None:
         run = tf.function(run, jit_compile=MODES[mode])
     got = run(*tf.nest.map_structure(tf.constant, arguments))
-    for (path, a), e in zip(tf.nest.flatten_with_joined_string_paths(got), tf.nest.flatten(expected), strict=True):
+    for (path, a), (_, e) in zip(named(*got), named(*expected), strict=True):
         assert a.dtype == tf.float64, path
         assert a.shape == np.shape(e), path
         np.testing.assert_allclose(a.numpy(), e, rtol=0, atol=64 * 2**-53 * (1 + np.abs(e).max()), err_msg=path)
+
+
+def named(loss, gradients):
+    layers = [(f"layer {i} d{name}", dw) for i, layer in enumerate(gradients) for name, dw in sorted(layer.items())]
+    return [("loss", loss), *layers]
