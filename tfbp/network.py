@@ -55,22 +55,35 @@ class Dense:
     """
 
     units: int
-    activation: Activation = "linear"  # type: ignore[assignment]  # a name is turned into an Activation
-    use_bias: bool = True
-    kernel_initializer: Initializer = field(default="glorot_uniform", hash=False)
-    bias_initializer: Initializer = field(default="zeros", hash=False)
-    kernel_regularizer: L1L2 | None = None
-    bias_regularizer: L1L2 | None = None
+    activation: Activation
+    use_bias: bool
+    kernel_initializer: Initializer = field(hash=False)
+    bias_initializer: Initializer = field(hash=False)
+    kernel_regularizer: L1L2 | None
+    bias_regularizer: L1L2 | None
 
-    def __post_init__(self) -> None:
-        _check_count("units", self.units)
-        if not isinstance(self.use_bias, bool):
-            raise InputError(f"use_bias: got {self.use_bias!r}; accepted: True or False.")
-        settled = {"activation": vocabulary.activation(self.activation)}
-        for name in ("kernel_regularizer", "bias_regularizer"):
-            settled[name] = vocabulary.regularizer(name, getattr(self, name))  # type: ignore[assignment]
-        for name in ("kernel_initializer", "bias_initializer"):
-            settled[name] = _initializer_config(name, getattr(self, name))  # type: ignore[assignment]
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = "linear",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: str | L1L2 | None = None,
+        bias_regularizer: str | L1L2 | None = None,
+    ) -> None:
+        _check_count("units", units)
+        if not isinstance(use_bias, bool):
+            raise InputError(f"use_bias: got {use_bias!r}; accepted: True or False.")
+        settled = {
+            "units": units,
+            "activation": vocabulary.activation(activation),
+            "use_bias": use_bias,
+            "kernel_initializer": _initializer_config("kernel_initializer", kernel_initializer),
+            "bias_initializer": _initializer_config("bias_initializer", bias_initializer),
+            "kernel_regularizer": vocabulary.regularizer("kernel_regularizer", kernel_regularizer),
+            "bias_regularizer": vocabulary.regularizer("bias_regularizer", bias_regularizer),
+        }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
 
