@@ -1,4 +1,7 @@
 """The second writing: TensorFlow ops, every gradient coded by hand. No tape, ever."""
 
+from tfbp.manual import activations as activations
+from tfbp.manual import dense as dense
+from tfbp.manual import losses as losses
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients

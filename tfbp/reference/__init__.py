@@ -1,5 +1,8 @@
 """The first writing: NumPy, float64, in the textbook's order. The truth that the other two are held against."""
 
+from tfbp.reference import activations as activations
+from tfbp.reference import dense as dense
+from tfbp.reference import losses as losses
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.reference.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors

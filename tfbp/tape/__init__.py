@@ -1,4 +1,7 @@
 """The third writing: TensorFlow ops, forward only; tf.GradientTape differentiates."""
 
+from tfbp.tape import activations as activations
+from tfbp.tape import dense as dense
+from tfbp.tape import losses as losses
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients

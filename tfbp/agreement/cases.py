@@ -1,0 +1,115 @@
+"""The networks of the agreement matrix, as data with readable names, and the numbers they are tried on.
+
+Nothing is lazy: batches over 1, non-square kernels, biases away from 0, signed random sample weights' magnitudes, no
+zero-initialised head, no pre-activation on a kink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+
+from tfbp.network import Dense, Network, Parameters
+from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+_ARGUMENTS = {"threshold": {"threshold": 0.1, "default_value": -0.3}}
+_VARIANTS = {
+    "gelu-approximate": Activation("gelu", {"approximate": True}),
+    "leaky_relu-0.3": Activation("leaky_relu", {"negative_slope": 0.3}),
+    "elu-0.5": Activation("elu", {"alpha": 0.5}),
+    "celu-2": Activation("celu", {"alpha": 2.0}),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and a batch size."""
+
+    name: str
+    network: Network
+    batch: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One case's numbers, already rounded to a dtype and held in float64."""
+
+    parameters: Parameters
+    x: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray
+
+
+def activation_cases() -> Iterator[Case]:
+    """Every activation between two dense layers, and a fused head."""
+    choices = {name: Activation(name, _ARGUMENTS.get(name, {})) for name in ACTIVATIONS} | _VARIANTS
+    for name, activation in choices.items():
+        network = Network(7, [Dense(5, activation), Dense(3)], "half_squared_error")
+        yield Case(f"{name}-B12-I7-O5", network, 12)
+
+
+def loss_cases() -> Iterator[Case]:
+    """Every loss on a linear head, and the two fused heads."""
+    for name in LOSSES:
+        yield Case(f"{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4)], name), 9)
+    for activation, name in (
+        ("softmax", "categorical_crossentropy"),
+        ("softmax", "sparse_categorical_crossentropy"),
+        ("sigmoid", "binary_crossentropy"),
+    ):
+        yield Case(f"{activation}-{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4, activation)], name), 9)
+
+
+def shape_cases() -> Iterator[Case]:
+    """Depths, widths, no bias, penalties, one sample, one unit."""
+    loss = "sparse_categorical_crossentropy"
+    penalty = L1L2(l1=0.01, l2=0.02)
+    regularized = [Dense(6, "tanh", kernel_regularizer=penalty, bias_regularizer=penalty), Dense(4)]
+    yield Case("dense-B33-I64-O10", Network(64, [Dense(10)], loss), 33)
+    yield Case("wide-B64-I300-O10", Network(300, [Dense(200, "relu"), Dense(10)], loss), 64)
+    yield Case("deep5-B20-I12-O5", Network(12, [*(Dense(16 - i, "tanh") for i in range(4)), Dense(5)], loss), 20)
+    yield Case("no-bias-B8-I5-O3", Network(5, [Dense(4, "sigmoid", use_bias=False), Dense(3, use_bias=False)], loss), 8)
+    yield Case("regularized-B8-I5-O4", Network(5, regularized, loss), 8)
+    yield Case("one-sample-B1-I5-O3", Network(5, [Dense(4, "silu"), Dense(3)], loss), 1)
+    yield Case("one-unit-B6-I1-O1", Network(1, [Dense(1, "tanh"), Dense(1)], "mean_squared_error"), 6)
+
+
+def all_cases() -> list[Case]:
+    return [*shape_cases(), *loss_cases(), *activation_cases()]
+
+
+def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
+    """Random numbers for a case, rounded to `dtype`."""
+    rng = np.random.default_rng([seed, *case.name.encode()])
+    network = case.network
+    parameters = [
+        {name: round_to(w + 0.3 * rng.normal(size=w.shape), dtype) for name, w in layer.items()}
+        for layer in network.init(seed)
+    ]
+    x = round_to(rng.normal(size=(case.batch, network.inputs)), dtype)
+    shape = (case.batch, network.outputs)
+    y: np.ndarray
+    if network.loss.name.startswith("sparse"):
+        y = rng.integers(0, network.outputs, case.batch)
+    elif "crossentropy" in network.loss.name:
+        y = rng.random(shape)
+        y = y / y.sum(axis=-1, keepdims=True)
+    else:
+        y = rng.normal(size=shape)
+    # the loss is computed in float32 or wider: what it is given is rounded to that
+    wide = "float64" if dtype == "float64" else "float32"
+    y = y if y.dtype.kind == "i" else round_to(y, wide)
+    return Problem(parameters, x, y, round_to(rng.uniform(0.5, 2, case.batch), wide))
+
+
+def round_to(array: np.ndarray, dtype: str) -> np.ndarray:
+    """`array` rounded to `dtype`, as float64."""
+    return np.asarray(array).astype(numpy_dtype(dtype)).astype(np.float64)
+
+
+def numpy_dtype(dtype: str) -> np.dtype:
+    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)

@@ -1,0 +1,165 @@
+"""Tolerances of whole passes: each line's own rounding, and its inputs' errors carried through the line.
+
+`error_*` stands beside the value it bounds. With no input errors the functions give the local tolerances of one op.
+First order in the errors; branches and curvature are seen by evaluating the reference at z ± error_z.
+
+B batch, I inputs, O outputs of a layer; x (B, I), z and y (B, O).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tfbp.agreement.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
+from tfbp.reference.activations import activation_backward, activation_forward
+from tfbp.reference.losses import loss_backward, loss_forward
+from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.reference.softmax import softmax_forward
+from tfbp.vocabulary import Activation
+
+Array = np.ndarray
+_ROWWISE = ("softmax", "log_softmax")
+_SOFTMAX = Activation("softmax")
+_EXACT = Units(out=0.0, product_in=0.0, product=0.0, sum=0.0, loss=0.0, underflow=0.0)
+
+
+def dense_forward_error(x: Array, kernel: Array, bias: Array | None, units: Units, error_x: Any = 0.0) -> Array:
+    error = np.broadcast_to(error_x, x.shape) @ np.abs(kernel) + product_tolerance(x, kernel, units)
+    if bias is not None:
+        # the product is stored, rounded, before the bias is added
+        error = error + 2 * units.out * (np.abs(x @ kernel) + np.abs(bias))
+    return error
+
+
+def dense_backward_error(
+    dz: Array, x: Array, kernel: Array, units: Units, error_dz: Any = 0.0, error_x: Any = 0.0
+) -> dict[str, Array]:
+    error_dz, error_x = np.broadcast_to(error_dz, dz.shape), np.broadcast_to(error_x, x.shape)
+    return {
+        "dx": error_dz @ np.abs(kernel).T + product_tolerance(dz, kernel.T, units),
+        "dkernel": (np.abs(x) + error_x).T @ error_dz + error_x.T @ np.abs(dz) + product_tolerance(x.T, dz, units),
+        "dbias": error_dz.sum(axis=0) + sum_tolerance(dz, units),
+    }
+
+
+def activation_forward_error(activation: Any, z: Array, units: Units, error_z: Any = 0.0) -> Array:
+    unit = units.out
+    y = activation_forward(activation, z)[0]
+    error_z = np.broadcast_to(error_z, z.shape)
+    if activation.name == "linear":
+        return error_z
+    if activation.name in _ROWWISE:
+        p = softmax_forward(z)
+        largest = np.abs(z).max(axis=-1, keepdims=True)
+        # z - max is rounded before it is exponentiated
+        moved = error_z + (p * error_z).sum(axis=-1, keepdims=True) + 8 * unit * (1 + largest)
+        return moved * p + 8 * units.underflow if activation.name == "softmax" else moved + 8 * unit * np.abs(y)
+    carried = _spread(lambda at: activation_forward(activation, at)[0], z, error_z)
+    return carried + elementwise_tolerance(
+        lambda at: activation_forward(activation, at)[0], z, 1.0, unit, units.underflow
+    )
+
+
+def activation_backward_error(
+    activation: Any, dy: Array, z: Array, units: Units, error_dy: Any = 0.0, error_z: Any = 0.0
+) -> Array:
+    unit = units.out
+    error_dy, error_z = np.broadcast_to(error_dy, dy.shape), np.broadcast_to(error_z, z.shape)
+    if activation.name == "linear":
+        return error_dy
+    if activation.name in _ROWWISE:
+        p = softmax_forward(z)
+        error_p = activation_forward_error(_SOFTMAX, z, units, error_z)
+        sums = _row_sum(p * error_dy + error_p * np.abs(dy) + 8 * unit * p * np.abs(dy))
+        if activation.name == "softmax":
+            centred = np.abs(dy - _row_sum(dy * p))
+            return error_p * centred + p * (error_dy + sums + 8 * unit * (np.abs(dy) + centred)) + 8 * units.underflow
+        total = np.abs(dy).sum(axis=-1, keepdims=True)
+        return (
+            error_dy
+            + p * _row_sum(error_dy)
+            + (error_p + 8 * unit * p) * total
+            + 8 * (unit * np.abs(dy) + units.underflow)
+        )
+
+    def backward(at: Array) -> Array:
+        return activation_backward(activation, dy, at)
+
+    carried = _spread(backward, z, error_z) + np.abs(activation_backward(activation, error_dy, z))
+    return carried + elementwise_tolerance(backward, z, dy, unit, units.underflow)
+
+
+def loss_backward_error(loss: Any, dlosses: Array, y: Array, outputs: Array, unit: float, error: Any = 0.0) -> Array:
+    targets = loss_forward(loss, y, outputs)[1][0]
+    error = np.broadcast_to(error, outputs.shape)
+    if "categorical" in loss.name:
+        softmax_error = activation_forward_error(_SOFTMAX, outputs, replace(_EXACT, out=unit), error)
+        one_hot = np.eye(outputs.shape[-1])[targets] if targets.ndim == 1 else targets
+        return np.abs(dlosses)[:, None] * (softmax_error * _row_sum(one_hot) + 8 * unit * (one_hot + _row_sum(one_hot)))
+
+    def backward(at: Array) -> Array:
+        return loss_backward(loss, dlosses, (targets, at))
+
+    scale = np.abs(dlosses)[:, None] * (1 + np.abs(targets))
+    return _spread(backward, outputs, error) + elementwise_tolerance(backward, outputs, scale, unit)
+
+
+def loss_forward_error(loss: Any, y: Array, outputs: Array, unit: float, error: Any = 0.0) -> Array:
+    """Of the per-sample losses, (B,): |dloss/doutputs| · error, and the roundings of a sum of O terms."""
+    losses, (targets, _) = loss_forward(loss, y, outputs)
+    error = np.broadcast_to(error, outputs.shape)
+    slope = np.abs(loss_backward(loss, np.ones(len(losses)), (targets, outputs)))
+    size = 1.0 if targets.ndim == 1 else np.abs(targets).max(axis=-1)
+    largest = np.abs(outputs).max(axis=-1)
+    terms = (1 + size + largest) ** 2 if "error" in loss.name or loss.name == "huber" else (1 + size) * (1 + largest)
+    width = outputs.shape[-1]
+    return (slope * error + width * error**2).sum(axis=-1) + 8 * unit * (width * terms + np.abs(losses))
+
+
+def end_to_end_errors(
+    network: Any, parameters: Any, tensors: Any, y: Array, sample_weight: Array | None, units: Units
+) -> tuple[float, list[dict[str, Array]]]:
+    """Tolerances of the loss and of every gradient, beside the reference's own tensors."""
+    activations = network.activations_before_loss
+    *layers, last = tensors
+    error_y: Any = 0.0
+    errors_x, errors_z = [], []
+    for activation, weights, tensor in zip(activations, parameters, layers, strict=True):
+        errors_x.append(error_y)
+        error_z = dense_forward_error(tensor["x"], weights["kernel"], weights.get("bias"), units, error_y)
+        errors_z.append(error_z)
+        error_y = activation_forward_error(activation, tensor["z"], units, error_z)
+    error_losses = loss_forward_error(network.loss, y, last["outputs"], units.loss, error_y)
+    weight = np.ones(len(error_losses)) if sample_weight is None else np.abs(sample_weight)
+    error_loss = (weight * (error_losses + 8 * units.loss * np.abs(last["losses"]))).mean()
+
+    error_dy = loss_backward_error(network.loss, last["dlosses"], y, last["outputs"], units.loss, error_y)
+    error_dy = error_dy + units.out * np.abs(last["doutputs"]) + units.underflow
+    gradients: list[dict[str, Array]] = [{} for _ in layers]
+    for index in reversed(range(len(layers))):
+        tensor, weights, layer = layers[index], parameters[index], network.layers[index]
+        error_dz = activation_backward_error(
+            activations[index], tensor["dy"], tensor["z"], units, error_dy, errors_z[index]
+        )
+        errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, errors_x[index])
+        error_dy = errors["dx"]
+        for name in weights:
+            gradients[index][name] = errors[f"d{name}"]
+            regularizer = getattr(layer, f"{name}_regularizer")
+            if regularizer is not None:
+                w = weights[name]
+                gradients[index][name] = errors[f"d{name}"] + 8 * units.out * np.abs(penalty_backward(regularizer, w))
+                error_loss += 8 * units.loss * w.size**0.5 * float(penalty_forward(regularizer, w)[0])
+    return float(error_loss), gradients
+
+
+def _spread(function: Any, z: Array, error_z: Array) -> Array:
+    here = function(z)
+    return np.maximum(np.abs(function(z + error_z) - here), np.abs(function(z - error_z) - here))
+
+
+def _row_sum(a: Array) -> Array:
+    return a.sum(axis=-1, keepdims=True)

@@ -1,0 +1,81 @@
+"""How far a right answer may lie from float64's: tolerances that follow from the dtype and the reduction length.
+
+u is half the spacing of floats at 1. Inputs are rounded to the dtype before anything is compared, so that what is left
+is the rounding of the computation itself:
+
+    a product C = A · B            T = 4 u_in Q + 8 u_acc S + u_out |C|,   S = |A| |B|,  Q = √((A∘A) (B∘B))
+    an elementwise y = f(z)        T = 8 (|f(z (1 ± u)) - f(z)| + u (1 + |z| + |y|)): what one rounding of z can do,
+                                   and a few roundings of intermediates as large as 1, z and y
+    a whole network                each line's own T, and the T of its inputs carried through the line (`running_error`)
+
+Each T also has the dtype's underflow, half its smallest number, for results too small to keep their digits.
+u_in counts only where the hardware rounds the inputs again (TF32); u_acc is the accumulator's.
+Reference: Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+# half the smallest number that is not flushed to zero: TensorFlow keeps float16's subnormals, and no other's
+UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-25}
+
+
+@dataclass(frozen=True)
+class Units:
+    """The unit roundoffs of one way to compute.
+
+    Attributes:
+        out: of the dtype that results are stored in.
+        product_in: of a second rounding of a product's inputs by the hardware (TF32), else 0.
+        product: of the accumulator of a matrix product.
+        sum: of the accumulator of a sum over the batch.
+        loss: of the dtype of the loss, at least float32.
+        underflow: the absolute error of storing a tiny result.
+    """
+
+    out: float
+    product_in: float
+    product: float
+    sum: float
+    loss: float
+    underflow: float
+
+    @classmethod
+    def of(cls, dtype: str, writing: str = "manual", tf32: bool = False) -> Units:
+        """For `dtype`. TensorFlow's bias gradient adds 16-bit numbers up in 16 bits on the CPU; manual's does not."""
+        out = UNIT_ROUNDOFF[dtype]
+        wide = min(out, UNIT_ROUNDOFF["float32"])
+        product_in = UNIT_ROUNDOFF["tf32"] if tf32 and dtype == "float32" else 0.0
+        return cls(out, product_in, wide, out if writing == "tape" else wide, wide, UNDERFLOW[dtype])
+
+
+def product_tolerance(a: np.ndarray, b: np.ndarray, units: Units, accumulator: float | None = None) -> np.ndarray:
+    """T of the matrix product a · b.
+
+    Example:
+        >>> tolerance = product_tolerance(np.ones((2, 100)), np.ones((100, 3)), Units.of("float32"))
+        >>> tolerance.shape, bool((tolerance < 100 * 100 * 2**-24).all())
+        ((2, 3), True)
+    """
+    accumulator = units.product if accumulator is None else accumulator
+    s = np.abs(a) @ np.abs(b)
+    q = np.sqrt((a * a) @ (b * b))
+    return 4 * units.product_in * q + 8 * accumulator * s + units.out * np.abs(a @ b) + units.underflow
+
+
+def sum_tolerance(a: np.ndarray, units: Units) -> np.ndarray:
+    """T of the sum of a (B, O) over its first axis."""
+    return 8 * units.sum * np.abs(a).sum(axis=0) + units.out * np.abs(a.sum(axis=0)) + units.underflow
+
+
+def elementwise_tolerance(function: Any, z: np.ndarray, scale: Any, unit: float, underflow: float = 0.0) -> np.ndarray:
+    """T of y = function(z), all terms of whose formula are at most scale · (1 + |z|) + |y| large."""
+    y = function(z)
+    sensitivity = sum(np.abs(function(z * (1 + step)) - y) for step in (unit, -unit))
+    return 8 * (sensitivity + unit * (np.abs(scale) * (1 + np.abs(z)) + np.abs(y)) + underflow * (1 + np.abs(z)))
