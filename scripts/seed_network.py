@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 """The 2-2-1 network this project starts from: the published listing, the correct gradient, and the bug between them."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+import quiet_tensorflow  # noqa: F401
 from tfbp import manual, reference, tape
 from tfbp.agreement import worked_example
 

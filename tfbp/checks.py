@@ -22,6 +22,8 @@ SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
 class InputError(ValueError):
     """Raised for every bad input: one sentence naming the argument, what was given and what is accepted."""
 
+    ag_pass_through = True  # TensorFlow's AutoGraph would put a StagingError in its place
+
 
 def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "") -> None:
     """Raise `InputError` unless `value` is one of the names in `accepted`."""
@@ -32,6 +34,12 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     alternatives = f", or {also}" if also else ""
     raise InputError(f"{argument}: got {value!r}{hint}; accepted: {', '.join(names)}{alternatives}.")
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Raise `InputError` unless the learning rate is a finite number above 0."""
+    if not 0 < learning_rate < float("inf"):
+        raise InputError(f"learning_rate: got {learning_rate!r}; accepted: a finite number above 0.")
 
 
 def check_parameters(network: Network, parameters: Sequence[Mapping[str, Any]]) -> None:

@@ -5,3 +5,5 @@ from tfbp.manual import dense as dense
 from tfbp.manual import losses as losses
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
+from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
+from tfbp.manual.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors

@@ -26,7 +26,7 @@ def forward(network, parameters, x):
         >>> manual.forward(network, [{"kernel": [[3.0], [4.0]]}], tf.constant([[1.0, 0.5]])).numpy()
         array([[5.]], dtype=float32)
     """
-    parameters, x = _inputs(network, parameters, x)
+    parameters, x = _parameters_and_x(network, parameters, x)
     y = x
     for layer, weights in zip(network.layers, parameters, strict=True):
         z, _ = dense_forward(y, **weights)
@@ -61,42 +61,69 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None):
 
     Reference: Rumelhart, Hinton and Williams (1986), https://doi.org/10.1038/323533a0
     """
-    parameters, x = _inputs(network, parameters, x)
-    y = tf.convert_to_tensor(y)
-    loss_dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-    weight = None if sample_weight is None else tf.cast(sample_weight, loss_dtype)
-    check_y(network, x, y, weight)
-    activations = network.activations_before_loss
-    regularized = _regularized(network)
+    loss, gradients, _ = loss_gradients_and_tensors(network, parameters, x, y, sample_weight)
+    return loss, gradients
 
-    outputs = x
-    residuals = []
-    for activation, weights in zip(activations, parameters, strict=True):
-        z, dense_residuals = dense_forward(outputs, **weights)
-        outputs, activation_residuals = activation_forward(activation, z)
-        residuals.append((dense_residuals, activation_residuals))
-    losses, loss_residuals = loss_forward(network.loss, y, tf.cast(outputs, loss_dtype))
-    batch = tf.cast(tf.shape(x)[0], loss_dtype)
-    loss = tf.reduce_sum(losses if weight is None else weight * losses) / batch
-    for index, name, regularizer in regularized:
-        loss += penalty_forward(regularizer, tf.cast(parameters[index][name], loss_dtype))[0]
+
+def loss_and_outputs(network, parameters, x, y, sample_weight=None):
+    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight))
+    return loss, tensors[-1]["outputs"]
+
+
+def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None):
+    """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
+    x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs.
+
+    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
+    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    loss, tensors, residuals = _forward(network, parameters, x, y, weight)
+    losses = tensors[-1]["losses"]
+    batch = tf.cast(tf.shape(x)[0], losses.dtype)
 
     # loss = Σ weight · losses / B: the 1/B that seeds the backward pass
     dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch
+    if loss_scale is not None:
+        dlosses *= tf.cast(loss_scale, losses.dtype)
     # losses = loss_forward(loss, y, outputs)                   (B,) <- (B, O)
-    dy = tf.cast(loss_backward(network.loss, dlosses, loss_residuals), x.dtype)
+    doutputs = loss_backward(network.loss, dlosses, residuals[-1])
+    tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
+    dy = tf.cast(doutputs, x.dtype)
     gradients = [{} for _ in network.layers]
     for index in reversed(range(len(network.layers))):
+        layer, activation = network.layers[index], network.activations_before_loss[index]
         dense_residuals, activation_residuals = residuals[index]
-        use_bias = network.layers[index].use_bias
         # outputs = activation_forward(activation, z)             (B, O) <- (B, O)
-        dz = activation_backward(activations[index], dy, activation_residuals)
+        dz = activation_backward(activation, dy, activation_residuals)
+        tensors[index].update(dy=dy, dz=dz)
         # z = dense_forward(outputs, kernel, bias)                (B, O) <- (B, I) (I, O) (O,)
-        dy, dkernel, dbias = dense_backward(dz, dense_residuals, input_gradient=index > 0, bias_gradient=use_bias)
-        gradients[index] = {"kernel": dkernel, "bias": dbias} if use_bias else {"kernel": dkernel}
-    for index, name, regularizer in regularized:
-        gradients[index][name] += penalty_backward(regularizer, parameters[index][name])
-    return loss, gradients
+        dy, dkernel, dbias = dense_backward(dz, dense_residuals, input_gradient=index > 0, bias_gradient=layer.use_bias)
+        gradients[index] = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    for index, name, regularizer in _regularized(network):
+        # loss += penalty_forward(regularizer, parameter)
+        dparameter = penalty_backward(regularizer, parameters[index][name])
+        gradients[index][name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)
+    return loss, gradients, tensors
+
+
+def _forward(network, parameters, x, y, weight):
+    """The loss, the tensors on the way, and each layer's residuals with the loss's as the last."""
+    outputs = x
+    tensors, residuals = [], []
+    for activation, weights in zip(network.activations_before_loss, parameters, strict=True):
+        tensors.append({"x": outputs})
+        z, dense_residuals = dense_forward(outputs, **weights)
+        outputs, activation_residuals = activation_forward(activation, z)
+        tensors[-1].update(z=z, y=outputs)
+        residuals.append((dense_residuals, activation_residuals))
+    outputs = tf.cast(outputs, _loss_dtype(x))
+    losses, loss_residuals = loss_forward(network.loss, y, outputs)
+    batch = tf.cast(tf.shape(x)[0], losses.dtype)
+    loss = tf.reduce_sum(losses if weight is None else weight * losses) / batch
+    for index, name, regularizer in _regularized(network):
+        loss += penalty_forward(regularizer, tf.cast(parameters[index][name], losses.dtype))[0]
+    tensors.append({"outputs": outputs, "losses": losses})
+    return loss, tensors, [*residuals, loss_residuals]
 
 
 def _regularized(network):
@@ -109,7 +136,20 @@ def _regularized(network):
     return [candidate for candidate in candidates if candidate[2] is not None]
 
 
-def _inputs(network, parameters, x):
+def _loss_dtype(x):
+    return tf.float64 if x.dtype == tf.float64 else tf.float32
+
+
+def _inputs(network, parameters, x, y, sample_weight):
+    """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
+    parameters, x = _parameters_and_x(network, parameters, x)
+    y = tf.convert_to_tensor(y)
+    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
+    check_y(network, x, y, weight)
+    return parameters, x, y, weight
+
+
+def _parameters_and_x(network, parameters, x):
     """Checked parameters and x as tensors of one dtype. Each variable is read once, here."""
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:

@@ -20,8 +20,9 @@ def dense_backward(dz, residuals, *, input_gradient=True, bias_gradient=True):
     # z = bias_add(z, bias)                          (B, O) <- (O,)
     dbias = _sum_over_batch(dz) if bias_gradient else None
     # z = matmul(x, kernel)                          (B, O) <- (B, I) (I, O)
-    dkernel = tf.matmul(x, dz, transpose_a=True)
+    # dx first: the layer below waits for it, and XLA keeps the order
     dx = tf.matmul(dz, kernel, transpose_b=True) if input_gradient else None
+    dkernel = tf.matmul(x, dz, transpose_a=True)
     return dx, dkernel, dbias
 
 

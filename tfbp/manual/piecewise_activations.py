@@ -85,7 +85,7 @@ def selu_forward(z):
 
 
 def selu_backward(dy, y):
-    """selu'(0) = scale, the right-hand side."""
+    """selu'(0) = scale, the right-hand side; under XLA scale · alpha, for its SeluGrad takes the left."""
     # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha)
     return tf.raw_ops.SeluGrad(gradients=dy, outputs=y)
 

@@ -5,4 +5,5 @@ from tfbp.reference import dense as dense
 from tfbp.reference import losses as losses
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
+from tfbp.reference.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.reference.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors

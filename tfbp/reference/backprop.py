@@ -62,39 +62,27 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None):
     return loss, gradients
 
 
+def loss_and_outputs(network, parameters, x, y, sample_weight=None):
+    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight))
+    return loss, tensors[-1]["outputs"]
+
+
 def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None):
     """As `loss_and_gradients`, and every tensor on the way: one dict per layer with x, z, y, dy, dz and dx, and a
     last dict for the loss with outputs, losses, dlosses and doutputs."""
-    parameters, x, y = _as_floats(parameters), _as_float(x), np.asarray(y)
-    weight = None if sample_weight is None else _as_float(sample_weight)
-    check_parameters(network, parameters)
-    check_x(network, x)
-    check_y(network, x, y, weight)
-    activations = network.activations_before_loss
-    tensors = [{} for _ in network.layers]
-
-    outputs = x
-    penalties = 0.0
-    for layer, activation, weights, tensor in zip(network.layers, activations, parameters, tensors, strict=True):
-        tensor["x"] = outputs
-        tensor["z"], _ = dense_forward(tensor["x"], **weights)
-        tensor["y"], _ = activation_forward(activation, tensor["z"])
-        outputs = tensor["y"]
-        for regularizer, w in _regularized(layer, weights):
-            penalties = penalties + penalty_forward(regularizer, w)[0]
-    losses, residuals = loss_forward(network.loss, y, outputs)
-    weighted = losses if weight is None else weight * losses
-    loss = weighted.mean() + penalties
+    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    loss, tensors, loss_residuals = _forward(network, parameters, x, y, weight)
 
     # loss = 1/B Σ weight · losses: the 1/B that seeds the backward pass
     dlosses = np.full(len(x), 1 / len(x)) if weight is None else weight / len(x)
-    dy = loss_backward(network.loss, dlosses, residuals)
-    tensors.append({"outputs": outputs, "losses": losses, "dlosses": dlosses, "doutputs": dy})
+    dy = loss_backward(network.loss, dlosses, loss_residuals)
+    tensors[-1].update(dlosses=dlosses, doutputs=dy)
     gradients = [{} for _ in network.layers]
     for index in reversed(range(len(network.layers))):
         tensor, weights = tensors[index], parameters[index]
         tensor["dy"] = dy
-        tensor["dz"] = activation_backward(activations[index], dy, tensor["z"])
+        tensor["dz"] = activation_backward(network.activations_before_loss[index], dy, tensor["z"])
         tensor["dx"], dkernel, dbias = dense_backward(tensor["dz"], (tensor["x"], weights["kernel"]))
         gradients[index] = {"kernel": dkernel, "bias": dbias} if "bias" in weights else {"kernel": dkernel}
         for name, regularizer in _regularizers(network.layers[index]).items():
@@ -103,13 +91,35 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None):
     return loss, gradients, tensors
 
 
+def _forward(network, parameters, x, y, weight):
+    tensors = []
+    penalties = 0.0
+    outputs = x
+    for layer, activation, weights in zip(network.layers, network.activations_before_loss, parameters, strict=True):
+        tensor = {"x": outputs}
+        tensor["z"], _ = dense_forward(tensor["x"], **weights)
+        tensor["y"], _ = activation_forward(activation, tensor["z"])
+        tensors.append(tensor)
+        outputs = tensor["y"]
+        for name, regularizer in _regularizers(layer).items():
+            penalties = penalties + penalty_forward(regularizer, weights[name])[0]
+    losses, residuals = loss_forward(network.loss, y, outputs)
+    loss = (losses if weight is None else weight * losses).mean() + penalties
+    return loss, [*tensors, {"outputs": outputs, "losses": losses}], residuals
+
+
+def _inputs(network, parameters, x, y, sample_weight):
+    parameters, x, y = _as_floats(parameters), _as_float(x), np.asarray(y)
+    weight = None if sample_weight is None else _as_float(sample_weight)
+    check_parameters(network, parameters)
+    check_x(network, x)
+    check_y(network, x, y, weight)
+    return parameters, x, y, weight
+
+
 def _regularizers(layer):
     regularizers = {"kernel": layer.kernel_regularizer, "bias": layer.bias_regularizer if layer.use_bias else None}
     return {name: regularizer for name, regularizer in regularizers.items() if regularizer is not None}
-
-
-def _regularized(layer, weights):
-    return [(regularizer, weights[name]) for name, regularizer in _regularizers(layer).items()]
 
 
 def _as_float(array):

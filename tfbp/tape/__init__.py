@@ -5,3 +5,5 @@ from tfbp.tape import dense as dense
 from tfbp.tape import losses as losses
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
+from tfbp.tape.backprop import loss_and_outputs as loss_and_outputs
+from tfbp.tape.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors

@@ -27,7 +27,7 @@ def forward(network, parameters, x):
         array([[5.]], dtype=float32)
     """
     x = _checked(network, parameters, x)
-    return _forward([layer.activation for layer in network.layers], _cast(parameters, x.dtype), x)
+    return _forward([layer.activation for layer in network.layers], _cast(parameters, x.dtype), x)[-1]["y"]
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None):
@@ -57,30 +57,64 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None):
 
     Reference: https://www.tensorflow.org/guide/autodiff
     """
-    x = _checked(network, parameters, x)
-    y = tf.convert_to_tensor(y)
-    loss_dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-    weight = None if sample_weight is None else tf.cast(sample_weight, loss_dtype)
-    check_y(network, x, y, weight)
-    parameters = _cast(parameters, x.dtype)
+    loss, gradients, _ = loss_gradients_and_tensors(network, parameters, x, y, sample_weight)
+    return loss, gradients
+
+
+def loss_and_outputs(network, parameters, x, y, sample_weight=None):
+    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight))
+    return loss, tensors[-1]["outputs"]
+
+
+def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None):
+    """As `loss_and_gradients`, and every tensor on the way forward: one dict per layer with x, z and y, and a last
+    dict for the loss with outputs and losses.
+
+    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
+    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(parameters)
-        outputs = _forward(network.activations_before_loss, parameters, x)
-        losses = loss_forward(network.loss, y, tf.cast(outputs, loss_dtype))
-        loss = tf.reduce_mean(losses if weight is None else weight * losses)
-        for layer, weights in zip(network.layers, parameters, strict=True):
-            if layer.kernel_regularizer is not None:
-                loss += penalty_forward(layer.kernel_regularizer, tf.cast(weights["kernel"], loss_dtype))
-            if layer.bias_regularizer is not None and layer.use_bias:
-                loss += penalty_forward(layer.bias_regularizer, tf.cast(weights["bias"], loss_dtype))
-    return loss, tape.gradient(loss, parameters)
+        loss, tensors = _loss(network, parameters, x, y, weight)
+        scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
+    return loss, tape.gradient(scaled, parameters), tensors
+
+
+def _loss(network, parameters, x, y, weight):
+    tensors = _forward(network.activations_before_loss, parameters, x)
+    outputs = tf.cast(tensors[-1]["y"], _loss_dtype(x))
+    losses = loss_forward(network.loss, y, outputs)
+    loss = tf.reduce_mean(losses if weight is None else weight * losses)
+    for layer, weights in zip(network.layers, parameters, strict=True):
+        if layer.kernel_regularizer is not None:
+            loss += penalty_forward(layer.kernel_regularizer, tf.cast(weights["kernel"], loss.dtype))
+        if layer.bias_regularizer is not None and layer.use_bias:
+            loss += penalty_forward(layer.bias_regularizer, tf.cast(weights["bias"], loss.dtype))
+    return loss, [*tensors, {"outputs": outputs, "losses": losses}]
 
 
 def _forward(activations, parameters, x):
-    y = x
+    """One dict per layer with x, z and y."""
+    tensors = []
     for activation, weights in zip(activations, parameters, strict=True):
-        y = activation_forward(activation, dense_forward(y, **weights))
-    return y
+        z = dense_forward(x, **weights)
+        y = activation_forward(activation, z)
+        tensors.append({"x": x, "z": z, "y": y})
+        x = y
+    return tensors
+
+
+def _loss_dtype(x):
+    return tf.float64 if x.dtype == tf.float64 else tf.float32
+
+
+def _inputs(network, parameters, x, y, sample_weight):
+    """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
+    x = _checked(network, parameters, x)
+    y = tf.convert_to_tensor(y)
+    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
+    check_y(network, x, y, weight)
+    return _cast(parameters, x.dtype), x, y, weight
 
 
 def _checked(network, parameters, x):

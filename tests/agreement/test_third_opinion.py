@@ -1,0 +1,49 @@
+"""Central differences and complex steps, which know no chain rule, agree with every gradient; and would notice."""
+
+import numpy as np
+import pytest
+
+from tfbp import manual
+from tfbp.agreement.third_opinion import central_differences, complex_step, opinions, ops
+from tfbp.vocabulary import ACTIVATIONS, LOSSES
+
+OPS = list(ops())
+
+
+def test_every_op_is_asked():
+    names = {op.name.split()[0] for op in OPS}
+    assert set(ACTIVATIONS) | set(LOSSES) | {"dense", "regularized-B8-I5-O4"} <= names
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_the_gradients_agree_with_both_methods(op):
+    found = list(opinions(op))
+    assert {(opinion.writing, opinion.method) for opinion in found} == {
+        (writing, method) for writing in ("reference", "manual") for method in ("central differences", "complex step")
+    }
+    for opinion in found:
+        assert opinion.comparison.agrees, opinion
+        # the tolerance of a difference is its own error estimate: here it may not hide anything
+        assert opinion.comparison.relative_error < (1e-8 if opinion.method == "central differences" else 1e-13), opinion
+
+
+@pytest.mark.parametrize("method", ["central differences", "complex step"])
+def test_a_derivative_off_by_a_millionth_is_noticed(monkeypatch, method):
+    right = manual.smooth_activations.mish_backward
+    monkeypatch.setitem(manual.activations._FUNCTIONS, "mish_backward", lambda *a: right(*a) * (1 + 1e-6))
+    mish = next(op for op in ops() if op.name == "mish")
+    found = {o.writing: o.comparison for o in opinions(mish) if o.method == method}
+    assert found["reference"].agrees
+    assert not found["manual"].agrees
+
+
+def test_the_error_estimate_of_a_difference_bounds_its_error():
+    at = np.array([-3.0, -0.1, 0.2, 4.0])
+    gradient, error = central_differences(lambda x: np.exp(x).sum(), at)
+    assert (np.abs(gradient - np.exp(at)) <= error).all()
+    assert (error < 1e-9 * np.exp(4)).all()
+
+
+def test_the_complex_step_is_exact_to_rounding():
+    at = np.array([-3.0, -0.1, 0.2, 4.0])
+    np.testing.assert_allclose(complex_step(lambda x: np.exp(x).sum(), at), np.exp(at), rtol=4 * 2**-53)

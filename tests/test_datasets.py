@@ -1,0 +1,57 @@
+"""The data: digits always, Fashion-MNIST where it is to be had (CI installs it), a clear word where it is not."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tfbp import Dense, InputError, Network, datasets
+from tfbp.agreement import trajectory
+
+
+def test_digits():
+    digits = datasets.load("digits", "float64")
+    assert digits.x_train.shape == (1438, 64)
+    assert digits.x_validation.shape == (359, 64)
+    assert digits.x_train.dtype == np.float64
+    assert (digits.x_train.min(), digits.x_train.max()) == (0, 1)
+    for labels in (digits.labels_train, digits.labels_validation):
+        assert sorted(set(labels.tolist())) == list(range(10))
+
+
+def test_a_missing_download_is_named(tmp_path, monkeypatch):
+    import keras
+
+    def no_network(*args, **kwargs):
+        raise Exception("URL fetch failure on https://example.org: no network")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", no_network)
+    with pytest.raises(InputError, match=r"^dataset: got 'mnist', which is not to be had .URL fetch failure"):
+        datasets.load("mnist")
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(InputError, match=r"^dataset: got 'digit' \(did you mean 'digits'\?\)"):
+        datasets.load("digit")
+
+
+def test_fashion_mnist_reaches_the_published_accuracy_by_manual_and_tape_alike():
+    try:
+        data = datasets.load("fashion_mnist")
+    except InputError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("Fashion-MNIST is not here and cannot be downloaded")
+    assert data.x_train.shape == (60000, 784)
+    network = Network(784, [Dense(100, "relu"), Dense(10)], "sparse_categorical_crossentropy")
+    start = network.init(seed=0)
+    trainers = trajectory.trainers(
+        ["manual", "tape"], network, start, "momentum", None, data.x_train, data.labels_train
+    )
+    validation = (data.x_validation, data.labels_validation)
+    epochs = list(trajectory.train_in_lockstep(trainers, validation, 60000, epochs=20, batch_size=128, seed=0))
+    for epoch in epochs[-2:]:
+        # what a NumPy MLP of this size publishes
+        assert epoch.validation[1] >= 0.877, epoch
+    # one float32 rounding, amplified by 9,380 steps: without it the curves are the same
+    assert max(epoch.disagreement for epoch in epochs) < 1e-3

@@ -1,0 +1,35 @@
+"""What import-linter cannot see: the manual writing never names a tape, the reference never names TensorFlow."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tfbp
+
+PACKAGE = Path(tfbp.__file__).parent
+FORBIDDEN = {
+    "manual": r"GradientTape|tf\.gradients|custom_gradient|tape",
+    "reference": r"\btf\.|tensorflow as|import tensorflow(?!\n)",
+}
+
+
+def code_of(path):
+    """The file without docstring examples and comments."""
+    text = re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL)
+    return re.sub(r"#.*", "", text)
+
+
+@pytest.mark.parametrize("writing", FORBIDDEN)
+def test_a_writing_does_not_name_what_it_must_not_use(writing):
+    files = sorted((PACKAGE / writing).glob("*.py"))
+    assert len(files) >= 8
+    for path in files:
+        assert not re.search(FORBIDDEN[writing], code_of(path)), path
+
+
+def test_the_writings_hold_the_same_files():
+    names = {w: {path.name for path in (PACKAGE / w).glob("*.py")} for w in ("reference", "manual", "tape")}
+    assert names["manual"] == names["tape"]
+    # the reference also trains itself, by Keras's rules
+    assert names["reference"] - names["manual"] == {"optimizers.py", "trainer.py"}

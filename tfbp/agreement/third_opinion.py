@@ -1,0 +1,202 @@
+"""Opinions that know no chain rule, in float64 on every op: central differences, and the complex step.
+
+An op's forward is taken from the reference (and erf from SciPy, which knows complex numbers); its gradients come from
+the reference and from the manual writing. φ is the op's output times a random signed upstream gradient, summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+from scipy.differentiate import derivative
+
+from tfbp import manual, reference
+from tfbp.agreement.cases import all_cases, problem
+from tfbp.agreement.comparison import Comparison, compare
+from tfbp.vocabulary import Activation, Loss
+
+UNIT_ROUNDOFF = 2.0**-53
+Tensors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Op:
+    """A differentiable piece: its forward on named arrays, and who claims to know its gradients."""
+
+    name: str
+    forward: Callable[..., Any]
+    inputs: Tensors
+    doutput: np.ndarray
+    gradients: dict[str, Tensors]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A writing's gradient of an op, held against a method that knows no chain rule."""
+
+    op: str
+    writing: str
+    method: str
+    comparison: Comparison
+
+
+def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The gradient of a scalar function, and an estimate of its error, both of the shape of `at`.
+
+    Central differences of order 8 at shrinking steps, until they no longer come closer to each other.
+
+    Example:
+        >>> gradient, error = central_differences(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
+        >>> bool((np.abs(gradient - np.cos([0.0, 1.0])) <= error).all()), bool((error < 1e-10).all())
+        (True, True)
+
+    Reference: scipy.differentiate.derivative
+    """
+    step, factor = 0.03, 2.0
+
+    def shifted(shift: float, index: int) -> float:
+        point = at.astype(np.float64)
+        point.flat[index] += shift
+        return float(function(point))
+
+    indices = np.arange(at.size)
+    found = derivative(
+        np.vectorize(shifted, otypes=[float]), np.zeros(at.size), args=(indices,), initial_step=step, step_factor=factor
+    )
+    smallest_step = step / factor ** (found.nit - 1)
+    rounding = 4 * UNIT_ROUNDOFF * (1 + abs(function(at))) / smallest_step
+    return found.df.reshape(at.shape), (8 * (found.error + rounding)).reshape(at.shape)
+
+
+def complex_step(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
+    """The gradient of an analytic scalar function, to rounding: Im f(x + ih) / h, with nothing to cancel.
+
+    Example:
+        >>> gradient = complex_step(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
+        >>> bool(np.abs(gradient - np.cos([0.0, 1.0])).max() < 1e-16)
+        True
+
+    Reference: Squire and Trapp (1998), https://doi.org/10.1137/S003614459631241X
+    """
+    step = 1e-150
+    gradient = np.empty(at.shape)
+    for index in range(at.size):
+        point = at.astype(np.complex128)
+        point.flat[index] += 1j * step
+        gradient.flat[index] = np.imag(function(point)) / step
+    return gradient
+
+
+def ops() -> Iterator[Op]:
+    """Every op of the matrix: each activation, each loss, the dense layer, and whole networks with their penalties."""
+    rng = np.random.default_rng(2026)
+    seen = set()
+    for case in all_cases():
+        for activation in {layer.activation for layer in case.network.layers}:
+            name = " ".join([activation.name, *map(str, activation.arguments.values())])
+            if name not in seen:
+                seen.add(name)
+                yield _activation_op(name, activation, rng)
+        if case.network.loss.name not in seen:
+            seen.add(case.network.loss.name)
+            yield _loss_op(case.network.loss, rng)
+    yield _dense_op(rng)
+    for case in all_cases():
+        if case.name.startswith(("deep5", "regularized", "one-", "softmax-", "no-bias")):
+            yield _network_op(case)
+
+
+def opinions(op: Op) -> Iterator[Opinion]:
+    """Both methods on every gradient of an op, by both writings."""
+    for name, value in op.inputs.items():
+
+        def phi(array: np.ndarray, name: str = name) -> Any:
+            return (op.doutput * op.forward(**{**op.inputs, name: array})).sum()
+
+        differences, error = central_differences(phi, value)
+        stepped = complex_step(phi, value)
+        # the magnitudes that the gradient is a sum of are at most of this size
+        scale = np.abs(op.doutput).sum() * (1 + max(np.abs(each).max() for each in op.inputs.values())) ** 2
+        rounding = 32 * UNIT_ROUNDOFF * scale
+        for writing, gradients in op.gradients.items():
+            gradient = np.asarray(gradients[name])
+            found = compare(f"d{name}", gradient, differences, error + rounding)
+            yield Opinion(op.name, writing, "central differences", found)
+            yield Opinion(op.name, writing, "complex step", compare(f"d{name}", gradient, stepped, rounding))
+
+
+def _activation_op(name: str, activation: Activation, rng: np.random.Generator) -> Op:
+    # between -7 and 7, at least 0.05 from every kink (±½, ±1, ±3, 0, 6 and threshold's 0.1)
+    z = np.array([[-6.7, -4.4, -3.2, -2.7], [-1.3, -0.8, -0.6, -0.3], [-0.15, 0.3, 0.65, 0.8], [1.2, 2.4, 4.6, 6.5]])
+    z = z + rng.uniform(-0.04, 0.04, z.shape)
+    dy = rng.normal(size=z.shape)
+
+    def forward(z: np.ndarray) -> Any:
+        if activation.name == "gelu" and not activation.arguments["approximate"]:
+            return z * (1 + special.erf(z / np.sqrt(2))) / 2
+        return reference.activations.activation_forward(activation, z)[0]
+
+    _, kept = manual.activations.activation_forward(activation, tf.constant(z))
+    gradients = {
+        "reference": {"z": reference.activations.activation_backward(activation, dy, z)},
+        "manual": {"z": manual.activations.activation_backward(activation, tf.constant(dy), kept)},
+    }
+    return Op(name, forward, {"z": z}, dy, gradients)
+
+
+def _loss_op(loss: Loss, rng: np.random.Generator) -> Op:
+    outputs = 2 * rng.normal(size=(5, 4))
+    sparse = loss.name.startswith("sparse")
+    y = rng.integers(0, 4, 5) if sparse else rng.dirichlet(np.ones(4), 5)
+    dlosses = rng.normal(size=5)
+
+    def forward(outputs: np.ndarray) -> Any:
+        return reference.losses.loss_forward(loss, y, outputs)[0]
+
+    _, kept = reference.losses.loss_forward(loss, y, outputs)
+    _, manual_kept = manual.losses.loss_forward(loss, tf.constant(y), tf.constant(outputs))
+    gradients = {
+        "reference": {"outputs": reference.losses.loss_backward(loss, dlosses, kept)},
+        "manual": {"outputs": manual.losses.loss_backward(loss, tf.constant(dlosses), manual_kept)},
+    }
+    return Op(loss.name, forward, {"outputs": outputs}, dlosses, gradients)
+
+
+def _dense_op(rng: np.random.Generator) -> Op:
+    inputs = {"x": rng.normal(size=(5, 4)), "kernel": rng.normal(size=(4, 3)), "bias": rng.normal(size=3)}
+    dz = rng.normal(size=(5, 3))
+    _, kept = reference.dense.dense_forward(**inputs)
+    _, manual_kept = manual.dense.dense_forward(**{name: tf.constant(value) for name, value in inputs.items()})
+    gradients = {
+        "reference": dict(zip(inputs, reference.dense.dense_backward(dz, kept), strict=True)),
+        "manual": dict(zip(inputs, manual.dense.dense_backward(tf.constant(dz), manual_kept), strict=True)),
+    }
+    return Op("dense", lambda **named: reference.dense.dense_forward(**named)[0], inputs, dz, gradients)
+
+
+def _network_op(case: Any) -> Op:
+    """The whole network: its loss as a function of each parameter."""
+    numbers = problem(case, "float64")
+    inputs = {f"{name}_{index}": w for index, layer in enumerate(numbers.parameters) for name, w in layer.items()}
+
+    def forward(**named: np.ndarray) -> Any:
+        parameters = [
+            {name: named[f"{name}_{index}"] for name in layer} for index, layer in enumerate(numbers.parameters)
+        ]
+        arguments = (parameters, numbers.x, numbers.y, numbers.sample_weight)
+        return reference.loss_and_outputs(case.network, *arguments)[0]
+
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    gradients = {
+        writing: {f"{name}_{i}": dw for i, layer in enumerate(each) for name, dw in layer.items()}
+        for writing, (_, each) in {
+            "reference": reference.loss_and_gradients(case.network, *arguments),
+            "manual": manual.loss_and_gradients(case.network, *arguments),
+        }.items()
+    }
+    return Op(case.name, forward, inputs, np.ones(()), gradients)

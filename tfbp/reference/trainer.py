@@ -1,0 +1,60 @@
+"""Trains a network by the reference, in NumPy: what a trajectory of the other two is held against.
+
+N samples, B batch, I inputs, O outputs, S steps of an epoch.
+"""
+
+import numpy as np
+
+from tfbp.reference.backprop import loss_and_outputs, loss_gradients_and_tensors
+
+
+class Trainer:
+    """A network being trained, with the methods of `tfbp.training.Trainer`.
+
+    Args:
+        network: what is trained; it classifies, so that its targets are labels or one-hot rows.
+        parameters: where training starts, as `network.init` gives them.
+        optimizer: one of `tfbp.reference.optimizers`, fresh.
+        x, y: the training samples, (N, I) and (N,) or (N, O).
+
+    Example:
+        >>> from tfbp import Dense, Network
+        >>> from tfbp.reference.optimizers import SGD
+        >>> network = Network(2, [Dense(2)], "sparse_categorical_crossentropy")
+        >>> trainer = Trainer(network, network.init(seed=0), SGD(1.0), np.eye(2), np.array([0, 1]))
+        >>> losses, accuracies = trainer.train_epoch(order=np.array([1, 0, 0]), batch_size=2)
+        >>> losses.shape, accuracies.shape
+        ((2,), (2,))
+    """
+
+    def __init__(self, network, parameters, optimizer, x, y):
+        self.network = network
+        self._optimizer = optimizer
+        self._x, self._y = np.asarray(x, np.float64), np.asarray(y)
+        self._parameters = [{name: np.array(w, np.float64) for name, w in layer.items()} for layer in parameters]
+
+    def train_epoch(self, order, batch_size):
+        """Each step's loss and accuracy, (S,), on batches of the rows in `order`, the last one as short as it falls."""
+        losses, accuracies = [], []
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            x, y = self._x[rows], self._y[rows]
+            loss, gradients, tensors = loss_gradients_and_tensors(self.network, self._parameters, x, y)
+            self._optimizer.apply(gradients, self._parameters)
+            losses.append(loss)
+            accuracies.append(_accuracy(tensors[-1]["outputs"], y))
+        return np.array(losses), np.array(accuracies)
+
+    def evaluate(self, x, y):
+        """The loss and the accuracy on samples x (N, I), y (N,) or (N, O)."""
+        loss, outputs = loss_and_outputs(self.network, self._parameters, x, y)
+        return float(loss), float(_accuracy(outputs, y))
+
+    def parameters(self):
+        """A copy of the parameters as they stand."""
+        return [{name: w.copy() for name, w in layer.items()} for layer in self._parameters]
+
+
+def _accuracy(outputs, y):
+    labels = y if y.ndim == 1 else y.argmax(axis=-1)
+    return (outputs.argmax(axis=-1) == labels).mean()
