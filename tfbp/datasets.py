@@ -1,0 +1,89 @@
+"""Real data, ready for a network: rows of pixels between 0 and 1, and integer labels.
+
+N samples, I inputs (pixels) of a sample.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfbp.checks import InputError, check_choice
+
+DATASETS = ("digits", "fashion_mnist", "mnist", "cifar10")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and validation samples: x (N, I) in [0, 1], labels (N,) from 0 to classes - 1."""
+
+    name: str
+    x_train: np.ndarray
+    labels_train: np.ndarray
+    x_validation: np.ndarray
+    labels_validation: np.ndarray
+
+    @property
+    def inputs(self) -> int:
+        return int(self.x_train.shape[1])
+
+    @property
+    def classes(self) -> int:
+        return int(self.labels_train.max()) + 1
+
+
+def load(name: str, dtype: str = "float32") -> Dataset:
+    """A data set by name; pixels are divided by their maximum in `dtype`.
+
+    Args:
+        name: "digits" (1,797 samples of 64 pixels, in scikit-learn's wheel; every fifth one validates), or
+            "fashion_mnist", "mnist", "cifar10" through `keras.datasets`, which downloads them once.
+        dtype: "float32" or "float64".
+
+    Raises:
+        InputError: an unknown name, or a download that is neither there nor to be had.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.x_train.shape, digits.x_validation.shape, digits.classes
+        ((1438, 64), (359, 64), 10)
+    """
+    check_choice("dataset", name, DATASETS)
+    (x_train, labels_train), (x_validation, labels_validation) = _digits() if name == "digits" else _from_keras(name)
+    maximum = 16 if name == "digits" else 255
+    return Dataset(
+        name,
+        _unit_rows(x_train, maximum, dtype),
+        labels_train.reshape(-1).astype(np.int64),
+        _unit_rows(x_validation, maximum, dtype),
+        labels_validation.reshape(-1).astype(np.int64),
+    )
+
+
+def _digits():
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    validates = np.arange(len(labels)) % 5 == 4
+    return (pixels[~validates], labels[~validates]), (pixels[validates], labels[validates])
+
+
+def _from_keras(name):
+    import keras
+
+    try:
+        return getattr(keras.datasets, name).load_data()
+    # keras raises a bare Exception where a download fails, and EOFError, OSError … where a file is half-written
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        place = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "datasets")
+        raise InputError(
+            f"dataset: got {name!r}, which is not to be had ({reason}); accepted: a set that is whole in {place} "
+            "or can be downloaded, or 'digits', which needs no download."
+        ) from error
+
+
+def _unit_rows(pixels, maximum, dtype):
+    return pixels.reshape(len(pixels), -1).astype(dtype) / np.asarray(maximum, dtype)
