@@ -1,8 +1,11 @@
 """Backpropagation in TensorFlow, written by hand, proven right, and fast enough to use.
 
 The same network is written three times: `tfbp.reference` (NumPy float64), `tfbp.manual` (TensorFlow, every gradient
-coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement` shows that they agree.
+coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement` shows that they agree; `tfbp.Model`
+trains with them.
 """
+
+from typing import Any
 
 from tfbp.checks import InputError as InputError
 from tfbp.network import Dense as Dense
@@ -12,3 +15,12 @@ from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Model needs TensorFlow, whose import takes seconds that the rest of the package does not
+    if name == "Model":
+        from tfbp.training.model import Model
+
+        return Model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,183 @@
+"""fit and evaluate on arrays that are in memory: an epoch is a few blocks, each one program of many steps.
+
+N samples, B batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp.training import arrays
+from tfbp.training.array_run import ArrayRun, on_device, program
+from tfbp.training.non_finite import TerminateOnNaN
+from tfbp.training.pace import Pace
+
+if TYPE_CHECKING:
+    from tfbp.training.model import Model
+
+# fit's and evaluate's arguments that only Keras's own loop knows
+KERAS_ONLY = ("steps_per_epoch", "validation_steps", "steps", "_use_cached_eval_dataset")
+
+
+def takes(model: Model, x: Any, y: Any, options: dict[str, Any]) -> bool:
+    """Whether the arguments of fit or evaluate are for this loop; Keras's own has the rest."""
+    given = [x, y, options.get("sample_weight")]
+    in_memory = all(isinstance(array, np.ndarray | tf.Tensor) or array is None for array in given)
+    mapped = any(isinstance(array, np.memmap) for array in given)
+    special = any(options.get(name) is not None for name in KERAS_ONLY) or options.get("shuffle") == "batch"
+    alone = not tf.distribute.has_strategy() and model._distribute_strategy is None
+    compiled = model.compiled and not model.run_eagerly
+    return x is not None and y is not None and in_memory and not mapped and not special and alone and compiled
+
+
+def fit(
+    model: Model,
+    x: Any,
+    y: Any,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: Any = "auto",
+    callbacks: Any = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: None = None,
+    validation_steps: None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: Any = 1,
+) -> keras.callbacks.History:
+    """Train; the arguments, the callbacks and the history are Keras's."""
+    batch_size = arrays.batch_size("batch_size", batch_size)
+    samples = arrays.checked(model, x, y, sample_weight)
+    if validation_split and validation_data is None:
+        samples, validation_data = arrays.split(samples, validation_split)
+    if class_weight is not None:
+        samples = arrays.weighted(samples, class_weight)
+    run = ArrayRun(model, on_device(samples), batch_size, shuffle)
+    verbose = 1 if verbose == "auto" else verbose
+    model.training_batch = tuple(array[:batch_size] for array in run.data)
+    _build(model, model.training_batch)
+    validation = None
+    if isinstance(validation_data, tuple | list) and takes(model, validation_data[0], validation_data[1], {}):
+        validation = on_device(arrays.checked(model, *validation_data))
+
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=run.steps,
+            model=model,
+        )
+    pace = Pace(model, callbacks, run.steps)
+    watchers = [callback for callback in callbacks.callbacks if isinstance(callback, TerminateOnNaN)]
+    for watcher in watchers:
+        watcher.begin_fit(run)
+    model.stop_training = False
+    callbacks.on_train_begin()
+    initial_epoch, model._initial_epoch = model._initial_epoch or initial_epoch, None
+    logs: dict[str, float] = {}
+    for epoch in range(initial_epoch, epochs):
+        logs = {}
+        model.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        start = 0
+        while start < run.steps and not model.stop_training:
+            stop = run.end_of_block(start, pace.block)
+            callbacks.on_train_batch_begin(start)
+            for watcher in watchers:
+                watcher.begin_block(epoch, start, stop)
+            started = time.perf_counter()
+            losses = run.train(epoch, start, stop)
+            pace.note(stop - start, time.perf_counter() - started)
+            for watcher in watchers:
+                watcher.end_block(losses)
+            logs = _logs(model)
+            callbacks.on_train_batch_end(stop - 1, dict(logs))
+            start = stop
+        if validation_data is not None and _validates(epoch, validation_freq):
+            size = validation_batch_size or batch_size
+            if validation is not None:
+                found = _evaluate(model, validation, size, callbacks)
+            else:
+                found = model.evaluate(
+                    validation_data, batch_size=size, steps=validation_steps, callbacks=callbacks, return_dict=True
+                )
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs=logs or None)
+    return model.history
+
+
+def evaluate(
+    model: Model,
+    x: Any,
+    y: Any,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    sample_weight: Any = None,
+    steps: None = None,
+    callbacks: Any = None,
+    return_dict: bool = False,
+) -> Any:
+    """The loss and the metrics on samples, as Keras's evaluate gives them."""
+    batch_size = arrays.batch_size("batch_size", batch_size)
+    data = on_device(arrays.checked(model, x, y, sample_weight))
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        verbose = 1 if verbose == "auto" else verbose
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=1,
+            steps=math.ceil(len(data[0]) / batch_size),
+            model=model,
+        )
+    logs = _evaluate(model, data, batch_size, callbacks)
+    return logs if return_dict else model._flatten_metrics_in_order(logs)
+
+
+def _evaluate(model: Model, data: tuple[tf.Tensor, ...], batch_size: int, callbacks: Any) -> dict[str, float]:
+    rows = len(data[0])
+    _build(model, tuple(array[:batch_size] for array in data))
+    model.reset_metrics()
+    callbacks.on_test_begin()
+    callbacks.on_test_batch_begin(0)
+    order = tf.range(rows)
+    program(model, "test")(data, order, batch_size, tf.constant(0), tf.constant(rows // batch_size))
+    if rows % batch_size:
+        program(model, "test rest")(data, order, batch_size)
+    logs = _logs(model)
+    callbacks.on_test_batch_end(math.ceil(rows / batch_size) - 1, logs)
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def _build(model: Model, batch: tuple[tf.Tensor, ...]) -> None:
+    """The variables of metrics and optimizer, before anything is compiled."""
+    model._symbolic_build(data_batch=batch)
+
+
+def _logs(model: Model) -> dict[str, float]:
+    return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _validates(epoch: int, validation_freq: Any) -> bool:
+    if isinstance(validation_freq, int):
+        return (epoch + 1) % validation_freq == 0
+    return epoch + 1 in validation_freq

@@ -1,0 +1,230 @@
+"""A keras.Model whose gradients are coded by hand (or come from the tape), and whose fit owns its loop.
+
+N samples, B batch, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp import manual, tape
+from tfbp.checks import InputError, check_choice, check_parameters
+from tfbp.network import Network, Parameters
+from tfbp.training import array_loop
+from tfbp.vocabulary import Activation, Loss
+
+WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class Model(keras.Model):
+    """Keras's compile, fit, evaluate, predict and callbacks, on a `tfbp.Network`.
+
+    NumPy arrays and tensors are trained on in blocks: many steps as one compiled program that gathers its own shuffled
+    batches. Everything else (tf.data, generators, memory-mapped arrays, steps_per_epoch, a distribution strategy) takes
+    Keras's own way, with the same hand-coded step.
+
+    Args:
+        network: what is trained; its loss is the model's.
+        gradients: "manual" or "tape".
+        seed: of the initial parameters and of the shuffling; epoch e of any run shuffles alike.
+        dtype: a Keras dtype or dtype policy, e.g. "float64" or "mixed_bfloat16".
+
+    Raises:
+        InputError: something that is no network, or an unknown name.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfbp import Dense, Model, Network
+        >>> model = Model(Network(2, [Dense(8, "tanh"), Dense(2)], "sparse_categorical_crossentropy"))
+        >>> model.compile("adam", metrics=["accuracy"])
+        >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> history = model.fit(x, np.array([0, 1, 1, 0]), batch_size=4, epochs=2, verbose=0)
+        >>> sorted(history.history)
+        ['accuracy', 'loss']
+
+    Reference: https://keras.io/api/models/model_training_apis/
+    """
+
+    def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        if not isinstance(network, Network):
+            raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
+        check_choice("gradients", gradients, WRITINGS)
+        self.network, self.gradients, self.seed = network, gradients, seed
+        self._writing = WRITINGS[gradients]
+        self._parameters = [
+            {
+                name: self.add_weight(shape=w.shape, initializer=lambda *_, w=w, **__: w, name=f"layer_{index}_{name}")
+                for name, w in layer.items()
+            }
+            for index, layer in enumerate(network.init(seed))
+        ]
+        # Keras builds and exports only models that were called
+        self(tf.zeros([1, network.inputs], self.compute_dtype))
+
+    @classmethod
+    def from_keras(cls, sequential: keras.Sequential, loss: str | Loss, **options: Any) -> Model:
+        """A model with the layers and weights of a built `keras.Sequential` of Dense layers; see `Network.from_keras`.
+
+        Raises:
+            InputError: a layer or option that a `tfbp.Dense` cannot express, named.
+        """
+        network, parameters = Network.from_keras(sequential, loss)
+        model = cls(network, **{"dtype": sequential.dtype_policy, **options})
+        model.set_parameters(parameters)
+        return model
+
+    def to_keras(self) -> keras.Sequential:
+        """A plain `keras.Sequential` with the weights as they stand."""
+        return self.network.to_keras(self.get_parameters(), dtype=self.dtype_policy.variable_dtype)
+
+    def get_parameters(self) -> Parameters:
+        """A copy of the weights: one dict per layer, kernel (I, O) and bias (O,)."""
+        return [{name: np.array(w.value.numpy()) for name, w in layer.items()} for layer in self._parameters]
+
+    def set_parameters(self, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Take over the weights.
+
+        Raises:
+            InputError: parameters that do not fit the network.
+        """
+        check_parameters(self.network, parameters)
+        for layer, weights in zip(self._parameters, parameters, strict=True):
+            for name, variable in layer.items():
+                variable.assign(weights[name])
+
+    def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        """The network's outputs, (B, O)."""
+        return self._writing.forward(self.network, self._read(), tf.cast(x, self.compute_dtype))
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        jit_compile: bool = True,
+        steps_per_execution: int | None = None,
+        run_eagerly: bool = False,
+        **options: Any,
+    ) -> None:
+        """As Keras's compile; the loss is the network's.
+
+        Args:
+            optimizer: any Keras optimizer, or its name.
+            jit_compile: compile the steps with XLA.
+            steps_per_execution: how many steps a block has; by default, about a tenth of a second's worth where
+                something watches the batches, and the whole epoch where nothing does.
+            options: metrics, weighted_metrics, auto_scale_loss.
+
+        Raises:
+            InputError: a loss, which is the network's to say.
+        """
+        if loss is not None:
+            raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
+        if steps_per_execution is not None and steps_per_execution < 1:
+            raise InputError(f"steps_per_execution: got {steps_per_execution}; accepted: an integer of at least 1.")
+        options.pop("loss_weights", None)
+        super().compile(
+            optimizer,
+            jit_compile=jit_compile and not run_eagerly,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution or 1,
+            **options,
+        )
+        self.block_steps = steps_per_execution
+        self._programs: dict[str, Any] = {}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        config = super().get_compile_config()
+        return config and {**config, "steps_per_execution": self.block_steps}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One hand-coded step on one batch, for Keras's own loop: the metrics so far."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._train_batch(x, y, sample_weight)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The metrics so far, with one batch more."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._test_batch(x, y, sample_weight)
+        return self.get_metrics_result()
+
+    def fit(self, x: Any = None, y: Any = None, **options: Any) -> keras.callbacks.History:
+        """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
+
+        Raises:
+            InputError: arrays of unequal length or that do not fit the network, a batch size below 1.
+        """
+        if array_loop.takes(self, x, y, options):
+            return array_loop.fit(self, x, y, **options)
+        return super().fit(x, y, **options)
+
+    def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """As Keras's evaluate.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        if array_loop.takes(self, x, y, options):
+            return array_loop.evaluate(self, x, y, **options)
+        return super().evaluate(x, y, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "network": self.network.to_json(),
+            "gradients": self.gradients,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Model:
+        config = dict(config)
+        return cls(Network.from_json(config.pop("network")), **config)
+
+    def _train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+        """Forward, backward by hand, update, metrics; the batch's loss."""
+        scale = self._loss_scale()
+        parameters = self._read()
+        loss, gradients, tensors = self._writing.loss_gradients_and_tensors(
+            self.network, parameters, tf.cast(x, self.compute_dtype), y, sample_weight, loss_scale=scale
+        )
+        variables = [w for layer in self._parameters for w in layer.values()]
+        flat = [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
+        self.optimizer.apply(flat, variables)
+        self._update_metrics(loss, x, y, tensors[-1]["outputs"], sample_weight)
+        return loss
+
+    def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+        x = tf.cast(x, self.compute_dtype)
+        loss, outputs = self._writing.loss_and_outputs(self.network, self._read(), x, y, sample_weight)
+        self._update_metrics(loss, x, y, outputs, sample_weight)
+        return loss
+
+    def _update_metrics(self, loss: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+        if self._compile_metrics is not None:
+            if self.network.fuses_output_activation:
+                link: Activation = self.network.layers[-1].activation
+                outputs, _ = manual.activations.activation_forward(link, outputs)
+            self._compile_metrics.update_state(y, outputs, sample_weight)
+
+    def _loss_scale(self) -> Any:
+        """What the optimizer wants the loss multiplied by, and divides the gradients by again; None for nothing."""
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) or self.optimizer.loss_scale_factor
+        return self.optimizer.scale_loss(tf.ones([])) if scales else None
+
+    def _read(self) -> Any:
+        # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
+        return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in self._parameters]

@@ -1,0 +1,120 @@
+"""What `TensorBoard` writes, as TensorBoard's own messages: statistics, layout, hyperparameters, graph.
+
+S scalars, H histograms.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb  # type: ignore[import-untyped]
+from tensorboard.plugins.hparams import api  # type: ignore[import-untyped]
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb  # type: ignore[import-untyped]
+
+from tfbp.training.statistics import BUCKETS, Statistics
+
+if TYPE_CHECKING:
+    from tfbp.training.model import Model
+
+# a chart's title, and the tags that it gathers beside those of a layer
+CURVES = {"loss": "epoch_loss", "accuracy": "epoch_accuracy", "learning rate": "epoch_learning_rate"}
+
+
+def write(message: Any, step: int) -> None:
+    """A message to the default writer: one operation, however many values are in it."""
+    tf.summary.experimental.write_raw_pb(message.SerializeToString(), step=step)
+
+
+class StatisticsMessage:
+    """One message for all statistics of a step, built once and filled again and again: building is what costs."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self.message = scalar_pb(statistics.scalar_tags[0], 0.0)
+        for tag in statistics.scalar_tags[1:]:
+            self.message.MergeFrom(scalar_pb(tag, 0.0))
+        for tag in statistics.histogram_tags:
+            self.message.MergeFrom(histogram_pb(tag, [0.0, 1.0], BUCKETS))
+        self._tensors = [value.tensor for value in self.message.value]
+
+    def fill(self, scalars: np.ndarray, limits: np.ndarray, counts: np.ndarray) -> Any:
+        """The message with scalars (S,), and histograms between limits (H, 2) with counts (H, 30)."""
+        for tensor, scalar in zip(self._tensors, scalars.tolist(), strict=False):
+            tensor.float_val[0] = scalar
+        # (H, 30, 3): left edge, right edge, count
+        edges = np.linspace(limits[:, 0], limits[:, 1], BUCKETS + 1, axis=1)
+        buckets = np.stack([edges[:, :-1], edges[:, 1:], counts], axis=-1)
+        # the page wants edges that are numbers; that they are none is seen in the norms
+        buckets[~np.isfinite(limits).all(axis=1)] = 0
+        for tensor, histogram in zip(self._tensors[len(scalars) :], buckets, strict=True):
+            tensor.tensor_content = histogram.tobytes()
+        return self.message
+
+
+def layout(model: Model, statistics: Statistics | None) -> Any:
+    """The Custom Scalars page: a chart a quantity, with the lines of every run that has it."""
+    categories = [("training", CURVES)]
+    tags = [] if statistics is None else statistics.scalar_tags
+    for index in range(len(model.network.layers)):
+        own = {tag.replace(f"/layer_{index}", ""): tag for tag in tags if f"layer_{index}" in tag.split("/")}
+        if own:
+            categories.append((f"layer_{index}", own))
+    page = [
+        layout_pb2.Category(
+            title=title,
+            chart=[
+                layout_pb2.Chart(title=name, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(tag)}$"]))
+                for name, tag in charts.items()
+            ],
+        )
+        for title, charts in categories
+    ]
+    return custom_scalar.pb(layout_pb2.Layout(category=page))
+
+
+def hparams(model: Model, batch_size: int | None, more: dict[str, Any]) -> list[Any]:
+    """What the run was of: the page's columns, and this run's values."""
+    settings, network = model.optimizer.get_config(), model.network
+    rate = settings.get("learning_rate")
+    values = {
+        "optimizer": settings.get("name", type(model.optimizer).__name__),
+        "learning_rate": rate["class_name"] if isinstance(rate, dict) else float(model.optimizer.learning_rate),
+        "layers": ",".join(str(layer.units) for layer in network.layers),
+        "activation": ",".join(layer.activation.name for layer in network.layers),
+        "loss": network.loss.name,
+        "gradients": model.gradients,
+        "seed": model.seed,
+        "dtype": model.dtype_policy.name,
+        **({} if batch_size is None else {"batch_size": batch_size}),
+        **more,
+    }
+    tags = [f"epoch_{name}" for name in model.get_metrics_result()]
+    metrics = [api.Metric(tag, display_name=f"train {tag}") for tag in tags]
+    # a group is a path from this run's directory
+    metrics += [api.Metric(tag, group="../validation", display_name=f"validation {tag}") for tag in tags]
+    return [api.hparams_config_pb([api.HParam(name) for name in values], metrics), api.hparams_pb(values)]
+
+
+def graph(model: Model) -> tf.Graph:
+    """The network's graph on one row: forward, and backward by the model's writing."""
+    dtype = model.compute_dtype
+    shapes, network = model.network.parameter_shapes(), model.network
+
+    def loss_and_gradients(x: tf.Tensor, y: tf.Tensor, *weights: tf.Tensor) -> Any:
+        flat = iter(weights)
+        parameters = [{name: next(flat) for name in layer} for layer in shapes]
+        return model._writing.loss_and_gradients(network, parameters, x, y)
+
+    sparse = network.loss.name.startswith("sparse_")
+    y = tf.TensorSpec([1], tf.int32, "y") if sparse else tf.TensorSpec([1, network.outputs], dtype, "y")
+    weights = [
+        tf.TensorSpec(shape, dtype, f"layer_{index}_{name}")
+        for index, layer in enumerate(shapes)
+        for name, shape in layer.items()
+    ]
+    function = tf.function(loss_and_gradients, autograph=False)
+    return function.get_concrete_function(tf.TensorSpec([1, network.inputs], dtype, "x"), y, *weights).graph
