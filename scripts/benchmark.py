@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Time training steps: tfbp.Model against Keras, JAX, PyTorch, scikit-learn, NumPy, and the matrix products alone.
+
+    --what training     microseconds a step, by contestant and size (default)
+    --what growth       how a step's time grows with batch, width and depth
+    --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
+
+relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
+its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
+or 1 when a contestant broke or computed something else, 2 for bad input. Contestants whose package is missing are n/a.
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+import quiet_tensorflow  # noqa: F401
+from benchmarking import charts, gradients, report
+from benchmarking.problem import SIZES, growth_sizes
+from benchmarking.race import race
+from contestants import CONTESTANTS
+from tfbp import InputError
+from tfbp.checks import check_choice
+
+WHAT = ("training", "growth", "gradients")
+GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", default="training", help="training, growth or gradients (default: training)")
+    parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
+    parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201)")
+    parser.add_argument(
+        "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")
+    arguments = parser.parse_args()
+    try:
+        check(arguments)
+        return {"training": training, "growth": growth, "gradients": pairs}[arguments.what](arguments, Console())
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def check(arguments: argparse.Namespace) -> None:
+    check_choice("what", arguments.what, WHAT)
+    gradients_only = arguments.what == "gradients"
+    if arguments.rounds is None:
+        arguments.rounds = 201 if gradients_only else 9
+    if arguments.seconds is None:
+        arguments.seconds = 0.05 if gradients_only else 0.2
+    if arguments.rounds < 1:
+        raise InputError(f"rounds: got {arguments.rounds}; accepted: an integer of at least 1.")
+    if not 0 < arguments.seconds < float("inf"):
+        raise InputError(f"seconds: got {arguments.seconds}; accepted: a finite number above 0.")
+    chosen = GROWTH_CONTESTANTS if arguments.what == "growth" else CONTESTANTS
+    arguments.contestants = (arguments.contestants or ",".join(chosen)).split(",")
+    arguments.sizes = arguments.sizes.split(",")
+    for argument, accepted in {"contestants": CONTESTANTS, "sizes": SIZES}.items():
+        given = getattr(arguments, argument)
+        for name in given:
+            check_choice(argument, name, accepted)
+        if len(set(given)) < len(given):
+            raise InputError(f"{argument}: got {','.join(given)!r}; accepted: each name once.")
+    if arguments.chart:
+        if gradients_only:
+            raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what gradients.")
+        charts.check_matplotlib()
+    report.check_writable("json", arguments.json)
+    report.check_writable("chart", arguments.chart)
+
+
+def training(arguments: argparse.Namespace, console: Console) -> int:
+    results = []
+    for size in arguments.sizes:
+        with console.status("") as status:
+            found = race(SIZES[size], arguments.contestants, arguments.rounds, arguments.seconds, status.update)
+        console.print(report.table(SIZES[size].name, found), "", sep="\n")
+        results += found
+    if arguments.chart:
+        charts.draw_sizes(arguments.chart, results, report.machine_line())
+    return finish(arguments, results, [result.to_json() for result in results])
+
+
+def growth(arguments: argparse.Namespace, console: Console) -> int:
+    by_axis, rows = {}, []
+    for axis, points in growth_sizes().items():
+        by_axis[axis] = []
+        for at, size in points:
+            with console.status("") as status:
+                found = race(size, arguments.contestants, arguments.rounds, arguments.seconds, status.update)
+            console.print(report.table(f"{axis} {at}: {size.name}", found), "", sep="\n")
+            by_axis[axis] += [(at, result) for result in found]
+            rows += [{"axis": axis, "at": at, **result.to_json()} for result in found]
+    if arguments.chart:
+        charts.draw_growth(arguments.chart, by_axis, report.machine_line())
+    return finish(arguments, [result for points in by_axis.values() for _, result in points], rows)
+
+
+def pairs(arguments: argparse.Namespace, console: Console) -> int:
+    table, results = gradients.run(arguments.rounds, arguments.seconds)
+    console.print(table)
+    print(f"Microseconds a call, {arguments.rounds} interleaved pairs; relu, sparse cross-entropy, float32.")
+    return finish(arguments, [], results)
+
+
+def finish(arguments: argparse.Namespace, results: list, rows: list[dict]) -> int:
+    if results:
+        print(f"Microseconds a step, {arguments.rounds} rounds. All that ran followed the float64 reference first.")
+    print(*report.reasons(results), sep="\n", end="\n" if report.reasons(results) else "")
+    print(report.machine_line())
+    if arguments.json:
+        report.write_json(arguments.json, arguments.what, arguments.rounds, rows)
+    return 1 if any(result.error for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

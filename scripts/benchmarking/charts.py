@@ -1,0 +1,88 @@
+"""The benchmark's two charts, as SVG; needs matplotlib, of the extra `benchmark`."""
+
+from benchmarking.race import Result
+from contestants import CONTESTANTS
+from tfbp import InputError
+
+COLOURS = {
+    "manual": "#d62728",
+    "tape": "#ff9896",
+    "keras": "#1f77b4",
+    "keras-epoch": "#aec7e8",
+    "jax-step": "#c5b0d5",
+    "jax-scan": "#9467bd",
+    "torch": "#ff7f0e",
+    "torch-compile": "#ffbb78",
+    "sklearn": "#8c564b",
+    "numpy": "#2ca02c",
+    "limit": "black",
+}
+
+
+def check_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "chart: got a file, but no matplotlib; accepted: with the extra benchmark installed."
+        ) from None
+
+
+def draw_sizes(path: str, results: list[Result], note: str) -> None:
+    """A row for each size, a dot for each contestant's median, the limit a line."""
+    pyplot = _pyplot()
+    sizes = list(dict.fromkeys(result.size for result in results))
+    names = [name for name in CONTESTANTS if any(r.contestant == name and r.microseconds for r in results)]
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.75 * len(sizes)), layout="constrained")
+    for name in names:
+        rows = [(sizes.index(r.size), r.median) for r in results if r.contestant == name and r.microseconds]
+        offset = (names.index(name) / max(1, len(names) - 1) - 0.5) * 0.6
+        label, colour = CONTESTANTS[name].label, COLOURS.get(name, "grey")
+        if name == "limit":
+            axes.vlines(
+                [t for _, t in rows], *zip(*[(y - 0.4, y + 0.4) for y, _ in rows], strict=True), colour, label=label
+            )
+        else:
+            axes.plot([t for _, t in rows], [y + offset for y, _ in rows], "o", color=colour, label=label)
+    axes.set(xscale="log", yticks=range(len(sizes)), yticklabels=sizes, ylim=(len(sizes) - 0.4, -0.6))
+    axes.set_xlabel("microseconds a training step (median)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left", fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
+def draw_growth(path: str, by_axis: dict[str, list[tuple[int, Result]]], note: str) -> None:
+    """Time a step against batch, width and depth, each axis logarithmic."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(1, len(by_axis), figsize=(11, 4), layout="constrained", sharey=True)
+    for panel, (axis, points) in zip(panels, by_axis.items(), strict=True):
+        for name in dict.fromkeys(result.contestant for _, result in points):
+            measured = [(at, r.median) for at, r in points if r.contestant == name and r.microseconds]
+            style = {"color": COLOURS.get(name, "grey"), "label": CONTESTANTS[name].label}
+            panel.plot(*zip(*measured, strict=True), *(["--"] if name == "limit" else ["o-"]), **style, markersize=4)
+        panel.set(xscale="log", yscale="log", xlabel=axis)
+        ticks = sorted({at for at, _ in points})
+        panel.set_xticks(ticks, map(str, ticks))
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("microseconds a training step (median)")
+    panels[0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "tfbp"
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(pyplot, figure, path: str, note: str) -> None:
+    figure.supxlabel(note, fontsize=6, color="grey")
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)

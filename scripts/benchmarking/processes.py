@@ -1,0 +1,72 @@
+"""Starts a contestant's process and talks to it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from contestants import Entry, Unavailable
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class Failed(Exception):
+    """A contestant broke; the message says how."""
+
+
+def threads() -> int:
+    """The cores that this process may use; every contestant gets as many threads."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def environment() -> dict[str, str]:
+    """The environment of every contestant: the same number of threads, no accelerator, no chatter."""
+    pools = ("OMP", "OPENBLAS", "MKL", "BLIS", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")
+    counts = {f"{pool}_THREADS" if pool.startswith("TF") else f"{pool}_NUM_THREADS": str(threads()) for pool in pools}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    return {**os.environ, **counts, **quiet, "KERAS_BACKEND": "tensorflow", "PYTHONWARNINGS": "ignore"}
+
+
+class Process:
+    """One contestant on one problem, alive until closed."""
+
+    def __init__(self, entry: Entry, problem_file: Path) -> None:
+        self.label = entry.label
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER), entry.module, json.dumps(entry.options), str(problem_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment(),
+            text=True,
+        )
+
+    def ask(self, do: str, **arguments) -> dict:
+        """The answer to a request.
+
+        Raises:
+            Unavailable: the contestant cannot take part here. Failed: it broke.
+        """
+        try:
+            print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self._log.seek(0)
+            last = (self._log.read().strip().splitlines() or ["no message"])[-1]
+            raise Failed(f"its process ended with status {self._process.wait()}: {last}")
+        answer = json.loads(line)
+        if "unavailable" in answer:
+            raise Unavailable(answer["unavailable"])
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()

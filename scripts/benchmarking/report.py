@@ -1,0 +1,94 @@
+"""The training benchmark's table, JSON file and machine."""
+
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarking.processes import threads
+from benchmarking.race import Result
+from tfbp import InputError
+
+PACKAGES = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "numpy")
+
+
+def table(size: str, results: list[Result]) -> Table:
+    """One size's contestants, the fastest first, and those that did not run last."""
+    found = Table(box=None, pad_edge=False, title=size, title_justify="left")
+    for heading in ("contestant", "min µs", "median µs", "of limit", "of manual", "first step s", "MiB"):
+        found.add_column(heading, justify="left" if heading == "contestant" else "right", no_wrap=True)
+    limit = next((r for r in results if r.contestant == "limit" and r.microseconds), None)
+    manual = next((r for r in results if r.contestant == "manual" and r.microseconds), None)
+    for result in sorted((r for r in results if r.microseconds), key=lambda r: r.median):
+        found.add_row(
+            result.label,
+            f"{result.best:.4g}" if result.best < 1000 else f"{result.best:,.0f}",
+            f"{result.median:.4g}" if result.median < 1000 else f"{result.median:,.0f}",
+            f"{limit.best / result.best:.2f}" if limit else "",
+            f"{result.median / manual.median:.2f}" if manual else "",
+            f"{result.first_step_seconds:.2f}",
+            f"{result.peak_bytes / 2**20:,.0f}" if result.peak_bytes else "",
+        )
+    for result in results:
+        if not result.microseconds:
+            found.add_row(result.label, "n/a" if result.unavailable else "error")
+    return found
+
+
+def reasons(results: list[Result]) -> list[str]:
+    """A line for each contestant that broke, was wrong or could not run."""
+    return [
+        f"{'Error' if r.error else 'n/a'}: {r.label}, {r.size}: {r.error or r.unavailable}"
+        for r in results
+        if r.error or r.unavailable
+    ]
+
+
+def machine() -> dict:
+    """What the figures were measured on."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "processor": processor(),
+        "threads": threads(),
+        "python": platform.python_version(),
+        "packages": versions,
+    }
+
+
+def machine_line() -> str:
+    found = machine()
+    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
+    return f"{found['processor']}, {found['threads']} threads each; Python {found['python']}, {packages}."
+
+
+def check_writable(argument: str, path: str | None) -> None:
+    """Raise `InputError` now rather than when everything has been measured."""
+    try:
+        if path:
+            with open(path, "a"):
+                pass
+    except OSError as error:
+        raise InputError(
+            f"{argument}: got {path!r} ({error.strerror}); accepted: a file that can be written."
+        ) from None
+
+
+def write_json(path: str, what: str, rounds: int, results: list[dict]) -> None:
+    content = {"what": what, "machine": machine(), "rounds": rounds, "results": results}
+    Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        return re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())[1].strip()
+    except (OSError, TypeError):
+        return platform.machine()

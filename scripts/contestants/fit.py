@@ -1,0 +1,35 @@
+"""What tfbp.Model and a plain Keras model have in common here: they are trained by fit on NumPy arrays."""
+
+import time
+
+import keras
+
+
+class Fit:
+    """A compiled model in `self.model`, on a problem."""
+
+    def __init__(self, problem, model):
+        self.problem, self.model = problem, model
+
+    def follow(self, steps):
+        return [self._fit(*self.problem.batch(step), epochs=1)[0] for step in range(steps)]
+
+    def train(self, epochs, shuffle):
+        clock = Clock()
+        self._fit(self.problem.x, self.problem.y, epochs=epochs, shuffle=shuffle, callbacks=[clock])
+        return clock.seconds
+
+    def _fit(self, x, y, **options):
+        history = self.model.fit(x, y, batch_size=self.problem.batch_size, verbose=0, **options)
+        return history.history["loss"]
+
+
+class Clock(keras.callbacks.Callback):
+    """The time of the epochs alone: what fit does once, checking and taking over the arrays, is told apart."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 0:
+            self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self._started

@@ -1,0 +1,74 @@
+"""The benchmark: a contestant that computes something else is thrown out, and every one that ran is in the table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, SCRIPTS / "benchmark.py", *map(str, arguments)], capture_output=True, text=True, timeout=600
+    )
+
+
+def test_the_contestants_of_the_lock_run_and_are_reported(tmp_path):
+    names = ["manual", "tape", "keras", "numpy", "limit"]
+    chosen = ["--sizes", "2-2-2-b4", "--contestants", ",".join(names), "--rounds", 2, "--seconds", 0.001]
+    done = run(*chosen, "--json", tmp_path / "all.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "all.json").read_text())["results"]
+    assert {result["contestant"] for result in results} == set(names)
+    for result in results:
+        assert len(result["microseconds"]) == 2
+        assert 0 < result["min"] <= result["median"]
+        assert not result["error"]
+    for label in ("tfbp.Model, manual", "tfbp.Model, tape", "Keras fit", "NumPy by hand", "limit: matrix products"):
+        assert label in done.stdout
+
+
+def test_a_wrong_gradient_is_thrown_out(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking.gate import Gate
+    from benchmarking.problem import SIZES, Problem
+    from contestants import numpy_by_hand
+
+    problem = Problem.make(SIZES["2-2-2-b4"])
+    gate = Gate(problem)
+
+    def complaint(contestant):
+        losses = contestant.follow(gate.steps)
+        again = type(contestant)(problem)
+        again.__dict__.update(rate=contestant.rate)
+        again.train(1, shuffle=False)
+        return gate.complaint(losses, again.weights())
+
+    sound = numpy_by_hand.Contestant(problem)
+    assert complaint(sound) == ""
+    wrong = numpy_by_hand.Contestant(problem)
+    wrong.rate = np.float32(1.05) * wrong.rate
+    assert "the reference's is" in complaint(wrong)
+    assert "its loss at step 0 is nan" in gate.complaint([float("nan")] * gate.steps, sound.weights())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--what", "speed"], "what: got 'speed'; accepted: training, growth, gradients."),
+        (["--sizes", "1-1"], "sizes: got '1-1'"),
+        (["--contestants", "kerras"], "contestants: got 'kerras' (did you mean 'keras'?)"),
+        (["--rounds", "0"], "rounds: got 0; accepted: an integer of at least 1."),
+        (["--seconds", "nan"], "seconds: got nan; accepted: a finite number above 0."),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence_and_status_2(arguments, sentence):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.strip().splitlines()) == 1

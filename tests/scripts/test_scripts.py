@@ -1,0 +1,112 @@
+"""What a person types: exit codes, tables, one sentence for bad input and never a traceback."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        monkeypatch.syspath_prepend(SCRIPTS)
+        try:
+            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+            status = 0
+        except SystemExit as exit:
+            status = exit.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_train_ends_in_a_table_and_leaves_curves(run, tmp_path):
+    arguments = ["--dtype", "float64", "--epochs", 2, "--layers", "16", "--log-dir", tmp_path / "run"]
+    status, out, _ = run("train.py", *arguments)
+    assert status == 0
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(("ref", "man", "tape"))}
+    assert set(rows) == {"reference", "manual", "tape"}
+    assert rows["manual"][1:3] == rows["tape"][1:3] == rows["reference"][1:3]
+    assert float(rows["manual"][4]) < 1e-11
+    for writing in rows:
+        for split in ("train", "validation"):
+            assert list((tmp_path / "run" / writing / split).glob("events.*"))
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert described["finished"] is True
+    assert described["results"]["tape"]["accuracy"] == pytest.approx(float(rows["tape"][2]), abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_table(run, tmp_path):
+    def table(name, seed):
+        path = tmp_path / name
+        _, out, _ = run("train.py", "--epochs", 1, "--gradients", "manual", "--seed", seed, "--log-dir", path)
+        return out.splitlines()[1].split()[:3]
+
+    assert table("a", 1) == table("b", 1) != table("c", 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "sentence"),
+    [
+        ("train.py", ["--dataset", "foo"], "dataset: got 'foo'; accepted: digits, fashion_mnist, mnist, cifar10."),
+        ("train.py", ["--gradients", "auto"], "gradients: got 'auto'; accepted: manual, tape, reference."),
+        ("train.py", ["--gradients", "tape,tape"], "gradients: got 'tape,tape'; accepted: each writing once."),
+        ("train.py", ["--layers", "0"], "units: got 0; accepted: an integer of at least 1."),
+        ("train.py", ["--layers", "8,x"], "layers: got '8,x'; accepted: integers with commas, as in 64,32."),
+        ("train.py", ["--activation", "rleu"], "activation: got 'rleu' (did you mean 'relu'?); accepted: linear"),
+        ("train.py", ["--loss", "l2"], "loss: got 'l2'; accepted: half_squared_error"),
+        ("train.py", ["--optimizer", "adan"], "optimizer: got 'adan' (did you mean 'adam'?); accepted: sgd, mom"),
+        ("train.py", ["--learning-rate", "0"], "learning_rate: got 0.0; accepted: a finite number above 0."),
+        ("train.py", ["--epochs", "0"], "epochs: got 0; accepted: an integer of at least 1."),
+        ("train.py", ["--batch-size", "0"], "batch-size: got 0; accepted: 1 to 1438, the training samples."),
+        ("train.py", ["--seed", "-1"], "seed: got -1; accepted: an integer of at least 0."),
+        ("train.py", ["--dtype", "float8"], "dtype: got 'float8' (did you mean 'float64'?); accepted: float32, float"),
+        ("train.py", ["--log-dir", __file__], f"log-dir: got {__file__!r}, which is a file; accepted: a new or"),
+        ("check.py", ["--device", "tpu"], "device: got 'tpu'"),
+        ("check.py", ["--dtype", "int8"], "dtype: got 'int8'"),
+        ("check.py", ["--mode", "lazy"], "mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("check.py", ["--case", "no-such"], "case: got 'no-such', which no case's name contains; accepted: part of"),
+        ("check.py", ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"], "json: got"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence_and_status_2(run, script, arguments, sentence):
+    status, _, err = run(script, *arguments)
+    assert status == 2
+    assert err.startswith(sentence)
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_check_writes_every_number(run, tmp_path):
+    arguments = ["--case", "dense", "--mode", "eager", "--dtype", "float64,float16", "--json", tmp_path / "all.json"]
+    status, out, _ = run("check.py", *arguments)
+    assert status == 0
+    assert "Compared: 66 tensors in 2 cells." in out
+    assert "wrong" not in out.split("Compared")[1]
+    comparisons = json.loads((tmp_path / "all.json").read_text())["comparisons"]
+    assert len(comparisons) == 66
+    assert all(0 <= each["error_over_tolerance"] <= 1 for each in comparisons)
+
+
+def test_check_exits_1_and_names_the_first_wrong_tensor(run, monkeypatch):
+    from tfbp import manual
+
+    right = manual.dense.dense_backward
+    monkeypatch.setattr(manual.dense, "dense_backward", lambda *a, **k: (-1 * right(*a, **k)[0], *right(*a, **k)[1:]))
+    status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
+    assert status == 1
+    assert "manual-reference, local, layer 0 dx: the sign is flipped" in out.replace("\n", " ")
+
+
+def test_seed_network_prints_the_published_numbers_and_names_the_bug(run):
+    status, out, _ = run("seed_network.py")
+    assert status == 0
+    for number in ("0.01810390383656677", "0.01652628079547517", "0.0165653823267704"):
+        assert number in out
+    assert "First wrong tensor: layer 0 dz" in out
