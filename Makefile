@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup train agree test tensorboard lock clean
+.PHONY: help setup train agree tensorboard benchmark test lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,11 +23,33 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests tfbp
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests tfbp
+
+train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
+	@$(BIN)/python scripts/train.py --dtype float64 $(OPTIONS)
+
+tensorboard: .venv/installed ## the curves of logs/ in a browser
+	$(BIN)/tensorboard --logdir logs
+
+agree: .venv/installed ## show that the three writings agree, in every dtype and execution mode (OPTIONS="--json FILE" …)
+	@$(BIN)/python scripts/check.py $(OPTIONS)
+
+benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorch and others, on an idle machine
+	@.venv-benchmark/bin/python scripts/benchmark.py $(OPTIONS)
+
+# the lock's versions first; what only the benchmark needs comes on top and moves none of them
+.venv-benchmark/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv-benchmark
+	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements.lock
+	.venv-benchmark/bin/python -m pip freeze --all --exclude pip > .venv-benchmark/constraints.txt
+	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--constraint .venv-benchmark/constraints.txt --editable '.[benchmark]'
+	@touch $@
 
 lock: ## requirements.lock anew, from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --extra dev --quiet \
 		--output-file requirements.lock pyproject.toml lock-extras.in
 
 clean: ## remove the virtual environment and caches
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-benchmark build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
