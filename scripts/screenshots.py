@@ -73,8 +73,10 @@ def train(log_dir: str, epochs: int) -> None:
     for epoch in range(epochs):
         # the order in which Model.fit shuffles
         order = np.random.default_rng([SEED, epoch]).permutation(len(digits.x_train))
-        losses, accuracies = trainer.train_epoch(order, BATCH)
-        directory.log("reference", "train", epoch, losses.mean(), accuracies.mean())
+        steps = trainer.train_epoch(order, BATCH)
+        # a last batch that is not full counts by its rows
+        rows = np.diff([*range(0, len(order), BATCH), len(order)])
+        directory.log("reference", "train", epoch, *(np.average(each, weights=rows) for each in steps))
         directory.log("reference", "validation", epoch, *trainer.evaluate(*validation))
     directory.finish({})
     for gradients in ("manual", "tape"):
