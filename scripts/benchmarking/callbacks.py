@@ -5,7 +5,6 @@ Microseconds a step (minimum and median) and the ratio with / without (median of
 
 import statistics
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -28,13 +27,13 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     results = []
     with tempfile.TemporaryDirectory() as directory:
         watched = {
-            "TerminateOnNaN": (None, lambda name: TerminateOnNaN()),
-            f"TensorBoard, every {EVERY}": (EVERY, lambda name: TensorBoard(Path(directory) / name, every=EVERY)),
+            "TerminateOnNaN": lambda name: TerminateOnNaN(),
+            f"TensorBoard, every {EVERY}": lambda name: TensorBoard(Path(directory) / name, every=EVERY),
         }
         for size in CHOSEN:
             problem = Problem.make(SIZES[size])
-            for callback, (block, make) in watched.items():
-                times = compare(problem, block, lambda make=make, size=size: make(size), pairs, seconds)
+            for callback, make in watched.items():
+                times = compare(problem, make(size), pairs, seconds)
                 ratio = statistics.median(w / p for p, w in zip(times["without"], times["with"], strict=True))
                 cells = [f"{f(times[which]):.4g}" for which in times for f in (min, statistics.median)]
                 table.add_row(problem.size.name, callback, *cells, f"{ratio:.3f}")
@@ -42,12 +41,9 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     return table, results
 
 
-def compare(
-    problem: Problem, block: int | None, make: Callable[[], keras.callbacks.Callback], pairs: int, seconds: float
-) -> dict[str, list[float]]:
+def compare(problem: Problem, watcher: keras.callbacks.Callback, pairs: int, seconds: float) -> dict[str, list[float]]:
     """Microseconds a step without and with the callback, a number for each pair of runs."""
-    # without: as people call fit, whole epochs in a block; with: blocks as short as the callback needs
-    runs = {"without": (_model(problem, None), None), "with": (_model(problem, block), make())}
+    runs = {"without": (_model(problem), None), "with": (_model(problem), watcher)}
 
     def time_run(which: str, epochs: int) -> float:
         (model, callback), clock = runs[which], Clock()
@@ -66,8 +62,8 @@ def compare(
     return times
 
 
-def _model(problem: Problem, block: int | None) -> Model:
+def _model(problem: Problem) -> Model:
     model = Model(problem.network)
     model.set_parameters(problem.parameters)
-    model.compile(keras.optimizers.SGD(problem.rate), steps_per_execution=block)
+    model.compile(keras.optimizers.SGD(problem.rate))
     return model

@@ -193,6 +193,11 @@ def test_statistics_are_written_every_so_many_steps_at_the_ends_of_blocks(tmp_pa
     assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
 
 
+def test_blocks_end_where_statistics_are_due(tmp_path):
+    fit(tmp_path, every=3, block=None, epochs=3)
+    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == [0, 3, 6, 9, 12, 15]
+
+
 def test_no_statistics_when_none_are_asked_for(tmp_path):
     _, callback = fit(tmp_path, every=None)
     assert callback.statistics is None
