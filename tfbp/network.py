@@ -143,6 +143,11 @@ class Network:
             activations[-1] = Activation("linear")
         return tuple(activations)
 
+    def without_penalties(self) -> Network:
+        """The same network without regularizers: its loss is the examples' alone."""
+        bare = {"kernel_regularizer": None, "bias_regularizer": None}
+        return Network(self.inputs, [Dense(**{**vars(layer), **bare}) for layer in self.layers], self.loss)
+
     def parameter_shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """One dict per layer: kernel (I, O) and, where the layer has one, bias (O,)."""
         widths = [self.inputs, *(layer.units for layer in self.layers)]
