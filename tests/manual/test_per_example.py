@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbp import Dense, InputError, L1L2, Network, manual, reference, tape
+from tfbp import L1L2, Dense, InputError, Network, manual, reference, tape
 from tfbp.agreement.cases import DTYPES, all_cases, numpy_dtype, problem, round_to
 from tfbp.agreement.comparison import compare
 from tfbp.agreement.per_example import answers, clip_of, tolerances

@@ -45,7 +45,7 @@ def clip_of(network: Network, numbers: Problem) -> float:
 
 
 def tolerances(network: Network, numbers: Problem, clip: float, units: Units, stored: float = 0.0) -> dict[str, Array]:
-    """T of every tensor of `answers`; `stored` is the unit roundoff of a writing that stores each example's gradient."""
+    """T of every tensor of `answers`; `stored` is the unit roundoff to which a writing stores each g_b, if it does."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
     _, _, errors = errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)

@@ -64,11 +64,16 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
     """The mean and the variance over the batch of the examples' own gradients, each in the shape of `parameters`.
 
     In float64: a variance is a small difference of large numbers."""
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
-    rows = tf.cast(tf.shape(tensors[0]["x"])[0], tf.float64)
-    moments = moments_from(network, tensors, scale)
+    rows = tf.cast(tf.shape(x)[0], tf.float64)
+    moments = gradient_moments(network, parameters, x, y, sample_weight)
     mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
     return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
+
+
+def gradient_moments(network, parameters, x, y, sample_weight=None):
+    """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    return moments_from(network, tensors, scale)
 
 
 def norms_from(network, tensors, loss_scale=None):
@@ -90,7 +95,7 @@ def clip_factors(norms, clip):
 
 
 def moments_from(network, tensors, loss_scale=None):
-    """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of the parameters and in float64."""
+    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
     totals, squares = [], []
     for layer, tensor in zip(network.layers, tensors, strict=False):
         x = tf.cast(tensor["x"], tf.float64)
