@@ -39,7 +39,7 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
 
 def check_clip(argument: str, clip: object) -> None:
     """Raise `InputError` unless the bound of a norm is a finite number above 0."""
-    if isinstance(clip, bool) or not isinstance(clip, Real) or not 0 < clip < float("inf"):
+    if isinstance(clip, bool) or not isinstance(clip, Real) or not 0 < float(clip) < float("inf"):
         raise InputError(f"{argument}: got {clip!r}; accepted: a finite number above 0.")
 
 

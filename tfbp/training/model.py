@@ -140,7 +140,8 @@ class Model(keras.Model):
         self.block_steps = steps_per_execution
         self._programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
-        self._clip, self._traced = None, {}
+        self._clip: float | None = None
+        self._traced: dict[str, tuple[dict[str, Any], Any]] = {}
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -205,7 +206,7 @@ class Model(keras.Model):
 
     def _clip_to(self, clip: float | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
-        self._traced[str(self._clip)] = self._programs, self.train_function
+        self._traced[str(self._clip)] = self._programs, getattr(self, "train_function", None)
         self._clip = clip
         self._programs, self.train_function = self._traced.get(str(clip), ({}, None))
 
