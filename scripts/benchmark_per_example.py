@@ -31,9 +31,7 @@ def main() -> int:
     with console.status("") as status:
         table, results = per_example.run(arguments.rounds, arguments.seconds, status.update)
     console.print(table)
-    print(
-        f"Microseconds a call, or a step of fit, {arguments.rounds} turns each; 3 layers of 256, batch 256, relu, float32."
-    )
+    print(f"Microseconds a call, or a step of fit; {arguments.rounds} turns each; 3 layers of 256, batch 256, float32.")
     print(report.machine_line())
     if arguments.json:
         report.write_json(arguments.json, "per example", arguments.rounds, results)

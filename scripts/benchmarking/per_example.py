@@ -1,6 +1,6 @@
 """Time what the examples' own gradients cost: in one backward pass by hand, and by the tape's two ways of making them.
 
-Three dense layers of 256, batch 256, relu, sparse softmax cross-entropy, float32; a time is of one call, or step of fit.
+3 dense layers of 256, batch 256, relu, sparse softmax cross-entropy, float32; a time is of one call, or a step of fit.
 B batch, I inputs, O outputs of a layer, L layers.
 """
 
@@ -127,7 +127,7 @@ def _time(run, repeats):
 def run(rounds, seconds, tell):
     """The table, and its numbers."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("gradient", "mode", "min µs", "median µs", "ratio of min", "of median"):
+    for heading in ("gradient", "mode", "min µs", "median", "/ first", "median"):
         table.add_column(heading, justify="left" if heading in ("gradient", "mode") else "right", no_wrap=True)
     results = []
     sections = [("tf.function", lambda: calls(False), 1), ("XLA", lambda: calls(True), 1)]
