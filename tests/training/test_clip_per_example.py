@@ -56,11 +56,13 @@ def assert_weights(model, expected, tolerance):
 
 
 @pytest.mark.parametrize(
-    ("weight", "jit_compile"), [(None, False), (WEIGHT, True)], ids=["unweighted-graph", "weighted-xla"]
+    ("weight", "jit_compile", "steps"),
+    [(None, False, 1), (WEIGHT, True, 3)],
+    ids=["unweighted-graph", "weighted-xla-blocks-of-3"],
 )
 @pytest.mark.parametrize("path", PATHS)
-def test_fit_is_a_loop_over_the_examples(path, jit_compile, weight):
-    model = model_of(jit_compile=jit_compile)
+def test_fit_is_a_loop_over_the_examples(path, jit_compile, weight, steps):
+    model = model_of(jit_compile=jit_compile, steps_per_execution=steps)
     history = fit(model, path, weight, clip_per_example=0.5)
     expected, losses = by_hand(0.5, weight)
     # ten steps of float64, of weights around 1; in float64 Keras keeps the rate and the mean of losses in float32
