@@ -24,6 +24,7 @@ class InputError(ValueError):
     """Raised for every bad input: one sentence naming the argument, what was given and what is accepted."""
 
     ag_pass_through = True  # TensorFlow's AutoGraph would put a StagingError in its place
+    _keras_call_info_injected = True  # and Keras a paragraph on the call that it was raised in
 
 
 def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "") -> None:
