@@ -23,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from tfbp.training.model import Model
 
         return Model
+    if name == "layers":
+        from importlib import import_module
+
+        return import_module("tfbp.layers")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
