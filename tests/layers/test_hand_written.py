@@ -152,4 +152,3 @@ def test_the_numbers_are_keras_s(name, mode):
     for a, e in zip(got, expected, strict=True):
         assert (a.dtype, a.shape) == (e.dtype, e.shape)
         np.testing.assert_allclose(a, e, rtol=0, atol=64 * 2**-53 * (1 + np.abs(e).max()))
-
