@@ -19,7 +19,6 @@ def test_the_layers_agree_with_the_reference(dtype, mode, device):
     assert {result.cell.case.name for result in results} == {case.name for case in cases}
     wrong = first_wrong(results)
     assert wrong is None, f"{wrong.cell.id}: {wrong.comparison}"
-    print(max(result.comparison.ratio for result in results), len(results))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
