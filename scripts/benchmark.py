@@ -4,6 +4,7 @@
     --what training     microseconds a step, by contestant and size (default)
     --what growth       how a step's time grows with batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
+    --what layers       each of tfbp.layers in fit against Keras's own, interleaved in pairs
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -16,23 +17,25 @@ import sys
 from rich.console import Console
 
 import quiet_tensorflow  # noqa: F401
-from benchmarking import charts, gradients, report
+from benchmarking import charts, gradients, layers, report
 from benchmarking.problem import SIZES, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
 from tfbp import InputError
 from tfbp.checks import check_choice
 
-WHAT = ("training", "growth", "gradients")
+WHAT = ("training", "growth", "gradients", "layers")
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", default="training", help="training, growth or gradients (default: training)")
+    parser.add_argument("--what", default="training", help="training, growth, gradients or layers (default: training)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201)")
+    parser.add_argument(
+        "--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201, layers 21)"
+    )
     parser.add_argument(
         "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05)"
     )
@@ -41,7 +44,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         check(arguments)
-        return {"training": training, "growth": growth, "gradients": pairs}[arguments.what](arguments, Console())
+        run = {"training": training, "growth": growth, "gradients": pairs, "layers": pairs}[arguments.what]
+        return run(arguments, Console())
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -49,11 +53,11 @@ def main() -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     check_choice("what", arguments.what, WHAT)
-    gradients_only = arguments.what == "gradients"
+    in_pairs = arguments.what in ("gradients", "layers")
     if arguments.rounds is None:
-        arguments.rounds = 201 if gradients_only else 9
+        arguments.rounds = {"gradients": 201, "layers": 21}.get(arguments.what, 9)
     if arguments.seconds is None:
-        arguments.seconds = 0.05 if gradients_only else 0.2
+        arguments.seconds = 0.05 if arguments.what == "gradients" else 0.2
     if arguments.rounds < 1:
         raise InputError(f"rounds: got {arguments.rounds}; accepted: an integer of at least 1.")
     if not 0 < arguments.seconds < float("inf"):
@@ -68,8 +72,8 @@ def check(arguments: argparse.Namespace) -> None:
         if len(set(given)) < len(given):
             raise InputError(f"{argument}: got {','.join(given)!r}; accepted: each name once.")
     if arguments.chart:
-        if gradients_only:
-            raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what gradients.")
+        if in_pairs:
+            raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what {arguments.what}.")
         charts.check_matplotlib()
     report.check_writable("json", arguments.json)
     report.check_writable("chart", arguments.chart)
@@ -103,9 +107,10 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
-    table, results = gradients.run(arguments.rounds, arguments.seconds)
+    of = {"gradients": gradients, "layers": layers}[arguments.what]
+    table, results = of.run(arguments.rounds, arguments.seconds)
     console.print(table)
-    print(f"Microseconds a call, {arguments.rounds} interleaved pairs; relu, sparse cross-entropy, float32.")
+    print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")
     return finish(arguments, [], results)
 
 

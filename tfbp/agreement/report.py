@@ -77,7 +77,7 @@ def summary(by_cell: ByCell, opinions: list[Opinion]) -> str:
 def complaints(by_cell: ByCell, opinions: list[Opinion], of_layers: list[Result]) -> list[str]:
     """One line for the first of each kind of disagreement: the layer and tensor, local before end to end."""
     lines = []
-    for results in ([result for results in by_cell.values() for result in results], of_layers):
+    for results in ([result for found in by_cell.values() for result in found], of_layers):
         wrong = first_wrong(results)
         if wrong is not None:
             found = wrong.comparison
