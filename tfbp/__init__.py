@@ -30,4 +30,6 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in ("layers", "losses", "training"):
+        return import_module(f"tfbp.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -190,11 +190,13 @@ class Network:
 
         return from_keras(sequential, loss)
 
-    def to_keras(self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32") -> keras.Sequential:
-        """A plain `keras.Sequential` with these parameters and the same forward; see `tfbp.keras_bridge`."""
+    def to_keras(
+        self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
+    ) -> keras.Sequential:
+        """A `keras.Sequential` with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.keras_bridge`."""
         from tfbp.keras_bridge import to_keras
 
-        return to_keras(self, parameters, dtype)
+        return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
 
 
 def _check_count(argument: str, value: object) -> None:
