@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tfbp.training.workers import spans_workers
+
 if TYPE_CHECKING:
     from tfbp.training.model import Model
 
 # what a progress bar and batch callbacks wait for at most, about
 SECONDS_A_BLOCK = 0.1
+STEPS_BETWEEN_WORKERS = 100
 
 
 class Pace:
@@ -20,6 +23,9 @@ class Pace:
         watched = any(_watches_batches(callback) for callback in callbacks.callbacks)
         self.block = model.block_steps or (max(1, min(steps // 20, 100)) if watched else max(1, steps))
         self._adapts = watched and not model.block_steps
+        if spans_workers(model) and not model.block_steps:
+            # the workers meet after every block: no clock and no callback of one of them may say how long it is
+            self.block, self._adapts = min(steps, STEPS_BETWEEN_WORKERS), False
         self._compiled = False
 
     def note(self, steps: int, seconds: float) -> None:
