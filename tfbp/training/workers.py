@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +18,54 @@ from tfbp.checks import InputError
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
+
+
+# ends the process `pid` unless that ends, or ends this guard, in time
+_GUARD = """
+import os, signal, sys, time
+seconds, pid, sentence = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    time.sleep(0.1)
+    if os.getppid() != pid:
+        sys.exit()
+print(sentence, file=sys.stderr, flush=True)
+os.kill(pid, signal.SIGALRM)
+time.sleep(5)
+if os.getppid() == pid:
+    os.kill(pid, signal.SIGKILL)
+"""
+
+
+def multi_worker_strategy(start_within: float = 120) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """A `tf.distribute.MultiWorkerMirroredStrategy` from TF_CONFIG, that does not wait for its peers without end.
+
+    TensorFlow waits for a worker that never starts inside a call which hears no signal but SIGKILL and lets no thread
+    run. So a process beside this one ends it, with a sentence on standard error, when the time is over.
+
+    To be called before any other use of TensorFlow.
+
+    Args:
+        start_within: seconds, above 0.
+
+    Raises:
+        InputError: a TF_CONFIG that is none, `start_within` not above 0.
+
+    Reference: https://www.tensorflow.org/guide/distributed_training#setting_up_tf_config_environment_variable
+    """
+    if not 0 < start_within < float("inf"):
+        raise InputError(f"start_within: got {start_within!r}; accepted: a finite number of seconds above 0.")
+    cluster, me = _check_tf_config(os.environ.get("TF_CONFIG", ""))
+    peers = ", ".join(address for job in cluster.values() for address in job if address != me)
+    sentence = f"{me}: after {start_within:g} seconds, not all of the other workers ({peers}) have started."
+    guard = subprocess.Popen(
+        [sys.executable, "-S", "-c", _GUARD, str(start_within), str(os.getpid()), sentence], stdin=subprocess.DEVNULL
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    finally:
+        guard.kill()
+        guard.wait()
 
 
 def spans_workers(model: Model) -> bool:
@@ -101,6 +152,19 @@ def check_alike(model: Model, arguments: Mapping[str, Any]) -> None:
     if differ.any():
         names = ", ".join(name for name, different in zip(arguments, differ, strict=True) if different)
         raise InputError(f"fit: got workers with different {names}; accepted: the same arguments for every worker.")
+
+
+def _check_tf_config(text: str) -> tuple[dict[str, list[str]], str]:
+    """The addresses by job, and this process's own."""
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        return cluster, cluster[task["type"]][int(task["index"])]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"TF_CONFIG: got {text!r}; accepted: JSON as in "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
 
 
 def _checksum(value: Any) -> int:
