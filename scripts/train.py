@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import quiet_tensorflow  # noqa: F401
+from pictures import Pictures
 from tfbp import Dense, InputError, Network, datasets
 from tfbp.agreement import trajectory
 from tfbp.checks import check_choice
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--dtype", default="float32", help="float32 (default) or float64; the reference: float64")
     parser.add_argument("--seed", type=int, default=0, help="of the initial parameters and the shuffling (default: 0)")
     parser.add_argument("--log-dir", help="a new directory for the curves (default: logs/<dataset>-<date>-<time>)")
+    parser.add_argument("--picture", action="store_true", help="of the plane's sets: a GIF and TensorBoard images")
     arguments = parser.parse_args()
     try:
         return train(arguments)
@@ -64,6 +66,7 @@ def train(arguments: argparse.Namespace) -> int:
         writings, network, parameters, arguments.optimizer, arguments.learning_rate, dataset.x_train, y_train
     )
     log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
+    pictures = Pictures(log_dir, network, dataset, y_train) if arguments.picture else None
     directory = RunDirectory(log_dir, {"settings": {**vars(arguments), "log_dir": log_dir}})
     epochs = trajectory.train_in_lockstep(
         trainers, (dataset.x_validation, y_validation), samples, arguments.epochs, arguments.batch_size, arguments.seed
@@ -76,12 +79,16 @@ def train(arguments: argparse.Namespace) -> int:
             directory.log(epoch.writing, "validation", epoch.number, *epoch.validation)
             directory.save(epoch.writing, network, trainers[epoch.writing].parameters())
             rows[epoch.writing].add(epoch)
+            if pictures:
+                pictures.add(epoch.writing, epoch.number, trainers[epoch.writing].parameters())
             loss, accuracy = epoch.validation
             progress.update(task, advance=1, description=f"{epoch.writing}: loss {loss:.4f}, accuracy {accuracy:.4f}")
     directory.finish({writing: vars(row) for writing, row in rows.items()})
 
     console = Console()
     console.print(_table(rows, writings[0]))
+    for path in pictures.save() if pictures else ():
+        print(f"Picture: {path}")
     print(f"{arguments.dtype}; loss and accuracy: on the {len(y_validation):,} validation samples, after training.")
     print(f"Disagreement: largest relative difference from {writings[0]} along the whole trajectory.")
     print(f"Curves: tensorboard --logdir {log_dir}")

@@ -1,0 +1,55 @@
+"""What MkDocs calls while it builds the site: source lines, both styles of a picture, formulas, the API reference."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import mathematics
+import reference_pages
+import source_lines
+
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*pictures/[^)]*?)\.(svg|gif)\)")
+
+
+def on_config(config: Any) -> Any:
+    """Fill in the API reference; drop the guides that are not written."""
+    present = Path(config["docs_dir"])
+    for section in config["nav"]:
+        for title, children in section.items():
+            if title == "Guides":
+                section[title] = [child for child in children if (present / _target(child)).is_file()]
+            if title == "API reference":
+                section[title] = list(reference_pages.pages())
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    for path, text in reference_pages.pages().items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    markdown = source_lines.expand(markdown)
+    # a picture is drawn twice: on light paper and on dark
+    return PICTURE.sub(
+        lambda found: (
+            f"![{found[1]}]({found[2]}.{found[3]}#only-light)![{found[1]}]({found[2]}.dark.{found[3]}#only-dark)"
+        ),
+        markdown,
+    )
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    return mathematics.render(html)
+
+
+def _target(child: Any) -> str:
+    return next(iter(child.values())) if isinstance(child, dict) else child

@@ -1,0 +1,102 @@
+"""Every block of code on every page runs, and prints what the page says; what a page names is there.
+
+A page's ```python blocks share one namespace and run in order; a ```text block after one is what it prints. Blocks of
+other languages are not run; commands in ```sh blocks have to exist, with their options. The Chinese pages hold the same
+code as the English ones, which is checked instead of running it twice.
+"""
+
+import contextlib
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]
+ENGLISH = [path for path in PAGES if "zh" not in path.parts]
+CHINESE = [path for path in PAGES if "zh" in path.parts]
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?", re.MULTILINE | re.DOTALL)
+COMMANDS = re.compile(r"^```(?:sh|bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+sys.path.insert(0, str(DOCS / "building"))
+
+import notebook
+import reference_pages
+import source_lines
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH if BLOCK.search(page.read_text())], ids=name)
+def test_every_block_runs_and_prints_what_the_page_says(page):
+    namespace = {"__name__": "page"}
+    text = page.read_text()
+    for block in BLOCK.finditer(text):
+        line = text[: block.start()].count("\n") + 2
+        # an error names the line in the page
+        code = compile("\n" * (line - 1) + block["code"], str(page), "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, namespace)
+        assert printed.getvalue() == (block["printed"] or ""), f"{name(page)}, line {line}"
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=name)
+def test_a_chinese_page_holds_the_code_the_formulas_and_the_pictures_of_the_english_one(page):
+    english = next(path for path in ENGLISH if path.name == page.name and DOCS in path.parents)
+    for pattern in (BLOCK, source_lines.FENCE, re.compile(r"pictures/[\w.]+")):
+        theirs, ours = ([found.group() for found in pattern.finditer(p.read_text())] for p in (english, page))
+        assert ours == theirs
+    displayed = [p.read_text().count("\n$$\n") for p in (english, page)]
+    assert displayed[0] == displayed[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_exists(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for block in COMMANDS.finditer(page.read_text()):
+        for line in block[1].splitlines():
+            words = line.split("#")[0].split()
+            if words[:1] == ["make"]:
+                assert words[1] in targets, line
+            if words[:1] == ["python"] and words[1].endswith(".py"):
+                script = (ROOT / words[1]).read_text()
+                for option in (word for word in words if word.startswith("--")):
+                    assert f'"{option}"' in script or option in script, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_source_line_and_picture_is_there(page):
+    text = page.read_text()
+    for reference in source_lines.references(text):
+        assert source_lines.find(reference).lines
+    for picture in re.findall(r"\(([^)]*pictures/[^)]*)\)", text):
+        place = page.parent / picture
+        assert place.is_file()
+        assert place.with_suffix(f".dark{place.suffix}").is_file()
+
+
+def test_a_source_line_that_is_gone_is_named():
+    with pytest.raises(LookupError, match="no such function|has no gone"):
+        source_lines.find("tfbp.manual.dense.gone")
+    with pytest.raises(LookupError, match="0 lines of tfbp/manual/dense.py contain 'no such line'"):
+        source_lines.find("tfbp.manual.dense.dense_backward: no such line")
+
+
+def test_the_notebook_is_that_of_the_pages():
+    # after a change: python docs/building/notebook.py
+    assert (DOCS / "tour.ipynb").read_text() == notebook.notebook()
+
+
+def test_the_reference_covers_every_public_name():
+    listed = {module for names in reference_pages.modules().values() for module in names}
+    for path in (ROOT / "tfbp").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if reference_pages.public_names(path):
+            assert module in listed
+    pages = "\n".join(reference_pages.pages().values())
+    assert {f"::: {module}" for module in listed} == {line for line in pages.splitlines() if line.startswith(":::")}
