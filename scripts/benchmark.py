@@ -4,6 +4,7 @@
     --what training     microseconds a step, by contestant and size (default)
     --what growth       how a step's time grows with batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
+    --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -16,32 +17,34 @@ import sys
 from rich.console import Console
 
 import quiet_tensorflow  # noqa: F401
-from benchmarking import charts, gradients, report
+from benchmarking import callbacks, charts, gradients, report
 from benchmarking.problem import SIZES, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
 from tfbp import InputError
 from tfbp.checks import check_choice
 
-WHAT = ("training", "growth", "gradients")
+WHAT = ("training", "growth", "gradients", "callbacks")
+# pairs of runs, and the least seconds of a run
+PAIRS = {"gradients": (gradients.run, 201, 0.05), "callbacks": (callbacks.run, 21, 0.5)}
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", default="training", help="training, growth or gradients (default: training)")
+    parser.add_argument("--what", default="training", help=f"{', '.join(WHAT)} (default: training)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (201 or 21)")
     parser.add_argument(
-        "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05)"
+        "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05 or 0.5)"
     )
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")
     arguments = parser.parse_args()
     try:
         check(arguments)
-        return {"training": training, "growth": growth, "gradients": pairs}[arguments.what](arguments, Console())
+        return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, Console())
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -49,11 +52,11 @@ def main() -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     check_choice("what", arguments.what, WHAT)
-    gradients_only = arguments.what == "gradients"
+    _, rounds, seconds = PAIRS.get(arguments.what, (None, 9, 0.2))
     if arguments.rounds is None:
-        arguments.rounds = 201 if gradients_only else 9
+        arguments.rounds = rounds
     if arguments.seconds is None:
-        arguments.seconds = 0.05 if gradients_only else 0.2
+        arguments.seconds = seconds
     if arguments.rounds < 1:
         raise InputError(f"rounds: got {arguments.rounds}; accepted: an integer of at least 1.")
     if not 0 < arguments.seconds < float("inf"):
@@ -68,8 +71,8 @@ def check(arguments: argparse.Namespace) -> None:
         if len(set(given)) < len(given):
             raise InputError(f"{argument}: got {','.join(given)!r}; accepted: each name once.")
     if arguments.chart:
-        if gradients_only:
-            raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what gradients.")
+        if arguments.what in PAIRS:
+            raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what {arguments.what}.")
         charts.check_matplotlib()
     report.check_writable("json", arguments.json)
     report.check_writable("chart", arguments.chart)
@@ -103,9 +106,11 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
-    table, results = gradients.run(arguments.rounds, arguments.seconds)
+    run, _, _ = PAIRS[arguments.what]
+    table, results = run(arguments.rounds, arguments.seconds)
     console.print(table)
-    print(f"Microseconds a call, {arguments.rounds} interleaved pairs; relu, sparse cross-entropy, float32.")
+    what = "a call" if arguments.what == "gradients" else "a step"
+    print(f"Microseconds {what}, {arguments.rounds} interleaved pairs; relu, sparse cross-entropy, float32.")
     return finish(arguments, [], results)
 
 

@@ -87,7 +87,10 @@ def save_gif(path: Path, history: list[Frame], dataset: Dataset) -> None:
     from PIL import Image
 
     shown = sorted({round(each) for each in np.linspace(0, len(history) - 1, min(len(history), FRAMES))})
-    images = [Image.fromarray(draw(history[: index + 1], dataset, len(history))).quantize(48, dither=Image.Dither.NONE) for index in shown]
+    images = [
+        Image.fromarray(draw(history[: index + 1], dataset, len(history))).quantize(48, dither=Image.Dither.NONE)
+        for index in shown
+    ]
     times = [FRAME_TIME] * (len(images) - 1) + [LAST_FRAME_TIME]
     path.parent.mkdir(parents=True, exist_ok=True)
     images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0, optimize=False)

@@ -1,4 +1,4 @@
-"""activations: each with its derivative, by the manual writing; softmax: the same of two outputs; depth: ‖dz‖ by layer."""
+"""activations, softmax: each with its derivative, by the manual writing; depth: ‖dz‖ by layer."""
 
 import numpy as np
 import style

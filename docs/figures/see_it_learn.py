@@ -10,7 +10,6 @@ from matplotlib import pyplot as plt
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import pictures
-
 from tfbp import Dense, Network, datasets
 from tfbp.training import Trainer, keras_optimizer
 

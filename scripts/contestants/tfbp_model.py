@@ -2,13 +2,13 @@
 
 import keras
 
-import tfbp
 from contestants.fit import Fit
+from tfbp import Model
 
 
 class Contestant(Fit):
     def __init__(self, problem, gradients):
-        model = tfbp.Model(problem.network, gradients=gradients)
+        model = Model(problem.network, gradients=gradients)
         model.set_parameters(problem.parameters)
         model.compile(keras.optimizers.SGD(problem.rate))
         super().__init__(problem, model)

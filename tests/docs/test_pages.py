@@ -13,6 +13,12 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "building"))
+
+import notebook
+import reference_pages
+import source_lines
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]
@@ -20,12 +26,6 @@ ENGLISH = [path for path in PAGES if "zh" not in path.parts]
 CHINESE = [path for path in PAGES if "zh" in path.parts]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?", re.MULTILINE | re.DOTALL)
 COMMANDS = re.compile(r"^```(?:sh|bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-sys.path.insert(0, str(DOCS / "building"))
-
-import notebook
-import reference_pages
-import source_lines
 
 
 def name(path):
@@ -81,9 +81,9 @@ def test_every_source_line_and_picture_is_there(page):
 
 
 def test_a_source_line_that_is_gone_is_named():
-    with pytest.raises(LookupError, match="no such function|has no gone"):
+    with pytest.raises(LookupError, match=r"dense.py has no gone"):
         source_lines.find("tfbp.manual.dense.gone")
-    with pytest.raises(LookupError, match="0 lines of tfbp/manual/dense.py contain 'no such line'"):
+    with pytest.raises(LookupError, match=r"0 lines of tfbp/manual/dense.py contain 'no such line'"):
         source_lines.find("tfbp.manual.dense.dense_backward: no such line")
 
 

@@ -167,8 +167,8 @@ def test_blocks_of_every_length_give_the_same_weights_and_call_the_callbacks(ste
     watch = Batches()
     blocks = model_of(steps_per_execution=steps)
     blocks.fit(X, LABELS, batch_size=16, epochs=1, verbose=0, callbacks=[watch])
-    assert watch.begun == list(range(0, 4, steps))
-    # the last block takes the batch that is not full with it
+    assert watch.begun == list(range(0, 5, steps))
+    # the last of the five batches is not full
     assert watch.ended[-1] == 4
     assert len(watch.begun) == len(watch.ended)
     whole = model_of()

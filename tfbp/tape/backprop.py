@@ -68,8 +68,8 @@ def loss_and_outputs(network, parameters, x, y, sample_weight=None):
 
 
 def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None):
-    """As `loss_and_gradients`, and every tensor on the way forward: one dict per layer with x, z and y, and a last
-    dict for the loss with outputs and losses.
+    """As `loss_and_gradients`, and the tensors on the way: one dict per layer with x, z, y and dz, and a last dict for
+    the loss with outputs and losses.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
     parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
@@ -77,7 +77,11 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, lo
         tape.watch(parameters)
         loss, tensors = _loss(network, parameters, x, y, weight)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
-    return loss, tape.gradient(scaled, parameters), tensors
+    *layers, _ = tensors
+    gradients, dzs = tape.gradient(scaled, (parameters, [layer["z"] for layer in layers]))
+    for layer, dz in zip(layers, dzs, strict=True):
+        layer["dz"] = dz
+    return loss, gradients, tensors
 
 
 def _loss(network, parameters, x, y, weight):

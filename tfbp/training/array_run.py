@@ -29,9 +29,8 @@ class ArrayRun:
         self._order: tuple[int, tf.Tensor] | None = None
 
     def end_of_block(self, start: int, steps: int) -> int:
-        """The step before which a block of about `steps` ends; a last batch that is not full goes with the block."""
-        stop = start + steps
-        return self.steps if stop >= self._full else stop
+        """The step before which a block of `steps` from `start` ends."""
+        return min(start + steps, self.steps)
 
     def train(self, epoch: int, start: int, stop: int) -> np.ndarray:
         """Run the steps of an epoch from `start` to before `stop`: their losses."""

@@ -31,9 +31,9 @@ def checked(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[np
         raise InputError(f"y: got {len(y)} rows; accepted: {len(x)}, as x.")
     check_x(model.network, x)
     check_y(model.network, x, y)
-    x = x.astype(model.variable_dtype) if x.dtype.kind == "f" else x
+    x = x.astype(model.variable_dtype, copy=False) if x.dtype.kind == "f" else x
     if y.dtype.kind == "f":
-        y = y.astype(model.variable_dtype)
+        y = y.astype(model.variable_dtype, copy=False)
     if sample_weight is None:
         return x, y
     weight = np.asarray(sample_weight, model.variable_dtype)

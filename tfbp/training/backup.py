@@ -1,7 +1,6 @@
 """A backup after every epoch, from which a killed run goes on to the very same weights.
 
-<backup_dir>/network.json                what the backup is of
-<backup_dir>/epoch-<n>.weights.h5        weights and optimizer after n whole epochs
+<backup_dir>/epoch-<n>.npz        the network, and its weights and optimizer after n whole epochs
 """
 
 from __future__ import annotations

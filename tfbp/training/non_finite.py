@@ -154,7 +154,7 @@ def first_non_finite(model: Model, batch: tuple[Any, ...]) -> tuple[str, str, fl
     # a loss scale lets gradients overflow on purpose: the optimizer skips the step
     if model._loss_scale() is None:
         for i in reversed(range(len(layers))):
-            named += [(f"layer {i} dz", "delta", layers[i]["dz"])] if "dz" in layers[i] else []
+            named.append((f"layer {i} dz", "delta", layers[i]["dz"]))
             named += [(f"layer {i} d{name}", "gradient", dw) for name, dw in gradients[i].items()]
     for name, kind, tensor in named:
         if not _is_finite(tensor):

@@ -11,22 +11,34 @@ if TYPE_CHECKING:
 
 # what a progress bar and batch callbacks wait for at most, about
 SECONDS_A_BLOCK = 0.1
+# where callbacks keep after how many steps they want to act
+INTERVALS = ("save_freq", "update_freq", "every")
 
 
 class Pace:
-    """How many steps the next block has: as many as `compile` said, all, or about a tenth of a second's worth."""
+    """How many steps the next block has: as many as `compile` said, all, or about a tenth of a second's worth; and no
+    more than until the next step that a callback asks for."""
 
     def __init__(self, model: Model, callbacks: Any, steps: int) -> None:
         watched = any(_watches_batches(callback) for callback in callbacks.callbacks)
-        self.block = model.block_steps or (max(1, min(steps // 20, 100)) if watched else max(1, steps))
-        self._adapts = watched and not model.block_steps
-        self._compiled = False
+        given = [getattr(callback, name, None) for callback in callbacks.callbacks for name in INTERVALS]
+        self._fixed = model.block_steps
+        self._intervals = [interval for interval in given if isinstance(interval, int)]
+        self._steps = max(1, min(steps // 20, 100) if watched else steps)
+        self._adapts = watched
+        self._done = 0
+
+    @property
+    def block(self) -> int:
+        """The steps of the next block."""
+        until_asked = [interval - self._done % interval for interval in self._intervals]
+        return self._fixed or min([self._steps, *until_asked])
 
     def note(self, steps: int, seconds: float) -> None:
         """Learn from a block; not from the first, which was compiled on the way."""
-        if self._adapts and self._compiled and steps:
-            self.block = max(1, min(4 * self.block, round(steps * SECONDS_A_BLOCK / max(seconds, 1e-9))))
-        self._compiled = True
+        if self._adapts and self._done and steps:
+            self._steps = max(1, min(4 * self._steps, round(steps * SECONDS_A_BLOCK / max(seconds, 1e-9))))
+        self._done += steps
 
 
 def _watches_batches(callback: Any) -> bool:

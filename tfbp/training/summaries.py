@@ -46,10 +46,10 @@ class StatisticsMessage:
         for tensor, scalar in zip(self._tensors, scalars.tolist(), strict=False):
             tensor.float_val[0] = scalar
         # (H, 30, 3): left edge, right edge, count
-        edges = np.linspace(limits[:, 0], limits[:, 1], BUCKETS + 1, axis=1)
-        buckets = np.stack([edges[:, :-1], edges[:, 1:], counts], axis=-1)
         # the page wants edges that are numbers; that they are none is seen in the norms
-        buckets[~np.isfinite(limits).all(axis=1)] = 0
+        finite = np.isfinite(limits).all(axis=1)[:, None]
+        edges = np.linspace(*np.where(finite, limits, 0).T, BUCKETS + 1, axis=1)
+        buckets = np.stack([edges[:, :-1], edges[:, 1:], np.where(finite, counts, 0)], axis=-1)
         for tensor, histogram in zip(self._tensors[len(scalars) :], buckets, strict=True):
             tensor.tensor_content = histogram.tobytes()
         return self.message
@@ -81,7 +81,7 @@ def hparams(model: Model, batch_size: int | None, more: dict[str, Any]) -> list[
     settings, network = model.optimizer.get_config(), model.network
     rate = settings.get("learning_rate")
     values = {
-        "optimizer": settings.get("name", type(model.optimizer).__name__),
+        "optimizer": type(model.optimizer).__name__,
         "learning_rate": rate["class_name"] if isinstance(rate, dict) else float(model.optimizer.learning_rate),
         "layers": ",".join(str(layer.units) for layer in network.layers),
         "activation": ",".join(layer.activation.name for layer in network.layers),

@@ -29,8 +29,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
     - the hyperparameters, for the HParams page, and the graph of the network, forward and backward.
 
     Statistics are of one fixed batch, at the weights as they stand: one pass more every `every` steps, in a program of
-    its own, for no summary can leave a block of steps. They are written where a block ends, so that with blocks longer
-    than `every` it is once a block; `compile(steps_per_execution=…)` says how long blocks are.
+    its own, for no summary can leave a block of steps. Blocks end where they are due, unless
+    `compile(steps_per_execution=…)` says how long blocks are: then they are written at the end of the block.
 
     Args:
         log_dir: a directory, e.g. logs/fashion_mnist/manual; runs side by side share charts.

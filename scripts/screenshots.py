@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Train digits by all three writings, open TensorBoard in headless Chromium and take a picture of each of its pages.
+
+Needs Chromium (Debian: apt-get install chromium) and playwright, which `make` has installed. The exit status is 0, or 2
+where something is missing.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import quiet_tensorflow  # noqa: F401
+from tfbp import Dense, InputError, Model, Network, datasets
+from tfbp.reference.optimizers import optimizer
+from tfbp.reference.trainer import Trainer
+from tfbp.training import RunDirectory, TensorBoard, keras_optimizer
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SEED, BATCH = 0, 32
+# a page's address, and a text that is there when it is drawn
+PAGES = {
+    "timeseries": "epoch_loss",
+    "custom_scalars": "learning rate",
+    "histograms": "layer_0/dkernel",
+    "graphs": "Main Graph",
+    "hparams": "Trial ID",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log-dir", help="an existing log directory to show (default: train a new one)")
+    parser.add_argument("--output", default="docs/screenshots", help="where the PNG files go (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=20, help="to train (default: 20)")
+    arguments = parser.parse_args()
+    try:
+        browser_path()
+        with tempfile.TemporaryDirectory() as directory:
+            log_dir = arguments.log_dir or f"{directory}/digits"
+            if not arguments.log_dir:
+                train(log_dir, arguments.epochs)
+            output = Path(arguments.output)
+            output.mkdir(parents=True, exist_ok=True)
+            with tensorboard(log_dir) as url, open_page() as page:
+                for name in PAGES:
+                    show(page, url, name)
+                    page.screenshot(path=output / f"{name}.png")
+                    print(output / f"{name}.png")
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(log_dir: str, epochs: int) -> None:
+    """digits by manual, tape and reference, from the same weights on the same batches."""
+    digits = datasets.load("digits")
+    layers = [Dense(64, "relu"), Dense(32, "tanh"), Dense(10)]
+    network = Network(64, layers, "sparse_categorical_crossentropy")
+    validation = digits.x_validation, digits.labels_validation
+
+    directory = RunDirectory(log_dir, {"settings": {"epochs": epochs, "batch_size": BATCH, "seed": SEED}})
+    rate = 0.001
+    trainer = Trainer(network, network.init(SEED), optimizer("adam", rate), digits.x_train, digits.labels_train)
+    for epoch in range(epochs):
+        # the order in which Model.fit shuffles
+        order = np.random.default_rng([SEED, epoch]).permutation(len(digits.x_train))
+        steps = trainer.train_epoch(order, BATCH)
+        # a last batch that is not full counts by its rows
+        rows = np.diff([*range(0, len(order), BATCH), len(order)])
+        directory.log("reference", "train", epoch, *(np.average(each, weights=rows) for each in steps))
+        directory.log("reference", "validation", epoch, *trainer.evaluate(*validation))
+    directory.finish({})
+    for gradients in ("manual", "tape"):
+        model = Model(network, gradients, seed=SEED)
+        model.compile(keras_optimizer("adam", rate), metrics=["accuracy"])
+        watch = TensorBoard(f"{log_dir}/{gradients}", every=45, compare=True)
+        options = {"batch_size": BATCH, "epochs": epochs, "verbose": 0, "callbacks": [watch]}
+        model.fit(digits.x_train, digits.labels_train, validation_data=validation, **options)
+
+
+@contextmanager
+def tensorboard(log_dir: str) -> Iterator[str]:
+    """TensorBoard on a free port; its address."""
+    place = Path(log_dir).resolve()
+    # the page shows the directory as it is given: its name will do
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", place.name, "--port", "0", "--load_fast", "false"]
+    process = subprocess.Popen(command, cwd=place.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"at (http://localhost:\d+/)", line):
+                break
+        else:
+            raise InputError(f"log-dir: got {log_dir!r}; TensorBoard did not start: {said[-1].strip() if said else ''}")
+        yield found[1]
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@contextmanager
+def open_page():
+    """A page of a headless browser that keeps no state and asks nobody else."""
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=quiet)
+        try:
+            yield browser.new_page(viewport={"width": 1400, "height": 900})
+        finally:
+            browser.close()
+
+
+def show(page, url: str, name: str) -> str:
+    """Open a page of TensorBoard and wait until it is drawn; all text on it."""
+    page.goto("about:blank")
+    page.goto(f"{url}?tagFilter=epoch_&smoothing=0#{name}" if name == "timeseries" else f"{url}#{name}")
+    page.get_by_text(PAGES[name]).first.wait_for(timeout=60_000)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1_000)  # lines glide to their places
+    return page.evaluate(ALL_TEXT)
+
+
+# TensorBoard's older pages keep their text in shadow trees, which innerText does not enter
+ALL_TEXT = """() => {
+    const texts = [];
+    const visit = node => {
+        if (node.nodeType === Node.TEXT_NODE && node.data.trim()) texts.push(node.data.trim());
+        if (node.shadowRoot) visit(node.shadowRoot);
+        if (!["STYLE", "SCRIPT", "TEMPLATE"].includes(node.nodeName)) node.childNodes.forEach(visit);
+    };
+    visit(document.body);
+    return texts.join("\\n");
+}"""
+
+
+def browser_path() -> str:
+    """Where Chromium is.
+
+    Raises:
+        InputError: no browser, or no playwright.
+    """
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        raise InputError("browser: got no playwright; accepted: with the extra dev installed.") from None
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise InputError(f"browser: got none; accepted: one of {', '.join(BROWSERS)} on the PATH.")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
