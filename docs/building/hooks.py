@@ -17,6 +17,11 @@ import source_lines
 
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*pictures/[^)]*?)\.(svg|gif)\)")
 
+# a line break between two Chinese characters is no space
+CHINESE_BREAK = re.compile(
+    r"(?<=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef”])\n(?=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“])"
+)
+
 
 def on_config(config: Any) -> Any:
     """Fill in the API reference; drop the guides that are not written."""
@@ -38,6 +43,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     markdown = source_lines.expand(markdown)
+    if page.file.src_uri.startswith("zh/"):
+        markdown = CHINESE_BREAK.sub("", markdown)
     # a picture is drawn twice: on light paper and on dark
     return PICTURE.sub(
         lambda found: (
