@@ -17,10 +17,9 @@ import source_lines
 
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*pictures/[^)]*?)\.(svg|gif)\)")
 
-# a line break between two Chinese characters is no space
-CHINESE_BREAK = re.compile(
-    r"(?<=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef”])\n(?=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“])"
-)
+# a line break between two Chinese characters, or after their punctuation, is no space
+WIDE = r"\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“”"
+CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n(?=[{WIDE}])|(?<=[，。；：、）])\n(?=[\w$`*\[])")
 
 
 def on_config(config: Any) -> Any:
@@ -55,7 +54,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    return mathematics.render(html)
+    html = mathematics.render(html)
+    return f'<div lang="zh-Hans">{html}</div>' if page.file.src_uri.startswith("zh/") else html
 
 
 def _target(child: Any) -> str:

@@ -35,7 +35,7 @@ def notebook() -> str:
     """The notebook's JSON text."""
     cells: list[dict[str, Any]] = []
     for page in PAGES:
-        text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text()))
+        text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text(), line_numbers=False))
         # a source line that is shown is no cell to run
         text = text.replace("```python title=", "```py title=")
         text = text.replace("](../", "](")

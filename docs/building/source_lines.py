@@ -60,14 +60,15 @@ def references(markdown: str) -> list[str]:
     return [line for fence in FENCE.finditer(markdown) for line in fence["body"].splitlines()]
 
 
-def expand(markdown: str) -> str:
+def expand(markdown: str, line_numbers: bool = True) -> str:
     """The page with its references replaced; one that follows a displayed formula stands beside it."""
 
     def code(fence: re.Match[str]) -> str:
         blocks = []
         for reference in fence["body"].splitlines():
             source = find(reference)
-            blocks.append(f'```python title="{source.path}, line {source.first}"\n{source.lines}\n```')
+            title = f"{source.path}, line {source.first}" if line_numbers else source.path
+            blocks.append(f'```python title="{title}"\n{source.lines}\n```')
         return "\n\n".join(blocks)
 
     beside = re.compile(r"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n(```source\n.*?\n```)$", re.MULTILINE | re.DOTALL)

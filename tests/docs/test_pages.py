@@ -25,11 +25,23 @@ PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]
 ENGLISH = [path for path in PAGES if "zh" not in path.parts]
 CHINESE = [path for path in PAGES if "zh" in path.parts]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?", re.MULTILINE | re.DOTALL)
-COMMANDS = re.compile(r"^```(?:sh|bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def name(path):
     return path.relative_to(ROOT).as_posix()
+
+
+def fences(text):
+    """The language and the lines of every fenced block."""
+    language, lines = None, []
+    for line in text.splitlines():
+        if line.startswith("```") and language is None:
+            language, lines = line[3:].strip(), []
+        elif line.startswith("```"):
+            yield language, lines
+            language = None
+        else:
+            lines.append(line)
 
 
 @pytest.mark.parametrize("page", [page for page in ENGLISH if BLOCK.search(page.read_text())], ids=name)
@@ -58,8 +70,8 @@ def test_a_chinese_page_holds_the_code_the_formulas_and_the_pictures_of_the_engl
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_exists(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for block in COMMANDS.finditer(page.read_text()):
-        for line in block[1].splitlines():
+    for language, lines in fences(page.read_text()):
+        for line in lines if language in ("", "sh", "bash") else ():
             words = line.split("#")[0].split()
             if words[:1] == ["make"]:
                 assert words[1] in targets, line
@@ -100,3 +112,11 @@ def test_the_reference_covers_every_public_name():
             assert module in listed
     pages = "\n".join(reference_pages.pages().values())
     assert {f"::: {module}" for module in listed} == {line for line in pages.splitlines() if line.startswith(":::")}
+
+
+def test_a_source_line_stands_beside_its_formula():
+    page = "$$\na\n$$\n\ntext\n\n$$\nb\n$$\n\n```source\ntfbp.manual.dense.dense_backward: dkernel =\n```"
+    expanded = source_lines.expand(page)
+    assert expanded.startswith('$$\na\n$$\n\ntext\n\n<div class="beside" markdown>\n\n<div markdown>\n\n$$\nb\n$$')
+    assert 'title="tfbp/manual/dense.py, line ' in expanded
+    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)\n" in expanded
