@@ -52,8 +52,7 @@ docs: .venv/docs-installed ## the site, built strictly into build/site, and the 
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/building/notebook.py --run
 
 figures: .venv/docs-installed ## every figure of the site anew, from real runs (some minutes)
-	set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do \
-		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python $$script; done
+	@set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do $(BIN)/python $$script; done
 
 # what the site needs comes beside the lock's versions, in the same environment, and moves none of them
 .venv/docs-installed: .venv/installed requirements-docs.lock

@@ -1,13 +1,8 @@
 """xor, circles, spirals: what `scripts/train.py --picture` shows, on light paper and on dark."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
-import style
+import style  # first, for it knows where the scripts are
 from matplotlib import pyplot as plt
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import pictures
 from tfbp import Dense, Network, datasets

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+import quiet_tensorflow  # noqa: F401
+
+matplotlib.use("agg")
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
