@@ -5,6 +5,7 @@
     --what growth       how a step's time grows with batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
     --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
+    --what layers       each of tfbp.layers in fit against Keras's own, interleaved in pairs
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -17,16 +18,16 @@ import sys
 from rich.console import Console
 
 import quiet_tensorflow  # noqa: F401
-from benchmarking import callbacks, charts, gradients, report
+from benchmarking import callbacks, charts, gradients, layers, report
 from benchmarking.problem import SIZES, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
 from tfbp import InputError
 from tfbp.checks import check_choice
 
-WHAT = ("training", "growth", "gradients", "callbacks")
 # pairs of runs, and the least seconds of a run
-PAIRS = {"gradients": (gradients.run, 201, 0.05), "callbacks": (callbacks.run, 21, 0.5)}
+PAIRS = {"gradients": (gradients, 201, 0.05), "callbacks": (callbacks, 21, 0.5), "layers": (layers, 21, 0.2)}
+WHAT = ("training", "growth", *PAIRS)
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
@@ -36,9 +37,7 @@ def main() -> int:
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
     parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (201 or 21)")
-    parser.add_argument(
-        "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05 or 0.5)"
-    )
+    parser.add_argument("--seconds", type=float, help="least length of a turn or of a run (by default 0.05 to 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")
     arguments = parser.parse_args()
@@ -106,11 +105,10 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
-    run, _, _ = PAIRS[arguments.what]
-    table, results = run(arguments.rounds, arguments.seconds)
+    of, _, _ = PAIRS[arguments.what]
+    table, results = of.run(arguments.rounds, arguments.seconds)
     console.print(table)
-    what = "a call" if arguments.what == "gradients" else "a step"
-    print(f"Microseconds {what}, {arguments.rounds} interleaved pairs; relu, sparse cross-entropy, float32.")
+    print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")
     return finish(arguments, [], results)
 
 

@@ -5,6 +5,7 @@ coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement`
 trains with them.
 """
 
+from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
@@ -17,10 +18,18 @@ from tfbp.vocabulary import Loss as Loss
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    # Model needs TensorFlow, whose import takes seconds that the rest of the package does not
-    if name == "Model":
-        from tfbp.training.model import Model
+# these need TensorFlow, whose import takes seconds that the rest of the package does not
+_LAZY = {
+    "Model": "tfbp.training.model",
+    "GradientStatistics": "tfbp.training.gradient_statistics",
+    "gradient_statistics": "tfbp.training.gradient_statistics",
+    "per_example_gradient_norms": "tfbp.training.gradient_statistics",
+}
 
-        return Model
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    if name in ("layers", "losses", "training"):
+        return import_module(f"tfbp.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

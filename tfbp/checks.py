@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class InputError(ValueError):
     """Raised for every bad input: one sentence naming the argument, what was given and what is accepted."""
 
     ag_pass_through = True  # TensorFlow's AutoGraph would put a StagingError in its place
+    _keras_call_info_injected = True  # and Keras a paragraph on the call that it was raised in
 
 
 def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "") -> None:
@@ -34,6 +36,12 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     alternatives = f", or {also}" if also else ""
     raise InputError(f"{argument}: got {value!r}{hint}; accepted: {', '.join(names)}{alternatives}.")
+
+
+def check_clip(argument: str, clip: object) -> None:
+    """Raise `InputError` unless the bound of a norm is a finite number above 0."""
+    if isinstance(clip, bool) or not isinstance(clip, Real) or not 0 < float(clip) < float("inf"):
+        raise InputError(f"{argument}: got {clip!r}; accepted: a finite number above 0.")
 
 
 def check_learning_rate(learning_rate: float) -> None:

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 
 from tfbp.checks import InputError, check_choice, check_parameters
+from tfbp.keras_activations import KerasActivation as KerasActivation
+from tfbp.keras_activations import activation_of, keras_activation
 from tfbp.network import Dense, Network, Parameters
-from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, L1L2, Activation, Loss
+from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
 if TYPE_CHECKING:
     from tfbp.network import Initializer
@@ -78,15 +80,18 @@ def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network,
     return Network(parameters[0]["kernel"].shape[0], layers, loss), parameters
 
 
-def to_keras(network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32") -> keras.Sequential:
-    """A plain `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode.
+def to_keras(
+    network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = keras.layers
+) -> keras.Sequential:
+    """A `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode.
 
     Args:
         parameters: one dict per layer, as `Network.init` gives them.
         dtype: "float64", "float32", "bfloat16" or "float16".
+        layers: where Dense is taken from: keras.layers, or `tfbp.layers`, whose backward is written by hand.
 
     Raises:
-        InputError: parameters that do not fit, or an unknown dtype.
+        InputError: parameters that do not fit, an unknown dtype, or layers without a Keras Dense.
 
     Example:
         >>> network = Network(4, [Dense(3, "relu"), Dense(2)], "mean_squared_error")
@@ -95,11 +100,14 @@ def to_keras(network: Network, parameters: Sequence[Mapping[str, Any]], dtype: s
     """
     check_parameters(network, parameters)
     check_choice("dtype", dtype, _FLOATS)
+    dense = getattr(layers, "Dense", None)
+    if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
+        raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
     model = keras.Sequential([keras.Input((network.inputs,), dtype=dtype)])
     for layer, weights in zip(network.layers, parameters, strict=True):
-        keras_layer = keras.layers.Dense(
+        keras_layer = dense(
             layer.units,
-            activation=_activation_to_keras(layer.activation),
+            activation=keras_activation(layer.activation),
             use_bias=layer.use_bias,
             kernel_initializer=keras.initializers.get(layer.kernel_initializer),
             bias_initializer=keras.initializers.get(layer.bias_initializer),
@@ -110,25 +118,6 @@ def to_keras(network: Network, parameters: Sequence[Mapping[str, Any]], dtype: s
         model.add(keras_layer)
         keras_layer.set_weights([np.asarray(weights[name]) for name in ("kernel", "bias") if name in weights])
     return model
-
-
-@keras.saving.register_keras_serializable(package="tfbp", name="Activation")
-class KerasActivation:
-    """A Keras activation function with arguments that Dense can hold and save, e.g. leaky_relu with another slope."""
-
-    def __init__(self, name: str, arguments: Mapping[str, float | bool]) -> None:
-        self.activation = Activation(name, arguments)
-        self.__name__ = name
-
-    def __call__(self, x: Any) -> Any:
-        return getattr(keras.activations, self.activation.name)(x, **self.activation.arguments)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"name": self.activation.name, "arguments": dict(self.activation.arguments)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> KerasActivation:
-        return cls(**config)
 
 
 def _initial(argument: str, initializer: Initializer, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -161,37 +150,15 @@ def _dense_from_keras(keras_layer: Any) -> Dense:
 
 
 def _activation_from_keras(given: Any) -> Activation:
-    kind = type(given).__name__
-    if kind == "Activation" and isinstance(given, keras.layers.Activation):
-        return _activation_from_keras(given.activation)
-    if isinstance(given, KerasActivation):
-        return given.activation
-    if isinstance(given, keras.layers.LeakyReLU):
-        return Activation("leaky_relu", {"negative_slope": float(given.negative_slope)})
-    if isinstance(given, keras.layers.ELU):
-        return Activation("elu", {"alpha": float(given.alpha)})
-    if isinstance(given, keras.layers.Softmax) and given.axis == -1:
-        return Activation("softmax")
-    if isinstance(given, keras.layers.ReLU) and not given.threshold:
-        if given.max_value is None:
-            slope = float(given.negative_slope)
-            return Activation("leaky_relu", {"negative_slope": slope}) if slope else Activation("relu")
-        if given.max_value == 6 and not given.negative_slope:
-            return Activation("relu6")
-    name = getattr(given, "__name__", kind)
-    name = ACTIVATION_ALIASES.get(name, name)
-    if name in ACTIVATIONS and getattr(keras.activations, name) is given:
-        return Activation(name)
-    raise InputError(
-        f"sequential: got {kind} {name!r}; accepted: Dense, Activation, ReLU, LeakyReLU, ELU and Softmax layers with "
-        f"activations from {', '.join(ACTIVATIONS)}."
-    )
-
-
-def _activation_to_keras(activation: Activation) -> Any:
-    if dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
-        return getattr(keras.activations, activation.name)
-    return KerasActivation(activation.name, activation.arguments)
+    activation = activation_of(given)
+    if activation is None:
+        inner = given.activation if isinstance(given, keras.layers.Activation) else given
+        kind = type(inner).__name__
+        raise InputError(
+            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: Dense, Activation, ReLU, "
+            f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
+        )
+    return activation
 
 
 def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:

@@ -143,6 +143,11 @@ class Network:
             activations[-1] = Activation("linear")
         return tuple(activations)
 
+    def without_penalties(self) -> Network:
+        """The same network without regularizers: its loss is the examples' alone."""
+        bare = {"kernel_regularizer": None, "bias_regularizer": None}
+        return Network(self.inputs, [Dense(**{**vars(layer), **bare}) for layer in self.layers], self.loss)
+
     def parameter_shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """One dict per layer: kernel (I, O) and, where the layer has one, bias (O,)."""
         widths = [self.inputs, *(layer.units for layer in self.layers)]
@@ -185,11 +190,13 @@ class Network:
 
         return from_keras(sequential, loss)
 
-    def to_keras(self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32") -> keras.Sequential:
-        """A plain `keras.Sequential` with these parameters and the same forward; see `tfbp.keras_bridge`."""
+    def to_keras(
+        self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
+    ) -> keras.Sequential:
+        """A `keras.Sequential` with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.keras_bridge`."""
         from tfbp.keras_bridge import to_keras
 
-        return to_keras(self, parameters, dtype)
+        return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
 
 
 def _check_count(argument: str, value: object) -> None:

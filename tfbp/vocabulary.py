@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from tfbp.checks import InputError, check_choice
 
-Arguments = Mapping[str, float | bool]
+Arguments = Mapping[str, float | bool | None]
 
 _REQUIRED = math.nan
 
@@ -28,7 +29,7 @@ ACTIVATIONS: Mapping[str, Arguments] = {
     "log_sigmoid": {},
     "tanh_shrink": {},
     "squareplus": {"b": 4.0},
-    "relu": {},
+    "relu": {"negative_slope": 0.0, "max_value": None, "threshold": 0.0},
     "relu6": {},
     "leaky_relu": {"negative_slope": 0.2},
     "elu": {"alpha": 1.0},
@@ -176,6 +177,8 @@ def _settle(choice: Activation | Loss, kind: str, table: Mapping[str, Arguments]
         if isinstance(defaults[argument], bool):
             if not isinstance(value, bool):
                 raise InputError(f"{kind} {name!r}: {argument}: got {value!r}; accepted: True or False.")
+        elif value is None and defaults[argument] is None:
+            continue
         elif not _is_finite_number(value) or ((name, argument) in _POSITIVE and value <= 0):
             positive = " above 0" if (name, argument) in _POSITIVE else ""
             raise InputError(f"{kind} {name!r}: {argument}: got {value!r}; accepted: a finite number{positive}.")
@@ -185,5 +188,5 @@ def _settle(choice: Activation | Loss, kind: str, table: Mapping[str, Arguments]
     object.__setattr__(choice, "arguments", arguments)
 
 
-def _is_finite_number(value: object) -> bool:
+def _is_finite_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

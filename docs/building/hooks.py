@@ -23,12 +23,13 @@ CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n(?=[{WIDE}])|(?<=[，。；：、�
 
 
 def on_config(config: Any) -> Any:
-    """Fill in the API reference; drop the guides that are not written."""
+    """Fill in the API reference and the guides that the file does not list; drop those that are not written."""
     present = Path(config["docs_dir"])
     for section in config["nav"]:
         for title, children in section.items():
             if title == "Guides":
-                section[title] = [child for child in children if (present / _target(child)).is_file()]
+                found = [path.relative_to(present).as_posix() for path in sorted(present.glob("guides/*.md"))]
+                section[title] = [child for child in dict.fromkeys([*children, *found]) if (present / child).is_file()]
             if title == "API reference":
                 section[title] = list(reference_pages.pages())
     return config
@@ -56,7 +57,3 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
     html = mathematics.render(html)
     return f'<div lang="zh-Hans">{html}</div>' if page.file.src_uri.startswith("zh/") else html
-
-
-def _target(child: Any) -> str:
-    return next(iter(child.values())) if isinstance(child, dict) else child

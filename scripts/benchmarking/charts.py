@@ -1,5 +1,8 @@
-"""The benchmark's two charts, as SVG; needs matplotlib, of the extra `benchmark`."""
+"""The benchmarks' charts, as SVG; needs matplotlib, of the extra `benchmark`."""
 
+import statistics
+
+from benchmarking.cross_entropy import Result as CrossEntropyResult
 from benchmarking.race import Result
 from contestants import CONTESTANTS
 from tfbp import InputError
@@ -69,6 +72,35 @@ def draw_growth(path: str, by_axis: dict[str, list[tuple[int, Result]]], note: s
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("microseconds a training step (median)")
     panels[0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
+def draw_cross_entropy(path: str, by_axis: dict[str, list[CrossEntropyResult]], note: str) -> None:
+    """Memory and time of a step against tokens and classes, each axis logarithmic."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(
+        2, len(by_axis), figsize=(9, 6.5), layout="constrained", sharey="row", sharex="col"
+    )
+    labels = {"manual": "tfbp.losses.linear_cross_entropy", "tape": "matmul, cross-entropy, GradientTape"}
+    for (above, below), (axis, results) in zip(panels.T, by_axis.items(), strict=True):
+        sizes = [getattr(result.point, axis) for result in results]
+        for name, label in labels.items():
+            style = {"color": COLOURS["manual" if name == "manual" else "keras"], "label": label, "markersize": 4}
+            above.plot(sizes, [result.extra_bytes[name] / 2**20 for result in results], "o-", **style)
+            below.plot(sizes, [statistics.median(result.seconds[name]) for result in results], "o-", **style)
+        other = "classes" if axis == "tokens" else "tokens"
+        above.set_title(f"{getattr(results[0].point, other):,} {other}, width {results[0].point.width}", fontsize=9)
+        below.set_xlabel(axis)
+        for panel in (above, below):
+            panel.set(xscale="log", yscale="log")
+            panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            panel.minorticks_off()
+            panel.grid(alpha=0.3)
+            panel.spines[["top", "right"]].set_visible(False)
+    for panel, heading in zip(panels[:, 0], ("MiB a step needs at most", "seconds a step (median)"), strict=True):
+        panel.set_ylabel(heading)
+        panel.yaxis.set_major_formatter("{x:,g}")
+    panels[0, 0].legend(frameon=False, fontsize=8)
     _save(pyplot, figure, path, note)
 
 

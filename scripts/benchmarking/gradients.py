@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tfbp import Dense, Network, manual, tape
 
+UNIT = "Microseconds a call, relu"
 SIZES = {"784-128-10": [784, 128, 10], "784-512-512-10": [784, 512, 512, 10]}
 BATCH = 128
 WRITINGS = {"manual": manual, "tape": tape}

@@ -7,9 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from contestants import Entry, Unavailable
-
-WORKER = Path(__file__).with_name("worker.py")
+from contestants import Unavailable
 
 
 class Failed(Exception):
@@ -30,13 +28,16 @@ def environment() -> dict[str, str]:
 
 
 class Process:
-    """One contestant on one problem, alive until closed."""
+    """One contestant on one problem, alive until closed.
 
-    def __init__(self, entry: Entry, problem_file: Path) -> None:
-        self.label = entry.label
+    Args:
+        label: its name. worker: the script that answers requests. arguments: the script's."""
+
+    def __init__(self, label: str, worker: Path, *arguments: str) -> None:
+        self.label = label
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), entry.module, json.dumps(entry.options), str(problem_file)],
+            [sys.executable, str(worker), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -1,5 +1,6 @@
 """Contestants on one size: each started and checked, then timed in rounds that take turns."""
 
+import json
 import math
 import statistics
 import tempfile
@@ -13,6 +14,8 @@ from benchmarking.gate import Gate
 from benchmarking.problem import Problem, Size
 from benchmarking.processes import Failed, Process
 from contestants import CONTESTANTS, Unavailable
+
+WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass
@@ -55,7 +58,8 @@ def race(size: Size, names: list[str], rounds: int, seconds: float, say: Callabl
         try:
             for name in names:
                 say(f"{size.name}: checking {CONTESTANTS[name].label}")
-                running[name] = Process(CONTESTANTS[name], file)
+                entry = CONTESTANTS[name]
+                running[name] = Process(entry.label, WORKER, entry.module, json.dumps(entry.options), str(file))
                 results[name] = result = Result(name, size.name, size.steps)
                 try:
                     first_epochs[name] = _start(running[name], gate, result, Path(directory))

@@ -19,6 +19,9 @@ DTYPES = ("float64", "float32", "bfloat16", "float16")
 _ARGUMENTS = {"threshold": {"threshold": 0.1, "default_value": -0.3}}
 _VARIANTS = {
     "gelu-approximate": Activation("gelu", {"approximate": True}),
+    "relu-slope-0.1": Activation("relu", {"negative_slope": 0.1}),
+    "relu-max-1": Activation("relu", {"max_value": 1.0}),
+    "relu-bounded": Activation("relu", {"negative_slope": 0.1, "max_value": 1.0, "threshold": 0.25}),
     "leaky_relu-0.3": Activation("leaky_relu", {"negative_slope": 0.3}),
     "elu-0.5": Activation("elu", {"alpha": 0.5}),
     "celu-2": Activation("celu", {"alpha": 2.0}),

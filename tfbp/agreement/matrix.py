@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import Case, numpy_dtype, problem, round_to
+from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.comparison import Comparison, compare
-from tfbp.agreement.local import inputs_from, local_manual, local_reference, local_tape, local_tolerances
+from tfbp.agreement.local import Inputs, inputs_from, local_manual, local_reference, local_tape, local_tolerances
 from tfbp.agreement.running_error import end_to_end_errors
 from tfbp.agreement.tolerances import Units
 from tfbp.checks import InputError
@@ -22,6 +22,8 @@ MODES = ("eager", "graph", "xla")
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 LOCAL = {"manual": local_manual, "tape": local_tape}
 PAIRS = ("manual-reference", "tape-reference", "manual-tape")
+LAYERS = "layers-reference"
+_ORDER = (*PAIRS, LAYERS)
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,17 @@ def run_cell(cell: Cell) -> list[Result]:
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments)
-    rounded = [
-        {name: value if name == "y" and value.dtype.kind == "i" else round_to(value, _input_dtype(cell, name))
-         for name, value in layer.items()}
-        for layer in inputs_from(tensors, numbers.parameters, numbers.y)
-    ]  # fmt: skip
+    rounded = rounded_inputs(cell, numbers, tensors)
     expected = {
         "local": local_reference(network, rounded),
         "end to end": _named(loss, gradients),
     }
     got: dict[str, dict[str, Any]] = {}
     tolerances: dict[str, dict[str, Any]] = {}
-    with _on(cell):
+    with on(cell):
         for writing in WRITINGS:
             got[writing] = {
-                "local": _compiled(lambda fed, w=writing: LOCAL[w](network, fed), cell)(_tensors(rounded, cell)),
+                "local": compiled(lambda fed, w=writing: LOCAL[w](network, fed), cell)(as_tensors(rounded, cell)),
                 "end to end": _named(*_run_end_to_end(cell, writing, arguments)),
             }
             units = Units.of(cell.dtype, writing, cell.tf32)
@@ -95,15 +93,24 @@ def run_cell(cell: Cell) -> list[Result]:
                 tolerance = tolerances[left][scope][name] if other == "reference" else both
                 wide = name.startswith("loss")
                 dtype = ("float64" if cell.dtype == "float64" else "float32") if wide else cell.dtype
-                comparison = compare(name, _array(got[left][scope][name]), target, tolerance, dtype)
+                comparison = compare(name, as_array(got[left][scope][name]), target, tolerance, dtype)
                 results.append(Result(cell, pair, scope, comparison))
     return results
+
+
+def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
+    """What each op is fed in the cell's dtype: the reference's tensors, rounded."""
+    return [
+        {name: value if name == "y" and value.dtype.kind == "i" else round_to(value, _input_dtype(cell, name))
+         for name, value in layer.items()}
+        for layer in inputs_from(tensors, numbers.parameters, numbers.y)
+    ]  # fmt: skip
 
 
 def first_wrong(results: list[Result]) -> Result | None:
     """The first disagreement: local before end to end, for a local check names the layer and tensor."""
     wrong = [result for result in results if not result.comparison.agrees]
-    return min(wrong, key=lambda result: (result.scope != "local", PAIRS.index(result.pair)), default=None)
+    return min(wrong, key=lambda result: (result.scope != "local", _ORDER.index(result.pair)), default=None)
 
 
 def cells(cases: list[Case], dtypes: Any, modes: Any, device: str = "cpu", tf32: Any = (False,)) -> list[Cell]:
@@ -133,14 +140,14 @@ def _run_end_to_end(cell: Cell, writing: str, arguments: Any) -> Any:
         tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
         tf.constant(sample_weight.astype(wide)),
     )
-    return _compiled(lambda *a: WRITINGS[writing].loss_and_gradients(network, *a), cell)(*fed)
+    return compiled(lambda *a: WRITINGS[writing].loss_and_gradients(network, *a), cell)(*fed)
 
 
-def _compiled(function: Callable[..., Any], cell: Cell) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], cell: Cell) -> Callable[..., Any]:
     return function if cell.mode == "eager" else tf.function(function, jit_compile=cell.mode == "xla")
 
 
-def _tensors(inputs: Any, cell: Cell) -> Any:
+def as_tensors(inputs: Any, cell: Cell) -> Any:
     return [
         {
             name: tf.constant(value if value.dtype.kind == "i" else value.astype(numpy_dtype(_input_dtype(cell, name))))
@@ -156,7 +163,7 @@ def _input_dtype(cell: Cell, name: str) -> str:
 
 
 @contextmanager
-def _on(cell: Cell) -> Any:
+def on(cell: Cell) -> Any:
     """The cell's device, and TF32 as it says; the setting is put back afterwards."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(cell.tf32)
@@ -172,9 +179,9 @@ def _named(loss: Any, gradients: Any) -> dict[str, Any]:
     return {"loss": loss, **layers}
 
 
-def _array(tensor: Any) -> np.ndarray:
+def as_array(tensor: Any) -> np.ndarray:
     return np.asarray(tensor.numpy())
 
 
 def _float64(tensor: Any) -> np.ndarray:
-    return _array(tensor).astype(np.float64)
+    return as_array(tensor).astype(np.float64)

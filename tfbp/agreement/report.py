@@ -40,9 +40,20 @@ def table(results: list[Result]) -> Table:
         for scope in ("local", "end to end"):
             for pair in PAIRS:
                 row.append(_number(max(r.comparison.ratio for r in group if (r.scope, r.pair) == (scope, pair))))
-        wrong = sum(not r.comparison.agrees for r in group)
-        count = f"{wrong} of {len(group):,}"
-        out.add_row(*row, f"{worst_relative_error(group):.0e}", f"[red]{count}[/red]" if wrong else count)
+        out.add_row(*row, f"{worst_relative_error(group):.0e}", _wrong(group))
+    return out
+
+
+def layer_table(results: list[Result]) -> Table:
+    """One row per dtype, mode and device: the worst error / tolerance of what tfbp.layers compute and differentiate."""
+    out = Table(box=None, pad_edge=False)
+    out.add_column("tfbp.layers", no_wrap=True)
+    for heading in ("y", "gradients", "wrong"):
+        out.add_column(heading, justify="right", no_wrap=True)
+    for place, group in _grouped(results).items():
+        outputs = [r.comparison.ratio for r in group if r.comparison.tensor.endswith(" y")]
+        gradients = [r.comparison.ratio for r in group if not r.comparison.tensor.endswith(" y")]
+        out.add_row(place, _number(max(outputs)), _number(max(gradients)), _wrong(group))
     return out
 
 
@@ -63,13 +74,14 @@ def summary(by_cell: ByCell, opinions: list[Opinion]) -> str:
     return "\n".join(lines)
 
 
-def complaints(by_cell: ByCell, opinions: list[Opinion]) -> list[str]:
+def complaints(by_cell: ByCell, opinions: list[Opinion], of_layers: list[Result]) -> list[str]:
     """One line for the first of each kind of disagreement: the layer and tensor, local before end to end."""
     lines = []
-    wrong = first_wrong([result for results in by_cell.values() for result in results])
-    if wrong is not None:
-        found = wrong.comparison
-        lines.append(f"First wrong: {wrong.cell.id}, {wrong.pair}, {wrong.scope}, {found.tensor}: {found.mistake}.")
+    for results in ([result for found in by_cell.values() for result in found], of_layers):
+        wrong = first_wrong(results)
+        if wrong is not None:
+            found = wrong.comparison
+            lines.append(f"First wrong: {wrong.cell.id}, {wrong.pair}, {wrong.scope}, {found.tensor}: {found.mistake}.")
     for cell, results in by_cell.items():
         # written so that a NaN is a complaint
         if cell.dtype != "float64" and not error_ratio(results) <= ACCEPTED_RATIO:
@@ -131,6 +143,12 @@ def _grouped(results: list[Result]) -> dict[str, list[Result]]:
         place = f"{cell.dtype} {cell.mode} {cell.device}" + (" tf32" if cell.tf32 else "")
         groups.setdefault(place, []).append(result)
     return groups
+
+
+def _wrong(group: list[Result]) -> str:
+    wrong = sum(not r.comparison.agrees for r in group)
+    count = f"{wrong} of {len(group):,}"
+    return f"[red]{count}[/red]" if wrong else count
 
 
 def _number(ratio: float) -> str:

@@ -123,6 +123,14 @@ def end_to_end_errors(
     network: Any, parameters: Any, tensors: Any, y: Array, sample_weight: Array | None, units: Units
 ) -> tuple[float, list[dict[str, Array]]]:
     """Tolerances of the loss and of every gradient, beside the reference's own tensors."""
+    error_loss, gradients, _ = errors_along_the_pass(network, parameters, tensors, y, sample_weight, units)
+    return error_loss, gradients
+
+
+def errors_along_the_pass(
+    network: Any, parameters: Any, tensors: Any, y: Array, sample_weight: Array | None, units: Units
+) -> tuple[float, list[dict[str, Array]], list[dict[str, Array]]]:
+    """As `end_to_end_errors`, and one dict per layer with the errors of its x and dz."""
     activations = network.activations_before_loss
     *layers, last = tensors
     error_y: Any = 0.0
@@ -139,11 +147,13 @@ def end_to_end_errors(
     error_dy = loss_backward_error(network.loss, last["dlosses"], y, last["outputs"], units.loss, error_y)
     error_dy = error_dy + units.out * np.abs(last["doutputs"]) + units.underflow
     gradients: list[dict[str, Array]] = [{} for _ in layers]
+    along: list[dict[str, Array]] = [{} for _ in layers]
     for index in reversed(range(len(layers))):
         tensor, weights, layer = layers[index], parameters[index], network.layers[index]
         error_dz = activation_backward_error(
             activations[index], tensor["dy"], tensor["z"], units, error_dy, errors_z[index]
         )
+        along[index] = {"x": np.broadcast_to(errors_x[index], tensor["x"].shape), "dz": error_dz}
         errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, errors_x[index])
         error_dy = errors["dx"]
         for name in weights:
@@ -153,7 +163,7 @@ def end_to_end_errors(
                 w = weights[name]
                 gradients[index][name] = errors[f"d{name}"] + 8 * units.out * np.abs(penalty_backward(regularizer, w))
                 error_loss += 8 * units.loss * w.size**0.5 * float(penalty_forward(regularizer, w)[0])
-    return float(error_loss), gradients
+    return float(error_loss), gradients, along
 
 
 def _spread(function: Any, z: Array, error_z: Array) -> Array:

@@ -71,11 +71,13 @@ def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     return loss, tensors[-1]["outputs"]
 
 
-def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None):
+def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None, reweight=None):
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs.
 
-    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
+    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
+    With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
+    gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are."""
     parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
     loss, tensors, residuals = _forward(network, parameters, x, y, weight)
     losses = tensors[-1]["losses"]
@@ -97,13 +99,34 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, lo
         dz = activation_backward(activation, dy, activation_residuals)
         tensors[index].update(dy=dy, dz=dz)
         # z = dense_forward(outputs, kernel, bias)                (B, O) <- (B, I) (I, O) (O,)
-        dy, dkernel, dbias = dense_backward(dz, dense_residuals, input_gradient=index > 0, bias_gradient=layer.use_bias)
+        now = reweight is None
+        dy, dkernel, dbias = dense_backward(
+            dz,
+            dense_residuals,
+            input_gradient=index > 0,
+            kernel_gradient=now,
+            bias_gradient=now and layer.use_bias,
+        )
         gradients[index] = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    if reweight is not None:
+        # the factors follow from every layer's dz: so the parameters' gradients come last, and once
+        gradients = _reweighted_gradients(network, tensors, residuals, reweight(tensors))
     for index, name, regularizer in _regularized(network):
         # loss += penalty_forward(regularizer, parameter)
         dparameter = penalty_backward(regularizer, parameters[index][name])
         gradients[index][name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)
     return loss, gradients, tensors
+
+
+def _reweighted_gradients(network, tensors, residuals, factors):
+    """The parameters' gradients with each row of dz, (B, O), multiplied by its example's factor, (B,)."""
+    gradients = []
+    for layer, tensor, (dense_residuals, _) in zip(network.layers, tensors, residuals, strict=False):
+        # in the factors' type, at least float32: a small factor alone may underflow in float16
+        dz = tf.cast(factors[:, None] * tf.cast(tensor["dz"], factors.dtype), tensor["dz"].dtype)
+        _, dkernel, dbias = dense_backward(dz, dense_residuals, input_gradient=False, bias_gradient=layer.use_bias)
+        gradients.append({"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel})
+    return gradients
 
 
 def _forward(network, parameters, x, y, weight):

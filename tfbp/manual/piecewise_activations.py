@@ -16,15 +16,39 @@ def linear_backward(dy, _):
     return dy
 
 
-def relu_forward(z):
-    y = tf.nn.relu(z)
-    return y, y
+def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
+    if threshold == 0 and max_value is None:
+        if negative_slope:
+            return leaky_relu_forward(z, negative_slope)
+        y = tf.nn.relu(z)
+        return y, y
+    if threshold == 0 and max_value == 6 and not negative_slope:
+        return relu6_forward(z)
+    kept = z if max_value is None else tf.minimum(z, max_value)
+    below = negative_slope * (z - threshold) if negative_slope else 0
+    return tf.where(z > threshold, kept, below), z
 
 
-def relu_backward(dy, y):
-    """relu'(0) = 0."""
-    # y = max(z, 0)                                           dz = dy where y > 0, else 0
-    return tf.raw_ops.ReluGrad(gradients=dy, features=y)
+def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.0):
+    """relu'(threshold) = 0, but negative_slope where there is only that; relu'(max_value) = 1, but 0 for a plain 6.
+
+    These are the sides that Keras takes."""
+    if threshold == 0 and max_value is None:
+        if negative_slope:
+            return leaky_relu_backward(dy, residual, negative_slope)
+        # y = max(z, 0)                                       dz = dy where y > 0, else 0
+        return tf.raw_ops.ReluGrad(gradients=dy, features=residual)
+    if threshold == 0 and max_value == 6 and not negative_slope:
+        return relu6_backward(dy, residual)
+    z = residual
+    # y = min(z, max_value) where z > threshold, else negative_slope (z - threshold)
+    if max_value is not None:
+        inside = z < 6 if threshold == 0 and max_value == 6 else z <= max_value
+        kept = tf.where(inside, dy, 0)
+    else:
+        kept = dy
+    below = tf.where(z < threshold, negative_slope * dy, 0) if negative_slope else 0
+    return tf.where(z > threshold, kept, below)
 
 
 def relu6_forward(z):

@@ -72,7 +72,8 @@ def gelu_forward(z, approximate):
     if approximate:
         t = tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z * z * z))
         return 0.5 * z * (1 + t), (z, t)
-    cdf = 0.5 * (1 + tf.math.erf(z * math.sqrt(0.5)))
+    # Φ(z), by erfc, which keeps its digits far to the left, where 1 + erf cancels
+    cdf = 0.5 * tf.math.erfc(z * -math.sqrt(0.5))
     return z * cdf, (z, cdf)
 
 

@@ -20,13 +20,22 @@ def linear_backward(dy, z):
     return dy
 
 
-def relu_forward(z):
-    return np.where(z.real > 0, z, 0)
+def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
+    kept = z if max_value is None else np.where(z.real > max_value, max_value, z)
+    below = np.where(z.real < threshold, negative_slope * (z - threshold), 0)
+    return np.where(z.real > threshold, kept, below)
 
 
-def relu_backward(dy, z):
-    """relu'(0) = 0."""
-    return dy * (z > 0)
+def relu_backward(dy, z, negative_slope=0.0, max_value=None, threshold=0.0):
+    """relu'(threshold) = 0, but negative_slope where there is only that; relu'(max_value) = 1, but 0 for a plain 6."""
+    slope = np.where(z > threshold, 1.0, np.where(z < threshold, negative_slope, 0))
+    if threshold == 0 and max_value is None:
+        slope = np.where(z == 0, negative_slope, slope)
+    if max_value is not None:
+        slope = np.where((z > threshold) & (z > max_value), 0, slope)
+    if threshold == 0 and max_value == 6:
+        slope = np.where(z == 6, 0, slope)
+    return dy * slope
 
 
 def relu6_forward(z):

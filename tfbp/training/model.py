@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
-from tfbp.checks import InputError, check_choice, check_parameters
+from tfbp.checks import InputError, check_choice, check_clip, check_parameters
 from tfbp.network import Network, Parameters
 from tfbp.training import array_loop
 from tfbp.vocabulary import Activation, Loss
@@ -139,6 +139,9 @@ class Model(keras.Model):
         )
         self.block_steps = steps_per_execution
         self._programs: dict[str, Any] = {}
+        # what was traced for the other bounds of fit's clip_per_example
+        self._clip: float | None = None
+        self._traced: dict[str, tuple[dict[str, Any], Any]] = {}
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -160,15 +163,52 @@ class Model(keras.Model):
         self._test_batch(x, y, sample_weight)
         return self.get_metrics_result()
 
-    def fit(self, x: Any = None, y: Any = None, **options: Any) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, *, clip_per_example: float | None = None, **options: Any
+    ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
+        With `clip_per_example`, no example moves a step by more than its share of the bound:
+
+            gradient = 1/B Σ_b min(1, clip_per_example / ‖g_b‖) g_b + that of the penalties
+
+        where g_b is the gradient of sample_weight[b] · losses[b], and its norm is over all parameters together. One
+        backward pass does it (`tfbp.manual.per_example`). The loss in the logs is not clipped.
+
+        Args:
+            clip_per_example: the largest norm of an example's own gradient; by default they are left as they are.
+                Only with gradients="manual", whose backward pass has each example's part in its hands.
+
         Raises:
-            InputError: arrays of unequal length or that do not fit the network, a batch size below 1.
+            InputError: arrays of unequal length or that do not fit the network, a batch size below 1, a bound that is
+                no finite number above 0, or one with gradients="tape".
         """
+        if clip_per_example is None:
+            return self._fit(x, y, options)
+        check_clip("clip_per_example", clip_per_example)
+        if self._writing is not manual:
+            raise InputError(
+                f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
+                "gradients='manual' only."
+            )
+        if not self.compiled:
+            return super().fit(x, y, **options)
+        self._clip_to(float(clip_per_example))
+        try:
+            return self._fit(x, y, options)
+        finally:
+            self._clip_to(None)
+
+    def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
         if array_loop.takes(self, x, y, options):
             return array_loop.fit(self, x, y, **options)
         return super().fit(x, y, **options)
+
+    def _clip_to(self, clip: float | None) -> None:
+        """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
+        self._traced[str(self._clip)] = self._programs, getattr(self, "train_function", None)
+        self._clip = clip
+        self._programs, self.train_function = self._traced.get(str(clip), ({}, None))
 
     def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """As Keras's evaluate.
@@ -197,14 +237,21 @@ class Model(keras.Model):
         """Forward, backward by hand, update, metrics; the batch's loss."""
         scale = self._loss_scale()
         parameters = self._read()
-        loss, gradients, tensors = self._writing.loss_gradients_and_tensors(
-            self.network, parameters, tf.cast(x, self.compute_dtype), y, sample_weight, loss_scale=scale
-        )
+        loss, gradients, tensors = self._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
         variables = [w for layer in self._parameters for w in layer.values()]
         flat = [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
         self.optimizer.apply(flat, variables)
         self._update_metrics(loss, x, y, tensors[-1]["outputs"], sample_weight)
         return loss
+
+    def _loss_gradients_and_tensors(
+        self, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
+    ) -> Any:
+        """The writing's, of one batch; each example's gradient clipped where fit says so."""
+        arguments = (self.network, parameters, tf.cast(x, self.compute_dtype), y)
+        if self._clip is None:
+            return self._writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
+        return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, self._clip, sample_weight, scale)
 
     def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
         x = tf.cast(x, self.compute_dtype)

@@ -144,9 +144,7 @@ def first_non_finite(model: Model, batch: tuple[Any, ...]) -> tuple[str, str, fl
         Its name, its kind, and its first such element with its index; None where all are finite.
     """
     x, y, *weight = batch
-    gradients, tensors = model._writing.loss_gradients_and_tensors(
-        model.network, model._read(), tf.cast(x, model.compute_dtype), y, *weight
-    )[1:]
+    gradients, tensors = model._loss_gradients_and_tensors(model._read(), x, y, *weight)[1:]
     *layers, last = tensors
     named = [(f"layer {i} {name}", "parameter", w.value) for i, name, w in _each(model._parameters)]
     named += [(f"layer {i} {name}", "activation", layer[name]) for i, layer in enumerate(layers) for name in ("z", "y")]

@@ -133,9 +133,7 @@ class Statistics:
         model = self._model
         parameters, scale = model._read(), model._loss_scale()
         x = tf.cast(x, model.compute_dtype)
-        _, gradients, passed = model._writing.loss_gradients_and_tensors(
-            model.network, parameters, x, y, sample_weight, loss_scale=scale
-        )
+        _, gradients, passed = model._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
 
         tensors: dict[str, tf.Tensor] = {}
@@ -157,7 +155,7 @@ class Statistics:
         scalars.update({f"norm/{tag}": norm(tensor) for tag, tensor in tensors.items()})
         if self._compare:
             other = tape if model._writing is manual else manual
-            _, theirs = other.loss_and_gradients(model.network, parameters, x, y, sample_weight)
+            theirs = self._gradients_by(other, parameters, x, y, sample_weight)
             for index, layer in enumerate(theirs):
                 for name, dw in layer.items():
                     ours = tensors[f"layer_{index}/d{name}"]
@@ -172,6 +170,13 @@ class Statistics:
             tf.stack([tf.cast(limits, tf.float64) for limits, _ in histograms]),
             tf.stack([counts for _, counts in histograms]),
         )
+
+    def _gradients_by(self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any) -> Any:
+        """The gradients of another writing, clipped as the model's are."""
+        network, clip = self._model.network, self._model._clip
+        if clip is None:
+            return writing.loss_and_gradients(network, parameters, x, y, sample_weight)[1]
+        return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]
 
     def _updates(self, parameters: Any, gradients: Any) -> list[dict[str, tf.Tensor]]:
         """What the optimizer would add to the weights, in the shape of `parameters`."""

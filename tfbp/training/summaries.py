@@ -48,7 +48,8 @@ class StatisticsMessage:
         # (H, 30, 3): left edge, right edge, count
         # the page wants edges that are numbers; that they are none is seen in the norms
         finite = np.isfinite(limits).all(axis=1)[:, None]
-        edges = np.linspace(*np.where(finite, limits, 0).T, BUCKETS + 1, axis=1)
+        low, high = np.where(finite, limits, 0).T
+        edges = np.linspace(low, high, BUCKETS + 1, axis=1)
         buckets = np.stack([edges[:, :-1], edges[:, 1:], np.where(finite, counts, 0)], axis=-1)
         for tensor, histogram in zip(self._tensors[len(scalars) :], buckets, strict=True):
             tensor.tensor_content = histogram.tobytes()

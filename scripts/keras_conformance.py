@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Run Keras's own tests with tfbp.layers in the place of Keras's layers, and with Keras's own, and compare.
+
+The tests are those that ship inside the installed Keras. Dense, Activation, ReLU, LeakyReLU, ELU, PReLU and Softmax are
+replaced. They check how a layer behaves, and hardly a gradient: that is what `scripts/check.py` is for. The exit status
+is 0 when no test fails that passes with Keras's own layers, 1 when one does, 2 for bad input.
+
+    --what layers    the tests of these layers alone (default)
+    --what all       also of Sequential, Functional, Model, trainers, TimeDistributed, Wrapper and saving: minutes
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+from tfbp import InputError
+from tfbp.checks import check_choice
+
+LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+TESTS = {
+    "layers": ("layers/core/dense_test.py", "layers/activations"),
+    "all": (
+        *("layers/core/dense_test.py", "layers/activations", "layers/core/wrapper_test.py"),
+        *("layers/rnn/time_distributed_test.py", "models", "trainers/trainer_test.py", "saving"),
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", default="layers", help="layers or all (default: layers)")
+    arguments = parser.parse_args()
+    try:
+        check_choice("what", arguments.what, TESTS)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    tests = TESTS[arguments.what]
+    with tempfile.TemporaryDirectory() as directory:
+        ours = run("tfbp", tests, Path(directory))
+        # where all pass there is nothing to compare
+        theirs = ours if set(ours.values()) == {"passed"} else run("keras", tests, Path(directory))
+    for file in sorted({test.rsplit(".", 2)[0] for test in theirs}):
+        beside = "" if theirs is ours else f" (with Keras's own layers: {counts(theirs, file)})"
+        print(f"{file}: {counts(ours, file)}{beside}")
+    worse = [test for test, outcome in theirs.items() if outcome == "passed" != ours.get(test, "lost")]
+    print(f"{len(ours)} tests; {len(worse)} fail that pass with Keras's own layers.", *worse, sep="\n")
+    return 1 if worse or "passed" not in theirs.values() else 0
+
+
+def counts(outcomes: dict[str, str], file: str) -> str:
+    found = [outcome for test, outcome in outcomes.items() if test.startswith(f"{file}.")]
+    return ", ".join(f"{found.count(word)} {word}" for word in ("passed", "failed", "skipped") if word in found)
+
+
+def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:
+    """Every test's outcome, in a process of its own."""
+    source = Path(find_spec("keras").origin).parent / "src"
+    report = directory / f"{which}.xml"
+    # under importlib, Keras's tests import what is installed, not what lies beside them
+    options = ["-q", "--no-header", "--disable-warnings", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    options += ["-c", os.devnull, "--rootdir", str(source), f"--junitxml={report}"]
+    command = [sys.executable, __file__, "--as-pytest", which, *options, *(str(source / test) for test in tests)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    log = subprocess.run(command, cwd=directory, env=environment, check=False, stdout=subprocess.PIPE).stdout
+    if not report.exists():
+        sys.exit(log.decode()[-3000:])
+    outcomes = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        outcomes[f"{case.get('classname')}.{case.get('name')}"] = outcome
+    return outcomes
+
+
+def as_pytest(which: str, options: list[str]) -> int:
+    """pytest in this process, after Keras's layers have been replaced wherever its tests take them from."""
+    import keras
+    import pytest
+    from keras.src.layers import activations
+
+    from tfbp import layers
+
+    if find_spec("jax") is None:
+        sys.modules["jax"] = ModuleType("jax")  # trainer_test.py imports it, and uses it on that backend alone
+    if which == "tfbp":
+        for name in ("Dense", "Activation", *LAYERS):
+            for module in (keras.layers, keras.src.layers):
+                setattr(module, name, getattr(layers, name))
+        for name in LAYERS:
+            setattr(
+                getattr(activations, {"LeakyReLU": "leaky_relu"}.get(name, name.lower())), name, getattr(layers, name)
+            )
+    return pytest.main(options)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--as-pytest"]:
+        sys.exit(as_pytest(sys.argv[2], sys.argv[3:]))
+    sys.exit(main())

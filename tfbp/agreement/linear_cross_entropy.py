@@ -1,0 +1,77 @@
+"""How far a right loss and gradients of `linear_cross_entropy` may lie from float64's: roundings carried on.
+
+N tokens, I inputs, O outputs; x (N, I), kernel (I, O), logits, p and target (N, O), losses and weight (N,).
+Names are the reference's; t_name is the tolerance of name. u is the unit roundoff of the computation, u_out of results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfbp.agreement.tolerances import Units, product_tolerance
+from tfbp.reference.linear_cross_entropy import linear_cross_entropy_backward, linear_cross_entropy_forward
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The loss, dx, dkernel and dbias (None without bias) in float64, and a tolerance for each, in the same order."""
+
+    values: list[np.ndarray | None]
+    tolerances: list[np.ndarray | None]
+
+
+def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, **options) -> Expected:
+    """What arguments rounded to `dtype`, in float64 arrays, have to give, and how closely.
+
+    Example:
+        >>> found = expected("float32", 1.0, np.ones((1, 2)), np.zeros((2, 2)), np.array([0]))
+        >>> [value.tolist() for value in found.values[1:3]], bool(found.tolerances[0] < 2**-18)
+        ([[[0.0, 0.0]], [[-0.5, 0.5], [-0.5, 0.5]]], True)
+    """
+    out = Units.of(dtype)
+    units = replace(out, out=out.loss)  # nothing on the way is narrower than float32
+    u, u_out, tiny = units.loss, out.out, out.underflow
+    loss, residuals = linear_cross_entropy_forward(x, kernel, labels, bias=bias, **options)
+    _, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap = residuals
+    p, size = np.exp(log_p), np.abs(logits)
+    largest = size.max(axis=1, keepdims=True)
+
+    # z = x @ kernel + bias
+    z = x @ kernel + (0 if bias is None else bias)
+    t_z = product_tolerance(x, kernel, units) + u * np.abs(z)
+    # logits = soft_cap · tanh(z / soft_cap)
+    share = np.zeros_like(z) if soft_cap is None else logits / soft_cap
+    slope = 1 - share**2
+    t_logits = t_z if soft_cap is None else slope * t_z + 8 * u * (size + slope * np.abs(z))
+    t_slope = 0.0 if soft_cap is None else 2 * np.abs(share) * t_logits / soft_cap + 8 * u * (1 + share**2)
+    # log_sum_exp = max + log Σ exp(logits - max)
+    mean_t = (p * t_logits).sum(axis=1)
+    t_log_sum_exp = mean_t + 8 * u * (1 + np.abs(log_sum_exp) + 2 * largest[:, 0])
+    # losses = log_sum_exp - Σ target · logits + z_loss · log_sum_exp²
+    t_losses = t_log_sum_exp * (1 + 2 * z_loss * np.abs(log_sum_exp)) + (target * (t_logits + 8 * u * size)).sum(axis=1)
+    t_losses += 8 * u * z_loss * log_sum_exp**2
+    losses = -(target * log_p).sum(axis=1) + z_loss * log_sum_exp**2
+    t_loss = (np.abs(weight) * (t_losses + 8 * u * np.abs(losses))).sum() + u * abs(loss)
+    # dlogits = p · (1 + 2 z_loss · log_sum_exp) - target
+    factor = 1 + 2 * z_loss * log_sum_exp[:, None]
+    t_p = p * (t_logits + mean_t[:, None] + 8 * u * (1 + size + largest))
+    t_dlogits = t_p * np.abs(factor) + 2 * z_loss * p * t_log_sum_exp[:, None] + 8 * u * (p * np.abs(factor) + target)
+    dlogits = p * factor - target
+    # dz = dlogits · slope
+    dz = dlogits * slope
+    t_dz = slope * t_dlogits + np.abs(dlogits) * t_slope + 8 * u * np.abs(dz)
+    # dx = weight · dz @ kernelᵀ,  dkernel = (weight · x)ᵀ @ dz,  dbias = weightᵀ @ dz
+    w = np.abs(weight)[:, None]
+    t_dx = w * (product_tolerance(dz, kernel.T, units) + t_dz @ np.abs(kernel).T)
+    t_dkernel = product_tolerance((weight[:, None] * x).T, dz, units) + (w * np.abs(x)).T @ (t_dz + u * np.abs(dz))
+    t_dbias = (w * (t_dz + 8 * u * np.abs(dz))).sum(axis=0)
+
+    values = [loss, *linear_cross_entropy_backward(dloss, residuals)]
+    tolerances = [t_loss + tiny]
+    for value, tolerance in zip(values[1:], (t_dx, t_dkernel, t_dbias), strict=True):
+        tolerances.append(abs(dloss) * tolerance + (2 * u + u_out) * np.abs(value) + tiny)
+    if bias is None:
+        values[3] = tolerances[3] = None
+    return Expected(values, tolerances)

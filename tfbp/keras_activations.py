@@ -1,0 +1,76 @@
+"""Keras's activation functions and layers, and the `tfbp.Activation` that each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, Activation
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class KerasActivation:
+    """A Keras activation function with arguments that Dense can hold and save, e.g. leaky_relu with another slope."""
+
+    def __init__(self, name: str, arguments: Mapping[str, float | bool | None]) -> None:
+        self.activation = Activation(name, arguments)
+        self.__name__ = name
+
+    def __call__(self, x: Any) -> Any:
+        return getattr(keras.activations, self.activation.name)(x, **self.activation.arguments)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.activation.name, "arguments": dict(self.activation.arguments)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> KerasActivation:
+        return cls(**config)
+
+
+def activation_of(given: Any) -> Activation | None:
+    """The `tfbp.Activation` that a Keras activation function or layer computes, or None for any other callable.
+
+    Example:
+        >>> activation_of(keras.activations.swish).name
+        'silu'
+        >>> activation_of(keras.layers.ReLU(max_value=2.0)).arguments["max_value"]
+        2.0
+        >>> activation_of(keras.activations.sparsemax) is None
+        True
+    """
+    if isinstance(given, KerasActivation):
+        return given.activation
+    if isinstance(given, keras.layers.Activation):
+        return activation_of(given.activation)
+    if isinstance(given, keras.layers.LeakyReLU):
+        return Activation("leaky_relu", {"negative_slope": float(given.negative_slope)})
+    if isinstance(given, keras.layers.ELU):
+        return Activation("elu", {"alpha": float(given.alpha)})
+    if isinstance(given, keras.layers.Softmax) and given.axis == -1:
+        return Activation("softmax")
+    if isinstance(given, keras.layers.ReLU):
+        return _relu(given)
+    name = getattr(given, "__name__", "")
+    name = ACTIVATION_ALIASES.get(name, name)
+    if name in ACTIVATIONS and getattr(keras.activations, name) is given:
+        return Activation(name)
+    return None
+
+
+def keras_activation(activation: Activation) -> Any:
+    """The Keras function of this activation, or a `KerasActivation` where its arguments differ from the defaults."""
+    if dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
+        return getattr(keras.activations, activation.name)
+    return KerasActivation(activation.name, activation.arguments)
+
+
+def _relu(layer: Any) -> Activation:
+    slope, limit, threshold = float(layer.negative_slope), layer.max_value, float(layer.threshold)
+    if slope and limit is None and not threshold:
+        return Activation("leaky_relu", {"negative_slope": slope})
+    if limit == 6 and not slope and not threshold:
+        return Activation("relu6")
+    limit = None if limit in (None, float("inf")) else float(limit)
+    return Activation("relu", {"negative_slope": slope, "max_value": limit, "threshold": threshold})

@@ -1,0 +1,44 @@
+"""Keras's Softmax with a backward written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfbp.layers import hand_written
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class Softmax(keras.layers.Softmax):
+    """`keras.layers.Softmax` with its gradient written by hand: y = exp(x) / Σ exp(x), dx = y · (dy - Σ dy · y).
+
+    Args:
+        axis: as in `keras.layers.Softmax`: the axis of the sum, or several.
+
+    Example:
+        >>> import numpy as np
+        >>> Softmax()(np.array([[0.0, 0.0]], "float32")).numpy()
+        array([[0.5, 0.5]], dtype=float32)
+
+    Reference: https://keras.io/api/layers/activation_layers/softmax/
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        axes = self.axis if isinstance(self.axis, list | tuple) else (self.axis,)
+        # Keras checks the mask, and refuses one that does not fit
+        if not hand_written.is_handled(inputs) or None in axes or (mask is not None and not _fits(mask, inputs)):
+            return super().call(inputs, mask=mask)
+        softmax = hand_written.softmax(axes[0] if len(axes) == 1 else tuple(axes))
+        if mask is None:
+            return softmax(inputs)
+        kept = mask if mask.dtype == tf.bool else mask > 0.5
+        # a row that is masked as a whole gives 0, as in Keras, whose large negative numbers these are
+        lowest = tf.constant(-3e4 if inputs.dtype == tf.float16 else -1e9, inputs.dtype)
+        return tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)
+
+
+def _fits(mask: Any, inputs: Any) -> bool:
+    pairs = zip(mask.shape[::-1], inputs.shape[::-1], strict=False)
+    return len(mask.shape) <= len(inputs.shape) and all(m in (1, None, i) or i is None for m, i in pairs)

@@ -1,0 +1,209 @@
+"""Losses to call: whose gradient is `tfbp.manual`'s, behind TensorFlow's own automatic differentiation.
+
+N tokens, I inputs, O outputs (classes); x (…, I), kernel (I, O), bias (O,), labels and sample_weight (…).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checks import InputError
+from tfbp.manual.linear_cross_entropy import loss_and_gradients
+
+BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
+FEWEST_TOKENS = 256  # in a chunk by default: the kernel's gradient is read and written once for each
+
+
+def linear_cross_entropy(
+    x: Any,
+    kernel: Any,
+    labels: Any,
+    *,
+    bias: Any = None,
+    sample_weight: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    soft_cap: float | None = None,
+    chunk_size: int | None = None,
+) -> tf.Tensor:
+    """The mean softmax cross-entropy of a linear layer's outputs, which are never held all at once.
+
+        logits = x · kernel + bias,  or soft_cap · tanh((x · kernel + bias) / soft_cap)
+        target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
+        losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
+        loss   = 1/N Σ sample_weight · losses
+
+    N counts the tokens whose label is not `ignore_index`; sample weights scale a token's loss and do not enter N, as in
+    Keras's losses. With every token ignored the loss is 0, and so are its gradients.
+
+    Logits are made a chunk of tokens at a time, and each chunk's are turned into the gradients at once, in the forward
+    pass; where no gradient is wanted, none is computed. Differentiable in x, kernel and bias, not in sample_weight. A
+    second derivative, or a persistent tape, is right but holds all logits, as any tape does.
+
+    Args:
+        x: (…, I), float64, float32, bfloat16 or float16. Computed in float64 for float64, else in float32.
+        kernel: (I, O); bias: (O,) or None. Of any float dtype; each gradient comes in its argument's dtype.
+        labels: (…) or (…, 1), integers from 0 to O - 1, or `ignore_index`. One that is neither raises, or where
+            TensorFlow cannot look at it (under XLA) makes the loss NaN.
+        sample_weight: the labels' shape, or that of their first axes; None for ones.
+        ignore_index: a label, inside or outside 0 … O - 1, that takes no part; None for no such label.
+        label_smoothing: at least 0 and below 1. z_loss: at least 0. soft_cap: above 0; None for no cap.
+        chunk_size: tokens in a chunk; None for 64 MiB of logits, but no fewer than 256 tokens.
+
+    Returns:
+        The loss, a scalar: float64 for float64, else float32.
+
+    Raises:
+        InputError: arguments that do not fit each other.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tfbp.losses import linear_cross_entropy
+        >>> x, kernel = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.zeros((2, 4))
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch(kernel)
+        ...     loss = linear_cross_entropy(x, kernel, tf.constant([3, -1]), ignore_index=-1)
+        >>> round(float(loss), 4), tape.gradient(loss, kernel).numpy().tolist()[0]
+        (1.3863, [0.25, 0.25, 0.25, -0.75])
+
+    Reference: Wijmans et al. (2024), Cut Your Losses in Large-Vocabulary Language Models,
+    https://arxiv.org/abs/2411.09009; z-loss: de Brébisson and Vincent (2016), https://arxiv.org/abs/1604.08859
+    """
+    check_options(ignore_index, label_smoothing, z_loss, soft_cap, chunk_size)
+    # each variable is read once, here
+    x, kernel, labels = (tf.convert_to_tensor(value) for value in (x, kernel, labels))
+    bias = None if bias is None else tf.convert_to_tensor(bias)
+    _check_arguments(x, kernel, bias, labels, ignore_index)
+    inputs, outputs = kernel.shape
+    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    labels = tf.cast(labels if labels.shape.rank < x.shape.rank else tf.squeeze(labels, axis=-1), tf.int64)
+    weight = None if sample_weight is None else _weight_of_tokens(sample_weight, labels, dtype)
+
+    labels = tf.reshape(labels, [-1])
+    kept = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
+    labels = tf.where(kept, labels, 0)
+    kept = tf.cast(kept, dtype)
+    # loss = Σ weight · losses / N: what seeds the backward pass
+    dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))
+
+    if chunk_size is None:
+        chunk_size = max(FEWEST_TOKENS, BLOCK_BYTES // (outputs * dtype.size))
+    mean_loss = _mean_loss(inputs, outputs, dtype, chunk_size, float(label_smoothing), float(z_loss), soft_cap)
+    # casts are outside of the hand-coded part: a gradient is scaled by what comes from above before it is narrowed
+    parameters = [tf.cast(parameter, dtype) for parameter in (kernel, bias) if parameter is not None]
+    return mean_loss(tf.reshape(tf.cast(x, dtype), [-1, inputs]), labels, tf.stop_gradient(dlosses), *parameters)
+
+
+@functools.lru_cache(maxsize=64)
+def _mean_loss(
+    inputs: int,
+    outputs: int,
+    dtype: tf.DType,
+    chunk_size: int,
+    label_smoothing: float,
+    z_loss: float,
+    soft_cap: float | None,
+) -> Any:
+    """The loss of any number of tokens, traced once.
+
+    A tf.function also for eager callers. It has TensorFlow decide whether gradients are wanted: without a tape it runs
+    a graph that has the loss alone, with one a graph that has both; and a tape sees one op, none of the chunks' logits.
+    """
+
+    def mean_loss(x, labels, dlosses, kernel, bias=None):
+        @tf.custom_gradient
+        def with_gradients(x, kernel, *bias):
+            loss, dx, dkernel, dbias = loss_and_gradients(
+                x,
+                kernel,
+                bias[0] if bias else None,
+                labels,
+                dlosses,
+                chunk_size=chunk_size,
+                label_smoothing=label_smoothing,
+                z_loss=z_loss,
+                soft_cap=soft_cap,
+            )
+
+            def backward(dloss):
+                return [dloss * gradient for gradient in (dx, dkernel, dbias) if gradient is not None]
+
+            return loss, backward
+
+        return with_gradients(x, kernel, *([] if bias is None else [bias]))
+
+    return tf.function(mean_loss, autograph=False, reduce_retracing=True)
+
+
+def check_options(
+    ignore_index: int | None, label_smoothing: float, z_loss: float, soft_cap: float | None, chunk_size: int | None
+) -> None:
+    """Raise `InputError` unless the options are those that `linear_cross_entropy` accepts."""
+    if ignore_index is not None and not _is_integer(ignore_index):
+        raise InputError(f"ignore_index: got {ignore_index!r}; accepted: an integer, or None.")
+    if not (_is_number(label_smoothing) and 0 <= label_smoothing < 1):
+        raise InputError(f"label_smoothing: got {label_smoothing!r}; accepted: a number from 0 to below 1.")
+    if not (_is_number(z_loss) and 0 <= z_loss < math.inf):
+        raise InputError(f"z_loss: got {z_loss!r}; accepted: a finite number of at least 0.")
+    if soft_cap is not None and not (_is_number(soft_cap) and 0 < soft_cap < math.inf):
+        raise InputError(f"soft_cap: got {soft_cap!r}; accepted: a finite number above 0, or None.")
+    if chunk_size is not None and not (_is_integer(chunk_size) and chunk_size >= 1):
+        raise InputError(f"chunk_size: got {chunk_size!r}; accepted: an integer of at least 1, or None.")
+
+
+def _check_arguments(
+    x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, labels: tf.Tensor, ignore_index: int | None
+) -> None:
+    for name, value in {"x": x, "kernel": kernel, "bias": bias}.items():
+        if value is not None and not value.dtype.is_floating:
+            raise InputError(f"{name}: got dtype {value.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
+    if not labels.dtype.is_integer:
+        raise InputError(f"labels: got dtype {labels.dtype.name}; accepted: integers.")
+    if kernel.shape.rank != 2 or not kernel.shape.is_fully_defined() or 0 in kernel.shape:
+        raise InputError(f"kernel: got shape {_shape(kernel)}; accepted: (I, O), both known and at least 1.")
+    inputs, outputs = kernel.shape
+    if not x.shape.rank or x.shape[-1] not in (inputs, None) or 0 in x.shape:
+        raise InputError(f"x: got shape {_shape(x)}; accepted: (…, {inputs}), as the kernel, with at least one token.")
+    if bias is not None and bias.shape != (outputs,):
+        raise InputError(f"bias: got shape {_shape(bias)}; accepted: ({outputs},), as the kernel.")
+    tokens = x.shape[:-1]
+    accepted = tokens, tf.TensorShape([*tokens, 1])
+    if not any(labels.shape.rank == s.rank and labels.shape.is_compatible_with(s) for s in accepted):
+        raise InputError(f"labels: got shape {_shape(labels)}; accepted: {tuple(tokens)}, one for each row of x.")
+    if hasattr(labels, "numpy"):
+        values = labels.numpy()
+        wrong = values[((values < 0) | (values >= outputs)) & (values != ignore_index)]
+        if wrong.size:
+            also = "" if ignore_index is None else f", or the ignore_index {ignore_index}"
+            raise InputError(f"labels: got the label {wrong[0]}; accepted: integers from 0 to {outputs - 1}{also}.")
+
+
+def _weight_of_tokens(sample_weight: Any, labels: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """sample_weight for each token, flat."""
+    weight = tf.cast(sample_weight, dtype)
+    rank = weight.shape.rank
+    if rank is None or rank > labels.shape.rank or not weight.shape.is_compatible_with(labels.shape[:rank]):
+        shape = tuple(labels.shape)
+        raise InputError(f"sample_weight: got shape {_shape(weight)}; accepted: {shape}, or the first axes of it.")
+    if hasattr(weight, "numpy") and not np.isfinite(weight.numpy()).all():
+        raise InputError("sample_weight: got a number that is not finite; accepted: finite numbers.")
+    weight = tf.reshape(weight, tf.concat([tf.shape(weight), tf.ones(labels.shape.rank - rank, tf.int32)], axis=0))
+    return tf.reshape(tf.broadcast_to(weight, tf.shape(labels)), [-1])
+
+
+def _shape(tensor: tf.Tensor) -> Any:
+    return tuple(tensor.shape) if tensor.shape.rank is not None else "unknown"
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

@@ -1,0 +1,94 @@
+"""The last dense layer and the softmax cross-entropy in one, in chunks of tokens: the full logits are never held.
+
+The mean loss and its gradients are made in the same pass: a chunk's logits are turned into its share of every gradient
+and let go. Loss and gradients are numbers that add up over tokens, so nothing is computed twice.
+
+N tokens, C tokens of a chunk, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or None, labels (N,)
+within 0 … O-1, dlosses (N,) what a token's loss counts in the mean; z, logits (C, O); losses (C,). One float dtype.
+"""
+
+import tensorflow as tf
+
+
+def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap):
+    """The losses of a chunk, (C,), and the residuals:
+
+    losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
+    target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
+    """
+    z = tf.matmul(x, kernel)
+    if bias is not None:
+        z = tf.nn.bias_add(z, bias)
+    logits = z if soft_cap is None else soft_cap * tf.tanh(z / soft_cap)
+    cross_entropy, softmax_minus_one_hot = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
+        features=logits, labels=labels
+    )
+    losses, log_sum_exp = cross_entropy, None
+    if label_smoothing or z_loss:
+        label_logit = tf.gather(logits, labels, batch_dims=1)
+    if label_smoothing:
+        losses += label_smoothing * (label_logit - tf.reduce_mean(logits, axis=-1))
+    if z_loss:
+        log_sum_exp = cross_entropy + label_logit
+        losses += z_loss * tf.square(log_sum_exp)
+    return losses, (x, kernel, labels, logits, softmax_minus_one_hot, log_sum_exp)
+
+
+def chunk_backward(dlosses, residuals, *, bias_gradient, label_smoothing, z_loss, soft_cap):
+    """dx (C, I), dkernel (I, O) and dbias (O,) or None, given dlosses (C,).
+
+    dlosses scales rows of x and dx, which are short, instead of rows of dz; so dz is here that of Σ losses."""
+    x, kernel, labels, logits, dlogits, log_sum_exp = residuals
+    label_share = tf.zeros_like(dlosses)  # what is still missing at each token's label
+    # losses = cross_entropy + z_loss · log_sum_exp²,  d log_sum_exp = softmax
+    if z_loss:
+        share = 2 * z_loss * log_sum_exp
+        dlogits += share[:, None] * dlogits  # of softmax - one_hot
+        label_share += share
+    # losses = … + label_smoothing · (logits[label] - 1/O Σ logits)
+    if label_smoothing:
+        dlogits -= label_smoothing / kernel.shape[1]
+        label_share += label_smoothing
+    if label_smoothing or z_loss:
+        at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), labels], axis=1)
+        dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, label_share)
+    # logits = soft_cap · tanh(z / soft_cap)         (C, O) <- (C, O)
+    dz = dlogits if soft_cap is None else dlogits * (1 - tf.square(logits / soft_cap))
+    # z = bias_add(z, bias)                          (C, O) <- (O,)
+    dbias = tf.linalg.matvec(dz, dlosses, transpose_a=True) if bias_gradient else None
+    # z = matmul(x, kernel)                          (C, O) <- (C, I) (I, O)
+    dx = dlosses[:, None] * tf.matmul(dz, kernel, transpose_b=True)
+    dkernel = tf.matmul(dlosses[:, None] * x, dz, transpose_a=True)
+    return dx, dkernel, dbias
+
+
+def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **options):
+    """loss = Σ dlosses · losses, a scalar, and dx (N, I), dkernel (I, O) and dbias (O,) or None.
+
+    What is not used of them is not computed: in a tf.function, TensorFlow and XLA both cut it out of the loop.
+    """
+    inputs = kernel.shape[0]
+    tokens = tf.shape(x)[0]
+    later = tf.maximum(tokens - 1, 0) // chunk_size  # full chunks, after a first one that takes the remainder
+    first = tokens - later * chunk_size
+
+    def chunk(x, labels, dlosses):
+        losses, residuals = chunk_forward(x, kernel, bias, labels, **options)
+        dx, dkernel, dbias = chunk_backward(dlosses, residuals, bias_gradient=bias is not None, **options)
+        return tf.reduce_sum(dlosses * losses), dx, [dkernel] if bias is None else [dkernel, dbias]
+
+    def add_chunk(index, loss, sums, later_dx):
+        # not a slice: XLA refuses one that is longer than x, even in a loop of no turns
+        rows = first + index * chunk_size + tf.range(chunk_size)
+        of_chunk, dx, gradients = chunk(*(tf.gather(tensor, rows) for tensor in (x, labels, dlosses)))
+        sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
+        return index + 1, loss + of_chunk, sums, later_dx.write(index, dx)
+
+    loss, first_dx, sums = chunk(x[:first], labels[:first], dlosses[:first])
+    later_dx = tf.TensorArray(x.dtype, size=later, element_shape=(chunk_size, inputs))
+    # one chunk at a time: chunks at once would hold as many blocks of logits
+    _, loss, sums, later_dx = tf.while_loop(
+        lambda *_: True, add_chunk, (0, loss, sums, later_dx), parallel_iterations=1, maximum_iterations=later
+    )
+    dx = tf.concat([first_dx, tf.reshape(later_dx.stack(), [-1, inputs])], axis=0)
+    return loss, dx, sums[0], None if bias is None else sums[1]

@@ -1,0 +1,133 @@
+"""Each example's own gradient, as far as one backward pass has it already: its norm, its clipping, its moments.
+
+The gradient of a dense layer is a sum of outer products, dkernel = Σ_b x_b ⊗ dz_b and dbias = Σ_b dz_b. So example b's
+own part is known from a row of x and a row of dz, and nothing of the size B · I · O is ever made:
+
+    g_b           = x_b ⊗ dz_b and dz_b             of the loss sample_weight[b] · losses[b], without 1/B or penalties
+    ‖g_b‖²        = (‖x_b‖² + 1) · ‖dz_b‖²          the 1 only where the layer has a bias
+    Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
+    Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
+
+B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
+Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfbp.checks import check_clip
+from tfbp.manual.backprop import loss_gradients_and_tensors
+
+
+def gradient_norms(network, parameters, x, y, sample_weight=None):
+    """The norm of each example's own gradient in each layer, (B, L); arguments as of `manual.loss_and_gradients`.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tfbp import Dense, Network, manual
+        >>> network = Network(2, [Dense(1, use_bias=False)], "half_squared_error")
+        >>> x, y = tf.constant([[3.0, 4.0], [0.0, 1.0]]), tf.constant([[5.0], [1.0]])
+        >>> manual.per_example.gradient_norms(network, [{"kernel": [[1.0], [1.0]]}], x, y).numpy().tolist()
+        [[10.0], [0.0]]
+    """
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    return norms_from(network, tensors, scale)
+
+
+def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
+    """As `manual.loss_and_gradients`, with each example's own gradient clipped to the norm `clip`.
+
+        gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + that of the penalties
+
+    The norm is over all parameters together. The loss is not clipped.
+
+    Raises:
+        InputError: a clip that is no finite number above 0, or arguments that do not fit the network.
+
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
+    return loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight)[:2]
+
+
+def loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight=None, loss_scale=None):
+    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
+    check_clip("clip", clip)
+
+    def factors(tensors):
+        return clip_factors(norms_from(network, tensors, loss_scale), clip)
+
+    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, reweight=factors)
+
+
+def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
+    """The mean and the variance over the batch of the examples' own gradients, each in the shape of `parameters`.
+
+    In float64: a variance is a small difference of large numbers."""
+    rows = tf.cast(tf.shape(x)[0], tf.float64)
+    moments = gradient_moments(network, parameters, x, y, sample_weight)
+    mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
+    return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
+
+
+def gradient_moments(network, parameters, x, y, sample_weight=None):
+    """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    return moments_from(network, tensors, scale)
+
+
+def norms_from(network, tensors, loss_scale=None):
+    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    norms = []
+    for layer, tensor in zip(network.layers, tensors, strict=False):
+        x, dz = _wide(tensor["x"]), _wide(tensor["dz"])
+        inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)
+        norms.append(tf.sqrt(inputs) * tf.sqrt(_row_squares(dz)))
+    norms = tf.stack(norms, axis=1)
+    # dz comes with the loss scale and 1/B in it
+    return norms * _undo(tensors, loss_scale, norms.dtype)
+
+
+def clip_factors(norms, clip):
+    """min(1, clip / ‖g_b‖), (B,), for norms (B, L); 1 where the gradient is 0."""
+    total = tf.sqrt(tf.reduce_sum(norms * norms, axis=1))
+    return tf.minimum(tf.ones_like(total), tf.constant(float(clip), total.dtype) / total)
+
+
+def moments_from(network, tensors, loss_scale=None):
+    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    totals, squares = [], []
+    for layer, tensor in zip(network.layers, tensors, strict=False):
+        x = tf.cast(tensor["x"], tf.float64)
+        dz = tf.cast(tensor["dz"], tf.float64) * _undo(tensors, loss_scale, tf.float64)
+        totals.append({"kernel": tf.matmul(x, dz, transpose_a=True)})
+        squares.append({"kernel": tf.matmul(x * x, dz * dz, transpose_a=True)})
+        if layer.use_bias:
+            totals[-1]["bias"] = tf.reduce_sum(dz, axis=0)
+            squares[-1]["bias"] = tf.reduce_sum(dz * dz, axis=0)
+    return totals, squares
+
+
+def _undivided(network, parameters, x, y, sample_weight):
+    """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
+    scale = tf.cast(tf.shape(x)[0], tf.float32)
+    return *loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale=scale), scale
+
+
+def _undo(tensors, loss_scale, dtype):
+    rows = tf.cast(tf.shape(tensors[0]["x"])[0], dtype)
+    return rows if loss_scale is None else rows / tf.cast(loss_scale, dtype)
+
+
+def _row_squares(a):
+    """The sum of the squares of each row of a (B, O), (B,)."""
+    # about √O sums of about √O terms, side by side: vectorized, and with less rounding than one chain of O additions
+    width = a.shape[1]
+    lanes = max(n for n in range(1, math.isqrt(width) + 1) if width % n == 0)
+    partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
+    # abs changes nothing, and keeps XLA from making that one chain of the two sums
+    return tf.reduce_sum(tf.abs(partial), axis=1)
+
+
+def _wide(tensor):
+    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)

@@ -1,0 +1,27 @@
+"""The parametric relu, whose slope alpha below 0 is learned; its backward under its forward.
+
+x, y (B, …); alpha of x's shape without B, with a 1 for every axis that shares one slope.
+"""
+
+import tensorflow as tf
+
+
+def prelu_forward(x, alpha):
+    """y = max(x, 0) - alpha · max(-x, 0), and the residuals (x, alpha)."""
+    return tf.where(x > 0, x, alpha * x), (x, alpha)
+
+
+def prelu_backward(dy, residuals):
+    """dx and dalpha; the derivative at x = 0 is 0, as in Keras."""
+    x, alpha = residuals
+    # y = x where x > 0, else alpha x
+    dx = tf.where(x > 0, dy, tf.where(x < 0, alpha * dy, 0))
+    dalpha = _sum_to_shape_of(alpha, tf.where(x < 0, x * dy, 0))
+    return dx, dalpha
+
+
+def _sum_to_shape_of(alpha, terms):
+    shared = [0, *(axis + 1 for axis, size in enumerate(alpha.shape) if size == 1)]
+    # reduce_sum adds float16 up in float16, and the sum of a long batch loses its digits
+    wide = tf.cast(terms, tf.float32) if terms.dtype == tf.float16 else terms
+    return tf.cast(tf.reshape(tf.reduce_sum(wide, axis=shared), alpha.shape), alpha.dtype)
