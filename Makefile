@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup train agree tensorboard benchmark test lock clean
+.PHONY: help setup train agree tensorboard benchmark docs figures test lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,9 +47,23 @@ benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorc
 		--constraint .venv-benchmark/constraints.txt --editable '.[benchmark]'
 	@touch $@
 
-lock: ## requirements.lock anew, from pyproject.toml (needs uv)
+docs: .venv/docs-installed ## the site, built strictly into build/site, and the tour's notebook, run from top to bottom
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/building/notebook.py --run
+
+figures: .venv/docs-installed ## every figure of the site anew, from real runs (some minutes)
+	@set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do $(BIN)/python $$script; done
+
+# what the site needs comes beside the lock's versions, in the same environment, and moves none of them
+.venv/docs-installed: .venv/installed requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-docs.lock
+	@touch $@
+
+lock: ## requirements.lock and requirements-docs.lock anew, from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --extra dev --quiet \
 		--output-file requirements.lock pyproject.toml lock-extras.in
+	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --group docs --quiet \
+		--constraint requirements.lock --output-file requirements-docs.lock
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .venv-benchmark build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -7,6 +7,7 @@ The exit status is 0, or 2 for bad input.
 import argparse
 import os
 import sys
+import time
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import quiet_tensorflow  # noqa: F401
 import train_with_workers
+from pictures import Pictures
 from tfbp import Dense, InputError, Network, datasets
 from tfbp.agreement import trajectory
 from tfbp.checks import check_choice
@@ -41,6 +43,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, help="processes that share every batch; see docs/several_machines.md")
     parser.add_argument("--start-within", type=float, default=120, help="seconds a worker waits for all (default: 120)")
     parser.add_argument("--log-dir", help="a new directory for the curves (default: logs/<dataset>-<date>-<time>)")
+    parser.add_argument("--picture", action="store_true", help="of the plane's sets: a GIF and TensorBoard images")
     arguments = parser.parse_args()
     try:
         return train(arguments)
@@ -52,6 +55,7 @@ def main() -> int:
 def train(arguments: argparse.Namespace) -> int:
     several = arguments.workers is not None or "TF_CONFIG" in os.environ
     writings, units = _check(arguments, several)
+    arguments.log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
     dataset = datasets.load(arguments.dataset, arguments.dtype)
     samples = len(dataset.x_train)
     if not 1 <= arguments.batch_size <= samples:
@@ -71,6 +75,7 @@ def train(arguments: argparse.Namespace) -> int:
     trainers = trajectory.trainers(
         writings, network, parameters, arguments.optimizer, arguments.learning_rate, dataset.x_train, y_train
     )
+    pictures = Pictures(arguments.log_dir, network, dataset, y_train) if arguments.picture else None
     report = Report(arguments, writings, network)
     epochs = trajectory.train_in_lockstep(
         trainers, validation, samples, arguments.epochs, arguments.batch_size, arguments.seed
@@ -78,10 +83,15 @@ def train(arguments: argparse.Namespace) -> int:
     with _progress() as progress:
         task = progress.add_task("compiling", total=arguments.epochs * len(writings))
         for epoch in epochs:
-            report.add(epoch, trainers[epoch.writing].parameters())
+            parameters = trainers[epoch.writing].parameters()
+            report.add(epoch, parameters)
+            if pictures:
+                pictures.add(epoch.writing, epoch.number, parameters)
             loss, accuracy = epoch.validation
             progress.update(task, advance=1, description=f"{epoch.writing}: loss {loss:.4f}, accuracy {accuracy:.4f}")
     report.finish(len(y_validation))
+    for path in pictures.save() if pictures else ():
+        print(f"Picture: {path}")
     return 0
 
 
@@ -97,6 +107,8 @@ def _check(arguments: argparse.Namespace, several: bool) -> tuple[list[str], lis
         raise InputError(f"gradients: got {arguments.gradients!r}; accepted: each writing once.")
     if several and "reference" in writings:
         raise InputError(f"gradients: got {arguments.gradients!r} with workers; accepted: manual, tape.")
+    if several and arguments.picture:
+        raise InputError("picture: got it with workers; accepted: with a single process.")
     if arguments.epochs < 1:
         raise InputError(f"epochs: got {arguments.epochs}; accepted: an integer of at least 1.")
     if not 0 < arguments.start_within < float("inf"):

@@ -1,6 +1,5 @@
 """What a training run leaves: curves and parameters in its directory, and a table of its writings."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,8 @@ from tfbp.training import RunDirectory
 
 class Report:
     def __init__(self, arguments, writings, network):
-        self.log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
-        self.directory = RunDirectory(self.log_dir, {"settings": {**vars(arguments), "log_dir": self.log_dir}})
+        self.log_dir = arguments.log_dir
+        self.directory = RunDirectory(self.log_dir, {"settings": vars(arguments)})
         self.rows = {writing: Row() for writing in writings}
         self.network, self.dtype = network, arguments.dtype
 

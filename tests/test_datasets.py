@@ -19,6 +19,22 @@ def test_digits():
         assert sorted(set(labels.tolist())) == list(range(10))
 
 
+@pytest.mark.parametrize("name", datasets.PLANE)
+def test_sets_in_the_plane(name):
+    data, again = datasets.load(name, "float64"), datasets.load(name, "float64")
+    assert (data.inputs, data.classes) == (2, 2)
+    assert (data.x_train.shape, data.x_validation.shape) == ((400, 2), (200, 2))
+    np.testing.assert_array_equal(data.x_train, again.x_train)
+    for x, labels in ((data.x_train, data.labels_train), (data.x_validation, data.labels_validation)):
+        assert np.isfinite(x).all()
+        assert np.abs(x).max() < 1.3
+        assert 0.4 < labels.mean() < 0.6
+    # the best straight line, by least squares, is wrong about a third of them at least
+    design = np.concatenate([data.x_train, np.ones((400, 1))], axis=1)
+    line, *_ = np.linalg.lstsq(design, 2.0 * data.labels_train - 1, rcond=None)
+    assert ((design @ line > 0) != data.labels_train).mean() > 0.25
+
+
 def test_a_missing_download_is_named(tmp_path, monkeypatch):
     import keras
 

@@ -1,6 +1,6 @@
-"""Real data, ready for a network: rows of pixels between 0 and 1, and integer labels.
+"""Data, ready for a network: real images, as rows of pixels between 0 and 1, and sets in the plane; integer labels.
 
-N samples, I inputs (pixels) of a sample.
+N samples, I inputs (pixels, or two coordinates) of a sample.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import numpy as np
 
 from tfbp.checks import InputError, check_choice
 
-DATASETS = ("digits", "fashion_mnist", "mnist", "cifar10")
+IMAGES = ("digits", "fashion_mnist", "mnist", "cifar10")
+PLANE = ("xor", "circles", "spirals")
+DATASETS = (*IMAGES, *PLANE)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and validation samples: x (N, I) in [0, 1], labels (N,) from 0 to classes - 1."""
+    """Training and validation samples: x (N, I) in [0, 1], or around [-1, 1] in the plane; labels (N,) from 0."""
 
     name: str
     x_train: np.ndarray
@@ -39,7 +41,8 @@ def load(name: str, dtype: str = "float32") -> Dataset:
 
     Args:
         name: "digits" (1,797 samples of 64 pixels, in scikit-learn's wheel; every fifth one validates), or
-            "fashion_mnist", "mnist", "cifar10" through `keras.datasets`, which downloads them once.
+            "fashion_mnist", "mnist", "cifar10" through `keras.datasets`, which downloads them once; or, in the plane,
+            "xor", "circles", "spirals": two classes that no straight line divides, the same 600 samples each time.
         dtype: "float32" or "float64".
 
     Raises:
@@ -51,6 +54,11 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         ((1438, 64), (359, 64), 10)
     """
     check_choice("dataset", name, DATASETS)
+    if name in PLANE:
+        x, labels = _in_the_plane(name)
+        validates = np.arange(len(labels)) % 3 == 2
+        x = x.astype(dtype)
+        return Dataset(name, x[~validates], labels[~validates], x[validates], labels[validates])
     (x_train, labels_train), (x_validation, labels_validation) = _digits() if name == "digits" else _from_keras(name)
     maximum = 16 if name == "digits" else 255
     return Dataset(
@@ -60,6 +68,23 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         _unit_rows(x_validation, maximum, dtype),
         labels_validation.reshape(-1).astype(np.int64),
     )
+
+
+def _in_the_plane(name):
+    """600 samples of two classes: x (600, 2) and labels (600,)."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(600) // 3 % 2
+    along, noise = generator.uniform(size=600), generator.normal(size=(600, 2))
+    if name == "xor":
+        x = generator.uniform(0.08, 1, size=(600, 2)) * generator.choice([-1, 1], size=(600, 2))
+        return x, (x[:, 0] * x[:, 1] < 0).astype(np.int64)
+    if name == "circles":
+        radius, angle, width = np.where(labels == 0, 0.35, 0.85), 2 * np.pi * along, 0.07
+    else:
+        # one and a half turns, the second arm opposite to the first
+        radius, angle, width = 0.1 + 0.9 * along, 3 * np.pi * along + np.pi * labels, 0.025
+    x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1) + width * noise
+    return x, labels.astype(np.int64)
 
 
 def _digits():

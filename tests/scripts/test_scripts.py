@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_table(run, tmp_path):
 @pytest.mark.parametrize(
     ("script", "arguments", "sentence"),
     [
-        ("train.py", ["--dataset", "foo"], "dataset: got 'foo'; accepted: digits, fashion_mnist, mnist, cifar10."),
+        ("train.py", ["--dataset", "foo"], "dataset: got 'foo'; accepted: digits, fashion_mnist, mnist, cifar10, xor"),
         ("train.py", ["--gradients", "auto"], "gradients: got 'auto'; accepted: manual, tape, reference."),
         ("train.py", ["--gradients", "tape,tape"], "gradients: got 'tape,tape'; accepted: each writing once."),
         ("train.py", ["--layers", "0"], "units: got 0; accepted: an integer of at least 1."),

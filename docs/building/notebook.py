@@ -1,0 +1,69 @@
+"""The tour as a Jupyter notebook: every page's text as a cell of Markdown, every block of Python as a cell of code.
+
+python docs/building/notebook.py           writes docs/tour.ipynb
+python docs/building/notebook.py --run     runs it from top to bottom as well, and keeps nothing (needs nbclient)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import source_lines
+
+DOCS = Path(__file__).parents[1]
+PAGES = (
+    "tour/derivatives.md",
+    "tour/gradient_descent.md",
+    "tour/activations.md",
+    "derivation.md",
+    "tour/worked_example.md",
+    "tour/represent.md",
+    "tour/see_it_learn.md",
+)
+# what is printed comes out of the notebook by itself
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+HIDDEN = re.compile(r"</?div[^>]*>\n+")
+
+
+def notebook() -> str:
+    """The notebook's JSON text."""
+    cells: list[dict[str, Any]] = []
+    for page in PAGES:
+        text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text(), line_numbers=False))
+        # a source line that is shown is no cell to run
+        text = text.replace("```python title=", "```py title=")
+        text = text.replace("](../", "](")
+        for index, part in enumerate(BLOCK.split(text)):
+            if part.strip():
+                kind = "code" if index % 2 else "markdown"
+                cells.append(_cell(kind, part.strip("\n"), f"{len(cells):03}"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    document = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def run(text: str) -> None:
+    """Run every cell in order; raises where one fails."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    document = nbformat.reads(text, as_version=4)
+    NotebookClient(document, timeout=300, resources={"metadata": {"path": str(DOCS)}}).execute()
+    print(f"ran {sum(cell.cell_type == 'code' for cell in document.cells)} cells")
+
+
+def _cell(kind: str, source: str, name: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {"cell_type": kind, "id": name, "metadata": {}, "source": source.splitlines(keepends=True)}
+    return {**cell, "execution_count": None, "outputs": []} if kind == "code" else cell
+
+
+if __name__ == "__main__":
+    (DOCS / "tour.ipynb").write_text(notebook())
+    if "--run" in sys.argv:
+        run(notebook())

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Functions as networks of sigmoids, built without training, to a given precision.
+
+Continuous functions by one hidden layer and a linear output; functions of two variables, one of them with jumps, by two
+hidden layers. The exit status is 0, 1 when a continuous function is missed, 2 for bad input.
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from tfbp import InputError
+from tfbp.expressive import approximation
+from tfbp.expressive.functions import CONTINUOUS, OF_TWO
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--precision", type=float, default=1e-3, help="of the continuous functions (default: 0.001)")
+    arguments = parser.parse_args()
+    try:
+        missed = continuous(Console(), arguments.precision)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    of_two(Console())
+    return 1 if missed else 0
+
+
+def continuous(console: Console, precision: float) -> int:
+    table = _table("One hidden layer, on [-1, 1]", "function", "steps needed", "largest error", "fitted with", "error")
+    missed = 0
+    for name, function in CONTINUOUS.items():
+        units = approximation.units_for(function, -1.0, 1.0, precision)
+        error = _error(approximation.staircase, function, units)
+        fitted, fitted_error = next(
+            (
+                (width, found)
+                for width in (4, 8, 16, 32, 64, 128, 256, 512)
+                if (found := _error(approximation.fitted, function, width)) < precision
+            ),
+            ("over 512", float("nan")),
+        )
+        table.add_row(name, str(units), f"{error:.2e}", str(fitted), f"{fitted_error:.2e}")
+        missed += not error < precision
+    console.print(table)
+    return missed
+
+
+def of_two(console: Console) -> None:
+    table = _table("Two hidden layers, on [-1, 1]²", "function", "units", "largest error", "mean error")
+    for name, function in OF_TWO.items():
+        for units in (4, 8, 16):
+            built = approximation.staircase_of_two(function, -1.0, 1.0, units)
+            errors = approximation.errors_of_two(*built, function, -1.0, 1.0)
+            table.add_row(name, f"{2 * units} and {(units + 1) ** 2}", f"{errors.max():.3f}", f"{errors.mean():.4f}")
+    console.print(table)
+    print("The ring jumps: no continuous network comes near it at the jump, hence the mean.")
+
+
+def _error(construct, function, units):
+    return approximation.largest_error(*construct(function, -1.0, 1.0, units), function, -1.0, 1.0)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "function" else "right")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

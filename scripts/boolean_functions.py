@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Every Boolean function of n inputs as a network of one hidden layer: built exactly, and learned by backpropagation.
+
+Built: all of them for n up to 4, checked at every input, and n-bit parity. Learned (--learn): all functions for n up to
+3 and parity beyond, from many random starts. The exit status is 0, 1 when a built network is wrong, 2 for bad input.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import quiet_tensorflow  # noqa: F401
+from tfbp import InputError, reference
+from tfbp.expressive import boolean, learning
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=4, help="n, from 1 to 4 (default: 4)")
+    parser.add_argument("--learn", action="store_true", help="train, too: about a minute")
+    parser.add_argument("--seeds", type=int, default=20, help="random starts of each function (default: 20)")
+    arguments = parser.parse_args()
+    try:
+        if not 1 <= arguments.inputs <= 4:
+            raise InputError(f"inputs: got {arguments.inputs}; accepted: 1 to 4.")
+        if arguments.seeds < 1:
+            raise InputError(f"seeds: got {arguments.seeds}; accepted: an integer of at least 1.")
+        wrong = build(Console(), arguments.inputs)
+        if arguments.learn:
+            learn(Console(), arguments.inputs, arguments.seeds)
+        return 1 if wrong else 0
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def build(console: Console, most_inputs: int) -> int:
+    table = _table("Built", "n", "functions", "wrong", "hidden units, most", "mean", "2^(n-1)", "parity takes", "wrong")
+    all_wrong = 0
+    for n in range(1, most_inputs + 1):
+        tables = boolean.all_tables(n)
+        outputs = boolean.evaluate_many(boolean.construct_many(tables), boolean.truth_rows(n))
+        network, parameters = boolean.construct_parity(n)
+        parity = reference.forward(network, parameters, boolean.truth_rows(n))[:, 0]
+        wrong = int((outputs != tables).any(axis=1).sum())
+        parity_wrong = int((parity != boolean.parity_table(n)).sum())
+        units = boolean.hidden_units(tables)
+        cells = (n, f"{len(tables):,}", wrong, units.max(), f"{units.mean():.2f}", 2 ** (n - 1), n, parity_wrong)
+        table.add_row(*map(str, cells))
+        all_wrong += wrong + parity_wrong
+    console.print(table)
+    return all_wrong
+
+
+def learn(console: Console, most_inputs: int, seeds: int) -> None:
+    table = _table("Learned", "n", "functions", "hidden units", "starts", "successes", "functions never learned")
+    for n in range(2, most_inputs + 1):
+        tables = boolean.all_tables(n) if n <= 3 else boolean.parity_table(n)[None]
+        for units in sorted({n, 2 ** (n - 1)}):
+            learned = learning.learn(tables, units, seeds)
+            what = f"all {len(tables)}" if n <= 3 else "parity"
+            never = int((~learned.any(axis=1)).sum())
+            table.add_row(str(n), what, str(units), str(learned.size), f"{np.mean(learned):.1%}", str(never))
+    console.print(table)
+    print(f"tanh hidden units, a sigmoid output, {learning.STEPS:,} steps of gradient descent with momentum.")
+    print("A success: the output is on the right side of ½ at every input.")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Every block of code on every page runs, and prints what the page says; what a page names is there.
+
+A page's ```python blocks share one namespace and run in order; a ```text block after one is what it prints. Blocks of
+other languages are not run, nor those of the pages in NOT_RUN; commands in ```sh blocks have to exist, with their
+options. The Chinese pages hold the same code as the English ones, which is checked instead of running it twice.
+"""
+
+import contextlib
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "building"))
+
+import notebook
+import reference_pages
+import source_lines
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]
+# what these show needs other processes or devices: their blocks are only compiled
+NOT_RUN = ("several_machines.md",)
+ENGLISH = [path for path in PAGES if "zh" not in path.parts]
+CHINESE = [path for path in PAGES if "zh" in path.parts]
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?", re.MULTILINE | re.DOTALL)
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def fences(text):
+    """The language and the lines of every fenced block."""
+    language, lines = None, []
+    for line in text.splitlines():
+        if line.startswith("```") and language is None:
+            language, lines = line[3:].strip(), []
+        elif line.startswith("```"):
+            yield language, lines
+            language = None
+        else:
+            lines.append(line)
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH if BLOCK.search(page.read_text())], ids=name)
+def test_every_block_runs_and_prints_what_the_page_says(page):
+    namespace = {"__name__": "page"}
+    text = page.read_text()
+    for block in BLOCK.finditer(text):
+        line = text[: block.start()].count("\n") + 2
+        # an error names the line in the page
+        code = compile("\n" * (line - 1) + block["code"], str(page), "exec")
+        if page.name in NOT_RUN:
+            continue
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, namespace)
+        assert printed.getvalue() == (block["printed"] or ""), f"{name(page)}, line {line}"
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=name)
+def test_a_chinese_page_holds_the_code_the_formulas_and_the_pictures_of_the_english_one(page):
+    english = next(path for path in ENGLISH if path.name == page.name and DOCS in path.parents)
+    for pattern in (BLOCK, source_lines.FENCE, re.compile(r"pictures/[\w.]+")):
+        theirs, ours = ([found.group() for found in pattern.finditer(p.read_text())] for p in (english, page))
+        assert ours == theirs
+    displayed = [p.read_text().count("\n$$\n") for p in (english, page)]
+    assert displayed[0] == displayed[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_exists(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for language, lines in fences(page.read_text()):
+        for line in lines if language in ("", "sh", "bash") else ():
+            words = line.split("#")[0].split()
+            if words[:1] == ["make"]:
+                assert words[1] in targets, line
+            if words[:1] == ["python"] and words[1].endswith(".py"):
+                script = (ROOT / words[1]).read_text()
+                for option in (word for word in words if word.startswith("--")):
+                    assert f'"{option}"' in script or option in script, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_source_line_and_picture_is_there(page):
+    text = page.read_text()
+    for reference in source_lines.references(text):
+        assert source_lines.find(reference).lines
+    for picture in re.findall(r"\(([^)]*pictures/[^)]*)\)", text):
+        place = page.parent / picture
+        assert place.is_file()
+        assert place.with_suffix(f".dark{place.suffix}").is_file()
+
+
+def test_a_source_line_that_is_gone_is_named():
+    with pytest.raises(LookupError, match=r"dense.py has no gone"):
+        source_lines.find("tfbp.manual.dense.gone")
+    with pytest.raises(LookupError, match=r"0 lines of tfbp/manual/dense.py contain 'no such line'"):
+        source_lines.find("tfbp.manual.dense.dense_backward: no such line")
+
+
+def test_the_notebook_is_that_of_the_pages():
+    # after a change: python docs/building/notebook.py
+    assert (DOCS / "tour.ipynb").read_text() == notebook.notebook()
+
+
+def test_the_reference_covers_every_public_name():
+    listed = {module for names in reference_pages.modules().values() for module in names}
+    for path in (ROOT / "tfbp").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if reference_pages.public_names(path):
+            assert module in listed
+    pages = "\n".join(reference_pages.pages().values())
+    assert {f"::: {module}" for module in listed} == {line for line in pages.splitlines() if line.startswith(":::")}
+
+
+def test_a_source_line_stands_beside_its_formula():
+    page = "$$\na\n$$\n\ntext\n\n$$\nb\n$$\n\n```source\ntfbp.manual.dense.dense_backward: dkernel =\n```"
+    expanded = source_lines.expand(page)
+    assert expanded.startswith('$$\na\n$$\n\ntext\n\n<div class="beside" markdown>\n\n<div markdown>\n\n$$\nb\n$$')
+    assert 'title="tfbp/manual/dense.py, line ' in expanded
+    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)\n" in expanded

@@ -1,0 +1,1 @@
+"""What such networks can represent: Boolean functions exactly, continuous functions to any precision."""
