@@ -17,13 +17,14 @@ def run(*arguments):
 
 
 def test_memory_is_what_the_chunks_need(tmp_path):
-    size = ["--tokens", 4096, "--width", 16, "--classes", 16384, "--growth", 0]
+    size = ["--tokens", 8192, "--width", 16, "--classes", 16384, "--growth", 0]
     done = run(*size, "--modes", "graph", "--rounds", 2, "--json", tmp_path / "all.json")
     assert done.returncode == 0, done.stdout + done.stderr
     (result,) = json.loads((tmp_path / "all.json").read_text())["results"]
-    logits, chunk = 4 * 4096 * 16384, 2**26
+    logits, chunk = 4 * 8192 * 16384, 2**26
     assert result["extra_bytes"]["tape"] >= logits
-    assert chunk <= result["extra_bytes"]["manual"] < 2 * chunk
+    # one chunk, and what the allocator cannot use again
+    assert chunk <= result["extra_bytes"]["manual"] < 2.5 * chunk
     assert all(len(seconds) == 2 for seconds in result["seconds"].values())
     assert "graph" in done.stdout
 
