@@ -4,7 +4,7 @@
     --what training     microseconds a step, by contestant and size (default)
     --what growth       how a step's time grows with batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
-    --what layers       each of tfbp.layers in fit against Keras's own, interleaved in pairs
+    --what layers       each of tfbp.layers in fit against Keras's own, taking turns
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
     parser.add_argument(
-        "--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201, layers 21)"
+        "--rounds", type=int, help="turns of each contestant (default: 9), or pairs (default: 201, layers 15)"
     )
     parser.add_argument(
         "--seconds", type=float, help="least length of a turn (default: 0.2), or of a pair's run (0.05)"
@@ -55,7 +55,7 @@ def check(arguments: argparse.Namespace) -> None:
     check_choice("what", arguments.what, WHAT)
     in_pairs = arguments.what in ("gradients", "layers")
     if arguments.rounds is None:
-        arguments.rounds = {"gradients": 201, "layers": 21}.get(arguments.what, 9)
+        arguments.rounds = {"gradients": 201, "layers": 15}.get(arguments.what, 9)
     if arguments.seconds is None:
         arguments.seconds = 0.05 if arguments.what == "gradients" else 0.2
     if arguments.rounds < 1:
