@@ -16,7 +16,7 @@ from tfbp.training import multi_worker_strategy
 from tfbp.training.local_workers import PARENT, Failure, run_local_workers
 
 WORKER = str(Path(__file__).parent / "worker.py")
-MINUTES = 4
+MINUTES = 6
 
 
 @pytest.fixture
@@ -55,7 +55,8 @@ def test_two_workers_train_as_one(tmp_path):
             "fit: got workers with different x, y or weights, epochs; accepted: the same arguments for every worker."
         )
         assert worker["tf.data"].startswith("x: got a _TensorDataset under MultiWorkerMirroredStrategy; accepted: arr")
-    assert found[0]["two weights"] == found[1]["two weights"]
+        assert worker["resumed epochs"] == [1, 2]
+        assert worker["resumed weights"] == worker["two weights"] == found[0]["two weights"]
 
 
 @pytest.mark.usefixtures("bounded")

@@ -6,7 +6,7 @@ import sys
 
 import tensorflow as tf
 
-from tfbp.training import die_with_parent, multi_worker_strategy
+from tfbp.training import BackupAndRestore, die_with_parent, multi_worker_strategy
 
 die_with_parent()
 # before anything else of TensorFlow
@@ -34,7 +34,7 @@ class Vanish(keras.callbacks.Callback):
 def model_of(strategy):
     with strategy.scope():
         model = Model(NETWORK, seed=1, dtype="float64")
-        optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.1)
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         model.compile(optimizer, metrics=["accuracy"], steps_per_execution=2)
     return model
 
@@ -50,6 +50,11 @@ def train():
         results[f"{name} weights"] = [w.tolist() for w in model.get_weights()]
         results[f"{name} evaluate"] = model.evaluate(X, LABELS, batch_size=9, verbose=0)
         if name == "two":
+            keep = BackupAndRestore(f"{sys.argv[2]}/backup", delete_checkpoint=False)
+            model_of(STRATEGY).fit(X, LABELS, **{**fit, "epochs": 1}, verbose=0, callbacks=[keep])
+            resumed = model_of(STRATEGY)
+            results["resumed epochs"] = resumed.fit(X, LABELS, **fit, verbose=0, callbacks=[keep]).epoch
+            results["resumed weights"] = [w.tolist() for w in resumed.get_weights()]
             acts = {
                 "other arguments": lambda model=model: model.fit(X + INDEX, LABELS, epochs=3 + INDEX, verbose=0),
                 "tf.data": lambda model=model: model.fit(tf.data.Dataset.from_tensors((X, LABELS)), verbose=0),
