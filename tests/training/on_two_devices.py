@@ -24,7 +24,12 @@ CLASSIFIER = Network(6, [HIDDEN, Dense(3)], "sparse_categorical_crossentropy")
 REGRESSION = Network(6, [HIDDEN, Dense(2, "softsign")], "huber")
 
 
+# not all clip: a gradient that is clipped does not tell how long it was
 def sgd():
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+
+def clipped():
     return keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.1)
 
 
@@ -79,8 +84,8 @@ CASES = {
         {"network": REGRESSION, "dtype": "float64", "metrics": ["mae"]},
         in_arrays(TARGETS, sample_weight=WEIGHT, validation_data=(X[:25], TARGETS[:25], WEIGHT[:25])),
     ),
-    "mixed_float16": ({"dtype": "mixed_float16"}, in_arrays()),
-    "a-replica-without-rows": ({}, in_arrays(batch_size=23, class_weight={0: 2.0, 1: 0.5, 2: 1.0})),
+    "mixed_float16": ({"dtype": "mixed_float16", "optimizer": clipped}, in_arrays()),
+    "a-replica-without-rows": ({"optimizer": clipped}, in_arrays(batch_size=23, class_weight={0: 2.0, 1: 0.5, 2: 1.0})),
     "tf.data": ({}, in_dataset(23)),
     "callbacks": ({}, with_callbacks),
 }
