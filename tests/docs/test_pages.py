@@ -1,8 +1,8 @@
 """Every block of code on every page runs, and prints what the page says; what a page names is there.
 
 A page's ```python blocks share one namespace and run in order; a ```text block after one is what it prints. Blocks of
-other languages are not run, nor those of the pages in NOT_RUN; commands in ```sh blocks have to exist, with their options. The Chinese pages hold the same
-code as the English ones, which is checked instead of running it twice.
+other languages are not run, nor those of the pages in NOT_RUN; commands in ```sh blocks have to exist, with their
+options. The Chinese pages hold the same code as the English ones, which is checked instead of running it twice.
 """
 
 import contextlib
@@ -123,4 +123,4 @@ def test_a_source_line_stands_beside_its_formula():
     expanded = source_lines.expand(page)
     assert expanded.startswith('$$\na\n$$\n\ntext\n\n<div class="beside" markdown>\n\n<div markdown>\n\n$$\nb\n$$')
     assert 'title="tfbp/manual/dense.py, line ' in expanded
-    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)\n" in expanded
+    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)" in expanded
