@@ -123,4 +123,4 @@ def test_a_source_line_stands_beside_its_formula():
     expanded = source_lines.expand(page)
     assert expanded.startswith('$$\na\n$$\n\ntext\n\n<div class="beside" markdown>\n\n<div markdown>\n\n$$\nb\n$$')
     assert 'title="tfbp/manual/dense.py, line ' in expanded
-    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)\n" in expanded
+    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)" in expanded
