@@ -23,7 +23,7 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests tfbp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests tfbp
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 $(OPTIONS)

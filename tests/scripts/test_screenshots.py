@@ -11,6 +11,9 @@ from tfbp import InputError
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUNS = [f"{writing}/{split}" for writing in ("reference", "manual", "tape") for split in ("train", "validation")]
 
+# one process runs what all of these need
+pytestmark = pytest.mark.xdist_group("browser")
+
 
 @pytest.fixture(scope="module")
 def screenshots():

@@ -76,6 +76,13 @@ def with_callbacks(model):
     return {"first": history["loss"], "loss": resumed["loss"], "rate": resumed["learning_rate"]}
 
 
+def statistics_of(model):
+    with tempfile.TemporaryDirectory() as directory:
+        curves = training.TensorBoard(directory, every=3)
+        in_arrays(epochs=1, callbacks=[curves])(model)
+        return curves.statistics(curves._taken)[0].tolist()
+
+
 # name: how the model is made, how it is trained
 CASES = {
     "manual": ({}, in_arrays(sample_weight=WEIGHT, validation_split=0.3)),
@@ -132,6 +139,7 @@ def main(kind):
             "weights": max(float(np.abs(a - b).max()) for a, b in weights),
             "evaluate": [model.evaluate(X, y, batch_size=9, verbose=0) for model in (one, both)],
         }
+    results["statistics"] = [statistics_of(model_of(each)) for each in (tf.distribute.get_strategy(), two)]
     results["predict"] = [model.predict(X, verbose=0).tolist() for model in (one, both)]
     print(json.dumps(results))
 

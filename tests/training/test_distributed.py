@@ -23,6 +23,9 @@ SENTENCES = {
     "batch_size": "batch_size: got 1; accepted: at least 2, a row for each replica.",
 }
 
+# one process runs what all of these need
+pytestmark = pytest.mark.xdist_group("two devices")
+
 
 def run(kind):
     done = subprocess.run([sys.executable, SCRIPT, kind], capture_output=True, text=True, timeout=600)
@@ -76,3 +79,10 @@ def test_gpus_train_as_one(case):
 
 def test_one_process_is_its_own_chief():
     assert is_chief(tf.distribute.get_strategy())
+
+
+def test_tensorboard_s_statistics_are_those_of_one_device(two_cpus):
+    one, two = two_cpus["statistics"]
+    assert len(one) >= 12
+    # an update is a difference of float32 weights
+    np.testing.assert_allclose(two, one, rtol=1e-3)

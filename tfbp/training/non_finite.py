@@ -51,7 +51,8 @@ class TerminateOnNaN(keras.callbacks.Callback):
     """Stops training at a loss that is not finite, and says where it came from.
 
     After that, `found` is a `NonFinite` and the model has the weights from before that step. In Keras's own loop
-    (tf.data, generators) it only stops training, as `keras.callbacks.TerminateOnNaN` does.
+    (tf.data, generators) and under a distribution strategy it only stops training, as `keras.callbacks.TerminateOnNaN`
+    does.
 
     Example:
         >>> import numpy as np

@@ -83,7 +83,7 @@ def hparams(model: Model, batch_size: int | None, more: dict[str, Any]) -> list[
     rate = settings.get("learning_rate")
     values = {
         "optimizer": type(model.optimizer).__name__,
-        "learning_rate": rate["class_name"] if isinstance(rate, dict) else float(model.optimizer.learning_rate),
+        "learning_rate": rate["class_name"] if isinstance(rate, dict) else float(model.optimizer.learning_rate.numpy()),
         "layers": ",".join(str(layer.units) for layer in network.layers),
         "activation": ",".join(layer.activation.name for layer in network.layers),
         "loss": network.loss.name,

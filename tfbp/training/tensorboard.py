@@ -103,7 +103,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
                 if self.statistics is None or self.statistics.optimizer is not model.optimizer:
                     self.statistics = Statistics(model, self.compare)
                     self._message = None
-                self._write_statistics(self.statistics, int(model.optimizer.iterations))
+                self._write_statistics(self.statistics, int(model.optimizer.iterations.numpy()))
             batch_size = None if self.every is None else len(self._taken[0])
             for message in summaries.hparams(model, batch_size, self.hparams):
                 summaries.write(message, step=0)
@@ -114,7 +114,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_train_batch_end(batch, logs)
         if self.every is None or self.statistics is None:
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         if step // self.every > self._written // self.every:
             with self._train_writer.as_default():
                 self._write_statistics(self.statistics, step)
