@@ -5,7 +5,7 @@
     --what growth       how a step's time grows with batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
     --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
-    --what layers       each of tfbp.layers in fit against Keras's own, interleaved in pairs
+    --what layers       each of tfbp.layers in fit against Keras's own, taking turns
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -26,7 +26,7 @@ from tfbp import InputError
 from tfbp.checks import check_choice
 
 # pairs of runs, and the least seconds of a run
-PAIRS = {"gradients": (gradients, 201, 0.05), "callbacks": (callbacks, 21, 0.5), "layers": (layers, 21, 0.2)}
+PAIRS = {"gradients": (gradients, 201, 0.05), "callbacks": (callbacks, 21, 0.5), "layers": (layers, 15, 0.2)}
 WHAT = ("training", "growth", *PAIRS)
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--what", default="training", help=f"{', '.join(WHAT)} (default: training)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (201 or 21)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (15 to 201)")
     parser.add_argument("--seconds", type=float, help="least length of a turn or of a run (by default 0.05 to 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 from tfbp import InputError
 from tfbp.checks import check_choice
 
-LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+LAYERS = ("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
 TESTS = {
     "layers": ("layers/core/dense_test.py", "layers/activations"),
     "all": (
@@ -83,6 +83,7 @@ def as_pytest(which: str, options: list[str]) -> int:
     """pytest in this process, after Keras's layers have been replaced wherever its tests take them from."""
     import keras
     import pytest
+    from keras.src import api_export
     from keras.src.layers import activations
 
     from tfbp import layers
@@ -90,13 +91,12 @@ def as_pytest(which: str, options: list[str]) -> int:
     if find_spec("jax") is None:
         sys.modules["jax"] = ModuleType("jax")  # trainer_test.py imports it, and uses it on that backend alone
     if which == "tfbp":
-        for name in ("Dense", "Activation", *LAYERS):
-            for module in (keras.layers, keras.src.layers):
-                setattr(module, name, getattr(layers, name))
         for name in LAYERS:
-            setattr(
-                getattr(activations, {"LeakyReLU": "leaky_relu"}.get(name, name.lower())), name, getattr(layers, name)
-            )
+            # the tests of an activation layer take it from the module that defines it
+            defining = getattr(activations, {"LeakyReLU": "leaky_relu"}.get(name, name.lower()), keras.layers)
+            for module in (keras.layers, keras.src.layers, defining):
+                setattr(module, name, getattr(layers, name))
+            api_export.REGISTERED_NAMES_TO_OBJS[f"keras.layers.{name}"] = getattr(layers, name)
     return pytest.main(options)
 
 

@@ -5,21 +5,22 @@ The exit status is 0, or 2 for bad input.
 """
 
 import argparse
+import os
 import sys
 import time
-from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import quiet_tensorflow  # noqa: F401
+import train_with_workers
 from pictures import Pictures
 from tfbp import Dense, InputError, Network, datasets
 from tfbp.agreement import trajectory
 from tfbp.checks import check_choice
-from tfbp.training import OPTIMIZERS, RunDirectory
+from tfbp.training import OPTIMIZERS, is_local_worker
+from training_report import Report
 
 WRITINGS = ("manual", "tape", "reference")
 DTYPES = ("float32", "float64")
@@ -28,7 +29,7 @@ DTYPES = ("float32", "float64")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="digits", help=f"{', '.join(datasets.DATASETS)} (default: digits)")
-    parser.add_argument("--gradients", default="reference,manual,tape", help="default: reference,manual,tape")
+    parser.add_argument("--gradients", help="default: reference,manual,tape; with workers manual,tape")
     parser.add_argument("--layers", default="64,32", help="units of the hidden layers, '' for none (default: 64,32)")
     parser.add_argument("--activation", default="relu", help="of the hidden layers, a Keras name (default: relu)")
     parser.add_argument("--loss", default="sparse_categorical_crossentropy", help="default: %(default)s")
@@ -39,6 +40,8 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
     parser.add_argument("--dtype", default="float32", help="float32 (default) or float64; the reference: float64")
     parser.add_argument("--seed", type=int, default=0, help="of the initial parameters and the shuffling (default: 0)")
+    parser.add_argument("--workers", type=int, help="processes that share every batch; see docs/several_machines.md")
+    parser.add_argument("--start-within", type=float, default=120, help="seconds a worker waits for all (default: 120)")
     parser.add_argument("--log-dir", help="a new directory for the curves (default: logs/<dataset>-<date>-<time>)")
     parser.add_argument("--picture", action="store_true", help="of the plane's sets: a GIF and TensorBoard images")
     arguments = parser.parse_args()
@@ -50,7 +53,9 @@ def main() -> int:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    writings, units = _check(arguments)
+    several = arguments.workers is not None or "TF_CONFIG" in os.environ
+    writings, units = _check(arguments, several)
+    arguments.log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
     dataset = datasets.load(arguments.dataset, arguments.dtype)
     samples = len(dataset.x_train)
     if not 1 <= arguments.batch_size <= samples:
@@ -60,68 +65,54 @@ def train(arguments: argparse.Namespace) -> int:
     y_train, y_validation = dataset.labels_train, dataset.labels_validation
     if not network.loss.name.startswith("sparse_"):
         y_train, y_validation = (np.eye(dataset.classes, dtype=arguments.dtype)[y] for y in (y_train, y_validation))
+    if arguments.workers is not None and not is_local_worker():
+        return train_with_workers.start(arguments)
+    validation = (dataset.x_validation, y_validation)
+    if several:
+        return train_with_workers.work(arguments, writings, network, (dataset.x_train, y_train), validation)
 
     parameters = network.init(arguments.seed)
     trainers = trajectory.trainers(
         writings, network, parameters, arguments.optimizer, arguments.learning_rate, dataset.x_train, y_train
     )
-    log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
-    pictures = Pictures(log_dir, network, dataset, y_train) if arguments.picture else None
-    directory = RunDirectory(log_dir, {"settings": {**vars(arguments), "log_dir": log_dir}})
+    pictures = Pictures(arguments.log_dir, network, dataset, y_train) if arguments.picture else None
+    report = Report(arguments, writings, network)
     epochs = trajectory.train_in_lockstep(
-        trainers, (dataset.x_validation, y_validation), samples, arguments.epochs, arguments.batch_size, arguments.seed
+        trainers, validation, samples, arguments.epochs, arguments.batch_size, arguments.seed
     )
-    rows = {writing: Row() for writing in writings}
     with _progress() as progress:
         task = progress.add_task("compiling", total=arguments.epochs * len(writings))
         for epoch in epochs:
-            directory.log(epoch.writing, "train", epoch.number, *epoch.train)
-            directory.log(epoch.writing, "validation", epoch.number, *epoch.validation)
-            directory.save(epoch.writing, network, trainers[epoch.writing].parameters())
-            rows[epoch.writing].add(epoch)
+            parameters = trainers[epoch.writing].parameters()
+            report.add(epoch, parameters)
             if pictures:
-                pictures.add(epoch.writing, epoch.number, trainers[epoch.writing].parameters())
+                pictures.add(epoch.writing, epoch.number, parameters)
             loss, accuracy = epoch.validation
             progress.update(task, advance=1, description=f"{epoch.writing}: loss {loss:.4f}, accuracy {accuracy:.4f}")
-    directory.finish({writing: vars(row) for writing, row in rows.items()})
-
-    console = Console()
-    console.print(_table(rows, writings[0]))
+    report.finish(len(y_validation))
     for path in pictures.save() if pictures else ():
         print(f"Picture: {path}")
-    print(f"{arguments.dtype}; loss and accuracy: on the {len(y_validation):,} validation samples, after training.")
-    print(f"Disagreement: largest relative difference from {writings[0]} along the whole trajectory.")
-    print(f"Curves: tensorboard --logdir {log_dir}")
     return 0
 
 
-@dataclass
-class Row:
-    """A line of the final table: the last epoch's validation, and what adds up along the way."""
-
-    loss: float = float("nan")
-    accuracy: float = float("nan")
-    seconds: float = 0.0
-    disagreement: float = 0.0
-
-    def add(self, epoch: trajectory.Epoch) -> None:
-        self.loss, self.accuracy = epoch.validation
-        self.seconds += epoch.seconds
-        # written so that a NaN stays
-        self.disagreement = float(np.maximum(self.disagreement, epoch.disagreement))
-
-
-def _check(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
+def _check(arguments: argparse.Namespace, several: bool) -> tuple[list[str], list[int]]:
     """What no other part of the program checks; the writings and the hidden layers' units."""
     check_choice("dtype", arguments.dtype, DTYPES)
     check_choice("optimizer", arguments.optimizer, OPTIMIZERS)
+    arguments.gradients = arguments.gradients or ("manual,tape" if several else "reference,manual,tape")
     writings = arguments.gradients.split(",")
     for writing in writings:
         check_choice("gradients", writing, WRITINGS)
     if len(set(writings)) < len(writings):
         raise InputError(f"gradients: got {arguments.gradients!r}; accepted: each writing once.")
+    if several and "reference" in writings:
+        raise InputError(f"gradients: got {arguments.gradients!r} with workers; accepted: manual, tape.")
+    if several and arguments.picture:
+        raise InputError("picture: got it with workers; accepted: with a single process.")
     if arguments.epochs < 1:
         raise InputError(f"epochs: got {arguments.epochs}; accepted: an integer of at least 1.")
+    if not 0 < arguments.start_within < float("inf"):
+        raise InputError(f"start-within: got {arguments.start_within}; accepted: a number of seconds above 0.")
     if arguments.seed < 0:
         raise InputError(f"seed: got {arguments.seed}; accepted: an integer of at least 0.")
     try:
@@ -133,17 +124,6 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
 def _progress() -> Progress:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _table(rows: dict[str, Row], first: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("gradients")
-    for heading in ("loss", "accuracy", "seconds", "disagreement"):
-        table.add_column(heading, justify="right")
-    for writing, row in rows.items():
-        disagreement = "–" if writing == first else f"{row.disagreement:.1e}" if row.disagreement else "0"
-        table.add_row(writing, f"{row.loss:.6f}", f"{row.accuracy:.4f}", f"{row.seconds:.1f}", disagreement)
-    return table
 
 
 if __name__ == "__main__":

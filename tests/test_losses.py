@@ -246,18 +246,21 @@ def test_without_a_tape_no_gradient_is_computed(mode, monkeypatch):
         value_and_gradients(loss, *tensors, bias)
 
 
-def test_no_tensor_has_the_size_of_the_logits_or_an_extra_product():
-    tokens, outputs, chunk = 64, 96, 8
+@pytest.mark.parametrize(("wanted", "products"), [(["loss"], 1), (NAMES[:3], 3)], ids=["inference", "training"])
+def test_no_tensor_has_the_size_of_the_logits_and_no_product_is_made_twice(wanted, products):
+    tokens, outputs, chunk = 69, 96, 8
 
     def step(x, kernel, labels):
-        return value_and_gradients(linear_cross_entropy, x, kernel, labels, None, chunk_size=chunk)[:3]
+        results = value_and_gradients(linear_cross_entropy, x, kernel, labels, None, chunk_size=chunk)
+        return results[: len(wanted)]
 
     specs = [tf.TensorSpec([tokens, 4]), tf.TensorSpec([4, outputs]), tf.TensorSpec([tokens], tf.int32)]
     compiled = tf.function(step, jit_compile=True, autograph=False)
     hlo = compiled.experimental_get_compiler_ir(*specs)(stage="optimized_hlo")
     assert f"f32[{chunk},{outputs}]" in hlo
     assert f"f32[{tokens},{outputs}]" not in hlo
-    assert hlo.count(" dot(") + hlo.count('custom_call_target="__onednn$matmul"') == 2 * 3  # first chunk, later ones
+    # once for the remainder, and once in the loop over the full chunks
+    assert hlo.count(" dot(") + hlo.count('custom_call_target="__onednn$matmul"') == 2 * products
 
 
 def test_eager_calls_of_many_lengths_trace_once_per_kind(recwarn):

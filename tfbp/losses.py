@@ -43,8 +43,9 @@ def linear_cross_entropy(
     Keras's losses. With every token ignored the loss is 0, and so are its gradients.
 
     Logits are made a chunk of tokens at a time, and each chunk's are turned into the gradients at once, in the forward
-    pass; where no gradient is wanted, none is computed. Differentiable in x, kernel and bias, not in sample_weight. A
-    second derivative, or a persistent tape, is right but holds all logits, as any tape does.
+    pass; where no gradient is wanted, none is computed. Differentiable in x, kernel and bias, not in sample_weight.
+    Second derivatives, by nested tapes, are right but hold all logits, and XLA cannot compile them; ForwardAccumulator
+    does not go through.
 
     Args:
         x: (…, I), float64, float32, bfloat16 or float16. Computed in float64 for float64, else in float32.

@@ -92,7 +92,8 @@ def draw_cross_entropy(path: str, by_axis: dict[str, list[CrossEntropyResult]], 
         above.set_title(f"{getattr(results[0].point, other):,} {other}, width {results[0].point.width}", fontsize=9)
         below.set_xlabel(axis)
         for panel in (above, below):
-            panel.set(xscale="log", yscale="log")
+            panel.set(xscale="log")
+            panel.set_yscale("log", base=2)  # sizes double too
             panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
             panel.minorticks_off()
             panel.grid(alpha=0.3)

@@ -170,6 +170,19 @@ def test_the_bound_holds_for_every_optimizer_alike():
     assert_weights(model, other.get_parameters(), 1e-9)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_weights_do_not_race_with_their_update(path):
+    """Two reads of a variable in one step of a graph race with the update, in some runs only: so, many runs."""
+    model = model_of(jit_compile=False)
+    start, weights = model.get_parameters(), []
+    for _ in range(8):
+        model.set_parameters(start)
+        fit(model, path, epochs=3, clip_per_example=0.5)
+        weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+    for other in weights[1:]:
+        np.testing.assert_array_equal(other, weights[0])
+
+
 def test_run_eagerly():
     model = model_of(run_eagerly=True)
     fit(model, "arrays", epochs=1, clip_per_example=0.5)

@@ -87,6 +87,16 @@ def test_every_argument_of_fit_means_what_it_means_in_keras(options):
     fit_both(model_of(), plain_of(), X, LABELS, **options)
 
 
+def test_positional_arguments_are_keras_s():
+    model, plain = model_of(), plain_of()
+    ours, theirs = (each.fit(X, LABELS, 16, 2, 0, None, 0.3, None, False).history for each in (model, plain))
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose(ours["val_loss"], theirs["val_loss"], rtol=2e-5)
+    np.testing.assert_allclose(model.evaluate(X, LABELS, 9, 0), plain.evaluate(X, LABELS, 9, 0), rtol=2e-5)
+    with pytest.raises(TypeError, match="multiple values for argument 'batch_size'"):
+        model.fit(X, LABELS, 16, batch_size=16)
+
+
 @pytest.mark.parametrize("kind", ["dataset", "generator", "memmap"])
 def test_other_data_take_keras_s_own_way(kind, tmp_path):
     def data():

@@ -17,7 +17,8 @@ class Dense(keras.layers.Dense):
         dz = f'(z) · dy,   dx = dz · kernelᵀ,   dkernel = xᵀ · dz,   dbias = Σ_b dz
 
     Arguments, weights, files and behaviour are Keras's. What Keras computes in another way is left to it, gradient and
-    all: sparse input, and a layer that was quantized. With LoRA the kernel's sum is Keras's, the rest by hand.
+    all: sparse input, and a layer that was quantized. With LoRA the kernel's sum is Keras's, the rest by hand. Outside
+    a tf.function dx is computed also where x is data, and nobody asks for it.
 
     Args:
         units, …: as in `keras.layers.Dense`. An activation that `tfbp.Activation` names (by a string, Keras's function

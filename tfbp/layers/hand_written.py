@@ -13,12 +13,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.checks import InputError
 from tfbp.keras_activations import activation_of
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.prelu import prelu_backward, prelu_forward
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 from tfbp.vocabulary import Activation
+
+if keras.backend.backend() != "tensorflow":
+    raise InputError(f"KERAS_BACKEND: got {keras.backend.backend()!r}; accepted: 'tensorflow'.")
 
 
 @tf.custom_gradient

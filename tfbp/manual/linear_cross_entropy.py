@@ -69,8 +69,8 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     """
     inputs = kernel.shape[0]
     tokens = tf.shape(x)[0]
-    later = tf.maximum(tokens - 1, 0) // chunk_size  # full chunks, after a first one that takes the remainder
-    first = tokens - later * chunk_size
+    # the remainder first, often no token at all: the loop, which does not wait for it, then starts beside a small block
+    first, later = tokens % chunk_size, tokens // chunk_size
 
     def chunk(x, labels, dlosses):
         losses, residuals = chunk_forward(x, kernel, bias, labels, **options)

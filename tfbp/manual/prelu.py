@@ -7,16 +7,17 @@ import tensorflow as tf
 
 
 def prelu_forward(x, alpha):
-    """y = max(x, 0) - alpha · max(-x, 0), and the residuals (x, alpha)."""
-    return tf.where(x > 0, x, alpha * x), (x, alpha)
+    """y = max(x, 0) - alpha · max(-x, 0)."""
+    below = tf.nn.relu(-x)
+    return tf.nn.relu(x) - alpha * below, (x, alpha, below)
 
 
 def prelu_backward(dy, residuals):
     """dx and dalpha; the derivative at x = 0 is 0, as in Keras."""
-    x, alpha = residuals
-    # y = x where x > 0, else alpha x
-    dx = tf.where(x > 0, dy, tf.where(x < 0, alpha * dy, 0))
-    dalpha = _sum_to_shape_of(alpha, tf.where(x < 0, x * dy, 0))
+    x, alpha, below = residuals
+    # y = max(x, 0) - alpha below,  below = max(-x, 0)        dx = dy where x > 0, alpha dy where x < 0, else 0
+    dx = tf.raw_ops.ReluGrad(gradients=dy, features=x) + alpha * tf.raw_ops.ReluGrad(gradients=dy, features=below)
+    dalpha = -_sum_to_shape_of(alpha, dy * below)
     return dx, dalpha
 
 

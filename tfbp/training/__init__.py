@@ -1,6 +1,9 @@
 """Training loops that waste nothing: a block of steps as one compiled program."""
 
 from tfbp.training.backup import BackupAndRestore as BackupAndRestore
+from tfbp.training.local_workers import die_with_parent as die_with_parent
+from tfbp.training.local_workers import is_local_worker as is_local_worker
+from tfbp.training.local_workers import run_local_workers as run_local_workers
 from tfbp.training.model import Model as Model
 from tfbp.training.non_finite import NonFinite as NonFinite
 from tfbp.training.non_finite import TerminateOnNaN as TerminateOnNaN
@@ -9,3 +12,4 @@ from tfbp.training.optimizers import keras_optimizer as keras_optimizer
 from tfbp.training.run_directory import RunDirectory as RunDirectory
 from tfbp.training.tensorboard import TensorBoard as TensorBoard
 from tfbp.training.trainer import Trainer as Trainer
+from tfbp.training.workers import multi_worker_strategy as multi_worker_strategy

@@ -13,8 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.training import arrays
+from tfbp.training import arrays, distributed_run, workers
 from tfbp.training.array_run import ArrayRun, on_device, program
+from tfbp.training.distributed_run import DistributedRun
 from tfbp.training.non_finite import TerminateOnNaN
 from tfbp.training.pace import Pace
 
@@ -31,9 +32,8 @@ def takes(model: Model, x: Any, y: Any, options: dict[str, Any]) -> bool:
     in_memory = all(isinstance(array, np.ndarray | tf.Tensor) or array is None for array in given)
     mapped = any(isinstance(array, np.memmap) for array in given)
     special = any(options.get(name) is not None for name in KERAS_ONLY) or options.get("shuffle") == "batch"
-    alone = not tf.distribute.has_strategy() and model._distribute_strategy is None
     compiled = model.compiled and not model.run_eagerly
-    return x is not None and y is not None and in_memory and not mapped and not special and alone and compiled
+    return x is not None and y is not None and in_memory and not mapped and not special and compiled
 
 
 def fit(
@@ -62,13 +62,16 @@ def fit(
         samples, validation_data = arrays.split(samples, validation_split)
     if class_weight is not None:
         samples = arrays.weighted(samples, class_weight)
-    run = ArrayRun(model, on_device(samples), batch_size, shuffle)
-    verbose = 1 if verbose == "auto" else verbose
+    distributed = model._distribute_strategy is not None
+    run = (DistributedRun if distributed else ArrayRun)(model, on_device(samples), batch_size, shuffle)
+    verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
     model.training_batch = tuple(array[:batch_size] for array in run.data)
-    _build(model, model.training_batch)
+    build(model, model.training_batch)
     validation = None
     if isinstance(validation_data, tuple | list) and takes(model, validation_data[0], validation_data[1], {}):
         validation = on_device(arrays.checked(model, *validation_data))
+    elif validation_data is not None:
+        workers.check_arrays(model, "validation_data", validation_data)
 
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
@@ -81,12 +84,25 @@ def fit(
             model=model,
         )
     pace = Pace(model, callbacks, run.steps)
-    watchers = [callback for callback in callbacks.callbacks if isinstance(callback, TerminateOnNaN)]
+    # under a strategy it only stops training, as in Keras's own loop
+    watchers = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN) and not distributed]
     for watcher in watchers:
         watcher.begin_fit(run)
     model.stop_training = False
     callbacks.on_train_begin()
     initial_epoch, model._initial_epoch = model._initial_epoch or initial_epoch, None
+    workers.check_alike(
+        model,
+        {
+            "x, y or weights": samples,
+            "validation data": validation,
+            "batch_size": (batch_size, validation_batch_size),
+            "epochs": (initial_epoch, epochs),
+            "shuffle": shuffle,
+            "validation_freq": validation_freq,
+            "steps_per_execution": pace.block,
+        },
+    )
     logs: dict[str, float] = {}
     for epoch in range(initial_epoch, epochs):
         logs = {}
@@ -139,7 +155,7 @@ def evaluate(
     batch_size = arrays.batch_size("batch_size", batch_size)
     data = on_device(arrays.checked(model, x, y, sample_weight))
     if not isinstance(callbacks, keras.callbacks.CallbackList):
-        verbose = 1 if verbose == "auto" else verbose
+        verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_progbar=verbose != 0,
@@ -154,23 +170,28 @@ def evaluate(
 
 def _evaluate(model: Model, data: tuple[tf.Tensor, ...], batch_size: int, callbacks: Any) -> dict[str, float]:
     rows = len(data[0])
-    _build(model, tuple(array[:batch_size] for array in data))
+    build(model, tuple(array[:batch_size] for array in data))
     model.reset_metrics()
     callbacks.on_test_begin()
     callbacks.on_test_batch_begin(0)
-    order = tf.range(rows)
-    program(model, "test")(data, order, batch_size, tf.constant(0), tf.constant(rows // batch_size))
-    if rows % batch_size:
-        program(model, "test rest")(data, order, batch_size)
+    if model._distribute_strategy is not None:
+        distributed_run.evaluate(model, data, batch_size)
+    else:
+        order = tf.range(rows)
+        if rows >= batch_size:
+            program(model, "test")(data, order, batch_size, tf.constant(0), tf.constant(rows // batch_size))
+        if rows % batch_size:
+            program(model, "test rest")(data, order, batch_size)
     logs = _logs(model)
     callbacks.on_test_batch_end(math.ceil(rows / batch_size) - 1, logs)
     callbacks.on_test_end(logs)
     return logs
 
 
-def _build(model: Model, batch: tuple[tf.Tensor, ...]) -> None:
+def build(model: Model, batch: tuple[tf.Tensor, ...]) -> None:
     """The variables of metrics and optimizer, before anything is compiled."""
-    model._symbolic_build(data_batch=batch)
+    with model.distribute_strategy.scope():
+        model._symbolic_build(data_batch=batch)
 
 
 def _logs(model: Model) -> dict[str, float]:

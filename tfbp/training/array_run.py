@@ -37,12 +37,12 @@ class ArrayRun:
         order, full = self._rows_of(epoch), min(stop, self._full)
         losses = np.empty(0)
         if start < full:
-            (block,) = program(self._model, "train")(
+            block = program(self._model, "train")(
                 self.data, order, self._batch_size, tf.constant(start), tf.constant(full)
             )
             losses = block.numpy()[start:full]
         if stop > self._full:
-            (rest,) = program(self._model, "train rest")(self.data, order, self._batch_size)
+            rest = program(self._model, "train rest")(self.data, order, self._batch_size)
             losses = np.append(losses, rest.numpy())
         return losses
 
@@ -72,10 +72,16 @@ def program(model: Model, name: str) -> Any:
         dtype = tf.float64 if model.compute_dtype == "float64" else tf.float32
 
         def block(data: Any, order: Any, batch_size: int, start: Any, stop: Any) -> Any:
-            return run_block(one, (dtype,), data, order, batch_size, start, stop)
+            (losses,) = run_block(one, (dtype,), data, order, batch_size, start, stop)
+            # counted once for all steps: losses are 0 where no step was run
+            steps = stop - start
+            model.count_loss(tf.reduce_sum(losses) / tf.cast(steps, dtype), steps * batch_size)
+            return losses
 
         def rest(data: Any, order: Any, batch_size: int) -> Any:
-            return run_rest(one, data, order, batch_size)
+            (loss,) = run_rest(one, data, order, batch_size)
+            model.count_loss(loss, order.shape[0] % batch_size)
+            return loss
 
         function = rest if name.endswith("rest") else block
         model._programs[name] = tf.function(function, jit_compile=model.jit_compile, autograph=False)

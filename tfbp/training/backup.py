@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from tfbp.checks import InputError
+from tfbp.training.workers import is_chief
 
 _WHOLE = re.compile(r"epoch-(\d+)\.npz")
 
@@ -31,6 +32,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     The order of an epoch's batches follows from the model's seed and the epoch's number, so that a run that is killed
     in the middle of an epoch and started again ends in the weights of one that was not, bit for bit on a CPU. What
     other callbacks remember (EarlyStopping's patience) starts anew, as in Keras.
+
+    Of several workers the first writes, and all read: give them one directory on a file system that they share.
 
     Args:
         backup_dir: a directory for this run's backup alone.
@@ -66,6 +69,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             self.model._initial_epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not is_chief(self.model.distribute_strategy):
+            return
         done = epoch + 1
         partial = self.backup_dir / "partial.npz"
         # made whole in memory: h5py, say, cannot be stopped from writing on when the disk is full
@@ -86,7 +91,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 path.unlink()
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and is_chief(self.model.distribute_strategy):
             shutil.rmtree(self.backup_dir, ignore_errors=True)
 
     def _restore(self, path: Path) -> None:

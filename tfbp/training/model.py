@@ -5,6 +5,7 @@ N samples, B batch, I inputs, O outputs.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
-from tfbp.checks import InputError, check_choice, check_clip, check_parameters
+from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_parameters
 from tfbp.network import Network, Parameters
-from tfbp.training import array_loop
+from tfbp.training import array_loop, replica, workers
 from tfbp.vocabulary import Activation, Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -26,8 +27,12 @@ class Model(keras.Model):
     """Keras's compile, fit, evaluate, predict and callbacks, on a `tfbp.Network`.
 
     NumPy arrays and tensors are trained on in blocks: many steps as one compiled program that gathers its own shuffled
-    batches. Everything else (tf.data, generators, memory-mapped arrays, steps_per_epoch, a distribution strategy) takes
-    Keras's own way, with the same hand-coded step.
+    batches. Everything else (tf.data, generators, memory-mapped arrays, steps_per_epoch) takes Keras's own way, with
+    the same hand-coded step.
+
+    Made in `with strategy.scope():` of a MirroredStrategy or a MultiWorkerMirroredStrategy, it trains on the same
+    global batches on all replicas, to the same history and weights. There, XLA compiles each replica's gradients and
+    not the block around them: the sum over replicas cannot be inside an XLA program on a CPU.
 
     Args:
         network: what is trained; its loss is the model's.
@@ -123,20 +128,24 @@ class Model(keras.Model):
             options: metrics, weighted_metrics, auto_scale_loss.
 
         Raises:
-            InputError: a loss, which is the network's to say.
+            InputError: a loss, which is the network's to say; an optimizer or metric that the strategy cannot take.
         """
         if loss is not None:
             raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
         if steps_per_execution is not None and steps_per_execution < 1:
             raise InputError(f"steps_per_execution: got {steps_per_execution}; accepted: an integer of at least 1.")
         options.pop("loss_weights", None)
-        super().compile(
-            optimizer,
-            jit_compile=jit_compile and not run_eagerly,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution or 1,
-            **options,
-        )
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer,
+                jit_compile=jit_compile and not run_eagerly,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution or 1,
+                **options,
+            )
+        self.compiles_gradients = self.jit_compile
+        if self._distribute_strategy is not None:
+            replica.prepare(self, options)
         self.block_steps = steps_per_execution
         self._programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
@@ -154,17 +163,23 @@ class Model(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One hand-coded step on one batch, for Keras's own loop: the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self._train_batch(x, y, sample_weight)
+        if self._distribute_strategy is None:
+            self.count_loss(self._train_batch(x, y, sample_weight), tf.shape(x)[0])
+        else:
+            replica.train(self, x, y, sample_weight)
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The metrics so far, with one batch more."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self._test_batch(x, y, sample_weight)
+        if self._distribute_strategy is None:
+            self.count_loss(self._test_batch(x, y, sample_weight), tf.shape(x)[0])
+        else:
+            replica.evaluate(self, x, y, sample_weight)
         return self.get_metrics_result()
 
     def fit(
-        self, x: Any = None, y: Any = None, *, clip_per_example: float | None = None, **options: Any
+        self, x: Any = None, y: Any = None, *positional: Any, clip_per_example: float | None = None, **options: Any
     ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
@@ -180,9 +195,12 @@ class Model(keras.Model):
                 Only with gradients="manual", whose backward pass has each example's part in its hands.
 
         Raises:
-            InputError: arrays of unequal length or that do not fit the network, a batch size below 1, a bound that is
-                no finite number above 0, or one with gradients="tape".
+            InputError: arrays of unequal length or that do not fit the network, a batch size below 1 or the number of
+                replicas, workers that were given different arguments, a bound that is no finite number above 0, or one
+                with gradients="tape".
+            ConnectionError: another worker is gone.
         """
+        options = _by_name(keras.Model.fit, positional, options)
         if clip_per_example is None:
             return self._fit(x, y, options)
         check_clip("clip_per_example", clip_per_example)
@@ -201,7 +219,9 @@ class Model(keras.Model):
 
     def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
         if array_loop.takes(self, x, y, options):
-            return array_loop.fit(self, x, y, **options)
+            with workers.lost_worker_named(self):
+                return array_loop.fit(self, x, y, **options)
+        workers.check_arrays(self, "x", x)
         return super().fit(x, y, **options)
 
     def _clip_to(self, clip: float | None) -> None:
@@ -210,14 +230,17 @@ class Model(keras.Model):
         self._clip = clip
         self._programs, self.train_function = self._traced.get(str(clip), ({}, None))
 
-    def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
         """As Keras's evaluate.
 
         Raises:
             InputError: as `fit`.
         """
+        options = _by_name(keras.Model.evaluate, positional, options)
         if array_loop.takes(self, x, y, options):
-            return array_loop.evaluate(self, x, y, **options)
+            with workers.lost_worker_named(self):
+                return array_loop.evaluate(self, x, y, **options)
+        workers.check_arrays(self, "x", x)
         return super().evaluate(x, y, **options)
 
     def get_config(self) -> dict[str, Any]:
@@ -233,15 +256,28 @@ class Model(keras.Model):
         config = dict(config)
         return cls(Network.from_json(config.pop("network")), **config)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
+        if self._distribute_strategy is not None:
+            network = self.network
+            y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
+            array_loop.build(self, (tf.zeros([1, network.inputs]), y))
+
+    def count_loss(self, loss: Any, rows: Any) -> None:
+        """Take the mean loss of some rows into the loss that the logs tell."""
+        self._loss_tracker.update_state(loss, sample_weight=rows)
+
     def _train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-        """Forward, backward by hand, update, metrics; the batch's loss."""
+        """Forward, backward by hand, update, metrics; the batch's loss, for the caller to count."""
         scale = self._loss_scale()
-        parameters = self._read()
-        loss, gradients, tensors = self._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
-        variables = [w for layer in self._parameters for w in layer.values()]
-        flat = [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
-        self.optimizer.apply(flat, variables)
-        self._update_metrics(loss, x, y, tensors[-1]["outputs"], sample_weight)
+        loss, gradients, outputs = self._loss_gradients_and_outputs(self._read(), x, y, sample_weight, scale)
+        self.optimizer.apply(gradients, self._variables())
+        self._update_metrics(y, outputs, sample_weight)
+        return loss
+
+    def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+        loss, outputs = self._loss_and_outputs(self._read(), x, y, sample_weight)
+        self._update_metrics(y, outputs, sample_weight)
         return loss
 
     def _loss_gradients_and_tensors(
@@ -253,14 +289,20 @@ class Model(keras.Model):
             return self._writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
         return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, self._clip, sample_weight, scale)
 
-    def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-        x = tf.cast(x, self.compute_dtype)
-        loss, outputs = self._writing.loss_and_outputs(self.network, self._read(), x, y, sample_weight)
-        self._update_metrics(loss, x, y, outputs, sample_weight)
-        return loss
+    def _loss_gradients_and_outputs(self, parameters: Any, x: Any, y: Any, sample_weight: Any, scale: Any) -> Any:
+        """The loss, the gradients in the order of `_variables`, and the outputs that the loss is taken at."""
+        loss, gradients, tensors = self._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
+        flat = [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
+        return loss, flat, tensors[-1]["outputs"]
 
-    def _update_metrics(self, loss: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    def _loss_and_outputs(self, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+        x = tf.cast(x, self.compute_dtype)
+        return self._writing.loss_and_outputs(self.network, parameters, x, y, sample_weight)
+
+    def _variables(self) -> list[keras.Variable]:
+        return [w for layer in self._parameters for w in layer.values()]
+
+    def _update_metrics(self, y: Any, outputs: Any, sample_weight: Any) -> None:
         if self._compile_metrics is not None:
             if self.network.fuses_output_activation:
                 link: Activation = self.network.layers[-1].activation
@@ -275,3 +317,14 @@ class Model(keras.Model):
     def _read(self) -> Any:
         # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
         return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in self._parameters]
+
+
+def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """All arguments after x and y by the names that Keras's method has for them."""
+    names = list(inspect.signature(method).parameters)[3:]
+    if len(positional) > len(names):
+        raise TypeError(f"{method.__name__}() takes {len(names) + 2} arguments, got {len(positional) + 2}")
+    given = dict(zip(names, positional, strict=False))
+    if twice := given.keys() & options.keys():
+        raise TypeError(f"{method.__name__}() got multiple values for argument {min(twice)!r}")
+    return {**given, **options}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tfbp.training.workers import spans_workers
+
 if TYPE_CHECKING:
     from tfbp.training.model import Model
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 SECONDS_A_BLOCK = 0.1
 # where callbacks keep after how many steps they want to act
 INTERVALS = ("save_freq", "update_freq", "every")
+STEPS_BETWEEN_WORKERS = 100
 
 
 class Pace:
@@ -27,6 +30,9 @@ class Pace:
         self._steps = max(1, min(steps // 20, 100) if watched else steps)
         self._adapts = watched
         self._done = 0
+        if spans_workers(model) and not model.block_steps:
+            # the workers meet after every block: no clock and no callback of one of them may say how long it is
+            self._steps, self._intervals, self._adapts = min(steps, STEPS_BETWEEN_WORKERS), [], False
 
     @property
     def block(self) -> int:

@@ -1,0 +1,113 @@
+"""Training on arrays in memory by several replicas: every global batch is cut into one piece for each.
+
+B global batch, R replicas (of all workers), B_r rows of one replica's piece, S full batches of an epoch.
+
+Every worker holds all samples and shuffles them alike, so that any number of workers sees the same global batches. XLA
+compiles each replica's arithmetic; the sum over replicas stands between gradients and update, where it cannot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checks import InputError
+from tfbp.training import replica
+from tfbp.training.array_run import ArrayRun
+
+if TYPE_CHECKING:
+    from tfbp.training.model import Model
+
+
+class DistributedRun(ArrayRun):
+    """As `ArrayRun`, under the model's strategy; it does not tell the losses of single steps."""
+
+    def __init__(self, model: Model, data: tuple[tf.Tensor, ...], batch_size: int, shuffle: bool) -> None:
+        super().__init__(model, data, batch_size, shuffle)
+        self._strategy = model.distribute_strategy
+        replicas = self._strategy.num_replicas_in_sync
+        if batch_size < replicas:
+            raise InputError(f"batch_size: got {batch_size}; accepted: at least {replicas}, a row for each replica.")
+        self._replicated = replicate(model, self.data)
+
+    def train(self, epoch: int, start: int, stop: int) -> np.ndarray:
+        order, full = self._rows_of(epoch).numpy(), min(stop, self._full)
+        run(self._model, "train", self._replicated, order, self._batch_size, start, full)
+        if stop > self._full:
+            run_rest(self._model, "train", self._replicated, order, self._batch_size)
+        return np.empty(0)
+
+
+def evaluate(model: Model, data: tuple[tf.Tensor, ...], batch_size: int) -> None:
+    """Count all samples into the model's metrics."""
+    order, replicated = np.arange(len(data[0]), dtype=np.int32), replicate(model, data)
+    run(model, "test", replicated, order, batch_size, 0, len(order) // batch_size)
+    if len(order) % batch_size:
+        run_rest(model, "test", replicated, order, batch_size)
+
+
+def run(model: Model, name: str, data: Any, order: np.ndarray, batch_size: int, start: int, stop: int) -> None:
+    """Take the steps from `start` to before `stop`, each on a full batch of the rows in `order`."""
+    if start < stop:
+        batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
+        pieces = _pieces(model, batches)
+        _program(model, name)(data, pieces, batch_size, tf.constant(start), tf.constant(stop))
+
+
+def run_rest(model: Model, name: str, data: Any, order: np.ndarray, batch_size: int) -> None:
+    """Take one step on the last rows in `order`, that are no full batch; a replica may get none of them."""
+    rest = order[len(order) // batch_size * batch_size :]
+    _program(model, name)(data, _pieces(model, rest[None]), len(rest), tf.constant(0), tf.constant(1))
+
+
+def replicate(model: Model, data: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:
+    """The arrays on every replica of this worker."""
+    strategy = model.distribute_strategy
+
+    def replicated(array: tf.Tensor) -> Any:
+        devices = iter(strategy.extended.worker_devices)
+
+        def place(context: Any) -> tf.Tensor:
+            with tf.device(next(devices)):
+                return tf.identity(array)
+
+        return strategy.experimental_distribute_values_from_function(place)
+
+    return tuple(map(replicated, data))
+
+
+def _pieces(model: Model, batches: np.ndarray) -> Any:
+    """Every replica's piece (S, B_r) of the batches (S, B); their sizes differ by one row at most."""
+    strategy, size = model.distribute_strategy, batches.shape[1]
+
+    def piece(context: Any) -> tf.Tensor:
+        number, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        return tf.constant(batches[:, number * size // replicas : (number + 1) * size // replicas], tf.int32)
+
+    return strategy.experimental_distribute_values_from_function(piece)
+
+
+def _program(model: Model, name: str) -> Any:
+    """The loop over steps as one graph, made once after each compile."""
+    key = f"distributed {name}"
+    if key not in model._programs:
+        step = {"train": replica.train, "test": replica.evaluate}[name]
+        strategy = model.distribute_strategy
+
+        def loop(data: Any, pieces: Any, batch_size: int, start: tf.Tensor, stop: tf.Tensor) -> None:
+            def on_replica(data: Any, piece: tf.Tensor, index: tf.Tensor) -> None:
+                # the share of the global batch is known from the shape: nothing has to be asked of the others
+                x, y, weight, *_ = *(tf.gather(array, piece[index]) for array in data), None
+                step(model, x, y, weight, piece.shape[1] / batch_size)
+
+            def body(index: tf.Tensor) -> tf.Tensor:
+                strategy.run(on_replica, args=(data, pieces, index))
+                return index + 1
+
+            # one step at a time: each reads the weights that the one before has written
+            tf.while_loop(lambda index: index < stop, body, (start,), parallel_iterations=1)
+
+        model._programs[key] = tf.function(loop, autograph=False)
+    return model._programs[key]
