@@ -33,6 +33,9 @@ def test_sets_in_the_plane(name):
     design = np.concatenate([data.x_train, np.ones((400, 1))], axis=1)
     line, *_ = np.linalg.lstsq(design, 2.0 * data.labels_train - 1, rcond=None)
     assert ((design @ line > 0) != data.labels_train).mean() > 0.25
+    # and yet the classes lie apart: a point's nearest neighbour is almost always of its own
+    nearest = np.linalg.norm(data.x_validation[:, None] - data.x_train, axis=-1).argmin(axis=1)
+    assert (data.labels_train[nearest] == data.labels_validation).mean() > 0.96
 
 
 def test_a_missing_download_is_named(tmp_path, monkeypatch):
