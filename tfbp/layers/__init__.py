@@ -7,9 +7,9 @@ Example:
     >>> model.output_shape
     (None, 10)
 
-Where their numbers are not Keras's to rounding, they are better: in float64 leaky_relu and gelu keep all digits of their
-constants, which Keras's have in float32; celu's derivative at 0 is 1, where Keras's tape adds up both sides to 2; and
-the gradient of a bias in float16 is added up in float32 on the CPU.
+Where their numbers are not Keras's to rounding, they are better: in float64 leaky_relu and gelu keep all digits of
+their constants, which Keras's have in float32; celu's derivative at 0 is 1, where Keras's tape adds up both sides to 2;
+and the gradient of a bias in float16 is added up in float32 on the CPU.
 """
 
 from tfbp.layers.activations import ELU as ELU
