@@ -46,7 +46,7 @@ def main() -> int:
         ours = run("tfbp", tests, Path(directory))
         # where all pass there is nothing to compare
         theirs = ours if set(ours.values()) == {"passed"} else run("keras", tests, Path(directory))
-    for file in sorted({test.rsplit(".", 2)[0] for test in theirs}):
+    for file in sorted({test.partition("_test.")[0] + "_test" for test in theirs}):
         beside = "" if theirs is ours else f" (with Keras's own layers: {counts(theirs, file)})"
         print(f"{file}: {counts(ours, file)}{beside}")
     worse = [test for test, outcome in theirs.items() if outcome == "passed" != ours.get(test, "lost")]

@@ -12,6 +12,9 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 # activation: {z at a kink: the derivative there}
 KINKS = {
     "relu": {0: 0},
+    "relu 6": {0: 0, 6: 0},
+    "relu slope": {0: 0.125},
+    "relu bounded": {0.25: 0, 1: 1},
     "relu6": {0: 0, 6: 0},
     "leaky_relu": {0: 0.2},
     "elu": {0: 1},
@@ -27,7 +30,13 @@ KINKS = {
     "sparse_sigmoid": {-1: 0, 1: 0},
     "threshold": {0.25: 0},
 }
-ARGUMENTS = {"threshold": {"threshold": 0.25, "default_value": -0.5}, "elu 0.5": {"alpha": 0.5}}
+ARGUMENTS = {
+    "threshold": {"threshold": 0.25, "default_value": -0.5},
+    "elu 0.5": {"alpha": 0.5},
+    "relu 6": {"max_value": 6.0},
+    "relu slope": {"negative_slope": 0.125},
+    "relu bounded": {"negative_slope": 0.125, "max_value": 1.0, "threshold": 0.25},
+}
 MODES = {"eager": None, "graph": False, "xla": True}
 
 

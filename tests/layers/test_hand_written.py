@@ -45,10 +45,6 @@ def graph(layer, x, dy):
     return tf.function(lambda x, dy: gradients(layer, x, dy))(x, dy)
 
 
-def xla(layer, x, dy):
-    return tf.function(lambda x, dy: gradients(layer, x, dy), jit_compile=True)(x, dy)
-
-
 def unknown_shape(layer, x, dy):
     unknown = [tf.TensorSpec([None] * (len(t.shape) - 1) + [t.shape[-1]], t.dtype) for t in (x, dy)]
     return tf.function(lambda x, dy: gradients(layer, x, dy), input_signature=unknown)(x, dy)
@@ -119,7 +115,7 @@ def recompute(layer, x, dy):
 
 
 MODES = [
-    *(gradients, graph, xla, unknown_shape, tape_outside_a_function, second_order, second_order_graph, forward_mode),
+    *(gradients, graph, unknown_shape, tape_outside_a_function, second_order, second_order_graph, forward_mode),
     *(forward_mode_of_a_function, forward_mode_in_a_function, forward_over_backward, batch_jacobian, vectorized_map),
     *(gradient_of_vectorized_map, recompute),
 ]

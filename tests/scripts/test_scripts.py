@@ -94,7 +94,9 @@ def test_check_writes_every_number(run, tmp_path):
     assert "Compared: 66 tensors in 2 cells." in out
     assert "wrong" not in out.split("Compared")[1]
     comparisons = json.loads((tmp_path / "all.json").read_text())["comparisons"]
-    assert len(comparisons) == 66
+    of_layers = [each["tensor"] for each in comparisons if each["pair"] == "layers-reference"]
+    assert of_layers == [f"layer 0 Dense {name}" for name in ("y", "dx", "dkernel", "dbias")] * 2
+    assert len(comparisons) == 66 + len(of_layers)
     assert all(0 <= each["error_over_tolerance"] <= 1 for each in comparisons)
 
 
@@ -106,6 +108,16 @@ def test_check_exits_1_and_names_the_first_wrong_tensor(run, monkeypatch):
     status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
     assert status == 1
     assert "manual-reference, local, layer 0 dx: the sign is flipped" in out.replace("\n", " ")
+
+
+def test_check_names_a_wrong_layer(run, monkeypatch):
+    from tfbp.layers import hand_written
+
+    right = hand_written.dense_backward
+    monkeypatch.setattr(hand_written, "dense_backward", lambda *a, **k: (-1 * right(*a, **k)[0], *right(*a, **k)[1:]))
+    status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
+    assert status == 1
+    assert "layers-reference, local, layer 0 Dense dx: the sign is flipped" in out.replace("\n", " ")
 
 
 def test_seed_network_prints_the_published_numbers_and_names_the_bug(run):

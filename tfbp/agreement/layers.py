@@ -54,7 +54,8 @@ def run_layers(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf
     units = Units.of(dtype, "manual", tf32)
     cells = [Cell(case, dtype, mode, device, tf32) for case in cases]
     with on(cells[0]):
-        pairs = [(cell, trial) for cell in cells for trial in _trials(cell, units)]
+        seen: set[Any] = set()
+        pairs = [(cell, trial) for cell in cells for trial in _trials(cell, units, seen)]
         fed = [[tf.constant(a.astype(numpy_dtype(dtype))) for a in (trial.x, trial.dy)] for _, trial in pairs]
         run = compiled(
             lambda fed: [_run(trial.layer, *xs) for (_, trial), xs in zip(pairs, fed, strict=True)], cells[0]
@@ -79,7 +80,8 @@ def _run(layer: Any, x: tf.Tensor, dy: tf.Tensor) -> Named:
     return {"y": y, **{f"d{name}": gradient for name, gradient in zip(names, gradients, strict=True)}}
 
 
-def _trials(cell: Cell, units: Units) -> Iterator[Trial]:
+def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[Trial]:
+    """The layers of one case; a linear Dense of shapes that were `seen` in another is not tried again."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     tensors = reference.loss_gradients_and_tensors(network, *arguments)[2]
@@ -89,7 +91,10 @@ def _trials(cell: Cell, units: Units) -> Iterator[Trial]:
             yield _prelu_trial(fed, [1], cell.dtype, units)
             continue
         linear, name = Activation("linear"), layer.activation.name
-        yield _dense_trial(f"layer {index} Dense", linear, fed, cell.dtype, units)
+        shapes = (fed["x"].shape, layer.units, layer.use_bias)
+        if shapes not in seen:
+            seen.add(shapes)
+            yield _dense_trial(f"layer {index} Dense", linear, fed, cell.dtype, units)
         if name != "linear":
             yield _activation_trial(f"layer {index} {name}", layer.activation, fed, cell.dtype, units)
             yield _dense_trial(f"layer {index} Dense with {name}", layer.activation, fed, cell.dtype, units)
