@@ -1,6 +1,8 @@
 # `make help` lists what there is. Everything runs in .venv, built from the lock file on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+# in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: help setup train agree tensorboard benchmark docs figures test lock clean
 .DEFAULT_GOAL := help
@@ -23,7 +25,9 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests tfbp
+	$(PYTEST) tests/agreement tests/layers
+	$(PYTEST) tests/training tests/scripts tests/docs
+	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement layers training scripts docs)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 $(OPTIONS)

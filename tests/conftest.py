@@ -2,6 +2,9 @@
 
 import pytest
 
+# programs that tests run in processes of their own
+collect_ignore = ["training/on_two_devices.py", "training/worker.py"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", choices=("cpu", "gpu"), help="where the agreement matrix runs")
