@@ -10,6 +10,10 @@ Example:
 Where their numbers are not Keras's to rounding, they are better: in float64 leaky_relu and gelu keep all digits of
 their constants, which Keras's have in float32; celu's derivative at 0 is 1, where Keras's tape adds up both sides to 2;
 and the gradient of a bias in float16 is added up in float32 on the CPU.
+
+What fails for Keras's layers fails for these, with the same error: a model compiled with jit_compile=True under
+MirroredStrategy on CPUs, where XLA has no sum over replicas (compile with jit_compile=False), and keras.RematScope in
+fit.
 """
 
 from tfbp.layers.activations import ELU as ELU
