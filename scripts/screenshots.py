@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 import quiet_tensorflow  # noqa: F401
 from tfbp import Dense, InputError, Model, Network, datasets
+from tfbp.agreement.trajectory import mean_over_rows
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer
 from tfbp.training import RunDirectory, TensorBoard, keras_optimizer
+from tfbp.training.arrays import order_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SEED, BATCH = 0, 32
@@ -72,11 +72,9 @@ def train(log_dir: str, epochs: int) -> None:
     trainer = Trainer(network, network.init(SEED), optimizer("adam", rate), digits.x_train, digits.labels_train)
     for epoch in range(epochs):
         # the order in which Model.fit shuffles
-        order = np.random.default_rng([SEED, epoch]).permutation(len(digits.x_train))
+        order = order_of(SEED, epoch, len(digits.x_train))
         steps = trainer.train_epoch(order, BATCH)
-        # a last batch that is not full counts by its rows
-        rows = np.diff([*range(0, len(order), BATCH), len(order)])
-        directory.log("reference", "train", epoch, *(np.average(each, weights=rows) for each in steps))
+        directory.log("reference", "train", epoch, *(mean_over_rows(each, len(order), BATCH) for each in steps))
         directory.log("reference", "validation", epoch, *trainer.evaluate(*validation))
     directory.finish({})
     for gradients in ("manual", "tape"):

@@ -44,6 +44,12 @@ def check_clip(argument: str, clip: object) -> None:
         raise InputError(f"{argument}: got {clip!r}; accepted: a finite number above 0.")
 
 
+def check_count(argument: str, value: object) -> None:
+    """Raise `InputError` unless the value is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
+
+
 def check_learning_rate(learning_rate: float) -> None:
     """Raise `InputError` unless the learning rate is a finite number above 0."""
     if not 0 < learning_rate < float("inf"):

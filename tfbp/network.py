@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfbp import vocabulary
-from tfbp.checks import InputError
+from tfbp.checks import InputError, check_count
 from tfbp.vocabulary import L1L2, Activation, Loss
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Dense:
         kernel_regularizer: str | L1L2 | None = None,
         bias_regularizer: str | L1L2 | None = None,
     ) -> None:
-        _check_count("units", units)
+        check_count("units", units)
         if not isinstance(use_bias, bool):
             raise InputError(f"use_bias: got {use_bias!r}; accepted: True or False.")
         settled = {
@@ -115,7 +115,7 @@ class Network:
     loss: Loss
 
     def __init__(self, inputs: int, layers: Sequence[Dense], loss: str | Loss) -> None:
-        _check_count("inputs", inputs)
+        check_count("inputs", inputs)
         if not isinstance(layers, Sequence) or not layers:
             raise InputError(f"layers: got {layers!r}; accepted: a list of one or more tfbp.Dense.")
         for index, layer in enumerate(layers):
@@ -197,11 +197,6 @@ class Network:
         from tfbp.keras_bridge import to_keras
 
         return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
-
-
-def _check_count(argument: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
 
 
 def _initializer_config(argument: str, value: Any) -> Initializer:

@@ -82,12 +82,16 @@ def train_in_lockstep(
             seconds = time.perf_counter() - started
             parameters = trainer.parameters()
             first = (losses, parameters) if first is None else first
-            # a last batch that is not full counts by its rows
-            weights = np.full(len(losses), batch_size)
-            weights[-1] = samples - batch_size * (len(losses) - 1)
-            train = (float(np.average(losses, weights=weights)), float(np.average(accuracies, weights=weights)))
+            train = (mean_over_rows(losses, samples, batch_size), mean_over_rows(accuracies, samples, batch_size))
             difference = max(_largest_relative(losses, first[0]), _distance(parameters, first[1]))
             yield Epoch(writing, number, train, trainer.evaluate(*validation), seconds, difference)
+
+
+def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
+    """The mean of what each step of an epoch gave; a last batch that is not full counts by its rows."""
+    rows = np.full(len(steps), batch_size)
+    rows[-1] = samples - batch_size * (len(steps) - 1)
+    return float(np.average(steps, weights=rows))
 
 
 def _largest_relative(losses: np.ndarray, expected: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.checks import InputError, check_count
 from tfbp.losses import check_options, linear_cross_entropy
 
 IGNORED = -(2**63)  # a masked token's label where there is no ignore_index: no label of any token
@@ -72,8 +72,7 @@ class LinearCrossEntropy(keras.layers.Layer):
     ) -> None:
         # Keras would round sample weights to the compute dtype; call() casts what is to be cast
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(units, int) or isinstance(units, bool) or units < 1:
-            raise InputError(f"units: got {units!r}; accepted: an integer of at least 1.")
+        check_count("units", units)
         check_options(ignore_index, label_smoothing, z_loss, soft_cap, chunk_size)
         self.units = units
         self.use_bias = use_bias

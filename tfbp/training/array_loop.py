@@ -110,7 +110,7 @@ def fit(
         callbacks.on_epoch_begin(epoch)
         start = 0
         while start < run.steps and not model.stop_training:
-            stop = run.end_of_block(start, pace.block)
+            stop = min(start + pace.block, run.steps)
             callbacks.on_train_batch_begin(start)
             for watcher in watchers:
                 watcher.begin_block(epoch, start, stop)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tfbp.training.arrays import order_of
 from tfbp.training.block import run_block, run_rest
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ class ArrayRun:
         self._model, self._batch_size, self._shuffle = model, batch_size, shuffle
         self._full = self.rows // batch_size
         self._order: tuple[int, tf.Tensor] | None = None
-
-    def end_of_block(self, start: int, steps: int) -> int:
-        """The step before which a block of `steps` from `start` ends."""
-        return min(start + steps, self.steps)
 
     def train(self, epoch: int, start: int, stop: int) -> np.ndarray:
         """Run the steps of an epoch from `start` to before `stop`: their losses."""
@@ -54,9 +51,7 @@ class ArrayRun:
     def _rows_of(self, epoch: int) -> tf.Tensor:
         """The rows in the epoch's order; it follows from the epoch's number, so that a resumed run goes on alike."""
         if self._order is None or self._order[0] != epoch:
-            order = np.arange(self.rows)
-            if self._shuffle:
-                order = np.random.default_rng([self._model.seed, epoch]).permutation(self.rows)
+            order = order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
             self._order = epoch, tf.constant(order, tf.int32)
         return self._order[1]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfbp.checks import InputError, check_x, check_y
+from tfbp.checks import InputError, check_count, check_x, check_y
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def batch_size(argument: str, value: Any) -> int:
     if value is None:
         return 32
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
+    check_count(argument, value)
     return value
 
 
@@ -39,6 +38,11 @@ def checked(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[np
     weight = np.asarray(sample_weight, model.variable_dtype)
     check_y(model.network, x, y, weight)
     return x, y, weight
+
+
+def order_of(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """The rows in the order in which an epoch takes them; it follows from the two numbers alone."""
+    return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
 def split(arrays: tuple[np.ndarray, ...], share: float) -> Any:

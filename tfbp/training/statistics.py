@@ -118,8 +118,7 @@ class Statistics:
         self.scalar_tags: list[str] = []
         self.histogram_tags: list[str] = []
         # the update is what a copy of the optimizer does to a copy of the weights: exact for every optimizer
-        weights = [w for layer in model._parameters for w in layer.values()]
-        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in weights]
+        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in model._variables()]
         self._optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
         self._optimizer.build(self._copies)
         self.program = tf.function(self._measure, jit_compile=True, autograph=False)

@@ -11,12 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp import manual, tape
 from tfbp.checks import check_choice, check_parameters, check_x, check_y
 from tfbp.network import Network, Parameters
 from tfbp.training.block import run_block, run_rest
-
-WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
+from tfbp.training.model import WRITINGS
 
 
 class Trainer:
