@@ -155,7 +155,7 @@ def test_never_traces_again_after_the_first_epoch():
     model = model_of()
     model.fit(X, LABELS, batch_size=16, epochs=1, verbose=0, validation_split=0.3)
     before = {name: program.experimental_get_tracing_count() for name, program in model._programs.items()}
-    assert before == {"train": 1, "train rest": 1, "test": 1, "test rest": 1}
+    assert before == {"train 16": 1, "train rest 16": 1, "test 16": 1, "test rest 16": 1}
     model.fit(X, LABELS, batch_size=16, epochs=3, verbose=0, validation_split=0.3, shuffle=False)
     assert before == {name: program.experimental_get_tracing_count() for name, program in model._programs.items()}
 

@@ -58,8 +58,11 @@ def test_the_weights_left_are_those_before_the_step():
         np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1000.0], ids=["a-snapshot-a-block", "one-snapshot"])
 @pytest.mark.parametrize("step", [0, 4, 6, 7, 9])
-def test_an_update_that_overflows_is_named(step):
+def test_an_update_that_overflows_is_named(step, seconds, monkeypatch):
+    monkeypatch.setattr(non_finite, "SECONDS_BETWEEN_SNAPSHOTS", seconds)
+
     class Explode(keras.callbacks.Callback):
         """Sets a learning rate that throws the weights to infinity in the update of one step of the second epoch."""
 
@@ -132,15 +135,20 @@ def test_in_keras_s_own_loop_it_stops_training(capsys):
     assert "Training stopped: batch 2: the loss is" in capsys.readouterr().out
 
 
-def test_a_snapshot_takes_its_share_of_the_time_and_no_more(monkeypatch):
-    clock = iter(np.arange(0, 1000, 0.5))
-    monkeypatch.setattr(non_finite.time, "perf_counter", lambda: next(clock))
-    watch, model = TerminateOnNaN(), model_of()
-    watch.set_model(model)
+def test_snapshots_are_a_second_apart(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(non_finite.time, "perf_counter", lambda: now[0])
+    watch = TerminateOnNaN()
+    watch.set_model(model_of())
     watch.begin_fit(None)
-    snapshots = set()
-    for block in range(400):
+    snapshots = []
+    for block in range(35):
         watch.begin_block(0, block, block + 1)
-        snapshots.add(id(watch._snapshot))
-    # a snapshot takes 0.5 s of this clock, so the next is due 50 s, or about a hundred blocks, later
-    assert 2 <= len(snapshots) <= 5
+        now[0] += 0.125
+        watch.end_block(np.zeros(1))
+        if not snapshots or watch._snapshot is not snapshots[-1][1]:
+            snapshots.append((block, watch._snapshot))
+        # never more to train again than lies between two snapshots
+        assert len(watch._blocks) <= 9
+    # each is good after one block more
+    assert [block for block, _ in snapshots] == [0, 8, 16, 24, 32]

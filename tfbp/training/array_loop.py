@@ -5,7 +5,6 @@ N samples, B batch.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.training import arrays, distributed_run, workers
-from tfbp.training.array_run import ArrayRun, on_device, program
+from tfbp.training import arrays, workers
+from tfbp.training.array_run import ArrayRun
 from tfbp.training.distributed_run import DistributedRun
 from tfbp.training.non_finite import TerminateOnNaN
 from tfbp.training.pace import Pace
@@ -62,14 +61,14 @@ def fit(
         samples, validation_data = arrays.split(samples, validation_split)
     if class_weight is not None:
         samples = arrays.weighted(samples, class_weight)
-    distributed = model._distribute_strategy is not None
-    run = (DistributedRun if distributed else ArrayRun)(model, on_device(samples), batch_size, shuffle)
+    run = _run_on(model, samples, batch_size, shuffle)
     verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
     model.training_batch = tuple(array[:batch_size] for array in run.data)
     build(model, model.training_batch)
     validation = None
     if isinstance(validation_data, tuple | list) and takes(model, validation_data[0], validation_data[1], {}):
-        validation = on_device(arrays.checked(model, *validation_data))
+        size = arrays.batch_size("validation_batch_size", validation_batch_size or batch_size)
+        validation = _run_on(model, arrays.checked(model, *validation_data), size)
     elif validation_data is not None:
         workers.check_arrays(model, "validation_data", validation_data)
 
@@ -84,8 +83,10 @@ def fit(
             model=model,
         )
     pace = Pace(model, callbacks, run.steps)
-    # under a strategy it only stops training, as in Keras's own loop
-    watchers = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN) and not distributed]
+    watchers = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)]
+    if isinstance(run, DistributedRun):
+        # there they only stop training, as in Keras's own loop
+        watchers = []
     for watcher in watchers:
         watcher.begin_fit(run)
     model.stop_training = False
@@ -95,7 +96,7 @@ def fit(
         model,
         {
             "x, y or weights": samples,
-            "validation data": validation,
+            "validation data": validation and validation.data,
             "batch_size": (batch_size, validation_batch_size),
             "epochs": (initial_epoch, epochs),
             "shuffle": shuffle,
@@ -106,7 +107,7 @@ def fit(
     logs: dict[str, float] = {}
     for epoch in range(initial_epoch, epochs):
         logs = {}
-        model.reset_metrics()
+        run.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         start = 0
         while start < run.steps and not model.stop_training:
@@ -117,18 +118,21 @@ def fit(
             started = time.perf_counter()
             losses = run.train(epoch, start, stop)
             pace.note(stop - start, time.perf_counter() - started)
+            logs = run.logs()
             for watcher in watchers:
                 watcher.end_block(losses)
-            logs = _logs(model)
             callbacks.on_train_batch_end(stop - 1, dict(logs))
             start = stop
         if validation_data is not None and _validates(epoch, validation_freq):
-            size = validation_batch_size or batch_size
             if validation is not None:
-                found = _evaluate(model, validation, size, callbacks)
+                found = _evaluate(validation, callbacks)
             else:
                 found = model.evaluate(
-                    validation_data, batch_size=size, steps=validation_steps, callbacks=callbacks, return_dict=True
+                    validation_data,
+                    batch_size=validation_batch_size or batch_size,
+                    steps=validation_steps,
+                    callbacks=callbacks,
+                    return_dict=True,
                 )
             logs.update({f"val_{name}": value for name, value in found.items()})
         callbacks.on_epoch_end(epoch, logs)
@@ -153,7 +157,8 @@ def evaluate(
 ) -> Any:
     """The loss and the metrics on samples, as Keras's evaluate gives them."""
     batch_size = arrays.batch_size("batch_size", batch_size)
-    data = on_device(arrays.checked(model, x, y, sample_weight))
+    run = _run_on(model, arrays.checked(model, x, y, sample_weight), batch_size)
+    build(model, tuple(array[:batch_size] for array in run.data))
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
         callbacks = keras.callbacks.CallbackList(
@@ -161,41 +166,33 @@ def evaluate(
             add_progbar=verbose != 0,
             verbose=verbose,
             epochs=1,
-            steps=math.ceil(len(data[0]) / batch_size),
+            steps=run.steps,
             model=model,
         )
-    logs = _evaluate(model, data, batch_size, callbacks)
+    logs = _evaluate(run, callbacks)
     return logs if return_dict else model._flatten_metrics_in_order(logs)
 
 
-def _evaluate(model: Model, data: tuple[tf.Tensor, ...], batch_size: int, callbacks: Any) -> dict[str, float]:
-    rows = len(data[0])
-    build(model, tuple(array[:batch_size] for array in data))
-    model.reset_metrics()
+def _evaluate(run: ArrayRun, callbacks: Any) -> dict[str, float]:
+    run.reset_metrics()
     callbacks.on_test_begin()
     callbacks.on_test_batch_begin(0)
-    if model._distribute_strategy is not None:
-        distributed_run.evaluate(model, data, batch_size)
-    else:
-        order = tf.range(rows)
-        if rows >= batch_size:
-            program(model, "test")(data, order, batch_size, tf.constant(0), tf.constant(rows // batch_size))
-        if rows % batch_size:
-            program(model, "test rest")(data, order, batch_size)
-    logs = _logs(model)
-    callbacks.on_test_batch_end(math.ceil(rows / batch_size) - 1, logs)
+    run.evaluate()
+    logs = run.logs()
+    callbacks.on_test_batch_end(run.steps - 1, logs)
     callbacks.on_test_end(logs)
     return logs
+
+
+def _run_on(model: Model, samples: tuple[np.ndarray, ...], batch_size: int, shuffle: bool = False) -> ArrayRun:
+    kind = ArrayRun if model._distribute_strategy is None else DistributedRun
+    return kind(model, tuple(map(tf.convert_to_tensor, samples)), batch_size, shuffle)
 
 
 def build(model: Model, batch: tuple[tf.Tensor, ...]) -> None:
     """The variables of metrics and optimizer, before anything is compiled."""
     with model.distribute_strategy.scope():
         model._symbolic_build(data_batch=batch)
-
-
-def _logs(model: Model) -> dict[str, float]:
-    return {name: float(value) for name, value in model.get_metrics_result().items()}
 
 
 def _validates(epoch: int, validation_freq: Any) -> bool:

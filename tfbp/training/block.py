@@ -59,14 +59,13 @@ def run_block(
         return _loop(step, dtypes, data, order, batch_size, full, start, stop)
 
     rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
-    within = tf.range(chunk * batch_size)
 
     def run_chunk(number: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
         first = number * chunk
         chosen = tf.slice(rows, [first * batch_size], [chunk * batch_size])
-        gathered = tuple(tf.gather(array, chosen) for array in data)
+        gathered = _take(data, chosen)
         begin, end = tf.maximum(start - first, 0), tf.minimum(stop - first, chunk)
-        results = _loop(step, dtypes, gathered, within, batch_size, chunk, begin, end)
+        results = _loop(step, dtypes, gathered, None, batch_size, chunk, begin, end)
         return number + 1, tuple(array.write(number, each) for array, each in zip(arrays, results, strict=True))
 
     chunks = -(-full // chunk)
@@ -83,17 +82,21 @@ def _loop(
     step: Step,
     dtypes: tuple[tf.DType, ...],
     data: Any,
-    order: tf.Tensor,
+    order: tf.Tensor | None,
     batch_size: int,
     steps: int,
     start: Any,
     stop: Any,
 ) -> tuple[tf.Tensor, ...]:
-    """`run_block` as one plain loop: its results of shape (steps,)."""
+    """`run_block` as one plain loop: its results of shape (steps,). Without an order the data are in order."""
+
+    def rows(array: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        first, others = index * batch_size, array.shape[1:]
+        return tf.slice(array, [first, *[0] * len(others)], [batch_size, *others])
 
     def body(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        rows = tf.slice(order, [index * batch_size], [batch_size])
-        results = step(*(tf.gather(array, rows) for array in data))
+        batch = [rows(array, index) for array in data] if order is None else _take(data, rows(order, index))
+        results = step(*batch)
         return index + 1, tuple(array.write(index, result) for array, result in zip(arrays, results, strict=True))
 
     # one step at a time: each reads the weights that the one before has written
@@ -116,5 +119,8 @@ def _zeros(dtypes: tuple[tf.DType, ...], size: int, shape: Any = ()) -> tuple[tf
 
 def run_rest(step: Step, data: Any, order: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, ...]:
     """The last batch of an epoch, that is not full: `step` on the rows of `order` that `run_block` leaves."""
-    rows = order[order.shape[0] // batch_size * batch_size :]
-    return step(*(tf.gather(array, rows) for array in data))
+    return step(*_take(data, order[order.shape[0] // batch_size * batch_size :]))
+
+
+def _take(data: Any, rows: tf.Tensor) -> list[tf.Tensor]:
+    return [tf.gather(array, rows) for array in data]

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp.checks import InputError
 from tfbp.training import replica
-from tfbp.training.array_run import ArrayRun
+from tfbp.training.array_run import ArrayRun, logs_of
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class DistributedRun(ArrayRun):
     """As `ArrayRun`, under the model's strategy; it does not tell the losses of single steps."""
 
-    def __init__(self, model: Model, data: tuple[tf.Tensor, ...], batch_size: int, shuffle: bool) -> None:
+    def __init__(self, model: Model, data: tuple[tf.Tensor, ...], batch_size: int, shuffle: bool = False) -> None:
         super().__init__(model, data, batch_size, shuffle)
         self._strategy = model.distribute_strategy
         replicas = self._strategy.num_replicas_in_sync
@@ -32,34 +32,23 @@ class DistributedRun(ArrayRun):
             raise InputError(f"batch_size: got {batch_size}; accepted: at least {replicas}, a row for each replica.")
         self._replicated = replicate(model, self.data)
 
-    def train(self, epoch: int, start: int, stop: int) -> np.ndarray:
-        order, full = self._rows_of(epoch).numpy(), min(stop, self._full)
-        run(self._model, "train", self._replicated, order, self._batch_size, start, full)
+    def reset_metrics(self) -> None:
+        self._model.reset_metrics()
+
+    def logs(self) -> dict[str, float]:
+        return logs_of(self._model)
+
+    def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
+        model, size, order, full = self._model, self._batch_size, self._rows_of(epoch).numpy(), min(stop, self._full)
+        steps = _program(model, name)
+        if start < full:
+            pieces = _pieces(model, order[: self._full * size].reshape(-1, size))
+            steps(self._replicated, pieces, size, tf.constant(start), tf.constant(full))
         if stop > self._full:
-            run_rest(self._model, "train", self._replicated, order, self._batch_size)
+            # a replica may get no row of the last batch, that is not full
+            rest = order[self._full * size :]
+            steps(self._replicated, _pieces(model, rest[None]), len(rest), tf.constant(0), tf.constant(1))
         return np.empty(0)
-
-
-def evaluate(model: Model, data: tuple[tf.Tensor, ...], batch_size: int) -> None:
-    """Count all samples into the model's metrics."""
-    order, replicated = np.arange(len(data[0]), dtype=np.int32), replicate(model, data)
-    run(model, "test", replicated, order, batch_size, 0, len(order) // batch_size)
-    if len(order) % batch_size:
-        run_rest(model, "test", replicated, order, batch_size)
-
-
-def run(model: Model, name: str, data: Any, order: np.ndarray, batch_size: int, start: int, stop: int) -> None:
-    """Take the steps from `start` to before `stop`, each on a full batch of the rows in `order`."""
-    if start < stop:
-        batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
-        pieces = _pieces(model, batches)
-        _program(model, name)(data, pieces, batch_size, tf.constant(start), tf.constant(stop))
-
-
-def run_rest(model: Model, name: str, data: Any, order: np.ndarray, batch_size: int) -> None:
-    """Take one step on the last rows in `order`, that are no full batch; a replica may get none of them."""
-    rest = order[len(order) // batch_size * batch_size :]
-    _program(model, name)(data, _pieces(model, rest[None]), len(rest), tf.constant(0), tf.constant(1))
 
 
 def replicate(model: Model, data: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:

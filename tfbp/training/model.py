@@ -263,9 +263,14 @@ class Model(keras.Model):
             y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
             array_loop.build(self, (tf.zeros([1, network.inputs]), y))
 
-    def count_loss(self, loss: Any, rows: Any) -> None:
-        """Take the mean loss of some rows into the loss that the logs tell."""
-        self._loss_tracker.update_state(loss, sample_weight=rows)
+    def count_loss(self, loss: Any, rows: Any, anew: Any = None) -> Any:
+        """Take the mean loss of some rows into the loss that the logs tell, and forget the rows before where `anew`."""
+        tracker = self._loss_tracker
+        if anew is not None:
+            for variable in tracker.variables:
+                variable.assign(tf.where(anew, tf.zeros_like(variable.value), variable.value))
+        tracker.update_state(loss, sample_weight=rows)
+        return tracker.result()
 
     def _train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
         """Forward, backward by hand, update, metrics; the batch's loss, for the caller to count."""

@@ -1,7 +1,7 @@
 """Where a NaN came from: the step, the layer and the tensor that first was not finite.
 
 The loop tells each block's losses; from the first that is not finite, a snapshot of the weights from shortly before is
-trained again up to it, and that step is taken apart. Until then this costs a copy of the weights now and then.
+trained again up to it, and that step is taken apart. Until then this costs a copy of the weights about once a second.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tfbp.training.array_run import ArrayRun
     from tfbp.training.model import Model
 
-# a snapshot may take this share of the time between two
-SNAPSHOT_SHARE = 0.01
+# as long as training again takes, at most, about
+SECONDS_BETWEEN_SNAPSHOTS = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,30 +82,29 @@ class TerminateOnNaN(keras.callbacks.Callback):
         """The loop lends its run: what it takes to go back."""
         self.found, self._run = None, run
         self._blocks: list[tuple[int, int, int, Any]] = []
-        self._snapshot: list[tf.Tensor] = []
-        self._next_snapshot = 0.0
+        self._snapshot = self._state()
+        # to be gone back to once a block after it had finite losses: the update just before may have gone wrong
+        self._candidate, self._blocks_before_it = self._snapshot, 0
+        self._next_snapshot = time.perf_counter() + SECONDS_BETWEEN_SNAPSHOTS
 
     def begin_block(self, epoch: int, start: int, stop: int) -> None:
         """Before the steps from `start` to before `stop` are run."""
-        started = time.perf_counter()
-        if started >= self._next_snapshot:
-            snapshot = self._state()
-            if self._snapshot and not all(_is_finite(value) for value in snapshot):
-                # the last update of the block before went wrong, and no loss has shown it yet
-                self._locate()
-            else:
-                self._snapshot, self._blocks = snapshot, []
-            self._next_snapshot = started + (time.perf_counter() - started) / SNAPSHOT_SHARE
         rate = self.model.optimizer._learning_rate
         self._blocks.append((epoch, start, stop, float(rate) if isinstance(rate, keras.Variable) else None))
 
     def end_block(self, losses: np.ndarray) -> None:
         """After them, with the loss of each."""
         finite = np.isfinite(losses)
-        if self.found is None and not finite.all():
+        if not finite.all():
             epoch, start, _, rate = self._blocks[-1]
             self._blocks[-1] = (epoch, start, start + int(np.argmin(finite)) + 1, rate)
             self._locate()
+            return
+        self._snapshot, self._blocks = self._candidate, self._blocks[self._blocks_before_it :]
+        self._blocks_before_it = 0
+        if time.perf_counter() >= self._next_snapshot:
+            self._candidate, self._blocks_before_it = self._state(), len(self._blocks)
+            self._next_snapshot = time.perf_counter() + SECONDS_BETWEEN_SNAPSHOTS
 
     def _locate(self) -> None:
         """Train again from the snapshot, and take the last two steps apart: the one whose loss was not finite, and the
