@@ -11,7 +11,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
 
 from tfbp import Dense, InputError, Model, Network, reference
-from tfbp.training import TensorBoard, statistics
+from tfbp.training import TensorBoard, reductions, statistics
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(scale=4, size=(70, 6)).astype(np.float32), RNG.integers(0, 3, 70)
@@ -25,14 +25,14 @@ NETWORK = Network(
 
 
 def fit(directory, optimizer="sgd", gradients="manual", network=NETWORK, dtype=None, epochs=2, block=2, **options):
+    """5 steps an epoch, the last of 6 rows; the first step's batch is the first 16 rows."""
     data = {"sample_weight": WEIGHT} if options.pop("weighted", False) else {}
     model = Model(network, gradients, seed=1, dtype=dtype)
     model.compile(optimizer, metrics=["accuracy"], steps_per_execution=block)
     callback = TensorBoard(directory, **{"every": 2, **options})
     validation = (X[:20], LABELS[:20])
-    model.fit(
-        X, LABELS, batch_size=16, epochs=epochs, verbose=0, callbacks=[callback], validation_data=validation, **data
-    )
+    data |= {"validation_data": validation, "shuffle": False}
+    model.fit(X, LABELS, batch_size=16, epochs=epochs, verbose=0, callbacks=[callback], **data)
     return model, callback
 
 
@@ -75,8 +75,8 @@ def test_norms_and_histograms_are_the_reference_s(tmp_path, gradients, weighted)
 
 def test_histogram_counts_are_numpy_s():
     values = RNG.normal(size=(60, 30)).astype(np.float32)
-    limits, counts = (each.numpy() for each in statistics.histogram(tf.constant(values)))
-    expected, _ = np.histogram(values, statistics.BUCKETS, limits.astype(np.float64))
+    limits, counts = (each.numpy() for each in reductions.histogram(tf.constant(values)))
+    expected, _ = np.histogram(values, reductions.BUCKETS, limits.astype(np.float64))
     # an element on an edge may fall to either side
     assert np.abs(counts - expected).max() <= 1
     assert counts.sum() == values.size
@@ -85,12 +85,12 @@ def test_histogram_counts_are_numpy_s():
 @pytest.mark.parametrize("shape", [(784, 128), (100, 64), (4096, 16), (5000,), (64, 64), (3, 5)])
 def test_a_histogram_s_sample_is_small_and_takes_from_every_column(shape):
     columns = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
-    stride = statistics._stride(tf.TensorShape(shape))
+    stride = reductions._stride(tf.TensorShape(shape))
     taken = columns.reshape(-1)[::stride]
-    assert len(taken) <= statistics.SAMPLE
+    assert len(taken) <= reductions.SAMPLE
     if len(shape) == 2:
         assert len(set(taken)) == shape[-1]
-    assert stride == 1 or len(taken) > statistics.SAMPLE / 4
+    assert stride == 1 or len(taken) > reductions.SAMPLE / 4
 
 
 def test_shares_of_dead_and_saturated_units_are_the_reference_s(tmp_path):
@@ -109,7 +109,7 @@ def test_shares_of_dead_and_saturated_units_are_the_reference_s(tmp_path):
 
 def test_saturation_counts_both_ends():
     y = tf.constant([[0.001, 0.5], [0.995, 0.98]])
-    assert float(statistics.saturated_share(y, 0, 1)) == 0.5
+    assert float(reductions.saturated_share(y, 0, 1)) == 0.5
 
 
 OPTIMIZERS = {
@@ -184,17 +184,34 @@ def test_keras_s_own_tags_and_runs_are_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("every", "block", "steps"),
-    [(1, 1, list(range(11))), (2, 2, [0, 2, 4, 7, 9, 10]), (4, 1, [0, 4, 8]), (3, 100, [0, 5, 10]), (100, 1, [0])],
+    ("every", "steps"),
+    # steps 4, 9 and 14 have the short batches: the step after it is measured in place of one of them
+    [(1, [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]), (2, [0, 2, 5, 6, 8, 10, 12]), (3, [0, 3, 6, 10, 12]), (100, [0])],
 )
-def test_statistics_are_written_every_so_many_steps_at_the_ends_of_blocks(tmp_path, every, block, steps):
-    # 5 steps an epoch
-    fit(tmp_path, every=every, block=block)
+@pytest.mark.parametrize("block", [1, 2, 100, None])
+def test_every_so_many_steps_are_measured_however_long_blocks_are(tmp_path, every, block, steps):
+    fit(tmp_path, every=every, block=block, epochs=3)
     assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
 
 
-def test_blocks_end_where_statistics_are_due(tmp_path):
-    fit(tmp_path, every=3, block=None, epochs=3)
+def test_a_short_batch_is_measured_where_there_are_no_others(tmp_path):
+    model = Model(NETWORK, seed=1)
+    model.compile("sgd")
+    model.fit(X, LABELS, batch_size=100, epochs=3, verbose=0, callbacks=[TensorBoard(tmp_path, every=2)])
+    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("every", "block", "steps"),
+    [(1, 1, list(range(11))), (2, 2, [0, 2, 4, 7, 9, 10]), (4, 1, [0, 4, 8]), (3, 100, [0, 5, 10]), (100, 1, [0])],
+)
+def test_of_a_batch_of_one_s_own_at_the_ends_of_blocks(tmp_path, every, block, steps):
+    fit(tmp_path, every=every, block=block, batch=(X[:16], LABELS[:16]))
+    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
+
+
+def test_blocks_end_where_statistics_of_a_batch_of_one_s_own_are_due(tmp_path):
+    fit(tmp_path, every=3, block=None, epochs=3, batch=(X[:16], LABELS[:16]))
     assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == [0, 3, 6, 9, 12, 15]
 
 
@@ -207,15 +224,15 @@ def test_no_statistics_when_none_are_asked_for(tmp_path):
 def test_traced_once_over_epochs_and_fits(tmp_path):
     model, callback = fit(tmp_path, epochs=3)
     model.fit(X, LABELS, batch_size=16, epochs=2, verbose=0, callbacks=[callback])
-    assert callback.statistics.program.experimental_get_tracing_count() == 1
-    assert callback.statistics.optimizer is model.optimizer
+    assert callback.statistics._step_program.experimental_get_tracing_count() == 1
+    assert callback.statistics.programs is model._programs
 
 
 def test_training_goes_on_as_without_the_callback(tmp_path):
     watched, _ = fit(tmp_path, OPTIMIZERS["momentum"](), every=1)
     alone = Model(NETWORK, seed=1)
     alone.compile(OPTIMIZERS["momentum"](), steps_per_execution=2)
-    alone.fit(X, LABELS, batch_size=16, epochs=2, verbose=0)
+    alone.fit(X, LABELS, batch_size=16, epochs=2, verbose=0, shuffle=False)
     for got, expected in zip(watched.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
 
@@ -315,7 +332,8 @@ def test_what_is_written_is_on_disk_at_the_end_of_every_epoch(tmp_path):
         def on_epoch_end(self, epoch, logs=None):
             events = events_of(tmp_path)
             assert len(events.Tensors("epoch_loss")) == epoch + 1
-            assert events.Tensors("norm/layer_0/y")[-1].step == 5 * (epoch + 1)
+            # the last full batch of the epoch
+            assert events.Tensors("norm/layer_0/y")[-1].step == 5 * epoch + 3
 
     model = Model(NETWORK, seed=1)
     model.compile("sgd", steps_per_execution=2)

@@ -63,8 +63,8 @@ def fit(
         samples = arrays.weighted(samples, class_weight)
     run = _run_on(model, samples, batch_size, shuffle)
     verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
-    model.training_batch = tuple(array[:batch_size] for array in run.data)
-    build(model, model.training_batch)
+    model.array_run = run
+    build(model, run.first_batch())
     validation = None
     if isinstance(validation_data, tuple | list) and takes(model, validation_data[0], validation_data[1], {}):
         size = arrays.batch_size("validation_batch_size", validation_batch_size or batch_size)
@@ -82,7 +82,6 @@ def fit(
             steps=run.steps,
             model=model,
         )
-    pace = Pace(model, callbacks, run.steps)
     watchers = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)]
     if isinstance(run, DistributedRun):
         # there they only stop training, as in Keras's own loop
@@ -91,6 +90,7 @@ def fit(
         watcher.begin_fit(run)
     model.stop_training = False
     callbacks.on_train_begin()
+    pace = Pace(model, callbacks, run.steps)
     initial_epoch, model._initial_epoch = model._initial_epoch or initial_epoch, None
     workers.check_alike(
         model,
@@ -158,7 +158,7 @@ def evaluate(
     """The loss and the metrics on samples, as Keras's evaluate gives them."""
     batch_size = arrays.batch_size("batch_size", batch_size)
     run = _run_on(model, arrays.checked(model, x, y, sample_weight), batch_size)
-    build(model, tuple(array[:batch_size] for array in run.data))
+    build(model, run.first_batch())
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         verbose = int(workers.is_chief(model.distribute_strategy)) if verbose == "auto" else verbose
         callbacks = keras.callbacks.CallbackList(

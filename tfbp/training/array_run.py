@@ -15,13 +15,17 @@ from tfbp.training.arrays import order_of
 from tfbp.training.block import run_block, run_rest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfbp.training.model import Model
+    from tfbp.training.statistics import Measured, Statistics
 
 
 class ArrayRun:
     """Steps on arrays, addressed by epoch and step; the same address gives the same batch, in any run.
 
     Attributes:
+        batch_size: B.
         steps: of an epoch.
     """
 
@@ -29,14 +33,38 @@ class ArrayRun:
         self.data = data
         self.rows = len(data[0])
         self.steps = math.ceil(self.rows / batch_size)
-        self._model, self._batch_size, self._shuffle = model, batch_size, shuffle
+        self.batch_size = batch_size
+        self._model, self._shuffle = model, shuffle
         self._full = self.rows // batch_size
         self._order: tuple[int, tf.Tensor] | None = None
         self._programs: dict[str, Any] = {}
+        self._measure_every: int | None = None
 
     def train(self, epoch: int, start: int, stop: int) -> np.ndarray:
         """Run the steps of an epoch from `start` to before `stop`: their losses."""
-        return self._run("train", epoch, start, stop)
+        losses = []
+        while start < stop:
+            due = self._next_measured(epoch, start)
+            if due == start:
+                losses.append(self._measured_step(epoch, start))
+                start += 1
+            else:
+                end = stop if due is None else min(stop, due)
+                losses.append(self._run("train", epoch, start, end))
+                start = end
+        return np.concatenate(losses)
+
+    def measure(self, statistics: Statistics, every: int, write: Callable[[Measured, int], None]) -> None:
+        """From here on, measure every so many steps, by their address: a resumed run measures the same ones.
+
+        Args:
+            write: takes what was measured, and how many steps the optimizer had done before.
+        """
+        self._step = statistics.step(min(self.batch_size, self.rows), self.data)
+        self._measure_every, self._write = every, write
+
+    def measure_no_more(self) -> None:
+        self._measure_every = None
 
     def evaluate(self) -> None:
         """Count all samples into the model's metrics."""
@@ -54,10 +82,34 @@ class ArrayRun:
         # asking metrics takes as long as a thousand steps of the smallest network: not where the loss is the only one
         return loss if len(self._model.metrics) == 1 else {**logs_of(self._model), **loss}
 
+    def first_batch(self) -> tuple[tf.Tensor, ...]:
+        """The first rows of the arrays."""
+        return tuple(array[: self.batch_size] for array in self.data)
+
     def batch(self, epoch: int, step: int) -> tuple[tf.Tensor, ...]:
         """The arrays of one step."""
-        rows = self._rows_of(epoch)[step * self._batch_size : (step + 1) * self._batch_size]
+        rows = self._rows_of(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         return tuple(tf.gather(array, rows) for array in self.data)
+
+    def _next_measured(self, epoch: int, start: int) -> int | None:
+        """The first step of the epoch, from `start` on, that is to be measured."""
+        if self._measure_every is None:
+            return None
+        # the last batch, where it is not full, would want a program of its own: then it is the step after it
+        short = self._full if 0 < self._full < self.steps else None
+        before = epoch * self.steps
+        if start == 0 and short is not None and epoch and (before - 1) % self._measure_every == 0:
+            return 0
+        due = start + -(before + start) % self._measure_every
+        return due if due < self.steps and due != short else None
+
+    def _measured_step(self, epoch: int, step: int) -> np.ndarray:
+        number = int(self._model.optimizer.iterations.numpy())
+        rows = self._rows_of(epoch).numpy()[step * self.batch_size : (step + 1) * self.batch_size]
+        loss, self._loss, measured = self._step(tf.constant(rows), tf.constant(step == 0), *self.data)
+        scalars, limits, counts = (each.numpy() for each in measured)
+        self._write((scalars, limits, counts), number)
+        return loss.numpy()[None]
 
     def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
         order, full = self._rows_of(epoch), min(stop, self._full)
@@ -81,7 +133,7 @@ class ArrayRun:
         """A program, traced for the arrays at hand: calling it costs a third of what calling a tf.function costs."""
         if name not in self._programs:
             between = [] if name.endswith("rest") else [tf.TensorSpec([2], tf.int32)]
-            function = program(self._model, name, self._batch_size)
+            function = program(self._model, name, self.batch_size)
             self._programs[name] = function.get_concrete_function(
                 tf.TensorSpec([self.rows], tf.int32), *between, *map(tf.TensorSpec.from_tensor, self.data)
             )
@@ -119,4 +171,3 @@ def program(model: Model, name: str, batch_size: int) -> Any:
 def logs_of(model: Model) -> dict[str, float]:
     """What the model's metrics have counted."""
     return {name: float(value) for name, value in model.get_metrics_result().items()}
-

@@ -63,7 +63,7 @@ def run_block(
     def run_chunk(number: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
         first = number * chunk
         chosen = tf.slice(rows, [first * batch_size], [chunk * batch_size])
-        gathered = _take(data, chosen)
+        gathered = take(data, chosen)
         begin, end = tf.maximum(start - first, 0), tf.minimum(stop - first, chunk)
         results = _loop(step, dtypes, gathered, None, batch_size, chunk, begin, end)
         return number + 1, tuple(array.write(number, each) for array, each in zip(arrays, results, strict=True))
@@ -95,7 +95,7 @@ def _loop(
         return tf.slice(array, [first, *[0] * len(others)], [batch_size, *others])
 
     def body(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        batch = [rows(array, index) for array in data] if order is None else _take(data, rows(order, index))
+        batch = [rows(array, index) for array in data] if order is None else take(data, rows(order, index))
         results = step(*batch)
         return index + 1, tuple(array.write(index, result) for array, result in zip(arrays, results, strict=True))
 
@@ -119,8 +119,9 @@ def _zeros(dtypes: tuple[tf.DType, ...], size: int, shape: Any = ()) -> tuple[tf
 
 def run_rest(step: Step, data: Any, order: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, ...]:
     """The last batch of an epoch, that is not full: `step` on the rows of `order` that `run_block` leaves."""
-    return step(*_take(data, order[order.shape[0] // batch_size * batch_size :]))
+    return step(*take(data, order[order.shape[0] // batch_size * batch_size :]))
 
 
-def _take(data: Any, rows: tf.Tensor) -> list[tf.Tensor]:
+def take(data: Any, rows: tf.Tensor) -> list[tf.Tensor]:
+    """Some rows of every array."""
     return [tf.gather(array, rows) for array in data]

@@ -17,6 +17,7 @@ from tfbp import manual, tape
 from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_parameters
 from tfbp.network import Network, Parameters
 from tfbp.training import array_loop, replica, workers
+from tfbp.training.array_run import ArrayRun
 from tfbp.vocabulary import Activation, Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -70,6 +71,8 @@ class Model(keras.Model):
             }
             for index, layer in enumerate(network.init(seed))
         ]
+        # what a fit on arrays is at, for callbacks
+        self.array_run: ArrayRun | None = None
         # Keras builds and exports only models that were called
         self(tf.zeros([1, network.inputs], self.compute_dtype))
 
@@ -219,8 +222,11 @@ class Model(keras.Model):
 
     def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
         if array_loop.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return array_loop.fit(self, x, y, **options)
+            try:
+                with workers.lost_worker_named(self):
+                    return array_loop.fit(self, x, y, **options)
+            finally:
+                self.array_run = None
         workers.check_arrays(self, "x", x)
         return super().fit(x, y, **options)
 
@@ -275,9 +281,9 @@ class Model(keras.Model):
     def _train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
         """Forward, backward by hand, update, metrics; the batch's loss, for the caller to count."""
         scale = self._loss_scale()
-        loss, gradients, outputs = self._loss_gradients_and_outputs(self._read(), x, y, sample_weight, scale)
-        self.optimizer.apply(gradients, self._variables())
-        self._update_metrics(y, outputs, sample_weight)
+        loss, gradients, tensors = self._loss_gradients_and_tensors(self._read(), x, y, sample_weight, scale)
+        self._apply(gradients)
+        self._update_metrics(y, tensors[-1]["outputs"], sample_weight)
         return loss
 
     def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
@@ -294,11 +300,12 @@ class Model(keras.Model):
             return self._writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
         return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, self._clip, sample_weight, scale)
 
-    def _loss_gradients_and_outputs(self, parameters: Any, x: Any, y: Any, sample_weight: Any, scale: Any) -> Any:
-        """The loss, the gradients in the order of `_variables`, and the outputs that the loss is taken at."""
-        loss, gradients, tensors = self._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
-        flat = [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
-        return loss, flat, tensors[-1]["outputs"]
+    def _apply(self, gradients: Any) -> None:
+        self.optimizer.apply(self._flat(gradients), self._variables())
+
+    def _flat(self, gradients: Any) -> list[tf.Tensor]:
+        """Gradients in the order of `_variables`, in their dtype."""
+        return [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
 
     def _loss_and_outputs(self, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
         x = tf.cast(x, self.compute_dtype)

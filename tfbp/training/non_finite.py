@@ -109,6 +109,7 @@ class TerminateOnNaN(keras.callbacks.Callback):
     def _locate(self) -> None:
         """Train again from the snapshot, and take the last two steps apart: the one whose loss was not finite, and the
         one before, whose update may have been to blame."""
+        self._run.measure_no_more()
         _restore(self._variables(), self._snapshot)
         steps = [(epoch, step, rate) for epoch, start, stop, rate in self._blocks for step in range(start, stop)]
         for epoch, start, stop, rate in self._blocks:

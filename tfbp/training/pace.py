@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # what a progress bar and batch callbacks wait for at most, about
 SECONDS_A_BLOCK = 0.1
 # where callbacks keep after how many steps they want to act
-INTERVALS = ("save_freq", "update_freq", "every")
+INTERVALS = ("save_freq", "update_freq", "block_interval")
 STEPS_BETWEEN_WORKERS = 100
 
 

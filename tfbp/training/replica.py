@@ -53,7 +53,12 @@ def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float 
         part = _share(x) if share is None else tf.constant(share, tf.float64)
         # the seed 1/B_r of the backward pass becomes 1/B, and a penalty's gradient counts once in the sum
         scale = tf.cast(part, model.variable_dtype) if scale is None else scale * tf.cast(part, scale.dtype)
-        program = _program(model, "gradients", model._loss_gradients_and_outputs)
+
+        def loss_gradients_and_outputs(*arguments: Any) -> Any:
+            loss, gradients, tensors = model._loss_gradients_and_tensors(*arguments)
+            return loss, model._flat(gradients), tensors[-1]["outputs"]
+
+        program = _program(model, "gradients", loss_gradients_and_outputs)
         loss, gradients, outputs = program(model._read(), x, y, sample_weight, scale)
         _update_metrics(model, loss, x, y, outputs, sample_weight)
     summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)

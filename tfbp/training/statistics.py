@@ -1,11 +1,10 @@
 """What a pass by hand has in its hands, reduced to small arrays inside one compiled program.
 
-B batch, I inputs, O outputs of a layer; H histograms, S scalars.
+H histograms, S scalars.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,97 +12,25 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
+from tfbp.training.block import take
+from tfbp.training.reductions import FLAT_AT_ZERO, LIMITS, dead_share, histogram, norm, saturated_share
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
 
-BUCKETS = 30
-# elements that a histogram is made of, at most
-SAMPLE = 2**12
-# activations that are flat where their output is 0: a unit that is 0 for the whole batch learns nothing from it
-FLAT_AT_ZERO = ("relu", "relu6", "hard_silu", "hard_shrink", "soft_shrink", "sparse_plus")
-# the limits of activations that flatten out towards both
-LIMITS = {
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "sparse_sigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "hard_tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-}
-# this part of the range between the limits counts as "at" a limit, at either end
-NEAR = 0.01
 # in place of 0 below a fraction
 TINY = np.finfo(np.float32).tiny
-
-
-def norm(tensor: tf.Tensor) -> tf.Tensor:
-    """The Euclidean norm of all elements, sqrt(Σ t²).
-
-    Example:
-        >>> float(norm(tf.constant([[3.0], [4.0]])))
-        5.0
-    """
-    rows = tf.reshape(tensor, [-1, tensor.shape[-1]])
-    # row sums as a product: XLA's own reduction adds one element after the other, ten times slower
-    return tf.sqrt(tf.reduce_sum(tf.linalg.matvec(rows * rows, tf.ones_like(rows[0]))))
-
-
-def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The least and the greatest element, (2,), and how many lie in each of 30 equal buckets between, (30,).
-
-    Of a tensor with more than 2^12 elements, an evenly spaced sample stands for all: a histogram's look takes no more.
-
-    Example:
-        >>> limits, counts = histogram(tf.constant([0.0, 0.01, 1.0]))
-        >>> limits.numpy().tolist(), int(counts[0]), int(counts[29])
-        ([0.0, 1.0], 2, 1)
-    """
-    flat = tf.reshape(tensor, [-1])[:: _stride(tensor.shape)]
-    low, high = tf.reduce_min(flat), tf.reduce_max(flat)
-    width = tf.where(high > low, (high - low) / BUCKETS, 1)
-    bucket = tf.cast(tf.clip_by_value((flat - low) / width, 0, BUCKETS - 1), tf.int32)
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(bucket), bucket, BUCKETS)
-    return tf.stack([low, high]), counts
-
-
-def _stride(shape: tf.TensorShape) -> int:
-    """The least step that takes at most `SAMPLE` elements, and takes them from every column."""
-    stride = math.ceil(shape.num_elements() / SAMPLE)
-    while math.gcd(stride, shape[-1]) > 1:
-        stride += 1
-    return stride
-
-
-def dead_share(y: tf.Tensor) -> tf.Tensor:
-    """The share of units that are 0 for every row of y, (B, O).
-
-    Example:
-        >>> float(dead_share(tf.constant([[0.0, 1.0], [0.0, 0.0]])))
-        0.5
-    """
-    dead = tf.reduce_all(y == 0, axis=0)
-    return tf.reduce_mean(tf.cast(dead, tf.float32))
-
-
-def saturated_share(y: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """The share of the elements of y, (B, O), in the outer hundredth of the range from low to high, at either end.
-
-    Example:
-        >>> float(saturated_share(tf.constant([[0.5, 0.995, 0.001, 0.98]]), 0, 1))
-        0.5
-    """
-    margin = NEAR * (high - low)
-    return tf.reduce_mean(tf.cast((y <= low + margin) | (y >= high - margin), tf.float32))
+# the scalars (S,), and of every histogram the least and greatest element (H, 2) and the counts (H, 30)
+Measured = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Statistics:
-    """The statistics of a `tfbp.Model` on one batch, at its weights as they stand, which are left as they are.
+    """The statistics of a `tfbp.Model` on one batch: of a training step that is taken, or of one that is not.
 
     A tag names a layer and, in the design's words, a tensor: y, dz, kernel, dkernel, bias, dbias.
 
         norm/layer_0/dkernel                    ‖dkernel‖
-        update_to_weight/layer_0/kernel         ‖what the optimizer would add on this batch‖ / ‖kernel‖
+        update_to_weight/layer_0/kernel         ‖what the optimizer adds‖ / ‖kernel before it‖
         dead/layer_0, saturated/layer_0         shares, where the activation can be either
         disagreement/layer_0/dkernel            ‖dkernel − the other writing's‖ / ‖the other writing's‖, if compared
 
@@ -114,30 +41,56 @@ class Statistics:
 
     def __init__(self, model: Model, compare: bool) -> None:
         self._model, self._compare = model, compare
-        self.optimizer = model.optimizer
+        # those that belong to it: another compile, or another clipping of fit, has others
+        self.programs = model._programs
         self.scalar_tags: list[str] = []
         self.histogram_tags: list[str] = []
-        # the update is what a copy of the optimizer does to a copy of the weights: exact for every optimizer
-        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in model._variables()]
-        self._optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        self._optimizer.build(self._copies)
-        self.program = tf.function(self._measure, jit_compile=True, autograph=False)
+        self._copies: list[keras.Variable] = []
+        self._measure_program = tf.function(self._measure, jit_compile=True, autograph=False)
+        self._step_program = tf.function(self._step, jit_compile=True, autograph=False)
 
-    def __call__(self, batch: tuple[tf.Tensor, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The scalars, (S,), and of every histogram the least and greatest element, (H, 2), and the counts, (H, 30)."""
-        scalars, limits, counts = self.program(*batch)
+    def __call__(self, batch: tuple[tf.Tensor, ...]) -> Measured:
+        """Of a batch, at the weights as they stand, which are left as they are."""
+        if not self._copies:
+            self._copy_optimizer()
+        scalars, limits, counts = self._measure_program(*batch)
         return scalars.numpy(), limits.numpy(), counts.numpy()
+
+    def step(self, rows: int, data: tuple[tf.Tensor, ...]) -> Any:
+        """A program that takes a training step on so many rows of the data, and measures it on the way.
+
+        Returns:
+            A function of (rows, anew, *data), see `ArrayRun`, that returns the loss, the mean loss of the epoch so far,
+            and what `__call__` returns, as tensors.
+        """
+        return self._step_program.get_concrete_function(
+            tf.TensorSpec([rows], tf.int32), tf.TensorSpec([], tf.bool), *map(tf.TensorSpec.from_tensor, data)
+        )
+
+    def _step(self, rows: tf.Tensor, anew: tf.Tensor, *data: tf.Tensor) -> Any:
+        model = self._model
+        x, y, weight, *_ = *take(data, rows), None
+        scale, before = model._loss_scale(), model._read()
+        loss, gradients, passed = model._loss_gradients_and_tensors(before, x, y, weight, scale)
+        model._apply(gradients)
+        model._update_metrics(y, passed[-1]["outputs"], weight)
+        updates = tf.nest.map_structure(tf.subtract, model._read(), before)
+        measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight)
+        return loss, model.count_loss(loss, rows.shape[0], anew), measured
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
         model = self._model
-        parameters, scale = model._read(), model._loss_scale()
-        x = tf.cast(x, model.compute_dtype)
+        scale, parameters = model._loss_scale(), model._read()
         _, gradients, passed = model._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
+        return self._reduced(parameters, gradients, passed, updates, scale, x, y, sample_weight)
 
+    def _reduced(
+        self, parameters: Any, gradients: Any, passed: Any, updates: Any, scale: Any, x: Any, y: Any, sample_weight: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         tensors: dict[str, tf.Tensor] = {}
         scalars: dict[str, tf.Tensor] = {}
-        for index, activation in enumerate(model.network.activations_before_loss):
+        for index, activation in enumerate(self._model.network.activations_before_loss):
             layer, outputs = f"layer_{index}", passed[index]["y"]
             tensors[f"{layer}/y"] = _wide(outputs)
             tensors[f"{layer}/dz"] = _unscaled(passed[index]["dz"], scale)
@@ -153,7 +106,7 @@ class Statistics:
                 scalars[f"saturated/{layer}"] = saturated_share(_wide(outputs), *LIMITS[activation.name])
         scalars.update({f"norm/{tag}": norm(tensor) for tag, tensor in tensors.items()})
         if self._compare:
-            other = tape if model._writing is manual else manual
+            other = tape if self._model._writing is manual else manual
             theirs = self._gradients_by(other, parameters, x, y, sample_weight)
             for index, layer in enumerate(theirs):
                 for name, dw in layer.items():
@@ -173,13 +126,21 @@ class Statistics:
     def _gradients_by(self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any) -> Any:
         """The gradients of another writing, clipped as the model's are."""
         network, clip = self._model.network, self._model._clip
+        x = tf.cast(x, self._model.compute_dtype)
         if clip is None:
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight)[1]
         return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]
 
+    def _copy_optimizer(self) -> None:
+        # an update that is not done is what a copy of the optimizer does to a copy of the weights: exact for every one
+        model = self._model
+        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in model._variables()]
+        self._optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+        self._optimizer.build(self._copies)
+
     def _updates(self, parameters: Any, gradients: Any) -> list[dict[str, tf.Tensor]]:
         """What the optimizer would add to the weights, in the shape of `parameters`."""
-        for copy, variable in zip(self._optimizer.variables, self.optimizer.variables, strict=True):
+        for copy, variable in zip(self._optimizer.variables, self._model.optimizer.variables, strict=True):
             copy.assign(variable.value)
         weights = [w for layer in parameters for w in layer.values()]
         for copy, w in zip(self._copies, weights, strict=True):

@@ -16,7 +16,8 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb  # type: ignor
 from tensorboard.plugins.hparams import api  # type: ignore[import-untyped]
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb  # type: ignore[import-untyped]
 
-from tfbp.training.statistics import BUCKETS, Statistics
+from tfbp.training.reductions import BUCKETS
+from tfbp.training.statistics import Statistics
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -11,10 +13,14 @@ import tensorflow as tf
 
 from tfbp.checks import InputError, check_x, check_y
 from tfbp.training import summaries
+from tfbp.training.array_run import ArrayRun
+from tfbp.training.distributed_run import DistributedRun
 from tfbp.training.model import Model
-from tfbp.training.statistics import Statistics
+from tfbp.training.statistics import Measured, Statistics
 
 ACCEPTED = "accepted: a directory that can be written"
+# statistics that wait to be written
+MOST_PENDING = 64
 NO_BATCH = "batch: got None with data that are not arrays in memory; accepted: (x, y), or every=None for no statistics."
 
 
@@ -28,16 +34,17 @@ class TensorBoard(keras.callbacks.TensorBoard):
     - a layout for the Custom Scalars page: one chart a quantity, on which all runs below the log directory meet;
     - the hyperparameters, for the HParams page, and the graph of the network, forward and backward.
 
-    Statistics are of one fixed batch, at the weights as they stand: one pass more every `every` steps, in a program of
-    its own, for no summary can leave a block of steps. Blocks end where they are due, unless
-    `compile(steps_per_execution=…)` says how long blocks are: then they are written at the end of the block.
+    On arrays in memory the statistics are of the training step itself: every `every`th step is taken by a program that
+    returns them too, at no second backward pass. With a `batch`, under a distribution strategy and in Keras's own loop
+    (tf.data, generators) they are of one fixed batch, at the weights as they stand: one pass more, at the end of the
+    block where they are due.
 
     Args:
         log_dir: a directory, e.g. logs/fashion_mnist/manual; runs side by side share charts.
         every: steps from one writing of the statistics to the next; None for no statistics.
         compare: run the other writing on the batch too.
-        batch: (x, y) or (x, y, sample_weight), arrays; by default the first rows of the training data. Needed with
-            tf.data and generators.
+        batch: (x, y) or (x, y, sample_weight), arrays, to measure in place of the training batches. Needed with tf.data
+            and generators.
         hparams: names and values to show beside those of the model and the optimizer.
         write_graph: whether to write the network's graph.
         options: `keras.callbacks.TensorBoard`'s other arguments.
@@ -81,8 +88,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
             raise InputError(f"every: got {every!r}; accepted: an integer of at least 1, or None.")
         self.every, self.compare, self.batch, self.hparams = every, compare, batch, hparams or {}
         self.statistics: Statistics | None = None
+        # where blocks are to end, see `Pace`
+        self.block_interval: int | None = None
         self._message: summaries.StatisticsMessage | None = None
         self._writes_graph = write_graph
+        self._pending: deque[Future[None]] = deque()
 
     def set_model(self, model: Model) -> None:
         if not isinstance(model, Model):
@@ -92,6 +102,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
+        self._writing = ThreadPoolExecutor(1, "tfbp-tensorboard")
         model = self.model
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -99,44 +110,72 @@ class TensorBoard(keras.callbacks.TensorBoard):
             if self._writes_graph:
                 tf.summary.graph(summaries.graph(model))
             if self.every is not None:
-                self._taken = self._take_batch()
-                if self.statistics is None or self.statistics.optimizer is not model.optimizer:
+                if self.statistics is None or self.statistics.programs is not model._programs:
                     self.statistics = Statistics(model, self.compare)
                     self._message = None
-                self._write_statistics(self.statistics, int(model.optimizer.iterations.numpy()))
-            batch_size = None if self.every is None else len(self._taken[0])
-            for message in summaries.hparams(model, batch_size, self.hparams):
+                self._begin_statistics(self.statistics, self.every)
+            for message in summaries.hparams(model, self._batch_size(), self.hparams):
                 summaries.write(message, step=0)
             summaries.write(summaries.layout(model, self.statistics), step=0)
         self._flush()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        super().on_train_batch_end(batch, logs)
-        if self.every is None or self.statistics is None:
+        # Keras's goes through the motions of writing even where nothing is to be written
+        super().on_train_batch_end(batch, None if self.update_freq == "epoch" else logs)
+        if self.block_interval is None or self.statistics is None:
             return
-        step = int(self.model.optimizer.iterations.numpy())
-        if step // self.every > self._written // self.every:
-            with self._train_writer.as_default():
-                self._write_statistics(self.statistics, step)
+        step = self._iterations()
+        if step // self.block_interval > self._written // self.block_interval:
+            self._write(self.statistics(self._taken), step)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._flush()
+        self._writing.shutdown()
+        super().on_train_end(logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
         # what is on disk outlives a kill
         self._flush()
 
-    def _write_statistics(self, statistics: Statistics, step: int) -> None:
-        measured = statistics(self._taken)
-        if self._message is None:
-            self._message = summaries.StatisticsMessage(statistics)
-        summaries.write(self._message.fill(*measured), step)
+    def _begin_statistics(self, statistics: Statistics, every: int) -> None:
+        run = self.model.array_run
+        if self.batch is None and run is not None and not isinstance(run, DistributedRun):
+            self.block_interval = None
+            run.measure(statistics, every, self._write)
+        else:
+            self.block_interval = every
+            self._taken = self._take_batch(run)
+            self._write(statistics(self._taken), self._iterations())
+
+    def _write(self, measured: Measured, step: int) -> None:
+        """Leave it to a thread to write: training goes on meanwhile."""
+        if len(self._pending) >= MOST_PENDING:
+            self._pending.popleft().result()
+        self._pending.append(self._writing.submit(self._write_now, measured, step))
         self._written = step
 
-    def _take_batch(self) -> tuple[tf.Tensor, ...]:
+    def _write_now(self, measured: Measured, step: int) -> None:
+        if self._message is None:
+            assert self.statistics is not None
+            self._message = summaries.StatisticsMessage(self.statistics)
+        with self._train_writer.as_default():
+            summaries.write(self._message.fill(*measured), step)
+
+    def _iterations(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _batch_size(self) -> int | None:
+        if self.model.array_run is not None:
+            return self.model.array_run.batch_size
+        return None if self.every is None else len(self._taken[0])
+
+    def _take_batch(self, run: ArrayRun | None) -> tuple[tf.Tensor, ...]:
         network, batch = self.model.network, self.batch
         if batch is None:
-            if getattr(self.model, "training_batch", None) is None:
+            if run is None:
                 raise InputError(NO_BATCH)
-            return self.model.training_batch
+            return run.first_batch()
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise InputError(f"batch: got a {type(batch).__name__}; accepted: (x, y) or (x, y, sample_weight).")
         tensors = tuple(tf.convert_to_tensor(array) for array in batch)
@@ -146,6 +185,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def _flush(self) -> None:
         try:
+            while self._pending:
+                self._pending.popleft().result()
             for writer in self._writers.values():
                 writer.flush()
         except tf.errors.OpError as error:
