@@ -11,6 +11,7 @@ COLOURS = {
     "manual": "#d62728",
     "tape": "#ff9896",
     "keras": "#1f77b4",
+    "keras-jit": "#17becf",
     "keras-epoch": "#aec7e8",
     "jax-step": "#c5b0d5",
     "jax-scan": "#9467bd",

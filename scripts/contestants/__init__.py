@@ -30,6 +30,8 @@ CONTESTANTS = {
     "manual": Entry("tfbp.Model, manual", "contestants.tfbp_model", {"gradients": "manual"}),
     "tape": Entry("tfbp.Model, tape", "contestants.tfbp_model", {"gradients": "tape"}),
     "keras": Entry("Keras fit", "contestants.keras_fit"),
+    # "auto" is no XLA on a CPU
+    "keras-jit": Entry("Keras fit, XLA", "contestants.keras_fit", {"jit_compile": True}),
     "keras-epoch": Entry("Keras fit, whole epochs", "contestants.keras_fit", {"whole_epoch": True}),
     "jax-step": Entry("JAX, jit step", "contestants.jax_step"),
     "jax-scan": Entry("JAX, scan of an epoch", "contestants.jax_scan"),
