@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tfbp.training import step
 from tfbp.training.arrays import order_of
 from tfbp.training.block import run_block, run_rest
 
@@ -86,9 +87,9 @@ class ArrayRun:
         """The first rows of the arrays."""
         return tuple(array[: self.batch_size] for array in self.data)
 
-    def batch(self, epoch: int, step: int) -> tuple[tf.Tensor, ...]:
+    def batch(self, epoch: int, number: int) -> tuple[tf.Tensor, ...]:
         """The arrays of one step."""
-        rows = self._rows_of(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        rows = self._rows_of(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
         return tuple(tf.gather(array, rows) for array in self.data)
 
     def _next_measured(self, epoch: int, start: int) -> int | None:
@@ -103,12 +104,12 @@ class ArrayRun:
         due = start + -(before + start) % self._measure_every
         return due if due < self.steps and due != short else None
 
-    def _measured_step(self, epoch: int, step: int) -> np.ndarray:
-        number = int(self._model.optimizer.iterations.numpy())
-        rows = self._rows_of(epoch).numpy()[step * self.batch_size : (step + 1) * self.batch_size]
-        loss, self._loss, measured = self._step(tf.constant(rows), tf.constant(step == 0), *self.data)
+    def _measured_step(self, epoch: int, number: int) -> np.ndarray:
+        done = int(self._model.optimizer.iterations.numpy())
+        rows = self._rows_of(epoch).numpy()[number * self.batch_size : (number + 1) * self.batch_size]
+        loss, self._loss, measured = self._step(tf.constant(rows), tf.constant(number == 0), *self.data)
         scalars, limits, counts = (each.numpy() for each in measured)
-        self._write((scalars, limits, counts), number)
+        self._write((scalars, limits, counts), done)
         return loss.numpy()[None]
 
     def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
@@ -144,11 +145,11 @@ def program(model: Model, name: str, batch_size: int) -> Any:
     """A compiled program of the model, made once after each compile: the losses, and the mean of the epoch so far."""
     key = f"{name} {batch_size}"
     if key not in model._programs:
-        step = {"train": model._train_batch, "test": model._test_batch}[name.split()[0]]
+        run = {"train": step.train, "test": step.evaluate}[name.split()[0]]
         dtype = tf.float64 if model.compute_dtype == "float64" else tf.float32
 
         def one(*batch: tf.Tensor) -> tuple[tf.Tensor]:
-            return (step(*batch),)
+            return (run(model, *batch),)
 
         def block(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
             start, stop = between[0], between[1]
@@ -156,12 +157,12 @@ def program(model: Model, name: str, batch_size: int) -> Any:
             # counted once for all steps: losses are 0 where no step was run
             steps = stop - start
             loss = tf.reduce_sum(losses) / tf.cast(steps, dtype)
-            return losses, model.count_loss(loss, steps * batch_size, anew=start == 0)
+            return losses, step.count_loss(model, loss, steps * batch_size, anew=start == 0)
 
         def rest(order: tf.Tensor, *data: tf.Tensor) -> Any:
             (loss,) = run_rest(one, data, order, batch_size)
             rows = order.shape[0]
-            return loss, model.count_loss(loss, rows % batch_size, anew=tf.constant(rows < batch_size))
+            return loss, step.count_loss(model, loss, rows % batch_size, anew=tf.constant(rows < batch_size))
 
         function = rest if name.endswith("rest") else block
         model._programs[key] = tf.function(function, jit_compile=model.jit_compile, autograph=False)

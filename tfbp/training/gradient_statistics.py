@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfbp import manual
 from tfbp.checks import InputError
 from tfbp.network import Network, Parameters
-from tfbp.training import arrays
+from tfbp.training import arrays, step
 from tfbp.training.model import Model
 
 
@@ -119,7 +119,7 @@ def _passes(kind: str, model: Model, x: Any, y: Any, sample_weight: Any, batch_s
     size = arrays.batch_size("batch_size", batch_size)
     data = tuple(tf.convert_to_tensor(array) for array in arrays.checked(model, x, y, sample_weight))
     program = _program(kind, model.network, model.compute_dtype, bool(model.jit_compile))
-    parameters = model._read()
+    parameters = step.read(model)
     for start in range(0, len(data[0]), size):
         yield program(parameters, *(array[start : start + size] for array in data))
 

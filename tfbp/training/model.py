@@ -16,9 +16,9 @@ import tensorflow as tf
 from tfbp import manual, tape
 from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_parameters
 from tfbp.network import Network, Parameters
-from tfbp.training import array_loop, replica, workers
+from tfbp.training import array_loop, replica, step, workers
 from tfbp.training.array_run import ArrayRun
-from tfbp.vocabulary import Activation, Loss
+from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 
@@ -63,8 +63,8 @@ class Model(keras.Model):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
         self.network, self.gradients, self.seed = network, gradients, seed
-        self._writing = WRITINGS[gradients]
-        self._parameters = [
+        self.writing = WRITINGS[gradients]
+        self.parameter_variables = [
             {
                 name: self.add_weight(shape=w.shape, initializer=lambda *_, w=w, **__: w, name=f"layer_{index}_{name}")
                 for name, w in layer.items()
@@ -94,7 +94,7 @@ class Model(keras.Model):
 
     def get_parameters(self) -> Parameters:
         """A copy of the weights: one dict per layer, kernel (I, O) and bias (O,)."""
-        return [{name: np.array(w.value.numpy()) for name, w in layer.items()} for layer in self._parameters]
+        return [{name: np.array(w.value.numpy()) for name, w in layer.items()} for layer in self.parameter_variables]
 
     def set_parameters(self, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Take over the weights.
@@ -103,13 +103,13 @@ class Model(keras.Model):
             InputError: parameters that do not fit the network.
         """
         check_parameters(self.network, parameters)
-        for layer, weights in zip(self._parameters, parameters, strict=True):
+        for layer, weights in zip(self.parameter_variables, parameters, strict=True):
             for name, variable in layer.items():
                 variable.assign(weights[name])
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """The network's outputs, (B, O)."""
-        return self._writing.forward(self.network, self._read(), tf.cast(x, self.compute_dtype))
+        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype))
 
     def compile(
         self,
@@ -152,7 +152,7 @@ class Model(keras.Model):
         self.block_steps = steps_per_execution
         self._programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
-        self._clip: float | None = None
+        self.clip: float | None = None
         self._traced: dict[str, tuple[dict[str, Any], Any]] = {}
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ class Model(keras.Model):
         """One hand-coded step on one batch, for Keras's own loop: the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._distribute_strategy is None:
-            self.count_loss(self._train_batch(x, y, sample_weight), tf.shape(x)[0])
+            step.count_loss(self, step.train(self, x, y, sample_weight), tf.shape(x)[0])
         else:
             replica.train(self, x, y, sample_weight)
         return self.get_metrics_result()
@@ -176,7 +176,7 @@ class Model(keras.Model):
         """The metrics so far, with one batch more."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._distribute_strategy is None:
-            self.count_loss(self._test_batch(x, y, sample_weight), tf.shape(x)[0])
+            step.count_loss(self, step.evaluate(self, x, y, sample_weight), tf.shape(x)[0])
         else:
             replica.evaluate(self, x, y, sample_weight)
         return self.get_metrics_result()
@@ -207,7 +207,7 @@ class Model(keras.Model):
         if clip_per_example is None:
             return self._fit(x, y, options)
         check_clip("clip_per_example", clip_per_example)
-        if self._writing is not manual:
+        if self.writing is not manual:
             raise InputError(
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
                 "gradients='manual' only."
@@ -232,8 +232,8 @@ class Model(keras.Model):
 
     def _clip_to(self, clip: float | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
-        self._traced[str(self._clip)] = self._programs, getattr(self, "train_function", None)
-        self._clip = clip
+        self._traced[str(self.clip)] = self._programs, getattr(self, "train_function", None)
+        self.clip = clip
         self._programs, self.train_function = self._traced.get(str(clip), ({}, None))
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
@@ -268,67 +268,6 @@ class Model(keras.Model):
             network = self.network
             y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
             array_loop.build(self, (tf.zeros([1, network.inputs]), y))
-
-    def count_loss(self, loss: Any, rows: Any, anew: Any = None) -> Any:
-        """Take the mean loss of some rows into the loss that the logs tell, and forget the rows before where `anew`."""
-        tracker = self._loss_tracker
-        if anew is not None:
-            for variable in tracker.variables:
-                variable.assign(tf.where(anew, tf.zeros_like(variable.value), variable.value))
-        tracker.update_state(loss, sample_weight=rows)
-        return tracker.result()
-
-    def _train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-        """Forward, backward by hand, update, metrics; the batch's loss, for the caller to count."""
-        scale = self._loss_scale()
-        loss, gradients, tensors = self._loss_gradients_and_tensors(self._read(), x, y, sample_weight, scale)
-        self._apply(gradients)
-        self._update_metrics(y, tensors[-1]["outputs"], sample_weight)
-        return loss
-
-    def _test_batch(self, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-        loss, outputs = self._loss_and_outputs(self._read(), x, y, sample_weight)
-        self._update_metrics(y, outputs, sample_weight)
-        return loss
-
-    def _loss_gradients_and_tensors(
-        self, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
-    ) -> Any:
-        """The writing's, of one batch; each example's gradient clipped where fit says so."""
-        arguments = (self.network, parameters, tf.cast(x, self.compute_dtype), y)
-        if self._clip is None:
-            return self._writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
-        return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, self._clip, sample_weight, scale)
-
-    def _apply(self, gradients: Any) -> None:
-        self.optimizer.apply(self._flat(gradients), self._variables())
-
-    def _flat(self, gradients: Any) -> list[tf.Tensor]:
-        """Gradients in the order of `_variables`, in their dtype."""
-        return [tf.cast(dw, self.variable_dtype) for layer in gradients for dw in layer.values()]
-
-    def _loss_and_outputs(self, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
-        x = tf.cast(x, self.compute_dtype)
-        return self._writing.loss_and_outputs(self.network, parameters, x, y, sample_weight)
-
-    def _variables(self) -> list[keras.Variable]:
-        return [w for layer in self._parameters for w in layer.values()]
-
-    def _update_metrics(self, y: Any, outputs: Any, sample_weight: Any) -> None:
-        if self._compile_metrics is not None:
-            if self.network.fuses_output_activation:
-                link: Activation = self.network.layers[-1].activation
-                outputs, _ = manual.activations.activation_forward(link, outputs)
-            self._compile_metrics.update_state(y, outputs, sample_weight)
-
-    def _loss_scale(self) -> Any:
-        """What the optimizer wants the loss multiplied by, and divides the gradients by again; None for nothing."""
-        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) or self.optimizer.loss_scale_factor
-        return self.optimizer.scale_loss(tf.ones([])) if scales else None
-
-    def _read(self) -> Any:
-        # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
-        return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in self._parameters]
 
 
 def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:

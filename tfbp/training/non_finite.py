@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbp.training import step
+
 if TYPE_CHECKING:
     from tfbp.training.array_run import ArrayRun
     from tfbp.training.model import Model
@@ -111,18 +113,18 @@ class TerminateOnNaN(keras.callbacks.Callback):
         one before, whose update may have been to blame."""
         self._run.measure_no_more()
         _restore(self._variables(), self._snapshot)
-        steps = [(epoch, step, rate) for epoch, start, stop, rate in self._blocks for step in range(start, stop)]
+        steps = [(epoch, number, rate) for epoch, start, stop, rate in self._blocks for number in range(start, stop)]
         for epoch, start, stop, rate in self._blocks:
-            stop = stop - sum((epoch, step, rate) in steps[-2:] for step in range(start, stop))
+            stop = stop - sum((epoch, number, rate) in steps[-2:] for number in range(start, stop))
             self._set_rate(rate)
             if stop > start:
                 self._run.train(epoch, start, stop)
-        for epoch, step, rate in steps[-2:]:
+        for epoch, number, rate in steps[-2:]:
             self._set_rate(rate)
             before = self._state()
-            found = first_non_finite(self.model, self._run.batch(epoch, step))
+            found = first_non_finite(self.model, self._run.batch(epoch, number))
             if found:
-                self.found = NonFinite(epoch, step, *found)
+                self.found = NonFinite(epoch, number, *found)
                 _restore(self._variables(), before)
                 return
 
@@ -145,21 +147,21 @@ def first_non_finite(model: Model, batch: tuple[Any, ...]) -> tuple[str, str, fl
         Its name, its kind, and its first such element with its index; None where all are finite.
     """
     x, y, *weight = batch
-    gradients, tensors = model._loss_gradients_and_tensors(model._read(), x, y, *weight)[1:]
+    gradients, tensors = step.loss_gradients_and_tensors(model, step.read(model), x, y, *weight)[1:]
     *layers, last = tensors
-    named = [(f"layer {i} {name}", "parameter", w.value) for i, name, w in _each(model._parameters)]
+    named = [(f"layer {i} {name}", "parameter", w.value) for i, name, w in _each(model.parameter_variables)]
     named += [(f"layer {i} {name}", "activation", layer[name]) for i, layer in enumerate(layers) for name in ("z", "y")]
     named.append(("losses", "loss", last["losses"]))
     # a loss scale lets gradients overflow on purpose: the optimizer skips the step
-    if model._loss_scale() is None:
+    if step.loss_scale(model) is None:
         for i in reversed(range(len(layers))):
             named.append((f"layer {i} dz", "delta", layers[i]["dz"]))
             named += [(f"layer {i} d{name}", "gradient", dw) for name, dw in gradients[i].items()]
     for name, kind, tensor in named:
         if not _is_finite(tensor):
             return name, kind, *_first(tensor)
-    model._train_batch(x, y, *weight)
-    for i, name, variable in _each(model._parameters):
+    step.train(model, x, y, *weight)
+    for i, name, variable in _each(model.parameter_variables):
         if not _is_finite(variable.value):
             return f"layer {i} {name}", "update", *_first(variable.value)
     return None

@@ -5,12 +5,14 @@ B rows of the global batch, B_r of them here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfbp.checks import InputError
+from tfbp.training import step
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
@@ -46,7 +48,7 @@ def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float 
     Args:
         share: B_r / B; None to ask the other replicas.
     """
-    variables, scale = model._variables(), model._loss_scale()
+    variables, scale = step.variables(model), step.loss_scale(model)
     if x.shape[0] == 0:
         gradients = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
     else:
@@ -55,11 +57,11 @@ def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float 
         scale = tf.cast(part, model.variable_dtype) if scale is None else scale * tf.cast(part, scale.dtype)
 
         def loss_gradients_and_outputs(*arguments: Any) -> Any:
-            loss, gradients, tensors = model._loss_gradients_and_tensors(*arguments)
-            return loss, model._flat(gradients), tensors[-1]["outputs"]
+            loss, gradients, tensors = step.loss_gradients_and_tensors(model, *arguments)
+            return loss, step.flat(model, gradients), tensors[-1]["outputs"]
 
         program = _program(model, "gradients", loss_gradients_and_outputs)
-        loss, gradients, outputs = program(model._read(), x, y, sample_weight, scale)
+        loss, gradients, outputs = program(step.read(model), x, y, sample_weight, scale)
         _update_metrics(model, loss, x, y, outputs, sample_weight)
     summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     model.optimizer.apply(summed, variables)
@@ -68,8 +70,8 @@ def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float 
 def evaluate(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> None:
     """Forward and metrics."""
     if x.shape[0] != 0:
-        program = _program(model, "loss", model._loss_and_outputs)
-        loss, outputs = program(model._read(), x, y, sample_weight)
+        program = _program(model, "loss", functools.partial(step.loss_and_outputs, model))
+        loss, outputs = program(step.read(model), x, y, sample_weight)
         _update_metrics(model, loss, x, y, outputs, sample_weight)
 
 
@@ -81,8 +83,8 @@ def _share(x: Any) -> tf.Tensor:
 def _update_metrics(model: Model, loss: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
     # in a tf.data pipeline's last batch a replica may get no row, and the mean of nothing is NaN
     loss = tf.where(tf.shape(x)[0] > 0, loss, tf.zeros_like(loss))
-    model.count_loss(loss, tf.shape(x)[0])
-    model._update_metrics(y, outputs, sample_weight)
+    step.count_loss(model, loss, tf.shape(x)[0])
+    step.update_metrics(model, y, outputs, sample_weight)
 
 
 def _program(model: Model, name: str, function: Any) -> Any:

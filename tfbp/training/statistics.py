@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
+from tfbp.training import step
 from tfbp.training.block import take
 from tfbp.training.reductions import FLAT_AT_ZERO, LIMITS, dead_share, histogram, norm, saturated_share
 
@@ -70,18 +71,18 @@ class Statistics:
     def _step(self, rows: tf.Tensor, anew: tf.Tensor, *data: tf.Tensor) -> Any:
         model = self._model
         x, y, weight, *_ = *take(data, rows), None
-        scale, before = model._loss_scale(), model._read()
-        loss, gradients, passed = model._loss_gradients_and_tensors(before, x, y, weight, scale)
-        model._apply(gradients)
-        model._update_metrics(y, passed[-1]["outputs"], weight)
-        updates = tf.nest.map_structure(tf.subtract, model._read(), before)
+        scale, before = step.loss_scale(model), step.read(model)
+        loss, gradients, passed = step.loss_gradients_and_tensors(model, before, x, y, weight, scale)
+        step.apply(model, gradients)
+        step.update_metrics(model, y, passed[-1]["outputs"], weight)
+        updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
         measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight)
-        return loss, model.count_loss(loss, rows.shape[0], anew), measured
+        return loss, step.count_loss(model, loss, rows.shape[0], anew), measured
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
         model = self._model
-        scale, parameters = model._loss_scale(), model._read()
-        _, gradients, passed = model._loss_gradients_and_tensors(parameters, x, y, sample_weight, scale)
+        scale, parameters = step.loss_scale(model), step.read(model)
+        _, gradients, passed = step.loss_gradients_and_tensors(model, parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
         return self._reduced(parameters, gradients, passed, updates, scale, x, y, sample_weight)
 
@@ -106,7 +107,7 @@ class Statistics:
                 scalars[f"saturated/{layer}"] = saturated_share(_wide(outputs), *LIMITS[activation.name])
         scalars.update({f"norm/{tag}": norm(tensor) for tag, tensor in tensors.items()})
         if self._compare:
-            other = tape if self._model._writing is manual else manual
+            other = tape if self._model.writing is manual else manual
             theirs = self._gradients_by(other, parameters, x, y, sample_weight)
             for index, layer in enumerate(theirs):
                 for name, dw in layer.items():
@@ -125,7 +126,7 @@ class Statistics:
 
     def _gradients_by(self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any) -> Any:
         """The gradients of another writing, clipped as the model's are."""
-        network, clip = self._model.network, self._model._clip
+        network, clip = self._model.network, self._model.clip
         x = tf.cast(x, self._model.compute_dtype)
         if clip is None:
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight)[1]
@@ -134,7 +135,7 @@ class Statistics:
     def _copy_optimizer(self) -> None:
         # an update that is not done is what a copy of the optimizer does to a copy of the weights: exact for every one
         model = self._model
-        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in model._variables()]
+        self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in step.variables(model)]
         self._optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self._optimizer.build(self._copies)
 
@@ -145,8 +146,7 @@ class Statistics:
         weights = [w for layer in parameters for w in layer.values()]
         for copy, w in zip(self._copies, weights, strict=True):
             copy.assign(w)
-        flat = [tf.cast(dw, self._model.variable_dtype) for layer in gradients for dw in layer.values()]
-        self._optimizer.apply(flat, self._copies)
+        self._optimizer.apply(step.flat(self._model, gradients), self._copies)
         added = iter([tf.convert_to_tensor(copy.value) - w for copy, w in zip(self._copies, weights, strict=True)])
         return [{name: next(added) for name in layer} for layer in parameters]
 

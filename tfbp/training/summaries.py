@@ -109,7 +109,7 @@ def graph(model: Model) -> tf.Graph:
     def loss_and_gradients(x: tf.Tensor, y: tf.Tensor, *weights: tf.Tensor) -> Any:
         flat = iter(weights)
         parameters = [{name: next(flat) for name in layer} for layer in shapes]
-        return model._writing.loss_and_gradients(network, parameters, x, y)
+        return model.writing.loss_and_gradients(network, parameters, x, y)
 
     sparse = network.loss.name.startswith("sparse_")
     y = tf.TensorSpec([1], tf.int32, "y") if sparse else tf.TensorSpec([1, network.outputs], dtype, "y")
