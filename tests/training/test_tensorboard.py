@@ -194,6 +194,18 @@ def test_every_so_many_steps_are_measured_however_long_blocks_are(tmp_path, ever
     assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
 
 
+def test_two_callbacks_both_write(tmp_path):
+    model = Model(NETWORK, seed=1)
+    model.compile("sgd")
+    curves = [TensorBoard(tmp_path / name, every=2) for name in ("one", "two")]
+    model.fit(X, LABELS, batch_size=16, verbose=0, shuffle=False, callbacks=curves)
+    # the second measures the first batch again and again, which is the first step's
+    one, two = (events_of(tmp_path / name) for name in ("one", "two"))
+    assert scalar(one, "norm/layer_0/dkernel") == pytest.approx(scalar(two, "norm/layer_0/dkernel"), rel=1e-5)
+    assert [point.step for point in one.Tensors("norm/layer_0/y")] == [0, 2]
+    assert [point.step for point in two.Tensors("norm/layer_0/y")] == [0, 2, 4]
+
+
 def test_a_short_batch_is_measured_where_there_are_no_others(tmp_path):
     model = Model(NETWORK, seed=1)
     model.compile("sgd")

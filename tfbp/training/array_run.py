@@ -64,6 +64,10 @@ class ArrayRun:
         self._step = statistics.step(min(self.batch_size, self.rows), self.data)
         self._measure_every, self._write = every, write
 
+    @property
+    def measures(self) -> bool:
+        return self._measure_every is not None
+
     def measure_no_more(self) -> None:
         self._measure_every = None
 

@@ -36,8 +36,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     On arrays in memory the statistics are of the training step itself: every `every`th step is taken by a program that
     returns them too, at no second backward pass. With a `batch`, under a distribution strategy and in Keras's own loop
-    (tf.data, generators) they are of one fixed batch, at the weights as they stand: one pass more, at the end of the
-    block where they are due.
+    (tf.data, generators), and for a second such callback, they are of one fixed batch, at the weights as they stand:
+    one pass more, at the end of the block where they are due.
 
     Args:
         log_dir: a directory, e.g. logs/fashion_mnist/manual; runs side by side share charts.
@@ -140,7 +140,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def _begin_statistics(self, statistics: Statistics, every: int) -> None:
         run = self.model.array_run
-        if self.batch is None and run is not None and not isinstance(run, DistributedRun):
+        if self.batch is None and run is not None and not isinstance(run, DistributedRun) and not run.measures:
             self.block_interval = None
             run.measure(statistics, every, self._write)
         else:
