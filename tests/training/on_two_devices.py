@@ -138,6 +138,7 @@ def main(kind):
             "history": history,
             "weights": max(float(np.abs(a - b).max()) for a, b in weights),
             "evaluate": [model.evaluate(X, y, batch_size=9, verbose=0) for model in (one, both)],
+            "evaluate by ones": [model.evaluate(X[:5], y[:5], batch_size=1, verbose=0) for model in (one, both)],
         }
     results["statistics"] = [statistics_of(model_of(each)) for each in (tf.distribute.get_strategy(), two)]
     results["predict"] = [model.predict(X, verbose=0).tolist() for model in (one, both)]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbp.checks import InputError
 from tfbp.training import arrays, workers
 from tfbp.training.array_run import ArrayRun
 from tfbp.training.distributed_run import DistributedRun
@@ -56,6 +57,9 @@ def fit(
 ) -> keras.callbacks.History:
     """Train; the arguments, the callbacks and the history are Keras's."""
     batch_size = arrays.batch_size("batch_size", batch_size)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if batch_size < replicas:
+        raise InputError(f"batch_size: got {batch_size}; accepted: at least {replicas}, a row for each replica.")
     samples = arrays.checked(model, x, y, sample_weight)
     if validation_split and validation_data is None:
         samples, validation_data = arrays.split(samples, validation_split)

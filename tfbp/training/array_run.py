@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from tfbp.training import step
 from tfbp.training.arrays import order_of
-from tfbp.training.block import run_block, run_rest
+from tfbp.training.block import run_block, run_rest, take
+from tfbp.training.statistics import as_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +94,7 @@ class ArrayRun:
 
     def batch(self, epoch: int, number: int) -> tuple[tf.Tensor, ...]:
         """The arrays of one step."""
-        rows = self._rows_of(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
-        return tuple(tf.gather(array, rows) for array in self.data)
+        return tuple(take(self.data, self._rows_of_step(epoch, number)))
 
     def _next_measured(self, epoch: int, start: int) -> int | None:
         """The first step of the epoch, from `start` on, that is to be measured."""
@@ -110,10 +110,9 @@ class ArrayRun:
 
     def _measured_step(self, epoch: int, number: int) -> np.ndarray:
         done = int(self._model.optimizer.iterations.numpy())
-        rows = self._rows_of(epoch).numpy()[number * self.batch_size : (number + 1) * self.batch_size]
-        loss, self._loss, measured = self._step(tf.constant(rows), tf.constant(number == 0), *self.data)
-        scalars, limits, counts = (each.numpy() for each in measured)
-        self._write((scalars, limits, counts), done)
+        rows = self._rows_of_step(epoch, number)
+        loss, self._loss, measured = self._step(rows, tf.constant(number == 0), *self.data)
+        self._write(as_arrays(measured), done)
         return loss.numpy()[None]
 
     def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
@@ -133,6 +132,9 @@ class ArrayRun:
             order = order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
             self._order = epoch, tf.constant(order, tf.int32)
         return self._order[1]
+
+    def _rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
+        return tf.constant(self._rows_of(epoch).numpy()[number * self.batch_size : (number + 1) * self.batch_size])
 
     def _program(self, name: str) -> Any:
         """A program, traced for the arrays at hand: calling it costs a third of what calling a tf.function costs."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import InputError
 from tfbp.training import replica
 from tfbp.training.array_run import ArrayRun, logs_of
 
@@ -26,10 +25,6 @@ class DistributedRun(ArrayRun):
 
     def __init__(self, model: Model, data: tuple[tf.Tensor, ...], batch_size: int, shuffle: bool = False) -> None:
         super().__init__(model, data, batch_size, shuffle)
-        self._strategy = model.distribute_strategy
-        replicas = self._strategy.num_replicas_in_sync
-        if batch_size < replicas:
-            raise InputError(f"batch_size: got {batch_size}; accepted: at least {replicas}, a row for each replica.")
         self._replicated = replicate(model, self.data)
 
     def reset_metrics(self) -> None:

@@ -54,8 +54,7 @@ class Statistics:
         """Of a batch, at the weights as they stand, which are left as they are."""
         if not self._copies:
             self._copy_optimizer()
-        scalars, limits, counts = self._measure_program(*batch)
-        return scalars.numpy(), limits.numpy(), counts.numpy()
+        return as_arrays(self._measure_program(*batch))
 
     def step(self, rows: int, data: tuple[tf.Tensor, ...]) -> Any:
         """A program that takes a training step on so many rows of the data, and measures it on the way.
@@ -149,6 +148,11 @@ class Statistics:
         self._optimizer.apply(step.flat(self._model, gradients), self._copies)
         added = iter([tf.convert_to_tensor(copy.value) - w for copy, w in zip(self._copies, weights, strict=True)])
         return [{name: next(added) for name in layer} for layer in parameters]
+
+
+def as_arrays(measured: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> Measured:
+    scalars, limits, counts = measured
+    return scalars.numpy(), limits.numpy(), counts.numpy()
 
 
 def _wide(tensor: tf.Tensor) -> tf.Tensor:
