@@ -27,9 +27,8 @@ class Fit:
 class Clock(keras.callbacks.Callback):
     """The time of the epochs alone: what fit does once, checking and taking over the arrays, is told apart."""
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 0:
-            self._started = time.perf_counter()
+    def on_train_begin(self, logs=None):
+        self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_train_end(self, logs=None):
         self.seconds = time.perf_counter() - self._started

@@ -187,6 +187,14 @@ def test_blocks_of_every_length_give_the_same_weights_and_call_the_callbacks(ste
         np.testing.assert_array_equal(got, expected)
 
 
+def test_a_lambda_callback_sees_the_batches_too():
+    ends = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    model_of().fit(X, LABELS, batch_size=1, epochs=1, verbose=0, callbacks=[watch])
+    assert len(ends) > 3
+    assert ends[-1] == 69
+
+
 def test_a_callback_that_stops_training_stops_it_inside_the_epoch():
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.checks import InputError
-from tfbp.training import arrays, workers
+from tfbp.training import arrays, unwatched, workers
 from tfbp.training.array_run import ArrayRun
 from tfbp.training.distributed_run import DistributedRun
 from tfbp.training.non_finite import TerminateOnNaN
@@ -109,6 +109,8 @@ def fit(
         },
     )
     logs: dict[str, float] = {}
+    if validation_data is None and unwatched.is_unwatched(model, run, callbacks):
+        logs, initial_epoch = unwatched.train(model, run, callbacks, initial_epoch, epochs), epochs
     for epoch in range(initial_epoch, epochs):
         logs = {}
         run.reset_metrics()

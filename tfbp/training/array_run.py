@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.training import step
 from tfbp.training.arrays import order_of
-from tfbp.training.block import run_block, run_rest, take
+from tfbp.training.block import take
+from tfbp.training.programs import program
 from tfbp.training.statistics import as_arrays
 
 if TYPE_CHECKING:
@@ -55,6 +55,14 @@ class ArrayRun:
                 losses.append(self._run("train", epoch, start, end))
                 start = end
         return np.concatenate(losses)
+
+    def train_epochs(self, orders: np.ndarray, count: int) -> np.ndarray:
+        """Train on the first `count` of some `orders`, an epoch each, in one program: the mean loss of each."""
+        return self._call("epochs", orders, count).numpy()[:count]
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
+        return order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
 
     def measure(self, statistics: Statistics, every: int, write: Callable[[Measured, int], None]) -> None:
         """From here on, measure every so many steps, by their address: a resumed run measures the same ones.
@@ -119,60 +127,28 @@ class ArrayRun:
         order, full = self._rows_of(epoch), min(stop, self._full)
         losses = np.empty(0)
         if start < full:
-            block, self._loss = self._program(name)(order, tf.constant([start, full]), *self.data)
+            block, self._loss = self._call(name, order, [start, full])
             losses = block.numpy()[start:full]
         if stop > self._full:
-            rest, self._loss = self._program(f"{name} rest")(order, *self.data)
+            rest, self._loss = self._call(f"{name} rest", order)
             losses = np.append(losses, rest.numpy())
         return losses
 
     def _rows_of(self, epoch: int) -> tf.Tensor:
-        """The rows in the epoch's order; it follows from the epoch's number, so that a resumed run goes on alike."""
         if self._order is None or self._order[0] != epoch:
-            order = order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
-            self._order = epoch, tf.constant(order, tf.int32)
+            self._order = epoch, tf.constant(self.order(epoch), tf.int32)
         return self._order[1]
 
     def _rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
         return tf.constant(self._rows_of(epoch).numpy()[number * self.batch_size : (number + 1) * self.batch_size])
 
-    def _program(self, name: str) -> Any:
-        """A program, traced for the arrays at hand: calling it costs a third of what calling a tf.function costs."""
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Run a program on the data, traced once: that costs a third of what calling a tf.function costs."""
+        arguments = (*map(tf.convert_to_tensor, arguments), *self.data)
         if name not in self._programs:
-            between = [] if name.endswith("rest") else [tf.TensorSpec([2], tf.int32)]
             function = program(self._model, name, self.batch_size)
-            self._programs[name] = function.get_concrete_function(
-                tf.TensorSpec([self.rows], tf.int32), *between, *map(tf.TensorSpec.from_tensor, self.data)
-            )
-        return self._programs[name]
-
-
-def program(model: Model, name: str, batch_size: int) -> Any:
-    """A compiled program of the model, made once after each compile: the losses, and the mean of the epoch so far."""
-    key = f"{name} {batch_size}"
-    if key not in model._programs:
-        run = {"train": step.train, "test": step.evaluate}[name.split()[0]]
-        dtype = tf.float64 if model.compute_dtype == "float64" else tf.float32
-
-        def one(*batch: tf.Tensor) -> tuple[tf.Tensor]:
-            return (run(model, *batch),)
-
-        def block(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
-            start, stop = between[0], between[1]
-            (losses,) = run_block(one, (dtype,), data, order, batch_size, start, stop)
-            # counted once for all steps: losses are 0 where no step was run
-            steps = stop - start
-            loss = tf.reduce_sum(losses) / tf.cast(steps, dtype)
-            return losses, step.count_loss(model, loss, steps * batch_size, anew=start == 0)
-
-        def rest(order: tf.Tensor, *data: tf.Tensor) -> Any:
-            (loss,) = run_rest(one, data, order, batch_size)
-            rows = order.shape[0]
-            return loss, step.count_loss(model, loss, rows % batch_size, anew=tf.constant(rows < batch_size))
-
-        function = rest if name.endswith("rest") else block
-        model._programs[key] = tf.function(function, jit_compile=model.jit_compile, autograph=False)
-    return model._programs[key]
+            self._programs[name] = function.get_concrete_function(*map(tf.TensorSpec.from_tensor, arguments))
+        return self._programs[name](*arguments)
 
 
 def logs_of(model: Model) -> dict[str, float]:

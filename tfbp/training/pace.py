@@ -16,6 +16,7 @@ SECONDS_A_BLOCK = 0.1
 # where callbacks keep after how many steps they want to act
 INTERVALS = ("save_freq", "update_freq", "block_interval")
 STEPS_BETWEEN_WORKERS = 100
+BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
 class Pace:
@@ -53,5 +54,12 @@ def _watches_batches(callback: Any) -> bool:
         return callback.verbose == 1
     if getattr(callback, "save_freq", None) == "epoch":
         return False
-    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    return any(getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook) for hook in hooks)
+    return has_any(callback, BATCH_HOOKS)
+
+
+def has_any(callback: Any, hooks: tuple[str, ...]) -> bool:
+    """Whether a callback has any of some hooks for itself: of its class or, like a LambdaCallback, of its own."""
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
+        for hook in hooks
+    )

@@ -1,0 +1,78 @@
+"""Epochs that nothing watches, many in one program: where they are short, one's way through Python outlasts its steps.
+
+N samples, E epochs of a program at most.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tfbp.training.array_run import ArrayRun
+from tfbp.training.pace import BATCH_HOOKS, SECONDS_A_BLOCK, has_any
+
+if TYPE_CHECKING:
+    from tfbp.training.model import Model
+
+# E at most, and E N at most: 1 MiB of row numbers
+MOST_EPOCHS, MOST_ROWS = 256, 2**18
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
+
+
+def is_unwatched(model: Model, run: ArrayRun, callbacks: Any) -> bool:
+    """Whether nothing would see that the epochs of a fit without validation data come in bunches."""
+    hooks = (*EPOCH_HOOKS, *BATCH_HOOKS)
+    return (
+        type(run) is ArrayRun
+        and _most(run) > 1
+        and not model.block_steps
+        and len(model.metrics) == 1  # the loss
+        and not any(has_any(each, hooks) for each in callbacks.callbacks if not _is_history(each))
+    )
+
+
+def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) -> dict[str, float]:
+    """Train the epochs from number `first` to before `stop`: the logs of the last."""
+    logs: dict[str, float] = {}
+    histories = [each for each in callbacks.callbacks if _is_history(each)]
+    count, seconds_an_epoch = min(1, stop - first), None
+    # the orders of the epochs to come are drawn while those before are trained
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(_orders, run, first, count)
+        compiled = False
+        while count and not model.stop_training:
+            orders, epochs = coming.result(), range(first, first + count)
+            first += count
+            fitting = int(SECONDS_A_BLOCK / seconds_an_epoch) if seconds_an_epoch else 1
+            count = min(max(1, fitting), _most(run), stop - first)
+            coming = beside.submit(_orders, run, first, count)
+            started = time.perf_counter()
+            losses = run.train_epochs(orders, len(epochs))
+            if compiled:
+                seconds_an_epoch = (time.perf_counter() - started) / len(epochs)
+            compiled = True
+            for epoch, loss in zip(epochs, losses.tolist(), strict=True):
+                logs = {"loss": loss}
+                for history in histories:
+                    history.on_epoch_end(epoch, logs)
+    return logs
+
+
+def _is_history(callback: Any) -> bool:
+    return type(callback) is keras.callbacks.History
+
+
+def _most(run: ArrayRun) -> int:
+    return min(MOST_EPOCHS, MOST_ROWS // run.rows)
+
+
+def _orders(run: ArrayRun, first: int, count: int) -> np.ndarray:
+    """The orders (E, N) of some epochs; what is beyond `count` is not read."""
+    orders = np.empty([_most(run), run.rows], np.int32)
+    for number in range(count):
+        orders[number] = run.order(first + number)
+    return orders
