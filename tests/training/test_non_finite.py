@@ -58,6 +58,22 @@ def test_the_weights_left_are_those_before_the_step():
         np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+def test_it_goes_back_to_weights_that_a_callback_restored():
+    others = model_of().network.init(seed=9)
+    left = []
+    for early in (True, False):
+        model = model_of()
+        restore = keras.callbacks.LambdaCallback(on_train_begin=lambda logs, model=model: model.set_parameters(others))
+        if early:
+            model.set_parameters(others)
+        callbacks = [TerminateOnNaN()] if early else [restore, TerminateOnNaN()]
+        model.fit(poisoned(17), Y, batch_size=8, verbose=0, callbacks=callbacks)
+        assert callbacks[-1].found.step == step_of(17, 0, 8)
+        left.append(model.get_weights())
+    for got, expected in zip(*left, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1000.0], ids=["a-snapshot-a-block", "one-snapshot"])
 @pytest.mark.parametrize("step", [0, 4, 6, 7, 9])
 def test_an_update_that_overflows_is_named(step, seconds, monkeypatch):

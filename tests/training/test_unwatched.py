@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from tfbp import Dense, Model, Network
-from tfbp.training import unwatched
+from tfbp.training import TerminateOnNaN, unwatched
 from tfbp.training.array_run import ArrayRun
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(70, 6)).astype(np.float32), RNG.integers(0, 3, 70)
 NETWORK = Network(6, [Dense(8, "tanh"), Dense(3)], "sparse_categorical_crossentropy")
+REGRESSION = Network(6, [Dense(8, "tanh"), Dense(1)], "mean_squared_error")
 EPOCHS = 12
 
 
@@ -23,8 +24,8 @@ class Watch(keras.callbacks.Callback):
         self.seen.append(epoch)
 
 
-def model_of(gradients="manual", optimizer=None, dtype=None, **options):
-    model = Model(NETWORK, gradients, seed=1, dtype=dtype)
+def model_of(gradients="manual", optimizer=None, dtype=None, network=NETWORK, **options):
+    model = Model(network, gradients, seed=1, dtype=dtype)
     model.compile(optimizer or keras.optimizers.Adam(0.01), **options)
     return model
 
@@ -105,6 +106,41 @@ def test_what_watches_is_served_epoch_by_epoch(options, arguments, bunches):
     history = fit(model_of(**options), epochs=3, **arguments)
     assert not bunches
     assert len(history["loss"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("step", "rate", "kind"),
+    # the last: in the last step of a bunch, whose losses are finite, and the weights after it not
+    [(97, 1e20, "loss"), (97, 1e38, "update"), (98, 1e38, "update")],
+    ids=["loss", "update", "update-at-the-end"],
+)
+def test_what_is_not_finite_is_found_as_in_watched_epochs(step, rate, kind, bunches, monkeypatch):
+    """After some bunches the learning rate rises until something overflows."""
+    # the first bunch of more than one is of epochs 3 to 19, whose last step is 99
+    monkeypatch.setattr(unwatched, "SECONDS_A_BLOCK", 100.0)
+    monkeypatch.setattr(unwatched, "MOST_EPOCHS", 17)
+    found, states = [], []
+    for callbacks in ([], [Watch()]):
+        schedule = keras.optimizers.schedules.PiecewiseConstantDecay([step], [0.001, rate])
+        model, guard = model_of(optimizer=keras.optimizers.SGD(schedule), network=REGRESSION), TerminateOnNaN()
+        history = fit(model, y=100 * X[:, :1], epochs=100, callbacks=[guard, *callbacks])
+        found.append((guard.found, len(history["loss"]), model.history.epoch, int(model.optimizer.iterations)))
+        states.append(model.get_weights())
+        assert bunches[:4] == ([] if callbacks else [1, 1, 1, 17])
+        bunches.clear()
+    assert found[0] == found[1]
+    assert found[0][0].kind == kind
+    for got, expected in zip(*states, strict=True):
+        np.testing.assert_array_equal(got, expected)
+        assert np.isfinite(got).all()
+
+
+def test_a_guard_that_finds_nothing_changes_nothing(bunches):
+    model, alone = model_of(), model_of()
+    assert fit(model, callbacks=[TerminateOnNaN()]) == fit(alone)
+    assert max(bunches) > 1
+    for got, expected in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_a_callback_without_a_hook_for_epochs_is_called_and_does_not_watch_them(bunches):

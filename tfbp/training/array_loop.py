@@ -90,8 +90,6 @@ def fit(
     if isinstance(run, DistributedRun):
         # there they only stop training, as in Keras's own loop
         watchers = []
-    for watcher in watchers:
-        watcher.begin_fit(run)
     model.stop_training = False
     callbacks.on_train_begin()
     pace = Pace(model, callbacks, run.steps)
@@ -110,7 +108,9 @@ def fit(
     )
     logs: dict[str, float] = {}
     if validation_data is None and unwatched.is_unwatched(model, run, callbacks):
-        logs, initial_epoch = unwatched.train(model, run, callbacks, initial_epoch, epochs), epochs
+        initial_epoch, logs = unwatched.train(model, run, callbacks, initial_epoch, epochs)
+    for watcher in watchers:
+        watcher.begin_fit(run)
     for epoch in range(initial_epoch, epochs):
         logs = {}
         run.reset_metrics()

@@ -56,9 +56,15 @@ class ArrayRun:
                 start = end
         return np.concatenate(losses)
 
-    def train_epochs(self, orders: np.ndarray, count: int) -> np.ndarray:
-        """Train on the first `count` of some `orders`, an epoch each, in one program: the mean loss of each."""
-        return self._call("epochs", orders, count).numpy()[:count]
+    def train_epochs(self, orders: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """Train on the first `count` of some `orders`, an epoch each, in one program.
+
+        Returns:
+            The mean loss of each, and whether these and the weights after them are finite.
+        """
+        losses, weights_are_finite = self._call("epochs", orders, count)
+        losses = losses.numpy()[:count]
+        return losses, bool(weights_are_finite) and bool(np.isfinite(losses).all())
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""

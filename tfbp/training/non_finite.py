@@ -84,7 +84,7 @@ class TerminateOnNaN(keras.callbacks.Callback):
         """The loop lends its run: what it takes to go back."""
         self.found, self._run = None, run
         self._blocks: list[tuple[int, int, int, Any]] = []
-        self._snapshot = self._state()
+        self._snapshot = snapshot(self.model)
         # to be gone back to once a block after it had finite losses: the update just before may have gone wrong
         self._candidate, self._blocks_before_it = self._snapshot, 0
         self._next_snapshot = time.perf_counter() + SECONDS_BETWEEN_SNAPSHOTS
@@ -105,14 +105,14 @@ class TerminateOnNaN(keras.callbacks.Callback):
         self._snapshot, self._blocks = self._candidate, self._blocks[self._blocks_before_it :]
         self._blocks_before_it = 0
         if time.perf_counter() >= self._next_snapshot:
-            self._candidate, self._blocks_before_it = self._state(), len(self._blocks)
+            self._candidate, self._blocks_before_it = snapshot(self.model), len(self._blocks)
             self._next_snapshot = time.perf_counter() + SECONDS_BETWEEN_SNAPSHOTS
 
     def _locate(self) -> None:
         """Train again from the snapshot, and take the last two steps apart: the one whose loss was not finite, and the
         one before, whose update may have been to blame."""
         self._run.measure_no_more()
-        _restore(self._variables(), self._snapshot)
+        restore(self.model, self._snapshot)
         steps = [(epoch, number, rate) for epoch, start, stop, rate in self._blocks for number in range(start, stop)]
         for epoch, start, stop, rate in self._blocks:
             stop = stop - sum((epoch, number, rate) in steps[-2:] for number in range(start, stop))
@@ -121,23 +121,31 @@ class TerminateOnNaN(keras.callbacks.Callback):
                 self._run.train(epoch, start, stop)
         for epoch, number, rate in steps[-2:]:
             self._set_rate(rate)
-            before = self._state()
+            before = snapshot(self.model)
             found = first_non_finite(self.model, self._run.batch(epoch, number))
             if found:
                 self.found = NonFinite(epoch, number, *found)
-                _restore(self._variables(), before)
+                restore(self.model, before)
                 return
 
     def _set_rate(self, rate: float | None) -> None:
         if rate is not None:
             self.model.optimizer.learning_rate = rate
 
-    def _variables(self) -> list[Any]:
-        return [*self.model.trainable_variables, *self.model.optimizer.variables]
 
-    def _state(self) -> list[tf.Tensor]:
-        # TensorFlow copies a variable only when it is next written
-        return [tf.identity(variable.value) for variable in self._variables()]
+def snapshot(model: Model) -> list[tf.Tensor]:
+    """What a step changes: the weights and the optimizer's variables, to be gone back to by `restore`."""
+    # TensorFlow copies a variable only when it is next written
+    return [tf.identity(variable.value) for variable in _variables(model)]
+
+
+def restore(model: Model, values: list[tf.Tensor]) -> None:
+    for variable, value in zip(_variables(model), values, strict=True):
+        variable.assign(value)
+
+
+def _variables(model: Model) -> list[Any]:
+    return [*model.trainable_variables, *model.optimizer.variables]
 
 
 def first_non_finite(model: Model, batch: tuple[Any, ...]) -> tuple[str, str, float, tuple[int, ...]] | None:
@@ -179,8 +187,3 @@ def _first(tensor: Any) -> tuple[float, tuple[int, ...]]:
     values = tf.cast(tensor, tf.float64).numpy()
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
     return float(values[index]), index
-
-
-def _restore(variables: list[Any], values: list[tf.Tensor]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

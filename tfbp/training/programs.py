@@ -60,11 +60,12 @@ def rest(run: Step, model: Model, batch_size: int) -> Any:
 
 
 def epochs(model: Model, batch_size: int) -> Any:
-    """Whole epochs of training: (orders (E, N), count, *data) to their mean losses (E,), 0 from number `count` on."""
+    """Whole epochs of training: (orders (E, N), count, *data) to their mean losses (E,), 0 from number `count` on, and
+    whether the weights after them are finite."""
     full_batches, last = block(step.train, model, batch_size), rest(step.train, model, batch_size)
     dtype = model._loss_tracker.dtype
 
-    def whole(orders: tf.Tensor, count: tf.Tensor, *data: tf.Tensor) -> tf.Tensor:
+    def whole(orders: tf.Tensor, count: tf.Tensor, *data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         most, rows = orders.shape
 
         def epoch(number: tf.Tensor, losses: tf.TensorArray) -> Any:
@@ -78,7 +79,8 @@ def epochs(model: Model, batch_size: int) -> Any:
         losses = tf.TensorArray(dtype, most, element_shape=[]).unstack(tf.zeros([most], dtype))
         # one epoch at a time: each reads the weights that the one before has written
         _, losses = tf.while_loop(lambda number, _: number < count, epoch, (0, losses), parallel_iterations=1)
-        return losses.stack()
+        finite = [tf.reduce_all(tf.math.is_finite(w.value)) for w in step.variables(model)]
+        return losses.stack(), tf.reduce_all(finite)
 
     return whole
 

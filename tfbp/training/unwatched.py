@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfbp.training.array_run import ArrayRun
+from tfbp.training.non_finite import TerminateOnNaN, restore, snapshot
 from tfbp.training.pace import BATCH_HOOKS, SECONDS_A_BLOCK, has_any
 
 if TYPE_CHECKING:
@@ -26,19 +27,27 @@ EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 def is_unwatched(model: Model, run: ArrayRun, callbacks: Any) -> bool:
     """Whether nothing would see that the epochs of a fit without validation data come in bunches."""
     hooks = (*EPOCH_HOOKS, *BATCH_HOOKS)
+    others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
     return (
         type(run) is ArrayRun
         and _most(run) > 1
         and not model.block_steps
         and len(model.metrics) == 1  # the loss
-        and not any(has_any(each, hooks) for each in callbacks.callbacks if not _is_history(each))
+        and not any(has_any(each, hooks) for each in others)
     )
 
 
-def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) -> dict[str, float]:
-    """Train the epochs from number `first` to before `stop`: the logs of the last."""
+def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) -> tuple[int, dict[str, float]]:
+    """Train the epochs from number `first` to before `stop`.
+
+    Returns:
+        The epoch that is to come next, and the logs of the one before. It is `stop`; but where a `TerminateOnNaN` has
+        something to find, it is an epoch from shortly before, the weights are those it begins with, and it is to be
+        trained step by step.
+    """
+    histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
+    guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, float] = {}
-    histories = [each for each in callbacks.callbacks if _is_history(each)]
     count, seconds_an_epoch = min(1, stop - first), None
     # the orders of the epochs to come are drawn while those before are trained
     with ThreadPoolExecutor(1) as beside:
@@ -50,20 +59,20 @@ def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) ->
             fitting = int(SECONDS_A_BLOCK / seconds_an_epoch) if seconds_an_epoch else 1
             count = min(max(1, fitting), _most(run), stop - first)
             coming = beside.submit(_orders, run, first, count)
+            before = snapshot(model) if guarded else []
             started = time.perf_counter()
-            losses = run.train_epochs(orders, len(epochs))
+            losses, finite = run.train_epochs(orders, len(epochs))
             if compiled:
                 seconds_an_epoch = (time.perf_counter() - started) / len(epochs)
             compiled = True
+            if guarded and not finite:
+                restore(model, before)
+                return epochs.start, logs
             for epoch, loss in zip(epochs, losses.tolist(), strict=True):
                 logs = {"loss": loss}
                 for history in histories:
                     history.on_epoch_end(epoch, logs)
-    return logs
-
-
-def _is_history(callback: Any) -> bool:
-    return type(callback) is keras.callbacks.History
+    return first, logs
 
 
 def _most(run: ArrayRun) -> int:
