@@ -141,8 +141,7 @@ def _forward(network, parameters, x, y, weight):
         residuals.append((dense_residuals, activation_residuals))
     outputs = tf.cast(outputs, _loss_dtype(x))
     losses, loss_residuals = loss_forward(network.loss, y, outputs)
-    batch = tf.cast(tf.shape(x)[0], losses.dtype)
-    loss = tf.reduce_sum(losses if weight is None else weight * losses) / batch
+    loss = tf.reduce_mean(losses if weight is None else weight * losses)
     for index, name, regularizer in _regularized(network):
         loss += penalty_forward(regularizer, tf.cast(parameters[index][name], losses.dtype))[0]
     tensors.append({"outputs": outputs, "losses": losses})

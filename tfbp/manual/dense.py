@@ -18,7 +18,6 @@ def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, 
     """dx (B, I), dkernel (I, O) and dbias (O,), given dz (B, O); None for a gradient that is not asked for."""
     x, kernel = residuals
     # z = matmul(x, kernel)                          (B, O) <- (B, I) (I, O)
-    # dx first: the layer below waits for it, and XLA keeps the order
     dx = tf.matmul(dz, kernel, transpose_b=True) if input_gradient else None
     dkernel = tf.matmul(x, dz, transpose_a=True) if kernel_gradient else None
     # z = bias_add(z, bias)                          (B, O) <- (O,)
