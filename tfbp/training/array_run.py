@@ -38,7 +38,7 @@ class ArrayRun:
         self.batch_size = batch_size
         self._model, self._shuffle = model, shuffle
         self._full = self.rows // batch_size
-        self._order: tuple[int, tf.Tensor] | None = None
+        self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
         self._programs: dict[str, Any] = {}
         self._measure_every: int | None = None
 
@@ -68,7 +68,8 @@ class ArrayRun:
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
-        return order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
+        order = order_of(self._model.seed, epoch, self.rows) if self._shuffle else np.arange(self.rows)
+        return order.astype(np.int32)
 
     def measure(self, statistics: Statistics, every: int, write: Callable[[Measured, int], None]) -> None:
         """From here on, measure every so many steps, by their address: a resumed run measures the same ones.
@@ -130,8 +131,7 @@ class ArrayRun:
         return loss.numpy()[None]
 
     def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
-        order, full = self._rows_of(epoch), min(stop, self._full)
-        losses = np.empty(0)
+        order, full, losses = self._rows_of(epoch)[1], min(stop, self._full), np.empty(0)
         if start < full:
             block, self._loss = self._call(name, order, [start, full])
             losses = block.numpy()[start:full]
@@ -140,13 +140,15 @@ class ArrayRun:
             losses = np.append(losses, rest.numpy())
         return losses
 
-    def _rows_of(self, epoch: int) -> tf.Tensor:
+    def _rows_of(self, epoch: int) -> tuple[np.ndarray, tf.Tensor]:
+        """The epoch's order twice: reading a tensor costs a copy of all of it."""
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, tf.constant(self.order(epoch), tf.int32)
-        return self._order[1]
+            order = self.order(epoch)
+            self._order = epoch, order, tf.constant(order)
+        return self._order[1:]
 
     def _rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
-        return tf.constant(self._rows_of(epoch).numpy()[number * self.batch_size : (number + 1) * self.batch_size])
+        return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Run a program on the data, traced once: that costs a third of what calling a tf.function costs."""

@@ -34,7 +34,7 @@ class DistributedRun(ArrayRun):
         return logs_of(self._model)
 
     def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
-        model, size, order, full = self._model, self.batch_size, self._rows_of(epoch).numpy(), min(stop, self._full)
+        model, size, order, full = self._model, self.batch_size, self._rows_of(epoch)[0], min(stop, self._full)
         steps = _program(model, name)
         if start < full:
             pieces = _pieces(model, order[: self._full * size].reshape(-1, size))

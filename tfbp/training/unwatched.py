@@ -58,8 +58,9 @@ def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) ->
             first += count
             fitting = int(SECONDS_A_BLOCK / seconds_an_epoch) if seconds_an_epoch else 1
             count = min(max(1, fitting), _most(run), stop - first)
-            coming = beside.submit(_orders, run, first, count)
+            # before the other thread is busy again: it would hold Python up here
             before = snapshot(model) if guarded else []
+            coming = beside.submit(_orders, run, first, count)
             started = time.perf_counter()
             losses, finite = run.train_epochs(orders, len(epochs))
             if compiled:
