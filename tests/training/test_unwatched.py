@@ -166,10 +166,11 @@ def test_an_epoch_of_many_seconds_is_a_program_of_its_own(bunches, monkeypatch):
     assert bunches == [1] * 5
 
 
-def test_no_epochs_are_no_training(bunches):
+@pytest.mark.parametrize(("first", "stop"), [(0, 0), (3, 3), (5, 3)])
+def test_no_epochs_are_no_training(first, stop, bunches):
     model = model_of()
     before = model.get_weights()
-    assert fit(model, epochs=0) == {}
+    assert fit(model, initial_epoch=first, epochs=stop) == {}
     assert not bunches
     for got, expected in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(got, expected)

@@ -53,7 +53,7 @@ def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) ->
     with ThreadPoolExecutor(1) as beside:
         coming = beside.submit(_orders, run, first, count)
         compiled = False
-        while count and not model.stop_training:
+        while count > 0 and not model.stop_training:
             orders, epochs = coming.result(), range(first, first + count)
             first += count
             fitting = int(SECONDS_A_BLOCK / seconds_an_epoch) if seconds_an_epoch else 1
