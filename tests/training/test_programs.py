@@ -9,27 +9,47 @@ from tfbp import Dense, Model, Network
 from tfbp.training.array_loop import build
 from tfbp.training.programs import program
 
-X, LABELS = tf.zeros([320, 64]), tf.zeros([320], tf.int32)
-ARGUMENTS = {"train": (tf.range(320), tf.constant([0, 10])), "epochs": (tf.zeros([2, 320], tf.int32), tf.constant(2))}
+# the benchmark's: widths from inputs to classes, and the batch
+SIZES = [
+    ((2, 2, 2), 1),
+    ((2, 2, 2), 4),
+    ((64, 32, 10), 32),
+    ((784, 128, 10), 32),
+    ((784, 128, 10), 128),
+    ((784, 512, 512, 10), 128),
+    ((2048,) * 5, 256),
+]
 
 
-def operations(gradients, activation, optimizer, name):
+def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activation="relu", optimizer="sgd"):
     """Opcode and shape of every instruction of the compiled program, in order."""
-    layers = [Dense(32, activation), Dense(16, activation), Dense(10)]
-    model = Model(Network(64, layers, "sparse_categorical_crossentropy"), gradients, seed=0)
+    layers = [*(Dense(units, activation) for units in widths[1:-1]), Dense(widths[-1])]
+    model = Model(Network(widths[0], layers, "sparse_categorical_crossentropy"), gradients, seed=0)
     model.compile(optimizer)
-    build(model, (X[:32], LABELS[:32]))
-    compiler_ir = program(model, name, 32).experimental_get_compiler_ir(*ARGUMENTS[name], X, LABELS)
-    text = compiler_ir(stage="optimized_hlo")
+    rows = 4 * batch
+    x, labels = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
+    build(model, (x[:batch], labels[:batch]))
+    order, between = tf.range(rows), tf.constant([0, 4])
+    arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2))}[name]
+    text = program(model, name, batch).experimental_get_compiler_ir(*arguments, x, labels)(stage="optimized_hlo")
     return [
         (opcode, shape) for shape, opcode in re.findall(r"^ +(?:ROOT )?%\S+ = (.+?) ([a-z-]+)\(", text, re.MULTILINE)
     ]
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize(("widths", "batch"), SIZES, ids=[f"{'-'.join(map(str, w))}-batch-{b}" for w, b in SIZES])
+def test_manual_compiles_to_what_tape_compiles_to(widths, batch):
+    manual, tape = (operations(gradients, widths=widths, batch=batch) for gradients in ("manual", "tape"))
+    assert len(manual) > 300
+    assert manual == tape
+
+
+@pytest.mark.parametrize("name", ["train", "epochs"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_manual_compiles_to_what_tape_compiles_to(activation, optimizer, name):
-    manual, tape = (operations(gradients, activation, optimizer, name) for gradients in ("manual", "tape"))
+def test_so_do_other_activations_optimizers_and_whole_epochs(activation, optimizer, name):
+    manual, tape = (
+        operations(gradients, name, (64, 32, 16, 10), 32, activation, optimizer) for gradients in ("manual", "tape")
+    )
     assert len([opcode for opcode, _ in manual if opcode == "dot"]) == 8
     assert manual == tape
