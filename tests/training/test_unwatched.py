@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfbp import Dense, Model, Network
-from tfbp.training import TerminateOnNaN, unwatched
+from tfbp.training import TerminateOnNaN, pace, unwatched
 from tfbp.training.array_run import ArrayRun
 
 RNG = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def test_what_watches_is_served_epoch_by_epoch(options, arguments, bunches):
 def test_what_is_not_finite_is_found_as_in_watched_epochs(step, rate, kind, bunches, monkeypatch):
     """After some bunches the learning rate rises until something overflows."""
     # the first bunch of more than one is of epochs 3 to 19, whose last step is 99
-    monkeypatch.setattr(unwatched, "SECONDS_A_BLOCK", 100.0)
+    monkeypatch.setattr(pace, "SECONDS_A_BLOCK", 100.0)
     monkeypatch.setattr(unwatched, "MOST_EPOCHS", 17)
     found, states = [], []
     for callbacks in ([], [Watch()]):
@@ -161,9 +161,23 @@ def test_arrays_of_many_rows_are_trained_epoch_by_epoch(bunches, monkeypatch):
 
 
 def test_an_epoch_of_many_seconds_is_a_program_of_its_own(bunches, monkeypatch):
-    monkeypatch.setattr(unwatched, "SECONDS_A_BLOCK", 1e-9)
+    monkeypatch.setattr(pace, "SECONDS_A_BLOCK", 1e-9)
     fit(model_of(), epochs=5)
     assert bunches == [1] * 5
+
+
+def test_training_that_is_stopped_from_elsewhere_begins_no_other_epoch(bunches, monkeypatch):
+    model, recorded = model_of(), ArrayRun.train_epochs
+
+    def train_epochs(self, orders, count):
+        model.stop_training = len(bunches) == 1
+        return recorded(self, orders, count)
+
+    monkeypatch.setattr(ArrayRun, "train_epochs", train_epochs)
+    history = fit(model)
+    assert bunches == [1, 1]
+    assert model.history.epoch == [0, 1]
+    assert len(history["loss"]) == 2
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 0), (3, 3), (5, 3)])

@@ -44,8 +44,13 @@ class Pace:
     def note(self, steps: int, seconds: float) -> None:
         """Learn from a block; not from the first, which was compiled on the way."""
         if self._adapts and self._done and steps:
-            self._steps = max(1, min(4 * self._steps, round(steps * SECONDS_A_BLOCK / max(seconds, 1e-9))))
+            self._steps = min(4 * self._steps, fitting(steps, seconds))
         self._done += steps
+
+
+def fitting(number: int, seconds: float) -> int:
+    """How many steps or epochs have a block's time, where so many took so long; at least one."""
+    return max(1, round(number * SECONDS_A_BLOCK / max(seconds, 1e-9)))
 
 
 def _watches_batches(callback: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfbp.training.array_run import ArrayRun
 from tfbp.training.non_finite import TerminateOnNaN, restore, snapshot
-from tfbp.training.pace import BATCH_HOOKS, SECONDS_A_BLOCK, has_any
+from tfbp.training.pace import BATCH_HOOKS, fitting, has_any
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
@@ -41,31 +41,27 @@ def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) ->
     """Train the epochs from number `first` to before `stop`.
 
     Returns:
-        The epoch that is to come next, and the logs of the one before. It is `stop`; but where a `TerminateOnNaN` has
-        something to find, it is an epoch from shortly before, the weights are those it begins with, and it is to be
-        trained step by step.
+        The epoch to go on with, and the logs of the last. It is `stop`; but where a `TerminateOnNaN` has something to
+        find, it is an epoch from shortly before, the weights are those it begins with, and it is to be trained step by
+        step.
     """
     histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
     guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, float] = {}
-    count, seconds_an_epoch = min(1, stop - first), None
+    most, fits = _most(run), 1
+    epochs = range(first, min(first + 1, stop))
     # the orders of the epochs to come are drawn while those before are trained
     with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(_orders, run, first, count)
-        compiled = False
-        while count > 0 and not model.stop_training:
-            orders, epochs = coming.result(), range(first, first + count)
-            first += count
-            fitting = int(SECONDS_A_BLOCK / seconds_an_epoch) if seconds_an_epoch else 1
-            count = min(max(1, fitting), _most(run), stop - first)
+        coming = beside.submit(_orders, run, epochs)
+        while epochs and not model.stop_training:
+            orders, following = coming.result(), range(epochs.stop, min(epochs.stop + min(fits, most), stop))
             # before the other thread is busy again: it would hold Python up here
             before = snapshot(model) if guarded else []
-            coming = beside.submit(_orders, run, first, count)
+            coming = beside.submit(_orders, run, following)
             started = time.perf_counter()
             losses, finite = run.train_epochs(orders, len(epochs))
-            if compiled:
-                seconds_an_epoch = (time.perf_counter() - started) / len(epochs)
-            compiled = True
+            if epochs.start > first:  # the first was compiled on the way
+                fits = fitting(len(epochs), time.perf_counter() - started)
             if guarded and not finite:
                 restore(model, before)
                 return epochs.start, logs
@@ -73,16 +69,17 @@ def train(model: Model, run: ArrayRun, callbacks: Any, first: int, stop: int) ->
                 logs = {"loss": loss}
                 for history in histories:
                     history.on_epoch_end(epoch, logs)
-    return first, logs
+            epochs = following
+    return stop, logs
 
 
 def _most(run: ArrayRun) -> int:
     return min(MOST_EPOCHS, MOST_ROWS // run.rows)
 
 
-def _orders(run: ArrayRun, first: int, count: int) -> np.ndarray:
-    """The orders (E, N) of some epochs; what is beyond `count` is not read."""
+def _orders(run: ArrayRun, epochs: range) -> np.ndarray:
+    """The orders (E, N) of some epochs, and room for those of as many as a program can take."""
     orders = np.empty([_most(run), run.rows], np.int32)
-    for number in range(count):
-        orders[number] = run.order(first + number)
+    for number, epoch in enumerate(epochs):
+        orders[number] = run.order(epoch)
     return orders
