@@ -1,0 +1,113 @@
+"""A block of steps as one program: the data stay where they are, the loop gathers its own batches.
+
+N samples, B batch, S full batches in N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+# On the CPU, XLA's loops that touch more than about half a MiB of data take some 4 µs a step longer (measured at 2-2-2,
+# batch 4: 5.6 µs against 1.2). So small batches are gathered by the chunk, and the loop over a chunk's steps never
+# touches the whole data.
+CHUNK_BYTES = 256 * 1024
+SMALL_BATCH_BYTES = 32 * 1024
+
+# takes the batch's number, what the step before left, and a batch of every array; returns what it leaves
+Step = Callable[[tf.Tensor, Any, list[tf.Tensor]], Any]
+
+
+def run_block(
+    step: Step,
+    left: Any,
+    data: Sequence[tf.Tensor],
+    order: tf.Tensor,
+    batch_size: int,
+    start: Any = 0,
+    stop: Any = None,
+    goes_on: Callable[[Any], Any] = lambda left: True,
+) -> tuple[tf.Tensor, Any]:
+    """Call `left = step(number, left, batch)` on full batches of `data` in `order`; to be traced in a tf.function.
+
+    Args:
+        step: one step; what it returns has the structure, shapes and dtypes of `left`.
+        left: what the first step is given.
+        data: tensors of N rows.
+        order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched.
+        batch_size: B.
+        start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
+            length share one program. All S of them if not given.
+        goes_on: of what a step left, whether there is to be another.
+
+    Returns:
+        The number of the batch after the last that was run, and what that left.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> def step(number, total, batch):
+        ...     return total + tf.reduce_sum(batch[0])
+        >>> block = tf.function(lambda x, order: run_block(step, 0, [x], order, 2))
+        >>> [each.numpy().tolist() for each in block(tf.range(5), tf.constant([4, 3, 2, 1, 0]))]
+        [2, 10]
+    """
+    full = order.shape[0] // batch_size
+    start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
+    if full == 0:
+        return start, left
+    chunk = _steps_a_chunk(data, batch_size, full)
+    if chunk == 1:
+        return _loop(step, left, data, order, batch_size, start, stop, 0, goes_on)
+    rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
+
+    def run_chunk(number: tf.Tensor, left: Any) -> Any:
+        first = number // chunk * chunk
+        gathered = take(data, tf.slice(rows, [first * batch_size], [chunk * batch_size]))
+        end = tf.minimum(stop, first + chunk)
+        return _loop(step, left, gathered, None, batch_size, number, end, first, goes_on)
+
+    return tf.while_loop(
+        lambda number, left: tf.logical_and(number < stop, goes_on(left)),
+        run_chunk,
+        (start, left),
+        parallel_iterations=1,
+    )
+
+
+def _loop(
+    step: Step,
+    left: Any,
+    data: Sequence[tf.Tensor],
+    order: tf.Tensor | None,
+    batch_size: int,
+    start: tf.Tensor,
+    stop: tf.Tensor,
+    first: Any,
+    goes_on: Callable[[Any], Any],
+) -> tuple[tf.Tensor, Any]:
+    """`run_block` as one plain loop. Without an order the data are in order, from the batch number `first` on."""
+
+    def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        others = array.shape[1:]
+        return tf.slice(array, [(number - first) * batch_size, *[0] * len(others)], [batch_size, *others])
+
+    def body(number: tf.Tensor, left: Any) -> Any:
+        batch = [rows(array, number) for array in data] if order is None else take(data, rows(order, number))
+        return number + 1, step(number, left, batch)
+
+    # one step at a time: each reads the weights that the one before has written
+    return tf.while_loop(
+        lambda number, left: tf.logical_and(number < stop, goes_on(left)), body, (start, left), parallel_iterations=1
+    )
+
+
+def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:
+    """Some rows of every array."""
+    return [tf.gather(array, rows) for array in data]
+
+
+def _steps_a_chunk(data: Sequence[tf.Tensor], batch_size: int, full: int) -> int:
+    bytes_a_step = batch_size * max(array.dtype.size * (array.shape.num_elements() // array.shape[0]) for array in data)
+    return max(1, min(full, CHUNK_BYTES // bytes_a_step)) if bytes_a_step <= SMALL_BATCH_BYTES else 1

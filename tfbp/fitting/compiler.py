@@ -1,0 +1,63 @@
+"""Whether a step's program is compiled by XLA: as the model was compiled, and for "auto" by what is faster here."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import tensorflow as tf
+from keras.src.trainers.trainer import Trainer, model_supports_jit
+
+# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels (scripts/benchmark_fit.py)
+SLOW_ON_CPU = {
+    "Conv2D",
+    "Conv2DBackpropFilter",
+    "Conv2DBackpropInput",
+    "Conv3D",
+    "Conv3DBackpropFilterV2",
+    "Conv3DBackpropInputV2",
+    "DepthwiseConv2dNative",
+    "DepthwiseConv2dNativeBackpropFilter",
+    "DepthwiseConv2dNativeBackpropInput",
+}
+# What XLA does not know, or drops without a word
+UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
+
+
+def is_asked_for(model: Any) -> bool | None:
+    """What `compile` was told: True, False, or None for "auto"."""
+    asked = vars(model).get("_tfbp_jit_compile", "auto")
+    # a model that was compiled before this module was imported: without an accelerator, "auto" and False are one
+    return bool(model.jit_compile) if asked != "auto" or model.jit_compile else None
+
+
+def pays(model: Any, graph: tf.Graph) -> bool:
+    """Whether "auto" means XLA for a step that was traced to this graph.
+
+    On a CPU it does unless the step has a convolution, or an operation that XLA does not know; elsewhere Keras's own
+    "auto" says.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        return bool(model.jit_compile)
+    return model_supports_jit(model) and not operations(graph) & (SLOW_ON_CPU | UNKNOWN_TO_XLA)
+
+
+def operations(graph: tf.Graph) -> set[str]:
+    """The types of all operations of a graph, those of its functions, loops and branches among them."""
+    definition = graph.as_graph_def()
+    functions = [node for function in definition.library.function for node in function.node_def]
+    return {node.op for node in [*definition.node, *functions]}
+
+
+def _remembering(compile_model: Any) -> Any:
+    """Keras's compile keeps what "auto" came to, which without an accelerator is False, and not that it was asked."""
+
+    @functools.wraps(compile_model)
+    def compile(self: Any, *arguments: Any, **options: Any) -> None:
+        compile_model(self, *arguments, **options)
+        self._tfbp_jit_compile = options.get("jit_compile", "auto")
+
+    return compile
+
+
+Trainer.compile = _remembering(Trainer.compile)

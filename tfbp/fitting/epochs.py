@@ -1,0 +1,121 @@
+"""The loop over epochs: blocks of steps, validation between them, and Keras's callbacks around all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras.src.utils.python_utils import pythonify_logs
+
+from tfbp.fitting import unwatched
+from tfbp.fitting.non_finite import TerminateOnNaN
+from tfbp.fitting.pace import TEST_HOOKS, TRAIN_HOOKS, Pace
+from tfbp.fitting.run import ArrayRun
+
+Logs = dict[str, Any]
+
+
+def train(
+    model: Any,
+    run: ArrayRun,
+    callbacks: Any,
+    *,
+    epochs: int,
+    initial_epoch: int = 0,
+    verbose: Any = 0,
+    validate: Callable[[Any], Logs] | None = None,
+    validation_freq: Any = 1,
+    block_steps: int | None = None,
+    began: Callable[[int], None] = lambda epoch: None,
+    check: Callable[[int, Pace], None] = lambda initial_epoch, pace: None,
+) -> keras.callbacks.History:
+    """Train a compiled model; callbacks, stopping and history are Keras's.
+
+    Args:
+        validate: evaluates between epochs, given the callbacks.
+        block_steps: the steps of every block, where that is not left to the pace.
+        began: told each epoch that was begun.
+        check: called before the first.
+    """
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=run.steps,
+            model=model,
+        )
+    model.stop_training = False
+    callbacks.on_train_begin()
+    guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
+    stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
+    guarded = bool(guards or stops) and run.is_guarded
+    pace = Pace(callbacks.callbacks, run.steps, block_steps, TRAIN_HOOKS)
+    first, model._initial_epoch = model._initial_epoch or initial_epoch, None
+    check(first, pace)
+    logs: Logs = {}
+    if not (validate or block_steps or model.stop_training) and unwatched.is_unwatched(model, run, callbacks):
+        first, logs = unwatched.train(model, run, callbacks, first, epochs, began)
+    for guard in guards:
+        guard.begin_fit(run)
+    for epoch in range(first, epochs):
+        if epoch > first and model.stop_training:
+            break
+        model.reset_metrics()
+        began(epoch)
+        callbacks.on_epoch_begin(epoch)
+        start = 0
+        while start < run.steps:
+            # Keras looks whether to stop after a batch, so that one is always run
+            stop = start + 1 if model.stop_training else min(start + pace.block, run.steps)
+            callbacks.on_train_batch_begin(start)
+            for guard in guards:
+                guard.begin_block(epoch, start, stop)
+            started = time.perf_counter()
+            reached = run.train(epoch, start, stop, guarded)
+            seconds = time.perf_counter() - started
+            told, logs = run.logs(), run.results()
+            for guard in guards:
+                guard.end_block(reached, run.is_finite)
+            pace.note(reached - start, seconds)
+            callbacks.on_train_batch_end(reached - 1, told)
+            start = reached
+            if model.stop_training:
+                break
+        logs = dict(logs)
+        if validate is not None and model._should_eval(epoch, validation_freq):
+            logs.update({f"val_{name}": value for name, value in validate(callbacks).items()})
+        callbacks.on_epoch_end(epoch, logs)
+    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs=logs or None)
+    return model.history
+
+
+def evaluate(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0, block_steps: int | None = None) -> Logs:
+    """The loss and the metrics on the run's data."""
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=run.steps, model=model
+        )
+    model.stop_evaluating = False
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    pace, start = Pace(callbacks.callbacks, run.steps, block_steps, TEST_HOOKS), 0
+    while start < run.steps:
+        stop = min(start + pace.block, run.steps)
+        callbacks.on_test_batch_begin(start)
+        started = time.perf_counter()
+        run.evaluate(start, stop)
+        pace.note(stop - start, time.perf_counter() - started)
+        callbacks.on_test_batch_end(stop - 1, run.logs())
+        start = stop
+        if model.stop_evaluating:
+            break
+    logs = pythonify_logs(run.results())
+    callbacks.on_test_end(logs)
+    return logs

@@ -1,0 +1,240 @@
+"""The compiled programs of a model, each made once after every compile: one step of its own, or many in one program.
+
+N samples, B batch, S full batches of an epoch, E epochs of a program at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfbp.fitting import compiler
+from tfbp.fitting.block import run_block, take
+
+# a step's name, and the model's method
+STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
+
+
+class Unsuitable(Exception):
+    """A step whose results do not fit into a loop."""
+
+
+class Programs:
+    """What was traced of a model since it was compiled, for data of one structure.
+
+    Args:
+        model: any keras.Model.
+        structure: packed data with a Boolean in place of every tensor, and None where there is none.
+    """
+
+    def __init__(self, model: Any, structure: Any) -> None:
+        self.model, self._structure = model, structure
+        self._asked = compiler.is_asked_for(model)
+        self._steps: dict[Any, Any] = {}
+        self._programs: dict[Any, Any] = {}
+        self.traces = 0
+
+    def step(self, name: str, batch: Sequence[tf.TensorSpec]) -> Any:
+        """One step on a batch of these shapes, traced once: a function of the batch's tensors, and its results."""
+        key = name, tuple(batch)
+        if key not in self._steps:
+            method = getattr(self.model, STEPS[name])
+            structure = self._structure
+
+            def one(*tensors: tf.Tensor) -> Any:
+                return method(unflattened(structure, tensors))
+
+            self._steps[key] = tf.function(one, autograph=False).get_concrete_function(*batch)
+            self.traces += 1
+        return self._steps[key]
+
+    def is_compiled(self, step: Any) -> bool:
+        """Whether XLA compiles the programs of a step."""
+        return compiler.pays(self.model, step.graph) if self._asked is None else self._asked
+
+    def compiles(self, name: str) -> bool | None:
+        """Whether XLA compiles the steps of a name; None before any was traced."""
+        steps = [step for (each, _), step in self._steps.items() if each == name]
+        return self.is_compiled(steps[0]) if steps else None
+
+    def call(self, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], **options: Any) -> Any:
+        """Run the program that `make` makes, on tensors; `make` takes these programs, B, and what options name."""
+        specs = tuple(map(tf.TensorSpec.from_tensor, arguments))
+        key = make.__name__, batch_size, specs, *options.values()
+        if key not in self._programs:
+            return self._first_call(key, make, batch_size, arguments, options)
+        # calling what was traced costs a third of what calling a tf.function costs
+        return self._programs[key](*arguments)
+
+    def _first_call(
+        self, key: Any, make: Any, batch_size: int, arguments: Sequence[tf.Tensor], options: dict[str, Any]
+    ) -> Any:
+        function, step = make(self, batch_size, [*key[2]], **options)
+        compiled = self.is_compiled(step)
+        try:
+            return self._traced(key, function, compiled)(*arguments)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
+            if self._asked is not None or not compiled:
+                raise
+            # XLA refuses before a step is run
+            self._asked = False
+            del self._programs[key]
+            return self._traced(key, function, False)(*arguments)
+
+    def _traced(self, key: Any, function: Any, compiled: bool) -> Any:
+        program = tf.function(function, jit_compile=compiled, autograph=False)
+        self._programs[key] = program.get_concrete_function(*key[2])
+        self.traces += 1
+        return self._programs[key]
+
+
+def of(model: Any, data: Any) -> Programs:
+    """The programs of a model as it is compiled now, for data of this structure."""
+    structure = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
+    table = getattr(model, "_tfbp_programs", None)
+    if table is None or table.compiled is not getattr(model, "_compile_config", None):
+        table = model._tfbp_programs = Table(model)
+    return table.of(model, structure)
+
+
+class Table:
+    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again."""
+
+    def __init__(self, model: Any) -> None:
+        self.compiled = getattr(model, "_compile_config", None)
+        self._programs: dict[str, Programs] = {}
+
+    def of(self, model: Any, structure: Any) -> Programs:
+        return self._programs.setdefault(repr(structure), Programs(model, structure))
+
+    @property
+    def traces(self) -> int:
+        """How many programs and steps were traced."""
+        return sum(each.traces for each in self._programs.values())
+
+
+def unflattened(structure: Any, tensors: Sequence[tf.Tensor]) -> Any:
+    """Data of a structure, from its tensors."""
+    following = iter(tensors)
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else next(following), structure)
+
+
+def block(
+    programs: Programs, batch_size: int, arguments: Any, name: str, guarded: bool = False
+) -> tuple[Callable[..., Any], Any]:
+    """Full batches from number between[0] to before between[1]: (order, between, *data) to the number after the last
+    that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that is not finite."""
+    one = programs.step(name, batch_specs(arguments[2:], batch_size))
+    nothing = tf.nest.map_structure(_zeros, one.structured_outputs)
+
+    def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
+        reached, logs = run_block(
+            lambda number, logs, batch: one(*batch),
+            nothing_of(nothing),
+            data,
+            order,
+            batch_size,
+            between[0],
+            between[1],
+            losses_are_finite if guarded else lambda logs: True,
+        )
+        return reached, logs, results(programs.model, logs)
+
+    return steps, one
+
+
+def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], Any]:
+    """The last batch, that is not full: (order, *data) to its logs, and the metrics' results after it."""
+    one = programs.step(name, batch_specs(arguments[1:], arguments[0].shape[0] % batch_size))
+
+    def last(order: tf.Tensor, *data: tf.Tensor) -> Any:
+        logs = one(*take(data, order[order.shape[0] // batch_size * batch_size :]))
+        return logs, results(programs.model, logs)
+
+    return last, one
+
+
+def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
+    """Whole epochs of training: (orders (E, N), count, *data) to the logs of each, 0 from number `count` on, and whether
+    the weights after them are finite."""
+    data_specs, (most, rows) = arguments[2:], arguments[0].shape
+    order = tf.TensorSpec([rows], tf.int32)
+    # the last to be made is the step whose logs are an epoch's
+    full, one = block(programs, batch_size, [order, None, *data_specs], "train") if rows >= batch_size else (None, None)
+    last, one = rest(programs, batch_size, [order, *data_specs], "train") if rows % batch_size else (None, one)
+    model = programs.model
+
+    def whole(orders: tf.Tensor, count: tf.Tensor, *data: tf.Tensor) -> Any:
+        def epoch(number: tf.Tensor, arrays: Any) -> Any:
+            model.reset_metrics()
+            if full is not None:
+                _, _, logs = full(orders[number], tf.constant([0, rows // batch_size]), *data)
+            if last is not None:
+                _, logs = last(orders[number], *data)
+            return number + 1, [array.write(number, log) for array, log in zip(arrays, tf.nest.flatten(logs), strict=True)]
+
+        arrays = [
+            tf.TensorArray(log.dtype, most, element_shape=log.shape).unstack(tf.zeros([most, *log.shape], log.dtype))
+            for log in tf.nest.flatten(one.structured_outputs)
+        ]
+        # one epoch at a time: each reads the weights that the one before has written
+        _, arrays = tf.while_loop(lambda number, _: number < count, epoch, (0, arrays), parallel_iterations=1)
+        logs = tf.nest.pack_sequence_as(one.structured_outputs, [array.stack() for array in arrays])
+        finite = [tf.reduce_all(tf.math.is_finite(w.value)) for w in model.trainable_variables]
+        return logs, tf.reduce_all(finite)
+
+    return whole, one
+
+
+def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
+    """The outputs for full batches: (order, *data) to tensors of the batches' rows, one after the other."""
+    one = programs.step("predict", batch_specs(arguments[1:], batch_size))
+    outputs = tf.nest.flatten(one.structured_outputs)
+    for output in outputs:
+        if not output.shape.is_fully_defined() or output.shape.rank == 0 or output.shape[0] != batch_size:
+            raise Unsuitable
+    full = arguments[0].shape[0] // batch_size
+
+    def predict(order: tf.Tensor, *data: tf.Tensor) -> Any:
+        def step(number: tf.Tensor, arrays: Any, batch: Any) -> Any:
+            return [array.write(number, each) for array, each in zip(arrays, tf.nest.flatten(one(*batch)), strict=True)]
+
+        arrays = [tf.TensorArray(each.dtype, full, element_shape=each.shape) for each in outputs]
+        _, arrays = run_block(step, arrays, data, order, batch_size)
+        rows = [tf.reshape(array.stack(), [full * batch_size, *each.shape[1:]]) for array, each in zip(arrays, outputs, strict=True)]
+        return tf.nest.pack_sequence_as(one.structured_outputs, rows)
+
+    return predict, one
+
+
+def results(model: Any, logs: Any) -> Any:
+    """What the metrics have counted, where a step's logs are by the same names: Keras shows these for an epoch."""
+    if not isinstance(logs, dict):
+        return logs
+    counted = model.get_metrics_result()
+    return counted if set(counted) == set(logs) else logs
+
+
+def losses_are_finite(logs: Any) -> Any:
+    """Whether every loss that a step tells is finite; the mean of an epoch so far stays what it is from a NaN on."""
+    losses = [value for name, value in logs.items() if name.endswith("loss")] if isinstance(logs, dict) else []
+    finite = [tf.reduce_all(tf.math.is_finite(loss)) for loss in losses if loss.dtype.is_floating]
+    return tf.reduce_all(finite) if finite else tf.constant(True)
+
+
+def batch_specs(data: Sequence[tf.TensorSpec], rows: int) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data]
+
+
+def nothing_of(specs: Any) -> Any:
+    """Logs before the first step."""
+    return tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
+
+
+def _zeros(output: Any) -> tf.TensorSpec:
+    if not isinstance(output, tf.Tensor) or not output.shape.is_fully_defined():
+        raise Unsuitable
+    return tf.TensorSpec(output.shape, output.dtype)

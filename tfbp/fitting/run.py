@@ -1,0 +1,187 @@
+"""Steps on arrays in memory, addressed by epoch and number; each block of steps is one compiled program.
+
+N samples, B batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp.fitting import programs
+from tfbp.fitting.arrays import order_of
+from tfbp.fitting.block import take
+from tfbp.fitting.residence import OnHost, residence_of
+
+
+class ArrayRun:
+    """Steps on packed data of N rows; the same address gives the same batch, in any run with the same seed.
+
+    Attributes:
+        data: the packed data, as tensors.
+        batch_size: B.
+        rows, steps: N, and the steps of an epoch.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, seed: int = 0, times: Any = None
+    ) -> None:
+        self.data, self.batch_size, self.seed = data, batch_size, seed
+        self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+        self.rows = int(self.tensors[0].shape[0])
+        self.steps = math.ceil(self.rows / batch_size)
+        self.full = self.rows // batch_size
+        self.model, self._shuffle = model, shuffle
+        # how often the model had trained an epoch of a number before this fit
+        self._times = dict(times or {})
+        self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
+        self._residence = residence_of(self.tensors, batch_size)
+        self._logs: Any = {}
+        self._results: Any = {}
+
+    def train(self, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        """Run the steps of an epoch from `start` to before `stop`; `guarded`, to the first loss that is not finite.
+
+        Returns:
+            The number of the step after the last that was run.
+        """
+        return self._run("train", epoch, start, stop, guarded)
+
+    def train_again(self, epoch: int, start: int, stop: int) -> None:
+        """Run steps again that were run before."""
+        self._run("train", epoch, start, stop, guarded=True)
+
+    def evaluate(self, start: int, stop: int) -> None:
+        """Count the batches from `start` to before `stop` into the model's metrics."""
+        self._run("test", 0, start, stop)
+
+    def train_epochs(self, orders: np.ndarray, count: int) -> tuple[list[dict[str, Any]], bool]:
+        """Train on the first `count` of some `orders`, an epoch each, in one program.
+
+        Returns:
+            The logs of each, and whether these and the weights after them are finite.
+        """
+        arguments = [tf.convert_to_tensor(orders), tf.convert_to_tensor(count), *self.tensors]
+        logs, weights_are_finite = self._programs.call(programs.epochs, self.batch_size, arguments)
+        logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
+        finite = bool(weights_are_finite) and bool(programs.losses_are_finite(_tensors(logs)))
+        return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
+
+    def predict(self) -> Any:
+        """The model's outputs for all rows, as NumPy arrays."""
+        order = tf.range(self.rows)
+        parts = []
+        if self.full:
+            parts.append(self._programs.call(programs.predictions, self.batch_size, [order, *self.tensors]))
+        if self.rows % self.batch_size:
+            arguments = [order, *self.tensors]
+            parts.append(self._programs.call(programs.rest, self.batch_size, arguments, name="predict")[0])
+        arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
+        joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
+        return keras.tree.pack_sequence_as(parts[0], joined)
+
+    def logs(self) -> Any:
+        """What the last step told."""
+        return self._logs
+
+    def results(self) -> Any:
+        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
+        return self._results
+
+    def is_compiled(self) -> bool | None:
+        """Whether XLA compiles the training steps; None before any was traced."""
+        return self._programs.compiles("train")
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
+        if not self._shuffle:
+            return np.arange(self.rows, dtype=np.int32)
+        order = order_of(self.seed, epoch, self.rows, self.times(epoch))
+        if self._shuffle == "batch":
+            # Keras's word for this: each batch keeps its rows
+            order = order[np.argsort(order // self.batch_size, kind="stable")]
+        return order.astype(np.int32)
+
+    def times(self, epoch: int) -> int:
+        """How often the model had trained an epoch of this number before."""
+        return self._times.get(epoch, 0)
+
+    def batch(self, epoch: int, number: int) -> Any:
+        """The packed data of one step."""
+        tensors = take(self.tensors, self.rows_of_step(epoch, number))
+        return programs.unflattened(self.data, tensors)
+
+    def first_batch(self) -> Any:
+        """The first rows of the data."""
+        return programs.unflattened(self.data, [tensor[: self.batch_size] for tensor in self.tensors])
+
+    def rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
+        return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
+
+    def trace(self) -> None:
+        """Make the training step's graph, and with it whatever the model builds at its first step."""
+        rows = min(self.rows, self.batch_size)
+        specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
+        self._programs.step("train", programs.batch_specs(specs, rows))
+
+    def forget_order(self) -> None:
+        """After another seed was set."""
+        self._order = None
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether all data are on the device."""
+        return not isinstance(self._residence, OnHost)
+
+    @property
+    def bunches_epochs(self) -> bool:
+        """Whether `train_epochs` can be called."""
+        return self.is_resident
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether `train` can end at the first loss that is not finite."""
+        return True
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the losses that the last step told are."""
+        return bool(programs.losses_are_finite(self._logs))
+
+    @property
+    def _programs(self) -> programs.Programs:
+        # asked for at every block: a callback may compile the model anew
+        return programs.of(self.model, self.data)
+
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
+        for piece in self._residence.pieces(order, start, end):
+            arguments = [piece.order, tf.constant([piece.start, piece.stop]), *piece.tensors]
+            options = {"name": name, "guarded": guarded}
+            done, self._logs, self._results = self._programs.call(
+                programs.block, self.batch_size, arguments, **options
+            )
+            reached = piece.first + (int(done) if guarded else piece.stop)
+            if reached < piece.first + piece.stop:
+                return reached
+        if stop > self.full and not (guarded and reached > start and not self.is_finite):
+            tensors, rest = self._residence.rest(order)
+            self._logs, self._results = self._programs.call(programs.rest, self.batch_size, [rest, *tensors], name=name)
+            reached = stop
+        return reached
+
+    def _rows_of(self, epoch: int) -> tuple[np.ndarray, tf.Tensor]:
+        """The epoch's order twice: reading a tensor costs a copy of all of it."""
+        if self._order is None or self._order[0] != epoch:
+            order = self.order(epoch)
+            self._order = epoch, order, tf.constant(order)
+        return self._order[1:]
+
+
+def _tensors(logs: Any) -> Any:
+    return tf.nest.map_structure(tf.convert_to_tensor, logs)

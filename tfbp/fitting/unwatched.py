@@ -1,0 +1,88 @@
+"""Epochs that nothing watches, many in one program: where they are short, one's way through Python outlasts its steps.
+
+N samples, E epochs of a program at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.utils.python_utils import pythonify_logs
+
+from tfbp.fitting.non_finite import TerminateOnNaN, restore, snapshot
+from tfbp.fitting.pace import TRAIN_HOOKS, fitting, has_any
+from tfbp.fitting.run import ArrayRun
+
+# E at most, and E N at most: 1 MiB of row numbers
+MOST_EPOCHS, MOST_ROWS = 256, 2**18
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
+
+
+def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
+    """Whether nothing would see that the epochs of a fit without validation data come in bunches."""
+    hooks = (*EPOCH_HOOKS, *TRAIN_HOOKS)
+    others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
+    return (
+        run.bunches_epochs
+        and _most(run) > 1
+        # the program resets what Keras's own metrics have counted; others may do so in Python
+        and type(model).reset_metrics is keras.Model.reset_metrics
+        and all(type(metric).__module__.startswith("keras.") for metric in model.metrics)
+        and not any(has_any(each, hooks) for each in others)
+    )
+
+
+def train(
+    model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int, began: Callable[[int], None]
+) -> tuple[int, dict[str, Any]]:
+    """Train the epochs from number `first` to before `stop`; `began` is told each that was begun.
+
+    Returns:
+        The epoch to go on with, and the logs of the last. It is `stop`; but where a `TerminateOnNaN` has something to
+        find, it is an epoch from shortly before, the weights are those it begins with, and it is to be trained step by
+        step.
+    """
+    histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
+    guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
+    logs: dict[str, Any] = {}
+    most, fits = _most(run), 1
+    epochs = range(first, min(first + 1, stop))
+    # the orders of the epochs to come are drawn while those before are trained
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(_orders, run, epochs)
+        while epochs and not model.stop_training:
+            orders, following = coming.result(), range(epochs.stop, min(epochs.stop + min(fits, most), stop))
+            # before the other thread is busy again: it would hold Python up here
+            before = snapshot(model) if guarded else []
+            coming = beside.submit(_orders, run, following)
+            started = time.perf_counter()
+            found, finite = run.train_epochs(orders, len(epochs))
+            if epochs.start > first:  # the first was compiled on the way
+                fits = fitting(len(epochs), time.perf_counter() - started)
+            if guarded and not finite:
+                restore(model, before)
+                return epochs.start, logs
+            for epoch, logs in zip(epochs, found, strict=True):
+                began(epoch)
+                logs = pythonify_logs(logs)
+                for history in histories:
+                    history.on_epoch_end(epoch, logs)
+            epochs = following
+    return stop, logs
+
+
+def _most(run: ArrayRun) -> int:
+    return min(MOST_EPOCHS, MOST_ROWS // run.rows)
+
+
+def _orders(run: ArrayRun, epochs: range) -> np.ndarray:
+    """The orders (E, N) of some epochs, and room for those of as many as a program can take."""
+    orders = np.empty([_most(run), run.rows], np.int32)
+    for number, epoch in enumerate(epochs):
+        orders[number] = run.order(epoch)
+    return orders
