@@ -19,9 +19,9 @@ import tensorflow as tf
 from tfbp import layers, reference
 from tfbp.agreement import running_error
 from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem, shape_cases
-from tfbp.agreement.comparison import compare
 from tfbp.agreement.matrix import LAYERS, Cell, Result, as_array, compiled, on, rounded_inputs
-from tfbp.agreement.tolerances import Units
+from tfbp.checking.comparison import compare
+from tfbp.checking.tolerances import Units
 from tfbp.keras_activations import keras_activation
 from tfbp.network import Dense, Network
 from tfbp.reference.activations import activation_backward, activation_forward

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfbp import manual, reference, tape
 from tfbp.agreement import running_error
-from tfbp.agreement.tolerances import Units
+from tfbp.checking.tolerances import Units
 from tfbp.network import Network
 
 Inputs = list[dict[str, Any]]

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from tfbp import manual, reference, tape
 from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, round_to
-from tfbp.agreement.comparison import Comparison, compare
 from tfbp.agreement.local import Inputs, inputs_from, local_manual, local_reference, local_tape, local_tolerances
 from tfbp.agreement.running_error import end_to_end_errors
-from tfbp.agreement.tolerances import Units
+from tfbp.checking.comparison import Comparison, compare
+from tfbp.checking.tolerances import Units
 from tfbp.checks import InputError
 
 MODES = ("eager", "graph", "xla")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfbp.agreement.matrix import Result
-from tfbp.agreement.tolerances import UNIT_ROUNDOFF
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 # two summation orders of the same products differ by about this much in their roundings' root mean square
 ACCEPTED_RATIO = 2.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.agreement.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
+from tfbp.checking.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.agreement.diagnosis import diagnose
+from tfbp.checking.diagnosis import diagnose
 
 
 @dataclass(frozen=True)
