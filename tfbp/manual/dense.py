@@ -26,8 +26,6 @@ def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, 
 
 
 def _sum_over_batch(dz):
-    # On the CPU BiasAddGrad adds up bfloat16 in bfloat16, and reduce_sum float16 in float16: the sum of a long batch
-    # loses most of its digits. Each is exact to rounding in the other type.
-    if dz.dtype == tf.bfloat16:
-        return tf.reduce_sum(dz, axis=0)
-    return tf.raw_ops.BiasAddGrad(out_backprop=dz)
+    # 16-bit numbers are added up in float32: in their own type the sum of a long batch loses most of its digits
+    wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
+    return tf.cast(tf.reduce_sum(wide, axis=0), dz.dtype)

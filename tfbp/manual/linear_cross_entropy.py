@@ -7,6 +7,8 @@ N tokens, C tokens of a chunk, I inputs, O outputs (classes); x (N, I), kernel (
 within 0 … O-1, dlosses (N,) what a token's loss counts in the mean; z, logits (C, O); losses (C,). One float dtype.
 """
 
+import math
+
 import tensorflow as tf
 
 
@@ -20,38 +22,36 @@ def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap)
     if bias is not None:
         z = tf.nn.bias_add(z, bias)
     logits = z if soft_cap is None else soft_cap * tf.tanh(z / soft_cap)
-    cross_entropy, softmax_minus_one_hot = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
-        features=logits, labels=labels
-    )
-    losses, log_sum_exp = cross_entropy, None
-    if label_smoothing or z_loss:
-        label_logit = tf.gather(logits, labels, batch_dims=1)
+    # less the largest, so that no exponential overflows and none of their sums is below 1
+    largest = tf.reduce_max(logits, axis=-1)
+    exponentials = tf.exp(logits - largest[:, None])
+    total = tf.reduce_sum(exponentials, axis=-1)
+    # TensorFlow refuses a label that is no class where it can look at it; where not, its loss and gradients are NaN
+    total = tf.where((labels >= 0) & (labels < kernel.shape[1]), total, math.nan)
+    label_logit = tf.gather(logits, labels, batch_dims=1)
+    log_sum_exp = largest + tf.math.log(total)
+    # not log_sum_exp - label_logit, which cancels where both are large
+    losses = tf.math.log(total) + (largest - label_logit)
     if label_smoothing:
         losses += label_smoothing * (label_logit - tf.reduce_mean(logits, axis=-1))
     if z_loss:
-        log_sum_exp = cross_entropy + label_logit
         losses += z_loss * tf.square(log_sum_exp)
-    return losses, (x, kernel, labels, logits, softmax_minus_one_hot, log_sum_exp)
+    softmax = exponentials / total[:, None]
+    return losses, (x, kernel, labels, logits, softmax, log_sum_exp)
 
 
 def chunk_backward(dlosses, residuals, *, bias_gradient, label_smoothing, z_loss, soft_cap):
     """dx (C, I), dkernel (I, O) and dbias (O,) or None, given dlosses (C,).
 
     dlosses scales rows of x and dx, which are short, instead of rows of dz; so dz is here that of Σ losses."""
-    x, kernel, labels, logits, dlogits, log_sum_exp = residuals
-    label_share = tf.zeros_like(dlosses)  # what is still missing at each token's label
-    # losses = cross_entropy + z_loss · log_sum_exp²,  d log_sum_exp = softmax
-    if z_loss:
-        share = 2 * z_loss * log_sum_exp
-        dlogits += share[:, None] * dlogits  # of softmax - one_hot
-        label_share += share
-    # losses = … + label_smoothing · (logits[label] - 1/O Σ logits)
+    x, kernel, labels, logits, softmax, log_sum_exp = residuals
+    # losses = log_sum_exp + z_loss · log_sum_exp² - …        d log_sum_exp = softmax
+    dlogits = softmax * (1 + 2 * z_loss * log_sum_exp)[:, None] if z_loss else softmax
+    # losses = … - (label_smoothing / O) · Σ logits - (1 - label_smoothing) · logits[label]
     if label_smoothing:
         dlogits -= label_smoothing / kernel.shape[1]
-        label_share += label_smoothing
-    if label_smoothing or z_loss:
-        at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), labels], axis=1)
-        dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, label_share)
+    at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), labels], axis=1)
+    dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, (label_smoothing - 1) * tf.ones_like(dlosses))
     # logits = soft_cap · tanh(z / soft_cap)         (C, O) <- (C, O)
     dz = dlogits if soft_cap is None else dlogits * (1 - tf.square(logits / soft_cap))
     # z = bias_add(z, bias)                          (C, O) <- (O,)

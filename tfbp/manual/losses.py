@@ -1,8 +1,10 @@
-"""Losses per sample, each backward under its forward. Cross-entropies take logits and are one fused op.
+"""Losses per sample, each backward under its forward. Cross-entropies take logits.
 
 B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses and dlosses (B,).
 The second argument of a backward is what its forward kept.
 """
+
+import math
 
 import tensorflow as tf
 
@@ -63,24 +65,42 @@ def binary_crossentropy_backward(dlosses, residuals):
 
 
 def categorical_crossentropy_forward(y, outputs):
-    total = tf.reduce_sum(y, axis=-1)
-    losses, softmax_minus_y = tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=outputs, labels=y)
-    return losses, (y, softmax_minus_y, total)
+    log_softmax, softmax = _log_softmax_and_softmax(outputs)
+    return _cross_entropy(y, log_softmax), (y, softmax)
 
 
 def categorical_crossentropy_backward(dlosses, residuals):
-    y, softmax_minus_y, total = residuals
-    # losses = -Σ y log softmax(outputs): p Σ y - y, which is the fused op's p - y where targets sum to 1
-    return dlosses[:, None] * (softmax_minus_y * total[:, None] + y * (total[:, None] - 1))
+    y, softmax = residuals
+    # losses = -Σ y log softmax(outputs)                      softmax Σ y - y, where targets need not sum to 1
+    return dlosses[:, None] * (softmax * tf.reduce_sum(y, axis=-1, keepdims=True) - y)
 
 
 def sparse_categorical_crossentropy_forward(y, outputs):
-    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=outputs, labels=y)
+    log_softmax, softmax = _log_softmax_and_softmax(outputs)
+    one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)
+    # one_hot has a row of zeros for a label that is no class: NaN instead, so that it does not pass for a loss of 0
+    is_class = (y >= 0) & (y < outputs.shape[-1])
+    one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[:, None]
+    return _cross_entropy(one_hot, log_softmax), (one_hot, softmax)
 
 
-def sparse_categorical_crossentropy_backward(dlosses, softmax_minus_one_hot):
-    # losses = -log softmax(outputs)[y]: the fused op has made both the loss and p - one_hot(y)
-    return dlosses[:, None] * softmax_minus_one_hot
+def sparse_categorical_crossentropy_backward(dlosses, residuals):
+    one_hot, softmax = residuals
+    # losses = -Σ one_hot(y) log softmax(outputs)
+    return dlosses[:, None] * (softmax - one_hot)
+
+
+def _log_softmax_and_softmax(outputs):
+    # less the largest, so that no exponential overflows and none of their sums is below 1
+    shifted = outputs - tf.reduce_max(outputs, axis=-1, keepdims=True)
+    exponentials = tf.exp(shifted)
+    total = tf.reduce_sum(exponentials, axis=-1, keepdims=True)
+    return shifted - tf.math.log(total), exponentials / total
+
+
+def _cross_entropy(y, log_softmax):
+    # a class of target 0 counts 0, also where its logit is -∞
+    return tf.reduce_sum(-y * tf.where(y != 0, log_softmax, 0), axis=-1)
 
 
 def loss_forward(loss, y, outputs):

@@ -1,10 +1,14 @@
-"""Piecewise activations, each backward under its forward, on TensorFlow's fused gradients where they exist.
+"""Piecewise activations, each backward under its forward.
 
 z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
 is what its forward kept. At a kink the derivative is one side's; the docstring says which.
 """
 
 import tensorflow as tf
+
+# of selu, so that its fixed point is mean 0 and variance 1: https://arxiv.org/abs/1706.02515
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
 
 
 def linear_forward(z):
@@ -37,7 +41,7 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
         if negative_slope:
             return leaky_relu_backward(dy, residual, negative_slope)
         # y = max(z, 0)                                       dz = dy where y > 0, else 0
-        return tf.raw_ops.ReluGrad(gradients=dy, features=residual)
+        return tf.where(residual > 0, dy, 0)
     if threshold == 0 and max_value == 6 and not negative_slope:
         return relu6_backward(dy, residual)
     z = residual
@@ -59,7 +63,7 @@ def relu6_forward(z):
 def relu6_backward(dy, y):
     """relu6'(0) = relu6'(6) = 0."""
     # y = min(max(z, 0), 6)                                   dz = dy where 0 < y < 6, else 0
-    return tf.raw_ops.Relu6Grad(gradients=dy, features=y)
+    return tf.where((y > 0) & (y < 6), dy, 0)
 
 
 def leaky_relu_forward(z, negative_slope):
@@ -72,24 +76,20 @@ def leaky_relu_forward(z, negative_slope):
 def leaky_relu_backward(dy, z, negative_slope):
     """leaky_relu'(0) = negative_slope."""
     # y = z where z > 0, else negative_slope z                dz = dy, or negative_slope dy
-    if z.dtype == tf.float64:
-        return tf.where(z > 0, dy, negative_slope * dy)
-    return tf.raw_ops.LeakyReluGrad(gradients=dy, features=z, alpha=negative_slope)
+    return tf.where(z > 0, dy, negative_slope * dy)
 
 
 def elu_forward(z, alpha):
     unit = tf.nn.elu(z)
     y = unit if alpha == 1 else tf.where(z > 0, unit, alpha * unit)
-    return y, (unit, None if alpha == 1 else z > 0)
+    return y, unit
 
 
-def elu_backward(dy, residuals, alpha):
+def elu_backward(dy, unit, alpha):
     """elu'(0) = alpha."""
-    unit, positive = residuals
-    # y = unit where z > 0, else alpha unit
-    dunit = dy if alpha == 1 else tf.where(positive, dy, alpha * dy)
-    # unit = z where z > 0, else exp(z) - 1                   dz = dunit where unit > 0, else dunit · (unit + 1)
-    return tf.raw_ops.EluGrad(gradients=dunit, outputs=unit)
+    # y = unit where z > 0, else alpha unit;  unit = z where z > 0, else exp(z) - 1
+    slope = unit + 1 if alpha == 1 else alpha * (unit + 1)
+    return tf.where(unit > 0, dy, dy * slope)
 
 
 def celu_forward(z, alpha):
@@ -109,9 +109,9 @@ def selu_forward(z):
 
 
 def selu_backward(dy, y):
-    """selu'(0) = scale, the right-hand side; under XLA scale · alpha, for its SeluGrad takes the left."""
+    """selu'(0) = scale, the right-hand side."""
     # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha)
-    return tf.raw_ops.SeluGrad(gradients=dy, outputs=y)
+    return tf.where(y >= 0, SELU_SCALE * dy, dy * (y + SELU_SCALE * SELU_ALPHA))
 
 
 def hard_sigmoid_forward(z):
@@ -122,7 +122,7 @@ def hard_sigmoid_forward(z):
 def hard_sigmoid_backward(dy, clipped):
     """hard_sigmoid'(-3) = hard_sigmoid'(3) = 0."""
     # y = relu6(z + 3) / 6
-    return tf.raw_ops.Relu6Grad(gradients=dy / 6, features=clipped)
+    return tf.where((clipped > 0) & (clipped < 6), dy / 6, 0)
 
 
 def hard_silu_forward(z):

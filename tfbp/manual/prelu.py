@@ -15,8 +15,8 @@ def prelu_forward(x, alpha):
 def prelu_backward(dy, residuals):
     """dx and dalpha; the derivative at x = 0 is 0, as in Keras."""
     x, alpha, below = residuals
-    # y = max(x, 0) - alpha below,  below = max(-x, 0)        dx = dy where x > 0, alpha dy where x < 0, else 0
-    dx = tf.raw_ops.ReluGrad(gradients=dy, features=x) + alpha * tf.raw_ops.ReluGrad(gradients=dy, features=below)
+    # y = max(x, 0) - alpha below,  below = max(-x, 0)
+    dx = tf.where(x > 0, dy, tf.where(x < 0, alpha * dy, 0))
     dalpha = -_sum_to_shape_of(alpha, dy * below)
     return dx, dalpha
 

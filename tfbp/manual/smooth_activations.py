@@ -1,4 +1,4 @@
-"""Smooth elementwise activations, each backward under its forward, on TensorFlow's fused gradients where they exist.
+"""Smooth elementwise activations, each backward under its forward.
 
 z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
 is what its forward kept.
@@ -16,7 +16,7 @@ def sigmoid_forward(z):
 
 def sigmoid_backward(dy, y):
     # y = 1 / (1 + exp(-z))                                   dz = dy · y (1 - y)
-    return tf.raw_ops.SigmoidGrad(y=y, dy=dy)
+    return dy * y * (1 - y)
 
 
 def tanh_forward(z):
@@ -26,25 +26,28 @@ def tanh_forward(z):
 
 def tanh_backward(dy, y):
     # y = tanh(z)                                             dz = dy · (1 - y²)
-    return tf.raw_ops.TanhGrad(y=y, dy=dy)
+    return dy * (1 - y * y)
 
 
 def softplus_forward(z):
+    if z.dtype == tf.bfloat16:  # for which the GPU has no kernel
+        return tf.cast(tf.math.softplus(tf.cast(z, tf.float32)), z.dtype), z
     return tf.math.softplus(z), z
 
 
 def softplus_backward(dy, z):
     # y = log(1 + exp(z))                                     dz = dy · sigmoid(z)
-    return tf.raw_ops.SoftplusGrad(gradients=dy, features=z)
+    return dy * tf.sigmoid(z)
 
 
 def softsign_forward(z):
-    return tf.math.softsign(z), z
+    d = 1 + tf.abs(z)
+    return z / d, d
 
 
-def softsign_backward(dy, z):
-    # y = z / (1 + |z|)                                       dz = dy / (1 + |z|)²
-    return tf.raw_ops.SoftsignGrad(gradients=dy, features=z)
+def softsign_backward(dy, d):
+    # y = z / d,  d = 1 + |z|                                 dz = dy / d², whose d² would overflow in float16
+    return dy / d / d
 
 
 def exponential_forward(z):
@@ -90,7 +93,7 @@ def gelu_backward(dy, residuals, approximate):
 
 
 def mish_forward(z):
-    t = tf.tanh(tf.math.softplus(z))
+    t = tf.tanh(softplus_forward(z)[0])
     return z * t, (z, t)
 
 
@@ -101,12 +104,12 @@ def mish_backward(dy, residuals):
 
 
 def log_sigmoid_forward(z):
-    return -tf.math.softplus(-z), z
+    return -softplus_forward(-z)[0], z
 
 
 def log_sigmoid_backward(dy, z):
     # y = -softplus(-z)                                       dz = dy · sigmoid(-z)
-    return tf.raw_ops.SoftplusGrad(gradients=dy, features=-z)
+    return dy * tf.sigmoid(-z)
 
 
 def tanh_shrink_forward(z):

@@ -5,6 +5,10 @@ At a kink the tape takes one side's derivative, or 0; the reference's docstrings
 
 import tensorflow as tf
 
+# Keras's constants for selu: https://arxiv.org/abs/1706.02515
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
 
 def linear(z):
     return z
@@ -42,7 +46,8 @@ def celu(z, alpha):
 
 
 def selu(z):
-    return tf.nn.selu(z)
+    # at 0, tf.nn.selu's gradient takes one side, and XLA's of it the other
+    return SELU_SCALE * tf.where(z >= 0, z, SELU_ALPHA * tf.nn.elu(z))
 
 
 def hard_sigmoid(z):

@@ -14,11 +14,13 @@ def tanh(z):
 
 
 def softplus(z):
-    return tf.math.softplus(z)
+    # in bfloat16 the GPU has no kernel
+    return tf.cast(tf.math.softplus(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softplus(z)
 
 
 def softsign(z):
-    return tf.math.softsign(z)
+    # in bfloat16 the GPU has no kernel
+    return tf.cast(tf.math.softsign(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softsign(z)
 
 
 def exponential(z):
@@ -37,11 +39,11 @@ def gelu(z, approximate):
 
 
 def mish(z):
-    return z * tf.tanh(tf.math.softplus(z))
+    return z * tf.tanh(softplus(z))
 
 
 def log_sigmoid(z):
-    return tf.math.log_sigmoid(z)
+    return -softplus(-z)
 
 
 def tanh_shrink(z):
