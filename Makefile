@@ -25,9 +25,9 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) tests/agreement tests/layers
+	$(PYTEST) tests/agreement tests/checking tests/layers
 	$(PYTEST) tests/training tests/scripts tests/docs
-	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement layers training scripts docs)
+	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers training scripts docs)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 $(OPTIONS)

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from tfbp import L1L2, Dense, InputError, Network, manual, reference, tape
 from tfbp.agreement.cases import DTYPES, all_cases, numpy_dtype, problem, round_to
-from tfbp.agreement.comparison import compare
 from tfbp.agreement.per_example import answers, clip_of, tolerances
 from tfbp.agreement.precision import ACCEPTED_RATIO
-from tfbp.agreement.tolerances import UNIT_ROUNDOFF, Units, product_tolerance, sum_tolerance
+from tfbp.checking.comparison import compare
+from tfbp.checking.tolerances import UNIT_ROUNDOFF, Units, product_tolerance, sum_tolerance
 
 MODES = {"eager": None, "graph": False, "xla": True}
 CASES = {case.name: case for case in all_cases()}

@@ -8,9 +8,9 @@ import tensorflow as tf
 import tfbp
 from tfbp import L1L2, Dense, InputError, Model, Network, reference
 from tfbp.agreement.cases import Problem, round_to
-from tfbp.agreement.comparison import compare
 from tfbp.agreement.per_example import tolerances
-from tfbp.agreement.tolerances import Units
+from tfbp.checking.comparison import compare
+from tfbp.checking.tolerances import Units
 
 RNG = np.random.default_rng(0)
 X, LABELS, WEIGHT = RNG.normal(size=(23, 6)), RNG.integers(0, 3, 23), RNG.uniform(0.2, 3, 23)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfbp.agreement.tolerances import Units, product_tolerance
+from tfbp.checking.tolerances import Units, product_tolerance
 from tfbp.reference.linear_cross_entropy import linear_cross_entropy_backward, linear_cross_entropy_forward
 
 

@@ -2,100 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, reference, tape
+from tfbp.agreement import clues
 from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, round_to
-from tfbp.agreement.comparison import Comparison, compare
 from tfbp.agreement.local import Inputs, inputs_from, local_manual, local_reference, local_tape, local_tolerances
-from tfbp.agreement.running_error import end_to_end_errors
-from tfbp.agreement.tolerances import Units
+from tfbp.agreement.programs import MODES as MODES
+from tfbp.agreement.programs import Cell as Cell
+from tfbp.agreement.programs import Named, as_array, on, run_each
+from tfbp.agreement.programs import Result as Result
+from tfbp.agreement.running_error import errors_along_the_pass
+from tfbp.checking.comparison import Comparison, compare
+from tfbp.checking.failures import Failure, attempt, failure
+from tfbp.checking.tolerances import Units
 from tfbp.checks import InputError
 
-MODES = ("eager", "graph", "xla")
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
-LOCAL = {"manual": local_manual, "tape": local_tape}
+LOCAL: dict[str, Callable[..., Named]] = {"manual": local_manual, "tape": local_tape}
 PAIRS = ("manual-reference", "tape-reference", "manual-tape")
-LAYERS = "layers-reference"
-_ORDER = (*PAIRS, LAYERS)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Where a case runs.
-
-    Example:
-        >>> from tfbp.agreement.cases import shape_cases
-        >>> Cell(next(shape_cases()), "float32", "xla").id
-        'dense-B33-I64-O10-float32-xla-cpu'
-    """
-
-    case: Case
-    dtype: str
-    mode: str
-    device: str = "cpu"
-    tf32: bool = False
-
-    @property
-    def id(self) -> str:
-        return "-".join([self.case.name, self.dtype, self.mode, self.device] + ["tf32"] * self.tf32)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A comparison, and where it was made: the pair of writings, local or end-to-end."""
-
-    cell: Cell
-    pair: str
-    scope: str
-    comparison: Comparison
+SCOPES = ("local", "end to end")
+_WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
 def run_cell(cell: Cell) -> list[Result]:
     """Every comparison of one cell: three pairs of writings, each locally and end to end."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
-    loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments)
-    rounded = rounded_inputs(cell, numbers, tensors)
-    expected = {
-        "local": local_reference(network, rounded),
-        "end to end": _named(loss, gradients),
-    }
-    got: dict[str, dict[str, Any]] = {}
-    tolerances: dict[str, dict[str, Any]] = {}
-    with on(cell):
-        for writing in WRITINGS:
-            got[writing] = {
-                "local": compiled(lambda fed, w=writing: LOCAL[w](network, fed), cell)(as_tensors(rounded, cell)),
-                "end to end": _named(*_run_end_to_end(cell, writing, arguments)),
-            }
-            units = Units.of(cell.dtype, writing, cell.tf32)
-            end_to_end = end_to_end_errors(
-                network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units
-            )
-            tolerances[writing] = {
-                "local": local_tolerances(network, rounded, units),
-                "end to end": _named(*end_to_end),
-            }
+    try:
+        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments)
+        rounded = rounded_inputs(cell, numbers, tensors)
+        expected = {
+            "local": local_reference(network, rounded),
+            "end to end": _in_order(loss, gradients, tensors),
+        }
+        tolerances = {writing: _tolerances(cell, writing, numbers, tensors, rounded) for writing in WRITINGS}
+        hints = {
+            "local": clues.local(network, rounded),
+            "end to end": clues.end_to_end(network, numbers, tensors),
+        }
+    except Exception as error:  # the reference is on trial like the others
+        return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
+    got = {writing: _answers(cell, writing, arguments, rounded, expected) for writing in WRITINGS}
     results = []
     for scope, right in expected.items():
         for name, value in right.items():
-            both = tolerances["manual"][scope][name] + tolerances["tape"][scope][name]
+            dtype = ("float64" if cell.dtype == "float64" else "float32") if name in _WIDE else cell.dtype
             for pair in PAIRS:
                 left, other = pair.split("-")
-                target = value if other == "reference" else _float64(got[other][scope][name])
-                tolerance = tolerances[left][scope][name] if other == "reference" else both
-                wide = name.startswith("loss")
-                dtype = ("float64" if cell.dtype == "float64" else "float32") if wide else cell.dtype
-                comparison = compare(name, as_array(got[left][scope][name]), target, tolerance, dtype)
+                if name not in got[left][scope] or (other == "tape" and name not in got["tape"][scope]):
+                    continue  # what a writing does not give: the tape has no dy
+                target, tolerance = value, tolerances[left][scope][name]
+                if other == "tape":
+                    found = got["tape"][scope][name]
+                    if np.shape(found) != np.shape(value):
+                        continue  # said already
+                    target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
+                comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
     return results
+
+
+def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
+    """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
+    network = cell.case.network
+    with on(cell):
+        fed = {"local": as_tensors(rounded, cell), **_typed(cell, *arguments)}
+
+        def program(fed: Any) -> Named:
+            local = LOCAL[writing](network, fed["local"])
+            whole = attempt(
+                WRITINGS[writing].loss_gradients_and_tensors,
+                network,
+                fed["parameters"],
+                fed["x"],
+                fed["y"],
+                fed["sample_weight"],
+            )
+            if not isinstance(whole, Failure):
+                whole = attempt(_in_order, *whole)
+            if isinstance(whole, Failure):
+                whole = dict.fromkeys(expected["end to end"], whole)
+            return {
+                **{f"local {name}": value for name, value in local.items()},
+                **{f"end to end {name}": value for name, value in whole.items()},
+            }
+
+        names = [f"{scope} {name}" for scope, right in expected.items() for name in right]
+        got = run_each(program, fed, cell.mode, names)
+    return {
+        scope: {name: as_array(got[f"{scope} {name}"]) for name in right if f"{scope} {name}" in got}
+        for scope, right in expected.items()
+    }
+
+
+def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounded: Inputs) -> dict[str, Named]:
+    network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32)
+    errors = errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)
+    return {"local": local_tolerances(network, rounded, units), "end to end": _in_order(*errors)}
+
+
+def _in_order(loss: Any, gradients: Any, tensors: Any) -> Named:
+    """A whole pass by name, in the order in which it is computed; without what a writing does not tell."""
+    *layers, last = tensors
+    out = {f"layer {i} {name}": layer[name] for i, layer in enumerate(layers) for name in ("z", "y")}
+    out.update({"outputs": last["outputs"], "losses": last["losses"], "loss": loss})
+    out.update({name: last[name] for name in ("dlosses", "doutputs") if name in last})
+    for i in reversed(range(len(layers))):
+        out.update({f"layer {i} {name}": layers[i][name] for name in ("dy", "dz") if name in layers[i]})
+        out.update({f"layer {i} d{name}": dw for name, dw in gradients[i].items()})
+    return out
 
 
 def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
@@ -108,14 +129,42 @@ def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
 
 
 def first_wrong(results: list[Result]) -> Result | None:
-    """The first disagreement: local before end to end, for a local check names the layer and tensor."""
-    wrong = [result for result in results if not result.comparison.agrees]
-    return min(wrong, key=lambda result: (result.scope != "local", _ORDER.index(result.pair)), default=None)
+    """The first disagreement of the first cell that has one: local before end to end, forward before backward."""
+    for found in by_cell(results):
+        wrong = [result for result in found if not result.comparison.agrees]
+        if wrong:
+            return min(wrong, key=lambda result: result.scope == "end to end")
+    return None
+
+
+def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
+    """Which writing a disagreement is laid to, and the comparison that accuses it.
+
+    Where manual and tape agree with each other and not with the reference, it is the reference.
+    """
+    left = wrong.pair.split("-")[0]
+    if wrong.pair == "reference" or wrong.scope not in SCOPES or left == "reference":
+        return left, wrong.comparison
+    of_cell = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
+    of_tensor = {r.pair: r.comparison for r in of_cell if r.comparison.tensor == wrong.comparison.tensor}
+    if "manual-tape" in of_tensor:
+        reference_is = of_tensor["manual-tape"].agrees and not of_tensor["tape-reference"].agrees
+    else:  # manual alone tells it: where the tape's gradients differ from the reference's too, two speak against one
+        reference_is = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_cell)
+    return ("reference" if reference_is else left), wrong.comparison
+
+
+def by_cell(results: list[Result]) -> Iterator[list[Result]]:
+    """The results of each cell, in the order of the cells."""
+    groups: dict[Cell, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.cell, []).append(result)
+    return iter(groups.values())
 
 
 def cells(cases: list[Case], dtypes: Any, modes: Any, device: str = "cpu", tf32: Any = (False,)) -> list[Cell]:
-    """The matrix. TF32 is an axis of float32 on the GPU alone: nothing else has it."""
-    plain = [Cell(case, dtype, mode, device) for case in cases for dtype in dtypes for mode in modes]
+    """The matrix, the cheapest and sharpest first. TF32 is an axis of float32 on the GPU alone: nothing else has it."""
+    plain = [Cell(case, dtype, mode, device) for mode in modes for dtype in dtypes for case in cases]
     return [
         replace(cell, tf32=on)
         for cell in plain
@@ -130,21 +179,15 @@ def check_device(device: str) -> None:
         raise InputError(f"device: got {device!r}, which TensorFlow does not find here; accepted: {seen}.")
 
 
-def _run_end_to_end(cell: Cell, writing: str, arguments: Any) -> Any:
-    parameters, x, y, sample_weight = arguments
-    network = cell.case.network
+def _typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Named:
+    """The arguments of a whole pass as tensors."""
     wide = "float64" if cell.dtype == "float64" else "float32"
-    fed = (
-        tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
-        tf.constant(x.astype(numpy_dtype(cell.dtype))),
-        tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
-        tf.constant(sample_weight.astype(wide)),
-    )
-    return compiled(lambda *a: WRITINGS[writing].loss_and_gradients(network, *a), cell)(*fed)
-
-
-def compiled(function: Callable[..., Any], cell: Cell) -> Callable[..., Any]:
-    return function if cell.mode == "eager" else tf.function(function, jit_compile=cell.mode == "xla")
+    return {
+        "parameters": tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
+        "x": tf.constant(x.astype(numpy_dtype(cell.dtype))),
+        "y": tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
+        "sample_weight": tf.constant(sample_weight.astype(wide)),
+    }
 
 
 def as_tensors(inputs: Any, cell: Cell) -> Any:
@@ -160,28 +203,3 @@ def as_tensors(inputs: Any, cell: Cell) -> Any:
 def _input_dtype(cell: Cell, name: str) -> str:
     wide = name in {"outputs", "dlosses", "y"} and cell.dtype != "float64"
     return "float32" if wide else cell.dtype
-
-
-@contextmanager
-def on(cell: Cell) -> Any:
-    """The cell's device, and TF32 as it says; the setting is put back afterwards."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(cell.tf32)
-    try:
-        with tf.device(f"/{cell.device.upper()}:0"):
-            yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
-
-
-def _named(loss: Any, gradients: Any) -> dict[str, Any]:
-    layers = {f"layer {i} d{name}": dw for i, layer in enumerate(gradients) for name, dw in layer.items()}
-    return {"loss": loss, **layers}
-
-
-def as_array(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.numpy())
-
-
-def _float64(tensor: Any) -> np.ndarray:
-    return as_array(tensor).astype(np.float64)

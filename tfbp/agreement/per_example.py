@@ -15,7 +15,7 @@ import numpy as np
 from tfbp import reference
 from tfbp.agreement.cases import Problem
 from tfbp.agreement.running_error import dense_backward_error, errors_along_the_pass
-from tfbp.agreement.tolerances import UNDERFLOW, UNIT_ROUNDOFF, Units
+from tfbp.checking.tolerances import UNDERFLOW, UNIT_ROUNDOFF, Units
 from tfbp.network import Network
 from tfbp.reference.regularizers import penalty_backward
 

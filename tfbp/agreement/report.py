@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from tfbp.agreement.matrix import PAIRS, Cell, Result, first_wrong
+from tfbp.agreement.matrix import PAIRS, SCOPES, at_fault, by_cell, first_wrong
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
+from tfbp.agreement.programs import Result
 from tfbp.agreement.third_opinion import Opinion
 from tfbp.checks import InputError
-
-ByCell = dict[Cell, list[Result]]
 
 LEGEND = (
     "Worst error / tolerance of any element: 1 or less agrees. m manual, t tape, r reference; e2e end to end;\n"
@@ -37,67 +37,73 @@ def table(results: list[Result]) -> Table:
         out.add_column(heading, justify="right", no_wrap=True)
     for place, group in _grouped(results).items():
         row = [place]
-        for scope in ("local", "end to end"):
-            for pair in PAIRS:
-                row.append(_number(max(r.comparison.ratio for r in group if (r.scope, r.pair) == (scope, pair))))
+        for scope in SCOPES:
+            row += [_worst(r for r in group if (r.scope, r.pair) == (scope, pair)) for pair in PAIRS]
         out.add_row(*row, f"{worst_relative_error(group):.0e}", _wrong(group))
     return out
 
 
-def layer_table(results: list[Result]) -> Table:
-    """One row per dtype, mode and device: the worst error / tolerance of what tfbp.layers compute and differentiate."""
+def table_beside(results: list[Result]) -> Table:
+    """What is no network of the matrix: a row per dtype, mode and device, the worst error / tolerance of each part."""
     out = Table(box=None, pad_edge=False)
-    out.add_column("tfbp.layers", no_wrap=True)
-    for heading in ("y", "gradients", "wrong"):
-        out.add_column(heading, justify="right", no_wrap=True)
+    scopes = list(dict.fromkeys(result.scope for result in results))
+    out.add_column("", no_wrap=True)
+    for heading in (*scopes, "wrong"):
+        out.add_column(heading.replace(" ", "\n", 1), justify="right")
     for place, group in _grouped(results).items():
-        outputs = [r.comparison.ratio for r in group if r.comparison.tensor.endswith(" y")]
-        gradients = [r.comparison.ratio for r in group if not r.comparison.tensor.endswith(" y")]
-        out.add_row(place, _number(max(outputs)), _number(max(gradients)), _wrong(group))
+        out.add_row(place, *(_worst(r for r in group if r.scope == scope) for scope in scopes), _wrong(group))
     return out
 
 
-def summary(by_cell: ByCell, opinions: list[Opinion]) -> str:
-    """What was compared, in three sentences."""
-    comparisons = sum(len(results) for results in by_cell.values())
-    ratios = [error_ratio(results) for cell, results in by_cell.items() if cell.dtype != "float64"]
-    worst = max(opinion.comparison.ratio for opinion in opinions)
+def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> str:
+    """What was compared, in four sentences."""
+    ratios = [error_ratio(found) for found in by_cell(results) if found[0].cell.dtype != "float64"]
+    worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
+    cells = sum(1 for _ in by_cell(results))
     lines = [
-        f"Compared: {comparisons:,} tensors in {len(by_cell)} cells.",
+        f"Compared: {len(results):,} tensors in {cells} cells, and {len(beside):,} beside them.",
         f"Third opinions (central differences, complex step, float64): {len(opinions)} on "
         f"{len({opinion.op for opinion in opinions})} ops, worst error / tolerance {worst:.2f}.",
     ]
-    if ratios:
+    if not np.isnan(ratios).all():
         lines.append(
-            f"Below float64, manual's error is at most {max(ratios):.2f} times tape's (accepted: {ACCEPTED_RATIO:g})."
+            f"Below float64, manual's error is at most {np.nanmax(ratios):.2f} times tape's "
+            f"(accepted: {ACCEPTED_RATIO:g})."
         )
     return "\n".join(lines)
 
 
-def complaints(by_cell: ByCell, opinions: list[Opinion], of_layers: list[Result]) -> list[str]:
-    """One line for the first of each kind of disagreement: the layer and tensor, local before end to end."""
+def complaints(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> list[str]:
+    """One line for the first of each kind of disagreement: the cell, the writing, the tensor and the cause."""
     lines = []
-    for results in ([result for found in by_cell.values() for result in found], of_layers):
-        wrong = first_wrong(results)
+    for found in (results, beside):
+        wrong = first_wrong(found)
         if wrong is not None:
-            found = wrong.comparison
-            lines.append(f"First wrong: {wrong.cell.id}, {wrong.pair}, {wrong.scope}, {found.tensor}: {found.mistake}.")
-    for cell, results in by_cell.items():
-        # written so that a NaN is a complaint
-        if cell.dtype != "float64" and not error_ratio(results) <= ACCEPTED_RATIO:
-            lines.append(f"Imprecise: {cell.id}: manual's error is {error_ratio(results):.2f} times tape's.")
-            break
+            writing, said = at_fault(found, wrong)
+            name = " ".join(word for word in (said.tensor, f"of {writing}") if word)
+            lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {said.mistake}.")
     for opinion in opinions:
         if not opinion.comparison.agrees:
-            tensor = opinion.comparison.tensor
-            lines.append(f"Contradicted: {opinion.op}, {tensor} of {opinion.writing}, by {opinion.method}.")
+            tensor, mistake = opinion.comparison.tensor, opinion.comparison.mistake
+            lines.append(f"Contradicted: {opinion.op}: {tensor} of {opinion.writing}, by {opinion.method}: {mistake}.")
+            break
+    for cell_results in by_cell(results):
+        ratio = error_ratio(cell_results) if cell_results[0].cell.dtype != "float64" else 0.0
+        if ratio > ACCEPTED_RATIO:
+            lines.append(f"Imprecise: {cell_results[0].cell.id}: manual's error is {ratio:.2f} times tape's.")
             break
     return lines
 
 
 def worst_relative_error(results: list[Result]) -> float:
     """The largest normwise relative error of an end-to-end gradient or loss against the reference."""
-    errors = [r.comparison.relative_error for r in results if r.scope == "end to end" and r.pair != "manual-tape"]
+    errors = [
+        r.comparison.relative_error
+        for r in results
+        if r.scope == "end to end"
+        and r.pair != "manual-tape"
+        and r.comparison.tensor.endswith(("dkernel", "dbias", "loss"))
+    ]
     return max((error for error in errors if np.isfinite(error)), default=np.inf)
 
 
@@ -149,6 +155,11 @@ def _wrong(group: list[Result]) -> str:
     wrong = sum(not r.comparison.agrees for r in group)
     count = f"{wrong} of {len(group):,}"
     return f"[red]{count}[/red]" if wrong else count
+
+
+def _worst(results: Iterable[Result]) -> str:
+    ratios = [result.comparison.ratio for result in results]
+    return _number(max(ratios)) if ratios else "–"
 
 
 def _number(ratio: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.agreement.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
+from tfbp.checking.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -130,31 +130,33 @@ def end_to_end_errors(
 def errors_along_the_pass(
     network: Any, parameters: Any, tensors: Any, y: Array, sample_weight: Array | None, units: Units
 ) -> tuple[float, list[dict[str, Array]], list[dict[str, Array]]]:
-    """As `end_to_end_errors`, and one dict per layer with the errors of its x and dz."""
+    """As `end_to_end_errors`, and the error of every tensor on the way: one dict per layer with x, z, y, dy and dz, and
+    a last dict for the loss with outputs, losses, dlosses and doutputs."""
     activations = network.activations_before_loss
     *layers, last = tensors
     error_y: Any = 0.0
-    errors_x, errors_z = [], []
+    along: list[dict[str, Array]] = []
     for activation, weights, tensor in zip(activations, parameters, layers, strict=True):
-        errors_x.append(error_y)
+        along.append({"x": np.broadcast_to(error_y, tensor["x"].shape)})
         error_z = dense_forward_error(tensor["x"], weights["kernel"], weights.get("bias"), units, error_y)
-        errors_z.append(error_z)
         error_y = activation_forward_error(activation, tensor["z"], units, error_z)
+        along[-1].update(z=error_z, y=error_y)
     error_losses = loss_forward_error(network.loss, y, last["outputs"], units.loss, error_y)
     weight = np.ones(len(error_losses)) if sample_weight is None else np.abs(sample_weight)
     error_loss = (weight * (error_losses + 8 * units.loss * np.abs(last["losses"]))).mean()
 
-    error_dy = loss_backward_error(network.loss, last["dlosses"], y, last["outputs"], units.loss, error_y)
-    error_dy = error_dy + units.out * np.abs(last["doutputs"]) + units.underflow
+    error_dlosses = 8 * units.loss * np.abs(last["dlosses"])
+    error_doutputs = loss_backward_error(network.loss, last["dlosses"], y, last["outputs"], units.loss, error_y)
+    along.append({"outputs": error_y, "losses": error_losses, "dlosses": error_dlosses, "doutputs": error_doutputs})
+    error_dy = error_doutputs + units.out * np.abs(last["doutputs"]) + units.underflow
     gradients: list[dict[str, Array]] = [{} for _ in layers]
-    along: list[dict[str, Array]] = [{} for _ in layers]
     for index in reversed(range(len(layers))):
         tensor, weights, layer = layers[index], parameters[index], network.layers[index]
         error_dz = activation_backward_error(
-            activations[index], tensor["dy"], tensor["z"], units, error_dy, errors_z[index]
+            activations[index], tensor["dy"], tensor["z"], units, error_dy, along[index]["z"]
         )
-        along[index] = {"x": np.broadcast_to(errors_x[index], tensor["x"].shape), "dz": error_dz}
-        errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, errors_x[index])
+        along[index].update(dy=error_dy, dz=error_dz)
+        errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, along[index]["x"])
         error_dy = errors["dx"]
         for name in weights:
             gradients[index][name] = errors[f"d{name}"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfbp import reference
-from tfbp.agreement.comparison import Comparison, compare
+from tfbp.checking.comparison import Comparison, compare
 from tfbp.network import Dense, Network, Parameters
 
 NETWORK = Network(

@@ -1,0 +1,182 @@
+"""Where something runs, and running it: named tensors out, and where none came, why.
+
+In graph mode the number of rows is unknown while tracing, in XLA it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from tfbp.checking.comparison import Comparison, compare
+from tfbp.checking.diagnosis import Clues
+from tfbp.checking.failures import Failure, attempt
+
+MODES = ("eager", "graph", "xla")
+# what has no row for each example
+_WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask"}
+Named = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a case runs; a case has a name.
+
+    Example:
+        >>> from tfbp.agreement.cases import shape_cases
+        >>> Cell(next(shape_cases()), "float32", "xla").id
+        'dense-B33-I64-O10-float32-xla-cpu'
+    """
+
+    case: Any
+    dtype: str
+    mode: str
+    device: str = "cpu"
+    tf32: bool = False
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.case.name, self.dtype, self.mode, self.device] + ["tf32"] * self.tf32)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A comparison, and where it was made: whose tensor against whose, and in which part of the harness."""
+
+    cell: Cell
+    pair: str
+    scope: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a trial is about, where that is no network of the matrix."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Something that gives named tensors, what it is fed, and the right answers with their tolerances.
+
+    Attributes:
+        case: what it is about. name: of the thing on trial, before the tensor's name in a report.
+        writing: whose it is: "manual", "tape" or "layers".
+        run: the function; it takes `fed` and returns named tensors.
+        fed: named arrays in the types that they are fed in.
+        expected, tolerances: by tensor. dtypes: by tensor, where it is not the cell's.
+        clues: by tensor, a function that gives the `Clues` for a diagnosis.
+    """
+
+    case: Any
+    name: str
+    writing: str
+    run: Callable[[Named], Named]
+    fed: Named
+    expected: Named
+    tolerances: Named
+    dtypes: Named = field(default_factory=dict)
+    clues: dict[str, Callable[[], Clues]] = field(default_factory=dict)
+
+
+def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
+    """Every tensor of the trials in the cell's dtype, mode and device, in one program: one for each takes minutes."""
+    with on(cell):
+        fed = [{name: tf.constant(value) for name, value in trial.fed.items()} for trial in trials]
+        keys = [f"{index}" for index in range(len(trials))]
+
+        def all_of_them(fed: list[Named]) -> Named:
+            found = {}
+            for key, trial, tensors in zip(keys, trials, fed, strict=True):
+                found.update({f"{key} {name}": value for name, value in _answers(trial, tensors).items()})
+            return found
+
+        got = attempt(run, all_of_them, fed, cell.mode)
+        if isinstance(got, Failure) or any(isinstance(value, Failure) for value in got.values()):
+            # one that fails as it runs takes the others with it: each in a program of its own
+            got = {}
+            for key, trial, tensors in zip(keys, trials, fed, strict=True):
+                alone = run_each(lambda fed, trial=trial: _answers(trial, fed), tensors, cell.mode, trial.expected)
+                got.update({f"{key} {name}": value for name, value in alone.items()})
+    results = []
+    for key, trial in zip(keys, trials, strict=True):
+        where = Cell(trial.case, cell.dtype, cell.mode, cell.device, cell.tf32)
+        for name, value in trial.expected.items():
+            found = compare(
+                f"{trial.name} {name}",
+                as_array(got.get(f"{key} {name}")),
+                value,
+                trial.tolerances[name],
+                trial.dtypes.get(name, cell.dtype),
+                trial.clues.get(name),
+            )
+            results.append(Result(where, f"{trial.writing}-reference", scope, found))
+    return results
+
+
+def _answers(trial: Trial, fed: Named) -> Named:
+    found = attempt(trial.run, fed)
+    return dict.fromkeys(trial.expected, found) if isinstance(found, Failure) else found
+
+
+def run(function: Callable[[Any], Named], fed: Any, mode: str) -> Named:
+    """function(fed) in a mode, by name; what is no tensor is handed on as it is."""
+    others: Named = {}
+
+    def tensors(fed: Any) -> Named:
+        found = function(fed)
+        others.update({name: value for name, value in found.items() if not tf.is_tensor(value)})
+        return {name: value for name, value in found.items() if tf.is_tensor(value)}
+
+    return {**compiled(tensors, mode, fed)(fed), **others}
+
+
+def run_each(function: Callable[[Any], Named], fed: Any, mode: str, names: Iterable[str]) -> Named:
+    """As `run`; where that raises, each tensor in a program of its own, and a `Failure` for those that raise."""
+    found = attempt(run, function, fed, mode)
+    if not isinstance(found, Failure):
+        return found
+    got = {}
+    for name in names:
+        alone = attempt(run, lambda fed, name=name: {name: function(fed).get(name)}, fed, mode)
+        got[name] = alone if isinstance(alone, Failure) else alone[name]
+    return got
+
+
+def compiled(function: Callable[..., Any], mode: str, fed: Any) -> Callable[..., Any]:
+    """The function as the mode runs it, for arguments like `fed`."""
+    if mode == "eager":
+        return function
+    program = tf.function(function, jit_compile=mode == "xla", autograph=False)
+    return program if mode == "xla" else program.get_concrete_function(_with_any_rows(fed))
+
+
+def _with_any_rows(fed: Any, name: str = "") -> Any:
+    if isinstance(fed, dict):
+        return {key: _with_any_rows(value, key) for key, value in fed.items()}
+    if isinstance(fed, list | tuple):
+        return type(fed)(_with_any_rows(value, name) for value in fed)
+    rows = [] if name in _WITHOUT_ROWS or not fed.shape.rank else [None]
+    return tf.TensorSpec([*rows, *fed.shape[len(rows) :]], fed.dtype)
+
+
+@contextmanager
+def on(cell: Cell) -> Any:
+    """The cell's device, and TF32 as it says; the setting is put back afterwards."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(cell.tf32)
+    try:
+        with tf.device(f"/{cell.device.upper()}:0"):
+            yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def as_array(value: Any) -> Any:
+    """A tensor as an array; anything else as it is."""
+    return value.numpy() if tf.is_tensor(value) else value

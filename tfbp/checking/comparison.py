@@ -1,0 +1,91 @@
+"""One tensor held against another: shape, dtype and finiteness first, then every element against its tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfbp.checking.diagnosis import Clues, diagnose
+from tfbp.checking.failures import Failure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        tensor: which tensor, e.g. "layer 0 dkernel".
+        ratio: the largest error / tolerance over the elements; infinite where there is no tensor, for a wrong shape or
+            dtype, or a NaN.
+        relative_error: |got - expected| / |expected| in the 2-norm.
+        cause: what kind of mistake it looks like; empty where the tensors agree, and where nothing speaks for one.
+        extent: how much is wrong, and where; empty where the tensors agree.
+        size: how many numbers were compared.
+    """
+
+    tensor: str
+    ratio: float
+    relative_error: float
+    cause: str = ""
+    extent: str = ""
+    size: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        return self.ratio <= 1
+
+    @property
+    def mistake(self) -> str:
+        """Cause and extent in one sentence."""
+        return "; ".join(part for part in (self.cause, self.extent) if part)
+
+
+def compare(
+    tensor: str,
+    got: Any,
+    expected: Any,
+    tolerance: Any,
+    dtype: str = "float64",
+    clues: Callable[[], Clues] | None = None,
+) -> Comparison:
+    """Compare `got` with `expected`, element by element, to `tolerance` (an array of expected's shape, or a number).
+
+    Args:
+        got: a tensor or an array; None, anything else, or a `Failure` disagrees.
+        clues: what is known around the tensor, for the cause; called only where the tensors disagree.
+
+    Example:
+        >>> compare("layer 0 dbias", np.array([1.0, 2.0]), np.array([1.0, 2.0]), 1e-15).agrees
+        True
+        >>> compare("layer 0 dbias", np.array([-1.0, -2.0]), np.array([1.0, 2.0]), 1e-15).cause
+        'the sign is flipped'
+        >>> compare("layer 0 dbias", None, np.array([1.0, 2.0]), 1e-15).mistake
+        'None, where a tensor is expected'
+    """
+    if isinstance(got, Failure):
+        return Comparison(tensor, np.inf, np.inf, got.sentence)
+    if not hasattr(got, "dtype") or not hasattr(got, "shape"):
+        what = "None" if got is None else f"a {type(got).__name__}"
+        return Comparison(tensor, np.inf, np.inf, f"{what}, where a tensor is expected")
+    got_dtype = getattr(got.dtype, "name", str(got.dtype))
+    if got_dtype != dtype:
+        return Comparison(tensor, np.inf, np.inf, f"dtype {got_dtype}, where {dtype} is expected")
+    got = np.asarray(got).astype(np.float64)
+    expected = np.asarray(expected, np.float64)
+    if got.shape != expected.shape or not np.isfinite(got).all():
+        return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
+    error = np.abs(got - expected)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(error == 0, 0.0, error / tolerance)
+    ratio = float(ratios.max(initial=0.0))
+    norm = float(np.linalg.norm(expected))
+    distance = float(np.linalg.norm(got - expected))
+    relative = distance / norm if norm else (np.inf if distance else 0.0)
+    # written so that a NaN ratio counts as a disagreement
+    if ratio <= 1:
+        return Comparison(tensor, ratio, relative, size=got.size)
+    found = diagnose(got, expected, tolerance, dtype, clues() if clues else None)
+    return Comparison(tensor, ratio, relative, *found, got.size)

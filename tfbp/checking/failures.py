@@ -1,0 +1,46 @@
+"""What came instead of an answer: an exception is a finding like any other, and says the line that raised it."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", __file__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception in one sentence: what it is, and the innermost line that is not of a library."""
+
+    sentence: str
+
+
+def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """function(*arguments), or the `Failure` that came of it.
+
+    Example:
+        >>> attempt(lambda a: a + 1, 1)
+        2
+        >>> attempt(lambda a: a + 1, None).sentence.startswith("TypeError: unsupported operand type(s) for +")
+        True
+    """
+    try:
+        return function(*arguments, **named)
+    except Exception as error:  # whatever it is, it is told
+        return failure(error)
+
+
+def failure(error: Exception) -> Failure:
+    """The `Failure` of an exception that was caught."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    what = next((line for line in lines if line and line != "in user code:"), "")
+    sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not any(other in frame.filename for other in _OTHERS):
+            line = (linecache.getline(frame.filename, frame.lineno or 0) or frame.line or "").strip()
+            place = "/".join(frame.filename.split("/")[-2:])
+            return Failure(f"{sentence}, raised at {place}:{frame.lineno}, {line}")
+    return Failure(sentence)
