@@ -30,7 +30,7 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers training scripts docs)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
-	@$(BIN)/python scripts/train.py --dtype float64 $(OPTIONS)
+	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
 
 tensorboard: .venv/installed ## the curves of logs/ in a browser
 	$(BIN)/tensorboard --logdir logs

@@ -9,22 +9,29 @@ import argparse
 import sys
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from tfbp import InputError
+from tfbp.commands.options import Parser, run
 from tfbp.expressive import approximation
 from tfbp.expressive.functions import CONTINUOUS, OF_TWO
 
+# a staircase that is closer has more steps than can be checked in a minute and in memory
+LEAST = 1e-5
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--precision", type=float, default=1e-3, help="of the continuous functions (default: 0.001)")
-    arguments = parser.parse_args()
-    try:
-        missed = continuous(Console(), arguments.precision)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run(parser, approximate)
+
+
+def approximate(arguments: argparse.Namespace) -> int:
+    if not LEAST <= arguments.precision < float("inf"):
+        accepted = f"a finite number of at least {LEAST:g}"
+        raise InputError(f"precision: got {arguments.precision:g}; accepted: {accepted}.")
+    missed = continuous(Console(), arguments.precision)
     of_two(Console())
     return 1 if missed else 0
 
@@ -32,7 +39,8 @@ def main() -> int:
 def continuous(console: Console, precision: float) -> int:
     table = _table("One hidden layer, on [-1, 1]", "function", "steps needed", "largest error", "fitted with", "error")
     missed = 0
-    for name, function in CONTINUOUS.items():
+    waiting = Console(stderr=True)
+    for name, function in track(CONTINUOUS.items(), "functions", console=waiting, transient=True):
         units = approximation.units_for(function, -1.0, 1.0, precision)
         error = _error(approximation.staircase, function, units)
         fitted, fitted_error = next(

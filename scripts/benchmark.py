@@ -14,25 +14,26 @@ or 1 when a contestant broke or computed something else, 2 for bad input. Contes
 
 import argparse
 import sys
+from importlib import import_module
 
 from rich.console import Console
 
-import quiet_tensorflow  # noqa: F401
-from benchmarking import callbacks, charts, gradients, layers, report
+from benchmarking import charts, report
 from benchmarking.problem import SIZES, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
 from tfbp import InputError
 from tfbp.checks import check_choice
+from tfbp.commands import options
 
 # pairs of runs, and the least seconds of a run
-PAIRS = {"gradients": (gradients, 201, 0.05), "callbacks": (callbacks, 21, 0.5), "layers": (layers, 15, 0.2)}
+PAIRS = {"gradients": (201, 0.05), "callbacks": (21, 0.5), "layers": (15, 0.2)}
 WHAT = ("training", "growth", *PAIRS)
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--what", default="training", help=f"{', '.join(WHAT)} (default: training)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
@@ -40,18 +41,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="least length of a turn or of a run (by default 0.05 to 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")
-    arguments = parser.parse_args()
-    try:
-        check(arguments)
-        return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, Console())
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return options.run(parser, benchmark)
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    check(arguments)
+    return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, Console())
 
 
 def check(arguments: argparse.Namespace) -> None:
     check_choice("what", arguments.what, WHAT)
-    _, rounds, seconds = PAIRS.get(arguments.what, (None, 9, 0.2))
+    rounds, seconds = PAIRS.get(arguments.what, (9, 0.2))
     if arguments.rounds is None:
         arguments.rounds = rounds
     if arguments.seconds is None:
@@ -105,7 +105,9 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
-    of, _, _ = PAIRS[arguments.what]
+    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
+
+    of = import_module(f"benchmarking.{arguments.what}")
     table, results = of.run(arguments.rounds, arguments.seconds)
     console.print(table)
     print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")

@@ -17,10 +17,11 @@ from benchmarking import charts, report
 from benchmarking.cross_entropy import MODES, Point, measure, table
 from tfbp import InputError
 from tfbp.checks import check_choice
+from tfbp.commands import options
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--modes", default="graph,xla", help=f"of {','.join(MODES)} (default: graph,xla)")
     parser.add_argument("--tokens", type=int, default=8192, help="default: 8192")
     parser.add_argument("--width", type=int, default=256, help="default: 256")
@@ -29,12 +30,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant (default: 7)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="draw the growth as an SVG to FILE")
-    arguments = parser.parse_args()
-    try:
-        check(arguments)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return options.run(parser, benchmark)
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    check(arguments)
     return run(arguments, Console())
 
 

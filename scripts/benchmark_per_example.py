@@ -11,22 +11,24 @@ import sys
 
 from rich.console import Console
 
-import quiet_tensorflow  # noqa: F401
-from benchmarking import per_example, report
+from benchmarking import report
 from tfbp import InputError
+from tfbp.commands import options
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--rounds", type=int, default=21, help="turns of each (default: 21)")
     parser.add_argument("--seconds", type=float, default=0.1, help="least length of a turn (default: 0.1)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
-    arguments = parser.parse_args()
-    try:
-        check(arguments)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return options.run(parser, benchmark)
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    check(arguments)
+    from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
+    from benchmarking import per_example
+
     console = Console()
     with console.status("") as status:
         table, results = per_example.run(arguments.rounds, arguments.seconds, status.update)

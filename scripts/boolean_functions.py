@@ -12,29 +12,28 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import quiet_tensorflow  # noqa: F401
 from tfbp import InputError, reference
-from tfbp.expressive import boolean, learning
+from tfbp.commands.options import Parser, run
+from tfbp.expressive import boolean
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--inputs", type=int, default=4, help="n, from 1 to 4 (default: 4)")
     parser.add_argument("--learn", action="store_true", help="train, too: about a minute")
     parser.add_argument("--seeds", type=int, default=20, help="random starts of each function (default: 20)")
-    arguments = parser.parse_args()
-    try:
-        if not 1 <= arguments.inputs <= 4:
-            raise InputError(f"inputs: got {arguments.inputs}; accepted: 1 to 4.")
-        if arguments.seeds < 1:
-            raise InputError(f"seeds: got {arguments.seeds}; accepted: an integer of at least 1.")
-        wrong = build(Console(), arguments.inputs)
-        if arguments.learn:
-            learn(Console(), arguments.inputs, arguments.seeds)
-        return 1 if wrong else 0
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run(parser, show)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    if not 1 <= arguments.inputs <= 4:
+        raise InputError(f"inputs: got {arguments.inputs}; accepted: 1 to 4.")
+    if arguments.seeds < 1:
+        raise InputError(f"seeds: got {arguments.seeds}; accepted: an integer of at least 1.")
+    wrong = build(Console(), arguments.inputs)
+    if arguments.learn:
+        learn(Console(), arguments.inputs, arguments.seeds)
+    return 1 if wrong else 0
 
 
 def build(console: Console, most_inputs: int) -> int:
@@ -56,6 +55,9 @@ def build(console: Console, most_inputs: int) -> int:
 
 
 def learn(console: Console, most_inputs: int, seeds: int) -> None:
+    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
+    from tfbp.expressive import learning
+
     table = _table("Learned", "n", "functions", "hidden units", "starts", "successes", "functions never learned")
     for n in range(2, most_inputs + 1):
         tables = boolean.all_tables(n) if n <= 3 else boolean.parity_table(n)[None]

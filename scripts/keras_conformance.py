@@ -19,8 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
-from tfbp import InputError
 from tfbp.checks import check_choice
+from tfbp.commands import options
 
 LAYERS = ("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
 TESTS = {
@@ -33,14 +33,13 @@ TESTS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--what", default="layers", help="layers or all (default: layers)")
-    arguments = parser.parse_args()
-    try:
-        check_choice("what", arguments.what, TESTS)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return options.run(parser, conform)
+
+
+def conform(arguments: argparse.Namespace) -> int:
+    check_choice("what", arguments.what, TESTS)
     tests = TESTS[arguments.what]
     with tempfile.TemporaryDirectory() as directory:
         ours = run("tfbp", tests, Path(directory))

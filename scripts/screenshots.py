@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train digits by all three writings, open TensorBoard in headless Chromium and take a picture of each of its pages.
+"""Train digits as `make train` does, open TensorBoard in headless Chromium and take a picture of each of its pages.
 
 Needs Chromium (Debian: apt-get install chromium) and playwright, which `make` has installed. The exit status is 0, or 2
 where something is missing.
@@ -15,16 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import quiet_tensorflow  # noqa: F401
-from tfbp import Dense, InputError, Model, Network, datasets
-from tfbp.agreement.trajectory import mean_over_rows
-from tfbp.reference.optimizers import optimizer
-from tfbp.reference.trainer import Trainer
-from tfbp.training import RunDirectory, TensorBoard, keras_optimizer
-from tfbp.training.arrays import order_of
+from tfbp import InputError
+from tfbp.commands import train as train_command
+from tfbp.commands.options import Parser, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SEED, BATCH = 0, 32
 # a page's address, and a text that is there when it is drawn
 PAGES = {
     "timeseries": "epoch_loss",
@@ -36,53 +31,34 @@ PAGES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, names={"browser": ""})
     parser.add_argument("--log-dir", help="an existing log directory to show (default: train a new one)")
     parser.add_argument("--output", default="docs/screenshots", help="where the PNG files go (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=20, help="to train (default: 20)")
-    arguments = parser.parse_args()
-    try:
-        browser_path()
-        with tempfile.TemporaryDirectory() as directory:
-            log_dir = arguments.log_dir or f"{directory}/digits"
-            if not arguments.log_dir:
-                train(log_dir, arguments.epochs)
-            output = Path(arguments.output)
-            output.mkdir(parents=True, exist_ok=True)
-            with tensorboard(log_dir) as url, open_page() as page:
-                for name in PAGES:
-                    show(page, url, name)
-                    page.screenshot(path=output / f"{name}.png")
-                    print(output / f"{name}.png")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run(parser, take)
+
+
+def take(arguments: argparse.Namespace) -> int:
+    browser_path()
+    with tempfile.TemporaryDirectory() as directory:
+        log_dir = arguments.log_dir or f"{directory}/digits"
+        if not arguments.log_dir:
+            train(log_dir, arguments.epochs)
+        output = Path(arguments.output)
+        output.mkdir(parents=True, exist_ok=True)
+        with tensorboard(log_dir) as url, open_page() as page:
+            for name in PAGES:
+                show(page, url, name)
+                page.screenshot(path=output / f"{name}.png")
+                print(output / f"{name}.png")
     return 0
 
 
 def train(log_dir: str, epochs: int) -> None:
-    """digits by manual, tape and reference, from the same weights on the same batches."""
-    digits = datasets.load("digits")
-    layers = [Dense(64, "relu"), Dense(32, "tanh"), Dense(10)]
-    network = Network(64, layers, "sparse_categorical_crossentropy")
-    validation = digits.x_validation, digits.labels_validation
-
-    directory = RunDirectory(log_dir, {"settings": {"epochs": epochs, "batch_size": BATCH, "seed": SEED}})
-    rate = 0.001
-    trainer = Trainer(network, network.init(SEED), optimizer("adam", rate), digits.x_train, digits.labels_train)
-    for epoch in range(epochs):
-        # the order in which Model.fit shuffles
-        order = order_of(SEED, epoch, len(digits.x_train))
-        steps = trainer.train_epoch(order, BATCH)
-        directory.log("reference", "train", epoch, *(mean_over_rows(each, len(order), BATCH) for each in steps))
-        directory.log("reference", "validation", epoch, *trainer.evaluate(*validation))
-    directory.finish({})
-    for gradients in ("manual", "tape"):
-        model = Model(network, gradients, seed=SEED)
-        model.compile(keras_optimizer("adam", rate), metrics=["accuracy"])
-        watch = TensorBoard(f"{log_dir}/{gradients}", every=45, compare=True)
-        options = {"batch_size": BATCH, "epochs": epochs, "verbose": 0, "callbacks": [watch]}
-        model.fit(digits.x_train, digits.labels_train, validation_data=validation, **options)
+    """What `make train` does."""
+    options = ["--dtype", "float64", "--statistics", "--epochs", str(epochs), "--log-dir", log_dir]
+    if status := train_command.main(options):
+        sys.exit(status)
 
 
 @contextmanager

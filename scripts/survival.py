@@ -16,18 +16,21 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tfbp.commands import options
+
+# how this script starts itself as the one training that the others watch
+AS_RUN = "--as-run"
 EPOCHS, KILLED_IN, FULL_AFTER = 6, 3, 2
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("kill", "full-disk", "run"), help="'run' is one training, for the other two")
+    parser = options.Parser(__doc__)
+    parser.add_argument("what", choices=("kill", "full-disk"))
     parser.add_argument("--callback", default="tfbp", choices=("tfbp", "keras"), help="whose BackupAndRestore")
-    parser.add_argument("--directory", help="for 'run': where it keeps its backup")
-    parser.add_argument("--fate", default="finish", choices=("finish", "kill", "full-disk"), help="for 'run'")
-    arguments = parser.parse_args()
-    if arguments.what == "run":
-        return run(arguments.directory, arguments.callback, arguments.fate)
+    return options.run(parser, survive)
+
+
+def survive(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as directory:
         return {"kill": kill, "full-disk": full_disk}[arguments.what](Path(directory), arguments.callback)
 
@@ -57,13 +60,13 @@ def full_disk(directory: Path, callback: str) -> int:
 
 
 def start(name: str, directory: Path, callback: str, fate: str) -> subprocess.CompletedProcess:
-    options = ["--directory", str(directory / name), "--callback", callback, "--fate", fate]
-    return subprocess.run([sys.executable, __file__, "run", *options], capture_output=True, text=True, timeout=300)
+    command = [sys.executable, __file__, AS_RUN, str(directory / name), callback, fate]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def run(directory: str, callback: str, fate: str) -> int:
     """One training on digits, with a backup after every epoch; it meets its fate or leaves its weights in an .npz."""
-    import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
+    from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
     import keras
     import numpy as np
 
@@ -98,4 +101,6 @@ def run(directory: str, callback: str, fate: str) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == [AS_RUN]:
+        sys.exit(run(*sys.argv[2:]))
     sys.exit(main())

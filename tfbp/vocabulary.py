@@ -58,6 +58,9 @@ LOSSES: Mapping[str, Arguments] = {
     "sparse_categorical_crossentropy": {},
 }
 
+# name: the learning rate that it has unless another is given
+OPTIMIZERS = {"sgd": 0.1, "momentum": 0.05, "adam": 0.001}
+
 REGULARIZERS = {"l1": (0.01, 0.0), "l2": (0.0, 0.01), "l1_l2": (0.01, 0.01)}
 
 _POSITIVE = {("celu", "alpha"), ("squareplus", "b"), ("huber", "delta")}

@@ -6,7 +6,9 @@ python docs/building/notebook.py --run     runs it from top to bottom as well, a
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import project
 import source_lines
 
 DOCS = Path(__file__).parents[1]
@@ -28,17 +31,29 @@ PAGES = (
 )
 # what is printed comes out of the notebook by itself
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+# of a picture, the part of the link after docs/pictures/
+PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*/pictures/([^)]*)\)")
+# the text of a link may be broken over two lines
+LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]*)\)")
+ABOUT = """# Backpropagation, explained by running it
+
+The tour of tfbp in one notebook. It needs Python 3.11 to 3.13; the next cell installs what is missing."""
+INSTALL = """try:
+    import tfbp
+except ImportError:
+    %pip install --quiet "tfbp[scripts]"
+"""
 HIDDEN = re.compile(r"</?div[^>]*>\n+")
 
 
 def notebook() -> str:
     """The notebook's JSON text."""
-    cells: list[dict[str, Any]] = []
+    cells = [_cell("markdown", ABOUT, "000"), _cell("code", INSTALL, "001")]
     for page in PAGES:
         text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text(), line_numbers=False))
         # a source line that is shown is no cell to run
         text = text.replace("```python title=", "```py title=")
-        text = text.replace("](../", "](")
+        text = LINK.sub(lambda found: f"{found[1]}({_target(page, found[2])})", text)
         for index, part in enumerate(BLOCK.split(text)):
             if part.strip():
                 kind = "code" if index % 2 else "markdown"
@@ -46,6 +61,29 @@ def notebook() -> str:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     document = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _target(page: str, link: str) -> str:
+    """Where a link leads from a notebook that lies alone: to a heading of it, or to the project's repository."""
+    if ":" in link or link.startswith("#"):
+        return link
+    path, _, anchor = os.path.normpath(os.path.join(os.path.dirname(page), link)).partition("#")
+    if path in PAGES:
+        return "#" + (DOCS / path).read_text().splitlines()[0].removeprefix("# ").replace(" ", "-")
+    return f"{project.repository()}/blob/main/docs/{path}" + (f"#{anchor}" if anchor else "")
+
+
+def _attached(source: str) -> tuple[str, dict[str, Any]]:
+    """A cell's text with its pictures in the cell itself."""
+    attachments = {}
+
+    def attach(found: re.Match[str]) -> str:
+        path = DOCS / "pictures" / found[2]
+        kind = {".svg": "image/svg+xml", ".gif": "image/gif"}[path.suffix]
+        attachments[path.name] = {kind: base64.b64encode(path.read_bytes()).decode()}
+        return f"![{found[1]}](attachment:{path.name})"
+
+    return PICTURE.sub(attach, source), attachments
 
 
 def run(text: str) -> None:
@@ -59,7 +97,10 @@ def run(text: str) -> None:
 
 
 def _cell(kind: str, source: str, name: str) -> dict[str, Any]:
+    source, attachments = _attached(source) if kind == "markdown" else (source, {})
     cell: dict[str, Any] = {"cell_type": kind, "id": name, "metadata": {}, "source": source.splitlines(keepends=True)}
+    if attachments:
+        cell["attachments"] = attachments
     return {**cell, "execution_count": None, "outputs": []} if kind == "code" else cell
 
 

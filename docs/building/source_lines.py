@@ -1,12 +1,18 @@
-"""Lines of the source, pulled into a page by name, so that a page cannot go stale.
+"""Lines of the source in the pages, by name, so that a page cannot go stale.
 
 A fence in a page,
+
+    ```python source="tfbp.manual.dense.dense_backward: dkernel ="
+    dkernel = …
+    ```
+
+holds the lines of that function that contain the text, with their comments above; without ": text", all of it.
+
+python docs/building/source_lines.py       writes the lines of every page anew. To add some, write a fence
 
     ```source
     tfbp.manual.dense.dense_backward: dkernel =
     ```
-
-becomes the lines of that function that contain the text, with their comments above; without ": text", all of it.
 """
 
 from __future__ import annotations
@@ -17,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```source\n(?P<body>.*?)\n```$", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+NEW = re.compile(r"^```source\n(?P<body>.*?)\n```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```python source="(?P<reference>[^"\n]*)"\n(?P<code>.*?)\n```$', re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,21 +65,34 @@ def find(reference: str) -> Source:
 
 def references(markdown: str) -> list[str]:
     """Every reference of a page."""
-    return [line for fence in FENCE.finditer(markdown) for line in fence["body"].splitlines()]
+    return [fence["reference"] for fence in FENCE.finditer(markdown)]
+
+
+def written(markdown: str) -> str:
+    """The page with its fences as the source is now."""
+    markdown = NEW.sub(
+        lambda fence: "\n\n".join(f'```python source="{each}"\n```' for each in fence["body"].splitlines()), markdown
+    )
+    return re.sub(
+        r'^```python source="([^"\n]*)"\n.*?^```$',
+        lambda fence: f'```python source="{fence[1]}"\n{find(fence[1]).lines}\n```',
+        markdown,
+        flags=re.MULTILINE | re.DOTALL,
+    )
 
 
 def expand(markdown: str, line_numbers: bool = True) -> str:
-    """The page with its references replaced; one that follows a displayed formula stands beside it."""
+    """The page with titles over its source lines; those that follow a displayed formula stand beside it."""
 
     def code(fence: re.Match[str]) -> str:
-        blocks = []
-        for reference in fence["body"].splitlines():
-            source = find(reference)
-            title = f"{source.path}, line {source.first}" if line_numbers else source.path
-            blocks.append(f'```python title="{title}"\n{source.lines}\n```')
-        return "\n\n".join(blocks)
+        source = find(fence["reference"])
+        title = f"{source.path}, line {source.first}" if line_numbers else source.path
+        return f'```python title="{title}"\n{source.lines}\n```'
 
-    beside = re.compile(r"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n(```source\n.*?\n```)$", re.MULTILINE | re.DOTALL)
+    fence = r'```python source="[^"\n]*"\n(?:(?!```).)*?\n```'
+    beside = re.compile(
+        rf"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n({fence}(?:\n\n{fence})*)$", re.MULTILINE | re.DOTALL
+    )
     markdown = beside.sub(
         r'<div class="beside" markdown>\n\n<div markdown>\n\n\1\n\n</div>\n\n<div markdown>\n\n\2\n\n</div>\n\n</div>',
         markdown,
@@ -103,3 +124,8 @@ def _definition(tree: ast.AST, name: str) -> ast.AST | None:
 
 def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
+
+
+if __name__ == "__main__":
+    for page in sorted(DOCS.rglob("*.md")):
+        page.write_text(written(page.read_text()))

@@ -1,4 +1,4 @@
-"""tangents: three functions, their derivatives and a tangent; steps: two ways to compute a derivative, against h."""
+"""tangents: three functions, their derivatives and a tangent; steps: three ways to compute a derivative, against h."""
 
 import numpy as np
 import style
@@ -28,10 +28,12 @@ def tangents():
 def steps():
     f, df = FUNCTIONS["x³ + 3x + 4"][:2]
     x, h = 0.75, 10.0 ** np.arange(-16, 0.01, 0.25)
+    one_sided = np.abs((f(x + h) - f(x)) / h - df(x)) / df(x)
     central = np.abs((f(x + h) - f(x - h)) / (2 * h) - df(x)) / df(x)
     stepped = np.abs(np.imag(f(x + 1j * h)) / h - df(x)) / df(x)
     figure, axis = plt.subplots(figsize=(5.5, 2.8))
     # an error of exactly 0 has no place on this axis: it is drawn at its bottom
+    axis.loglog(h, np.maximum(one_sided, 1e-17), label="one-sided quotient")
     axis.loglog(h, np.maximum(central, 1e-17), label="central difference")
     axis.loglog(h, np.maximum(stepped, 1e-17), label="complex step")
     axis.axhline(2**-53, color=style.ink(), linewidth=0.7)

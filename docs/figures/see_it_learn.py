@@ -1,12 +1,12 @@
-"""xor, circles, spirals: what `scripts/train.py --picture` shows, on light paper and on dark."""
+"""xor, circles, spirals: what `tfbp train --picture` shows, on light paper and on dark."""
 
-import numpy as np
-import style  # first, for it knows where the scripts are
+import keras
+import style  # first, for it imports TensorFlow quietly
 from matplotlib import pyplot as plt
 
-import pictures
-from tfbp import Dense, Network, datasets
-from tfbp.training import Trainer, keras_optimizer
+from tfbp import Dense, Model, Network, datasets
+from tfbp.commands import pictures
+from tfbp.training import keras_optimizer
 
 RUNS = {"xor": ([8], "tanh", 30), "circles": ([8], "tanh", 30), "spirals": ([32, 32], "relu", 60)}
 
@@ -15,13 +15,15 @@ def history(name):
     units, activation, epochs = RUNS[name]
     data = datasets.load(name)
     network = Network(2, [*(Dense(each, activation) for each in units), Dense(2)], "sparse_categorical_crossentropy")
-    optimizer = keras_optimizer("adam", 0.02)
-    trainer = Trainer(network, network.init(seed=0), "manual", optimizer, data.x_train, data.labels_train)
-    generator = np.random.default_rng(0)
-    frames = []
-    for epoch in range(epochs):
-        trainer.train_epoch(generator.permutation(len(data.x_train)), batch_size=32)
-        frames.append(pictures.Frame(network, data.x_train, data.labels_train, trainer.parameters(), epoch + 1))
+    model, frames = Model(network, seed=0), []
+    model.compile(keras_optimizer("adam", 0.02))
+
+    class Frames(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            parameters = self.model.get_parameters()
+            frames.append(pictures.Frame(network, data.x_train, data.labels_train, parameters, epoch + 1))
+
+    model.fit(data.x_train, data.labels_train, batch_size=32, epochs=epochs, verbose=0, callbacks=[Frames()])
     return data, frames
 
 

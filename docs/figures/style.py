@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
-import quiet_tensorflow  # noqa: F401
+from tfbp.commands import quiet_tensorflow  # noqa: F401
 
 matplotlib.use("agg")
 

@@ -56,7 +56,7 @@ def start(point):
 
 def build(contestant, mode, tokens, width, classes):
     """A step, from x, kernel and labels to the loss, dx and dkernel; and its arguments."""
-    from quiet_tensorflow import tensorflow as tf
+    from tfbp.commands.quiet_tensorflow import tensorflow as tf
     from tfbp.losses import linear_cross_entropy
     from tfbp.tape.linear_cross_entropy import linear_cross_entropy as plain
 

@@ -35,7 +35,7 @@ def main() -> None:
         try:
             if request["do"] == "start":
                 if "tfbp" in module_name or "keras" in module_name:
-                    import quiet_tensorflow  # noqa: F401
+                    from tfbp.commands import quiet_tensorflow  # noqa: F401
                 module, problem = importlib.import_module(module_name), Problem.load(path)
                 contestant, answer = start(module, json.loads(options), problem, request)
             elif request["do"] == "follow":

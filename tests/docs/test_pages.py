@@ -7,6 +7,7 @@ options. The Chinese pages hold the same code as the English ones, which is chec
 
 import contextlib
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -88,8 +89,8 @@ def test_every_command_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_source_line_and_picture_is_there(page):
     text = page.read_text()
-    for reference in source_lines.references(text):
-        assert source_lines.find(reference).lines
+    # after a change of the source: python docs/building/source_lines.py
+    assert text == source_lines.written(text)
     for picture in re.findall(r"\(([^)]*pictures/[^)]*)\)", text):
         place = page.parent / picture
         assert place.is_file()
@@ -108,6 +109,19 @@ def test_the_notebook_is_that_of_the_pages():
     assert (DOCS / "tour.ipynb").read_text() == notebook.notebook()
 
 
+def test_the_notebook_needs_no_file_beside_it():
+    cells = json.loads(notebook.notebook())["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    headings = {line.lstrip("# ").replace(" ", "-") for text in texts for line in text.splitlines() if line[:1] == "#"}
+    links = [link for text in texts for link in re.findall(r"\]\(([^)]*)\)", text)]
+    assert len(links) > 20
+    for link in links:
+        place, _, name = link.partition(":") if ":" in link else link.partition("#")
+        assert name in headings if place == "" else place in ("https", "attachment"), link
+    attached = {name for cell in cells for name in cell.get("attachments", {})}
+    assert attached == {link.removeprefix("attachment:") for link in links if link.startswith("attachment:")}
+
+
 def test_the_reference_covers_every_public_name():
     listed = {module for names in reference_pages.modules().values() for module in names}
     for path in (ROOT / "tfbp").rglob("*.py"):
@@ -120,7 +134,10 @@ def test_the_reference_covers_every_public_name():
 
 def test_a_source_line_stands_beside_its_formula():
     page = "$$\na\n$$\n\ntext\n\n$$\nb\n$$\n\n```source\ntfbp.manual.dense.dense_backward: dkernel =\n```"
-    expanded = source_lines.expand(page)
+    written = source_lines.written(page)
+    assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)" in written
+    assert source_lines.written(written) == written
+    expanded = source_lines.expand(written)
     assert expanded.startswith('$$\na\n$$\n\ntext\n\n<div class="beside" markdown>\n\n<div markdown>\n\n$$\nb\n$$')
     assert 'title="tfbp/manual/dense.py, line ' in expanded
     assert "\ndkernel = tf.matmul(x, dz, transpose_a=True)" in expanded

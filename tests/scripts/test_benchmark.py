@@ -59,11 +59,11 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--what", "speed"], "what: got 'speed'; accepted: training, growth, gradients, callbacks, layers."),
-        (["--sizes", "1-1"], "sizes: got '1-1'"),
-        (["--contestants", "kerras"], "contestants: got 'kerras' (did you mean 'keras'?)"),
-        (["--rounds", "0"], "rounds: got 0; accepted: an integer of at least 1."),
-        (["--seconds", "nan"], "seconds: got nan; accepted: a finite number above 0."),
+        (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers."),
+        (["--sizes", "1-1"], "--sizes: got '1-1'"),
+        (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
+        (["--rounds", "0"], "--rounds: got 0; accepted: an integer of at least 1."),
+        (["--seconds", "nan"], "--seconds: got nan; accepted: a finite number above 0."),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

@@ -55,11 +55,14 @@ def test_what_computes_another_thing_is_thrown_out(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--modes", "jit"], "modes: got 'jit'; accepted: graph, xla, eager."),
-        (["--tokens", "0"], "tokens: got 0; accepted: an integer of at least 1."),
-        (["--growth", "-1"], "growth: got -1; accepted: an integer of at least 0."),
-        (["--growth", "0", "--chart", "a.svg"], "chart: got 'a.svg'; accepted: none without growth."),
-        (["--json", "/no/such/place"], "json: got '/no/such/place' (No such file or directory); accepted: a file that"),
+        (["--modes", "jit"], "--modes: got 'jit'; accepted: graph, xla, eager."),
+        (["--tokens", "0"], "--tokens: got 0; accepted: an integer of at least 1."),
+        (["--growth", "-1"], "--growth: got -1; accepted: an integer of at least 0."),
+        (["--growth", "0", "--chart", "a.svg"], "--chart: got 'a.svg'; accepted: none without growth."),
+        (
+            ["--json", "/no/such/place"],
+            "--json: got '/no/such/place' (No such file or directory); accepted: a file",
+        ),
     ],
     ids=["modes", "tokens", "growth", "chart", "json"],
 )

@@ -53,11 +53,11 @@ def test_a_wrong_norm_is_thrown_out(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--rounds", "0"], "rounds: got 0; accepted: an integer of at least 1."),
-        (["--seconds", "nan"], "seconds: got nan; accepted: a finite number above 0."),
+        (["--rounds", "0"], "--rounds: got 0; accepted: an integer of at least 1."),
+        (["--seconds", "nan"], "--seconds: got nan; accepted: a finite number above 0."),
         (
             ["--json", "/nowhere/all.json"],
-            "json: got '/nowhere/all.json' (No such file or directory); accepted: a file",
+            "--json: got '/nowhere/all.json' (No such file or directory); accepted: a file",
         ),
     ],
     ids=lambda value: "-".join(value[:1]) if isinstance(value, list) else "",

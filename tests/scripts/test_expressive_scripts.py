@@ -46,9 +46,13 @@ def test_continuous_functions_to_a_twentieth(run):
 @pytest.mark.parametrize(
     ("script", "arguments", "sentence"),
     [
-        ("boolean_functions.py", ["--inputs", "5"], "inputs: got 5; accepted: 1 to 4."),
-        ("boolean_functions.py", ["--seeds", "0"], "seeds: got 0; accepted: an integer of at least 1."),
-        ("approximate.py", ["--precision", "0"], "precision: got 0.0; accepted: a finite number above 0."),
+        ("boolean_functions.py", ["--inputs", "5"], "--inputs: got 5; accepted: 1 to 4."),
+        ("boolean_functions.py", ["--seeds", "0"], "--seeds: got 0; accepted: an integer of at least 1."),
+        (
+            "approximate.py",
+            ["--precision", "0"],
+            "--precision: got 0; accepted: a finite number of at least 1e-05.",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(run, script, arguments, sentence):

@@ -43,13 +43,11 @@ def test_a_gif_and_an_image_an_epoch(run, tmp_path):
     assert images[0].tensor_proto.string_val[2].startswith(b"\x89PNG")
 
 
-def test_a_frame_holds_the_sizes_of_deltas_and_gradients(monkeypatch):
+def test_a_frame_holds_the_sizes_of_deltas_and_gradients():
     import numpy as np
 
     from tfbp import Dense, Network, datasets, reference
-
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import pictures
+    from tfbp.commands import pictures
 
     data = datasets.load("xor", "float64")
     network = Network(2, [Dense(3, "tanh"), Dense(2)], "sparse_categorical_crossentropy")
@@ -67,10 +65,10 @@ def test_a_frame_holds_the_sizes_of_deltas_and_gradients(monkeypatch):
 
 def test_a_set_of_images_has_no_picture(run, tmp_path):
     status, _, err = run("--picture", "--log-dir", tmp_path / "run")
-    assert (status, err.strip()) == (2, "picture: got the dataset 'digits'; accepted: xor, circles, spirals.")
+    assert (status, err.strip()) == (2, "--picture: got the dataset 'digits'; accepted: xor, circles, spirals.")
 
 
 def test_a_missing_matplotlib_is_named(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     status, _, err = run("--dataset", "xor", "--picture", "--log-dir", tmp_path / "run")
-    assert (status, err.strip()) == (2, "picture: got no matplotlib; accepted: an installation of tfbp[picture].")
+    assert (status, err.strip()) == (2, "packages: got no matplotlib; accepted: an installation of 'tfbp[scripts]'.")

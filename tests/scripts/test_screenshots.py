@@ -55,7 +55,7 @@ def test_the_charts_hold_the_curves_of_all_writings(pages):
     # loss and accuracy: three writings, train and validation; the learning rate: what Keras's callback writes
     matches = [int(found[1]) for found in re.finditer(r"Matches \((\d+)\)", pages["custom_scalars"])]
     assert matches[:3] == [6, 6, 2]
-    for chart in ("loss", "accuracy", "update_to_weight/kernel", "dead", "norm/dkernel", "disagreement/dkernel"):
+    for chart in ("loss", "accuracy", "update_to_weight/kernel", "dead", "rms/dkernel", "disagreement/dkernel"):
         assert chart in lines
 
 
@@ -66,12 +66,21 @@ def test_the_histograms_are_of_every_tensor(pages):
 
 def test_the_graph_is_drawn_and_not_malformed(pages):
     assert "malformed" not in pages["graphs"].lower()
-    for operation in ("MatMul", "ReluGrad", "TanhGrad", "layer_0_b"):
+    for operation in ("MatMul", "forward", "loss", "backward", "layer_0_b"):
         assert operation in pages["graphs"]
 
 
 def test_the_hyperparameters_are_columns(pages):
-    for name in ("activation", "gradients", "manual", "tape", "relu,tanh,linear", "64,32,10"):
+    for name in (
+        "activation",
+        "gradients",
+        "manual",
+        "tape",
+        "relu,relu,linear",
+        "64,32,10",
+        "digits/manual",
+        "digits/reference",
+    ):
         assert name in pages["hparams"]
 
 

@@ -66,7 +66,7 @@ def test_norms_and_histograms_are_the_reference_s(tmp_path, gradients, weighted)
     expected = reference_pass(WEIGHT if weighted else None)
     assert len(expected) == 18
     for tag, tensor in expected.items():
-        assert scalar(events, f"norm/{tag}") == pytest.approx(np.linalg.norm(tensor), rel=1e-5), tag
+        assert scalar(events, f"rms/{tag}") == pytest.approx(np.sqrt(np.mean(tensor**2)), rel=1e-5), tag
         left, right, counts = tf.make_ndarray(events.Tensors(tag)[0].tensor_proto).T
         assert counts.sum() == tensor.size
         assert left[0] == pytest.approx(tensor.min(), rel=1e-5, abs=1e-7)
@@ -147,7 +147,7 @@ def test_loss_scaling_does_not_show_in_the_norms(tmp_path):
     for name in ("sgd", "scaled"):
         fit(tmp_path / name, OPTIMIZERS[name](), epochs=1)
     plain, scaled = (events_of(tmp_path / name) for name in ("sgd", "scaled"))
-    for tag in ("norm/layer_0/dkernel", "norm/layer_1/dz"):
+    for tag in ("rms/layer_0/dkernel", "rms/layer_1/dz"):
         assert scalar(scaled, tag) == pytest.approx(scalar(plain, tag), rel=1e-5)
 
 
@@ -191,7 +191,7 @@ def test_keras_s_own_tags_and_runs_are_there(tmp_path):
 @pytest.mark.parametrize("block", [1, 2, 100, None])
 def test_every_so_many_steps_are_measured_however_long_blocks_are(tmp_path, every, block, steps):
     fit(tmp_path, every=every, block=block, epochs=3)
-    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
+    assert [point.step for point in events_of(tmp_path).Tensors("rms/layer_0/y")] == steps
 
 
 def test_two_callbacks_both_write(tmp_path):
@@ -201,16 +201,16 @@ def test_two_callbacks_both_write(tmp_path):
     model.fit(X, LABELS, batch_size=16, verbose=0, shuffle=False, callbacks=curves)
     # the second measures the first batch again and again, which is the first step's
     one, two = (events_of(tmp_path / name) for name in ("one", "two"))
-    assert scalar(one, "norm/layer_0/dkernel") == pytest.approx(scalar(two, "norm/layer_0/dkernel"), rel=1e-5)
-    assert [point.step for point in one.Tensors("norm/layer_0/y")] == [0, 2]
-    assert [point.step for point in two.Tensors("norm/layer_0/y")] == [0, 2, 4]
+    assert scalar(one, "rms/layer_0/dkernel") == pytest.approx(scalar(two, "rms/layer_0/dkernel"), rel=1e-5)
+    assert [point.step for point in one.Tensors("rms/layer_0/y")] == [0, 2]
+    assert [point.step for point in two.Tensors("rms/layer_0/y")] == [0, 2, 4]
 
 
 def test_a_short_batch_is_measured_where_there_are_no_others(tmp_path):
     model = Model(NETWORK, seed=1)
     model.compile("sgd")
     model.fit(X, LABELS, batch_size=100, epochs=3, verbose=0, callbacks=[TensorBoard(tmp_path, every=2)])
-    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == [0, 2]
+    assert [point.step for point in events_of(tmp_path).Tensors("rms/layer_0/y")] == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -219,18 +219,18 @@ def test_a_short_batch_is_measured_where_there_are_no_others(tmp_path):
 )
 def test_of_a_batch_of_one_s_own_at_the_ends_of_blocks(tmp_path, every, block, steps):
     fit(tmp_path, every=every, block=block, batch=(X[:16], LABELS[:16]))
-    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == steps
+    assert [point.step for point in events_of(tmp_path).Tensors("rms/layer_0/y")] == steps
 
 
 def test_blocks_end_where_statistics_of_a_batch_of_one_s_own_are_due(tmp_path):
     fit(tmp_path, every=3, block=None, epochs=3, batch=(X[:16], LABELS[:16]))
-    assert [point.step for point in events_of(tmp_path).Tensors("norm/layer_0/y")] == [0, 3, 6, 9, 12, 15]
+    assert [point.step for point in events_of(tmp_path).Tensors("rms/layer_0/y")] == [0, 3, 6, 9, 12, 15]
 
 
 def test_no_statistics_when_none_are_asked_for(tmp_path):
     _, callback = fit(tmp_path, every=None)
     assert callback.statistics is None
-    assert not any(tag.startswith(("norm", "layer")) for tag in events_of(tmp_path).Tags()["tensors"])
+    assert not any(tag.startswith(("rms", "layer")) for tag in events_of(tmp_path).Tags()["tensors"])
 
 
 def test_traced_once_over_epochs_and_fits(tmp_path):
@@ -260,7 +260,7 @@ def test_the_layout_names_charts_that_every_run_shares(tmp_path):
     written = events.Tags()["tensors"]
     missing = [tag for tag in tags if tag.replace("\\", "")[1:-1] not in written]
     assert missing == []
-    scalars = [tag for tag in written if tag.startswith(("norm", "update", "dead", "saturated", "disagreement"))]
+    scalars = [tag for tag in written if tag.startswith(("rms", "update", "dead", "saturated", "disagreement"))]
     assert len(tags) == len(scalars) + 3
 
 
@@ -281,6 +281,9 @@ def test_hparams_say_what_was_run(tmp_path):
         "batch_size": 16,
         "trial": "first",
     }
+    content = events_of(tmp_path).SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    trial = metadata.parse_session_start_info_plugin_data(content).group_name
+    assert trial == "/".join(tmp_path.parts[-2:])
     content = events_of(tmp_path).SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
     experiment = metadata.parse_experiment_plugin_data(content)
     assert {info.name for info in experiment.hparam_infos} == set(values)
@@ -295,6 +298,10 @@ def test_the_graph_parses_and_has_every_product(tmp_path, gradients):
     # three layers: z of each, dkernel of each, dx of all but the first
     assert operations.count("MatMul") == 8
     assert {"x", "y", "layer_0_kernel", "layer_2_bias"} <= {node.name for node in graph.node}
+    places = {node.name.rpartition("/")[0]: node.op for node in graph.node if node.op in ("MatMul", "Mean", "ReluGrad")}
+    for place in ("forward/layer_0/dense", "loss", "backward/layer_2/dense", "backward/layer_0/dense"):
+        assert any(each.startswith(place) for each in places), places
+    assert any(each.startswith("backward/layer_0/relu") or each == "backward/layer_0" for each in places), places
     with tf.Graph().as_default() as again:
         tf.import_graph_def(tf.compat.v1.GraphDef.FromString(graph.SerializeToString()), name="")
     assert len(again.get_operations()) == len(graph.node)
@@ -316,9 +323,9 @@ def test_data_that_keras_reads_need_a_batch(tmp_path):
         shuffle=False,
         callbacks=[TensorBoard(tmp_path, every=4, batch=(X[:16], LABELS[:16]))],
     )
-    points = events_of(tmp_path).Tensors("norm/layer_0/dkernel")
+    points = events_of(tmp_path).Tensors("rms/layer_0/dkernel")
     assert [point.step for point in points] == [0, 4, 8]
-    expected = np.linalg.norm(reference_pass()["layer_0/dkernel"])
+    expected = np.sqrt(np.mean(reference_pass()["layer_0/dkernel"] ** 2))
     assert tf.make_ndarray(points[0].tensor_proto) == pytest.approx(expected, rel=1e-5)
 
 
@@ -327,7 +334,7 @@ def test_every_dtype_is_summed_up_in_at_least_float32(tmp_path, dtype):
     fit(tmp_path, dtype=dtype, compare=True)
     events, rtol = events_of(tmp_path), {"float64": 1e-6, "mixed_bfloat16": 0.03, "mixed_float16": 0.01}[dtype]
     for tag, tensor in reference_pass().items():
-        assert scalar(events, f"norm/{tag}") == pytest.approx(np.linalg.norm(tensor), rel=rtol), tag
+        assert scalar(events, f"rms/{tag}") == pytest.approx(np.sqrt(np.mean(tensor**2)), rel=rtol), tag
 
 
 def test_a_nan_is_seen_in_the_norm_and_spoils_no_histogram(tmp_path):
@@ -335,7 +342,7 @@ def test_a_nan_is_seen_in_the_norm_and_spoils_no_histogram(tmp_path):
     model.set_parameters([{name: w * np.nan for name, w in layer.items()} for layer in model.get_parameters()])
     model.fit(X, LABELS, batch_size=16, verbose=0, callbacks=[callback])
     files = events_of(tmp_path)
-    assert math.isnan(scalar(files, "norm/layer_0/kernel", -1))
+    assert math.isnan(scalar(files, "rms/layer_0/kernel", -1))
     assert np.isfinite(tf.make_ndarray(files.Tensors("layer_0/kernel")[-1].tensor_proto)).all()
 
 
@@ -345,7 +352,7 @@ def test_what_is_written_is_on_disk_at_the_end_of_every_epoch(tmp_path):
             events = events_of(tmp_path)
             assert len(events.Tensors("epoch_loss")) == epoch + 1
             # the last full batch of the epoch
-            assert events.Tensors("norm/layer_0/y")[-1].step == 5 * epoch + 3
+            assert events.Tensors("rms/layer_0/y")[-1].step == 5 * epoch + 3
 
     model = Model(NETWORK, seed=1)
     model.compile("sgd", steps_per_execution=2)

@@ -1,18 +1,26 @@
-"""Several writings trained in lockstep, on the same batches from the same parameters, and how far they drift apart."""
+"""Several writings trained from the same parameters on the same batches, and how far they drift apart."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
+from tfbp import manual, reference, tape
 from tfbp.network import Network, Parameters
 from tfbp.reference.optimizers import optimizer as reference_optimizer
-from tfbp.reference.trainer import Trainer as ReferenceTrainer
-from tfbp.training import OPTIMIZERS, Trainer, keras_optimizer
+from tfbp.reference.trainer import Trainer
+from tfbp.training import Model, keras_optimizer
+from tfbp.vocabulary import OPTIMIZERS
+
+WRITINGS: dict[str, Any] = {"reference": reference, "manual": manual, "tape": tape}
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class Epoch:
         number: the epoch, from 0.
         train, validation: the loss and the accuracy.
         seconds: spent in the epoch's steps, and in compiling them where it is the first.
-        disagreement: from the first writing: the largest relative difference of a step's loss, or (2-norm) of the
-            parameters after the epoch.
+        disagreement: from the first writing: the larger of the relative differences of the validation loss and (2-norm)
+            of the parameters after the epoch.
     """
 
     writing: str
@@ -36,55 +44,112 @@ class Epoch:
     disagreement: float
 
 
-def trainers(
-    writings: Sequence[str],
+class Trajectories:
+    """Holds every writing's epochs against those of the writing that comes first.
+
+    Args:
+        network: what is trained.
+        validation: x (N, I) and y, on which every epoch is judged in x's dtype, by the writing itself.
+        follow: is called with each epoch and the parameters after it.
+    """
+
+    def __init__(self, network: Network, validation: Arrays, follow: Callable[[Epoch, Parameters], None]) -> None:
+        self._network, self._validation, self._follow = network, validation, follow
+        self._first: str | None = None
+        self._losses: list[float] = []
+        # the first writing's parameters after each epoch: too much for memory where there are many epochs
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def add(self, writing: str, number: int, train: tuple[float, float], seconds: float, after: Parameters) -> None:
+        """An epoch of a writing, its mean loss and accuracy on the way, and the parameters after it."""
+        x, y = self._validation
+        loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, after, x, y)
+        validation = float(loss), _accuracy(np.asarray(outputs), y)
+        flat = np.concatenate([w.astype(np.float64).ravel() for layer in after for w in layer.values()])
+        self._first = self._first or writing
+        if writing == self._first:
+            self._losses.append(validation[0])
+            self._file.seek(number * flat.nbytes)
+            self._file.write(flat.tobytes())
+        self._file.seek(number * flat.nbytes)
+        expected = np.frombuffer(self._file.read(flat.nbytes))
+        # a run that leaves the range of numbers is apart by NaN, and says so without NumPy's warnings
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = np.maximum(
+                np.abs(validation[0] - self._losses[number]) / np.abs(self._losses[number]),
+                np.linalg.norm(flat - expected) / np.linalg.norm(expected),
+            )
+        self._follow(Epoch(writing, number, train, validation, seconds, float(apart)), after)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Takes every epoch of a `tfbp.Model` into the trajectories. The first of fit's callbacks, for its clock."""
+
+    def __init__(self, trajectories: Trajectories, writing: str) -> None:
+        super().__init__()
+        self._trajectories, self._writing = trajectories, writing
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started, self._seconds = time.perf_counter(), None
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        # the first thing after the epoch's last step
+        self._seconds = time.perf_counter() - self._started
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
+        train = logs["loss"], logs["accuracy"]
+        self._trajectories.add(self._writing, epoch, train, seconds, self.model.get_parameters())
+
+
+def train(
+    trajectories: Trajectories,
+    writing: str,
     network: Network,
-    parameters: Parameters,
     optimizer: str,
     learning_rate: float | None,
-    x: np.ndarray,
-    y: np.ndarray,
-) -> dict[str, Any]:
-    """A trainer for each of the writings, all from the same numbers: those that x's dtype holds."""
-    rate = OPTIMIZERS[optimizer] if learning_rate is None else learning_rate
-    rounded = [{name: w.astype(x.dtype) for name, w in layer.items()} for layer in parameters]
-    return {
-        writing: ReferenceTrainer(network, rounded, reference_optimizer(optimizer, rate), x, y)
-        if writing == "reference"
-        else Trainer(network, rounded, writing, keras_optimizer(optimizer, rate), x, y)
-        for writing in writings
-    }
-
-
-def train_in_lockstep(
-    trainers: Mapping[str, Any],
-    validation: tuple[np.ndarray, np.ndarray],
-    samples: int,
+    samples: Arrays,
+    validation: Arrays,
     epochs: int,
     batch_size: int,
     seed: int,
-) -> Iterator[Epoch]:
-    """Train every writing for an epoch, then the next; the rows of each epoch are shuffled from `seed`.
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Train one writing; equal seeds give every writing the same parameters and the same batches.
 
     Args:
-        trainers: a `tfbp.training.Trainer` or `tfbp.reference.trainer.Trainer` by writing. All are held against the
-            first.
-        validation: x (N, I) and y.
-        samples: how many training rows there are to shuffle.
+        samples, validation: x (N, I), whose dtype is that of the parameters, and y.
+        callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
     """
-    generator = np.random.default_rng(seed)
+    rate = OPTIMIZERS[optimizer] if learning_rate is None else learning_rate
+    dtype = samples[0].dtype.name
+    if writing != "reference":
+        model = Model(network, writing, seed=seed, dtype=dtype)
+        model.compile(keras_optimizer(optimizer, rate), metrics=["accuracy"])
+        model.fit(
+            *samples,
+            batch_size=batch_size,
+            epochs=epochs,
+            validation_data=validation,
+            verbose=0,
+            callbacks=[Recorder(trajectories, writing), *callbacks],
+        )
+        return
+    # the numbers that the other writings start from: those that x's dtype holds
+    parameters = [{name: w.astype(dtype) for name, w in layer.items()} for layer in network.init(seed)]
+    trainer = Trainer(network, parameters, reference_optimizer(optimizer, rate), *samples)
+    rows = len(samples[0])
     for number in range(epochs):
-        order = generator.permutation(samples)
-        first: tuple[np.ndarray, Parameters] | None = None
-        for writing, trainer in trainers.items():
-            started = time.perf_counter()
-            losses, accuracies = trainer.train_epoch(order, batch_size)
-            seconds = time.perf_counter() - started
-            parameters = trainer.parameters()
-            first = (losses, parameters) if first is None else first
-            train = (mean_over_rows(losses, samples, batch_size), mean_over_rows(accuracies, samples, batch_size))
-            difference = max(_largest_relative(losses, first[0]), _distance(parameters, first[1]))
-            yield Epoch(writing, number, train, trainer.evaluate(*validation), seconds, difference)
+        # as Model.fit shuffles
+        order = np.random.default_rng([seed, number]).permutation(rows)
+        started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = trainer.train_epoch(order, batch_size)
+        seconds = time.perf_counter() - started
+        loss, accuracy = (mean_over_rows(each, rows, batch_size) for each in steps)
+        with np.errstate(over="ignore", invalid="ignore"):
+            trajectories.add(writing, number, (loss, accuracy), seconds, trainer.parameters())
 
 
 def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
@@ -94,13 +159,6 @@ def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
     return float(np.average(steps, weights=rows))
 
 
-def _largest_relative(losses: np.ndarray, expected: np.ndarray) -> float:
-    return float((np.abs(losses - expected) / np.abs(expected)).max())
-
-
-def _distance(parameters: Parameters, expected: Parameters) -> float:
-    got, right = (
-        np.concatenate([w.astype(np.float64).ravel() for layer in each for w in layer.values()])
-        for each in (parameters, expected)
-    )
-    return float(np.linalg.norm(got - right) / np.linalg.norm(right))
+def _accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
+    labels = y if y.ndim == 1 else y.argmax(axis=-1)
+    return float((outputs.argmax(axis=-1) == labels).mean())

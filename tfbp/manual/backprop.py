@@ -84,11 +84,12 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, lo
     batch = tf.cast(tf.shape(x)[0], losses.dtype)
 
     # loss = Σ weight · losses / B: the 1/B that seeds the backward pass
-    dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch
-    if loss_scale is not None:
-        dlosses *= tf.cast(loss_scale, losses.dtype)
-    # losses = loss_forward(loss, y, outputs)                   (B,) <- (B, O)
-    doutputs = loss_backward(network.loss, dlosses, residuals[-1])
+    with tf.name_scope("backward/loss"):
+        dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch
+        if loss_scale is not None:
+            dlosses *= tf.cast(loss_scale, losses.dtype)
+        # losses = loss_forward(loss, y, outputs)                   (B,) <- (B, O)
+        doutputs = loss_backward(network.loss, dlosses, residuals[-1])
     tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
     dy = tf.cast(doutputs, x.dtype)
     gradients = [{} for _ in network.layers]
@@ -96,17 +97,19 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, lo
         layer, activation = network.layers[index], network.activations_before_loss[index]
         dense_residuals, activation_residuals = residuals[index]
         # outputs = activation_forward(activation, z)             (B, O) <- (B, O)
-        dz = activation_backward(activation, dy, activation_residuals)
+        with tf.name_scope(f"backward/layer_{index}/{activation.name}"):
+            dz = activation_backward(activation, dy, activation_residuals)
         tensors[index].update(dy=dy, dz=dz)
         # z = dense_forward(outputs, kernel, bias)                (B, O) <- (B, I) (I, O) (O,)
         now = reweight is None
-        dy, dkernel, dbias = dense_backward(
-            dz,
-            dense_residuals,
-            input_gradient=index > 0,
-            kernel_gradient=now,
-            bias_gradient=now and layer.use_bias,
-        )
+        with tf.name_scope(f"backward/layer_{index}/dense"):
+            dy, dkernel, dbias = dense_backward(
+                dz,
+                dense_residuals,
+                input_gradient=index > 0,
+                kernel_gradient=now,
+                bias_gradient=now and layer.use_bias,
+            )
         gradients[index] = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
     if reweight is not None:
         # the factors follow from every layer's dz: so the parameters' gradients come last, and once
@@ -133,15 +136,18 @@ def _forward(network, parameters, x, y, weight):
     """The loss, the tensors on the way, and each layer's residuals with the loss's as the last."""
     outputs = x
     tensors, residuals = [], []
-    for activation, weights in zip(network.activations_before_loss, parameters, strict=True):
+    for index, (activation, weights) in enumerate(zip(network.activations_before_loss, parameters, strict=True)):
         tensors.append({"x": outputs})
-        z, dense_residuals = dense_forward(outputs, **weights)
-        outputs, activation_residuals = activation_forward(activation, z)
+        with tf.name_scope(f"forward/layer_{index}/dense"):
+            z, dense_residuals = dense_forward(outputs, **weights)
+        with tf.name_scope(f"forward/layer_{index}/{activation.name}"):
+            outputs, activation_residuals = activation_forward(activation, z)
         tensors[-1].update(z=z, y=outputs)
         residuals.append((dense_residuals, activation_residuals))
-    outputs = tf.cast(outputs, _loss_dtype(x))
-    losses, loss_residuals = loss_forward(network.loss, y, outputs)
-    loss = tf.reduce_mean(losses if weight is None else weight * losses)
+    with tf.name_scope("loss"):
+        outputs = tf.cast(outputs, _loss_dtype(x))
+        losses, loss_residuals = loss_forward(network.loss, y, outputs)
+        loss = tf.reduce_mean(losses if weight is None else weight * losses)
     for index, name, regularizer in _regularized(network):
         loss += penalty_forward(regularizer, tf.cast(parameters[index][name], losses.dtype))[0]
     tensors.append({"outputs": outputs, "losses": losses})

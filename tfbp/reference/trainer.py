@@ -5,11 +5,11 @@ N samples, B batch, I inputs, O outputs, S steps of an epoch.
 
 import numpy as np
 
-from tfbp.reference.backprop import loss_and_outputs, loss_gradients_and_tensors
+from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
 class Trainer:
-    """A network being trained, with the methods of `tfbp.training.Trainer`.
+    """A network being trained, step by step.
 
     Args:
         network: what is trained; it classifies, so that its targets are labels or one-hot rows.
@@ -44,11 +44,6 @@ class Trainer:
             losses.append(loss)
             accuracies.append(_accuracy(tensors[-1]["outputs"], y))
         return np.array(losses), np.array(accuracies)
-
-    def evaluate(self, x, y):
-        """The loss and the accuracy on samples x (N, I), y (N,) or (N, O)."""
-        loss, outputs = loss_and_outputs(self.network, self._parameters, x, y)
-        return float(loss), float(_accuracy(outputs, y))
 
     def parameters(self):
         """A copy of the parameters as they stand."""

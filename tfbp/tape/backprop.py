@@ -86,9 +86,10 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, lo
 
 def _loss(network, parameters, x, y, weight):
     tensors = _forward(network.activations_before_loss, parameters, x)
-    outputs = tf.cast(tensors[-1]["y"], _loss_dtype(x))
-    losses = loss_forward(network.loss, y, outputs)
-    loss = tf.reduce_mean(losses if weight is None else weight * losses)
+    with tf.name_scope("loss"):
+        outputs = tf.cast(tensors[-1]["y"], _loss_dtype(x))
+        losses = loss_forward(network.loss, y, outputs)
+        loss = tf.reduce_mean(losses if weight is None else weight * losses)
     for layer, weights in zip(network.layers, parameters, strict=True):
         if layer.kernel_regularizer is not None:
             loss += penalty_forward(layer.kernel_regularizer, tf.cast(weights["kernel"], loss.dtype))
@@ -100,9 +101,11 @@ def _loss(network, parameters, x, y, weight):
 def _forward(activations, parameters, x):
     """One dict per layer with x, z and y."""
     tensors = []
-    for activation, weights in zip(activations, parameters, strict=True):
-        z = dense_forward(x, **weights)
-        y = activation_forward(activation, z)
+    for index, (activation, weights) in enumerate(zip(activations, parameters, strict=True)):
+        with tf.name_scope(f"forward/layer_{index}/dense"):
+            z = dense_forward(x, **weights)
+        with tf.name_scope(f"forward/layer_{index}/{activation.name}"):
+            y = activation_forward(activation, z)
         tensors.append({"x": x, "z": z, "y": y})
         x = y
     return tensors

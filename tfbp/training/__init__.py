@@ -9,7 +9,5 @@ from tfbp.training.non_finite import NonFinite as NonFinite
 from tfbp.training.non_finite import TerminateOnNaN as TerminateOnNaN
 from tfbp.training.optimizers import OPTIMIZERS as OPTIMIZERS
 from tfbp.training.optimizers import keras_optimizer as keras_optimizer
-from tfbp.training.run_directory import RunDirectory as RunDirectory
 from tfbp.training.tensorboard import TensorBoard as TensorBoard
-from tfbp.training.trainer import Trainer as Trainer
 from tfbp.training.workers import multi_worker_strategy as multi_worker_strategy

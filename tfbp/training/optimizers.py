@@ -5,9 +5,7 @@ from __future__ import annotations
 import keras
 
 from tfbp.checks import check_choice, check_learning_rate
-
-# name: default learning rate
-OPTIMIZERS = {"sgd": 0.1, "momentum": 0.05, "adam": 0.001}
+from tfbp.vocabulary import OPTIMIZERS as OPTIMIZERS
 
 
 def keras_optimizer(name: str, learning_rate: float | None = None) -> keras.Optimizer:

@@ -39,6 +39,16 @@ def norm(tensor: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.linalg.matvec(rows * rows, tf.ones_like(rows[0]))))
 
 
+def root_mean_square(tensor: tf.Tensor) -> tf.Tensor:
+    """The size of an element, sqrt(Σ t² / n): unlike the norm, it does not grow with the batch or the width.
+
+    Example:
+        >>> float(root_mean_square(tf.constant([[3.0, 3.0], [-3.0, 3.0]])))
+        3.0
+    """
+    return norm(tensor) / math.sqrt(tensor.shape.num_elements())
+
+
 def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The least and the greatest element, (2,), and how many lie in each of 30 equal buckets between, (30,).
 

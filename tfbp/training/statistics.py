@@ -14,7 +14,15 @@ import tensorflow as tf
 from tfbp import manual, tape
 from tfbp.training import step
 from tfbp.training.block import take
-from tfbp.training.reductions import FLAT_AT_ZERO, LIMITS, dead_share, histogram, norm, saturated_share
+from tfbp.training.reductions import (
+    FLAT_AT_ZERO,
+    LIMITS,
+    dead_share,
+    histogram,
+    norm,
+    root_mean_square,
+    saturated_share,
+)
 
 if TYPE_CHECKING:
     from tfbp.training.model import Model
@@ -30,7 +38,7 @@ class Statistics:
 
     A tag names a layer and, in the design's words, a tensor: y, dz, kernel, dkernel, bias, dbias.
 
-        norm/layer_0/dkernel                    ‖dkernel‖
+        rms/layer_0/dkernel                     the root mean square of its elements
         update_to_weight/layer_0/kernel         ‖what the optimizer adds‖ / ‖kernel before it‖
         dead/layer_0, saturated/layer_0         shares, where the activation can be either
         disagreement/layer_0/dkernel            ‖dkernel − the other writing's‖ / ‖the other writing's‖, if compared
@@ -104,7 +112,7 @@ class Statistics:
                 scalars[f"dead/{layer}"] = dead_share(outputs)
             if activation.name in LIMITS:
                 scalars[f"saturated/{layer}"] = saturated_share(_wide(outputs), *LIMITS[activation.name])
-        scalars.update({f"norm/{tag}": norm(tensor) for tag, tensor in tensors.items()})
+        scalars.update({f"rms/{tag}": root_mean_square(tensor) for tag, tensor in tensors.items()})
         if self._compare:
             other = tape if self._model.writing is manual else manual
             theirs = self._gradients_by(other, parameters, x, y, sample_weight)

@@ -5,7 +5,10 @@ S scalars, H histograms.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +23,15 @@ from tfbp.training.reductions import BUCKETS
 from tfbp.training.statistics import Statistics
 
 if TYPE_CHECKING:
+    from tfbp.network import Network
     from tfbp.training.model import Model
 
 # a chart's title, and the tags that it gathers beside those of a layer
 CURVES = {"loss": "epoch_loss", "accuracy": "epoch_accuracy", "learning rate": "epoch_learning_rate"}
+
+
+# a node's name, or with a hat where it is only waited for
+TAPE_S = re.compile(r"^(\^?)gradient_tape/(?:forward/)?")
 
 
 def write(message: Any, step: int) -> None:
@@ -78,31 +86,42 @@ def layout(model: Model, statistics: Statistics | None) -> Any:
     return custom_scalar.pb(layout_pb2.Layout(category=page))
 
 
-def hparams(model: Model, batch_size: int | None, more: dict[str, Any]) -> list[Any]:
-    """What the run was of: the page's columns, and this run's values."""
+def hparams_of(model: Model, batch_size: int | None) -> dict[str, Any]:
+    """What a run of a model is of."""
     settings, network = model.optimizer.get_config(), model.network
     rate = settings.get("learning_rate")
-    values = {
+    return {
         "optimizer": type(model.optimizer).__name__,
         "learning_rate": rate["class_name"] if isinstance(rate, dict) else float(model.optimizer.learning_rate.numpy()),
-        "layers": ",".join(str(layer.units) for layer in network.layers),
-        "activation": ",".join(layer.activation.name for layer in network.layers),
-        "loss": network.loss.name,
+        **hparams_of_network(network),
         "gradients": model.gradients,
         "seed": model.seed,
         "dtype": model.dtype_policy.name,
         **({} if batch_size is None else {"batch_size": batch_size}),
-        **more,
     }
-    tags = [f"epoch_{name}" for name in model.get_metrics_result()]
-    metrics = [api.Metric(tag, display_name=f"train {tag}") for tag in tags]
+
+
+def hparams_of_network(network: Network) -> dict[str, Any]:
+    """What is known before there is an optimizer."""
+    return {
+        "layers": ",".join(str(layer.units) for layer in network.layers),
+        "activation": ",".join(layer.activation.name for layer in network.layers),
+        "loss": network.loss.name,
+    }
+
+
+def hparams(values: dict[str, Any], metrics: Iterable[str], log_dir: str | os.PathLike[str]) -> list[Any]:
+    """The page's columns, and a run's values; the trial has the name of the run: the last two folders of its path."""
+    tags = [f"epoch_{name}" for name in metrics]
+    columns = [api.Metric(tag, display_name=f"train {tag}") for tag in tags]
     # a group is a path from this run's directory
-    metrics += [api.Metric(tag, group="../validation", display_name=f"validation {tag}") for tag in tags]
-    return [api.hparams_config_pb([api.HParam(name) for name in values], metrics), api.hparams_pb(values)]
+    columns += [api.Metric(tag, group="../validation", display_name=f"validation {tag}") for tag in tags]
+    trial = "/".join(Path(os.path.abspath(log_dir)).parts[-2:])
+    return [api.hparams_config_pb([api.HParam(name) for name in values], columns), api.hparams_pb(values, trial)]
 
 
-def graph(model: Model) -> tf.Graph:
-    """The network's graph on one row: forward, and backward by the model's writing."""
+def graph(model: Model) -> Any:
+    """The network's graph on one row: forward, loss, and backward by the model's writing, each under its own name."""
     dtype = model.compute_dtype
     shapes, network = model.network.parameter_shapes(), model.network
 
@@ -119,4 +138,11 @@ def graph(model: Model) -> tf.Graph:
         for name, shape in layer.items()
     ]
     function = tf.function(loss_and_gradients, autograph=False)
-    return function.get_concrete_function(tf.TensorSpec([1, network.inputs], dtype, "x"), y, *weights).graph
+    traced = function.get_concrete_function(tf.TensorSpec([1, network.inputs], dtype, "x"), y, *weights).graph
+    definition = traced.as_graph_def()
+    # the tape puts gradient_tape before the name of what it differentiates: backward, as the manual writing has it
+    for node in definition.node:
+        node.name = TAPE_S.sub(r"\1backward/", node.name)
+        for index, name in enumerate(node.input):
+            node.input[index] = TAPE_S.sub(r"\1backward/", name)
+    return definition

@@ -114,7 +114,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
                     self.statistics = Statistics(model, self.compare)
                     self._message = None
                 self._begin_statistics(self.statistics, self.every)
-            for message in summaries.hparams(model, self._batch_size(), self.hparams):
+            values = {**summaries.hparams_of(model, self._batch_size()), **self.hparams}
+            for message in summaries.hparams(values, model.get_metrics_result(), self.log_dir):
                 summaries.write(message, step=0)
             summaries.write(summaries.layout(model, self.statistics), step=0)
         self._flush()

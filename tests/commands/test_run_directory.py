@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfbp import Dense, InputError, Network
-from tfbp.training import RunDirectory
+from tfbp.commands.run_directory import RunDirectory
 
 NETWORK = Network(3, [Dense(2)], "huber")
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfbp.checks import InputError
 from tfbp.network import Network, Parameters
@@ -36,7 +35,7 @@ class RunDirectory:
         self.path = Path(path)
         self._description = description
         self._writers: dict[Path, Any] = {}
-        _check_free(self.path)
+        check_free(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._write_description({"finished": False})
@@ -45,17 +44,28 @@ class RunDirectory:
 
     def log(self, writing: str, split: str, epoch: int, loss: float, accuracy: float) -> None:
         """One point of the curves epoch_loss and epoch_accuracy of `<writing>/<split>`, on disk when this returns."""
+        import tensorflow as tf
+
+        writer = self.writer(writing, split)
+        with writer.as_default(step=epoch):
+            # curves are kept in float32: a loss above its range is infinite there, and no error
+            for name, value in (("epoch_loss", loss), ("epoch_accuracy", accuracy)):
+                tf.summary.scalar(name, tf.cast(tf.constant(value, tf.float64), tf.float32))
+        writer.flush()
+
+    def writer(self, writing: str, split: str) -> Any:
+        """The `tf.summary` writer of `<writing>/<split>`."""
+        import tensorflow as tf
+
         place = self.path / writing / split
         if place not in self._writers:
             self._writers[place] = tf.summary.create_file_writer(str(place))
-        with self._writers[place].as_default(step=epoch):
-            tf.summary.scalar("epoch_loss", loss)
-            tf.summary.scalar("epoch_accuracy", accuracy)
-        self._writers[place].flush()
+        return self._writers[place]
 
     def save(self, writing: str, network: Network, parameters: Parameters) -> None:
         """The parameters and the network, in place of those of the epoch before, never a half of either."""
         place = self.path / writing
+        place.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {f"{i}/{name}": w for i, layer in enumerate(parameters) for name, w in layer.items()}
         partial = place / "parameters.partial.npz"
         np.savez(partial, network=np.array(network.to_json()), **arrays)
@@ -73,9 +83,9 @@ class RunDirectory:
         os.replace(partial, self.path / "run.json")
 
 
-def _check_free(path: Path) -> None:
-    found = _what_is_in(path)
-    if found:
+def check_free(path: str | Path) -> None:
+    """Raise `InputError` where there is something that a new run would write over."""
+    if found := _what_is_in(Path(path)):
         raise InputError(f"log-dir: got {str(path)!r}, which {found}; {ACCEPTED}.")
 
 

@@ -5,15 +5,14 @@ B batch, G grid points along an axis.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfbp import InputError, manual
-from tfbp.datasets import PLANE, Dataset
+from tfbp import manual
+from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 
 GRID = 81
@@ -28,16 +27,9 @@ class Pictures:
         log_dir: the run's directory; images go to <log_dir>/<writing>/train, the GIF to <log_dir>/<writing>.gif.
         network: of two inputs.
         dataset, y: one of the plane's sets, and its training targets as the network's loss takes them.
-
-    Raises:
-        InputError: a set that is not in the plane, or no matplotlib.
     """
 
     def __init__(self, log_dir: str, network: Network, dataset: Dataset, y: np.ndarray) -> None:
-        if dataset.name not in PLANE:
-            raise InputError(f"picture: got the dataset {dataset.name!r}; accepted: {', '.join(PLANE)}.")
-        if find_spec("matplotlib") is None:
-            raise InputError("picture: got no matplotlib; accepted: an installation of tfbp[picture].")
         self._log_dir, self._network, self._dataset, self._y = Path(log_dir), network, dataset, y
         self._histories: dict[str, list[Frame]] = {}
         self._writers: dict[str, Any] = {}

@@ -1,0 +1,13 @@
+"""What pyproject.toml says of the project: the one place where its address stands."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def repository() -> str:
+    """The address of the code host's page, without a slash at its end."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"].rstrip("/")

@@ -1,0 +1,140 @@
+"""The site in a real browser, opened from its folder: formulas, search, languages, and what a page asks for."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfbp import InputError
+
+ROOT = Path(__file__).parents[2]
+WIDTHS = (390, 1280, 1440, 1920)
+# a word, and a page that has to be among what is found
+WORDS = {
+    "损失": "zh/",
+    "误差": "zh/",
+    "梯度": "zh/gradient_descent.html",
+    "链式法则": "zh/derivatives.html",
+    "激活函数": "zh/activations.html",
+    "delta": "derivation.html",
+    "sigmoid": "tour/activations.html",
+    "broadcast": "tour/worked_example.html",
+    "histogram": "guides/tensorboard.html",
+    "TF32": "guides/gpu.html",
+}
+# how far what is drawn reaches out of the place that it has, in pixels
+OVERHANG = """() => [...document.querySelectorAll("math")].map(formula => {
+    const place = formula.getAttribute("display") === "block" ? formula : formula.closest("td, p, li, div, h1, h2, h3");
+    const box = place.getBoundingClientRect();
+    const parts = [...formula.querySelectorAll("*")].map(each => each.getBoundingClientRect());
+    const right = Math.max(...parts.map(each => each.right)) - box.right;
+    const left = box.left - Math.min(...parts.map(each => each.left));
+    return [Math.max(left, right), formula.textContent];
+})"""
+
+# one process builds the site for all of these
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("mkdocs")
+    folder = tmp_path_factory.mktemp("site")
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", folder]
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (built.returncode, built.stdout + built.stderr) == (0, "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        import screenshots
+    try:
+        screenshots.browser_path()
+    except InputError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+    with screenshots.open_page() as page:
+        yield page
+
+
+def pages(site):
+    return [path for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_formula_is_cut_off(site, browser, width):
+    browser.set_viewport_size({"width": width, "height": 900})
+    cut, seen = [], 0
+    for path in pages(site):
+        browser.goto(path.as_uri())
+        found = browser.evaluate(OVERHANG)
+        seen += len(found)
+        cut += [(path.name, round(pixels), text[:60]) for pixels, text in found if pixels > 1]
+    assert cut == []
+    assert seen > 100
+
+
+def test_a_formula_that_is_cut_off_is_found(browser):
+    wide = "<p style='width: 50px'><math display='block' style='overflow: auto'><mi>xyzxyzxyzxyzxyz</mi></math></p>"
+    browser.set_content(wide)
+    ((pixels, text),) = browser.evaluate(OVERHANG)
+    assert pixels > 1
+    assert text.startswith("xyz")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_found_without_a_server(site, browser, word):
+    browser.set_viewport_size({"width": 1280, "height": 900})
+    browser.goto((site / "index.html").as_uri())
+    browser.fill("input.md-search__input", word)
+    browser.wait_for_selector(".md-search-result__item", timeout=30_000)
+    links = browser.eval_on_selector_all(".md-search-result__item a", "all => all.map(each => each.href)")
+    assert any(WORDS[word] in link for link in links), links
+
+
+def test_the_switch_leads_to_the_same_page_in_the_other_language(site):
+    switch = re.compile(r'<a href="([^"]*)" hreflang="(\w+)"')
+    for path in pages(site):
+        text = path.read_text()
+        chinese = "zh" in path.relative_to(site).parts
+        assert f'<html lang="{"zh" if chinese else "en"}"' in text, path
+        links = {language: link for link, language in switch.findall(text)}
+        # the page's own language leads nowhere else, the other one to a page of the same name or to the home page
+        assert (path.parent / links["zh" if chinese else "en"]).resolve() == path
+        other = (path.parent / links["en" if chinese else "zh"]).resolve()
+        assert other.is_file()
+        assert ("zh" in other.relative_to(site).parts) != chinese
+        translated = chinese or (site / "zh" / path.name).is_file() and path.parent.name in (site.name, "tour")
+        assert other.name == (path.name if translated else "index.html"), path
+    assert "搜索" in (site / "zh" / "derivation.html").read_text()
+
+
+def test_a_page_asks_for_nothing_that_is_missing_and_for_nobody_else(site, browser):
+    # a server of its own, for a browser tells of no missing file in a folder
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", site],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = re.search(r"http://[\d.:]+", server.stdout.readline())[0]
+        answers = {}
+        browser.on("response", lambda answer: answers.update({answer.url: answer.status}))
+        for path in (site / "index.html", site / "zh" / "derivation.html", site / "tour" / "activations.html"):
+            browser.goto(f"{address}/{path.relative_to(site)}")
+            browser.wait_for_load_state("networkidle")
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert len(answers) > 10
+    assert {url: status for url, status in answers.items() if status >= 400 or not url.startswith(address)} == {}

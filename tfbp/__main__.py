@@ -1,0 +1,40 @@
+"""`tfbp …` and `python -m tfbp …`: the commands, by name.
+
+    tfbp train    trains a network on real data by all three writings
+    tfbp check    shows that the three writings and tfbp.layers agree
+    tfbp seed     the published 2-2-1 example, and its mistake, named
+
+`tfbp train --help` and so on list the options.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import tfbp
+from tfbp.checks import InputError, check_choice
+
+COMMANDS = {"train": "tfbp.commands.train", "check": "tfbp.commands.check", "seed": "tfbp.commands.seed"}
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command that the first word names; the exit status, 2 for bad input."""
+    name, *rest = (sys.argv[1:] if given is None else given) or ["--help"]
+    if name in ("-h", "--help"):
+        print(__doc__.replace("`", "").strip())
+        return 0
+    if name == "--version":
+        print(f"tfbp {tfbp.__version__}")
+        return 0
+    try:
+        check_choice("command", name, COMMANDS)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return int(import_module(COMMANDS[name]).main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""How every command takes its options and ends: bad input in one sentence, with the option's name as it is typed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from typing import Any, NoReturn
+
+from tfbp.checks import InputError
+
+KINDS = {"int": "an integer", "float": "a number"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in the words of `InputError`.
+
+    Args:
+        description: what the command does; its lines stay as they are.
+        names: the options whose names differ from those of the arguments that the package complains of, e.g.
+            `{"units": "--layers"}`.
+    """
+
+    def __init__(self, description: str | None, names: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self._names = dict(names or {})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self._in_our_words(message)}\n")
+
+    def typed(self, sentence: str) -> str:
+        """The sentence of an `InputError`, with the option as it is typed in place of the argument's name."""
+        argument, colon, rest = sentence.partition(":")
+        option = self._names.get(argument) or f"--{argument.replace('_', '-')}"
+        return f"{option}{colon}{rest}" if option in self._option_string_actions else sentence
+
+    def _in_our_words(self, message: str) -> str:
+        if found := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
+            return f"{found[1]}: got {found[3]}; accepted: {KINDS[found[2]]}."
+        if found := re.fullmatch(r"argument (\S+): expected one argument", message):
+            return f"{found[1]}: got nothing after it; accepted: one value."
+        if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
+            return f"{found[1]}: got {found[2]}; accepted: {found[3].replace(chr(39), '')}."
+        if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
+            option = found[1].split("=")[0]
+            options = [each for each in self._option_string_actions if each.startswith("--")]
+            close = get_close_matches(option, options, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            return f"{option}: got an unknown option{hint}; accepted: {', '.join(options)}."
+        if found := re.fullmatch(r"the following arguments are required: (.*)", message):
+            return f"{found[1]}: got none; accepted: see --help."
+        return message
+
+
+def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
+    """Read the options, do what is asked, and give the exit status: 2 for bad input, 130 for Ctrl-C."""
+    arguments = parser.parse_args(given)
+    try:
+        return command(arguments)
+    except InputError as error:
+        print(parser.typed(str(error)), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "stopped", file=sys.stderr)
+        return 130
+
+
+def need(*packages: str) -> None:
+    """Raise `InputError` unless what the commands need beside the package is there."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise InputError(f"packages: got no {package}; accepted: an installation of 'tfbp[scripts]'.")

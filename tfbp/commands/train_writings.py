@@ -1,0 +1,95 @@
+"""train's work in one process: every writing in turn, each from the same parameters on the same batches."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tfbp.agreement.trajectory import Epoch, Trajectories, train
+from tfbp.commands.training_report import Report
+from tfbp.datasets import Dataset
+from tfbp.network import Network, Parameters
+from tfbp.training import TensorBoard
+
+
+def targets(network: Network, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the training and the validation samples as the network's loss takes them."""
+    labels = dataset.labels_train, dataset.labels_validation
+    if network.loss.name.startswith("sparse_"):
+        return labels
+    one_hot = np.eye(dataset.classes, dtype=dataset.x_train.dtype)
+    return one_hot[labels[0]], one_hot[labels[1]]
+
+
+def work(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> int:
+    """Train, show how far it is, and end in a table; the exit status."""
+    y_train, y_validation = targets(network, dataset)
+    validation = dataset.x_validation, y_validation
+    report = Report(arguments, writings, network)
+    pictures: Any = None
+    if arguments.picture:
+        from tfbp.commands.pictures import Pictures
+
+        pictures = Pictures(arguments.log_dir, network, dataset, y_train)
+    console = Console(stderr=True)
+    progress = _progress(console)
+    task = progress.add_task("compiling", total=arguments.epochs * len(writings))
+    last: list[Epoch] = []
+
+    def follow(epoch: Epoch, parameters: Parameters) -> None:
+        last[:] = [epoch]
+        if epoch.writing == "reference":
+            report.log(epoch)
+        report.add(epoch, parameters)
+        if pictures:
+            pictures.add(epoch.writing, epoch.number, parameters)
+        line = f"{epoch.writing}: epoch {epoch.number + 1}, loss {epoch.validation[0]:.4f}"
+        line += f", accuracy {epoch.validation[1]:.4f}"
+        progress.update(task, advance=1, description=line)
+        if not console.is_terminal:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    trajectories = Trajectories(network, validation, follow)
+    try:
+        with progress:
+            for writing in writings:
+                if writing == "reference":
+                    report.describe(writing)
+                train(
+                    trajectories,
+                    writing,
+                    network,
+                    arguments.optimizer,
+                    arguments.learning_rate,
+                    (dataset.x_train, y_train),
+                    validation,
+                    arguments.epochs,
+                    arguments.batch_size,
+                    arguments.seed,
+                    [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))],
+                )
+    except KeyboardInterrupt:
+        reached = f"after epoch {last[0].number + 1} of {last[0].writing}" if last else "before the first epoch's end"
+        raise KeyboardInterrupt(f"stopped {reached}; curves: {arguments.log_dir}") from None
+    report.finish(len(y_validation))
+    for path in pictures.save() if pictures else ():
+        print(f"Picture: {path}")
+    return 0
+
+
+def _tensorboard(arguments: argparse.Namespace, writing: str, samples: int) -> keras.callbacks.Callback:
+    every = arguments.statistics
+    if every is True:
+        every = math.ceil(samples / arguments.batch_size)
+    return TensorBoard(f"{arguments.log_dir}/{writing}", every=every, compare=every is not None)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

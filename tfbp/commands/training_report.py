@@ -1,0 +1,92 @@
+"""What a training run leaves: curves and parameters in its directory, and a table of its writings."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tfbp.agreement.trajectory import Epoch
+from tfbp.commands.run_directory import RunDirectory
+from tfbp.network import Network, Parameters
+from tfbp.training import keras_optimizer, summaries
+from tfbp.vocabulary import OPTIMIZERS
+
+
+class Report:
+    """Collects every epoch; the curves of manual and tape are written by their own `TensorBoard`."""
+
+    def __init__(self, arguments: argparse.Namespace, writings: list[str], network: Network) -> None:
+        self.log_dir = arguments.log_dir
+        self.directory = RunDirectory(self.log_dir, {"settings": vars(arguments)})
+        self.rows = {writing: Row() for writing in writings}
+        self.network, self.dtype, self.settings = network, arguments.dtype, arguments
+
+    def describe(self, writing: str) -> None:
+        """The run's hyperparameters, where no `TensorBoard` writes them."""
+        settings = self.settings
+        rate = settings.learning_rate or OPTIMIZERS[settings.optimizer]
+        values = {
+            "optimizer": type(keras_optimizer(settings.optimizer)).__name__,
+            "learning_rate": rate,
+            **summaries.hparams_of_network(self.network),
+            "gradients": writing,
+            "seed": settings.seed,
+            "dtype": "float64" if writing == "reference" else self.dtype,
+            "batch_size": settings.batch_size,
+        }
+        with self.directory.writer(writing, "train").as_default():
+            for message in summaries.hparams(values, ("accuracy", "loss"), f"{self.log_dir}/{writing}"):
+                summaries.write(message, step=0)
+
+    def log(self, epoch: Epoch) -> None:
+        self.directory.log(epoch.writing, "train", epoch.number, *epoch.train)
+        self.directory.log(epoch.writing, "validation", epoch.number, *epoch.validation)
+
+    def add(self, epoch: Epoch, parameters: Parameters) -> None:
+        self.directory.save(epoch.writing, self.network, parameters)
+        self.rows[epoch.writing].add(epoch)
+
+    def finish(self, validation_samples: int) -> None:
+        self.directory.finish({writing: vars(row) for writing, row in self.rows.items()})
+        first = next(iter(self.rows))
+        Console().print(_table(self.rows, first))
+        print(f"{self.dtype}; loss and accuracy: on the {validation_samples:,} validation samples, after training.")
+        print("Seconds: of the first epoch, which compiles the steps, and of all others together.")
+        print(f"Disagreement: largest relative difference from {first} along the whole trajectory.")
+        print(f"Curves: tensorboard --logdir {self.log_dir}")
+
+
+@dataclass
+class Row:
+    """A line of the final table: the last epoch's validation, and what adds up along the way."""
+
+    loss: float = float("nan")
+    accuracy: float = float("nan")
+    first_epoch_seconds: float = 0.0
+    other_seconds: float = 0.0
+    disagreement: float = 0.0
+
+    def add(self, epoch: Epoch) -> None:
+        self.loss, self.accuracy = epoch.validation
+        if epoch.number == 0:
+            self.first_epoch_seconds = epoch.seconds
+        else:
+            self.other_seconds += epoch.seconds
+        # written so that a NaN stays
+        self.disagreement = float(np.maximum(self.disagreement, epoch.disagreement))
+
+
+def _table(rows: dict[str, Row], first: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("gradients")
+    for heading in ("loss", "accuracy", "first epoch, s", "others, s", "disagreement"):
+        table.add_column(heading, justify="right")
+    for writing, row in rows.items():
+        disagreement = "–" if writing == first else f"{row.disagreement:.1e}" if row.disagreement else "0"
+        seconds = (f"{each:.2f}" for each in (row.first_epoch_seconds, row.other_seconds))
+        table.add_row(writing, f"{row.loss:.6f}", f"{row.accuracy:.4f}", *seconds, disagreement)
+    return table
