@@ -21,6 +21,9 @@ __version__ = "0.1.0"
 # these need TensorFlow, whose import takes seconds that the rest of the package does not
 _LAZY = {
     "Model": "tfbp.training.model",
+    "evaluate": "tfbp.fitting",
+    "fit": "tfbp.fitting",
+    "predict": "tfbp.fitting",
     "GradientStatistics": "tfbp.training.gradient_statistics",
     "gradient_statistics": "tfbp.training.gradient_statistics",
     "per_example_gradient_norms": "tfbp.training.gradient_statistics",
@@ -30,6 +33,6 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if name in ("layers", "losses", "training"):
+    if name in ("fitting", "layers", "losses", "training"):
         return import_module(f"tfbp.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

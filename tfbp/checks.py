@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +45,8 @@ def check_clip(argument: str, clip: object) -> None:
 
 
 def check_count(argument: str, value: object) -> None:
-    """Raise `InputError` unless the value is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """Raise `InputError` unless the value is an integer of at least 1, of Python or of NumPy."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
 
 

@@ -1,13 +1,14 @@
 """What XLA makes of the manual step is what it makes of the tape's: the same operations in the same order."""
 
+import functools
 import re
 
 import pytest
 import tensorflow as tf
 
 from tfbp import Dense, Model, Network
-from tfbp.training.array_loop import build
-from tfbp.training.programs import program
+from tfbp.fitting import programs
+from tfbp.training.fitting_arrays import build
 
 # the benchmark's: widths from inputs to classes, and the batch
 SIZES = [
@@ -33,7 +34,11 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     build(model, (x[:batch], labels[:batch]))
     order, between = tf.range(rows), tf.constant([0, 4])
     arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2))}[name]
-    text = program(model, name, batch).experimental_get_compiler_ir(*arguments, x, labels)(stage="optimized_hlo")
+    make = {"train": functools.partial(programs.block, name="train"), "epochs": programs.epochs}[name]
+    specs = [tf.TensorSpec.from_tensor(each) for each in (*arguments, x, labels)]
+    function, _ = make(programs.of(model, (x, labels)), batch, specs)
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    text = compiled.experimental_get_compiler_ir(*arguments, x, labels)(stage="optimized_hlo")
     found = re.findall(r"^ +(?:ROOT )?%\S+ = (.+?) ([a-z-]+)\(", text, re.MULTILINE)
     return [(opcode, shape) for shape, opcode in found if opcode != "constant"]
 

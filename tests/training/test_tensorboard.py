@@ -237,7 +237,7 @@ def test_traced_once_over_epochs_and_fits(tmp_path):
     model, callback = fit(tmp_path, epochs=3)
     model.fit(X, LABELS, batch_size=16, epochs=2, verbose=0, callbacks=[callback])
     assert callback.statistics._step_program.experimental_get_tracing_count() == 1
-    assert callback.statistics.programs is model._programs
+    assert callback.statistics.programs is model.replica_programs
 
 
 def test_training_goes_on_as_without_the_callback(tmp_path):

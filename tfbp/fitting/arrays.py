@@ -39,7 +39,7 @@ def check_data(name: str, given: Any) -> None:
     for leaf in keras.tree.flatten(given):
         if leaf is None:
             continue
-        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype") and not _is_frame(leaf):
+        if not hasattr(leaf, "shape") or (not hasattr(leaf, "dtype") and not _is_frame(leaf)):
             kind = type(given).__name__ if leaf is given else f"{type(given).__name__} of {type(leaf).__name__}"
             raise InputError(f"{name}: got a {kind}; accepted: {ACCEPTED}.")
         if isinstance(leaf, np.ndarray) and (leaf.dtype.kind in "mM" or _holds_objects(leaf)):
@@ -117,19 +117,6 @@ def split(data: Any, share: float) -> tuple[Any, Any]:
         return keras.tree.map_structure(rows_of, data)
 
     return part(0, first), part(first, rows)
-
-
-def order_of(seed: int, epoch: int, rows: int, time: int = 0) -> np.ndarray:
-    """The rows in the order in which an epoch takes them; it follows from the numbers alone.
-
-    Args:
-        time: how often a model has trained an epoch of this number before: fit(epochs=1) in a loop shuffles anew.
-
-    Example:
-        >>> order_of(0, 0, 5).tolist(), order_of(0, 0, 5, time=1).tolist()
-        ([2, 4, 0, 3, 1], [2, 0, 3, 4, 1])
-    """
-    return np.random.default_rng([seed, epoch, time] if time else [seed, epoch]).permutation(rows)
 
 
 def _is_dense(leaf: Any) -> bool:

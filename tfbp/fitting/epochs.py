@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import TEST_HOOKS, TRAIN_HOOKS, Pace
 from tfbp.fitting.run import ArrayRun
 
+LOG = logging.getLogger("tfbp")
 Logs = dict[str, Any]
 
 
@@ -28,7 +31,6 @@ def train(
     validate: Callable[[Any], Logs] | None = None,
     validation_freq: Any = 1,
     block_steps: int | None = None,
-    began: Callable[[int], None] = lambda epoch: None,
     check: Callable[[int, Pace], None] = lambda initial_epoch, pace: None,
 ) -> keras.callbacks.History:
     """Train a compiled model; callbacks, stopping and history are Keras's.
@@ -36,9 +38,13 @@ def train(
     Args:
         validate: evaluates between epochs, given the callbacks.
         block_steps: the steps of every block, where that is not left to the pace.
-        began: told each epoch that was begun.
         check: called before the first.
     """
+    limit = keras.config.max_epochs()
+    if limit and limit < epochs:
+        warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
+        epochs = limit
+    verbose = 1 if verbose == "auto" else verbose
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
             callbacks,
@@ -49,8 +55,33 @@ def train(
             steps=run.steps,
             model=model,
         )
-    model.stop_training = False
-    callbacks.on_train_begin()
+    model.stop_training, model.array_run = False, run
+    try:
+        callbacks.on_train_begin()
+        logs = _epochs(model, run, callbacks, epochs, initial_epoch, validate, validation_freq, block_steps, check)
+        if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs=logs or None)
+    finally:
+        model.array_run = None
+    compiled = run.is_compiled()
+    if compiled is not None:
+        model.history.params["jit_compile"] = compiled
+        LOG.info("%s: steps %s XLA", model.name, "compiled by" if compiled else "without")
+    return model.history
+
+
+def _epochs(
+    model: Any,
+    run: ArrayRun,
+    callbacks: Any,
+    epochs: int,
+    initial_epoch: int,
+    validate: Callable[[Any], Logs] | None,
+    validation_freq: Any,
+    block_steps: int | None,
+    check: Callable[[int, Pace], None],
+) -> Logs:
     guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
     stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
     guarded = bool(guards or stops) and run.is_guarded
@@ -59,14 +90,14 @@ def train(
     check(first, pace)
     logs: Logs = {}
     if not (validate or block_steps or model.stop_training) and unwatched.is_unwatched(model, run, callbacks):
-        first, logs = unwatched.train(model, run, callbacks, first, epochs, began)
+        first, logs = unwatched.train(model, run, callbacks, first, epochs)
     for guard in guards:
         guard.begin_fit(run)
     for epoch in range(first, epochs):
         if epoch > first and model.stop_training:
             break
         model.reset_metrics()
-        began(epoch)
+        run.shuffling.begin(epoch)
         callbacks.on_epoch_begin(epoch)
         start = 0
         while start < run.steps:
@@ -90,10 +121,7 @@ def train(
         if validate is not None and model._should_eval(epoch, validation_freq):
             logs.update({f"val_{name}": value for name, value in validate(callbacks).items()})
         callbacks.on_epoch_end(epoch, logs)
-    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
-        model.optimizer.finalize_variable_values(model.trainable_weights)
-    callbacks.on_train_end(logs=logs or None)
-    return model.history
+    return logs
 
 
 def evaluate(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0, block_steps: int | None = None) -> Logs:

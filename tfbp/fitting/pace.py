@@ -84,7 +84,7 @@ def is_promised(callback: Any, hooks: tuple[str, ...] = TRAIN_HOOKS) -> bool:
         return False
     if isinstance(callback, keras.callbacks.TensorBoard) and getattr(callback, "profile_batch", 0):
         return True
-    known = {getattr(reader, hook) for reader in READERS for hook in hooks}
+    known: set[Any] = {getattr(reader, hook) for reader in READERS for hook in hooks}
     return any(getattr(getattr(callback, hook), "__func__", None) not in known for hook in hooks)
 
 

@@ -128,12 +128,12 @@ def block(
     """Full batches from number between[0] to before between[1]: (order, between, *data) to the number after the last
     that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that is not finite."""
     one = programs.step(name, batch_specs(arguments[2:], batch_size))
-    nothing = tf.nest.map_structure(_zeros, one.structured_outputs)
+    check_suitable(one)
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         reached, logs = run_block(
             lambda number, logs, batch: one(*batch),
-            nothing_of(nothing),
+            nothing_of(one.structured_outputs),
             data,
             order,
             batch_size,
@@ -158,14 +158,15 @@ def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tupl
 
 
 def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
-    """Whole epochs of training: (orders (E, N), count, *data) to the logs of each, 0 from number `count` on, and whether
-    the weights after them are finite."""
+    """Whole epochs of training: (orders (E, N), count, *data) to the logs of each, 0 from number `count` on, and
+    whether the weights after them are finite."""
     data_specs, (most, rows) = arguments[2:], arguments[0].shape
     order = tf.TensorSpec([rows], tf.int32)
     # the last to be made is the step whose logs are an epoch's
     full, one = block(programs, batch_size, [order, None, *data_specs], "train") if rows >= batch_size else (None, None)
     last, one = rest(programs, batch_size, [order, *data_specs], "train") if rows % batch_size else (None, one)
-    model = programs.model
+    assert one is not None
+    model, told = programs.model, one.structured_outputs
 
     def whole(orders: tf.Tensor, count: tf.Tensor, *data: tf.Tensor) -> Any:
         def epoch(number: tf.Tensor, arrays: Any) -> Any:
@@ -174,15 +175,17 @@ def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callabl
                 _, _, logs = full(orders[number], tf.constant([0, rows // batch_size]), *data)
             if last is not None:
                 _, logs = last(orders[number], *data)
-            return number + 1, [array.write(number, log) for array, log in zip(arrays, tf.nest.flatten(logs), strict=True)]
+            return number + 1, [
+                array.write(number, log) for array, log in zip(arrays, tf.nest.flatten(logs), strict=True)
+            ]
 
         arrays = [
             tf.TensorArray(log.dtype, most, element_shape=log.shape).unstack(tf.zeros([most, *log.shape], log.dtype))
-            for log in tf.nest.flatten(one.structured_outputs)
+            for log in tf.nest.flatten(told)
         ]
         # one epoch at a time: each reads the weights that the one before has written
         _, arrays = tf.while_loop(lambda number, _: number < count, epoch, (0, arrays), parallel_iterations=1)
-        logs = tf.nest.pack_sequence_as(one.structured_outputs, [array.stack() for array in arrays])
+        logs = tf.nest.pack_sequence_as(told, [array.stack() for array in arrays])
         finite = [tf.reduce_all(tf.math.is_finite(w.value)) for w in model.trainable_variables]
         return logs, tf.reduce_all(finite)
 
@@ -204,7 +207,10 @@ def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Ca
 
         arrays = [tf.TensorArray(each.dtype, full, element_shape=each.shape) for each in outputs]
         _, arrays = run_block(step, arrays, data, order, batch_size)
-        rows = [tf.reshape(array.stack(), [full * batch_size, *each.shape[1:]]) for array, each in zip(arrays, outputs, strict=True)]
+        rows = [
+            tf.reshape(array.stack(), [full * batch_size, *each.shape[1:]])
+            for array, each in zip(arrays, outputs, strict=True)
+        ]
         return tf.nest.pack_sequence_as(one.structured_outputs, rows)
 
     return predict, one
@@ -229,12 +235,13 @@ def batch_specs(data: Sequence[tf.TensorSpec], rows: int) -> list[tf.TensorSpec]
     return [tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data]
 
 
-def nothing_of(specs: Any) -> Any:
+def nothing_of(outputs: Any) -> Any:
     """Logs before the first step."""
-    return tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
+    return tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
 
 
-def _zeros(output: Any) -> tf.TensorSpec:
-    if not isinstance(output, tf.Tensor) or not output.shape.is_fully_defined():
-        raise Unsuitable
-    return tf.TensorSpec(output.shape, output.dtype)
+def check_suitable(step: Any) -> None:
+    """Raise `Unsuitable` unless all that a step tells are tensors of known shape."""
+    for output in tf.nest.flatten(step.structured_outputs):
+        if not isinstance(output, tf.Tensor) or not output.shape.is_fully_defined():
+            raise Unsuitable

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.fitting import programs
-from tfbp.fitting.arrays import order_of
 from tfbp.fitting.block import take
 from tfbp.fitting.residence import OnHost, residence_of
+from tfbp.fitting.shuffling import Shuffling, order_of
 
 
 class ArrayRun:
@@ -25,20 +25,21 @@ class ArrayRun:
         data: the packed data, as tensors.
         batch_size: B.
         rows, steps: N, and the steps of an epoch.
-        seed: of the shuffling.
+        shuffling: what the order of an epoch's rows follows from.
     """
 
     def __init__(
-        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, seed: int = 0, times: Any = None
+        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, shuffling: Shuffling | None = None
     ) -> None:
-        self.data, self.batch_size, self.seed = data, batch_size, seed
+        self.data, self.batch_size = data, batch_size
+        self.shuffling = shuffling or Shuffling(0)
         self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
         self.rows = int(self.tensors[0].shape[0])
         self.steps = math.ceil(self.rows / batch_size)
         self.full = self.rows // batch_size
         self.model, self._shuffle = model, shuffle
         # how often the model had trained an epoch of a number before this fit
-        self._times = dict(times or {})
+        self._times = dict(self.shuffling.times)
         self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
         self._residence = residence_of(self.tensors, batch_size)
         self._logs: Any = {}
@@ -101,15 +102,11 @@ class ArrayRun:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
         if not self._shuffle:
             return np.arange(self.rows, dtype=np.int32)
-        order = order_of(self.seed, epoch, self.rows, self.times(epoch))
+        order = order_of(self.shuffling.seed, epoch, self.rows, self._times.get(epoch, 0))
         if self._shuffle == "batch":
             # Keras's word for this: each batch keeps its rows
             order = order[np.argsort(order // self.batch_size, kind="stable")]
         return order.astype(np.int32)
-
-    def times(self, epoch: int) -> int:
-        """How often the model had trained an epoch of this number before."""
-        return self._times.get(epoch, 0)
 
     def batch(self, epoch: int, number: int) -> Any:
         """The packed data of one step."""
@@ -124,14 +121,18 @@ class ArrayRun:
         return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
 
     def trace(self) -> None:
-        """Make the training step's graph, and with it whatever the model builds at its first step."""
+        """Make the training step's graph, and with it whatever the model builds at its first step.
+
+        Raises:
+            Unsuitable: a step whose results do not fit into a loop.
+        """
         rows = min(self.rows, self.batch_size)
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
-        self._programs.step("train", programs.batch_specs(specs, rows))
+        programs.check_suitable(self._programs.step("train", programs.batch_specs(specs, rows)))
 
-    def forget_order(self) -> None:
-        """After another seed was set."""
-        self._order = None
+    def shuffle_by(self, seed: int) -> None:
+        """From here on, as a run with this seed."""
+        self.shuffling.seed, self._order = seed, None
 
     @property
     def is_resident(self) -> bool:
@@ -163,9 +164,7 @@ class ArrayRun:
         for piece in self._residence.pieces(order, start, end):
             arguments = [piece.order, tf.constant([piece.start, piece.stop]), *piece.tensors]
             options = {"name": name, "guarded": guarded}
-            done, self._logs, self._results = self._programs.call(
-                programs.block, self.batch_size, arguments, **options
-            )
+            done, self._logs, self._results = self._programs.call(programs.block, self.batch_size, arguments, **options)
             reached = piece.first + (int(done) if guarded else piece.stop)
             if reached < piece.first + piece.stop:
                 return reached

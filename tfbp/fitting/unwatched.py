@@ -6,7 +6,6 @@ N samples, E epochs of a program at most.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,10 +36,8 @@ def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
     )
 
 
-def train(
-    model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int, began: Callable[[int], None]
-) -> tuple[int, dict[str, Any]]:
-    """Train the epochs from number `first` to before `stop`; `began` is told each that was begun.
+def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> tuple[int, dict[str, Any]]:
+    """Train the epochs from number `first` to before `stop`;
 
     Returns:
         The epoch to go on with, and the logs of the last. It is `stop`; but where a `TerminateOnNaN` has something to
@@ -68,7 +65,7 @@ def train(
                 restore(model, before)
                 return epochs.start, logs
             for epoch, logs in zip(epochs, found, strict=True):
-                began(epoch)
+                run.shuffling.begin(epoch)
                 logs = pythonify_logs(logs)
                 for history in histories:
                     history.on_epoch_end(epoch, logs)

@@ -1,47 +1,22 @@
-"""A backup after every epoch, from which a killed run goes on to the very same weights.
-
-<backup_dir>/epoch-<n>.npz        the network, and its weights and optimizer after n whole epochs
-"""
+"""A backup after every epoch of a `tfbp.Model`, which knows its network, and of several workers lets one write."""
 
 from __future__ import annotations
 
-import io
-import os
-import re
-import shutil
-import zipfile
-from pathlib import Path
-from typing import Any
-
-import keras
-import numpy as np
-
-from tfbp.checks import InputError
+from tfbp import fitting
 from tfbp.training.workers import is_chief
 
-_WHOLE = re.compile(r"epoch-(\d+)\.npz")
 
+class BackupAndRestore(fitting.BackupAndRestore):
+    """`tfbp.fitting.BackupAndRestore` of a `tfbp.Model`: refuses the backup of another network.
 
-class BackupAndRestore(keras.callbacks.Callback):
-    """keras.callbacks.BackupAndRestore for a `tfbp.Model`, whole at every moment.
-
-    Keras writes the weights over the last ones and the epoch's number into a second file: a kill between the two, or in
-    the middle of one, leaves a backup that is wrong or cannot be read. Here a backup is one file, renamed into place
-    when it is whole; the one before is removed after that.
-
-    The order of an epoch's batches follows from the model's seed and the epoch's number, so that a run that is killed
-    in the middle of an epoch and started again ends in the weights of one that was not, bit for bit on a CPU. What
-    other callbacks remember (EarlyStopping's patience) starts anew, as in Keras.
-
-    Of several workers the first writes, and all read: give them one directory on a file system that they share.
+    The order of an epoch's batches follows from the model's seed and the epoch's number. Of several workers the first
+    writes, and all read: give them one directory on a file system that they share.
 
     Args:
-        backup_dir: a directory for this run's backup alone.
-        delete_checkpoint: remove it when training ends.
+        backup_dir, delete_checkpoint: as `tfbp.fitting.BackupAndRestore`.
 
     Raises:
-        InputError: at the start of training, a backup of another network or one that cannot be read.
-        OSError: a backup that cannot be written; the one before is still whole.
+        InputError, OSError: as `tfbp.fitting.BackupAndRestore`.
 
     Example:
         >>> import tempfile, numpy as np
@@ -56,75 +31,10 @@ class BackupAndRestore(keras.callbacks.Callback):
         ([0, 1], [2, 3, 4])
     """
 
-    def __init__(self, backup_dir: str | Path, delete_checkpoint: bool = True) -> None:
-        super().__init__()
-        self.backup_dir = Path(backup_dir)
-        self.delete_checkpoint = delete_checkpoint
+    kind = "network"
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        whole = _whole_backups(self.backup_dir)
-        if whole:
-            epoch, path = max(whole.items())
-            self._restore(path)
-            self.model._initial_epoch = epoch
+    def _identity(self) -> str:
+        return self.model.network.to_json()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not is_chief(self.model.distribute_strategy):
-            return
-        done = epoch + 1
-        partial = self.backup_dir / "partial.npz"
-        # made whole in memory: h5py, say, cannot be stopped from writing on when the disk is full
-        content = io.BytesIO()
-        values = {f"{i}": _as_numpy(variable) for i, variable in enumerate(self._variables())}
-        np.savez(content, allow_pickle=False, network=np.array(self.model.network.to_json()), **values)
-        try:
-            self.backup_dir.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content.getbuffer())
-            os.replace(partial, self.backup_dir / f"epoch-{done}.npz")
-        except OSError as error:
-            kept = f"the backup of {epoch} epochs is whole" if _whole_backups(self.backup_dir) else "there is none yet"
-            raise OSError(
-                f"backup_dir: {str(self.backup_dir)!r} cannot be written ({error.strerror}); {kept}."
-            ) from error
-        for number, path in _whole_backups(self.backup_dir).items():
-            if number != done:
-                path.unlink()
-
-    def on_train_end(self, logs: Any = None) -> None:
-        if self.delete_checkpoint and is_chief(self.model.distribute_strategy):
-            shutil.rmtree(self.backup_dir, ignore_errors=True)
-
-    def _restore(self, path: Path) -> None:
-        accepted = "accepted: a backup of this network and optimizer, or an empty directory"
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                network = str(saved["network"])
-                values = [saved[f"{i}"] for i in range(len(saved.files) - 1)]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"backup_dir: got {str(path.parent)!r}, whose {path.name} cannot be read ({error}); {accepted}."
-            ) from error
-        variables = self._variables()
-        if network != self.model.network.to_json():
-            raise InputError(f"backup_dir: got {str(path.parent)!r}, a backup of another network; {accepted}.")
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-            raise InputError(f"backup_dir: got {str(path.parent)!r}, a backup with another optimizer; {accepted}.")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-
-    def _variables(self) -> list[keras.Variable]:
-        return [*self.model.trainable_variables, *self.model.optimizer.variables]
-
-
-def _whole_backups(directory: Path) -> dict[int, Path]:
-    """The whole backups by their number of epochs; a half-written one has another name."""
-    if not directory.is_dir():
-        return {}
-    matches = ((_WHOLE.fullmatch(path.name), path) for path in directory.iterdir())
-    return {int(match[1]): path for match, path in matches if match}
-
-
-def _as_numpy(variable: keras.Variable) -> np.ndarray:
-    value = variable.value.numpy()
-    # NumPy's files do not know bfloat16, which float32 holds
-    return value.astype(np.float32) if value.dtype.name == "bfloat16" else value
+    def _writes(self) -> bool:
+        return is_chief(self.model.distribute_strategy)

@@ -8,45 +8,49 @@ compiles each replica's arithmetic; the sum over replicas stands between gradien
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfbp.fitting.run import ArrayRun
 from tfbp.training import replica
-from tfbp.training.array_run import ArrayRun, logs_of
-
-if TYPE_CHECKING:
-    from tfbp.training.model import Model
 
 
 class DistributedRun(ArrayRun):
     """As `ArrayRun`, under the model's strategy; it does not tell the losses of single steps."""
 
-    def __init__(self, model: Model, data: tuple[tf.Tensor, ...], batch_size: int, shuffle: bool = False) -> None:
-        super().__init__(model, data, batch_size, shuffle)
-        self._replicated = replicate(model, self.data)
+    bunches_epochs = False
+    is_guarded = False
 
-    def reset_metrics(self) -> None:
-        self._model.reset_metrics()
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._replicated = replicate(self.model, self.tensors)
 
-    def logs(self) -> dict[str, float]:
-        return logs_of(self._model)
+    def logs(self) -> dict[str, Any]:
+        return self.model.get_metrics_result()
 
-    def _run(self, name: str, epoch: int, start: int, stop: int) -> np.ndarray:
-        model, size, order, full = self._model, self.batch_size, self._rows_of(epoch)[0], min(stop, self._full)
+    results = logs
+
+    def is_compiled(self) -> bool:
+        """Whether XLA compiles each replica's gradients."""
+        return self.model.compiles_gradients
+
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        model, size, order, full = self.model, self.batch_size, self._rows_of(epoch)[0], min(stop, self.full)
         steps = _program(model, name)
         if start < full:
-            pieces = _pieces(model, order[: self._full * size].reshape(-1, size))
+            pieces = _pieces(model, order[: self.full * size].reshape(-1, size))
             steps(self._replicated, pieces, size, tf.constant(start), tf.constant(full))
-        if stop > self._full:
+        if stop > self.full:
             # a replica may get no row of the last batch, that is not full
-            rest = order[self._full * size :]
+            rest = order[self.full * size :]
             steps(self._replicated, _pieces(model, rest[None]), len(rest), tf.constant(0), tf.constant(1))
-        return np.empty(0)
+        return stop
 
 
-def replicate(model: Model, data: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:
+def replicate(model: Any, data: Sequence[tf.Tensor]) -> tuple[Any, ...]:
     """The arrays on every replica of this worker."""
     strategy = model.distribute_strategy
 
@@ -62,7 +66,7 @@ def replicate(model: Model, data: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:
     return tuple(map(replicated, data))
 
 
-def _pieces(model: Model, batches: np.ndarray) -> Any:
+def _pieces(model: Any, batches: np.ndarray) -> Any:
     """Every replica's piece (S, B_r) of the batches (S, B); their sizes differ by one row at most."""
     strategy, size = model.distribute_strategy, batches.shape[1]
 
@@ -73,10 +77,10 @@ def _pieces(model: Model, batches: np.ndarray) -> Any:
     return strategy.experimental_distribute_values_from_function(piece)
 
 
-def _program(model: Model, name: str) -> Any:
+def _program(model: Any, name: str) -> Any:
     """The loop over steps as one graph, made once after each compile."""
     key = f"distributed {name}"
-    if key not in model._programs:
+    if key not in model.replica_programs:
         step = {"train": replica.train, "test": replica.evaluate}[name]
         strategy = model.distribute_strategy
 
@@ -93,5 +97,5 @@ def _program(model: Model, name: str) -> Any:
             # one step at a time: each reads the weights that the one before has written
             tf.while_loop(lambda index: index < stop, body, (start,), parallel_iterations=1)
 
-        model._programs[key] = tf.function(loop, autograph=False)
-    return model._programs[key]
+        model.replica_programs[key] = tf.function(loop, autograph=False)
+    return model.replica_programs[key]

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.checks import InputError
+from tfbp.checks import InputError, check_count
 from tfbp.network import Network, Parameters
-from tfbp.training import arrays, step
+from tfbp.training import samples, step
 from tfbp.training.model import Model
 
 
@@ -116,12 +116,12 @@ def _passes(kind: str, model: Model, x: Any, y: Any, sample_weight: Any, batch_s
     """What the program of that kind finds, batch by batch."""
     if not isinstance(model, Model):
         raise InputError(f"model: got {model!r}; accepted: a tfbp.Model.")
-    size = arrays.batch_size("batch_size", batch_size)
-    data = tuple(tf.convert_to_tensor(array) for array in arrays.checked(model, x, y, sample_weight))
+    check_count("batch_size", batch_size)
+    data = samples.tensors(model, samples.checked(model, x, y, sample_weight))
     program = _program(kind, model.network, model.compute_dtype, bool(model.jit_compile))
     parameters = step.read(model)
-    for start in range(0, len(data[0]), size):
-        yield program(parameters, *(array[start : start + size] for array in data))
+    for start in range(0, len(data[0]), batch_size):
+        yield program(parameters, *(array[start : start + batch_size] for array in data))
 
 
 @functools.lru_cache(maxsize=16)

@@ -14,13 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
-from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_parameters
+from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_count, check_parameters
 from tfbp.network import Network, Parameters
-from tfbp.training import array_loop, replica, step, workers
-from tfbp.training.array_run import ArrayRun
+from tfbp.training import fitting_arrays, replica, step, suspects, workers
+from tfbp.training.layer_weights import LayerWeights
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
+# what a compile has traced
+TRACED = ("_tfbp_programs", "replica_programs", "train_function")
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -64,15 +66,14 @@ class Model(keras.Model):
         check_choice("gradients", gradients, WRITINGS)
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
-        self.parameter_variables = [
-            {
-                name: self.add_weight(shape=w.shape, initializer=lambda *_, w=w, **__: w, name=f"layer_{index}_{name}")
-                for name, w in layer.items()
-            }
-            for index, layer in enumerate(network.init(seed))
+        widths = [network.inputs, *(layer.units for layer in network.layers)]
+        self.layer_weights = [
+            LayerWeights(weights, widths[index], name=f"layer_{index}", dtype=self.dtype_policy)
+            for index, weights in enumerate(network.init(seed))
         ]
+        self.parameter_variables = [layer.parameters for layer in self.layer_weights]
         # what a fit on arrays is at, for callbacks
-        self.array_run: ArrayRun | None = None
+        self.array_run: Any = None
         # Keras builds and exports only models that were called
         self(tf.zeros([1, network.inputs], self.compute_dtype))
 
@@ -128,16 +129,16 @@ class Model(keras.Model):
             jit_compile: compile the steps with XLA.
             steps_per_execution: how many steps a block has; by default, about a tenth of a second's worth where
                 something watches the batches, and the whole epoch where nothing does.
-            options: metrics, weighted_metrics, auto_scale_loss.
+            options: metrics, weighted_metrics, auto_scale_loss; loss_weights, a number that multiplies the loss.
 
         Raises:
             InputError: a loss, which is the network's to say; an optimizer or metric that the strategy cannot take.
         """
         if loss is not None:
             raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
-        if steps_per_execution is not None and steps_per_execution < 1:
-            raise InputError(f"steps_per_execution: got {steps_per_execution}; accepted: an integer of at least 1.")
-        options.pop("loss_weights", None)
+        if steps_per_execution is not None:
+            check_count("steps_per_execution", steps_per_execution)
+        self.loss_weight = _loss_weight(options.pop("loss_weights", None))
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer,
@@ -150,36 +151,39 @@ class Model(keras.Model):
         if self._distribute_strategy is not None:
             replica.prepare(self, options)
         self.block_steps = steps_per_execution
-        self._programs: dict[str, Any] = {}
+        self._tfbp_programs: Any = None
+        # Keras's wrappers for scikit-learn ask for it
+        self.loss = self.network.loss.name
+        self.replica_programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
         self.clip: float | None = None
-        self._traced: dict[str, tuple[dict[str, Any], Any]] = {}
+        self._traced: dict[str, list[Any]] = {}
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
-        return config and {**config, "steps_per_execution": self.block_steps}
+        return config and {**config, "steps_per_execution": self.block_steps, "loss_weights": self.loss_weight}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One hand-coded step on one batch, for Keras's own loop: the metrics so far."""
+        """One hand-coded step on one batch: the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._distribute_strategy is None:
-            step.count_loss(self, step.train(self, x, y, sample_weight), tf.shape(x)[0])
-        else:
-            replica.train(self, x, y, sample_weight)
-        return self.get_metrics_result()
+            return step.train(self, x, y, sample_weight)
+        return replica.train(self, x, y, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The metrics so far, with one batch more."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._distribute_strategy is None:
-            step.count_loss(self, step.evaluate(self, x, y, sample_weight), tf.shape(x)[0])
-        else:
-            replica.evaluate(self, x, y, sample_weight)
-        return self.get_metrics_result()
+            return step.evaluate(self, x, y, sample_weight)
+        return replica.evaluate(self, x, y, sample_weight)
+
+    def first_non_finite(self, batch: Any) -> Any:
+        """The first tensor of a step that is not finite, for `TerminateOnNaN`."""
+        return suspects.first_non_finite(self, batch)
 
     def fit(
         self, x: Any = None, y: Any = None, *positional: Any, clip_per_example: float | None = None, **options: Any
@@ -221,20 +225,18 @@ class Model(keras.Model):
             self._clip_to(None)
 
     def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
-        if array_loop.takes(self, x, y, options):
-            try:
-                with workers.lost_worker_named(self):
-                    return array_loop.fit(self, x, y, **options)
-            finally:
-                self.array_run = None
+        if fitting_arrays.takes(self, x, y, options):
+            with workers.lost_worker_named(self):
+                return fitting_arrays.fit(self, x, y, **options)
         workers.check_arrays(self, "x", x)
         return super().fit(x, y, **options)
 
     def _clip_to(self, clip: float | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
-        self._traced[str(self.clip)] = self._programs, getattr(self, "train_function", None)
+        self._traced[str(self.clip)] = [getattr(self, name, None) for name in TRACED]
         self.clip = clip
-        self._programs, self.train_function = self._traced.get(str(clip), ({}, None))
+        for name, value in zip(TRACED, self._traced.get(str(clip), [None, {}, None]), strict=True):
+            setattr(self, name, value)
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
         """As Keras's evaluate.
@@ -243,9 +245,9 @@ class Model(keras.Model):
             InputError: as `fit`.
         """
         options = _by_name(keras.Model.evaluate, positional, options)
-        if array_loop.takes(self, x, y, options):
+        if fitting_arrays.takes(self, x, y, options):
             with workers.lost_worker_named(self):
-                return array_loop.evaluate(self, x, y, **options)
+                return fitting_arrays.evaluate(self, x, y, **options)
         workers.check_arrays(self, "x", x)
         return super().evaluate(x, y, **options)
 
@@ -267,7 +269,7 @@ class Model(keras.Model):
         if self._distribute_strategy is not None:
             network = self.network
             y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
-            array_loop.build(self, (tf.zeros([1, network.inputs]), y))
+            fitting_arrays.build(self, (tf.zeros([1, network.inputs]), y))
 
 
 def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
@@ -279,3 +281,11 @@ def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) 
     if twice := given.keys() & options.keys():
         raise TypeError(f"{method.__name__}() got multiple values for argument {min(twice)!r}")
     return {**given, **options}
+
+
+def _loss_weight(given: Any) -> float | None:
+    """Keras's loss_weights, of a model with one loss."""
+    values = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list | tuple) else [given]
+    if len(values) != 1 or not (values[0] is None or isinstance(values[0], int | float | np.number)):
+        raise InputError(f"loss_weights: got {given!r}; accepted: one number, for the model has one loss.")
+    return None if values[0] is None else float(values[0])

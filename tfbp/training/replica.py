@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from tfbp.checks import InputError
 from tfbp.training import step
 
-if TYPE_CHECKING:
-    from tfbp.training.model import Model
 
-
-def prepare(model: Model, options: Mapping[str, Any]) -> None:
+def prepare(model: Any, options: Mapping[str, Any]) -> None:
     """Make a model that was just compiled ready for its strategy.
 
     Raises:
@@ -42,13 +39,13 @@ def prepare(model: Model, options: Mapping[str, Any]) -> None:
     inner._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
 
 
-def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> None:
+def train(model: Any, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> Any:
     """Forward, backward by hand, the sum over replicas, update, metrics.
 
     Args:
         share: B_r / B; None to ask the other replicas.
     """
-    variables, scale = step.variables(model), step.loss_scale(model)
+    variables, scale = step.trained_variables(model), step.loss_scale(model)
     if x.shape[0] == 0:
         gradients = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
     else:
@@ -64,15 +61,18 @@ def train(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float 
         loss, gradients, outputs = program(step.read(model), x, y, sample_weight, scale)
         _update_metrics(model, loss, x, y, outputs, sample_weight)
     summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    model.optimizer.apply(summed, variables)
+    if variables:
+        model.optimizer.apply_gradients(zip(summed, variables, strict=True))
+    return model.get_metrics_result()
 
 
-def evaluate(model: Model, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> None:
+def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> Any:
     """Forward and metrics."""
     if x.shape[0] != 0:
         program = _program(model, "loss", functools.partial(step.loss_and_outputs, model))
         loss, outputs = program(step.read(model), x, y, sample_weight)
         _update_metrics(model, loss, x, y, outputs, sample_weight)
+    return model.get_metrics_result()
 
 
 def _share(x: Any) -> tf.Tensor:
@@ -80,22 +80,24 @@ def _share(x: Any) -> tf.Tensor:
     return rows / tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, rows)
 
 
-def _update_metrics(model: Model, loss: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
+def _update_metrics(model: Any, loss: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
     # in a tf.data pipeline's last batch a replica may get no row, and the mean of nothing is NaN
     loss = tf.where(tf.shape(x)[0] > 0, loss, tf.zeros_like(loss))
     step.count_loss(model, loss, tf.shape(x)[0])
-    step.update_metrics(model, y, outputs, sample_weight)
+    step.metrics(model, x, y, outputs, sample_weight)
 
 
-def _program(model: Model, name: str, function: Any) -> Any:
+def _program(model: Any, name: str, function: Any) -> Any:
     """The arithmetic as a compiled program; one device has no need of it, for there the whole block is compiled."""
-    if name not in model._programs:
+    if name not in model.replica_programs:
         compiled = model.compiles_gradients
-        model._programs[name] = tf.function(function, jit_compile=True, autograph=False) if compiled else function
-    return model._programs[name]
+        model.replica_programs[name] = (
+            tf.function(function, jit_compile=True, autograph=False) if compiled else function
+        )
+    return model.replica_programs[name]
 
 
-def _check_made_in_scope(model: Model, argument: str, made: Any) -> None:
+def _check_made_in_scope(model: Any, argument: str, made: Any) -> None:
     created_in_scope = model.distribute_strategy.extended.variable_created_in_scope
     for variable in getattr(made, "variables", []):
         if not created_in_scope(variable.value):

@@ -5,15 +5,16 @@ H histograms, S scalars.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
+from tfbp.fitting.block import take
 from tfbp.training import step
-from tfbp.training.block import take
 from tfbp.training.reductions import (
     FLAT_AT_ZERO,
     LIMITS,
@@ -23,9 +24,6 @@ from tfbp.training.reductions import (
     root_mean_square,
     saturated_share,
 )
-
-if TYPE_CHECKING:
-    from tfbp.training.model import Model
 
 # in place of 0 below a fraction
 TINY = np.finfo(np.float32).tiny
@@ -48,10 +46,10 @@ class Statistics:
         compare: whether to run the other writing on the batch too.
     """
 
-    def __init__(self, model: Model, compare: bool) -> None:
+    def __init__(self, model: Any, compare: bool) -> None:
         self._model, self._compare = model, compare
         # those that belong to it: another compile, or another clipping of fit, has others
-        self.programs = model._programs
+        self.programs = model.replica_programs
         self.scalar_tags: list[str] = []
         self.histogram_tags: list[str] = []
         self._copies: list[keras.Variable] = []
@@ -64,27 +62,28 @@ class Statistics:
             self._copy_optimizer()
         return as_arrays(self._measure_program(*batch))
 
-    def step(self, rows: int, data: tuple[tf.Tensor, ...]) -> Any:
+    def step(self, rows: int, data: Sequence[tf.Tensor]) -> Any:
         """A program that takes a training step on so many rows of the data, and measures it on the way.
 
         Returns:
-            A function of (rows, anew, *data), see `ArrayRun`, that returns the loss, the mean loss of the epoch so far,
-            and what `__call__` returns, as tensors.
+            A function of (rows, *data), see `MeasuredRun`, that returns the logs of the epoch so far, and what
+            `__call__` returns, as tensors.
         """
         return self._step_program.get_concrete_function(
-            tf.TensorSpec([rows], tf.int32), tf.TensorSpec([], tf.bool), *map(tf.TensorSpec.from_tensor, data)
+            tf.TensorSpec([rows], tf.int32), *map(tf.TensorSpec.from_tensor, data)
         )
 
-    def _step(self, rows: tf.Tensor, anew: tf.Tensor, *data: tf.Tensor) -> Any:
+    def _step(self, rows: tf.Tensor, *data: tf.Tensor) -> Any:
         model = self._model
         x, y, weight, *_ = *take(data, rows), None
         scale, before = step.loss_scale(model), step.read(model)
         loss, gradients, passed = step.loss_gradients_and_tensors(model, before, x, y, weight, scale)
         step.apply(model, gradients)
-        step.update_metrics(model, y, passed[-1]["outputs"], weight)
+        step.count_loss(model, loss, rows.shape[0])
+        logs = step.metrics(model, x, y, passed[-1]["outputs"], weight)
         updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
         measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight)
-        return loss, step.count_loss(model, loss, rows.shape[0], anew), measured
+        return logs, measured
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
         model = self._model
@@ -144,7 +143,9 @@ class Statistics:
         model = self._model
         self._copies = [keras.Variable(tf.zeros(w.shape), dtype=w.dtype, name=w.name) for w in step.variables(model)]
         self._optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-        self._optimizer.build(self._copies)
+        self._optimizer.build(
+            [copy for copy, w in zip(self._copies, step.variables(model), strict=True) if w.trainable]
+        )
 
     def _updates(self, parameters: Any, gradients: Any) -> list[dict[str, tf.Tensor]]:
         """What the optimizer would add to the weights, in the shape of `parameters`."""
@@ -153,7 +154,8 @@ class Statistics:
         weights = [w for layer in parameters for w in layer.values()]
         for copy, w in zip(self._copies, weights, strict=True):
             copy.assign(w)
-        self._optimizer.apply(step.flat(self._model, gradients), self._copies)
+        trained = [copy for copy, w in zip(self._copies, step.variables(self._model), strict=True) if w.trainable]
+        self._optimizer.apply(step.flat(self._model, gradients), trained)
         added = iter([tf.convert_to_tensor(copy.value) - w for copy, w in zip(self._copies, weights, strict=True)])
         return [{name: next(added) for name in layer} for layer in parameters]
 

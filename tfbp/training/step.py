@@ -5,7 +5,7 @@ B rows of the batch; x (B, I), y (B,) or (B, O), sample_weight (B,) or none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,85 +13,95 @@ import tensorflow as tf
 from tfbp import manual
 from tfbp.vocabulary import Activation
 
-if TYPE_CHECKING:
-    from tfbp.training.model import Model
 
-
-def train(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-    """Update weights and metrics; the batch's loss, for the caller to count."""
+def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+    """Update weights and metrics: the logs so far."""
     scale = loss_scale(model)
     loss, gradients, tensors = loss_gradients_and_tensors(model, read(model), x, y, sample_weight, scale)
     apply(model, gradients)
-    update_metrics(model, y, tensors[-1]["outputs"], sample_weight)
-    return loss
+    count_loss(model, loss, tf.shape(x)[0])
+    return metrics(model, x, y, tensors[-1]["outputs"], sample_weight)
 
 
-def evaluate(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-    """Update metrics; the batch's loss, for the caller to count."""
+def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+    """Update metrics: the logs so far."""
     loss, outputs = loss_and_outputs(model, read(model), x, y, sample_weight)
-    update_metrics(model, y, outputs, sample_weight)
-    return loss
+    count_loss(model, loss, tf.shape(x)[0])
+    return metrics(model, x, y, outputs, sample_weight)
 
 
-def read(model: Model) -> Any:
+def read(model: Any) -> Any:
     """The weights as tensors, one dict per layer."""
     # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
     return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in model.parameter_variables]
 
 
-def variables(model: Model) -> list[keras.Variable]:
+def variables(model: Any) -> list[keras.Variable]:
     return [w for layer in model.parameter_variables for w in layer.values()]
 
 
+def trained_variables(model: Any) -> list[keras.Variable]:
+    """Those that are not frozen."""
+    return [w for w in variables(model) if w.trainable]
+
+
 def loss_gradients_and_tensors(
-    model: Model, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
+    model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
 ) -> Any:
     """The writing's; each example's gradient clipped where fit says so."""
     arguments = (model.network, parameters, tf.cast(x, model.compute_dtype), y)
+    sample_weight = weight_of(model, x, sample_weight)
     if model.clip is None:
         return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
     return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale)
 
 
-def loss_and_outputs(model: Model, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+def loss_and_outputs(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
     """The writing's."""
-    return model.writing.loss_and_outputs(model.network, parameters, tf.cast(x, model.compute_dtype), y, sample_weight)
+    weight = weight_of(model, x, sample_weight)
+    return model.writing.loss_and_outputs(model.network, parameters, tf.cast(x, model.compute_dtype), y, weight)
 
 
-def loss_scale(model: Model) -> Any:
+def weight_of(model: Any, x: Any, sample_weight: Any) -> Any:
+    """The weights of the samples' losses: with compile's loss_weights, which metrics do not see."""
+    if model.loss_weight is None:
+        return sample_weight
+    factor = tf.constant(model.loss_weight, model.variable_dtype)
+    return tf.fill([tf.shape(x)[0]], factor) if sample_weight is None else factor * tf.cast(sample_weight, factor.dtype)
+
+
+def loss_scale(model: Any) -> Any:
     """What the optimizer wants the loss multiplied by, and divides the gradients by again; None for nothing."""
     optimizer = model.optimizer
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor
     return optimizer.scale_loss(tf.ones([])) if scales else None
 
 
-def flat(model: Model, gradients: Any) -> list[tf.Tensor]:
-    """Gradients in the order of `variables`, in their dtype."""
-    return [tf.cast(dw, model.variable_dtype) for layer in gradients for dw in layer.values()]
+def flat(model: Any, gradients: Any) -> list[tf.Tensor]:
+    """The gradients of the variables that are trained, in their order and dtype."""
+    return [
+        tf.cast(gradients[index][name], model.variable_dtype)
+        for index, layer in enumerate(model.parameter_variables)
+        for name, variable in layer.items()
+        if variable.trainable
+    ]
 
 
-def apply(model: Model, gradients: Any) -> None:
-    model.optimizer.apply(flat(model, gradients), variables(model))
+def apply(model: Any, gradients: Any) -> None:
+    """Update the variables that are trained; by `apply_gradients`, which an optimizer may have of its own."""
+    trained = trained_variables(model)
+    if trained:
+        model.optimizer.apply_gradients(zip(flat(model, gradients), trained, strict=True))
 
 
-def update_metrics(model: Model, y: Any, outputs: Any, sample_weight: Any) -> None:
-    """Count a batch into the metrics of compile."""
-    if model._compile_metrics is not None:
-        if model.network.fuses_output_activation:
-            link: Activation = model.network.layers[-1].activation
-            outputs, _ = manual.activations.activation_forward(link, outputs)
-        model._compile_metrics.update_state(y, outputs, sample_weight)
+def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
+    """Count a batch into the metrics of compile: their results so far."""
+    if model.network.fuses_output_activation:
+        link: Activation = model.network.layers[-1].activation
+        outputs, _ = manual.activations.activation_forward(link, outputs)
+    return model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
 
 
-def count_loss(model: Model, loss: Any, rows: Any, anew: Any = None) -> tf.Tensor:
-    """Take the mean loss of some rows into the loss that the logs tell, and forget the rows before where `anew`.
-
-    Returns:
-        The mean loss of all rows counted.
-    """
-    tracker = model._loss_tracker
-    if anew is not None:
-        for variable in tracker.variables:
-            variable.assign(tf.where(anew, tf.zeros_like(variable.value), variable.value))
-    tracker.update_state(loss, sample_weight=rows)
-    return tracker.result()
+def count_loss(model: Any, loss: Any, rows: Any) -> None:
+    """Take the mean loss of some rows into the loss that the logs tell."""
+    model._loss_tracker.update_state(loss, sample_weight=rows)

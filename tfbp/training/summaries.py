@@ -24,7 +24,6 @@ from tfbp.training.statistics import Statistics
 
 if TYPE_CHECKING:
     from tfbp.network import Network
-    from tfbp.training.model import Model
 
 # a chart's title, and the tags that it gathers beside those of a layer
 CURVES = {"loss": "epoch_loss", "accuracy": "epoch_accuracy", "learning rate": "epoch_learning_rate"}
@@ -65,7 +64,7 @@ class StatisticsMessage:
         return self.message
 
 
-def layout(model: Model, statistics: Statistics | None) -> Any:
+def layout(model: Any, statistics: Statistics | None) -> Any:
     """The Custom Scalars page: a chart a quantity, with the lines of every run that has it."""
     categories = [("training", CURVES)]
     tags = [] if statistics is None else statistics.scalar_tags
@@ -86,7 +85,7 @@ def layout(model: Model, statistics: Statistics | None) -> Any:
     return custom_scalar.pb(layout_pb2.Layout(category=page))
 
 
-def hparams_of(model: Model, batch_size: int | None) -> dict[str, Any]:
+def hparams_of(model: Any, batch_size: int | None) -> dict[str, Any]:
     """What a run of a model is of."""
     settings, network = model.optimizer.get_config(), model.network
     rate = settings.get("learning_rate")
@@ -120,7 +119,7 @@ def hparams(values: dict[str, Any], metrics: Iterable[str], log_dir: str | os.Pa
     return [api.hparams_config_pb([api.HParam(name) for name in values], columns), api.hparams_pb(values, trial)]
 
 
-def graph(model: Model) -> Any:
+def graph(model: Any) -> Any:
     """The network's graph on one row: forward, loss, and backward by the model's writing, each under its own name."""
     dtype = model.compute_dtype
     shapes, network = model.network.parameter_shapes(), model.network

@@ -12,9 +12,9 @@ import keras
 import tensorflow as tf
 
 from tfbp.checks import InputError, check_x, check_y
+from tfbp.fitting.run import ArrayRun
 from tfbp.training import summaries
-from tfbp.training.array_run import ArrayRun
-from tfbp.training.distributed_run import DistributedRun
+from tfbp.training.measured_run import is_measurable
 from tfbp.training.model import Model
 from tfbp.training.statistics import Measured, Statistics
 
@@ -71,6 +71,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Reference: https://keras.io/api/callbacks/tensorboard/
     """
 
+    reads_blocks = True
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
@@ -110,7 +112,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             if self._writes_graph:
                 tf.summary.graph(summaries.graph(model))
             if self.every is not None:
-                if self.statistics is None or self.statistics.programs is not model._programs:
+                if self.statistics is None or self.statistics.programs is not model.replica_programs:
                     self.statistics = Statistics(model, self.compare)
                     self._message = None
                 self._begin_statistics(self.statistics, self.every)
@@ -141,7 +143,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def _begin_statistics(self, statistics: Statistics, every: int) -> None:
         run = self.model.array_run
-        if self.batch is None and run is not None and not isinstance(run, DistributedRun) and not run.measures:
+        if self.batch is None and is_measurable(run):
             self.block_interval = None
             run.measure(statistics, every, self._write)
         else:

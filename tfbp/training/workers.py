@@ -9,16 +9,12 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfbp.checks import InputError
-
-if TYPE_CHECKING:
-    from tfbp.training.model import Model
-
 
 # ends the process `pid` unless that ends, or ends this guard, in time
 _GUARD = """
@@ -68,7 +64,7 @@ def multi_worker_strategy(start_within: float = 120) -> tf.distribute.MultiWorke
         guard.wait()
 
 
-def spans_workers(model: Model) -> bool:
+def spans_workers(model: Any) -> bool:
     """Whether other processes may train the same model."""
     return isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
@@ -88,7 +84,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 @contextmanager
-def lost_worker_named(model: Model) -> Iterator[None]:
+def lost_worker_named(model: Any) -> Iterator[None]:
     """TensorFlow's pages of text on a connection that broke, as one sentence.
 
     Raises:
@@ -103,7 +99,7 @@ def lost_worker_named(model: Model) -> Iterator[None]:
         raise ConnectionError(f"A worker is gone ({reason}): start all of them again.") from error
 
 
-def check_arrays(model: Model, argument: str, given: Any) -> None:
+def check_arrays(model: Any, argument: str, given: Any) -> None:
     """Raise where data that are no arrays in memory would go into Keras's own loop, which knows one process only.
 
     Raises:
@@ -119,7 +115,7 @@ def check_arrays(model: Model, argument: str, given: Any) -> None:
         )
 
 
-def check_alike(model: Model, arguments: Mapping[str, Any]) -> None:
+def check_alike(model: Any, arguments: Mapping[str, Any]) -> None:
     """Raise in every worker, where one has another model or was given something else than another; without this they
     would wait for each other without end, or train something that nobody asked for.
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbp import Activation, Dense, Model, Network, manual
-from tfbp.training import TerminateOnNaN, non_finite
+from tfbp.fitting import TerminateOnNaN, non_finite
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 4)).astype(np.float32), RNG.normal(size=(60, 2)).astype(np.float32)
@@ -161,7 +161,7 @@ def test_snapshots_are_a_second_apart(monkeypatch):
     for block in range(35):
         watch.begin_block(0, block, block + 1)
         now[0] += 0.125
-        watch.end_block(np.zeros(1))
+        watch.end_block(block + 1, True)
         if not snapshots or watch._snapshot is not snapshots[-1][1]:
             snapshots.append((block, watch._snapshot))
         # never more to train again than lies between two snapshots

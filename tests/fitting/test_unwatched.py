@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tfbp import Dense, Model, Network
-from tfbp.training import TerminateOnNaN, pace, unwatched
-from tfbp.training.array_run import ArrayRun
+from tfbp.fitting import TerminateOnNaN, pace, unwatched
+from tfbp.fitting.run import ArrayRun
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(70, 6)).astype(np.float32), RNG.integers(0, 3, 70)
@@ -22,6 +22,13 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seen.append(epoch)
+
+
+class Own(keras.metrics.Mean):
+    """A metric whose state may be reset in Python."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        return super().update_state(keras.ops.mean(y_pred))
 
 
 def model_of(gradients="manual", optimizer=None, dtype=None, network=NETWORK, **options):
@@ -65,6 +72,7 @@ CASES = {
         {"optimizer": lambda: keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9), 0.9)},
         {},
     ),
+    "metrics": ({"metrics": ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2)]}, {}),
     "ema": ({"optimizer": lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3)}, {}),
 }
 
@@ -96,7 +104,7 @@ SEEN = {
     "early-stopping": ({}, {"callbacks": [keras.callbacks.EarlyStopping("loss")]}),
     "progress-bar": ({}, {"verbose": 2}),
     "validation": ({}, {"validation_split": 0.3}),
-    "metric": ({"metrics": ["accuracy"]}, {}),
+    "metric-of-one-s-own": ({"metrics": [Own()]}, {}),
     "steps-per-execution": ({"steps_per_execution": 2}, {}),
 }
 
@@ -195,4 +203,5 @@ def test_never_traces_again():
     fit(model, epochs=1)
     fit(model, epochs=30)
     fit(model, shuffle=False)
-    assert {name: each.experimental_get_tracing_count() for name, each in model._programs.items()} == {"epochs 16": 1}
+    # full and short batches, and the program of both
+    assert model._tfbp_programs.traces == 3

@@ -5,28 +5,26 @@ N samples, B batch.
 
 from __future__ import annotations
 
-import inspect
-import logging
-import warnings
-from numbers import Integral
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from keras.src.backend.common import global_state
-from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
-from tfbp.checks import InputError, check_count
-from tfbp.fitting import arrays, epochs, programs
-from tfbp.fitting.pace import PREDICT_HOOKS, TRAIN_HOOKS, has_any, is_promised
+from tfbp.fitting import arrays, programs
+from tfbp.fitting import epochs as loop
+from tfbp.fitting.contract import (
+    KERAS,
+    build_optimizer,
+    check_compiled,
+    check_data,
+    check_model,
+    check_targets,
+    own_method,
+    sizes,
+    takes,
+)
+from tfbp.fitting.pace import PREDICT_HOOKS, has_any
 from tfbp.fitting.run import ArrayRun
-
-LOG = logging.getLogger("tfbp")
-# Keras's own, whatever stands in their place later
-KERAS = {name: getattr(TensorFlowTrainer, name) for name in ("fit", "evaluate", "predict")}
-# how Keras drives its steps: a model that does it otherwise is trained by Keras
-DRIVERS = ("make_train_function", "make_test_function", "make_predict_function", "train_on_batch")
+from tfbp.fitting.shuffling import shuffling_of
 
 
 def fit(
@@ -82,34 +80,27 @@ def fit(
     check_model("model", model)
     if own := own_method(model, "fit"):
         return own(**given)
-    _check_compiled(model)
+    check_compiled(model)
     batch_size, validation_batch_size = sizes(batch_size=batch_size, validation_batch_size=validation_batch_size)
     given.update(batch_size=batch_size, validation_batch_size=validation_batch_size)
-    _check_data(x=x, y=y, sample_weight=sample_weight)
+    check_data(x=x, y=y, sample_weight=sample_weight)
     if not takes(model, (x, y, sample_weight), steps_per_epoch) or x is None:
-        return _keras_fit(model, given)
+        return KERAS["fit"](model, **given)
     check_targets(model, y)
     arrays.check_lengths(x=x, y=y, sample_weight=sample_weight)
     if validation_split and validation_data is None:
         (x, y, sample_weight), validation_data = arrays.split((x, y, sample_weight), validation_split)
-    shuffling = shuffling_of(model)
-    run = ArrayRun(
-        model,
-        arrays.packed(x, y, sample_weight, class_weight),
-        batch_size or 32,
-        shuffle,
-        shuffling.seed,
-        shuffling.times,
-    )
+    data = arrays.packed(x, y, sample_weight, class_weight)
+    run = ArrayRun(model, data, batch_size or 32, shuffle, shuffling_of(model))
     try:
-        prepare(model, run)
+        run.trace()
     except programs.Unsuitable:
-        return _keras_fit(model, given)
-    return train(
+        return KERAS["fit"](model, **given)
+    build_optimizer(model)
+    return loop.train(
         model,
         run,
         callbacks,
-        shuffling,
         epochs=epochs,
         initial_epoch=initial_epoch,
         verbose=verbose,
@@ -149,10 +140,10 @@ def evaluate(
     check_model("model", model)
     if own := own_method(model, "evaluate"):
         return own(**given)
-    _check_compiled(model)
+    check_compiled(model)
     (batch_size,) = sizes(batch_size=batch_size)
     given.update(batch_size=batch_size)
-    _check_data(x=x, y=y, sample_weight=sample_weight)
+    check_data(x=x, y=y, sample_weight=sample_weight)
     if not takes(model, (x, y, sample_weight), steps) or x is None:
         return KERAS["evaluate"](model, **given)
     check_targets(model, y)
@@ -192,7 +183,7 @@ def predict(
         return own(**given)
     (batch_size,) = sizes(batch_size=batch_size)
     given.update(batch_size=batch_size)
-    _check_data(x=x)
+    check_data(x=x)
     plain = not isinstance(callbacks, keras.callbacks.CallbackList) and not any(
         has_any(each, PREDICT_HOOKS) for each in callbacks or []
     )
@@ -216,71 +207,6 @@ def predict(
     return outputs
 
 
-def train(model: Any, run: ArrayRun, callbacks: Any, shuffling: Shuffling, *, epochs: int, **options: Any) -> Any:
-    """`epochs.train` on a run, with what belongs to a fit of Keras's around it: limits, what was chosen, what is kept."""
-    limit = keras.config.max_epochs()
-    if limit and limit < epochs:
-        warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
-        epochs = limit
-    options["verbose"] = 1 if options["verbose"] == "auto" else options["verbose"]
-    model.array_run = run
-    try:
-        history = _train(model, run, callbacks, epochs=epochs, began=shuffling.begin, **options)
-    finally:
-        model.array_run = None
-    compiled = run.is_compiled()
-    if compiled is not None:
-        history.params["jit_compile"] = compiled
-        LOG.info("%s: steps %s XLA", model.name, "compiled by" if compiled else "without")
-    return history
-
-
-_train = epochs.train
-
-
-class Shuffling:
-    """What the order of a model's epochs follows from: a seed, and how often it has trained an epoch of each number."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed, self.times = seed, {}
-
-    def begin(self, epoch: int) -> None:
-        self.times[epoch] = self.times.get(epoch, 0) + 1
-
-
-def shuffling_of(model: Any, seed: int | None = None) -> Shuffling:
-    """A model's own; its seed is that of `keras.utils.set_random_seed`, or drawn once."""
-    known = getattr(model, "_tfbp_shuffling", None)
-    if seed is None:
-        seed = global_state.get_global_attribute("random_seed")
-    if known is None or seed not in (None, known.seed):
-        drawn = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        known = model._tfbp_shuffling = Shuffling(drawn)
-    return known
-
-
-def takes(model: Any, data: Any, steps: Any = None) -> bool:
-    """Whether data and model are for this loop; Keras's own has the rest."""
-    return (
-        steps is None
-        and arrays.in_memory(data)
-        and not model.run_eagerly
-        and model._distribute_strategy is None
-        and not tf.config.functions_run_eagerly()
-        and not keras.config.max_steps_per_epoch()
-        and not any(_is_overridden(model, name) for name in DRIVERS)
-    )
-
-
-def prepare(model: Any, run: ArrayRun) -> None:
-    """Variables of the model and its optimizer, before callbacks look at them."""
-    if not model.built:
-        run.trace()
-    optimizer = model.optimizer
-    if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built and model.trainable_variables:
-        optimizer.build(model.trainable_variables)
-
-
 def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> Any:
     """What evaluates between epochs, given the callbacks; None without data."""
     if data is None:
@@ -298,58 +224,6 @@ def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> 
     return lambda callbacks: _evaluated(model, run, callbacks)
 
 
-def own_method(model: Any, name: str) -> Any:
-    """The model's own fit, evaluate or predict, where its class has one that is not Keras's."""
-    return getattr(model, name) if _is_overridden(model, name) else None
-
-
-def sizes(**given: Any) -> list[int | None]:
-    """Batch sizes as integers."""
-    for name, value in given.items():
-        if value is not None:
-            check_count(name, value)
-    return [None if value is None else int(value) for value in given.values()]
-
-
-def check_model(name: str, model: Any) -> None:
-    """Raise `InputError` unless it is a Keras model, and Keras runs on TensorFlow."""
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(f"{name}: got the Keras backend {keras.backend.backend()!r}; accepted: 'tensorflow'.")
-    if not isinstance(model, TensorFlowTrainer):
-        raise InputError(f"{name}: got a {type(model).__name__}; accepted: a keras.Model.")
-
-
-def check_targets(model: Any, y: Any) -> None:
-    """Raise `InputError` where Keras's own step would compare outputs with targets that are not there."""
-    steps = ("train_step", "compute_loss", "_compute_loss")
-    if y is None and model._compile_loss is not None and not any(_is_overridden(model, name) for name in steps):
-        raise InputError("y: got None; accepted: targets, for the loss that the model was compiled with needs them.")
-
-
-def _check_compiled(model: Any) -> None:
-    if not model.compiled:
-        raise InputError(
-            f"model: got a {type(model).__name__} that is not compiled; accepted: one after model.compile(…)."
-        )
-
-
-def _check_data(**given: Any) -> None:
-    for name, value in given.items():
-        arrays.check_data(name, value)
-
-
-def _keras_fit(model: Any, given: dict[str, Any]) -> keras.callbacks.History:
-    return KERAS["fit"](model, **given)
-
-
 def _evaluated(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0) -> Any:
     steps = model.steps_per_execution if model.steps_per_execution > 1 else None
-    return epochs.evaluate(model, run, callbacks, verbose, steps)
-
-
-def _is_overridden(model: Any, name: str) -> bool:
-    """Whether a method is not Keras's: a class of the model's, or the model itself, has one of its own."""
-    if name in vars(model):
-        return True
-    owner = next(each for each in type(model).__mro__ if name in vars(each))
-    return not owner.__module__.startswith("keras.")
+    return loop.evaluate(model, run, callbacks, verbose, steps)

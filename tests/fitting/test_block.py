@@ -1,0 +1,54 @@
+"""A block of steps sees every row once and in order, in full batches, in every mode; and ends where it is told to."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbp.fitting import block
+from tfbp.fitting.block import run_block
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 48, 10**6], ids=["no-chunks", "chunks-of-two-threes", "one-chunk"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(("rows", "batch_size"), [(6, 3), (7, 3), (2, 3), (3, 3), (4, 1), (10, 1), (10, 3)])
+def test_every_row_once_and_in_order(rows, batch_size, jit_compile, chunk_bytes, monkeypatch):
+    monkeypatch.setattr(block, "CHUNK_BYTES", chunk_bytes)
+    data = np.arange(100.0, 110.0)
+    order = np.random.default_rng(0).permutation(10)[:rows]
+    total = tf.Variable(0.0, dtype=tf.float64)
+    full = rows // batch_size
+
+    def step(number, left, batch):
+        # each step reads what the one before has written
+        total.assign(2 * total + tf.reduce_sum(batch[0]))
+        return total.read_value(), number, tf.shape(batch[0])[0]
+
+    def epoch(x, order, middle):
+        nothing = tf.constant(0.0, tf.float64), tf.constant(-1), tf.constant(0)
+        reached, left = run_block(step, nothing, [x], order, batch_size, 0, middle)
+        return reached, *run_block(step, left, [x], order, batch_size, reached, full)
+
+    middle = full // 2
+    reached, end, (last, number, size) = tf.function(epoch, jit_compile=jit_compile)(
+        tf.constant(data), tf.constant(order), tf.constant(middle)
+    )
+    expected = 0.0
+    for start in range(0, full * batch_size, batch_size):
+        expected = 2 * expected + data[order[start : start + batch_size]].sum()
+    assert (int(reached), int(end)) == (middle, full)
+    assert float(total) == float(last) == expected
+    assert (int(number), int(size)) == ((full - 1, batch_size) if full else (-1, 0))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 48, 10**6], ids=["no-chunks", "chunks", "one-chunk"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("last", [0, 4, 5, 9])
+def test_it_ends_after_the_step_that_says_so(last, jit_compile, chunk_bytes, monkeypatch):
+    monkeypatch.setattr(block, "CHUNK_BYTES", chunk_bytes)
+
+    def run(x, order):
+        return run_block(lambda number, left, batch: batch[0][0], 0.0, [x], order, 1, goes_on=lambda left: left < last)
+
+    x = tf.range(10, dtype=tf.float32)
+    reached, left = tf.function(run, jit_compile=jit_compile)(x, tf.range(10))
+    assert (int(reached), float(left)) == ((0, 0.0) if last == 0 else (last + 1, last))

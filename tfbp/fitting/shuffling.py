@@ -1,0 +1,49 @@
+"""In which order the rows of an epoch are taken: by a seed, the epoch's number, and how often it was trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras.src.backend.common import global_state
+
+
+class Shuffling:
+    """What the order of a model's epochs follows from.
+
+    Attributes:
+        seed: of all of them.
+        times: how often an epoch of each number was begun, over all fits.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.times: dict[int, int] = {}
+
+    def begin(self, epoch: int) -> None:
+        """Count an epoch that begins."""
+        self.times[epoch] = self.times.get(epoch, 0) + 1
+
+
+def shuffling_of(model: Any, seed: int | None = None) -> Shuffling:
+    """A model's own; its seed is the given one, that of `keras.utils.set_random_seed`, or drawn once."""
+    known = getattr(model, "_tfbp_shuffling", None)
+    if seed is None:
+        seed = global_state.get_global_attribute("random_seed")
+    if known is None or seed not in (None, known.seed):
+        drawn = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+        known = model._tfbp_shuffling = Shuffling(drawn)
+    return known
+
+
+def order_of(seed: int, epoch: int, rows: int, time: int = 0) -> np.ndarray:
+    """The rows in the order in which an epoch takes them; it follows from the numbers alone.
+
+    Args:
+        time: how often a model has trained an epoch of this number before: fit(epochs=1) in a loop shuffles anew.
+
+    Example:
+        >>> order_of(0, 0, 5).tolist(), order_of(0, 0, 5, time=1).tolist()
+        ([2, 4, 0, 3, 1], [2, 0, 3, 4, 1])
+    """
+    return np.random.default_rng([seed, epoch, time] if time else [seed, epoch]).permutation(rows)

@@ -1,0 +1,71 @@
+"""The arrays that a `tfbp.Model` is given: checked against its network, weighted by class.
+
+N samples; x, y and sample_weight as NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checks import InputError, check_x, check_y
+from tfbp.fitting import arrays
+
+Samples = tuple[Any, ...]
+
+
+def checked(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Samples:
+    """(x, y) or (x, y, sample_weight), that fit the model's network.
+
+    Raises:
+        InputError: unequal lengths, shapes or labels that do not fit, dtypes that are no numbers.
+    """
+    x, y = _array("x", x), _array("y", y)
+    if x.ndim and y.ndim and len(x) != len(y):
+        raise InputError(f"y: got {len(y)} rows; accepted: {len(x)}, as x.")
+    check_x(model.network, x)
+    check_y(model.network, x, y)
+    if sample_weight is None:
+        return x, y
+    weight = _array("sample_weight", sample_weight)
+    check_y(model.network, x, y, weight)
+    return x, y, weight.astype(model.variable_dtype)
+
+
+def weighted(samples: Samples, class_weight: Any) -> Samples:
+    """The samples with the weight of each one's class as its sample weight, whatever x and y are of.
+
+    Raises:
+        InputError: a class_weight that is no dict of numbers, or one beside sample_weight.
+    """
+    if not isinstance(class_weight, dict):
+        kind = type(class_weight).__name__
+        raise InputError(f"class_weight: got a {kind}; accepted: a dict from class numbers to weights.")
+    if len(samples) == 3:
+        raise InputError("class_weight: got one beside sample_weight; accepted: one of the two.")
+    x, y = samples
+    # Keras's rule
+    labels = y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else np.round(y.reshape(-1)).astype(int)
+    try:
+        weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"class_weight: got {class_weight!r}; accepted: a dict from class numbers to weights."
+        ) from error
+    return x, y, weights
+
+
+def tensors(model: Any, samples: Samples) -> tuple[tf.Tensor, ...]:
+    """The samples as tensors; floats in the dtype that the model keeps its weights in, integers as they are."""
+    return arrays.to_tensors(samples, model.variable_dtype)
+
+
+def _array(name: str, given: Any) -> np.ndarray:
+    if hasattr(given, "tocsr") or isinstance(given, tf.SparseTensor | tf.RaggedTensor):
+        raise InputError(f"{name}: got a {type(given).__name__}, which is sparse; accepted: dense arrays.")
+    array = np.asarray(given)
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise InputError(f"{name}: got an array of dtype {array.dtype}; accepted: numbers or Booleans.")
+    return array
