@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from tfbp.network import Network
 
 SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
 
@@ -56,7 +53,7 @@ def check_learning_rate(learning_rate: float) -> None:
         raise InputError(f"learning_rate: got {learning_rate!r}; accepted: a finite number above 0.")
 
 
-def check_parameters(network: Network, parameters: Sequence[Mapping[str, Any]]) -> None:
+def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> None:
     """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
     shapes = network.parameter_shapes()
     if len(parameters) != len(shapes):
@@ -72,7 +69,7 @@ def check_parameters(network: Network, parameters: Sequence[Mapping[str, Any]]) 
                 raise InputError(f"parameters[{index}][{name!r}]: got shape {got}; accepted: {shape}.")
 
 
-def check_x(network: Network, x: Any) -> None:
+def check_x(network: Any, x: Any) -> None:
     """Raise `InputError` unless x is a finite float batch of shape (B, I) with B at least 1."""
     shape = tuple(x.shape)
     accepted = f"(B, {network.inputs}) with a batch B of at least 1"
@@ -84,7 +81,7 @@ def check_x(network: Network, x: Any) -> None:
         raise InputError(f"x: got {values[row, column]} at [{row}, {column}]; accepted: finite numbers.")
 
 
-def check_y(network: Network, x: Any, y: Any, sample_weight: Any = None) -> None:
+def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
     """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
     batch, outputs, shape = x.shape[0], network.outputs, tuple(y.shape)
     if network.loss.name in SPARSE_LOSSES:

@@ -80,6 +80,18 @@ def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network,
     return Network(parameters[0]["kernel"].shape[0], layers, loss), parameters
 
 
+def dtype_policy_of(sequential: keras.Sequential) -> Any:
+    """The dtype policy that the layers of a Sequential share.
+
+    Raises:
+        InputError: layers of different policies.
+    """
+    policies = {layer.dtype_policy.name: layer.dtype_policy for layer in sequential.layers if layer.weights}
+    if len(policies) > 1:
+        raise InputError(f"sequential: got layers of {' and '.join(policies)}; accepted: one dtype policy for all.")
+    return next(iter(policies.values()), sequential.dtype_policy)
+
+
 def to_keras(
     network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = keras.layers
 ) -> keras.Sequential:

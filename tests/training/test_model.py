@@ -154,10 +154,10 @@ def test_shuffling_follows_the_seed_and_the_epoch():
 def test_never_traces_again_after_the_first_epoch():
     model = model_of()
     model.fit(X, LABELS, batch_size=16, epochs=1, verbose=0, validation_split=0.3)
-    # full and short batches, of training and of validation: a step and its program each
-    assert model._tfbp_programs.traces == 8
+    # of training and of validation: a step, and its programs for full and short batches
+    assert model._tfbp_programs.traces == 6
     model.fit(X, LABELS, batch_size=16, epochs=3, verbose=0, validation_split=0.3, shuffle=False)
-    assert model._tfbp_programs.traces == 8
+    assert model._tfbp_programs.traces == 6
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 100])
@@ -290,6 +290,180 @@ def test_saved_loaded_and_trained_on(tmp_path):
     ],
 )
 def test_bad_input_is_one_sentence(act, sentence):
+    with pytest.raises(InputError) as caught:
+        act()
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "bool", "float64"])
+def test_class_weights_are_not_of_the_kind_of_x(kind):
+    weights = {0: 0.3, 1: 0.7}
+    x, labels = (X > 0).astype(kind), LABELS.astype(np.float32)
+    model, weighted = model_of(), model_of()
+    options = {"batch_size": 16, "epochs": 2, "verbose": 0}
+    history = model.fit(x, labels, class_weight=weights, **options).history
+    by_sample = np.array([weights.get(label, 1.0) for label in LABELS])
+    assert history == weighted.fit(x, labels, sample_weight=by_sample, **options).history
+
+
+@pytest.mark.parametrize("frozen", ["layer", "variable", "model", "from-keras"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_what_is_frozen_stays_as_it_is(frozen, jit_compile):
+    model = model_of()
+    if frozen == "layer":
+        model.layers[0].trainable = False
+    elif frozen == "variable":
+        model.layers[0].variables[0].trainable = False
+    elif frozen == "model":
+        model.trainable = False
+    else:
+        plain = plain_of()
+        plain.layers[0].trainable = False
+        model = Model.from_keras(plain, "sparse_categorical_crossentropy")
+    model.compile("adam", jit_compile=jit_compile)
+    before = model.get_weights()
+    model.fit(X, LABELS, verbose=0)
+    changed = [not np.array_equal(got, w) for got, w in zip(model.get_weights(), before, strict=True)]
+    expected = {
+        "layer": [False, False, True, True],
+        "from-keras": [False, False, True, True],
+        "variable": [False, True, True, True],
+        "model": [False] * 4,
+    }
+    assert changed == expected[frozen]
+
+
+@pytest.mark.parametrize("given", [3.0, [3.0], {"output": 3.0}])
+def test_loss_weights_multiply_the_loss(given):
+    model, plain = model_of(), plain_of()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(OPTIMIZERS["momentum-schedule"](), loss_weights=given, weighted_metrics=["accuracy"])
+    plain.compile(OPTIMIZERS["momentum-schedule"](), loss, loss_weights=3.0, weighted_metrics=["accuracy"])
+    fit_both(model, plain, X, LABELS, sample_weight=WEIGHT)
+
+
+@pytest.mark.parametrize("method", ["train_step", "test_step", "compute_metrics", "compute_loss", "call"])
+def test_what_a_subclass_overrides_is_used_on_arrays_as_on_datasets(method):
+    class Mine(Model):
+        pass
+
+    calls = []
+
+    def overridden(self, *arguments, **options):
+        calls.append(method)
+        if method == "compute_loss":
+            return keras.ops.mean(arguments[2] ** 2)
+        result = getattr(super(Mine, self), method)(*arguments, **options)
+        return 2 * result if method == "call" else result
+
+    if method == "call":
+        Mine.compute_loss = lambda self, x, y, y_pred, *_, **__: keras.ops.mean(y_pred**2)
+    setattr(Mine, method, overridden)
+    histories = []
+    for arrays in (True, False):
+        model = Mine(NETWORK, seed=1)
+        model.compile("sgd", metrics=["accuracy"])
+        calls.clear()
+        data = (X, LABELS) if arrays else (tf.data.Dataset.from_tensor_slices((X, LABELS)).batch(32),)
+        model.fit(*data, epochs=1, verbose=0, shuffle=False)
+        histories.append([*model.history.history["loss"], *model.evaluate(*data, verbose=0)])
+        assert calls
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+
+
+def test_apply_gradients_of_an_optimizer_is_used():
+    class Halved(keras.optimizers.SGD):
+        def apply_gradients(self, grads_and_vars):
+            return super().apply_gradients([(0.5 * g, v) for g, v in grads_and_vars])
+
+    model, plain = model_of(), plain_of()
+    for each, more in ((model, ()), (plain, (keras.losses.SparseCategoricalCrossentropy(from_logits=True),))):
+        each.compile(Halved(0.1), *more, metrics=["accuracy"])
+    fit_both(model, plain, X, LABELS)
+
+
+def test_metrics_that_are_no_single_number():
+    network = Network(6, [Dense(3)], "categorical_crossentropy")
+    model = Model(network)
+    model.compile("sgd", metrics=[keras.metrics.F1Score(name="f1"), keras.metrics.Precision([0.2, 0.5], name="p")])
+    one_hot = np.eye(3, dtype=np.float32)[LABELS]
+    history = model.fit(X, one_hot, epochs=2, verbose=0, validation_split=0.3).history
+    assert np.shape(history["f1"]) == (2, 3)
+    assert np.shape(history["val_p"]) == (2, 2)
+    assert {"f1", "p"} <= set(model.evaluate(X, one_hot, verbose=0, return_dict=True))
+
+
+@pytest.mark.parametrize("kind", ["list", "weights", "dataset", "memmap"])
+def test_validation_data_of_every_kind(kind, tmp_path):
+    data = {
+        "list": [X_VALIDATION, LABELS_VALIDATION],
+        "weights": [X_VALIDATION, LABELS_VALIDATION, WEIGHT[:25]],
+        "dataset": tf.data.Dataset.from_tensor_slices((X_VALIDATION, LABELS_VALIDATION)).batch(16),
+        "memmap": (np.memmap(tmp_path / "x", np.float32, "w+", shape=(25, 6)), LABELS_VALIDATION),
+    }[kind]
+    fit_both(model_of(), plain_of(), X, LABELS, validation_data=data)
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_bfloat16"])
+def test_from_keras_keeps_the_dtype_of_the_layers(policy):
+    layers = [keras.Input((6,)), keras.layers.Dense(3, dtype=policy)]
+    model = Model.from_keras(keras.Sequential(layers), "mean_squared_error")
+    assert model.dtype_policy.name == policy
+    mixed = keras.Sequential([*layers, keras.layers.Dense(2, dtype="float32")])
+    with pytest.raises(InputError, match=f"got layers of {policy} and float32; accepted: one dtype policy for all"):
+        Model.from_keras(mixed, "mean_squared_error")
+
+
+def test_a_loop_of_short_fits_shuffles_anew():
+    model, whole = model_of("manual", "sgd"), model_of("manual", "sgd")
+    orders = []
+
+    class Order(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            orders.append(tuple(self.model.array_run.order(epoch)))
+
+    for _ in range(3):
+        model.fit(X, LABELS, verbose=0, callbacks=[Order()])
+    assert len(set(orders)) == 3
+    whole.fit(X, LABELS, verbose=0, callbacks=[Order()])
+    assert orders[3] == orders[0]
+
+
+def test_keras_s_wrapper_for_scikit_learn_takes_the_model():
+    def build(X, y, loss=None):
+        return model_of(metrics=[])
+
+    classifier = keras.wrappers.SKLearnClassifier(build, fit_kwargs={"epochs": 1, "verbose": 0})
+    assert classifier.fit(X, LABELS).predict(X).shape[0] == 70
+
+
+def test_the_layers_are_shown():
+    model = model_of()
+    assert [layer.name for layer in model.layers] == ["layer_0", "layer_1"]
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    text = "\n".join(lines)
+    assert "layer_0" in text
+    assert "(None, 8)" in text
+    assert "83" in text  # 6 · 8 + 8 + 8 · 3 + 3 weights
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (lambda: model_of().fit(X.astype(object), LABELS), "x: got an array of dtype object; accepted: numbers"),
+        (lambda: model_of().fit(X.astype(str), LABELS), "x: got an array of dtype <U"),
+        (lambda: model_of().fit(X.astype("datetime64[s]"), LABELS), "x: got an array of dtype datetime64[s]; accepted"),
+        (lambda: model_of().fit(X.tolist(), LABELS), "x: got a list of float; accepted: arrays, tensors"),
+        (lambda: model_of().fit(X, LABELS, class_weight=[1, 2, 3]), "class_weight: got a list; accepted: a dict"),
+        (lambda: model_of(loss_weights=[1.0, 2.0]), "loss_weights: got [1.0, 2.0]; accepted: one number"),
+        (
+            lambda: model_of().fit(X, LABELS, batch_size="32"),
+            "batch_size: got '32'; accepted: an integer of at least 1.",
+        ),
+    ],
+)
+def test_more_bad_input_is_one_sentence(act, sentence):
     with pytest.raises(InputError) as caught:
         act()
     assert str(caught.value).startswith(sentence)

@@ -32,8 +32,8 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     rows = 4 * batch
     x, labels = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build(model, (x[:batch], labels[:batch]))
-    order, between = tf.range(rows), tf.constant([0, 4])
-    arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2))}[name]
+    order, between = tf.range(rows), tf.constant([0, 4, batch])
+    arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2), between)}[name]
     make = {"train": functools.partial(programs.block, name="train"), "epochs": programs.epochs}[name]
     specs = [tf.TensorSpec.from_tensor(each) for each in (*arguments, x, labels)]
     function, _ = make(programs.of(model, (x, labels)), batch, specs)

@@ -29,6 +29,7 @@ def run_block(
     start: Any = 0,
     stop: Any = None,
     goes_on: Callable[[Any], Any] = lambda left: True,
+    size: Any = None,
 ) -> tuple[tf.Tensor, Any]:
     """Call `left = step(number, left, batch)` on full batches of `data` in `order`; to be traced in a tf.function.
 
@@ -41,6 +42,8 @@ def run_block(
         start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
             length share one program. All S of them if not given.
         goes_on: of what a step left, whether there is to be another.
+        size: B again, as a tensor, where TensorFlow is not to know it while it optimizes the graph: it would divide by
+            multiplying with the reciprocal, and round otherwise than in Keras's own loop.
 
     Returns:
         The number of the batch after the last that was run, and what that left.
@@ -53,20 +56,20 @@ def run_block(
         >>> [each.numpy().tolist() for each in block(tf.range(5), tf.constant([4, 3, 2, 1, 0]))]
         [2, 10]
     """
-    full = order.shape[0] // batch_size
+    full, size = order.shape[0] // batch_size, batch_size if size is None else size
     start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
     if full == 0:
         return start, left
     chunk = _steps_a_chunk(data, batch_size, full)
     if chunk == 1:
-        return _loop(step, left, data, order, batch_size, start, stop, 0, goes_on)
+        return _loop(step, left, data, order, size, start, stop, 0, goes_on)
     rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
 
     def run_chunk(number: tf.Tensor, left: Any) -> Any:
         first = number // chunk * chunk
         gathered = take(data, tf.slice(rows, [first * batch_size], [chunk * batch_size]))
         end = tf.minimum(stop, first + chunk)
-        return _loop(step, left, gathered, None, batch_size, number, end, first, goes_on)
+        return _loop(step, left, gathered, None, size, number, end, first, goes_on)
 
     return tf.while_loop(
         lambda number, left: tf.logical_and(number < stop, goes_on(left)),
@@ -81,7 +84,7 @@ def _loop(
     left: Any,
     data: Sequence[tf.Tensor],
     order: tf.Tensor | None,
-    batch_size: int,
+    size: Any,
     start: tf.Tensor,
     stop: tf.Tensor,
     first: Any,
@@ -91,7 +94,7 @@ def _loop(
 
     def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         others = array.shape[1:]
-        return tf.slice(array, [(number - first) * batch_size, *[0] * len(others)], [batch_size, *others])
+        return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
 
     def body(number: tf.Tensor, left: Any) -> Any:
         batch = [rows(array, number) for array in data] if order is None else take(data, rows(order, number))

@@ -66,9 +66,9 @@ class Pace:
         self._done += steps
 
 
-def fitting(number: int, seconds: float, room: float = SECONDS_A_BLOCK) -> int:
-    """How many steps or epochs fit into some seconds, where so many took so long; at least one."""
-    return max(1, round(number * room / max(seconds, 1e-9)))
+def fitting(number: int, seconds: float, room: float | None = None) -> int:
+    """How many steps or epochs fit into a block's time, or some other, where so many took so long; at least one."""
+    return max(1, round(number * (SECONDS_A_BLOCK if room is None else room) / max(seconds, 1e-9)))
 
 
 def is_promised(callback: Any, hooks: tuple[str, ...] = TRAIN_HOOKS) -> bool:
@@ -82,7 +82,7 @@ def is_promised(callback: Any, hooks: tuple[str, ...] = TRAIN_HOOKS) -> bool:
     """
     if getattr(type(callback), "reads_blocks", False):
         return False
-    if isinstance(callback, keras.callbacks.TensorBoard) and getattr(callback, "profile_batch", 0):
+    if isinstance(callback, keras.callbacks.TensorBoard) and callback.profile_batch:
         return True
     known: set[Any] = {getattr(reader, hook) for reader in READERS for hook in hooks}
     return any(getattr(getattr(callback, hook), "__func__", None) not in known for hook in hooks)

@@ -37,8 +37,10 @@ class Programs:
         self._programs: dict[Any, Any] = {}
         self.traces = 0
 
-    def step(self, name: str, batch: Sequence[tf.TensorSpec]) -> Any:
-        """One step on a batch of these shapes, traced once: a function of the batch's tensors, and its results."""
+    def step(self, name: str, data: Sequence[tf.TensorSpec]) -> Any:
+        """One step on a batch of any size of such data, traced once as in Keras: a function of the batch's tensors, and
+        its results."""
+        batch = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
         key = name, tuple(batch)
         if key not in self._steps:
             method = getattr(self.model, STEPS[name])
@@ -74,21 +76,18 @@ class Programs:
     ) -> Any:
         function, step = make(self, batch_size, [*key[2]], **options)
         compiled = self.is_compiled(step)
+        program = tf.function(function, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
+        self.traces += 1
         try:
-            return self._traced(key, function, compiled)(*arguments)
+            results = program(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
             if self._asked is not None or not compiled:
                 raise
             # XLA refuses before a step is run
             self._asked = False
-            del self._programs[key]
-            return self._traced(key, function, False)(*arguments)
-
-    def _traced(self, key: Any, function: Any, compiled: bool) -> Any:
-        program = tf.function(function, jit_compile=compiled, autograph=False)
-        self._programs[key] = program.get_concrete_function(*key[2])
-        self.traces += 1
-        return self._programs[key]
+            return self._first_call(key, make, batch_size, arguments, options)
+        self._programs[key] = program
+        return results
 
 
 def of(model: Any, data: Any) -> Programs:
@@ -125,10 +124,13 @@ def unflattened(structure: Any, tensors: Sequence[tf.Tensor]) -> Any:
 def block(
     programs: Programs, batch_size: int, arguments: Any, name: str, guarded: bool = False
 ) -> tuple[Callable[..., Any], Any]:
-    """Full batches from number between[0] to before between[1]: (order, between, *data) to the number after the last
-    that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that is not finite."""
-    one = programs.step(name, batch_specs(arguments[2:], batch_size))
+    """Full batches from number between[0] to before between[1], of between[2] rows: (order, between, *data) to the
+    number after the last that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that
+    is not finite."""
+    one = programs.step(name, arguments[2:])
     check_suitable(one)
+    # as in Keras, where the size of batches is known if they all have the same
+    is_static = programs.is_compiled(one) or arguments[0].shape[0] % batch_size == 0
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         reached, logs = run_block(
@@ -140,6 +142,7 @@ def block(
             between[0],
             between[1],
             losses_are_finite if guarded else lambda logs: True,
+            None if is_static else between[2],
         )
         return reached, logs, results(programs.model, logs)
 
@@ -147,37 +150,44 @@ def block(
 
 
 def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], Any]:
-    """The last batch, that is not full: (order, *data) to its logs, and the metrics' results after it."""
-    one = programs.step(name, batch_specs(arguments[1:], arguments[0].shape[0] % batch_size))
+    """The last batch, that is not full, from row `first` on: (order, first, *data) to its logs, and the metrics'
+    results after it."""
+    one = programs.step(name, arguments[2:])
+    is_compiled = programs.is_compiled(one)
 
-    def last(order: tf.Tensor, *data: tf.Tensor) -> Any:
-        logs = one(*take(data, order[order.shape[0] // batch_size * batch_size :]))
+    def last(order: tf.Tensor, first: tf.Tensor, *data: tf.Tensor) -> Any:
+        rows = order[order.shape[0] // batch_size * batch_size if is_compiled else first :]
+        logs = one(*take(data, rows))
         return logs, results(programs.model, logs)
 
     return last, one
 
 
 def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
-    """Whole epochs of training: (orders (E, N), count, *data) to the logs of each, 0 from number `count` on, and
-    whether the weights after them are finite."""
-    data_specs, (most, rows) = arguments[2:], arguments[0].shape
+    """Whole epochs of training, or some steps of one: (orders (E, N), count, between, *data) to the logs of each epoch,
+    0 from number `count` on, and whether the weights after them are finite. Each epoch's steps are those from number
+    between[0] to before between[1]."""
+    data_specs, (most, rows) = arguments[3:], arguments[0].shape
     order = tf.TensorSpec([rows], tf.int32)
     # the last to be made is the step whose logs are an epoch's
-    full, one = block(programs, batch_size, [order, None, *data_specs], "train") if rows >= batch_size else (None, None)
-    last, one = rest(programs, batch_size, [order, *data_specs], "train") if rows % batch_size else (None, one)
+    specs = [order, None, *data_specs]
+    full, one = block(programs, batch_size, specs, "train") if rows >= batch_size else (None, None)
+    last, one = rest(programs, batch_size, specs, "train") if rows % batch_size else (None, one)
     assert one is not None
     model, told = programs.model, one.structured_outputs
 
-    def whole(orders: tf.Tensor, count: tf.Tensor, *data: tf.Tensor) -> Any:
+    def whole(orders: tf.Tensor, count: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         def epoch(number: tf.Tensor, arrays: Any) -> Any:
-            model.reset_metrics()
+            tf.cond(between[0] == 0, lambda: _reset(model), lambda: 0)
+            logs = nothing_of(told)
             if full is not None:
-                _, _, logs = full(orders[number], tf.constant([0, rows // batch_size]), *data)
+                until = tf.minimum(between[1], rows // batch_size)
+                _, _, logs = full(orders[number], tf.stack([between[0], until, between[2]]), *data)
             if last is not None:
-                _, logs = last(orders[number], *data)
-            return number + 1, [
-                array.write(number, log) for array, log in zip(arrays, tf.nest.flatten(logs), strict=True)
-            ]
+                runs_last, first = between[1] > rows // batch_size, rows // batch_size * between[2]
+                logs = tf.cond(runs_last, lambda: last(orders[number], first, *data)[1], lambda logs=logs: logs)
+            logs = tf.nest.flatten(logs)
+            return number + 1, [array.write(number, log) for array, log in zip(arrays, logs, strict=True)]
 
         arrays = [
             tf.TensorArray(log.dtype, most, element_shape=log.shape).unstack(tf.zeros([most, *log.shape], log.dtype))
@@ -192,18 +202,21 @@ def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callabl
     return whole, one
 
 
+def _reset(model: Any) -> int:
+    model.reset_metrics()
+    return 0
+
+
 def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
     """The outputs for full batches: (order, *data) to tensors of the batches' rows, one after the other."""
-    one = programs.step("predict", batch_specs(arguments[1:], batch_size))
-    outputs = tf.nest.flatten(one.structured_outputs)
-    for output in outputs:
-        if not output.shape.is_fully_defined() or output.shape.rank == 0 or output.shape[0] != batch_size:
-            raise Unsuitable
+    one = programs.step("predict", arguments[1:])
+    outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in _batch_outputs(one)]
     full = arguments[0].shape[0] // batch_size
 
     def predict(order: tf.Tensor, *data: tf.Tensor) -> Any:
         def step(number: tf.Tensor, arrays: Any, batch: Any) -> Any:
-            return [array.write(number, each) for array, each in zip(arrays, tf.nest.flatten(one(*batch)), strict=True)]
+            made = tf.nest.flatten(one(*batch))
+            return [array.write(number, each) for array, each in zip(arrays, made, strict=True)]
 
         arrays = [tf.TensorArray(each.dtype, full, element_shape=each.shape) for each in outputs]
         _, arrays = run_block(step, arrays, data, order, batch_size)
@@ -231,8 +244,14 @@ def losses_are_finite(logs: Any) -> Any:
     return tf.reduce_all(finite) if finite else tf.constant(True)
 
 
-def batch_specs(data: Sequence[tf.TensorSpec], rows: int) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data]
+def _batch_outputs(step: Any) -> list[tuple[tf.TensorShape, tf.DType]]:
+    """What a step returns for each row of a batch."""
+    outputs = tf.nest.flatten(step.structured_outputs)
+    for output in outputs:
+        is_tensor = isinstance(output, tf.Tensor) and output.shape.rank
+        if not is_tensor or output.shape[0] is not None or not output.shape[1:].is_fully_defined():
+            raise Unsuitable
+    return [(output.shape, output.dtype) for output in outputs]
 
 
 def nothing_of(outputs: Any) -> Any:

@@ -61,13 +61,17 @@ class ArrayRun:
         """Count the batches from `start` to before `stop` into the model's metrics."""
         self._run("test", 0, start, stop)
 
-    def train_epochs(self, orders: np.ndarray, count: int) -> tuple[list[dict[str, Any]], bool]:
-        """Train on the first `count` of some `orders`, an epoch each, in one program.
+    def train_epochs(
+        self, orders: np.ndarray, count: int, start: int = 0, stop: int | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Train on the first `count` of some `orders`, an epoch each, in one program; of each epoch the steps from
+        `start` to before `stop`, all by default.
 
         Returns:
             The logs of each, and whether these and the weights after them are finite.
         """
-        arguments = [tf.convert_to_tensor(orders), tf.convert_to_tensor(count), *self.tensors]
+        between = [start, self.steps if stop is None else stop, self.batch_size]
+        arguments = [*map(tf.convert_to_tensor, (orders, count, between)), *self.tensors]
         logs, weights_are_finite = self._programs.call(programs.epochs, self.batch_size, arguments)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
         finite = bool(weights_are_finite) and bool(programs.losses_are_finite(_tensors(logs)))
@@ -80,7 +84,7 @@ class ArrayRun:
         if self.full:
             parts.append(self._programs.call(programs.predictions, self.batch_size, [order, *self.tensors]))
         if self.rows % self.batch_size:
-            arguments = [order, *self.tensors]
+            arguments = [order, self._first_of_rest(order), *self.tensors]
             parts.append(self._programs.call(programs.rest, self.batch_size, arguments, name="predict")[0])
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
         joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
@@ -126,9 +130,8 @@ class ArrayRun:
         Raises:
             Unsuitable: a step whose results do not fit into a loop.
         """
-        rows = min(self.rows, self.batch_size)
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
-        programs.check_suitable(self._programs.step("train", programs.batch_specs(specs, rows)))
+        programs.check_suitable(self._programs.step("train", specs))
 
     def shuffle_by(self, seed: int) -> None:
         """From here on, as a run with this seed."""
@@ -162,7 +165,7 @@ class ArrayRun:
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
         for piece in self._residence.pieces(order, start, end):
-            arguments = [piece.order, tf.constant([piece.start, piece.stop]), *piece.tensors]
+            arguments = [piece.order, tf.constant([piece.start, piece.stop, self.batch_size]), *piece.tensors]
             options = {"name": name, "guarded": guarded}
             done, self._logs, self._results = self._programs.call(programs.block, self.batch_size, arguments, **options)
             reached = piece.first + (int(done) if guarded else piece.stop)
@@ -170,9 +173,13 @@ class ArrayRun:
                 return reached
         if stop > self.full and not (guarded and reached > start and not self.is_finite):
             tensors, rest = self._residence.rest(order)
-            self._logs, self._results = self._programs.call(programs.rest, self.batch_size, [rest, *tensors], name=name)
+            arguments = [rest, self._first_of_rest(rest), *tensors]
+            self._logs, self._results = self._programs.call(programs.rest, self.batch_size, arguments, name=name)
             reached = stop
         return reached
+
+    def _first_of_rest(self, order: tf.Tensor) -> tf.Tensor:
+        return tf.constant(order.shape[0] // self.batch_size * self.batch_size)
 
     def _rows_of(self, epoch: int) -> tuple[np.ndarray, tf.Tensor]:
         """The epoch's order twice: reading a tensor costs a copy of all of it."""

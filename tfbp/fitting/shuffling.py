@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras.src.backend.common import global_state
+from keras.src.utils.rng_utils import get_random_seed
 
 
 class Shuffling:
@@ -29,7 +29,7 @@ def shuffling_of(model: Any, seed: int | None = None) -> Shuffling:
     """A model's own; its seed is the given one, that of `keras.utils.set_random_seed`, or drawn once."""
     known = getattr(model, "_tfbp_shuffling", None)
     if seed is None:
-        seed = global_state.get_global_attribute("random_seed")
+        seed = get_random_seed()
     if known is None or seed not in (None, known.seed):
         drawn = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         known = model._tfbp_shuffling = Shuffling(drawn)
@@ -44,6 +44,6 @@ def order_of(seed: int, epoch: int, rows: int, time: int = 0) -> np.ndarray:
 
     Example:
         >>> order_of(0, 0, 5).tolist(), order_of(0, 0, 5, time=1).tolist()
-        ([2, 4, 0, 3, 1], [2, 0, 3, 4, 1])
+        ([2, 4, 3, 0, 1], [1, 3, 4, 2, 0])
     """
     return np.random.default_rng([seed, epoch, time] if time else [seed, epoch]).permutation(rows)

@@ -27,7 +27,7 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     """
     for variable in model.variables:
         if not is_finite(variable.value):
-            return variable.path, "parameter", *first_of(variable.value)
+            return path_in(model, variable), "parameter", *first_of(variable.value)
     suspects: list[Found] = []
 
     def look(name: str, kind: str, tensors: Any) -> None:
@@ -45,8 +45,13 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
         return suspects[0]
     for variable in model.variables:
         if not is_finite(variable.value):
-            return variable.path, "update", *first_of(variable.value)
+            return path_in(model, variable), "update", *first_of(variable.value)
     return None
+
+
+def path_in(model: Any, part: Any) -> str:
+    """Where a layer or a variable is in a model."""
+    return (part.path or part.name).removeprefix(f"{model.name}/")
 
 
 def is_finite(tensor: Any) -> bool:
@@ -74,7 +79,7 @@ def _watched(model: Any, look: Callable[[str, str, Any], None]) -> Iterator[None
     def shows_outputs(layer: Any, call: Any) -> Any:
         def seen(*arguments: Any, **options: Any) -> Any:
             outputs = call(*arguments, **options)
-            look(layer.path or layer.name, "activation", outputs)
+            look(path_in(model, layer), "activation", outputs)
             return outputs
 
         return seen
@@ -84,7 +89,7 @@ def _watched(model: Any, look: Callable[[str, str, Any], None]) -> Iterator[None
             # a loss scale lets gradients overflow on purpose: the optimizer skips the step
             if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 for gradient, variable in zip(grads, trainable_variables or model.trainable_variables, strict=False):
-                    look(variable.path, "gradient", getattr(gradient, "values", gradient))
+                    look(path_in(model, variable), "gradient", getattr(gradient, "values", gradient))
             return apply(grads, trainable_variables)
 
         return seen

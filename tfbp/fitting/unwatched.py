@@ -14,7 +14,7 @@ import numpy as np
 from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting.non_finite import TerminateOnNaN, restore, snapshot
-from tfbp.fitting.pace import TRAIN_HOOKS, fitting, has_any
+from tfbp.fitting.pace import TRAIN_HOOKS, Pace, fitting, has_any
 from tfbp.fitting.run import ArrayRun
 
 # E at most, and E N at most: 1 MiB of row numbers
@@ -31,13 +31,16 @@ def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
         and _most(run) > 1
         # the program resets what Keras's own metrics have counted; others may do so in Python
         and type(model).reset_metrics is keras.Model.reset_metrics
-        and all(type(metric).__module__.startswith("keras.") for metric in model.metrics)
+        and all(type(each).__module__.startswith("keras.") for each in _single_metrics(model))
         and not any(has_any(each, hooks) for each in others)
     )
 
 
 def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> tuple[int, dict[str, Any]]:
-    """Train the epochs from number `first` to before `stop`;
+    """Train the epochs from number `first` to before `stop`.
+
+    Until it is known how long an epoch takes, and where that is more than about a second, an epoch is run by parts, so
+    that Ctrl-C and `stop_training` from elsewhere wait no longer.
 
     Returns:
         The epoch to go on with, and the logs of the last. It is `stop`; but where a `TerminateOnNaN` has something to
@@ -47,7 +50,7 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
     histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
     guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, Any] = {}
-    most, fits = _most(run), 1
+    most, fits, pace = _most(run), 1, Pace([], run.steps)
     epochs = range(first, min(first + 1, stop))
     # the orders of the epochs to come are drawn while those before are trained
     with ThreadPoolExecutor(1) as beside:
@@ -58,7 +61,10 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
             before = snapshot(model) if guarded else []
             coming = beside.submit(_orders, run, following)
             started = time.perf_counter()
-            found, finite = run.train_epochs(orders, len(epochs))
+            if len(epochs) > 1:
+                found, finite = run.train_epochs(orders, len(epochs))
+            else:
+                found, finite = _by_parts(model, run, orders, pace)
             if epochs.start > first:  # the first was compiled on the way
                 fits = fitting(len(epochs), time.perf_counter() - started)
             if guarded and not finite:
@@ -71,6 +77,25 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
                     history.on_epoch_end(epoch, logs)
             epochs = following
     return stop, logs
+
+
+def _by_parts(model: Any, run: ArrayRun, orders: np.ndarray, pace: Pace) -> tuple[list[dict[str, Any]], bool]:
+    """`run.train_epochs` of one epoch, as many steps at a time as the pace says, until training is stopped."""
+    start, finite = 0, True
+    while start < run.steps:
+        part = min(start + pace.block, run.steps)
+        started = time.perf_counter()
+        found, whole = run.train_epochs(orders, 1, start, part)
+        pace.note(part - start, time.perf_counter() - started)
+        start, finite = part, finite and whole
+        if model.stop_training:
+            break
+    return found, finite
+
+
+def _single_metrics(model: Any) -> list[Any]:
+    """The model's metrics, those of compile one by one."""
+    return [each for metric in model.metrics for each in getattr(metric, "metrics", None) or [metric]]
 
 
 def _most(run: ArrayRun) -> int:

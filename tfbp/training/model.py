@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_count, check_parameters
+from tfbp.keras_bridge import dtype_policy_of
 from tfbp.network import Network, Parameters
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.layer_weights import LayerWeights
@@ -85,8 +86,14 @@ class Model(keras.Model):
             InputError: a layer or option that a `tfbp.Dense` cannot express, named.
         """
         network, parameters = Network.from_keras(sequential, loss)
-        model = cls(network, **{"dtype": sequential.dtype_policy, **options})
+        model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
         model.set_parameters(parameters)
+        model.trainable = sequential.trainable
+        dense = [layer for layer in sequential.layers if layer.weights]
+        for ours, theirs, variables in zip(model.layer_weights, dense, model.parameter_variables, strict=True):
+            ours.trainable = theirs.trainable
+            for name, variable in variables.items():
+                variable.trainable = theirs.trainable and getattr(theirs, name).trainable
         return model
 
     def to_keras(self) -> keras.Sequential:
@@ -170,6 +177,9 @@ class Model(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One hand-coded step on one batch: the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if type(self).call is not Model.call or type(self).compute_loss is not keras.Model.compute_loss:
+            # the gradient of another function than the network's: the tape has to find it
+            return super().train_step(data)
         if self._distribute_strategy is None:
             return step.train(self, x, y, sample_weight)
         return replica.train(self, x, y, sample_weight)
@@ -177,6 +187,8 @@ class Model(keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The metrics so far, with one batch more."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if type(self).call is not Model.call or type(self).compute_loss is not keras.Model.compute_loss:
+            return super().test_step(data)
         if self._distribute_strategy is None:
             return step.evaluate(self, x, y, sample_weight)
         return replica.evaluate(self, x, y, sample_weight)
