@@ -15,8 +15,7 @@ from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
 
-__version__ = "0.1.0"
-
+__version__ = "0.2.0"
 
 # these need TensorFlow, whose import takes seconds that the rest of the package does not
 _LAZY = {
@@ -25,11 +24,39 @@ _LAZY = {
     "gradient_statistics": "tfbp.training.gradient_statistics",
     "per_example_gradient_norms": "tfbp.training.gradient_statistics",
 }
+_MODULES = ("agreement", "datasets", "expressive", "layers", "losses", "manual", "reference", "tape", "training")
+
+__all__ = [
+    "L1L2",
+    "Activation",
+    "Dense",
+    "GradientStatistics",
+    "InputError",
+    "Loss",
+    "Model",
+    "Network",
+    "__version__",
+    "agreement",
+    "datasets",
+    "expressive",
+    "gradient_statistics",
+    "layers",
+    "losses",
+    "manual",
+    "per_example_gradient_norms",
+    "reference",
+    "tape",
+    "training",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if name in ("layers", "losses", "training"):
+    if name in _MODULES:
         return import_module(f"tfbp.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
