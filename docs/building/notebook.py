@@ -22,12 +22,16 @@ import source_lines
 DOCS = Path(__file__).parents[1]
 PAGES = (
     "tour/derivatives.md",
+    "tour/why_backwards.md",
     "tour/gradient_descent.md",
     "tour/activations.md",
     "derivation.md",
     "tour/worked_example.md",
+    "tour/autodiff.md",
+    "tour/initialization.md",
     "tour/represent.md",
     "tour/see_it_learn.md",
+    "tour/exercises.md",
 )
 # what is printed comes out of the notebook by itself
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
