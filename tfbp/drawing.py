@@ -83,7 +83,9 @@ def draw(
     ]
     parts = []
     for index in range(len(network.layers)):
-        kernel, dkernel = (given and np.asarray(given[index]["kernel"]) for given in (parameters, gradients))
+        kernel, dkernel = (
+            None if given is None else np.asarray(given[index]["kernel"]) for given in (parameters, gradients)
+        )
         for source, here in places[index].items():
             for unit, there in places[index + 1].items():
                 if source is not None and unit is not None:

@@ -92,9 +92,7 @@ def expand(markdown: str, line_numbers: bool = True) -> str:
         return f'```python title="{title}"\n{source.lines}\n```'
 
     fence = r'```python source="[^"\n]*"\n(?:(?!```).)*?\n```'
-    beside = re.compile(
-        rf"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n({fence}(?:\n\n{fence})*)$", re.MULTILINE | re.DOTALL
-    )
+    beside = re.compile(rf"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n({fence}(?:\n\n{fence})*)$", re.MULTILINE | re.DOTALL)
     markdown = beside.sub(
         r'<div class="beside" markdown>\n\n<div markdown>\n\n\1\n\n</div>\n\n<div markdown>\n\n\2\n\n</div>\n\n</div>',
         markdown,

@@ -112,7 +112,7 @@ def test_the_switch_leads_to_the_same_page_in_the_other_language(site):
         other = (path.parent / links["en" if chinese else "zh"]).resolve()
         assert other.is_file()
         assert ("zh" in other.relative_to(site).parts) != chinese
-        translated = chinese or (site / "zh" / path.name).is_file() and path.parent.name in (site.name, "tour")
+        translated = chinese or ((site / "zh" / path.name).is_file() and path.parent.name in (site.name, "tour"))
         assert other.name == (path.name if translated else "index.html"), path
     assert "搜索" in (site / "zh" / "derivation.html").read_text()
 

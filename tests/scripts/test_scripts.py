@@ -1,11 +1,16 @@
 """What a person types: exit codes, tables, one sentence for bad input and never a traceback."""
 
 import json
+import re
 import runpy
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -49,6 +54,33 @@ def test_the_same_seed_gives_the_same_table(run, tmp_path):
         return out.splitlines()[1].split()[:3]
 
     assert table("a", 1) == table("b", 1) != table("c", 2)
+
+
+def test_a_loss_above_float32_s_range_ends_in_a_table(run, tmp_path):
+    log_dir = tmp_path / "run"
+    options = ["--learning-rate", "1e30", "--gradients", "reference", "--layers", "8", "--log-dir", log_dir]
+    status, out, _ = run("train.py", *options, "--epochs", 2)
+    assert status == 0
+    assert "reference" in out
+    events = EventAccumulator(str(log_dir / "reference" / "train"), size_guidance={"tensors": 0}).Reload()
+    assert [point.step for point in events.Tensors("epoch_loss")] == [0, 1]
+    assert metadata.SESSION_START_INFO_TAG in events.Tags()["tensors"]
+
+
+def test_ctrl_c_is_one_line_and_status_130(tmp_path):
+    command = [sys.executable, SCRIPTS / "train.py", "--gradients", "reference", "--epochs", "100000"]
+    process = subprocess.Popen([*command, "--log-dir", tmp_path / "run"], stderr=subprocess.PIPE, text=True)
+    try:
+        # without a terminal, a line an epoch
+        assert process.stderr.readline().startswith("reference: epoch 1, loss ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    last = err.splitlines()[-1]
+    assert process.returncode == 130
+    assert re.fullmatch(rf"stopped after epoch \d+ of reference; curves: {tmp_path / 'run'}", last)
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ class Report:
         print(f"Curves: tensorboard --logdir {self.log_dir}")
 
 
+def loss_text(loss: float, digits: int) -> str:
+    """A loss with so many decimals, or, where it has left all bounds, its size."""
+    return f"{loss:.{digits}f}" if not abs(loss) >= 1e6 else f"{loss:.3g}"
+
+
 @dataclass
 class Row:
     """A line of the final table: the last epoch's validation, and what adds up along the way."""
@@ -88,5 +93,5 @@ def _table(rows: dict[str, Row], first: str) -> Table:
     for writing, row in rows.items():
         disagreement = "–" if writing == first else f"{row.disagreement:.1e}" if row.disagreement else "0"
         seconds = (f"{each:.2f}" for each in (row.first_epoch_seconds, row.other_seconds))
-        table.add_row(writing, f"{row.loss:.6f}", f"{row.accuracy:.4f}", *seconds, disagreement)
+        table.add_row(writing, loss_text(row.loss, 6), f"{row.accuracy:.4f}", *seconds, disagreement)
     return table
