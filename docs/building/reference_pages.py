@@ -95,7 +95,29 @@ def _entries(module: str, public: dict[str, str]) -> list[str]:
 
 
 def _entry(path: str, target: str) -> list[str]:
-    return [f"## {path} {{ #{path} }}", "", f"::: {target}", ""]
+    return [f"## {path} {{ #{path} }}", "", "```py", _signature(path, target), "```", "", f"::: {target}", ""]
+
+
+def _signature(path: str, target: str) -> str:
+    """How it is called, without types, which the table of its arguments has."""
+    module, _, name = target.rpartition(".")
+    (node,) = (each for each in ast.parse(_path(module).read_text()).body if getattr(each, "name", "") == name)
+    if isinstance(node, ast.ClassDef):
+        made = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        fields = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]
+        if not made:
+            return f"{path}({', '.join(fields)})"
+        (node,) = made
+    arguments = node.args
+    for each in (*arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if each is not None:
+            each.annotation = None
+    arguments.args = [each for each in arguments.args if each.arg != "self"]
+    called = ast.unparse(arguments)
+    if len(path + called) < 80:
+        return f"{path}({called})"
+    lines = called.replace(", ", ",\n    ")
+    return f"{path}(\n    {lines},\n)"
 
 
 def _defines(target: str) -> bool:

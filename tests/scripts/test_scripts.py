@@ -120,11 +120,15 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
             "--dtype: got 'float8' (did you mean 'float64'?); accepted: float32,",
         ),
         ("train.py", ["--log-dir", __file__], f"--log-dir: got {__file__!r}, which is a file; accepted: a new or"),
-        ("check.py", ["--device", "tpu"], "device: got 'tpu'"),
-        ("check.py", ["--dtype", "int8"], "dtype: got 'int8'"),
-        ("check.py", ["--mode", "lazy"], "mode: got 'lazy'; accepted: eager, graph, xla."),
-        ("check.py", ["--case", "no-such"], "case: got 'no-such', which no case's name contains; accepted: part of"),
-        ("check.py", ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"], "json: got"),
+        ("check.py", ["--device", "tpu"], "--device: got 'tpu'"),
+        ("check.py", ["--dtype", "int8"], "--dtype: got 'int8'"),
+        ("check.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("check.py", ["--case", "no-such"], "--case: got 'no-such', which no case's name contains; accepted: part"),
+        (
+            "check.py",
+            ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"],
+            "--json: got",
+        ),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -166,6 +170,14 @@ def test_check_names_a_wrong_layer(run, monkeypatch):
     status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
     assert status == 1
     assert "layers-reference, local, layer 0 Dense dx: the sign is flipped" in out.replace("\n", " ")
+
+
+def test_check_s_words_are_the_matrix_s():
+    from tfbp.agreement import cases, matrix
+    from tfbp.commands import check
+
+    assert tuple(cases.DTYPES) == check.DTYPES
+    assert tuple(matrix.MODES) == check.MODES
 
 
 def test_seed_network_prints_the_published_numbers_and_names_the_bug(run):
