@@ -29,3 +29,15 @@ def test_a_module_is_there_without_its_own_import():
 def test_importing_the_package_imports_nothing_heavy():
     heavy = "tensorflow", "keras", "scipy", "sklearn", "rich", "matplotlib", "tensorboard"
     assert run(f"import sys, tfbp; print([name for name in {heavy} if name in sys.modules])") == "[]"
+
+
+def test_the_package_needs_none_of_what_only_the_commands_need():
+    code = "import sys; sys.modules.update(sklearn=None, matplotlib=None); import tfbp, tfbp.agreement.matrix"
+    assert run(f"{code}; print(all(getattr(tfbp, name) is not None for name in tfbp.__all__))") == "True"
+
+
+def test_a_command_says_what_it_needs():
+    code = "import sys; sys.modules['rich'] = None; from tfbp.__main__ import main; sys.exit(main(['train']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "packages: got no rich; accepted: an installation of 'tfbp[scripts]'.\n"

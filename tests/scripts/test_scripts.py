@@ -69,7 +69,13 @@ def test_a_loss_above_float32_s_range_ends_in_a_table(run, tmp_path):
 
 def test_ctrl_c_is_one_line_and_status_130(tmp_path):
     command = [sys.executable, SCRIPTS / "train.py", "--gradients", "reference", "--epochs", "100000"]
-    process = subprocess.Popen([*command, "--log-dir", tmp_path / "run"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--log-dir", tmp_path / "run"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # tests that run in the background have inherited that it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         # without a terminal, a line an epoch
         assert process.stderr.readline().startswith("reference: epoch 1, loss ")
@@ -77,6 +83,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
         _, err = process.communicate(timeout=120)
     finally:
         process.kill()
+        process.communicate()
     last = err.splitlines()[-1]
     assert process.returncode == 130
     assert re.fullmatch(rf"stopped after epoch \d+ of reference; curves: {tmp_path / 'run'}", last)
