@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report=)
 
 .PHONY: help setup train agree tensorboard benchmark docs figures test lock clean
 .DEFAULT_GOAL := help
@@ -21,7 +21,8 @@ setup: .venv/installed ## the virtual environment, with the versions of requirem
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: .venv/installed ## lint, types, import contracts, then every test, warnings as errors
+test: .venv/installed ## lint, types, import contracts, then every test, warnings as errors (COVERAGE=1: branches, too)
+	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,6 +30,7 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(PYTEST) tests/agreement tests/layers
 	$(PYTEST) tests/training tests/scripts tests/docs
 	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement layers training scripts docs)
+	$(if $(COVERAGE),$(BIN)/coverage report)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
