@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report=)
 
 .PHONY: help setup train agree tensorboard benchmark docs figures test lock clean
 .DEFAULT_GOAL := help
@@ -15,19 +15,26 @@ setup: .venv/installed ## the virtual environment, with the versions of requirem
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo "$(PYTHON) is $$($(PYTHON) --version); needed: Python 3.11 to 3.13 (make PYTHON=python3.12 …)"; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Setting up .venv with TensorFlow and the rest of requirements.lock: some minutes, about 3 GB. Only this once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: .venv/installed ## lint, types, import contracts, then every test, warnings as errors
+test: .venv/installed ## lint, types, import contracts, then every test, warnings as errors (COVERAGE=1: branches, too)
+	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) tests/agreement tests/checking tests/layers
 	$(PYTEST) tests/training tests/scripts tests/docs
+<<<<<<< HEAD
 	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers training scripts docs)
+=======
+	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement layers training scripts docs)
+	$(if $(COVERAGE),$(BIN)/coverage report)
+>>>>>>> newcomer
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
@@ -52,15 +59,16 @@ benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorc
 	@touch $@
 
 docs: .venv/docs-installed ## the site, built strictly into build/site, and the tour's notebook, run from top to bottom
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/building/notebook.py --run
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@$(BIN)/python docs/building/notebook.py --run
+	@echo "The site: build/site/index.html"
 
 figures: .venv/docs-installed ## every figure of the site anew, from real runs (some minutes)
 	@set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do $(BIN)/python $$script; done
 
 # what the site needs comes beside the lock's versions, in the same environment, and moves none of them
 .venv/docs-installed: .venv/installed requirements-docs.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-docs.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-docs.lock
 	@touch $@
 
 lock: ## requirements.lock and requirements-docs.lock anew, from pyproject.toml (needs uv)

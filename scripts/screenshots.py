@@ -49,6 +49,8 @@ def take(arguments: argparse.Namespace) -> int:
         with tensorboard(log_dir) as url, open_page() as page:
             for name in PAGES:
                 show(page, url, name)
+                if name == "graphs":
+                    open_parts(page)
                 page.screenshot(path=output / f"{name}.png")
                 print(output / f"{name}.png")
     return 0
@@ -105,6 +107,15 @@ def show(page, url: str, name: str) -> str:
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(1_000)  # lines glide to their places
     return page.evaluate(ALL_TEXT)
+
+
+def open_parts(page) -> None:
+    """On the Graphs page, the insides of forward, loss and backward."""
+    for part in ("forward", "backward"):
+        page.locator(f'g.node[data-name="{part}"] .nodeshape').first.dblclick(force=True)
+        page.wait_for_timeout(1_500)
+    page.get_by_text("Fit to screen").first.click()
+    page.wait_for_timeout(1_500)
 
 
 # TensorBoard's older pages keep their text in shadow trees, which innerText does not enter

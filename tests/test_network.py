@@ -87,7 +87,7 @@ def test_the_loss_fuses_its_own_link_and_no_other(activation, loss, fuses):
         (lambda: Activation("elu", {"alpha": np.nan}), "activation 'elu': alpha: got nan; accepted: a finite number."),
         (lambda: Activation("gelu", {"approximate": 1}), "activation 'gelu': approximate: got 1; accepted: True or"),
         (lambda: Loss("huber", {"delta": -1}), "loss 'huber': delta: got -1; accepted: a finite number above 0."),
-        (lambda: Loss("mse"), "loss: got 'mse'; accepted: half_squared_error, "),
+        (lambda: Loss("l2"), "loss: got 'l2'; accepted: half_squared_error, "),
         (lambda: L1L2(l1=-1), "l1: got -1; accepted: a finite number, 0 or more."),
         (lambda: Dense(2, kernel_regularizer="l3"), "kernel_regularizer: got 'l3'; accepted: l1, l2, l1_l2, or"),
         (lambda: Dense(2, kernel_initializer=3), "kernel_initializer: got 3; accepted: a Keras initializer, its name"),
@@ -105,3 +105,11 @@ def test_bad_descriptions_are_refused_in_one_sentence(make, sentence):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("mse", "mean_squared_error"), ("mae", "mean_absolute_error"), ("bce", "binary_crossentropy")],
+)
+def test_keras_s_short_names_of_losses_are_taken(alias, name):
+    assert Network(2, [Dense(1)], alias) == Network(2, [Dense(1)], name)

@@ -5,6 +5,7 @@ coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement`
 trains with them.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -15,8 +16,7 @@ from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
 
-__version__ = "0.1.0"
-
+__version__ = "0.2.0"
 
 # these need TensorFlow, whose import takes seconds that the rest of the package does not
 _LAZY = {
@@ -28,11 +28,61 @@ _LAZY = {
     "gradient_statistics": "tfbp.training.gradient_statistics",
     "per_example_gradient_norms": "tfbp.training.gradient_statistics",
 }
+_MODULES = (
+    "agreement",
+    "checking",
+    "datasets",
+    "expressive",
+    "fitting",
+    "layers",
+    "losses",
+    "manual",
+    "reference",
+    "tape",
+    "training",
+)
+
+__all__ = [
+    "L1L2",
+    "Activation",
+    "Dense",
+    "GradientStatistics",
+    "InputError",
+    "Loss",
+    "Model",
+    "Network",
+    "__version__",
+    "agreement",
+    "checking",
+    "datasets",
+    "evaluate",
+    "expressive",
+    "fit",
+    "fitting",
+    "gradient_statistics",
+    "layers",
+    "losses",
+    "manual",
+    "per_example_gradient_norms",
+    "predict",
+    "reference",
+    "tape",
+    "training",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if name in ("fitting", "layers", "losses", "training"):
+    if name in _MODULES:
         return import_module(f"tfbp.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if "keras" in sys.modules:
+    # what compile is told from here on is remembered for tfbp.fit
+    import_module("tfbp.fitting.compiler")

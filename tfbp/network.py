@@ -20,6 +20,8 @@ from tfbp.vocabulary import L1L2, Activation, Loss
 if TYPE_CHECKING:
     import keras
 
+    from tfbp.drawing import Drawing
+
 Parameters = list[dict[str, np.ndarray]]
 Initializer = str | Mapping[str, Any]
 
@@ -88,7 +90,7 @@ class Dense:
             object.__setattr__(self, name, value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """A feed-forward network: its inputs, its layers and its loss.
 
@@ -106,6 +108,8 @@ class Network:
         >>> network = Network(4, [Dense(3, "tanh"), Dense(2)], "sparse_categorical_crossentropy")
         >>> [layer["kernel"].shape for layer in network.init(seed=0)]
         [(4, 3), (3, 2)]
+        >>> network
+        <Network 4-3-2: tanh, linear; sparse_categorical_crossentropy>
         >>> Network.from_json(network.to_json()) == network
         True
     """
@@ -124,6 +128,14 @@ class Network:
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "layers", tuple(layers))
         object.__setattr__(self, "loss", vocabulary.loss(loss))
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, (self.inputs, *(layer.units for layer in self.layers))))
+        activations = ", ".join(layer.activation.name for layer in self.layers)
+        return f"<Network {widths}: {activations}; {self.loss.name}>"
+
+    def _repr_svg_(self) -> str:
+        return self.draw().svg
 
     @property
     def outputs(self) -> int:
@@ -162,6 +174,12 @@ class Network:
         from tfbp.keras_bridge import initial_parameters
 
         return initial_parameters(self, seed)
+
+    def draw(self, *numbers: Any, **options: Any) -> Drawing:
+        """A picture of the network, with numbers where they are given; see `tfbp.drawing.draw`."""
+        from tfbp.drawing import draw
+
+        return draw(self, *numbers, **options)
 
     def to_json(self) -> str:
         """The network as JSON text; `Network.from_json` reads it back as an equal network."""

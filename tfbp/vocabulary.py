@@ -58,6 +58,8 @@ LOSSES: Mapping[str, Arguments] = {
     "sparse_categorical_crossentropy": {},
 }
 
+LOSS_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_crossentropy"}
+
 # name: the learning rate that it has unless another is given
 OPTIMIZERS = {"sgd": 0.1, "momentum": 0.05, "adam": 0.001}
 
@@ -99,7 +101,7 @@ class Loss:
     """A loss by its name, with its arguments. Cross-entropies take logits.
 
     Args:
-        name: one of `LOSSES`.
+        name: one of `LOSSES` (or Keras's aliases mse, mae and bce).
         arguments: `{"delta": 2.0}` for huber; the others take none.
 
     Raises:
@@ -108,6 +110,8 @@ class Loss:
     Example:
         >>> Loss("huber").arguments["delta"]
         1.0
+        >>> Loss("mse").name
+        'mean_squared_error'
 
     Reference: https://keras.io/api/losses/
     """
@@ -116,7 +120,8 @@ class Loss:
     arguments: Arguments = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _settle(self, "loss", LOSSES, self.name)
+        name = LOSS_ALIASES.get(self.name, self.name) if isinstance(self.name, str) else self.name
+        _settle(self, "loss", LOSSES, name)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def on_config(config: Any) -> Any:
                 found = [path.relative_to(present).as_posix() for path in sorted(present.glob("guides/*.md"))]
                 section[title] = [child for child in dict.fromkeys([*children, *found]) if (present / child).is_file()]
             if title == "API reference":
-                section[title] = list(reference_pages.pages())
+                section[title] = reference_pages.nav()
     return config
 
 

@@ -22,17 +22,21 @@ import source_lines
 DOCS = Path(__file__).parents[1]
 PAGES = (
     "tour/derivatives.md",
+    "tour/why_backwards.md",
     "tour/gradient_descent.md",
     "tour/activations.md",
     "derivation.md",
     "tour/worked_example.md",
+    "tour/autodiff.md",
+    "tour/initialization.md",
     "tour/represent.md",
     "tour/see_it_learn.md",
+    "tour/exercises.md",
 )
 # what is printed comes out of the notebook by itself
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 # of a picture, the part of the link after docs/pictures/
-PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*/pictures/([^)]*)\)")
+PICTURE = re.compile(r"!\[([^\]]*)\]\((?:[^)]*/)?pictures/([^)]*)\)")
 # the text of a link may be broken over two lines
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]*)\)")
 ABOUT = """# Backpropagation, explained by running it
@@ -53,7 +57,7 @@ def notebook() -> str:
         text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text(), line_numbers=False))
         # a source line that is shown is no cell to run
         text = text.replace("```python title=", "```py title=")
-        text = LINK.sub(lambda found: f"{found[1]}({_target(page, found[2])})", text)
+        text = LINK.sub(lambda found, page=page: f"{found[1]}({_target(page, found[2])})", text)
         for index, part in enumerate(BLOCK.split(text)):
             if part.strip():
                 kind = "code" if index % 2 else "markdown"
@@ -92,7 +96,16 @@ def run(text: str) -> None:
     from nbclient import NotebookClient
 
     document = nbformat.reads(text, as_version=4)
-    NotebookClient(document, timeout=300, resources={"metadata": {"path": str(DOCS)}}).execute()
+    # TensorFlow's log goes into the cells' own output; Jupyter's remarks on its settings are none of ours
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+    with open(os.devnull, "w") as nowhere:
+        stderr = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            NotebookClient(document, timeout=300, resources={"metadata": {"path": str(DOCS)}}).execute()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
     print(f"ran {sum(cell.cell_type == 'code' for cell in document.cells)} cells")
 
 

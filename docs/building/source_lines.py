@@ -42,10 +42,10 @@ def find(reference: str) -> Source:
     name, _, text = (part.strip() for part in reference.partition(": "))
     path, function = _file_of(name)
     source = (ROOT / path).read_text()
-    node = _definition(ast.parse(source), function) if function else None
+    tree, lines = ast.parse(source), source.splitlines()
+    node = _definition(tree, function) if function else None
     if function and node is None:
         raise LookupError(f"{reference}: {path} has no {function}")
-    lines = source.splitlines()
     first, last = (node.lineno, node.end_lineno) if node else (1, len(lines))
     chosen = range(first, last + 1)
     if text:
@@ -55,12 +55,14 @@ def find(reference: str) -> Source:
         start = hits[0]
         while _is_comment(lines[start - 2]) and start - 1 > first:
             start -= 1
-        chosen = range(start, hits[0] + 1)
+        # a statement may go on over several lines
+        ends = [s.end_lineno for s in ast.walk(tree) if isinstance(s, ast.stmt) and s.lineno == hits[0]]
+        chosen = range(start, max(ends, default=hits[0]) + 1)
     block = [lines[number - 1] for number in chosen]
     indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
     # the wide gap before a comment's second half takes room that a page has not
     block = [line[:indent] + re.sub(r"(\S) {3,}", r"\1   ", line[indent:]) for line in block]
-    return Source(path, chosen[-1] if text else chosen[0], "\n".join(line[indent:] for line in block))
+    return Source(path, hits[0] if text else chosen[0], "\n".join(line[indent:] for line in block))
 
 
 def references(markdown: str) -> list[str]:
@@ -90,9 +92,7 @@ def expand(markdown: str, line_numbers: bool = True) -> str:
         return f'```python title="{title}"\n{source.lines}\n```'
 
     fence = r'```python source="[^"\n]*"\n(?:(?!```).)*?\n```'
-    beside = re.compile(
-        rf"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n({fence}(?:\n\n{fence})*)$", re.MULTILINE | re.DOTALL
-    )
+    beside = re.compile(rf"^(\$\$\n(?:(?!\$\$).)*?\n\$\$)\n\n({fence}(?:\n\n{fence})*)$", re.MULTILINE | re.DOTALL)
     markdown = beside.sub(
         r'<div class="beside" markdown>\n\n<div markdown>\n\n\1\n\n</div>\n\n<div markdown>\n\n\2\n\n</div>\n\n</div>',
         markdown,

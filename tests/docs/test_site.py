@@ -138,3 +138,53 @@ def test_a_page_asks_for_nothing_that_is_missing_and_for_nobody_else(site, brows
         server.stdout.close()
     assert len(answers) > 10
     assert {url: status for url, status in answers.items() if status >= 400 or not url.startswith(address)} == {}
+
+
+@pytest.mark.parametrize("page", ["tour", "zh"])
+def test_the_page_to_play_with_computes_what_the_reference_computes(site, browser, page):
+    import numpy as np
+
+    from tfbp import reference
+    from tfbp.agreement.worked_example import NETWORK, parameters
+
+    browser.set_viewport_size({"width": 1280, "height": 900})
+    browser.goto((site / page / "play.html").as_uri())
+
+    def shown():
+        values = "all => Object.fromEntries(all.map(each => [each.id.slice(5), Number(each.dataset.value)]))"
+        return browser.eval_on_selector_all("#play [data-value]", values)
+
+    def expected(weights, x, target):
+        loss, gradients, tensors = reference.loss_gradients_and_tensors(NETWORK, weights, x, target)
+        names = {"loss": loss, "o": tensors[1]["y"].item(), "dz1": tensors[1]["dz"].item()}
+        for unit in range(2):
+            names |= {f"x{unit}": x[0, unit], f"y0{unit}": tensors[0]["y"][0, unit]}
+            names |= {f"dz0{unit}": tensors[0]["dz"][0, unit], f"w1{unit}": weights[1]["kernel"][unit, 0]}
+            names[f"dw1{unit}"] = gradients[1]["kernel"][unit, 0]
+            for input in range(2):
+                names[f"w0{unit}{input}"] = weights[0]["kernel"][input, unit]
+                names[f"dw0{unit}{input}"] = gradients[0]["kernel"][input, unit]
+        return names, gradients
+
+    def check(weights, x, target):
+        names, gradients = expected(weights, x, target)
+        found = shown()
+        assert set(found) == set(names)
+        for name, value in names.items():
+            assert found[name] == pytest.approx(value, rel=1e-12, abs=1e-18), name
+        return gradients
+
+    weights, x, target, rate = parameters(), np.array([[0.35, 0.9]]), np.array([[0.5]]), 1.0
+    check(weights, x, target)
+    for name, value in {"x0": -1.2, "target": 0.8, "rate": 3.5}.items():
+        browser.fill(f"#play-slider-{name}", str(value))
+    x, target, rate = np.array([[-1.2, 0.9]]), np.array([[0.8]]), 3.5
+    for button, steps in (("step", 1), ("many", 100)):
+        for _ in range(steps):
+            _, gradients = reference.loss_and_gradients(NETWORK, weights, x, target)
+            weights = [{"kernel": w["kernel"] - rate * dw["kernel"]} for w, dw in zip(weights, gradients, strict=True)]
+        browser.click(f"#play-{button}")
+        check(weights, x, target)
+    assert browser.inner_text("#play-steps") == "101"
+    browser.click("#play-reset")
+    check(parameters(), np.array([[0.35, 0.9]]), np.array([[0.5]]))

@@ -1,11 +1,16 @@
 """What a person types: exit codes, tables, one sentence for bad input and never a traceback."""
 
 import json
+import re
 import runpy
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -51,6 +56,40 @@ def test_the_same_seed_gives_the_same_table(run, tmp_path):
     assert table("a", 1) == table("b", 1) != table("c", 2)
 
 
+def test_a_loss_above_float32_s_range_ends_in_a_table(run, tmp_path):
+    log_dir = tmp_path / "run"
+    options = ["--learning-rate", "1e30", "--gradients", "reference", "--layers", "8", "--log-dir", log_dir]
+    status, out, _ = run("train.py", *options, "--epochs", 2)
+    assert status == 0
+    assert "reference" in out
+    events = EventAccumulator(str(log_dir / "reference" / "train"), size_guidance={"tensors": 0}).Reload()
+    assert [point.step for point in events.Tensors("epoch_loss")] == [0, 1]
+    assert metadata.SESSION_START_INFO_TAG in events.Tags()["tensors"]
+
+
+def test_ctrl_c_is_one_line_and_status_130(tmp_path):
+    command = [sys.executable, SCRIPTS / "train.py", "--gradients", "reference", "--epochs", "100000"]
+    process = subprocess.Popen(
+        [*command, "--log-dir", tmp_path / "run"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # tests that run in the background have inherited that it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        # without a terminal, a line an epoch
+        assert process.stderr.readline().startswith("reference: epoch 1, loss ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.communicate()
+    last = err.splitlines()[-1]
+    assert process.returncode == 130
+    assert re.fullmatch(rf"stopped after epoch \d+ of reference; curves: {tmp_path / 'run'}", last)
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "sentence"),
     [
@@ -88,11 +127,15 @@ def test_the_same_seed_gives_the_same_table(run, tmp_path):
             "--dtype: got 'float8' (did you mean 'float64'?); accepted: float32,",
         ),
         ("train.py", ["--log-dir", __file__], f"--log-dir: got {__file__!r}, which is a file; accepted: a new or"),
-        ("check.py", ["--device", "tpu"], "device: got 'tpu'"),
-        ("check.py", ["--dtype", "int8"], "dtype: got 'int8'"),
-        ("check.py", ["--mode", "lazy"], "mode: got 'lazy'; accepted: eager, graph, xla."),
-        ("check.py", ["--case", "no-such"], "case: got 'no-such', which no case's name contains; accepted: part of"),
-        ("check.py", ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"], "json: got"),
+        ("check.py", ["--device", "tpu"], "--device: got 'tpu'"),
+        ("check.py", ["--dtype", "int8"], "--dtype: got 'int8'"),
+        ("check.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("check.py", ["--case", "no-such"], "--case: got 'no-such', which no case's name contains; accepted: part"),
+        (
+            "check.py",
+            ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"],
+            "--json: got",
+        ),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -134,6 +177,14 @@ def test_check_names_a_wrong_layer(run, monkeypatch):
     status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
     assert status == 1
     assert "layers-reference, local, layer 0 Dense dx: the sign is flipped" in out.replace("\n", " ")
+
+
+def test_check_s_words_are_the_matrix_s():
+    from tfbp.agreement import cases, matrix
+    from tfbp.commands import check
+
+    assert tuple(cases.DTYPES) == check.DTYPES
+    assert tuple(matrix.MODES) == check.MODES
 
 
 def test_seed_network_prints_the_published_numbers_and_names_the_bug(run):

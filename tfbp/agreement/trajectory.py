@@ -91,7 +91,8 @@ class Recorder(keras.callbacks.Callback):
         self._trajectories, self._writing = trajectories, writing
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._started, self._seconds = time.perf_counter(), None
+        self._started = time.perf_counter()
+        self._seconds: float | None = None
 
     def on_test_begin(self, logs: Any = None) -> None:
         # the first thing after the epoch's last step

@@ -20,9 +20,9 @@ def show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp import manual, reference, tape
     from tfbp.agreement import worked_example
-    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
 
     console = Console()
     runs = {"published": worked_example.train_published()}

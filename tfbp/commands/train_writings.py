@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfbp.agreement.trajectory import Epoch, Trajectories, train
-from tfbp.commands.training_report import Report
+from tfbp.commands.training_report import Report, loss_text
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.training import TensorBoard
@@ -49,7 +49,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
         report.add(epoch, parameters)
         if pictures:
             pictures.add(epoch.writing, epoch.number, parameters)
-        line = f"{epoch.writing}: epoch {epoch.number + 1}, loss {epoch.validation[0]:.4f}"
+        line = f"{epoch.writing}: epoch {epoch.number + 1}, loss {loss_text(epoch.validation[0], 4)}"
         line += f", accuracy {epoch.validation[1]:.4f}"
         progress.update(task, advance=1, description=line)
         if not console.is_terminal:

@@ -12,7 +12,7 @@ from rich.table import Table
 from tfbp.agreement.trajectory import Epoch
 from tfbp.commands.run_directory import RunDirectory
 from tfbp.network import Network, Parameters
-from tfbp.training import keras_optimizer, summaries
+from tfbp.training import summaries
 from tfbp.vocabulary import OPTIMIZERS
 
 
@@ -30,7 +30,8 @@ class Report:
         settings = self.settings
         rate = settings.learning_rate or OPTIMIZERS[settings.optimizer]
         values = {
-            "optimizer": type(keras_optimizer(settings.optimizer)).__name__,
+            # not made for its name: workers compare their optimizers, by names that count
+            "optimizer": "Adam" if settings.optimizer == "adam" else "SGD",
             "learning_rate": rate,
             **summaries.hparams_of_network(self.network),
             "gradients": writing,
@@ -58,6 +59,11 @@ class Report:
         print("Seconds: of the first epoch, which compiles the steps, and of all others together.")
         print(f"Disagreement: largest relative difference from {first} along the whole trajectory.")
         print(f"Curves: tensorboard --logdir {self.log_dir}")
+
+
+def loss_text(loss: float, digits: int) -> str:
+    """A loss with so many decimals, or, where it has left all bounds, its size."""
+    return f"{loss:.{digits}f}" if not abs(loss) >= 1e6 else f"{loss:.3g}"
 
 
 @dataclass
@@ -88,5 +94,5 @@ def _table(rows: dict[str, Row], first: str) -> Table:
     for writing, row in rows.items():
         disagreement = "–" if writing == first else f"{row.disagreement:.1e}" if row.disagreement else "0"
         seconds = (f"{each:.2f}" for each in (row.first_epoch_seconds, row.other_seconds))
-        table.add_row(writing, f"{row.loss:.6f}", f"{row.accuracy:.4f}", *seconds, disagreement)
+        table.add_row(writing, loss_text(row.loss, 6), f"{row.accuracy:.4f}", *seconds, disagreement)
     return table

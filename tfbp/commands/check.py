@@ -1,0 +1,88 @@
+"""Show that the three writings and tfbp.layers agree: a matrix of networks, dtypes, execution modes and devices.
+
+Every tensor is set against a tolerance that follows from its dtype and reduction length. The exit status is 0 when all
+agree, 1 when anything disagrees, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tfbp.checks import InputError, check_choice
+from tfbp.commands.options import Parser, need, run
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+MODES = ("eager", "graph", "xla")
+IN_16_BITS = (
+    "In 16 bits a result's own rounding is nearly all of its tolerance: among many elements the worst comes to 1.00."
+)
+
+
+def parser() -> Parser:
+    parser = Parser(__doc__, prog="tfbp check")
+    parser.add_argument("--device", default="cpu", help="cpu or gpu (default: cpu)")
+    parser.add_argument("--dtype", default=",".join(DTYPES), help="comma-separated (default: all four)")
+    parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
+    parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
+    parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    return parser
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    return run(parser(), check, given)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    need("rich")
+    check_choice("device", arguments.device, ("cpu", "gpu"))
+    dtypes = _choices("dtype", arguments.dtype, DTYPES)
+    modes = _choices("mode", arguments.mode, MODES)
+    tf32 = [word == "on" for word in _choices("tf32", arguments.tf32, ("off", "on"))]
+
+    # from here on TensorFlow is needed, whose import takes seconds
+    from rich.console import Console
+    from rich.progress import track
+
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+    from tfbp.agreement import layers, matrix, report, third_opinion
+    from tfbp.agreement.cases import all_cases
+
+    matrix.check_device(arguments.device)
+    cases = [case for case in all_cases() if arguments.case in case.name]
+    if not cases:
+        names = ", ".join(case.name for case in all_cases())
+        raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
+
+    console = Console()
+    by_cell = {}
+    cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
+    for cell in track(cells, f"{len(cases)} networks in {len(cells)} cells", console=console, transient=True):
+        by_cell[cell] = matrix.run_cell(cell)
+    layer_cases = [case for case in layers.layer_cases() if arguments.case in case.name]
+    programs = {(cell.dtype, cell.mode, cell.device, cell.tf32) for cell in cells} if layer_cases else set()
+    of_layers = []
+    for program in track(sorted(programs), "tfbp.layers", console=console, transient=True):
+        of_layers += layers.run_layers(layer_cases, *program)
+    results = [result for found in by_cell.values() for result in found]
+    if arguments.json:
+        report.write_json(arguments.json, results + of_layers)
+    console.print(report.table(results))
+    print(report.LEGEND)
+    if {"bfloat16", "float16"} & set(dtypes):
+        print(IN_16_BITS)
+    if of_layers:
+        console.print(report.layer_table(of_layers))
+    opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
+    complaints = report.complaints(by_cell, opinions, of_layers)
+    print(report.summary(by_cell, opinions))
+    print(*complaints, sep="\n", end="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+def _choices(argument: str, given: str, accepted: tuple[str, ...]) -> list[str]:
+    words = given.split(",")
+    for word in words:
+        check_choice(argument, word, accepted)
+    return words
