@@ -92,9 +92,7 @@ def fit(
         (x, y, sample_weight), validation_data = arrays.split((x, y, sample_weight), validation_split)
     data = arrays.packed(x, y, sample_weight, class_weight)
     run = ArrayRun(model, data, batch_size or 32, shuffle, shuffling_of(model))
-    try:
-        run.trace()
-    except programs.Unsuitable:
+    if not _fits_into_a_loop(run, "train"):
         return KERAS["fit"](model, **given)
     build_optimizer(model)
     return loop.train(
@@ -148,10 +146,9 @@ def evaluate(
         return KERAS["evaluate"](model, **given)
     check_targets(model, y)
     run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
-    try:
-        logs = _evaluated(model, run, callbacks, 1 if verbose == "auto" else verbose)
-    except programs.Unsuitable:
+    if not _fits_into_a_loop(run, "test"):
         return KERAS["evaluate"](model, **given)
+    logs = _evaluated(model, run, callbacks, 1 if verbose == "auto" else verbose)
     return logs if return_dict else model._flatten_metrics_in_order(logs)
 
 
@@ -190,7 +187,7 @@ def predict(
     if x is None or not plain or not takes(model, (x,), steps):
         return KERAS["predict"](model, **given)
     run = ArrayRun(model, arrays.packed(x), batch_size or 32)
-    if not run.is_resident:
+    if not run.is_resident or not _fits_into_a_loop(run, "predict"):
         return KERAS["predict"](model, **given)
     shown = keras.callbacks.CallbackList(
         callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=run.steps, model=model
@@ -198,10 +195,7 @@ def predict(
     model.stop_predicting = False
     shown.on_predict_begin()
     shown.on_predict_batch_begin(0)
-    try:
-        outputs = run.predict()
-    except programs.Unsuitable:
-        return KERAS["predict"](model, **given)
+    outputs = run.predict()
     shown.on_predict_batch_end(run.steps - 1, {"outputs": outputs})
     shown.on_predict_end()
     return outputs
@@ -212,18 +206,23 @@ def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> 
     if data is None:
         return None
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if own_method(model, "evaluate") or not takes(model, (x, y, sample_weight), steps) or x is None:
-
-        def by_keras(callbacks: Any) -> Any:
-            evaluate = own_method(model, "evaluate") or KERAS["evaluate"].__get__(model)
-            options = {"batch_size": batch_size, "steps": steps, "callbacks": callbacks, "return_dict": True}
-            return evaluate(x=x, y=y, sample_weight=sample_weight, **options)
-
-        return by_keras
-    run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
-    return lambda callbacks: _evaluated(model, run, callbacks)
+    if x is not None and takes(model, (x, y, sample_weight), steps) and not own_method(model, "evaluate"):
+        run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
+        if _fits_into_a_loop(run, "test"):
+            return lambda callbacks: _evaluated(model, run, callbacks)
+    evaluate = own_method(model, "evaluate") or KERAS["evaluate"].__get__(model)
+    options = {"batch_size": batch_size, "steps": steps, "return_dict": True}
+    return lambda callbacks: evaluate(x=x, y=y, sample_weight=sample_weight, callbacks=callbacks, **options)
 
 
 def _evaluated(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0) -> Any:
     steps = model.steps_per_execution if model.steps_per_execution > 1 else None
     return loop.evaluate(model, run, callbacks, verbose, steps)
+
+
+def _fits_into_a_loop(run: ArrayRun, name: str) -> bool:
+    try:
+        run.trace(name)
+    except programs.Unsuitable:
+        return False
+    return True

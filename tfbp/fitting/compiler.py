@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import tensorflow as tf
@@ -52,10 +53,12 @@ def operations(graph: tf.Graph) -> set[str]:
 def _remembering(compile_model: Any) -> Any:
     """Keras's compile keeps what "auto" came to, which without an accelerator is False, and not that it was asked."""
 
+    signature = inspect.signature(compile_model)
+
     @functools.wraps(compile_model)
     def compile(self: Any, *arguments: Any, **options: Any) -> None:
         compile_model(self, *arguments, **options)
-        self._tfbp_jit_compile = options.get("jit_compile", "auto")
+        self._tfbp_jit_compile = signature.bind(self, *arguments, **options).arguments.get("jit_compile", "auto")
 
     return compile
 

@@ -12,7 +12,7 @@ import keras
 SECONDS_A_BLOCK = 0.1
 SECONDS_UNWATCHED = 1.0
 # the first block: nothing is known yet
-FIRST_STEPS = 32
+FIRST_STEPS = 4
 # where callbacks keep after how many steps they want to act
 INTERVALS = ("save_freq", "update_freq", "block_interval")
 TRAIN_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")

@@ -210,7 +210,7 @@ def _reset(model: Any) -> int:
 def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
     """The outputs for full batches: (order, *data) to tensors of the batches' rows, one after the other."""
     one = programs.step("predict", arguments[1:])
-    outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in _batch_outputs(one)]
+    outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in batch_outputs(one)]
     full = arguments[0].shape[0] // batch_size
 
     def predict(order: tf.Tensor, *data: tf.Tensor) -> Any:
@@ -244,7 +244,7 @@ def losses_are_finite(logs: Any) -> Any:
     return tf.reduce_all(finite) if finite else tf.constant(True)
 
 
-def _batch_outputs(step: Any) -> list[tuple[tf.TensorShape, tf.DType]]:
+def batch_outputs(step: Any) -> list[tuple[tf.TensorShape, tf.DType]]:
     """What a step returns for each row of a batch."""
     outputs = tf.nest.flatten(step.structured_outputs)
     for output in outputs:

@@ -124,14 +124,18 @@ class ArrayRun:
     def rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
         return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
 
-    def trace(self) -> None:
-        """Make the training step's graph, and with it whatever the model builds at its first step.
+    def trace(self, name: str = "train") -> None:
+        """Make a step's graph, and with it whatever the model builds at its first step.
 
         Raises:
             Unsuitable: a step whose results do not fit into a loop.
         """
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
-        programs.check_suitable(self._programs.step("train", specs))
+        step = self._programs.step(name, specs)
+        if name == "predict":
+            programs.batch_outputs(step)
+        else:
+            programs.check_suitable(step)
 
     def shuffle_by(self, seed: int) -> None:
         """From here on, as a run with this seed."""
