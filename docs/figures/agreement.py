@@ -14,13 +14,13 @@ EPOCHS = 20
 def main() -> None:
     digits = datasets.load("digits", "float64")
     network = Network(64, [Dense(64, "relu"), Dense(32, "relu"), Dense(10)], "sparse_categorical_crossentropy")
-    trainers = trajectory.trainers(
-        ["reference", "manual", "tape"], network, network.init(0), "adam", None, digits.x_train, digits.labels_train
-    )
-    validation = (digits.x_validation, digits.labels_validation)
-    epochs = list(
-        trajectory.train_in_lockstep(trainers, validation, len(digits.x_train), EPOCHS, batch_size=32, seed=0)
-    )
+    samples, validation = (digits.x_train, digits.labels_train), (digits.x_validation, digits.labels_validation)
+    epochs = []
+    trajectories = trajectory.Trajectories(network, validation, lambda epoch, parameters: epochs.append(epoch))
+    for writing in ("reference", "manual", "tape"):
+        trajectory.train(
+            trajectories, writing, network, "adam", None, samples, validation, EPOCHS, batch_size=32, seed=0
+        )
 
     def figure():
         figure, (loss, drift) = plt.subplots(1, 2, figsize=(7.5, 2.6))

@@ -1,7 +1,7 @@
 """xor, circles, spirals: what `tfbp train --picture` shows, on light paper and on dark."""
 
+import style  # isort: skip  first, for it imports TensorFlow quietly
 import keras
-import style  # first, for it imports TensorFlow quietly
 from matplotlib import pyplot as plt
 
 from tfbp import Dense, Model, Network, datasets
