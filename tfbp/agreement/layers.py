@@ -9,6 +9,7 @@ B batch, I inputs, O outputs; x (B, I), z and y (B, O).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -179,7 +180,7 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
             _PRELU,
             name,
             "layers",
-            lambda fed, layer=layer: _run(layer, fed),
+            partial(_run, layer),
             fed,
             {tensor: back(value) for tensor, value in expected.items()},
             {tensor: back(value) for tensor, value in limits.items()},

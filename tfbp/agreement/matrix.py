@@ -65,7 +65,21 @@ def run_cell(cell: Cell) -> list[Result]:
                     target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
                 comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
+            results += _accused(cell, scope, name, value, got["manual"][scope].get(name), results[-3:], hints)
     return results
+
+
+def _accused(
+    cell: Cell, scope: str, name: str, value: Any, by_manual: Any, three: list[Result], hints: Named
+) -> list[Result]:
+    """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers."""
+    agree = {r.pair: r.comparison.agrees for r in three if r.comparison.tensor == name}
+    if agree != {"manual-reference": False, "tape-reference": False, "manual-tape": True}:
+        return []
+    right, dtype = by_manual.astype(np.float64), cell.dtype
+    tolerance = 16 * np.abs(right) * Units.of(dtype).out
+    comparison = compare(name, np.asarray(value), right, tolerance, clues=hints[scope].get(name))
+    return [Result(cell, "reference-manual", scope, comparison)]
 
 
 def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
@@ -143,15 +157,17 @@ def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
     Where manual and tape agree with each other and not with the reference, it is the reference.
     """
     left = wrong.pair.split("-")[0]
-    if wrong.pair == "reference" or wrong.scope not in SCOPES or left == "reference":
+    if wrong.scope not in SCOPES or left == "reference":
         return left, wrong.comparison
-    of_cell = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
-    of_tensor = {r.pair: r.comparison for r in of_cell if r.comparison.tensor == wrong.comparison.tensor}
-    if "manual-tape" in of_tensor:
-        reference_is = of_tensor["manual-tape"].agrees and not of_tensor["tape-reference"].agrees
-    else:  # manual alone tells it: where the tape's gradients differ from the reference's too, two speak against one
-        reference_is = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_cell)
-    return ("reference" if reference_is else left), wrong.comparison
+    of_scope = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
+    of_tensor = {r.pair: r.comparison for r in of_scope if r.comparison.tensor == wrong.comparison.tensor}
+    if "reference-manual" in of_tensor:
+        return "reference", of_tensor["reference-manual"]
+    # manual alone tells it: where the tape's gradients differ from the reference's too, two speak against one
+    alone = set(of_tensor) == {"manual-reference"}
+    if alone and any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope):
+        return "reference", wrong.comparison
+    return left, wrong.comparison
 
 
 def by_cell(results: list[Result]) -> Iterator[list[Result]]:

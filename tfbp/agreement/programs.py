@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -101,7 +102,7 @@ def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
             # one that fails as it runs takes the others with it: each in a program of its own
             got = {}
             for key, trial, tensors in zip(keys, trials, fed, strict=True):
-                alone = run_each(lambda fed, trial=trial: _answers(trial, fed), tensors, cell.mode, trial.expected)
+                alone = run_each(partial(_answers, trial), tensors, cell.mode, trial.expected)
                 got.update({f"{key} {name}": value for name, value in alone.items()})
     results = []
     for key, trial in zip(keys, trials, strict=True):

@@ -143,8 +143,8 @@ def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray,
     if abs(factor - 1) < 1e-2:
         more = "large" if factor > 1 else "small"
         return f"every element is too {more} by {abs(factor - 1):.1e} of itself: a constant of few digits"
-    size = f"{factor:.6g} times too large" if abs(factor) > 1 else f"{1 / factor:.6g} times too small"
-    return f"every element is {size}: a constant factor is wrong"
+    times = f"{factor:.6g} times too large" if abs(factor) > 1 else f"{1 / factor:.6g} times too small"
+    return f"every element is {times}: a constant factor is wrong"
 
 
 def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
