@@ -81,9 +81,9 @@ def shape_cases() -> Iterator[Case]:
     penalty = L1L2(l1=0.01, l2=0.02)
     regularized = [Dense(6, "tanh", kernel_regularizer=penalty, bias_regularizer=penalty), Dense(4)]
     yield Case("dense-B33-I64-O10", Network(64, [Dense(10)], loss), 33)
-    yield Case("wide-B64-I300-O10", Network(300, [Dense(200, "relu"), Dense(10)], loss), 64)
     # a dx that is not transposed has the right shape here, and so has a bias summed over the wrong axis
     yield Case("square-B5-I5-O5", Network(5, [Dense(5, "tanh"), Dense(5)], loss), 5)
+    yield Case("wide-B64-I300-O10", Network(300, [Dense(200, "relu"), Dense(10)], loss), 64)
     # sums over more than 1,024 rows and 512 inputs; penalties of many weights
     yield Case("long-B1100-I520-O6", Network(520, [Dense(6, "tanh", kernel_regularizer=penalty), Dense(3)], loss), 1100)
     yield Case("deep5-B20-I12-O5", Network(12, [*(Dense(16 - i, "tanh") for i in range(4)), Dense(5)], loss), 20)

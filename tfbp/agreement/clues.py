@@ -55,7 +55,9 @@ def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
         for name, w in weights.items():
             regularizer = getattr(layer, f"{name}_regularizer")
             if regularizer is not None:
-                out[f"layer {i} d{name}"] = partial(_with_penalty, out[f"layer {i} d{name}"], regularizer, w)
+                of_loss = layers[i]["x"].T @ layers[i]["dz"] if name == "kernel" else layers[i]["dz"].sum(axis=0)
+                right = of_loss + penalty_backward(regularizer, w)
+                out[f"layer {i} d{name}"] = partial(_with_penalty, out[f"layer {i} d{name}"], regularizer, w, right)
         handed = layers[i + 1]["dz"] if i + 1 < len(layers) else last["doutputs"]
         out[f"layer {i} dy"] = partial(_handed_on, handed, len(numbers.x))
     return out
@@ -135,6 +137,8 @@ def activation_backward(activation: Activation, dy: Array, z: Array) -> Clues:
         mistakes["dy is left out"] = backward(activation, np.ones_like(dy), z)
         if name in _OF_Y:
             mistakes["f' is taken at z in place of y: the pre-activation for the activation"] = _OF_Y[name](dy, z)
+        if name == "softmax":
+            mistakes["only the Jacobian's diagonal is taken, as if elementwise"] = dy * y * (1 - y)
         if _off_default(activation):
             mistakes["its arguments are ignored: these are the defaults' values"] = backward(Activation(name), dy, z)
         for other in ACTIVATIONS:
@@ -202,9 +206,11 @@ _FACTORS: dict[str, dict[str, Callable[[Array, Array, Activation], Array]]] = {
     },
     "gelu": {
         "z": lambda z, y, a: z,
-        "√(2π)": lambda z, y, a: np.sqrt(2 * np.pi) * np.ones_like(z),
+        "1/√2": lambda z, y, a: np.full_like(z, np.sqrt(0.5)),
+        "1/√(2π)": lambda z, y, a: np.full_like(z, 1 / np.sqrt(2 * np.pi)),
         "√(2/π)": lambda z, y, a: np.sqrt(2 / np.pi) * np.ones_like(z),
         "exp(-z²/2)": lambda z, y, a: np.exp(-z * z / 2),
+        "3 of 3 · 0.044715 z²": lambda z, y, a: (1 + 3 * 0.044715 * z * z) / (1 + 0.044715 * z * z),
         "1 + 3 · 0.044715 z²": lambda z, y, a: 1 + 3 * 0.044715 * z * z,
     },
     "hard_silu": {"1/6": lambda z, y, a: np.full_like(z, 1 / 6), "z": lambda z, y, a: z},
@@ -223,6 +229,9 @@ _FACTORS: dict[str, dict[str, Callable[[Array, Array, Activation], Array]]] = {
 def loss_forward(loss: Loss, y: Array, outputs: Array) -> Clues:
     terms: dict[str, Array] = {}
     mistakes = {f"these are {n}'s values": v for n, v in _of_other_losses(loss, y, outputs).items()}
+    if _off_default(loss):
+        plain = _loss_forward(Loss(loss.name), y, outputs)[0]
+        mistakes["its arguments are ignored: these are the defaults' values"] = plain
     if loss.name == "binary_crossentropy":
         terms = {
             "softplus(outputs)": softplus_forward(outputs).mean(axis=-1),
@@ -310,7 +319,7 @@ def _seeds(weight: Array, outputs: int) -> Clues:
     return Clues(mistakes, sizes={"B": rows, "O": outputs})
 
 
-def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array) -> Clues:
+def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, right: Array) -> Clues:
     known = without()
     terms = {
         "of the L1 penalty": penalty_backward(L1L2(l1=regularizer.l1), w),
@@ -324,7 +333,12 @@ def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array) -> 
     }
     terms = {name: term for name, term in terms.items() if np.any(term)}
     regions = {"the weight is 0": w == 0, "the weight is below 0": w < 0, "the weight is above 0": w > 0}
-    return Clues(known.mistakes, terms, factors, known.sizes, regions, known.summed)
+    mistakes = {
+        "|w|' at 0 is taken as 1": right + regularizer.l1 * (w == 0),
+        "|w|' at 0 is taken as -1": right - regularizer.l1 * (w == 0),
+        "|w|' is taken without its sign, as 1 everywhere": right + regularizer.l1 * (1 - np.sign(w)),
+    }
+    return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, known.summed)
 
 
 def _handed_on(handed: Array, rows: int) -> Clues:

@@ -27,6 +27,7 @@ WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 LOCAL: dict[str, Callable[..., Named]] = {"manual": local_manual, "tape": local_tape}
 PAIRS = ("manual-reference", "tape-reference", "manual-tape")
 SCOPES = ("local", "end to end")
+_WHOLE_PASS = "a whole pass"  # in the place of its tensors where it raises
 _WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
@@ -49,7 +50,11 @@ def run_cell(cell: Cell) -> list[Result]:
     except Exception as error:  # the reference is on trial like the others
         return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
     got = {writing: _answers(cell, writing, arguments, rounded, expected) for writing in WRITINGS}
-    results = []
+    results = [
+        Result(cell, f"{writing}-reference", "end to end", compare(_WHOLE_PASS, raised, 0.0, 0.0))
+        for writing in WRITINGS
+        if isinstance(raised := got[writing]["end to end"].get(_WHOLE_PASS), Failure)
+    ]
     for scope, right in expected.items():
         for name, value in right.items():
             dtype = ("float64" if cell.dtype == "float64" else "float32") if name in _WIDE else cell.dtype
@@ -101,16 +106,17 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
             if not isinstance(whole, Failure):
                 whole = attempt(_in_order, *whole)
             if isinstance(whole, Failure):
-                whole = dict.fromkeys(expected["end to end"], whole)
+                whole = {_WHOLE_PASS: whole}
             return {
                 **{f"local {name}": value for name, value in local.items()},
                 **{f"end to end {name}": value for name, value in whole.items()},
             }
 
         names = [f"{scope} {name}" for scope, right in expected.items() for name in right]
+        names.append(f"end to end {_WHOLE_PASS}")
         got = run_each(program, fed, cell.mode, names)
     return {
-        scope: {name: as_array(got[f"{scope} {name}"]) for name in right if f"{scope} {name}" in got}
+        scope: {name: as_array(got[f"{scope} {name}"]) for name in (*right, _WHOLE_PASS) if f"{scope} {name}" in got}
         for scope, right in expected.items()
     }
 

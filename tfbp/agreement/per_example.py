@@ -8,6 +8,7 @@ B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,29 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool) -> Trial:
         expected,
         tolerances(network, numbers, clip, units, stored=units.out if writing == "tape" else 0.0),
         {name: kept.get(name.split()[0], "float64") for name in expected},
-        {name: lambda: Clues(sizes={"B": case.batch}, summed=case.batch) for name in expected},
+        {name: partial(_clues, name, network, arguments, clip, expected) for name in expected},
     )
+
+
+def _clues(name: str, network: Network, arguments: Any, clip: float, right: dict[str, Any]) -> Clues:
+    """What a tensor of `answers` would be if a common mistake were made."""
+    kind, _, tensor = name.partition(" ")
+    parameters, x, y, weight = arguments
+    mistakes: dict[str, Array] = {}
+    if kind == "norms":
+        examples = reference.per_example.example_gradients(network, *arguments)
+        flat = [layer["kernel"].reshape(len(x), -1) for layer in examples]
+        mistakes["the bias' gradient is left out"] = np.stack([np.linalg.norm(g, axis=1) for g in flat], axis=1)
+    elif kind == "clipped":
+        _, plain = reference.loss_and_gradients(network, *arguments)
+        mistakes["no example is clipped"] = _named("", plain)[f" {tensor}"]
+        for i in range(len(network.layers)):
+            factors = np.minimum(1, clip / np.maximum(right["norms"][:, i], 1e-300))
+            _, by_one = reference.loss_and_gradients(network, parameters, x, y, factors * weight)
+            mistakes[f"clipped by the norm of layer {i} alone"] = _named("", by_one)[f" {tensor}"]
+    elif kind == "variance":
+        mistakes["not centred: the mean of the squares"] = right[name] + right[f"mean {tensor}"] ** 2
+    return Clues(mistakes, sizes={"B": len(x)}, summed=len(x))
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:

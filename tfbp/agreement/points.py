@@ -41,7 +41,7 @@ KINKS: dict[str, tuple[Activation, tuple[float, ...]]] = {
     "sparse_sigmoid": (Activation("sparse_sigmoid"), (-1, 1)),
     "threshold": (Activation("threshold", {"threshold": 0.25, "default_value": -0.5}), (0.25,)),
 }
-_AROUND = (-12.0, -6.5, -4.0, 4.0, 6.5, 12.0)
+_AROUND = (-12.0, -6.5, -4.0, -0.125, 0.125, 2.0, 4.0, 6.5, 12.0)
 FAR = (-1e4, -200.0, -30.0, -9.0, -5.0, 5.0, 9.0, 30.0, 200.0, 1e4)
 # whose y manual computes with no difference of larger numbers: relative digits, on the sides that are named
 KEEPS_DIGITS = {"gelu", "softplus", "log_sigmoid", "exponential"}
@@ -71,7 +71,7 @@ def _at_kinks(writing: str, dtype: str) -> Iterator[Trial]:
         }
         yield _activation_trial(writing, f"{name} on its kinks", activation, dtype, z, dy, y, dz, limits)
     for loss, outputs, targets in (
-        (Loss("mean_absolute_error"), [[1.0, 2.0, -1.0]], [[1.0, 0.5, -1.0]]),
+        (Loss("mean_absolute_error"), [[1.0, 2.0, -1.0], [0.5, 3.0, 4.0]], [[1.0, 0.5, -1.0], [2.0, 3.0, 1.0]]),
         (Loss("huber", {"delta": 0.5}), [[1.0, 2.0, -1.0, 0.25]], [[0.5, 2.5, -1.0, 2.0]]),
     ):
         yield _loss_trial(writing, f"{loss.name} on its kinks", loss, dtype, np.array(outputs), np.array(targets))

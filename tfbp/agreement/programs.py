@@ -5,7 +5,7 @@ In graph mode the number of rows is unknown while tracing, in XLA it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -82,7 +82,7 @@ class Trial:
     expected: Named
     tolerances: Named
     dtypes: Named = field(default_factory=dict)
-    clues: dict[str, Callable[[], Clues]] = field(default_factory=dict)
+    clues: Mapping[str, Callable[[], Clues]] = field(default_factory=dict)
 
 
 def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:

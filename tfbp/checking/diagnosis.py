@@ -79,9 +79,9 @@ def diagnose(
     ]
     # two that say the same numbers are both named: which of them it is, the numbers cannot tell
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
-    return Diagnosis(
-        cause or _of_rows(got, expected, tolerance) or _of_roundings(got, expected, wrong, dtype, clues), extent
-    )
+    if not cause and not _region(wrong, clues):
+        cause = _of_rows(got, expected, tolerance)
+    return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
 
 
 def _usual(expected: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -103,11 +103,14 @@ def _known(expected: np.ndarray, clues: Clues) -> Iterator[tuple[str, np.ndarray
             yield f"the factor {name} is missing", expected / factor
             yield f"the factor {name} is there once too often", expected * factor
             for term_name, term in clues.terms.items():
-                yield f"in the term {term_name} the factor {name} is missing", expected + term / factor - term
-                yield (
-                    f"in the term {term_name} the factor {name} is there once too often",
-                    expected + term * (factor - 1),
-                )
+                place = f"in the term {term_name} the factor {name} is"
+                yield f"{place} missing", expected + term / factor - term
+                yield f"{place} there once too often", expected + term * (factor - 1)
+    for term_name, term in clues.terms.items():
+        for name, size in clues.sizes.items():
+            if size > 1:
+                yield f"in the term {term_name} a factor 1/{name} is missing", expected + term * (size - 1)
+                yield f"in the term {term_name} a factor 1/{name} too many", expected + term * (1 / size - 1)
 
 
 def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> bool:
@@ -152,7 +155,7 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
     if got.ndim != 2:
         return ""
     for axis, what in ((0, "row"), (1, "column")):
-        if got.shape[axis] < 3:
+        if got.shape[axis] < 3 or got.shape[1 - axis] < 2:
             continue
         rows, right = np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0)
         rounding = np.moveaxis(tolerance, axis, 0)
@@ -168,7 +171,7 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
 def _which(wrong: np.ndarray, what: str) -> str:
     places = np.flatnonzero(wrong)
     if len(places) > 1:
-        return f"{len(places)} {what}s, from {what} {places[0]} on, are"
+        return f"{len(places)} {what}s, the first of them {what} {places[0]}, are"
     return f"the {'last ' if places[0] == len(wrong) - 1 else ''}{what} {places[0]} is"
 
 
@@ -186,7 +189,7 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
     typical, usual = float(np.median(relative)), float(np.quantile(relative, 0.9))
     # what a sum of n numbers may lose in n roundings; tolerances expect a wider accumulator
     lost = clues.summed * unit * np.linalg.norm(expected)
-    if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 64 and np.linalg.norm(got - expected) <= lost:
+    if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 16 and np.linalg.norm(got - expected) <= lost:
         return f"as large as the roundings of a long sum in {dtype}: it is not added up in a wider type"
     if wrong.mean() < 0.8 or usual > 1e-2 or usual < 64 * unit:
         return ""
@@ -233,6 +236,8 @@ def _of_shapes(got: np.ndarray, expected: np.ndarray) -> str:
         return "transposed"
     if got.size == expected.size and np.squeeze(got).shape == np.squeeze(expected).shape:
         return "an axis of size 1 too few" if got.ndim < expected.ndim else "an axis of size 1 too many"
+    if got.ndim == expected.ndim + 1 and got.shape[1:] == expected.shape and got.shape[0] > 1:
+        return "not summed over the first axis"
     row_and_column = got.ndim == expected.ndim == 2 and 1 in expected.shape
     if row_and_column and got.shape == (max(expected.shape),) * 2:
         return "a row and a column were multiplied elementwise, which broadcasts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ _OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", __file__)
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception in one sentence: what it is, and the innermost line that is not of a library."""
+    """An exception in one sentence: what it is, and the innermost line that is not of a library; that line alone."""
 
     sentence: str
+    line: str = ""
 
 
 def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -37,10 +39,11 @@ def failure(error: Exception) -> Failure:
     """The `Failure` of an exception that was caught."""
     lines = [line.strip() for line in str(error).splitlines()]
     what = next((line for line in lines if line and line != "in user code:"), "")
+    what = re.sub(r"\{\{function_node [^}]*\}\} | name:$", "", what)
     sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not any(other in frame.filename for other in _OTHERS):
             line = (linecache.getline(frame.filename, frame.lineno or 0) or frame.line or "").strip()
             place = "/".join(frame.filename.split("/")[-2:])
-            return Failure(f"{sentence}, raised at {place}:{frame.lineno}, {line}")
+            return Failure(f"{sentence}, raised at {place}:{frame.lineno}, {line}", line)
     return Failure(sentence)
