@@ -154,7 +154,7 @@ def activation_backward(activation: Activation, dy: Array, z: Array) -> Clues:
         elif name in ("silu", "gelu", "mish", "hard_silu"):
             gate = dy * np.where(z == 0, 0.5, y / np.where(z == 0, 1, z))
             terms = {"dy · y/z": gate, "dy · z (y/z)'": dz - gate}
-    return Clues(mistakes, terms, factors, {"B": len(z), "O": z.shape[-1]}, _regions(activation, z))
+    return Clues(mistakes, terms, factors, {"B": len(z), "O": z.shape[-1]}, _regions(activation, z), _kinks(z))
 
 
 def _softmax_terms(dy: Array, z: Array, y: Array) -> dict[str, Array]:
@@ -273,8 +273,9 @@ def loss_backward(loss: Loss, dlosses: Array, y: Array, outputs: Array) -> Clues
     for name, at in _of_other_losses(loss, y, outputs, dlosses).items():
         mistakes[f"this is {name}'s gradient"] = at
     error = np.zeros(outputs.shape) if y.ndim == 1 else outputs - y
-    regions = {"outputs = y": error == 0, "outputs > y": error > 0, "outputs < y": error < 0}
-    return Clues(mistakes, terms, sizes={"B": len(outputs), "O": width}, regions=regions)
+    regions = {"outputs > y": error > 0, "outputs < y": error < 0}
+    kinks = {"outputs = y": error == 0}
+    return Clues(mistakes, terms, sizes={"B": len(outputs), "O": width}, regions=regions, kinks=kinks)
 
 
 def _of_other_losses(loss: Loss, y: Array, outputs: Array, dlosses: Array | None = None) -> dict[str, Array]:
@@ -332,13 +333,12 @@ def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, rig
         "l2": np.full(w.shape, regularizer.l2),
     }
     terms = {name: term for name, term in terms.items() if np.any(term)}
-    regions = {"the weight is 0": w == 0, "the weight is below 0": w < 0, "the weight is above 0": w > 0}
+    regions = {"the weight is below 0": w < 0, "the weight is above 0": w > 0}
+    kinks = {"|w| at w = 0": w == 0}
     mistakes = {
-        "|w|' at 0 is taken as 1": right + regularizer.l1 * (w == 0),
-        "|w|' at 0 is taken as -1": right - regularizer.l1 * (w == 0),
         "|w|' is taken without its sign, as 1 everywhere": right + regularizer.l1 * (1 - np.sign(w)),
     }
-    return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, known.summed)
+    return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, kinks, known.summed)
 
 
 def _handed_on(handed: Array, rows: int) -> Clues:
@@ -358,10 +358,14 @@ def _parts(length: int) -> list[int]:
     return sorted({n for n in (length - 1, *(2**k for k in range(4, 14))) if 0 < n < length})
 
 
+def _kinks(z: Array) -> dict[str, Array]:
+    points = {bound: z == bound for bound in (0.0, 6.0, 0.25, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0)}
+    both = {f"|z| = {bound:g}": np.abs(z) == bound for bound in (0.5, 1.0, 3.0)}
+    return {**{f"z = {bound:g}": at for bound, at in points.items()}, **both}
+
+
 def _regions(activation: Activation, z: Array) -> dict[str, Array]:
     out = {}
-    for bound in (0.0, 6.0, 1.0, 3.0, -1.0, -3.0):
-        out[f"z = {bound:g}"] = z == bound
     out.update({"z < 0": z < 0, "z > 0": z > 0, "z ≥ 0": z >= 0, "z ≤ 0": z <= 0})
     for bound in (6.0, 1.0, 3.0):
         out.update({f"z > {bound:g}": z > bound, f"z < -{bound:g}": z < -bound, f"|z| > {bound:g}": np.abs(z) > bound})

@@ -174,8 +174,12 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
             + 8 * units.underflow,
             "dx": _softmax_backward_error(expected["y"], dz, near, units),
         }
+        unmasked = back(activation_forward(softmax, rows(x))[0])
         hints = {
-            "y": partial(Clues, {"over the last axis alone": softmax_forward(x)}),
+            "y": partial(
+                Clues,
+                {"over the last axis alone": softmax_forward(x)} if mask is None else {"the mask is ignored": unmasked},
+            ),
             "dx": partial(Clues, _over_other_axes(back(expected["y"]), dy)),
         }
         name = f"Softmax axis {axis}" + ("" if mask is None else " masked")
@@ -237,7 +241,7 @@ def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[i
     }
     hints = {
         "dalpha": lambda: Clues(sizes={"B": len(x)}, summed=len(x)),
-        "dx": lambda: Clues({"dy is handed on": dy}, regions={"x = 0": x == 0, "x < 0": x < 0, "x > 0": x > 0}),
+        "dx": lambda: Clues({"dy is handed on": dy}, regions={"x < 0": x < 0, "x > 0": x > 0}, kinks={"x = 0": x == 0}),
     }
     trial = _trial(cell.case, name, layer, cell.dtype, x, dy, {"y": y, "dx": dx, "dalpha": dalpha}, limits)
     return replace(trial, clues=hints)

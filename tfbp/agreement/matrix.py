@@ -70,21 +70,29 @@ def run_cell(cell: Cell) -> list[Result]:
                     target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
                 comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
-            results += _accused(cell, scope, name, value, got["manual"][scope].get(name), results[-3:], hints)
+        results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
     return results
 
 
 def _accused(
-    cell: Cell, scope: str, name: str, value: Any, by_manual: Any, three: list[Result], hints: Named
+    cell: Cell, scope: str, results: list[Result], values: Named, by_manual: Named, hints: Named
 ) -> list[Result]:
-    """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers."""
-    agree = {r.pair: r.comparison.agrees for r in three if r.comparison.tensor == name}
-    if agree != {"manual-reference": False, "tape-reference": False, "manual-tape": True}:
-        return []
-    right, dtype = by_manual.astype(np.float64), cell.dtype
-    tolerance = 16 * np.abs(right) * Units.of(dtype).out
-    comparison = compare(name, np.asarray(value), right, tolerance, clues=hints[scope].get(name))
-    return [Result(cell, "reference-manual", scope, comparison)]
+    """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers.
+
+    Where manual alone tells a tensor, the tape speaks against the reference by any other tensor of the scope.
+    """
+    of_scope = [r for r in results if r.scope == scope]
+    tape_too = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope)
+    found = []
+    for name, value in values.items():
+        agrees = {r.pair: r.comparison.agrees for r in of_scope if r.comparison.tensor == name}
+        both = {"manual-reference": False, "tape-reference": False, "manual-tape": True}
+        if agrees == both or (agrees == {"manual-reference": False} and tape_too):
+            right = by_manual[name].astype(np.float64)
+            tolerance = 16 * np.abs(right) * Units.of(cell.dtype).out
+            comparison = compare(name, np.asarray(value), right, tolerance, clues=hints.get(name))
+            found.append(Result(cell, "reference-manual", scope, comparison))
+    return found
 
 
 def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
@@ -167,13 +175,8 @@ def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
         return left, wrong.comparison
     of_scope = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
     of_tensor = {r.pair: r.comparison for r in of_scope if r.comparison.tensor == wrong.comparison.tensor}
-    if "reference-manual" in of_tensor:
-        return "reference", of_tensor["reference-manual"]
-    # manual alone tells it: where the tape's gradients differ from the reference's too, two speak against one
-    alone = set(of_tensor) == {"manual-reference"}
-    if alone and any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope):
-        return "reference", wrong.comparison
-    return left, wrong.comparison
+    accused = of_tensor.get("reference-manual")
+    return (left, wrong.comparison) if accused is None else ("reference", accused)
 
 
 def by_cell(results: list[Result]) -> Iterator[list[Result]]:

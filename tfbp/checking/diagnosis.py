@@ -37,6 +37,7 @@ class Clues:
         factors: what the tensor, or a term of it, may be short of or have once too often, by name.
         sizes: numbers whose inverse or self is easily forgotten, e.g. {"B": 12}.
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
+        kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
         summed: how many terms each element is a sum of, where they are many.
     """
 
@@ -45,6 +46,7 @@ class Clues:
     factors: Arrays = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     regions: Arrays = field(default_factory=dict)
+    kinks: Arrays = field(default_factory=dict)
     summed: int = 1
 
 
@@ -79,6 +81,8 @@ def diagnose(
     ]
     # two that say the same numbers are both named: which of them it is, the numbers cannot tell
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
+    if not cause:
+        cause = _of_kinks(wrong, clues)
     if not cause and not _region(wrong, clues):
         cause = _of_rows(got, expected, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
@@ -162,9 +166,17 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
         if np.abs(rows - rows[:1]).max() <= 1e-12 * np.abs(rows).max() and rows.any() and np.ptp(right, axis=0).any():
             return f"every {what} is the same: one {what} was broadcast over all"
         wrong = (np.abs(rows - right) > rounding).any(axis=1)
-        empty = ~rows.any(axis=1) & right.any(axis=1)
+        empty = ~rows.any(axis=1) & (np.count_nonzero(right, axis=1) > 1)
         if wrong.any() and (wrong == empty).all():
             return f"{_which(wrong, what)} missing, left at 0"
+    return ""
+
+
+def _of_kinks(wrong: np.ndarray, clues: Clues) -> str:
+    for name, kink in clues.kinks.items():
+        kink = np.broadcast_to(kink, wrong.shape)
+        if wrong.any() and not kink.all() and not (wrong & ~kink).any():
+            return f"on the kink {name} it is another side's"
     return ""
 
 
@@ -191,6 +203,9 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
     lost = clues.summed * unit * np.linalg.norm(expected)
     if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 16 and np.linalg.norm(got - expected) <= lost:
         return f"as large as the roundings of a long sum in {dtype}: it is not added up in a wider type"
+    small = np.abs(expected) < 1e-2 * np.abs(expected).max()
+    if not (wrong & ~small).any() and np.abs(got - expected).max() <= 8 * unit * np.abs(expected).max():
+        return "as large as a rounding of larger terms: they cancel"
     if wrong.mean() < 0.8 or usual > 1e-2 or usual < 64 * unit:
         return ""
     for name in _NARROWER:
