@@ -76,7 +76,7 @@ def test_a_whole_pass_that_raises_is_a_verdict(monkeypatch, mode):
 def test_what_fails_only_as_it_runs_takes_no_other_tensor_with_it(monkeypatch):
     def fails_as_it_runs(dz, residuals, **options):
         dx, dkernel, dbias = RIGHT(dz, residuals, **options)
-        return tf.reshape(dx, [34, 64]), dkernel, dbias  # while tracing, B is not known
+        return tf.gather(dx, tf.range(34)), dkernel, dbias  # while tracing, B is not known
 
     monkeypatch.setattr(manual.dense, "dense_backward", fails_as_it_runs)
     results = run_cell(Cell(DENSE, "float32", "graph"))
@@ -150,7 +150,7 @@ def test_of_many_trials_in_one_program_one_that_raises_stands_alone(mode):
         return Trial(Topic(name), name, "manual", run, fed, {"y": np.full((2, 3), 2.0)}, {"y": 0.0})
 
     def fails_as_it_runs(fed):
-        return {"y": tf.reshape(2 * fed["x"], [4, 3])}
+        return {"y": tf.gather(2 * fed["x"], tf.range(4))}
 
     trials = [
         trial("right", lambda fed: {"y": 2 * fed["x"]}),
@@ -162,5 +162,6 @@ def test_of_many_trials_in_one_program_one_that_raises_stands_alone(mode):
     said = {r.cell.case.name: r.comparison.mistake for r in results}
     assert said["right"] == ""
     assert said["raises"].startswith("KeyError")
-    assert "reshape" in said["fails"].lower()
+    # XLA takes the last row once more instead of raising: a wrong shape, then
+    assert ("shape (4, 3)" if mode == "xla" else "not in [0, 2)") in said["fails"]
     assert said["wrong"].startswith("the sign is flipped")

@@ -9,7 +9,7 @@ RNG = np.random.default_rng(1)
 RIGHT = RNG.normal(size=(7, 5))
 SQUARE = RNG.normal(size=(5, 5))
 TERM, FACTOR = RNG.normal(size=(7, 5)), RNG.uniform(0.5, 2, (7, 5))
-CLUES = Clues({"the mistake": RIGHT**2}, {"t": TERM}, {"f": FACTOR}, {"B": 12, "O": 5}, {"z < 0": TERM < 0}, 100)
+CLUES = Clues({"the mistake": RIGHT**2}, {"t": TERM}, {"f": FACTOR}, {"B": 12, "O": 5}, {"z < 0": TERM < 0}, summed=100)
 ROUNDING = 2.0**-50 * np.abs(RIGHT)
 
 
