@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show that the three writings and tfbp.layers agree, as `tfbp check` does."""
+"""Show that the three writings, and what is built on them, agree, as `tfbp check` does."""
 
 import sys
 

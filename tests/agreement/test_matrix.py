@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.agreement.cases import DTYPES, all_cases, shape_cases
-from tfbp.agreement.matrix import MODES, Cell, check_device, first_wrong, run_cell
+from tfbp.agreement.cases import DTYPES, all_cases, problem, shape_cases
+from tfbp.agreement.matrix import MODES, PAIRS, Cell, check_device, first_wrong, run_cell
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
 from tfbp.checks import InputError
 
@@ -18,11 +18,13 @@ def test_the_writings_agree(cell, device):
     for tf32 in (False, True) if device == "gpu" and cell.dtype == "float32" else (False,):
         results = run_cell(Cell(cell.case, cell.dtype, cell.mode, device, tf32))
         assert {result.scope for result in results} == {"local", "end to end"}
-        assert len({result.pair for result in results}) == 3
+        assert {result.pair for result in results} == set(PAIRS)
         wrong = first_wrong(results)
         assert wrong is None, f"{wrong.cell.id}: {wrong.pair}, {wrong.scope}: {wrong.comparison}"
         if cell.dtype != "float64":
-            assert error_ratio(results) <= ACCEPTED_RATIO
+            ratio = error_ratio(results)
+            # too few numbers for a verdict in the smallest network alone
+            assert ratio <= ACCEPTED_RATIO or (np.isnan(ratio) and cell.case.name.startswith("one-unit"))
 
 
 def wrong_dense_backward(dz, residuals, **options):
@@ -54,3 +56,31 @@ def test_a_missing_device_is_an_error():
         pytest.skip("there is a GPU here")
     with pytest.raises(InputError, match="device: got 'gpu'"):
         check_device("gpu")
+
+
+@pytest.mark.parametrize("formula", [lambda y: (1 - y) * (1 + y), lambda y: 1 - y * y], ids=["product", "difference"])
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_two_right_formulas_are_not_told_apart_by_luck(monkeypatch, formula, dtype):
+    """The 16-bit verdict on precision is silent on four numbers, and right on enough of them."""
+    backward = "tanh_backward"
+    monkeypatch.setitem(manual.activations._FUNCTIONS, backward, lambda dy, y: dy * tf.cast(formula(y), dy.dtype))
+    for case in all_cases():
+        if case.name.startswith(("one-unit", "deep5", "tanh-", "regularized")):
+            results = run_cell(Cell(case, dtype, "eager"))
+            assert first_wrong(results) is None
+            assert not error_ratio(results) > ACCEPTED_RATIO
+
+
+def test_cases_are_not_lazy():
+    cases = all_cases()
+    shapes = [(case.batch, *w["kernel"]) for case in cases for w in case.network.parameter_shapes()]
+    assert any(i == o for _, i, o in shapes)
+    assert any(b == o for b, _, o in shapes)
+    assert max(b for b, _, _ in shapes) > 1024
+    assert max(i for _, i, _ in shapes) > 512
+    numbers = {case.name: problem(case, "float64") for case in cases}
+    assert any(
+        (w == 0).any() and (w != 0).any() for n in numbers.values() for layer in n.parameters for w in layer.values()
+    )
+    any_sum = next(case for case in cases if case.any_targets)
+    assert not np.allclose(numbers[any_sum.name].y.sum(axis=1), 1)

@@ -1,7 +1,8 @@
 """The networks of the agreement matrix, as data with readable names, and the numbers they are tried on.
 
-Nothing is lazy: batches over 1, non-square kernels, biases away from 0, signed random sample weights' magnitudes, no
-zero-initialised head, no pre-activation on a kink.
+Nothing is lazy: batches over 1, kernels that are square and that are not, biases away from 0, arguments off their
+defaults, penalised weights at 0, targets that do not sum to 1, sums that are long for 16 bits, no head of zeros.
+Pre-activations on a kink and far out are `points`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from tfbp.network import Dense, Network, Parameters
-from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation
+from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 _ARGUMENTS = {"threshold": {"threshold": 0.1, "default_value": -0.3}}
@@ -25,16 +26,20 @@ _VARIANTS = {
     "leaky_relu-0.3": Activation("leaky_relu", {"negative_slope": 0.3}),
     "elu-0.5": Activation("elu", {"alpha": 0.5}),
     "celu-2": Activation("celu", {"alpha": 2.0}),
+    "squareplus-1": Activation("squareplus", {"b": 1.0}),
+    "hard_shrink-0.3": Activation("hard_shrink", {"threshold": 0.3}),
+    "soft_shrink-0.8": Activation("soft_shrink", {"threshold": 0.8}),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network and a batch size."""
+    """A network and a batch size; targets of a row sum to 1 where the loss is a cross-entropy, or to anything."""
 
     name: str
     network: Network
     batch: int
+    any_targets: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ def loss_cases() -> Iterator[Case]:
     """Every loss on a linear head, and the two fused heads."""
     for name in LOSSES:
         yield Case(f"{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4)], name), 9)
+    yield Case("huber-0.4-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4)], Loss("huber", {"delta": 0.4})), 9)
+    any_sum = Network(6, [Dense(5, "tanh"), Dense(4)], "categorical_crossentropy")
+    yield Case("categorical_crossentropy-any-sum-B9-I6-O4", any_sum, 9, any_targets=True)
     for activation, name in (
         ("softmax", "categorical_crossentropy"),
         ("softmax", "sparse_categorical_crossentropy"),
@@ -73,7 +81,11 @@ def shape_cases() -> Iterator[Case]:
     penalty = L1L2(l1=0.01, l2=0.02)
     regularized = [Dense(6, "tanh", kernel_regularizer=penalty, bias_regularizer=penalty), Dense(4)]
     yield Case("dense-B33-I64-O10", Network(64, [Dense(10)], loss), 33)
+    # a dx that is not transposed has the right shape here, and so has a bias summed over the wrong axis
+    yield Case("square-B5-I5-O5", Network(5, [Dense(5, "tanh"), Dense(5)], loss), 5)
     yield Case("wide-B64-I300-O10", Network(300, [Dense(200, "relu"), Dense(10)], loss), 64)
+    # sums over more than 1,024 rows and 512 inputs; penalties of many weights
+    yield Case("long-B1100-I520-O6", Network(520, [Dense(6, "tanh", kernel_regularizer=penalty), Dense(3)], loss), 1100)
     yield Case("deep5-B20-I12-O5", Network(12, [*(Dense(16 - i, "tanh") for i in range(4)), Dense(5)], loss), 20)
     yield Case("no-bias-B8-I5-O3", Network(5, [Dense(4, "sigmoid", use_bias=False), Dense(3, use_bias=False)], loss), 8)
     yield Case("regularized-B8-I5-O4", Network(5, regularized, loss), 8)
@@ -93,6 +105,10 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
         {name: round_to(w + 0.3 * rng.normal(size=w.shape), dtype) for name, w in layer.items()}
         for layer in network.init(seed)
     ]
+    for layer, weights in zip(network.layers, parameters, strict=True):
+        for name, w in weights.items():
+            if getattr(layer, f"{name}_regularizer") is not None:
+                w.flat[::7] = 0  # the kink of L1
     x = round_to(rng.normal(size=(case.batch, network.inputs)), dtype)
     shape = (case.batch, network.outputs)
     y: np.ndarray
@@ -100,7 +116,7 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
         y = rng.integers(0, network.outputs, case.batch)
     elif "crossentropy" in network.loss.name:
         y = rng.random(shape)
-        y = y / y.sum(axis=-1, keepdims=True)
+        y = y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
     else:
         y = rng.normal(size=shape)
     # the loss is computed in float32 or wider: what it is given is rounded to that

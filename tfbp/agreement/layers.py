@@ -9,6 +9,8 @@ B batch, I inputs, O outputs; x (B, I), z and y (B, O).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,12 +22,14 @@ from tfbp.agreement import running_error
 from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem, round_to, shape_cases
 from tfbp.agreement.matrix import rounded_inputs
 from tfbp.agreement.programs import Cell, Named, Result, Trial, on, run_trials
+from tfbp.checking.diagnosis import Clues
 from tfbp.checking.tolerances import Units
 from tfbp.keras_activations import keras_activation
 from tfbp.network import Dense, Network
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.dense import dense_backward, dense_forward
 from tfbp.reference.prelu import prelu_backward, prelu_forward
+from tfbp.reference.softmax import softmax_forward
 from tfbp.vocabulary import Activation
 
 Array = np.ndarray
@@ -170,6 +174,14 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
             + 8 * units.underflow,
             "dx": _softmax_backward_error(expected["y"], dz, near, units),
         }
+        unmasked = back(activation_forward(softmax, rows(x))[0])
+        hints = {
+            "y": partial(
+                Clues,
+                {"over the last axis alone": softmax_forward(x)} if mask is None else {"the mask is ignored": unmasked},
+            ),
+            "dx": partial(Clues, _over_other_axes(back(expected["y"]), dy)),
+        }
         name = f"Softmax axis {axis}" + ("" if mask is None else " masked")
         layer = layers.Softmax(axis, dtype=cell.dtype)
         fed = {"x": x.astype(numpy_dtype(cell.dtype)), "dy": dy.astype(numpy_dtype(cell.dtype))}
@@ -179,11 +191,18 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
             _PRELU,
             name,
             "layers",
-            lambda fed, layer=layer: _run(layer, fed),
+            partial(_run, layer),
             fed,
             {tensor: back(value) for tensor, value in expected.items()},
             {tensor: back(value) for tensor, value in limits.items()},
+            clues=hints,
         )
+
+
+def _over_other_axes(p: Array, dy: Array) -> dict[str, Array]:
+    """dx with the sum over one axis alone, the last or another."""
+    names = {0: "the first axis", 1: "the second axis", 2: "the last axis"}
+    return {f"summed over {n} alone": p * (dy - (dy * p).sum(axis=axis, keepdims=True)) for axis, n in names.items()}
 
 
 def _softmax_backward_error(p: Array, dy: Array, z: Array, units: Units) -> Array:
@@ -220,4 +239,9 @@ def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[i
         "dx": 8 * units.out * np.abs(dx) + units.underflow,
         "dalpha": 4 * units.out * squares + 8 * units.sum * size + units.out * np.abs(dalpha) + units.underflow,
     }
-    return _trial(cell.case, name, layer, cell.dtype, x, dy, {"y": y, "dx": dx, "dalpha": dalpha}, limits)
+    hints = {
+        "dalpha": lambda: Clues(sizes={"B": len(x)}, summed=len(x)),
+        "dx": lambda: Clues({"dy is handed on": dy}, regions={"x < 0": x < 0, "x > 0": x > 0}, kinks={"x = 0": x == 0}),
+    }
+    trial = _trial(cell.case, name, layer, cell.dtype, x, dy, {"y": y, "dx": dx, "dalpha": dalpha}, limits)
+    return replace(trial, clues=hints)

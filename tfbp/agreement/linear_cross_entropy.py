@@ -7,11 +7,81 @@ Names are the reference's; t_name is the tolerance of name. u is the unit roundo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from tfbp.agreement.cases import numpy_dtype, round_to
+from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials
+from tfbp.checking.diagnosis import Clues
 from tfbp.checking.tolerances import Units, product_tolerance
+from tfbp.losses import linear_cross_entropy
 from tfbp.reference.linear_cross_entropy import linear_cross_entropy_backward, linear_cross_entropy_forward
+
+SCOPE = "linear cross-entropy"
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "smoothing and ignore_index": {"label_smoothing": 0.3, "ignore_index": 4},
+    "z_loss and soft_cap": {"z_loss": 0.2, "soft_cap": 1.5},
+}
+_DLOSS = -1.75  # what comes from above: signed, and not 1
+
+
+def run_linear_cross_entropy(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
+    """The loss and its gradients with each option, in chunks and a remainder, with and without bias and weights."""
+    trials = [_trial(name, options, dtype) for name, options in _OPTIONS.items()]
+    return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
+
+
+def _trial(name: str, options: dict[str, Any], dtype: str) -> Trial:
+    rng = np.random.default_rng(11)
+    arrays = {
+        "x": round_to(rng.normal(size=(13, 7)), dtype),
+        "kernel": round_to(rng.normal(size=(7, 11)), dtype),
+        "bias": round_to(rng.normal(size=11), dtype),
+    }
+    labels, weight = rng.integers(0, 11, 13), round_to(rng.normal(size=13), dtype)
+    if name == "plain":
+        del arrays["bias"]
+    right = expected(
+        dtype, _DLOSS, arrays["x"], arrays["kernel"], labels, bias=arrays.get("bias"), sample_weight=weight, **options
+    )
+    given = ["loss", *(f"d{name}" for name in ("x", "kernel", "bias"))]
+    values = {n: v for n, v in zip(given, right.values, strict=True) if v is not None}
+    limits = {n: t for n, t in zip(given, right.tolerances, strict=True) if t is not None}
+
+    def run(fed: Named) -> Named:
+        sources = {n: fed[n] for n in arrays}
+        with tf.GradientTape() as record:
+            record.watch(sources)
+            loss = linear_cross_entropy(
+                sources["x"],
+                sources["kernel"],
+                fed["labels"],
+                bias=sources.get("bias"),
+                sample_weight=fed["sample_weight"],
+                chunk_size=5,
+                **options,
+            )
+        gradients = record.gradient(loss, sources, tf.constant(_DLOSS, loss.dtype))
+        return {"loss": loss, **{f"d{n}": gradient for n, gradient in gradients.items()}}
+
+    fed = {n: a.astype(numpy_dtype(dtype)) for n, a in {**arrays, "sample_weight": weight}.items()}
+    wide = "float64" if dtype == "float64" else "float32"
+    sizes = {"N": 13, "O": 11}
+    return Trial(
+        Topic(f"linear_cross_entropy {name}"),
+        "linear_cross_entropy",
+        "manual",
+        run,
+        {**fed, "labels": labels},
+        values,
+        limits,
+        {"loss": wide},
+        {n: partial(Clues, {"dloss is left out": v / _DLOSS}, sizes=sizes) for n, v in values.items()},
+    )
 
 
 @dataclass(frozen=True)

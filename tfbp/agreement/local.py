@@ -130,7 +130,9 @@ def local_tolerances(network: Network, inputs: Inputs, units: Units) -> dict[str
 def _put(out: Tensors, i: int, layer: dict[str, Any], gradients: Any) -> None:
     names = [name for name in ("dkernel", "dbias", "dx") if name != "dbias" or "bias" in layer]
     if isinstance(gradients, Failure):
-        out.update({f"layer {i} {name}": gradients for name in names})
+        # the line that raised may say whose it is; the others were not reached, and nothing is said of them
+        assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
+        out.update({f"layer {i} {name}": gradients for name in assigned or names})
         return
     found = attempt(lambda: dict(zip(("dx", "dkernel", "dbias"), gradients, strict=False)))
     out.update({f"layer {i} {name}": found if isinstance(found, Failure) else found.get(name) for name in names})

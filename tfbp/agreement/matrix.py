@@ -27,6 +27,7 @@ WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 LOCAL: dict[str, Callable[..., Named]] = {"manual": local_manual, "tape": local_tape}
 PAIRS = ("manual-reference", "tape-reference", "manual-tape")
 SCOPES = ("local", "end to end")
+_WHOLE_PASS = "a whole pass"  # in the place of its tensors where it raises
 _WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
@@ -49,7 +50,11 @@ def run_cell(cell: Cell) -> list[Result]:
     except Exception as error:  # the reference is on trial like the others
         return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
     got = {writing: _answers(cell, writing, arguments, rounded, expected) for writing in WRITINGS}
-    results = []
+    results = [
+        Result(cell, f"{writing}-reference", "end to end", compare(_WHOLE_PASS, raised, 0.0, 0.0))
+        for writing in WRITINGS
+        if isinstance(raised := got[writing]["end to end"].get(_WHOLE_PASS), Failure)
+    ]
     for scope, right in expected.items():
         for name, value in right.items():
             dtype = ("float64" if cell.dtype == "float64" else "float32") if name in _WIDE else cell.dtype
@@ -65,7 +70,29 @@ def run_cell(cell: Cell) -> list[Result]:
                     target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
                 comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
+        results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
     return results
+
+
+def _accused(
+    cell: Cell, scope: str, results: list[Result], values: Named, by_manual: Named, hints: Named
+) -> list[Result]:
+    """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers.
+
+    Where manual alone tells a tensor, the tape speaks against the reference by any other tensor of the scope.
+    """
+    of_scope = [r for r in results if r.scope == scope]
+    tape_too = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope)
+    found = []
+    for name, value in values.items():
+        agrees = {r.pair: r.comparison.agrees for r in of_scope if r.comparison.tensor == name}
+        both = {"manual-reference": False, "tape-reference": False, "manual-tape": True}
+        if agrees == both or (agrees == {"manual-reference": False} and tape_too):
+            right = by_manual[name].astype(np.float64)
+            tolerance = 16 * np.abs(right) * Units.of(cell.dtype).out
+            comparison = compare(name, np.asarray(value), right, tolerance, clues=hints.get(name))
+            found.append(Result(cell, "reference-manual", scope, comparison))
+    return found
 
 
 def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
@@ -87,16 +114,17 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
             if not isinstance(whole, Failure):
                 whole = attempt(_in_order, *whole)
             if isinstance(whole, Failure):
-                whole = dict.fromkeys(expected["end to end"], whole)
+                whole = {_WHOLE_PASS: whole}
             return {
                 **{f"local {name}": value for name, value in local.items()},
                 **{f"end to end {name}": value for name, value in whole.items()},
             }
 
         names = [f"{scope} {name}" for scope, right in expected.items() for name in right]
+        names.append(f"end to end {_WHOLE_PASS}")
         got = run_each(program, fed, cell.mode, names)
     return {
-        scope: {name: as_array(got[f"{scope} {name}"]) for name in right if f"{scope} {name}" in got}
+        scope: {name: as_array(got[f"{scope} {name}"]) for name in (*right, _WHOLE_PASS) if f"{scope} {name}" in got}
         for scope, right in expected.items()
     }
 
@@ -143,15 +171,12 @@ def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
     Where manual and tape agree with each other and not with the reference, it is the reference.
     """
     left = wrong.pair.split("-")[0]
-    if wrong.pair == "reference" or wrong.scope not in SCOPES or left == "reference":
+    if wrong.scope not in SCOPES or left == "reference":
         return left, wrong.comparison
-    of_cell = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
-    of_tensor = {r.pair: r.comparison for r in of_cell if r.comparison.tensor == wrong.comparison.tensor}
-    if "manual-tape" in of_tensor:
-        reference_is = of_tensor["manual-tape"].agrees and not of_tensor["tape-reference"].agrees
-    else:  # manual alone tells it: where the tape's gradients differ from the reference's too, two speak against one
-        reference_is = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_cell)
-    return ("reference" if reference_is else left), wrong.comparison
+    of_scope = [r for r in results if r.cell == wrong.cell and r.scope == wrong.scope]
+    of_tensor = {r.pair: r.comparison for r in of_scope if r.comparison.tensor == wrong.comparison.tensor}
+    accused = of_tensor.get("reference-manual")
+    return (left, wrong.comparison) if accused is None else ("reference", accused)
 
 
 def by_cell(results: list[Result]) -> Iterator[list[Result]]:

@@ -8,18 +8,90 @@ B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tfbp import reference
-from tfbp.agreement.cases import Problem
+from tfbp import manual, reference, tape
+from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, shape_cases
+from tfbp.agreement.programs import Cell, Result, Trial, run_trials
 from tfbp.agreement.running_error import dense_backward_error, errors_along_the_pass
+from tfbp.checking.diagnosis import Clues
 from tfbp.checking.tolerances import UNDERFLOW, UNIT_ROUNDOFF, Units
 from tfbp.network import Network
 from tfbp.reference.regularizers import penalty_backward
 
 Array = np.ndarray
+SCOPE = "per example"
+# penalties, no bias, depth, one example; a bound carried through five layers says nothing in 8 or 11 bits
+_CASES = ("regularized", "no-bias", "deep5", "one-sample")
+
+
+def per_example_cases() -> list[Case]:
+    """Penalties, no bias, depth, one example."""
+    return [case for case in shape_cases() if case.name.startswith(_CASES)]
+
+
+def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
+    """Norms, clipping and moments of the cases by manual; by the tape, whose vectorized_map takes seconds to compile,
+    in float64 and graph mode alone."""
+    trials = [
+        _trial(case, writing, dtype, tf32)
+        for case in cases
+        for writing in ("manual", "tape")
+        if (writing == "manual" or (dtype, mode, case.name[:4]) == ("float64", "graph", "regu"))
+        and (dtype in ("float64", "float32") or not case.name.startswith("deep5"))
+    ]
+    return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
+
+
+def _trial(case: Case, writing: str, dtype: str, tf32: bool) -> Trial:
+    network, numbers = case.network, problem(case, dtype)
+    clip, units = clip_of(network, numbers), Units.of(dtype, writing, tf32)
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    expected = answers(reference, network, arguments, clip)
+    wide = "float64" if dtype == "float64" else "float32"
+    fed: dict[str, Any] = {
+        "x": numbers.x.astype(numpy_dtype(dtype)),
+        "sample_weight": numbers.sample_weight.astype(wide),
+    }
+    fed["y"] = numbers.y if numbers.y.dtype.kind == "i" else numbers.y.astype(wide)
+    parameters = [{name: w.astype(numpy_dtype(dtype)) for name, w in layer.items()} for layer in numbers.parameters]
+    room = {"manual": manual, "tape": tape}[writing]
+    kept = {"norms": wide, "clipped": dtype}
+    return Trial(
+        case,
+        SCOPE,
+        writing,
+        lambda fed: answers(room, network, (parameters, fed["x"], fed["y"], fed["sample_weight"]), clip),
+        fed,
+        expected,
+        tolerances(network, numbers, clip, units, stored=units.out if writing == "tape" else 0.0),
+        {name: kept.get(name.split()[0], "float64") for name in expected},
+        {name: partial(_clues, name, network, arguments, clip, expected) for name in expected},
+    )
+
+
+def _clues(name: str, network: Network, arguments: Any, clip: float, right: dict[str, Any]) -> Clues:
+    """What a tensor of `answers` would be if a common mistake were made."""
+    kind, _, tensor = name.partition(" ")
+    parameters, x, y, weight = arguments
+    mistakes: dict[str, Array] = {}
+    if kind == "norms":
+        examples = reference.per_example.example_gradients(network, *arguments)
+        flat = [layer["kernel"].reshape(len(x), -1) for layer in examples]
+        mistakes["the bias' gradient is left out"] = np.stack([np.linalg.norm(g, axis=1) for g in flat], axis=1)
+    elif kind == "clipped":
+        _, plain = reference.loss_and_gradients(network, *arguments)
+        mistakes["no example is clipped"] = _named("", plain)[f" {tensor}"]
+        for i in range(len(network.layers)):
+            factors = np.minimum(1, clip / np.maximum(right["norms"][:, i], 1e-300))
+            _, by_one = reference.loss_and_gradients(network, parameters, x, y, factors * weight)
+            mistakes[f"clipped by the norm of layer {i} alone"] = _named("", by_one)[f" {tensor}"]
+    elif kind == "variance":
+        mistakes["not centred: the mean of the squares"] = right[name] + right[f"mean {tensor}"] ** 2
+    return Clues(mistakes, sizes={"B": len(x)}, summed=len(x))
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:

@@ -5,9 +5,10 @@ In graph mode the number of rows is unknown while tracing, in XLA it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -81,7 +82,7 @@ class Trial:
     expected: Named
     tolerances: Named
     dtypes: Named = field(default_factory=dict)
-    clues: dict[str, Callable[[], Clues]] = field(default_factory=dict)
+    clues: Mapping[str, Callable[[], Clues]] = field(default_factory=dict)
 
 
 def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
@@ -101,7 +102,7 @@ def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
             # one that fails as it runs takes the others with it: each in a program of its own
             got = {}
             for key, trial, tensors in zip(keys, trials, fed, strict=True):
-                alone = run_each(lambda fed, trial=trial: _answers(trial, fed), tensors, cell.mode, trial.expected)
+                alone = run_each(partial(_answers, trial), tensors, cell.mode, trial.expected)
                 got.update({f"{key} {name}": value for name, value in alone.items()})
     results = []
     for key, trial in zip(keys, trials, strict=True):

@@ -37,6 +37,7 @@ class Clues:
         factors: what the tensor, or a term of it, may be short of or have once too often, by name.
         sizes: numbers whose inverse or self is easily forgotten, e.g. {"B": 12}.
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
+        kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
         summed: how many terms each element is a sum of, where they are many.
     """
 
@@ -45,6 +46,7 @@ class Clues:
     factors: Arrays = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     regions: Arrays = field(default_factory=dict)
+    kinks: Arrays = field(default_factory=dict)
     summed: int = 1
 
 
@@ -79,9 +81,11 @@ def diagnose(
     ]
     # two that say the same numbers are both named: which of them it is, the numbers cannot tell
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
-    return Diagnosis(
-        cause or _of_rows(got, expected, tolerance) or _of_roundings(got, expected, wrong, dtype, clues), extent
-    )
+    if not cause:
+        cause = _of_kinks(wrong, clues)
+    if not cause and not _region(wrong, clues):
+        cause = _of_rows(got, expected, tolerance)
+    return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
 
 
 def _usual(expected: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -103,11 +107,14 @@ def _known(expected: np.ndarray, clues: Clues) -> Iterator[tuple[str, np.ndarray
             yield f"the factor {name} is missing", expected / factor
             yield f"the factor {name} is there once too often", expected * factor
             for term_name, term in clues.terms.items():
-                yield f"in the term {term_name} the factor {name} is missing", expected + term / factor - term
-                yield (
-                    f"in the term {term_name} the factor {name} is there once too often",
-                    expected + term * (factor - 1),
-                )
+                place = f"in the term {term_name} the factor {name} is"
+                yield f"{place} missing", expected + term / factor - term
+                yield f"{place} there once too often", expected + term * (factor - 1)
+    for term_name, term in clues.terms.items():
+        for name, size in clues.sizes.items():
+            if size > 1:
+                yield f"in the term {term_name} a factor 1/{name} is missing", expected + term * (size - 1)
+                yield f"in the term {term_name} a factor 1/{name} too many", expected + term * (1 / size - 1)
 
 
 def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> bool:
@@ -143,8 +150,8 @@ def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray,
     if abs(factor - 1) < 1e-2:
         more = "large" if factor > 1 else "small"
         return f"every element is too {more} by {abs(factor - 1):.1e} of itself: a constant of few digits"
-    size = f"{factor:.6g} times too large" if abs(factor) > 1 else f"{1 / factor:.6g} times too small"
-    return f"every element is {size}: a constant factor is wrong"
+    times = f"{factor:.6g} times too large" if abs(factor) > 1 else f"{1 / factor:.6g} times too small"
+    return f"every element is {times}: a constant factor is wrong"
 
 
 def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
@@ -152,23 +159,31 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
     if got.ndim != 2:
         return ""
     for axis, what in ((0, "row"), (1, "column")):
-        if got.shape[axis] < 3:
+        if got.shape[axis] < 3 or got.shape[1 - axis] < 2:
             continue
         rows, right = np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0)
         rounding = np.moveaxis(tolerance, axis, 0)
         if np.abs(rows - rows[:1]).max() <= 1e-12 * np.abs(rows).max() and rows.any() and np.ptp(right, axis=0).any():
             return f"every {what} is the same: one {what} was broadcast over all"
         wrong = (np.abs(rows - right) > rounding).any(axis=1)
-        empty = ~rows.any(axis=1) & right.any(axis=1)
+        empty = ~rows.any(axis=1) & (np.count_nonzero(right, axis=1) > 1)
         if wrong.any() and (wrong == empty).all():
             return f"{_which(wrong, what)} missing, left at 0"
+    return ""
+
+
+def _of_kinks(wrong: np.ndarray, clues: Clues) -> str:
+    for name, kink in clues.kinks.items():
+        kink = np.broadcast_to(kink, wrong.shape)
+        if wrong.any() and not kink.all() and not (wrong & ~kink).any():
+            return f"on the kink {name} it is another side's"
     return ""
 
 
 def _which(wrong: np.ndarray, what: str) -> str:
     places = np.flatnonzero(wrong)
     if len(places) > 1:
-        return f"{len(places)} {what}s, from {what} {places[0]} on, are"
+        return f"{len(places)} {what}s, the first of them {what} {places[0]}, are"
     return f"the {'last ' if places[0] == len(wrong) - 1 else ''}{what} {places[0]} is"
 
 
@@ -186,8 +201,11 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
     typical, usual = float(np.median(relative)), float(np.quantile(relative, 0.9))
     # what a sum of n numbers may lose in n roundings; tolerances expect a wider accumulator
     lost = clues.summed * unit * np.linalg.norm(expected)
-    if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 64 and np.linalg.norm(got - expected) <= lost:
+    if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 16 and np.linalg.norm(got - expected) <= lost:
         return f"as large as the roundings of a long sum in {dtype}: it is not added up in a wider type"
+    small = np.abs(expected) < 1e-2 * np.abs(expected).max()
+    if not (wrong & ~small).any() and np.abs(got - expected).max() <= 8 * unit * np.abs(expected).max():
+        return "as large as a rounding of larger terms: they cancel"
     if wrong.mean() < 0.8 or usual > 1e-2 or usual < 64 * unit:
         return ""
     for name in _NARROWER:
@@ -233,6 +251,8 @@ def _of_shapes(got: np.ndarray, expected: np.ndarray) -> str:
         return "transposed"
     if got.size == expected.size and np.squeeze(got).shape == np.squeeze(expected).shape:
         return "an axis of size 1 too few" if got.ndim < expected.ndim else "an axis of size 1 too many"
+    if got.ndim == expected.ndim + 1 and got.shape[1:] == expected.shape and got.shape[0] > 1:
+        return "not summed over the first axis"
     row_and_column = got.ndim == expected.ndim == 2 and 1 in expected.shape
     if row_and_column and got.shape == (max(expected.shape),) * 2:
         return "a row and a column were multiplied elementwise, which broadcasts"

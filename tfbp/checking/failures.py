@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 _OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", __file__)
+_FILE_AND_LINE = r'File "([^"]+)", line (\d+)'
+_CHATTER = ("in user code:", "Graph execution error:", "Detected at node", "File ", "<stack", "Stack trace")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception in one sentence: what it is, and the innermost line that is not of a library."""
+    """An exception in one sentence: what it is, and the innermost line that is not of a library; that line alone."""
 
     sentence: str
+    line: str = ""
 
 
 def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -36,11 +40,14 @@ def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 def failure(error: Exception) -> Failure:
     """The `Failure` of an exception that was caught."""
     lines = [line.strip() for line in str(error).splitlines()]
-    what = next((line for line in lines if line and line != "in user code:"), "")
+    what = next((line for line in lines if line and not line.startswith(_CHATTER)), "")
+    what = re.sub(r"\{\{function_node [^}]*\}\} | name:$", "", what)
     sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    # a graph that fails as it runs tells in its words where its nodes were made
+    told = [traceback.FrameSummary(file, int(number), "") for file, number in re.findall(_FILE_AND_LINE, str(error))]
+    for frame in reversed([*traceback.extract_tb(error.__traceback__), *told]):
         if not any(other in frame.filename for other in _OTHERS):
             line = (linecache.getline(frame.filename, frame.lineno or 0) or frame.line or "").strip()
             place = "/".join(frame.filename.split("/")[-2:])
-            return Failure(f"{sentence}, raised at {place}:{frame.lineno}, {line}")
+            return Failure(f"{sentence}, raised at {place}:{frame.lineno}, {line}", line)
     return Failure(sentence)

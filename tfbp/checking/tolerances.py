@@ -77,5 +77,7 @@ def sum_tolerance(a: np.ndarray, units: Units) -> np.ndarray:
 def elementwise_tolerance(function: Any, z: np.ndarray, scale: Any, unit: float, underflow: float = 0.0) -> np.ndarray:
     """T of y = function(z), all terms of whose formula are at most scale · (1 + |z|) + |y| large."""
     y = function(z)
-    sensitivity = sum(np.abs(function(z * (1 + step)) - y) for step in (unit, -unit))
+    # float64 cannot hold 1 + 2^-53: a step twice as far, and half of what it does
+    step = max(unit, 2.0**-52)
+    sensitivity = unit / step * sum(np.abs(function(z * (1 + s)) - y) for s in (step, -step))
     return 8 * (sensitivity + unit * (np.abs(scale) * (1 + np.abs(z)) + np.abs(y)) + underflow * (1 + np.abs(z)))

@@ -1,4 +1,4 @@
-"""Show that the three writings and tfbp.layers agree: a matrix of networks, dtypes, execution modes and devices.
+"""Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, execution modes and devices.
 
 Every tensor is set against a tolerance that follows from its dtype and reduction length. The exit status is 0 when all
 agree, 1 when anything disagrees, 2 for bad input.
@@ -46,7 +46,7 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.progress import track
 
     import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-    from tfbp.agreement import layers, matrix, report, third_opinion
+    from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
 
     matrix.check_device(arguments.device)
@@ -56,27 +56,25 @@ def check(arguments: argparse.Namespace) -> int:
         raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
 
     console = Console()
-    by_cell = {}
+    results, beside_them = [], []
     cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
     for cell in track(cells, f"{len(cases)} networks in {len(cells)} cells", console=console, transient=True):
-        by_cell[cell] = matrix.run_cell(cell)
-    layer_cases = [case for case in layers.layer_cases() if arguments.case in case.name]
-    programs = {(cell.dtype, cell.mode, cell.device, cell.tf32) for cell in cells} if layer_cases else set()
-    of_layers = []
-    for program in track(sorted(programs), "tfbp.layers", console=console, transient=True):
-        of_layers += layers.run_layers(layer_cases, *program)
-    results = [result for found in by_cell.values() for result in found]
+        results += matrix.run_cell(cell)
+    places = list(dict.fromkeys((cell.dtype, cell.mode, cell.device, cell.tf32) for cell in cells))
+    for place in track(places, "and beside them", console=console, transient=True):
+        for part in beside.parts(*place, part_of=arguments.case):
+            beside_them += part
     if arguments.json:
-        report.write_json(arguments.json, results + of_layers)
+        report.write_json(arguments.json, results + beside_them)
     console.print(report.table(results))
     print(report.LEGEND)
     if {"bfloat16", "float16"} & set(dtypes):
         print(IN_16_BITS)
-    if of_layers:
-        console.print(report.layer_table(of_layers))
+    if beside_them:
+        console.print(report.table_beside(beside_them))
     opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
-    complaints = report.complaints(by_cell, opinions, of_layers)
-    print(report.summary(by_cell, opinions))
+    complaints = report.complaints(results, beside_them, opinions)
+    print(report.summary(results, beside_them, opinions))
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return 1 if complaints else 0
 

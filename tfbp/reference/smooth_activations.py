@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def sigmoid_forward(z):
@@ -119,7 +119,8 @@ def _absolute(z):
 
 
 def _normal_cdf(z):
-    return (1 + _erf(z / math.sqrt(2))) / 2
+    # (1 + erf(z / √2)) / 2, without its cancellation far to the left
+    return _erfc(-z / math.sqrt(2)) / 2
 
 
 def _gelu_inner(z):

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Plant mistakes in the three writings, one at a time, and see what the harness says of each.
+
+Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
+The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of.
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+import tfbp.commands.quiet_tensorflow  # noqa: F401
+from planting.judge import Coverage, grade, verdict
+from planting.mutations import HARMLESS, MUTATIONS
+from planting.plant import planted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="only the mutations whose name contains this")
+    parser.add_argument("--every", type=int, default=1, help="only every so-many-th (default: 1, all)")
+    arguments = parser.parse_args()
+    chosen = [m for m in (*MUTATIONS, *HARMLESS) if arguments.only in m.id]
+    if not chosen or arguments.every < 1:
+        print(
+            "only: no mutation has this in its name." if not chosen else "every: a count of at least 1.",
+            file=sys.stderr,
+        )
+        return 2
+    console = Console()
+    coverage = Coverage.seen()
+    counts: dict[str, int] = {}
+    failed = False
+    for mutation in chosen[:: arguments.every]:
+        with planted(mutation) as codes:
+            complaint = verdict(codes, coverage)
+        if mutation in HARMLESS:
+            words = ["harmless, and called so" if not complaint else "CALLED WRONG"]
+            failed |= bool(complaint)
+        else:
+            found, located, cause = grade(mutation, complaint)
+            words = ["found" if found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
+            failed |= not found or not located or cause == "misleading"
+        for word in words:
+            counts[word] = counts.get(word, 0) + 1
+        console.print(f"{mutation.id}: {', '.join(words)}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"    {complaint or '–'}", highlight=False, soft_wrap=True, markup=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("of", "count"):
+        table.add_column(heading)
+    for word, count in counts.items():
+        table.add_row(word, str(count))
+    console.print(table)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

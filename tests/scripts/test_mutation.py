@@ -1,0 +1,71 @@
+"""A sample of the planted mistakes: found, named at the tensor, never misled; `scripts/mutation.py` plants all."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from planting.judge import Coverage, grade, verdict
+from planting.mutations import HARMLESS, MUTATIONS
+from planting.plant import PACKAGE, planted
+
+# one of each kind: shape, None, axis, rows, a term, a factor, a kink, far out, a seed, 16 bits, and each writing
+SAMPLE = [
+    "manual-kernel-gradient-transposed",
+    "manual-kernel-gradient-none",
+    "manual-kernel-not-transposed-where-square",
+    "manual-bias-of-1024-rows",
+    "manual-bias-in-float16",
+    "manual-input-gradient-off-by-1e-13",
+    "manual-kernel-gradient-one-element",
+    "manual-tanh-at-z",
+    "manual-sigmoid-without-y",
+    "manual-mish-without-sigmoid",
+    "manual-relu6-at-6",
+    "manual-softplus-overflows",
+    "manual-squareplus-default",
+    "manual-categorical-targets-sum-to-1",
+    "manual-1/B-missing",
+    "manual-upstream-not-handed-on",
+    "manual-l1-at-0",
+    "manual-clip-of-one-layer",
+    "tape-gradient-stopped",
+    "reference-tanh-at-y",
+    "layers-logits-forgotten",
+]
+BY_ID = {mutation.id: mutation for mutation in MUTATIONS}
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    return Coverage.seen()
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_it_is_found_located_and_not_misnamed(name, coverage):
+    with planted(BY_ID[name]) as codes:
+        complaint = verdict(codes, coverage, modes=["eager"])
+    found, located, cause = grade(BY_ID[name], complaint)
+    assert (found, located) == (True, True), complaint
+    assert cause == ("right" if BY_ID[name].cause else "silent"), complaint
+
+
+def test_what_is_planted_is_taken_out_again(coverage):
+    mutation = BY_ID["manual-kernel-gradient-none"]
+    with planted(mutation) as codes:
+        assert verdict(codes, coverage, modes=["eager"])
+    case = next(iter(coverage.cases))
+    from tfbp.agreement.cases import all_cases
+    from tfbp.agreement.matrix import Cell, first_wrong, run_cell
+
+    right = next(each for each in all_cases() if each.name == case)
+    assert first_wrong(run_cell(Cell(right, "float64", "eager"))) is None
+
+
+def test_there_are_sixty_and_each_names_one_place():
+    assert len(MUTATIONS) >= 60
+    assert len({mutation.id for mutation in (*MUTATIONS, *HARMLESS)}) == len(MUTATIONS) + len(HARMLESS)
+    for mutation in (*MUTATIONS, *HARMLESS):
+        assert (PACKAGE / mutation.file).read_text().count(mutation.old) == 1, mutation.id
