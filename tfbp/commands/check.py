@@ -1,4 +1,4 @@
-"""Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, execution modes and devices.
+"""Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, modes and devices.
 
 Every tensor is set against a tolerance that follows from its dtype and reduction length. The exit status is 0 when all
 agree, 1 when anything disagrees, 2 for bad input.
