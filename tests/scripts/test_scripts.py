@@ -150,12 +150,12 @@ def test_check_writes_every_number(run, tmp_path):
     arguments = ["--case", "dense", "--mode", "eager", "--dtype", "float64,float16", "--json", tmp_path / "all.json"]
     status, out, _ = run("check.py", *arguments)
     assert status == 0
-    assert "Compared: 66 tensors in 2 cells." in out
+    assert "Compared: 102 tensors in 2 cells, and 8 beside them." in out
     assert "wrong" not in out.split("Compared")[1]
     comparisons = json.loads((tmp_path / "all.json").read_text())["comparisons"]
     of_layers = [each["tensor"] for each in comparisons if each["pair"] == "layers-reference"]
     assert of_layers == [f"layer 0 Dense {name}" for name in ("y", "dx", "dkernel", "dbias")] * 2
-    assert len(comparisons) == 66 + len(of_layers)
+    assert len(comparisons) == 102 + len(of_layers)
     assert all(0 <= each["error_over_tolerance"] <= 1 for each in comparisons)
 
 
@@ -166,7 +166,7 @@ def test_check_exits_1_and_names_the_first_wrong_tensor(run, monkeypatch):
     monkeypatch.setattr(manual.dense, "dense_backward", lambda *a, **k: (-1 * right(*a, **k)[0], *right(*a, **k)[1:]))
     status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
     assert status == 1
-    assert "manual-reference, local, layer 0 dx: the sign is flipped" in out.replace("\n", " ")
+    assert "local: layer 0 dx of manual: the sign is flipped" in out.replace("\n", " ")
 
 
 def test_check_names_a_wrong_layer(run, monkeypatch):
@@ -176,7 +176,7 @@ def test_check_names_a_wrong_layer(run, monkeypatch):
     monkeypatch.setattr(hand_written, "dense_backward", lambda *a, **k: (-1 * right(*a, **k)[0], *right(*a, **k)[1:]))
     status, out, _ = run("check.py", "--case", "dense", "--mode", "eager", "--dtype", "float64")
     assert status == 1
-    assert "layers-reference, local, layer 0 Dense dx: the sign is flipped" in out.replace("\n", " ")
+    assert "layers: layer 0 Dense dx of layers: the sign is flipped" in out.replace("\n", " ")
 
 
 def test_check_s_words_are_the_matrix_s():
