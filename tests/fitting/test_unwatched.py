@@ -204,5 +204,5 @@ def test_never_traces_again():
     fit(model, epochs=1)
     fit(model, epochs=30)
     fit(model, shuffle=False)
-    # the step, and the program of full and short batches
-    assert model._tfbp_programs.traces == 2
+    # full and short batches, and the program of both
+    assert model._tfbp_programs.traces == 3

@@ -154,10 +154,10 @@ def test_shuffling_follows_the_seed_and_the_epoch():
 def test_never_traces_again_after_the_first_epoch():
     model = model_of()
     model.fit(X, LABELS, batch_size=16, epochs=1, verbose=0, validation_split=0.3)
-    # of training and of validation: a step, and its programs for full and short batches
-    assert model._tfbp_programs.traces == 6
+    # full and short batches, of training and of validation: a step and its program each
+    assert model._tfbp_programs.traces == 8
     model.fit(X, LABELS, batch_size=16, epochs=3, verbose=0, validation_split=0.3, shuffle=False)
-    assert model._tfbp_programs.traces == 6
+    assert model._tfbp_programs.traces == 8
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 100])
@@ -430,10 +430,11 @@ def test_a_loop_of_short_fits_shuffles_anew():
 
 
 def test_keras_s_wrapper_for_scikit_learn_takes_the_model():
-    def build(X, y, loss=None):
-        return model_of(metrics=[])
-
-    classifier = keras.wrappers.SKLearnClassifier(build, fit_kwargs={"epochs": 1, "verbose": 0})
+    # it hands one-hot targets to the model
+    network = Network(6, [Dense(3)], "categorical_crossentropy")
+    classifier = keras.wrappers.SKLearnClassifier(
+        lambda X, y: model_of(network=network, metrics=[]), fit_kwargs={"epochs": 1, "verbose": 0}
+    )
     assert classifier.fit(X, LABELS).predict(X).shape[0] == 70
 
 

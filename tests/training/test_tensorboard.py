@@ -298,7 +298,11 @@ def test_the_graph_parses_and_has_every_product(tmp_path, gradients):
     # three layers: z of each, dkernel of each, dx of all but the first
     assert operations.count("MatMul") == 8
     assert {"x", "y", "layer_0_kernel", "layer_2_bias"} <= {node.name for node in graph.node}
-    places = {node.name.rpartition("/")[0]: node.op for node in graph.node if node.op in ("MatMul", "Mean", "ReluGrad")}
+    places = {
+        node.name.rpartition("/")[0]: node.op
+        for node in graph.node
+        if node.op in ("MatMul", "Mean", "ReluGrad", "SelectV2")
+    }
     for place in ("forward/layer_0/dense", "loss", "backward/layer_2/dense", "backward/layer_0/dense"):
         assert any(each.startswith(place) for each in places), places
     assert any(each.startswith("backward/layer_0/relu") or each == "backward/layer_0" for each in places), places

@@ -37,10 +37,11 @@ class Programs:
         self._programs: dict[Any, Any] = {}
         self.traces = 0
 
-    def step(self, name: str, data: Sequence[tf.TensorSpec]) -> Any:
-        """One step on a batch of any size of such data, traced once as in Keras: a function of the batch's tensors, and
-        its results."""
-        batch = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
+    def step(self, name: str, data: Sequence[tf.TensorSpec], rows: int) -> Any:
+        """One step on a batch of so many rows of such data, traced once: a function of the batch's tensors, and its
+        results. As in Keras the graph is that of any number of rows, except where it is known to be XLA's."""
+        size = rows if self._asked else None
+        batch = [tf.TensorSpec([size, *each.shape[1:]], each.dtype) for each in data]
         key = name, tuple(batch)
         if key not in self._steps:
             method = getattr(self.model, STEPS[name])
@@ -127,7 +128,7 @@ def block(
     """Full batches from number between[0] to before between[1], of between[2] rows: (order, between, *data) to the
     number after the last that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that
     is not finite."""
-    one = programs.step(name, arguments[2:])
+    one = programs.step(name, arguments[2:], batch_size)
     check_suitable(one)
     # as in Keras, where the size of batches is known if they all have the same
     is_static = programs.is_compiled(one) or arguments[0].shape[0] % batch_size == 0
@@ -152,7 +153,7 @@ def block(
 def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], Any]:
     """The last batch, that is not full, from row `first` on: (order, first, *data) to its logs, and the metrics'
     results after it."""
-    one = programs.step(name, arguments[2:])
+    one = programs.step(name, arguments[2:], arguments[0].shape[0] % batch_size)
     is_compiled = programs.is_compiled(one)
 
     def last(order: tf.Tensor, first: tf.Tensor, *data: tf.Tensor) -> Any:
@@ -209,8 +210,8 @@ def _reset(model: Any) -> int:
 
 def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
     """The outputs for full batches: (order, *data) to tensors of the batches' rows, one after the other."""
-    one = programs.step("predict", arguments[1:])
-    outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in batch_outputs(one)]
+    one = programs.step("predict", arguments[1:], batch_size)
+    outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in batch_outputs(one, batch_size)]
     full = arguments[0].shape[0] // batch_size
 
     def predict(order: tf.Tensor, *data: tf.Tensor) -> Any:
@@ -244,12 +245,12 @@ def losses_are_finite(logs: Any) -> Any:
     return tf.reduce_all(finite) if finite else tf.constant(True)
 
 
-def batch_outputs(step: Any) -> list[tuple[tf.TensorShape, tf.DType]]:
+def batch_outputs(step: Any, rows: int) -> list[tuple[tf.TensorShape, tf.DType]]:
     """What a step returns for each row of a batch."""
     outputs = tf.nest.flatten(step.structured_outputs)
     for output in outputs:
         is_tensor = isinstance(output, tf.Tensor) and output.shape.rank
-        if not is_tensor or output.shape[0] is not None or not output.shape[1:].is_fully_defined():
+        if not is_tensor or output.shape[0] not in (None, rows) or not output.shape[1:].is_fully_defined():
             raise Unsuitable
     return [(output.shape, output.dtype) for output in outputs]
 

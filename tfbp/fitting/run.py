@@ -131,9 +131,10 @@ class ArrayRun:
             Unsuitable: a step whose results do not fit into a loop.
         """
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
-        step = self._programs.step(name, specs)
+        rows = min(self.rows, self.batch_size)
+        step = self._programs.step(name, specs, rows)
         if name == "predict":
-            programs.batch_outputs(step)
+            programs.batch_outputs(step, rows)
         else:
             programs.check_suitable(step)
 

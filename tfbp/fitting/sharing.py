@@ -29,7 +29,7 @@ def tensor_of(array: np.ndarray, dtype: Any = None) -> tf.Tensor:
         >>> tensor_of(np.arange(3.0), np.float32).numpy().tolist()
         [0.0, 1.0, 2.0]
     """
-    dtype = np.dtype(dtype or array.dtype)
+    dtype = np.dtype(dtype or array.dtype).newbyteorder("=")
     if array.nbytes < SMALLEST or array.dtype.kind not in "biuf":
         return tf.convert_to_tensor(array.astype(dtype, copy=False))
     if array.dtype != dtype or not array.flags.c_contiguous or not array.dtype.isnative:
