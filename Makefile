@@ -28,13 +28,10 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) tests/agreement tests/checking tests/layers
-	$(PYTEST) tests/training tests/scripts tests/docs
-<<<<<<< HEAD
-	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers training scripts docs)
-=======
-	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement layers training scripts docs)
+	$(PYTEST) tests/fitting tests/training
+	$(PYTEST) tests/scripts tests/docs
+	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers fitting training scripts docs)
 	$(if $(COVERAGE),$(BIN)/coverage report)
->>>>>>> newcomer
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
