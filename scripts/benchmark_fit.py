@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Time a training step of Keras models that tfbp did not write: by tfbp.fit, and by Keras in each of its ways.
+
+Each model in a process of its own, its contestants in turns, after a gate: without XLA, tfbp.fit follows Keras's curve.
+Adam with accuracy, batches of 32, data in memory. The exit status is 0, or 2 for bad input.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarking import report
+from benchmarking.processes import environment
+from tfbp import InputError
+from tfbp.checks import check_choice, check_count
+from tfbp.commands import options
+
+NAMES = (
+    "tabular", "wide-and-deep", "text", "lstm", "gru", "bidirectional", "conv1d", "cnn-8", "cnn-28", "cnn-32",
+    "autoencoder", "vae", "gan", "transformer", "mobilenet",
+)  # fmt: skip
+KERAS = ("Keras", "Keras, XLA", "Keras, epoch", "Keras, epoch, XLA")
+
+
+def main() -> int:
+    parser = options.Parser(__doc__)
+    parser.add_argument("--models", default=",".join(NAMES), help="comma-separated (default: all)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each (default: 7)")
+    parser.add_argument("--steps", type=int, default=100, help="steps of an epoch, one a turn (default: 100)")
+    parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    return options.run(parser, benchmark)
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    names = arguments.models.split(",")
+    for name in names:
+        check_choice("models", name, NAMES)
+    check_count("rounds", arguments.rounds)
+    check_count("steps", arguments.steps)
+    report.check_writable("json", arguments.json)
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "tfbp.fit", "graph", "XLA", *KERAS, "Keras / tfbp.fit", "best of Keras / tfbp.fit"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    console, results = Console(), {}
+    with console.status("") as status:
+        for name in names:
+            status.update(name)
+            results[name] = race(name, arguments.rounds, arguments.steps)
+            table.add_row(name, *map(_shown, results[name].values()), *(f"{r:.2f}" for r in ratios(results[name])))
+    console.print(table)
+    print(f"Microseconds a step: medians (minima) of {arguments.rounds} turns of {arguments.steps} steps.")
+    print(report.machine_line())
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1))
+    return 0
+
+
+def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
+    """The times of one model's contestants.
+
+    Raises:
+        InputError: its process broke; the message says how.
+    """
+    arguments = [name, str(rounds), str(steps)]
+    folder = Path(__file__).parent
+    paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarking.fit_race", *arguments],
+        capture_output=True,
+        text=True,
+        env={**environment(), "PYTHONPATH": paths},
+    )
+    if ran.returncode:
+        raise InputError(f"models: {name} broke ({ran.stderr.strip().splitlines()[-1]}).")
+    return json.loads(ran.stdout.strip().splitlines()[-1])
+
+
+def ratios(times: dict[str, list[float]]) -> tuple[float, float]:
+    """How much longer Keras's default takes than tfbp.fit, and the best of Keras's ways; by minima."""
+    ours, theirs = min(times["tfbp.fit"]), [min(times[label]) for label in KERAS]
+    return theirs[0] / ours, min(theirs) / ours
+
+
+def _shown(times: list[float]) -> str:
+    return f"{statistics.median(times):,.0f} ({min(times):,.0f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
