@@ -11,10 +11,10 @@ import sys
 from rich.console import Console
 from rich.progress import track
 
-import quiet_tensorflow  # noqa: F401
+from quiet_tensorflow import tensorflow as tf
 from tfbp import InputError
-from tfbp.agreement import layers, matrix, report, third_opinion
-from tfbp.agreement.cases import DTYPES, all_cases
+from tfbp.agreement import gpu_programs, layers, matrix, rehearsal, report, third_opinion
+from tfbp.agreement.cases import DTYPES, Case, all_cases
 from tfbp.checks import check_choice
 
 
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--mode", default=",".join(matrix.MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     arguments = parser.parse_args()
     try:
@@ -35,6 +36,8 @@ def main() -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
+    if arguments.rehearse is not None:
+        rehearsal.check_target(arguments.rehearse)
     check_choice("device", arguments.device, ("cpu", "gpu"))
     matrix.check_device(arguments.device)
     dtypes = _choices("dtype", arguments.dtype, DTYPES)
@@ -46,6 +49,8 @@ def check(arguments: argparse.Namespace) -> int:
         raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
 
     console = Console()
+    if arguments.rehearse:
+        return rehearse(cases, dtypes, tuple(modes), console)
     by_cell = {}
     cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
     for cell in track(cells, f"{len(cases)} networks in {len(cells)} cells", console=console, transient=True):
@@ -66,6 +71,19 @@ def check(arguments: argparse.Namespace) -> int:
     complaints = report.complaints(by_cell, opinions, of_layers)
     print(report.summary(by_cell, opinions))
     print(*complaints, sep="\n", end="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+def rehearse(cases: list[Case], dtypes: list[str], modes: tuple[str, ...], console: Console) -> int:
+    with tf.device("/CPU:0"):
+        programs = gpu_programs.programs(cases, dtypes)
+        of_all = track(programs, f"{len(programs)} programs", console=console, transient=True)
+        findings = [finding for each in of_all for finding in rehearsal.rehearse([each], modes)]
+    console.print(rehearsal.table(findings))
+    complaints = [finding.complaint for finding in findings if finding.complaint]
+    print(*complaints, sep="\n", end="\n" if complaints else "")
+    verdict = "missing" if complaints else "there, for every operation, and every program without variables lowers"
+    print(f"GPU kernels, by TensorFlow {tf.__version__}'s own list: {verdict}. Values and speed need a GPU.")
     return 1 if complaints else 0
 
 
