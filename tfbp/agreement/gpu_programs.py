@@ -27,7 +27,10 @@ _TRAINED = (
     Network(6, [Dense(5, "relu"), Dense(4)], "sparse_categorical_crossentropy"),
     Network(6, [Dense(5, "gelu", bias_regularizer="l1"), Dense(4, "softmax")], "categorical_crossentropy"),
 )
-_LINEAR_OPTIONS = ({}, {"label_smoothing": 0.1, "z_loss": 0.05, "soft_cap": 2.0, "ignore_index": -1})
+_LINEAR_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"label_smoothing": 0.1, "z_loss": 0.05, "soft_cap": 2.0, "ignore_index": -1},
+)
 
 
 def programs(cases: list[Case], dtypes: Any, parts: tuple[str, ...] = PARTS) -> list[Program]:

@@ -74,7 +74,9 @@ def rehearse(programs: list[Program], modes: tuple[str, ...]) -> Iterator[Findin
             yield _finding(each, "eager", run, "GPU")
         if "graph" in modes or "xla" in modes:
             # lambda, for tf.function takes no operation as it is
-            traced = each.function if each.compiled else tf.function(lambda *a, f=each.function: f(*a), autograph=False)
+            traced: Any = (
+                each.function if each.compiled else tf.function(lambda *a, f=each.function: f(*a), autograph=False)
+            )
             operations = kernels.in_graph(traced.get_concrete_function(*each.arguments).graph)
             if "graph" in modes:
                 yield _finding(each, "graph", operations, "GPU")
