@@ -32,15 +32,15 @@ def is_asked_for(model: Any) -> bool | None:
     return bool(model.jit_compile) if asked != "auto" or model.jit_compile else None
 
 
-def pays(model: Any, graph: tf.Graph) -> bool:
-    """Whether "auto" means XLA for a step that was traced to this graph.
+def pays(model: Any, step: Any) -> bool:
+    """Whether "auto" means XLA for a step that was traced.
 
     On a CPU it does unless the step has a convolution, or an operation that XLA does not know; elsewhere Keras's own
     "auto" says.
     """
     if tf.config.list_logical_devices("GPU"):
         return bool(model.jit_compile)
-    return model_supports_jit(model) and not operations(graph) & (SLOW_ON_CPU | UNKNOWN_TO_XLA)
+    return model_supports_jit(model) and not operations(step.graph) & (SLOW_ON_CPU | UNKNOWN_TO_XLA)
 
 
 def operations(graph: tf.Graph) -> set[str]:

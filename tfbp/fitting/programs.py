@@ -33,38 +33,39 @@ class Programs:
     def __init__(self, model: Any, structure: Any) -> None:
         self.model, self._structure = model, structure
         self._asked = compiler.is_asked_for(model)
+        self._compiled: dict[str, bool] = {}
         self._steps: dict[Any, Any] = {}
         self._programs: dict[Any, Any] = {}
         self.traces = 0
 
     def step(self, name: str, data: Sequence[tf.TensorSpec], rows: int) -> Any:
         """One step on a batch of so many rows of such data, traced once: a function of the batch's tensors, and its
-        results. As in Keras the graph is that of any number of rows, except where it is known to be XLA's."""
-        size = rows if self._asked else None
-        batch = [tf.TensorSpec([size, *each.shape[1:]], each.dtype) for each in data]
-        key = name, tuple(batch)
-        if key not in self._steps:
+        results. As in Keras the graph is that of any number of rows, except where XLA compiles it."""
+        if name not in self._compiled:
+            asked = self._asked
+            self._compiled[name] = compiler.pays(self.model, self._traced(name, data, None)) if asked is None else asked
+        return self._traced(name, data, rows if self._compiled[name] else None)
+
+    def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None) -> Any:
+        batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
+        if (name, batch) not in self._steps:
             method = getattr(self.model, STEPS[name])
             structure = self._structure
 
             def one(*tensors: tf.Tensor) -> Any:
                 return method(unflattened(structure, tensors))
 
-            self._steps[key] = tf.function(one, autograph=False).get_concrete_function(*batch)
+            self._steps[name, batch] = tf.function(one, autograph=False).get_concrete_function(*batch)
             self.traces += 1
-        return self._steps[key]
-
-    def is_compiled(self, step: Any) -> bool:
-        """Whether XLA compiles the programs of a step."""
-        return compiler.pays(self.model, step.graph) if self._asked is None else self._asked
+        return self._steps[name, batch]
 
     def compiles(self, name: str) -> bool | None:
         """Whether XLA compiles the steps of a name; None before any was traced."""
-        steps = [step for (each, _), step in self._steps.items() if each == name]
-        return self.is_compiled(steps[0]) if steps else None
+        return self._compiled.get(name)
 
     def call(self, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], **options: Any) -> Any:
-        """Run the program that `make` makes, on tensors; `make` takes these programs, B, and what options name."""
+        """Run the program that `make` makes, on tensors; `make` takes these programs, B and the arguments'
+        specs, and gives a function and the name of the step that is in it."""
         specs = tuple(map(tf.TensorSpec.from_tensor, arguments))
         key = make.__name__, batch_size, specs, *options.values()
         if key not in self._programs:
@@ -75,8 +76,8 @@ class Programs:
     def _first_call(
         self, key: Any, make: Any, batch_size: int, arguments: Sequence[tf.Tensor], options: dict[str, Any]
     ) -> Any:
-        function, step = make(self, batch_size, [*key[2]], **options)
-        compiled = self.is_compiled(step)
+        function, name = make(self, batch_size, [*key[2]], **options)
+        compiled = self._compiled[name]
         program = tf.function(function, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
         self.traces += 1
         try:
@@ -85,7 +86,7 @@ class Programs:
             if self._asked is not None or not compiled:
                 raise
             # XLA refuses before a step is run
-            self._asked = False
+            self._compiled[name] = False
             return self._first_call(key, make, batch_size, arguments, options)
         self._programs[key] = program
         return results
@@ -124,14 +125,14 @@ def unflattened(structure: Any, tensors: Sequence[tf.Tensor]) -> Any:
 
 def block(
     programs: Programs, batch_size: int, arguments: Any, name: str, guarded: bool = False
-) -> tuple[Callable[..., Any], Any]:
+) -> tuple[Callable[..., Any], str]:
     """Full batches from number between[0] to before between[1], of between[2] rows: (order, between, *data) to the
     number after the last that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that
     is not finite."""
     one = programs.step(name, arguments[2:], batch_size)
     check_suitable(one)
     # as in Keras, where the size of batches is known if they all have the same
-    is_static = programs.is_compiled(one) or arguments[0].shape[0] % batch_size == 0
+    is_static = programs.compiles(name) or arguments[0].shape[0] % batch_size == 0
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         reached, logs = run_block(
@@ -147,35 +148,34 @@ def block(
         )
         return reached, logs, results(programs.model, logs)
 
-    return steps, one
+    return steps, name
 
 
-def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], Any]:
+def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], str]:
     """The last batch, that is not full, from row `first` on: (order, first, *data) to its logs, and the metrics'
     results after it."""
     one = programs.step(name, arguments[2:], arguments[0].shape[0] % batch_size)
-    is_compiled = programs.is_compiled(one)
+    is_compiled = programs.compiles(name)
 
     def last(order: tf.Tensor, first: tf.Tensor, *data: tf.Tensor) -> Any:
         rows = order[order.shape[0] // batch_size * batch_size if is_compiled else first :]
         logs = one(*take(data, rows))
         return logs, results(programs.model, logs)
 
-    return last, one
+    return last, name
 
 
-def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
+def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], str]:
     """Whole epochs of training, or some steps of one: (orders (E, N), count, between, *data) to the logs of each epoch,
     0 from number `count` on, and whether the weights after them are finite. Each epoch's steps are those from number
     between[0] to before between[1]."""
     data_specs, (most, rows) = arguments[3:], arguments[0].shape
     order = tf.TensorSpec([rows], tf.int32)
-    # the last to be made is the step whose logs are an epoch's
     specs = [order, None, *data_specs]
-    full, one = block(programs, batch_size, specs, "train") if rows >= batch_size else (None, None)
-    last, one = rest(programs, batch_size, specs, "train") if rows % batch_size else (None, one)
-    assert one is not None
-    model, told = programs.model, one.structured_outputs
+    full = block(programs, batch_size, specs, "train")[0] if rows >= batch_size else None
+    last = rest(programs, batch_size, specs, "train")[0] if rows % batch_size else None
+    model = programs.model
+    told = programs.step("train", data_specs, min(rows, batch_size)).structured_outputs
 
     def whole(orders: tf.Tensor, count: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         def epoch(number: tf.Tensor, arrays: Any) -> Any:
@@ -200,7 +200,7 @@ def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callabl
         finite = [tf.reduce_all(tf.math.is_finite(w.value)) for w in model.trainable_variables]
         return logs, tf.reduce_all(finite)
 
-    return whole, one
+    return whole, "train"
 
 
 def _reset(model: Any) -> int:
@@ -208,7 +208,7 @@ def _reset(model: Any) -> int:
     return 0
 
 
-def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], Any]:
+def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callable[..., Any], str]:
     """The outputs for full batches: (order, *data) to tensors of the batches' rows, one after the other."""
     one = programs.step("predict", arguments[1:], batch_size)
     outputs = [tf.TensorSpec([batch_size, *shape[1:]], dtype) for shape, dtype in batch_outputs(one, batch_size)]
@@ -227,7 +227,7 @@ def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Ca
         ]
         return tf.nest.pack_sequence_as(one.structured_outputs, rows)
 
-    return predict, one
+    return predict, "predict"
 
 
 def results(model: Any, logs: Any) -> Any:
