@@ -179,7 +179,7 @@ def test_training_that_is_stopped_from_elsewhere_begins_no_other_epoch(bunches, 
     model, recorded = model_of(), ArrayRun.train_epochs
 
     def train_epochs(self, orders, count, *between):
-        model.stop_training = len(bunches) == 1
+        model.stop_training = len(bunches) == 1 and between[:1] in ((), (0,))
         return recorded(self, orders, count, *between)
 
     monkeypatch.setattr(ArrayRun, "train_epochs", train_epochs)

@@ -40,11 +40,13 @@ class Programs:
 
     def step(self, name: str, data: Sequence[tf.TensorSpec], rows: int) -> Any:
         """One step on a batch of so many rows of such data, traced once: a function of the batch's tensors, and its
-        results. As in Keras the graph is that of any number of rows, except where XLA compiles it."""
+        results. As in Keras the graph is that of any number of rows unless all batches have the same; that of this
+        number, too, where XLA compiles it."""
         if name not in self._compiled:
             asked = self._asked
             self._compiled[name] = compiler.pays(self.model, self._traced(name, data, None)) if asked is None else asked
-        return self._traced(name, data, rows if self._compiled[name] else None)
+        is_static = self._compiled[name] or data[0].shape[0] % rows == 0
+        return self._traced(name, data, rows if is_static else None)
 
     def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None) -> Any:
         batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
