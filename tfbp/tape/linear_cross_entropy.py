@@ -6,6 +6,7 @@ N tokens, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or N
 import tensorflow as tf
 
 from tfbp.tape.dense import dense_forward
+from tfbp.tape.losses import sparse_categorical_crossentropy
 
 
 def linear_cross_entropy(
@@ -32,7 +33,7 @@ def linear_cross_entropy(
         target = (1 - label_smoothing) * one_hot + label_smoothing / logits.shape[1]
         losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)
     else:
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        losses = sparse_categorical_crossentropy(labels, logits)
     if z_loss:
         losses += z_loss * tf.square(tf.reduce_logsumexp(logits, axis=-1))
     weight = tf.cast(kept, logits.dtype)

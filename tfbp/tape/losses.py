@@ -3,6 +3,8 @@
 B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,).
 """
 
+import math
+
 import tensorflow as tf
 
 
@@ -34,7 +36,13 @@ def categorical_crossentropy(y, outputs):
 
 
 def sparse_categorical_crossentropy(y, outputs):
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
+    if outputs.dtype != tf.float64:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
+    # in float64 the GPU has no kernel of it. A label that is no class makes its loss NaN, as there
+    classes = outputs.shape[-1]
+    one_hot = tf.one_hot(y, classes, dtype=outputs.dtype)
+    losses = tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=outputs)
+    return tf.where((y >= 0) & (y < classes), losses, math.nan)
 
 
 def loss_forward(loss, y, outputs):

@@ -1,0 +1,147 @@
+"""A run on a GPU, rehearsed without one: green on what we ship, red where a kernel is missing, wherever it hides."""
+
+import random
+
+import pytest
+import tensorflow as tf
+
+from tfbp.agreement import gpu_programs, kernels, rehearsal
+from tfbp.agreement.cases import all_cases
+from tfbp.agreement.rehearsal import Program, rehearse
+from tfbp.commands import check
+
+SEED = 2026
+
+
+@pytest.mark.parametrize("part", gpu_programs.PARTS)
+def test_what_we_ship_has_a_gpu_kernel_everywhere(part):
+    chosen = random.Random(SEED)
+    cases, dtype = chosen.sample(all_cases(), 3), chosen.choice(check.DTYPES)
+    found = [f for program in gpu_programs.programs(cases, dtype, [part]) for f in rehearse(program)]
+    assert {finding.program.part for finding in found} == {part}
+    modes = {"graph", "xla"} if part == "training" else {"eager", "graph", "xla"}
+    assert {finding.mode for finding in found} == modes
+    assert [finding.complaint for finding in found if finding.complaint] == []
+    assert all(len(finding.operations) > 1 for finding in found)
+
+
+@pytest.mark.parametrize("name", ["softplus-B", "softsign-B", "mish", "log_sigmoid"])
+def test_bfloat16_runs_where_the_gpu_has_no_kernel_of_it(name):
+    cases = [case for case in all_cases() if case.name.startswith(name)]
+    found = [f for p in gpu_programs.programs(cases, "bfloat16", ["writings"]) for f in rehearse(p)]
+    assert len(found) == 6
+    assert [finding.complaint for finding in found if finding.complaint] == []
+
+
+def softplus(x):
+    return tf.raw_ops.Softplus(features=x)
+
+
+def in_a_loop(x):
+    return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, softplus(x)), (0, x))[1]
+
+
+def in_a_branch(x):
+    return tf.cond(tf.reduce_sum(x) > 0, lambda: softplus(x), lambda: x)
+
+
+def in_a_function(x):
+    return tf.function(softplus)(x)
+
+
+def in_its_gradient(x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.raw_ops.Softplus(features=x)
+    return tape.gradient(y, x)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("planted", [softplus, in_a_loop, in_a_branch, in_a_function, in_its_gradient])
+def test_a_planted_operation_without_a_kernel_is_named(planted, mode):
+    def run(fed):
+        return planted(fed["x"])
+
+    for dtype, missing in (("float32", False), ("bfloat16", True)):
+        program = Program("layers", "planted", dtype, run, {"x": tf.ones([2, 3], dtype)})
+        (finding,) = rehearse(program, [mode])
+        named = f"layers: planted-{dtype}-{mode}: no GPU kernel for " in finding.complaint
+        assert named == missing
+        assert ("Softplus (T bfloat16)" in finding.complaint) == missing
+
+
+def test_what_xla_cannot_compile_is_named():
+    program = Program("layers", "planted", "float32", lambda fed: tf.strings.length(tf.as_string(fed)), tf.ones([2]))
+    (finding,) = rehearse(program, ["xla"])
+    assert "no GPU kernel for AsString (T float32), StringLength" in finding.complaint
+    assert "does not lower" in finding.reason
+
+
+def test_a_program_with_variables_is_looked_through():
+    weight = tf.Variable(tf.ones([2], tf.bfloat16))
+
+    def step(fed):
+        weight.assign(softplus(weight) + fed)
+        return tf.constant(0)
+
+    program = Program("training", "planted", "bfloat16", step, tf.ones([2], tf.bfloat16), ("graph",), True)
+    (finding,) = rehearse(program)
+    assert finding.complaint == "training: planted-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)"
+
+
+def test_what_raises_is_told():
+    def run(fed):
+        raise ValueError("planted")
+
+    (finding,) = rehearse(Program("layers", "planted", "float32", run, tf.ones([2])), ["graph"])
+    assert finding.complaint.startswith("layers: planted-float32-graph: it raises ValueError: planted, raised at")
+
+
+def test_float64_sparse_cross_entropy_has_no_kernel_of_its_own():
+    operation = kernels.Operation
+    types = {dtype: (("T", (dtype,)), ("Tlabels", ("int64",))) for dtype in ("float32", "float64")}
+    operations = {operation("SparseSoftmaxCrossEntropyWithLogits", each) for each in types.values()}
+    (missing,) = kernels.without_kernel(operations, "GPU")
+    assert dict(missing.types)["T"] == ("float64",)
+
+
+def test_the_command_prints_the_table_and_exits_with_0(capsys):
+    assert check.main(["--rehearse", "gpu", "--case", "square", "--dtype", "float32"]) == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if line.startswith("writings")]
+    assert [row[1:3] for row in rows] == [["eager", "2"], ["graph", "2"], ["xla", "2"]]
+    assert rows[2][-3:] == ["2", "of", "2"]
+    assert "every operation has one" in out
+
+
+def test_the_command_exits_with_1_and_names_what_is_missing(capsys, monkeypatch):
+    planted = Program("writings", "planted", "bfloat16", softplus, tf.ones([2, 3], tf.bfloat16))
+    monkeypatch.setattr(gpu_programs, "programs", lambda *_: [planted])
+    assert check.main(["--rehearse", "gpu", "--dtype", "bfloat16", "--mode", "graph"]) == 1
+    out = capsys.readouterr().out
+    assert "1 would not run there" in out
+    assert out.splitlines()[-1] == "writings: planted-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--rehearse", "tpu"], "--rehearse: got 'tpu' (did you mean 'gpu'?); accepted: gpu.\n"),
+        (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu.\n"),
+        (["--rehearse", "gpu", "--json", "a.json"], "--json: got 'a.json' beside --rehearse; accepted: "),
+    ],
+    ids=["no-such-rehearsal", "no-such-device", "numbers-of-a-rehearsal"],
+)
+def test_bad_input_is_one_sentence(options, sentence, capsys):
+    assert check.main(options) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1
+
+
+def test_the_table_counts_programs_and_what_is_missing():
+    x = tf.ones([2, 3], tf.bfloat16)
+    found = [f for name in "ab" for f in rehearse(Program("layers", name, "bfloat16", softplus, x), ["graph", "xla"])]
+    cells = [list(column.cells) for column in rehearsal.table(found).columns]
+    assert cells[:3] == [["layers"] * 2, ["graph", "xla"], ["2", "2"]]
+    assert cells[5:] == [["1", "0"], ["", "2 of 2"]]

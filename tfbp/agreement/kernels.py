@@ -1,0 +1,165 @@
+"""Which operations a program consists of, and whether TensorFlow has a kernel for each: what can be known without one.
+
+An operation is a name and the dtypes that choose its kernel. A TensorFlow wheel lists all its kernels, also those of
+devices that this machine does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import kernels, op_callbacks, op_def_registry
+
+# a graph's own bookkeeping: a placeholder stands for an argument, and is never run
+_NEVER_RUN = ("Placeholder", "PlaceholderWithDefault", "_Arg", "_Retval")
+# what TensorFlow makes of a loop or branch before it runs it
+_LOWERED = {
+    "While": ("Enter", "Exit", "Merge", "NextIteration", "Switch"),
+    "If": ("Merge", "Switch"),
+    "Case": ("Merge", "_SwitchN"),
+}
+_LOWERED |= {f"Stateless{name}": parts for name, parts in _LOWERED.items()}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation's name, and the dtypes of its attributes, each a name or several.
+
+    Example:
+        >>> str(Operation("Cast", (("SrcT", ("float32",)), ("DstT", ("bfloat16",)))))
+        'Cast (SrcT float32, DstT bfloat16)'
+    """
+
+    name: str
+    types: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def __str__(self) -> str:
+        types = ", ".join(f"{attribute} {' '.join(names)}" for attribute, names in self.types if names)
+        return f"{self.name} ({types})" if types else self.name
+
+
+def in_graph(graph: Any) -> set[Operation]:
+    """The operations of a traced function, those of its loops' and branches' bodies and its function library included.
+
+    Example:
+        >>> square = tf.function(lambda x: x * x).get_concrete_function(tf.TensorSpec([2]))
+        >>> sorted(map(str, in_graph(square.graph)))
+        ['Identity (T float32)', 'Mul (T float32)']
+    """
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    functions = {function.signature.name for function in definition.library.function}
+    found: set[Operation] = set()
+    for node in nodes:
+        if node.op in _NEVER_RUN or node.op in functions:
+            continue
+        of_kind = {}
+        for attribute, several in _type_attributes(node.op).items():
+            value = node.attr[attribute]
+            of_kind[attribute] = list(value.list.type) if several else [value.type]
+        found.add(_operation(node.op, of_kind))
+    return found
+
+
+@contextmanager
+def run_eagerly() -> Iterator[set[Operation]]:
+    """The operations that are run, one after another, while the context is open."""
+    found: set[Operation] = set()
+
+    def note(op_type: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
+        name = op_type.decode() if isinstance(op_type, bytes) else op_type
+        values = dict(zip(attrs[::2], attrs[1::2], strict=True))
+        if graph is None and not name.startswith("__"):
+            of_kind = {
+                attribute: list(values.get(attribute, ())) if several else [values[attribute]]
+                for attribute, several in _type_attributes(name).items()
+                if attribute in values
+            }
+            found.add(_operation(name, of_kind))
+
+    op_callbacks.add_op_callback(note)
+    try:
+        yield found
+    finally:
+        op_callbacks.remove_op_callback(note)
+
+
+def without_kernel(operations: set[Operation], device: str) -> list[Operation]:
+    """Those that have no kernel for `device` ("GPU", or "XLA_GPU_JIT" for what XLA compiles), sorted.
+
+    On a GPU a loop or branch is run as the operations that it is made into; XLA takes it as it is.
+
+    Example:
+        >>> sizes = {name: Operation("Softplus", (("T", (name,)),)) for name in ("float32", "bfloat16")}
+        >>> [str(operation) for operation in without_kernel(set(sizes.values()), "GPU")]
+        ['Softplus (T bfloat16)']
+    """
+    parts = set() if device.startswith("XLA") else {part for o in operations for part in _parts(o)}
+    return sorted((o for o in operations | parts if not _kernels(o, device)), key=str)
+
+
+def on_the_host(operations: set[Operation]) -> set[Operation]:
+    """Those whose results, by TensorFlow's own choice, lie in the host's memory also on a GPU: shapes and counters."""
+    found = set()
+    for operation in operations:
+        outputs = {output.name for output in op_def_registry.get(operation.name).output_arg}
+        chosen = _kernels(operation, "GPU")
+        if chosen and outputs and all(outputs <= set(kernel.host_memory_arg) for kernel in chosen):
+            found.add(operation)
+    return found
+
+
+def gradient_kernels(operations: set[Operation]) -> list[Operation]:
+    """Those that are some other operation's gradient, or return their own beside their value, sorted."""
+    return sorted((o for o in operations if _is_gradient(o.name)), key=str)
+
+
+def _is_gradient(name: str) -> bool:
+    definition = op_def_registry.get(name)
+    outputs = {output.name for output in definition.output_arg} if definition else set()
+    return "Grad" in name or "Backprop" in name or bool(outputs & {"backprop", "backprops", "gradient", "gradients"})
+
+
+def _operation(name: str, types: dict[str, list[Any]]) -> Operation:
+    named = {attribute: tuple(tf.as_dtype(v).name for v in values) for attribute, values in sorted(types.items())}
+    return Operation(name, tuple(named.items()))
+
+
+def _parts(operation: Operation) -> set[Operation]:
+    dtypes = {dtype for _, names in operation.types for dtype in names}
+    return {Operation(part, (("T", (dtype,)),)) for part in _LOWERED.get(operation.name, ()) for dtype in dtypes}
+
+
+@cache
+def _type_attributes(name: str) -> dict[str, bool]:
+    """The operation's attributes that are dtypes, and whether each is a list of them."""
+    definition = op_def_registry.get(name)
+    kinds = {attribute.name: attribute.type for attribute in definition.attr} if definition else {}
+    return {attribute: kind == "list(type)" for attribute, kind in kinds.items() if kind in ("type", "list(type)")}
+
+
+@cache
+def _kernels(operation: Operation, device: str) -> tuple[Any, ...]:
+    types = dict(operation.types)
+    # a default kernel serves every device that has none of its own, but XLA
+    devices = (device,) if device.startswith("XLA") else (device, "DEFAULT")
+    return tuple(
+        kernel
+        for kernel in _registered(operation.name)
+        if kernel.device_type in devices and not kernel.label and all(_fits(c, types) for c in kernel.constraint)
+    )
+
+
+@cache
+def _registered(name: str) -> tuple[Any, ...]:
+    return tuple(kernels.get_registered_kernels_for_op(name).kernel)
+
+
+def _fits(constraint: Any, types: dict[str, tuple[str, ...]]) -> bool:
+    allowed = {tf.as_dtype(value).name for value in constraint.allowed_values.list.type}
+    return not allowed or set(types.get(constraint.name, ())) <= allowed
