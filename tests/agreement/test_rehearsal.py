@@ -16,13 +16,14 @@ SEED = 2026
 @pytest.mark.parametrize("part", gpu_programs.PARTS)
 def test_what_we_ship_has_a_gpu_kernel_everywhere(part):
     chosen = random.Random(SEED)
-    cases, dtype = chosen.sample(all_cases(), 3), chosen.choice(check.DTYPES)
+    cases, dtype = chosen.sample(all_cases(), 2), chosen.choice(check.DTYPES)
     found = [f for program in gpu_programs.programs(cases, dtype, [part]) for f in rehearse(program)]
     assert {finding.program.part for finding in found} == {part}
     modes = {"graph", "xla"} if part == "training" else {"eager", "graph", "xla"}
     assert {finding.mode for finding in found} == modes
     assert [finding.complaint for finding in found if finding.complaint] == []
-    assert all(len(finding.operations) > 1 for finding in found)
+    # the identity is none
+    assert {f.program.name for f in found if not f.operations} <= {"Activation linear"}
 
 
 @pytest.mark.parametrize("name", ["softplus-B", "softsign-B", "mish", "log_sigmoid"])
@@ -49,6 +50,14 @@ def in_a_function(x):
     return tf.function(softplus)(x)
 
 
+inner = tf.function(softplus)
+
+
+def in_a_function_of_a_function(x):
+    inner(x)  # traced before
+    return tf.function(lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: inner(x), lambda: x))(x)
+
+
 def in_its_gradient(x):
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -57,7 +66,9 @@ def in_its_gradient(x):
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
-@pytest.mark.parametrize("planted", [softplus, in_a_loop, in_a_branch, in_a_function, in_its_gradient])
+@pytest.mark.parametrize(
+    "planted", [softplus, in_a_loop, in_a_branch, in_a_function, in_a_function_of_a_function, in_its_gradient]
+)
 def test_a_planted_operation_without_a_kernel_is_named(planted, mode):
     def run(fed):
         return planted(fed["x"])
@@ -106,7 +117,7 @@ def test_float64_sparse_cross_entropy_has_no_kernel_of_its_own():
 
 
 def test_the_command_prints_the_table_and_exits_with_0(capsys):
-    assert check.main(["--rehearse", "gpu", "--case", "square", "--dtype", "float32"]) == 0
+    assert check.main(["--rehearse", "gpu", "--case", "square-B5", "--dtype", "float32"]) == 0
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines() if line.startswith("writings")]
     assert [row[1:3] for row in rows] == [["eager", "2"], ["graph", "2"], ["xla", "2"]]
