@@ -103,7 +103,7 @@ def _why_not_lowered(function: Any, fed: Any) -> str:
 def table(findings: list[Finding]) -> Table:
     """What was proven, by part and mode."""
     found = Table(box=None, pad_edge=False)
-    for heading in ("part", "mode", "programs", "operations", "on host", "no kernel", "lowered"):
+    for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
         found.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
     for part, mode in dict.fromkeys((finding.program.part, finding.mode) for finding in findings):
         these = [finding for finding in findings if (finding.program.part, finding.mode) == (part, mode)]
