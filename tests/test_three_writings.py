@@ -48,3 +48,14 @@ def test_loss_and_gradients_agree_with_the_reference(activation, loss, writing, 
 def named(loss, gradients):
     layers = [(f"layer {i} d{name}", dw) for i, layer in enumerate(gradients) for name, dw in sorted(layer.items())]
     return [("loss", loss), *layers]
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_nan_in_float64_by_hand_and_by_tape(label):
+    network = Network(2, [Dense(3)], "sparse_categorical_crossentropy")
+    parameters, x, y = network.init(0), np.ones([2, 2]), np.array([0, label])
+    for writing in (manual, tape):
+        tensors = tf.nest.map_structure(tf.constant, parameters)
+        loss, gradients = writing.loss_and_gradients(network, tensors, tf.constant(x), tf.constant(y))
+        assert np.isnan(loss)
+        assert np.isnan(gradients[0]["kernel"]).all()
