@@ -50,12 +50,13 @@ def named(loss, gradients):
     return [("loss", loss), *layers]
 
 
+@pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("label", [-1, 3])
-def test_a_label_that_is_no_class_is_nan_in_float64_by_hand_and_by_tape(label):
+def test_a_label_that_is_no_class_is_nan_in_float64_by_hand_and_by_tape(label, mode):
     network = Network(2, [Dense(3)], "sparse_categorical_crossentropy")
-    parameters, x, y = network.init(0), np.ones([2, 2]), np.array([0, label])
-    for writing in (manual, tape):
-        tensors = tf.nest.map_structure(tf.constant, parameters)
-        loss, gradients = writing.loss_and_gradients(network, tensors, tf.constant(x), tf.constant(y))
+    fed = tf.nest.map_structure(tf.constant, (network.init(0), np.ones([2, 2]), np.array([0, label])))
+    for writing in WRITINGS.values():
+        function = tf.function(writing.loss_and_gradients, jit_compile=MODES[mode])
+        loss, gradients = function(network, *fed)
         assert np.isnan(loss)
         assert np.isnan(gradients[0]["kernel"]).all()
