@@ -5,6 +5,7 @@ import random
 import pytest
 import tensorflow as tf
 
+from tfbp import Dense, Network, manual, tape
 from tfbp.agreement import gpu_programs, kernels, rehearsal
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.rehearsal import Program, rehearse
@@ -156,3 +157,57 @@ def test_the_table_counts_programs_and_what_is_missing():
     cells = [list(column.cells) for column in rehearsal.table(found).columns]
     assert cells[:3] == [["layers"] * 2, ["graph", "xla"], ["2", "2"]]
     assert cells[5:] == [["1", "0"], ["", "2 of 2"]]
+
+
+def test_a_planted_operation_in_the_writings_is_named(monkeypatch):
+    monkeypatch.setitem(
+        manual.activations._FUNCTIONS, "softplus_forward", lambda z: (tf.raw_ops.Softplus(features=z), z)
+    )
+    case = next(case for case in all_cases() if case.name.startswith("softplus"))
+    programs = gpu_programs.programs([case], "bfloat16", ["writings"])
+    found = [finding for program in programs for finding in rehearse(program, ["eager", "graph"])]
+        f for p in gpu_programs.programs([case], "bfloat16", ["writings"]) for f in rehearse(p, ["eager", "graph"])
+    ]
+    complaints = [finding.complaint for finding in found if finding.complaint]
+    assert len(complaints) == 2
+    assert all("-manual-bfloat16" in line and "Softplus (T bfloat16)" in line for line in complaints)
+
+
+def test_loops_and_branches_are_seen_as_what_they_are_made_into():
+    loop = kernels.Operation("While", (("T", ("float32", "bfloat16")),))
+    assert kernels.without_kernel({loop}, "GPU") == []
+    assert kernels.without_kernel({kernels.Operation("Enter", (("T", ("no such dtype",)),))}, "GPU")
+
+
+@pytest.mark.parametrize("dtype", check.DTYPES)
+def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype):
+    """By the operations of the traced graphs, loops and functions included: each case, the examples' own gradients."""
+    programs = [p for case in all_cases() for p in gpu_programs.writings_of(case, dtype, ["manual"])]
+    programs += gpu_programs.per_example(dtype)
+    findings = [finding for program in programs for finding in rehearse(program, ["graph"])]
+    assert [finding.reason for finding in findings if finding.reason] == []
+    found = {operation for finding in findings for operation in finding.operations}
+    assert {operation.name for operation in found} >= {"MatMul", "SelectV2", "Exp", "Log", "Tanh", "Sigmoid", "OneHot"}
+    assert kernels.gradient_kernels(found) == []
+
+
+@pytest.mark.parametrize("dtype", check.DTYPES)
+def test_no_operation_of_a_layer_s_or_a_loss_s_backward_is_a_gradient_kernel(dtype):
+    programs = [*gpu_programs.layers_of(dtype), *gpu_programs.linear_cross_entropies(dtype)]
+    by_hand = [program for program in programs if not program.name.startswith("tape")]
+    for program in by_hand:
+        (finding,) = rehearse(program, ["graph"])
+        assert kernels.gradient_kernels(set(finding.operations)) == [], program.name
+        assert finding.complaint == ""
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "softsign", "elu", "selu", "relu6"])
+def test_the_tape_s_gradient_kernels_are_seen(name):
+    """The check above can fail: where the same network's tape calls them, they are found."""
+    network = Network(3, [Dense(2, name), Dense(2)], "sparse_categorical_crossentropy")
+    parameters = network.init(0)
+    run = tf.function(lambda x: tape.loss_and_gradients(network, parameters, x, [0, 1]), autograph=False)
+    graph = run.get_concrete_function(tf.ones([2, 3])).graph
+    found = {operation.name for operation in kernels.gradient_kernels(kernels.in_graph(graph))}
+    kernel = {"selu": "EluGrad"}.get(name, f"{name.capitalize()}Grad")
+    assert found == {kernel, "BiasAddGrad", "SparseSoftmaxCrossEntropyWithLogits"}

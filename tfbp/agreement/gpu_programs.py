@@ -53,13 +53,13 @@ def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Prog
             yield from of(dtype)
 
 
-def writings_of(case: Case, dtype: str) -> Iterator[Program]:
+def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iterator[Program]:
     """A whole pass of each writing, and each of its operations by itself, on the numbers that the matrix tries."""
     cell, numbers = Cell(case, dtype, "graph"), problem(case, dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     tensors = reference.loss_gradients_and_tensors(case.network, *arguments)[2]
     fed = {"local": as_tensors(rounded_inputs(cell, numbers, tensors), cell), **typed(cell, *arguments)}
-    for writing in WRITINGS:
+    for writing in writings:
         yield Program("writings", f"{case.name}-{writing}", dtype, partial(_write, writing, case.network), fed)
 
 

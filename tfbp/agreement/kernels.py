@@ -6,6 +6,7 @@ devices that this machine does not have.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,7 +115,10 @@ def gradient_kernels(operations: set[Operation]) -> list[Operation]:
 def _is_gradient(name: str) -> bool:
     definition = op_def_registry.get(name)
     outputs = {output.name for output in definition.output_arg} if definition else set()
-    return "Grad" in name or "Backprop" in name or bool(outputs & {"backprop", "backprops", "gradient", "gradients"})
+    # not StopGradient, nor ApplyGradientDescent
+    return bool(re.search(r"Grad(?!ient)|Backprop", name)) or bool(
+        outputs & {"backprop", "backprops", "gradient", "gradients"}
+    )
 
 
 def _of_nodes(nodes: list[Any]) -> set[Operation]:
