@@ -166,8 +166,6 @@ def test_a_planted_operation_in_the_writings_is_named(monkeypatch):
     case = next(case for case in all_cases() if case.name.startswith("softplus"))
     programs = gpu_programs.programs([case], "bfloat16", ["writings"])
     found = [finding for program in programs for finding in rehearse(program, ["eager", "graph"])]
-        f for p in gpu_programs.programs([case], "bfloat16", ["writings"]) for f in rehearse(p, ["eager", "graph"])
-    ]
     complaints = [finding.complaint for finding in found if finding.complaint]
     assert len(complaints) == 2
     assert all("-manual-bfloat16" in line and "Softplus (T bfloat16)" in line for line in complaints)
