@@ -48,3 +48,15 @@ def test_loss_and_gradients_agree_with_the_reference(activation, loss, writing, 
 def named(loss, gradients):
     layers = [(f"layer {i} d{name}", dw) for i, layer in enumerate(gradients) for name, dw in sorted(layer.items())]
     return [("loss", loss), *layers]
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_nan_in_float64_by_hand_and_by_tape(label, mode):
+    network = Network(2, [Dense(3)], "sparse_categorical_crossentropy")
+    fed = tf.nest.map_structure(tf.constant, (network.init(0), np.ones([2, 2]), np.array([0, label])))
+    for writing in WRITINGS.values():
+        function = tf.function(writing.loss_and_gradients, jit_compile=MODES[mode])
+        loss, gradients = function(network, *fed)
+        assert np.isnan(loss)
+        assert np.isnan(gradients[0]["kernel"]).all()

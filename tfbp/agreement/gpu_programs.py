@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,17 +12,19 @@ import tensorflow as tf
 
 from tfbp import layers, manual, reference
 from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem
-from tfbp.agreement.matrix import LOCAL, WRITINGS, Cell, as_tensors, rounded_inputs
+from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, rounded_inputs, typed
+from tfbp.agreement.programs import Cell
 from tfbp.agreement.rehearsal import Program
+from tfbp.checking.failures import Failure
+from tfbp.fitting import programs as fitting
 from tfbp.keras_activations import keras_activation
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as on_tape
-from tfbp.training.array_loop import build
+from tfbp.training.fitting_arrays import build
 from tfbp.training.model import Model
-from tfbp.training.programs import PROGRAMS, program
 
-PARTS = ("writings", "layers", "per example", "linear_cross_entropy", "training")
+PARTS = ("writings", "layers", "per example", "linear cross-entropy", "training")
 _WITHOUT_LABELS = Network(6, [Dense(5, "tanh", kernel_regularizer="l2"), Dense(4)], "mean_squared_error")
 _TRAINED = (
     Network(6, [Dense(5, "relu"), Dense(4)], "sparse_categorical_crossentropy"),
@@ -31,45 +34,42 @@ _LINEAR_OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {"label_smoothing": 0.1, "z_loss": 0.05, "soft_cap": 2.0, "ignore_index": -1},
 )
+_BATCH = 3
 
 
-def programs(cases: list[Case], dtypes: Any, parts: tuple[str, ...] = PARTS) -> list[Program]:
+def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Program]:
     """What a GPU run runs: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
-    found: list[Program] = []
-    for dtype in dtypes:
-        if "writings" in parts:
-            found += [p for case in cases for p in writings_of(case, dtype)]
-        if "layers" in parts:
-            found += layers_of(dtype)
-        if "per example" in parts:
-            found += per_example(dtype)
-        if "linear_cross_entropy" in parts:
-            found += linear_cross_entropies(dtype)
-        if "training" in parts:
-            found += training(dtype)
-    return found
+    if "writings" in parts:
+        for case in cases:
+            yield from writings_of(case, dtype)
+    others = {
+        "layers": layers_of,
+        "per example": per_example,
+        "linear cross-entropy": linear_cross_entropies,
+        "training": training,
+    }
+    for part, of in others.items():
+        if part in parts:
+            yield from of(dtype)
 
 
 def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iterator[Program]:
-    """A whole pass of each writing, and each of its layers by itself, on the numbers that the matrix tries."""
+    """A whole pass of each writing, and each of its operations by itself, on the numbers that the matrix tries."""
     cell, numbers = Cell(case, dtype, "graph"), problem(case, dtype)
-    fed = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
-    tensors = reference.loss_gradients_and_tensors(case.network, *fed)[2]
-    rounded = as_tensors(rounded_inputs(cell, numbers, tensors), cell)
-    wide = np.float64 if dtype == "float64" else np.float32
-    y = numbers.y if numbers.y.dtype.kind == "i" else numbers.y.astype(wide)
-    whole = tf.nest.map_structure(
-        tf.constant,
-        (_in(dtype, numbers.parameters), _in(dtype, numbers.x), y, numbers.sample_weight.astype(wide)),
-    )
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    tensors = reference.loss_gradients_and_tensors(case.network, *arguments)[2]
+    fed = {"local": as_tensors(rounded_inputs(cell, numbers, tensors), cell), **typed(cell, *arguments)}
     for writing in writings:
-        yield Program(
-            "writings", f"{case.name}-{writing}", dtype,
-            lambda whole, rounded, w=writing: (
-                WRITINGS[w].loss_and_gradients(case.network, *whole), LOCAL[w](case.network, rounded)
-            ),
-            (whole, rounded),
-        )  # fmt: skip
+        yield Program("writings", f"{case.name}-{writing}", dtype, partial(_write, writing, case.network), fed)
+
+
+def _write(writing: str, network: Network, fed: Any) -> Any:
+    local = LOCAL[writing](network, fed["local"])
+    for name, value in local.items():
+        if isinstance(value, Failure):
+            raise RuntimeError(f"{name}: {value.sentence}")
+    whole = [fed[name] for name in ("parameters", "x", "y", "sample_weight")]
+    return local, WRITINGS[writing].loss_gradients_and_tensors(network, *whole)
 
 
 def layers_of(dtype: str) -> Iterator[Program]:
@@ -89,83 +89,102 @@ def layers_of(dtype: str) -> Iterator[Program]:
     x = tf.constant(_in(dtype, np.linspace(-2.0, 2.0, 24).reshape(2, 3, 4)))
     for name, layer in made.items():
         layer.build(x.shape)
-        weights = [tf.convert_to_tensor(weight) for weight in layer.weights]
-        yield Program("layers", name, dtype, _forward_and_backward(layer), (x, tf.ones_like(layer(x)), weights))
+        weights = {weight.name: tf.convert_to_tensor(weight) for weight in layer.weights}
+        fed = {"x": x, "dy": tf.ones_like(layer(x)), "weights": weights}
+        yield Program("layers", name, dtype, partial(_forward_and_backward, layer), fed)
+
+
+def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
+    # the weights as arguments: a program with variables cannot be lowered without the device
+    weights = [(variable, fed["weights"][variable.name]) for variable in layer.weights]
+    with keras.StatelessScope(weights), tf.GradientTape() as record:
+        record.watch((fed["x"], fed["weights"]))
+        y = layer(fed["x"])
+    sources = (fed["x"], fed["weights"])
+    return y, record.gradient(y, sources, output_gradients=fed["dy"], unconnected_gradients="zero")
 
 
 def per_example(dtype: str) -> Iterator[Program]:
     """Every example's norm, clipped gradients, and the moments of the examples' gradients, by hand."""
+    room = manual.per_example
+    functions: dict[str, Callable[..., Any]] = {
+        "gradient_norms": room.gradient_norms,
+        "gradient_mean_and_variance": room.gradient_mean_and_variance,
+        "loss_and_clipped_gradients": partial(room.loss_and_clipped_gradients, clip=0.5),
+    }
     for network in (_TRAINED[0], _WITHOUT_LABELS):
-        parameters, x, y = _batch(network, dtype)
-        for name in ("gradient_norms", "gradient_mean_and_variance"):
-            function = getattr(manual.per_example, name)
-            yield Program(
-                "per example", f"{name} {network.loss.name}", dtype,
-                lambda p, x, y, f=function, n=network: f(n, p, x, y), (parameters, x, y),
-            )  # fmt: skip
-        yield Program(
-            "per example", f"clipped {network.loss.name}", dtype,
-            lambda p, x, y, n=network: manual.per_example.loss_and_clipped_gradients(n, p, x, y, 0.5),
-            (parameters, x, y),
-        )  # fmt: skip
+        for name, function in functions.items():
+            run = partial(_of_examples, function, network)
+            yield Program("per example", f"{name}-{network.loss.name}", dtype, run, _batch(network, dtype))
+
+
+def _of_examples(function: Callable[..., Any], network: Network, fed: Any) -> Any:
+    return function(network, fed["parameters"], fed["x"], fed["y"])
 
 
 def linear_cross_entropies(dtype: str) -> Iterator[Program]:
     """The last layer and its loss, with chunks and a remainder, and its gradients; and what the tape writes for it."""
-    (weights, *_), x, _ = _batch(_TRAINED[0], dtype)
-    labels = tf.constant([0, 1, 2, 3, 4, 0, 1])
-    for name, function in {"by hand": linear_cross_entropy, "by tape": on_tape}.items():
+    batch = _batch(_TRAINED[0], dtype)
+    fed = {"x": batch["x"], "labels": tf.constant([0, 1, 2, 3, 4, 0, 1]), **batch["parameters"][0]}
+    by: dict[str, Callable[..., Any]] = {"manual": partial(linear_cross_entropy, chunk_size=3), "tape": on_tape}
+    for name, function in by.items():
         for options in _LINEAR_OPTIONS:
-            chunk = {"chunk_size": 3} if name == "by hand" else {}
+            run = partial(_loss_and_gradients, partial(function, **options))
+            yield Program("linear cross-entropy", f"{name}-{'all' if options else 'no'}-options", dtype, run, fed)
 
-            def run(x: Any, weights: Any, labels: Any, f: Any = function, o: Any = options, c: Any = chunk) -> Any:
-                with tf.GradientTape() as record:
-                    record.watch((x, weights))
-                    loss = f(x, weights["kernel"], labels, bias=weights["bias"], **o, **c)
-                return loss, record.gradient(loss, (x, weights))
 
-            title = f"{name} {'all options' if options else 'plain'}"
-            yield Program("linear_cross_entropy", title, dtype, run, (x, weights, labels))
+def _loss_and_gradients(function: Callable[..., Any], fed: Any) -> Any:
+    sources = [fed[name] for name in ("x", "kernel", "bias")]
+    with tf.GradientTape() as record:
+        record.watch(sources)
+        loss = function(fed["x"], fed["kernel"], fed["labels"], bias=fed["bias"])
+    return loss, record.gradient(loss, sources)
 
 
 def training(dtype: str) -> Iterator[Program]:
-    """The compiled programs of `tfbp.Model` on arrays: blocks of steps, the rest, whole epochs and validation."""
+    """The compiled programs of `tfbp.Model` on arrays: blocks of steps, the rest, whole epochs, predictions."""
     policy = f"mixed_{dtype}" if "16" in dtype else dtype
     for network in _TRAINED:
         for gradients, optimizer in (("manual", "adam"), ("tape", "sgd")):
-            model = Model(network, gradients, dtype=policy, seed=0)
-            model.compile(optimizer)
-            _, x, y = _batch(network, "float64" if dtype == "float64" else "float32")
-            build(model, (x[:3], y[:3]))
-            order = tf.range(7)
-            arguments: dict[str, tuple[Any, ...]] = {name: (order, tf.constant([0, 2])) for name in ("train", "test")}
-            arguments |= {f"{name} rest": (order,) for name in ("train", "test")}
-            arguments["epochs"] = (tf.stack([order, order]), tf.constant(2))
-            for name in PROGRAMS:
-                yield Program(
-                    "training", f"{network.loss.name} {gradients} {optimizer} {name}", dtype,
-                    program(model, name, 3), (*arguments[name], x, y), compiled=True,
-                )  # fmt: skip
+            for mode in ("graph", "xla"):
+                model = Model(network, gradients, dtype=policy, seed=0)
+                model.compile(optimizer, metrics=["accuracy"], jit_compile=mode == "xla")
+                batch = _batch(network, "float64" if dtype == "float64" else "float32")
+                x, y = batch["x"], batch["y"]
+                build(model, (x[:_BATCH], y[:_BATCH]))
+                for name, (make, data, arguments) in _made(x, y).items():
+                    title = f"{network.loss.name}-{gradients}-{optimizer}-{name}"
+                    fed = (*arguments, *data)
+                    function, _ = make(fitting.of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
+                    run = partial(_unpacked, function)
+                    yield Program("training", title, dtype, run, fed, (mode,), has_variables=True)
 
 
-def _forward_and_backward(layer: keras.layers.Layer) -> Callable[..., Any]:
-    def run(x: Any, dy: Any, weights: Any) -> Any:
-        with keras.StatelessScope(list(zip(layer.variables, weights, strict=True))), tf.GradientTape() as record:
-            record.watch((x, weights))
-            y = layer(x)
-        return y, record.gradient(y, (x, weights), output_gradients=dy, unconnected_gradients="zero")
-
-    return run
+def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
+    return function(*fed)
 
 
-def _batch(network: Network, dtype: str) -> tuple[Any, tf.Tensor, tf.Tensor]:
+def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
+    """What makes each program, the data, and the arguments before them."""
+    order, between, rows = tf.range(len(x)), tf.constant([0, 2, _BATCH]), tf.constant(2 * _BATCH)
+    made: dict[str, Any] = {}
+    for name in ("train", "test"):
+        made[name] = partial(fitting.block, name=name), (x, y), (order, between)
+        made[f"{name} rest"] = partial(fitting.rest, name=name), (x, y), (order, rows)
+    made["train guarded"] = partial(fitting.block, name="train", guarded=True), (x, y), (order, between)
+    made["epochs"] = fitting.epochs, (x, y), (tf.stack([order, order]), tf.constant(2), between)
+    made["predictions"] = fitting.predictions, (x,), (order,)
+    return made
+
+
+def _batch(network: Network, dtype: str) -> dict[str, Any]:
     """Parameters, and seven rows of x and y."""
     rng = np.random.default_rng(0)
     labels = np.arange(7) % network.outputs
     targets = np.eye(network.outputs)[labels].astype("float64" if dtype == "float64" else "float32")
     y = labels.astype("int32") if network.loss.name.startswith("sparse") else targets
-    parameters, x = network.init(0), rng.normal(size=(7, network.inputs))
-    return *tf.nest.map_structure(tf.constant, (_in(dtype, parameters), _in(dtype, x))), tf.constant(y)
+    fed = {"parameters": _in(dtype, network.init(0)), "x": _in(dtype, rng.normal(size=(7, network.inputs))), "y": y}
+    return tf.nest.map_structure(tf.constant, fed)
 
 
 def _in(dtype: str, arrays: Any) -> Any:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.framework import kernels, op_callbacks, op_def_registry
 
 # a graph's own bookkeeping: a placeholder stands for an argument, and is never run
@@ -53,29 +54,20 @@ def in_graph(graph: Any) -> set[Operation]:
         ['Identity (T float32)', 'Mul (T float32)']
     """
     definition = graph.as_graph_def()
-    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-    functions = {function.signature.name for function in definition.library.function}
-    found: set[Operation] = set()
-    for node in nodes:
-        if node.op in _NEVER_RUN or node.op in functions:
-            continue
-        of_kind = {}
-        for attribute, several in _type_attributes(node.op).items():
-            value = node.attr[attribute]
-            of_kind[attribute] = list(value.list.type) if several else [value.type]
-        found.add(_operation(node.op, of_kind))
-    return found
+    return _of_nodes([*definition.node, *(node for each in definition.library.function for node in each.node_def)])
 
 
 @contextmanager
 def run_eagerly() -> Iterator[set[Operation]]:
-    """The operations that are run, one after another, while the context is open."""
+    """The operations that are run while the context is open, those of traced functions that are called included."""
     found: set[Operation] = set()
 
     def note(op_type: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
         name = op_type.decode() if isinstance(op_type, bytes) else op_type
         values = dict(zip(attrs[::2], attrs[1::2], strict=True))
-        if graph is None and not name.startswith("__"):
+        if graph is None and context.context().has_function(name):
+            found.update(_in_function(name))
+        elif graph is None:
             of_kind = {
                 attribute: list(values.get(attribute, ())) if several else [values[attribute]]
                 for attribute, several in _type_attributes(name).items()
@@ -127,6 +119,36 @@ def _is_gradient(name: str) -> bool:
     return bool(re.search(r"Grad(?!ient)|Backprop", name)) or bool(
         outputs & {"backprop", "backprops", "gradient", "gradients"}
     )
+
+
+def _of_nodes(nodes: list[Any]) -> set[Operation]:
+    found = set()
+    for node in nodes:
+        # a call of a function has its name, and is not known as an operation
+        if node.op in _NEVER_RUN or op_def_registry.get(node.op) is None:
+            continue
+        of_kind = {}
+        for attribute, several in _type_attributes(node.op).items():
+            value = node.attr[attribute]
+            of_kind[attribute] = list(value.list.type) if several else [value.type]
+        found.add(_operation(node.op, of_kind))
+    return found
+
+
+def _in_function(name: str) -> set[Operation]:
+    """The operations of a function that is known by name, and of those that it calls."""
+    nodes, names, seen = [], [name], set()
+    while names:
+        called = names.pop()
+        if called in seen:
+            continue
+        seen.add(called)
+        definition = context.context().get_function_def(called)
+        nodes += definition.node_def
+        for node in definition.node_def:
+            inner = [f.name for value in node.attr.values() for f in (value.func, *value.list.func) if f.name]
+            names += [each for each in (*inner, node.op) if context.context().has_function(each)]
+    return _of_nodes(nodes)
 
 
 def _operation(name: str, types: dict[str, list[Any]]) -> Operation:

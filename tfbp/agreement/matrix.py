@@ -99,7 +99,7 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
     """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
     network = cell.case.network
     with on(cell):
-        fed = {"local": as_tensors(rounded, cell), **_typed(cell, *arguments)}
+        fed = {"local": as_tensors(rounded, cell), **typed(cell, *arguments)}
 
         def program(fed: Any) -> Named:
             local = LOCAL[writing](network, fed["local"])
@@ -204,7 +204,7 @@ def check_device(device: str) -> None:
         raise InputError(f"device: got {device!r}, which TensorFlow does not find here; accepted: {seen}.")
 
 
-def _typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Named:
+def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Named:
     """The arguments of a whole pass as tensors."""
     wide = "float64" if cell.dtype == "float64" else "float32"
     return {

@@ -16,23 +16,21 @@ from rich.table import Table
 
 from tfbp.agreement import kernels
 from tfbp.agreement.kernels import Operation
-from tfbp.checks import InputError
+from tfbp.agreement.programs import MODES, compiled
+from tfbp.checking.failures import Failure, attempt
 
 
 @dataclass(frozen=True)
 class Program:
-    """A function with the tensors it is called with. One that reads variables is compiled as it is, or not at all."""
+    """A function of what it is fed, in the modes in which it runs; one that has variables cannot be lowered."""
 
     part: str
     name: str
     dtype: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
-    compiled: bool = False
-
-    @property
-    def id(self) -> str:
-        return f"{self.name}-{self.dtype}"
+    function: Callable[[Any], Any]
+    fed: Any
+    modes: tuple[str, ...] = MODES
+    has_variables: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,81 +38,87 @@ class Finding:
     """What one program was found to consist of in one mode.
 
     Attributes:
-        operations: all of them. missing: those without a kernel. reason: why the program does not lower, or empty.
+        operations: all of them. missing: those without a kernel. reason: why the program does not lower, or what it
+            raises; or empty.
     """
 
     program: Program
     mode: str
     operations: frozenset[Operation]
-    missing: tuple[Operation, ...]
+    missing: tuple[Operation, ...] = ()
     reason: str = ""
 
     @property
     def complaint(self) -> str:
         """One line that names the operation, its dtype and where it is; empty where all is well."""
-        where = f"{self.program.part}: {self.program.id}-{self.mode}"
+        where = f"{self.program.part}: {self.program.name}-{self.program.dtype}-{self.mode}"
         if self.missing:
             return f"{where}: no GPU kernel for {', '.join(map(str, self.missing))}"
-        return f"{where}: does not lower for a GPU: {self.reason}" if self.reason else ""
+        return f"{where}: {self.reason}" if self.reason else ""
 
 
-def rehearse(programs: list[Program], modes: tuple[str, ...]) -> Iterator[Finding]:
-    """A finding for each program and mode: "eager", "graph" and "xla".
+def rehearse(program: Program, modes: Any = MODES) -> Iterator[Finding]:
+    """A finding for each mode, as the matrix runs it: in a graph the number of rows is unknown.
 
     Example:
-        >>> x = tf.ones([2], tf.bfloat16)
-        >>> planted = Program("layers", "softplus", "bfloat16", tf.raw_ops.Softplus, (x,))
-        >>> [finding.complaint for finding in rehearse([planted], ("graph",))]
+        >>> fed = {"x": tf.ones([2, 3], tf.bfloat16)}
+        >>> planted = Program("layers", "softplus", "bfloat16", lambda fed: tf.raw_ops.Softplus(features=fed["x"]), fed)
+        >>> [finding.complaint for finding in rehearse(planted, ["graph"])]
         ['layers: softplus-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)']
     """
-    for each in programs:
-        if "eager" in modes and not each.compiled:
-            with kernels.run_eagerly() as run:
-                each.function(*each.arguments)
-            yield _finding(each, "eager", run, "GPU")
-        if "graph" in modes or "xla" in modes:
-            # lambda, for tf.function takes no operation as it is
-            traced: Any = (
-                each.function if each.compiled else tf.function(lambda *a, f=each.function: f(*a), autograph=False)
-            )
-            operations = kernels.in_graph(traced.get_concrete_function(*each.arguments).graph)
-            if "graph" in modes:
-                yield _finding(each, "graph", operations, "GPU")
-            if "xla" in modes:
-                reason = "" if each.compiled else _why_not_lowered(each)
-                yield _finding(each, "xla", operations, "XLA_GPU_JIT", reason)
+    for mode in program.modes:
+        if mode in modes:
+            found = attempt(_found, program, mode)
+            failed = isinstance(found, Failure)
+            yield Finding(program, mode, frozenset(), reason=f"it raises {found.sentence}") if failed else found
 
 
-def _finding(each: Program, mode: str, operations: set[Operation], device: str, reason: str = "") -> Finding:
-    return Finding(each, mode, frozenset(operations), tuple(kernels.without_kernel(operations, device)), reason)
+def _found(program: Program, mode: str) -> Finding:
+    if mode == "eager":
+        with kernels.run_eagerly() as operations:
+            program.function(program.fed)
+        return _finding(program, mode, operations, "GPU")
+    if program.has_variables:
+        traced = tf.function(program.function, autograph=False).get_concrete_function(program.fed)
+        return _finding(program, mode, kernels.in_graph(traced.graph), "XLA_GPU_JIT" if mode == "xla" else "GPU")
+    function: Any = compiled(program.function, mode, program.fed)
+    if mode == "graph":
+        return _finding(program, mode, kernels.in_graph(function.graph), "GPU")
+    operations = kernels.in_graph(function.get_concrete_function(program.fed).graph)
+    return _finding(program, mode, operations, "XLA_GPU_JIT", _why_not_lowered(function, program.fed))
 
 
-def _why_not_lowered(each: Program) -> str:
-    compiled = tf.function(lambda *a: each.function(*a), jit_compile=True, autograph=False)
+def _finding(program: Program, mode: str, operations: set[Operation], device: str, reason: str = "") -> Finding:
+    return Finding(program, mode, frozenset(operations), tuple(kernels.without_kernel(operations, device)), reason)
+
+
+def _why_not_lowered(function: Any, fed: Any) -> str:
     try:
-        lowered = compiled.experimental_get_compiler_ir(*each.arguments)(stage="hlo", platform_name="GPU")
+        lowered = function.experimental_get_compiler_ir(fed)(stage="hlo", platform_name="GPU")
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        return str(error).splitlines()[0]
-    return "" if "ENTRY" in lowered else "it lowers to nothing"
+        return f"it does not lower for a GPU: {str(error).splitlines()[0]}"
+    return "" if "ENTRY" in lowered else "it lowers to nothing for a GPU"
 
 
 def table(findings: list[Finding]) -> Table:
     """What was proven, by part and mode."""
     found = Table(box=None, pad_edge=False)
-    for heading in ("part", "mode", "programs", "operations", "of them on the host", "without a kernel", "not lowered"):
+    for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
         found.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
     for part, mode in dict.fromkeys((finding.program.part, finding.mode) for finding in findings):
         these = [finding for finding in findings if (finding.program.part, finding.mode) == (part, mode)]
         operations = set().union(*(finding.operations for finding in these))
         host = "" if mode == "xla" else str(len(kernels.on_the_host(operations)))
         missing = {operation for finding in these for operation in finding.missing}
-        lowered = [finding for finding in these if not finding.program.compiled]
-        refused = f"{sum(bool(f.reason) for f in lowered)} of {len(lowered)}" if mode == "xla" and lowered else ""
-        found.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), refused)
+        tried = [finding for finding in these if mode == "xla" and not finding.program.has_variables]
+        lowered = f"{sum(not finding.reason for finding in tried)} of {len(tried)}" if tried else ""
+        found.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
     return found
 
 
-def check_target(target: str) -> None:
-    """Raise `InputError` unless there is a rehearsal for the device."""
-    if target != "gpu":
-        raise InputError(f"rehearse: got {target!r}; accepted: gpu.")
+def summary(findings: list[Finding]) -> str:
+    """What came of it, and what it does not say."""
+    of = f"GPU kernels of TensorFlow {tf.__version__}, {len(findings)} programs"
+    wrong = sum(bool(finding.complaint) for finding in findings)
+    verdict = f"{wrong} would not run there" if wrong else "every operation has one, and what has no variables lowers"
+    return f"{of}: {verdict}. What they compute, and how fast, takes a GPU."

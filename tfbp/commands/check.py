@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tfbp.checks import InputError, check_choice
 from tfbp.commands.options import Parser, need, run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tfbp.agreement.cases import Case
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 MODES = ("eager", "graph", "xla")
@@ -26,6 +32,7 @@ def parser() -> Parser:
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     return parser
 
@@ -39,6 +46,10 @@ def check(arguments: argparse.Namespace) -> int:
     check_choice("device", arguments.device, ("cpu", "gpu"))
     dtypes = _choices("dtype", arguments.dtype, DTYPES)
     modes = _choices("mode", arguments.mode, MODES)
+    if arguments.rehearse is not None:
+        check_choice("rehearse", arguments.rehearse, ("gpu",))
+        if arguments.json:
+            raise InputError(f"json: got {arguments.json!r} beside --rehearse; accepted: a check, which has numbers.")
     tf32 = [word == "on" for word in _choices("tf32", arguments.tf32, ("off", "on"))]
 
     # from here on TensorFlow is needed, whose import takes seconds
@@ -56,6 +67,8 @@ def check(arguments: argparse.Namespace) -> int:
         raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
 
     console = Console()
+    if arguments.rehearse:
+        return _rehearse(cases, dtypes, modes, console, every_part=not arguments.case)
     results, beside_them = [], []
     cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
     for cell in track(cells, f"{len(cases)} networks in {len(cells)} cells", console=console, transient=True):
@@ -75,6 +88,25 @@ def check(arguments: argparse.Namespace) -> int:
     opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
     complaints = report.complaints(results, beside_them, opinions)
     print(report.summary(results, beside_them, opinions))
+    print(*complaints, sep="\n", end="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+def _rehearse(cases: list[Case], dtypes: list[str], modes: list[str], console: Console, every_part: bool) -> int:
+    import tensorflow as tf
+    from rich.progress import track
+
+    from tfbp.agreement import gpu_programs, rehearsal
+
+    parts = gpu_programs.PARTS if every_part else ("writings",)
+    findings: list[rehearsal.Finding] = []
+    with tf.device("/CPU:0"):
+        for dtype in track(dtypes, "what a run on a GPU consists of", console=console, transient=True):
+            for program in gpu_programs.programs(cases, dtype, parts):
+                findings += rehearsal.rehearse(program, modes)
+    console.print(rehearsal.table(findings))
+    complaints = [finding.complaint for finding in findings if finding.complaint]
+    print(rehearsal.summary(findings))
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return 1 if complaints else 0
 

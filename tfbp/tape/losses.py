@@ -38,11 +38,11 @@ def categorical_crossentropy(y, outputs):
 def sparse_categorical_crossentropy(y, outputs):
     if outputs.dtype != tf.float64:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-    # in float64 the GPU has no kernel of it. A label that is no class makes its loss NaN, as there
+    # in float64 the GPU has no kernel of it. A label that is no class makes loss and gradient NaN, as there
     classes = outputs.shape[-1]
-    one_hot = tf.one_hot(y, classes, dtype=outputs.dtype)
-    losses = tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=outputs)
-    return tf.where((y >= 0) & (y < classes), losses, math.nan)
+    is_class = (y >= 0) & (y < classes)
+    target = tf.where(is_class[:, tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)
+    return tf.nn.softmax_cross_entropy_with_logits(labels=target, logits=outputs)
 
 
 def loss_forward(loss, y, outputs):
