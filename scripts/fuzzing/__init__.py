@@ -1,0 +1,1 @@
+"""The random cases that tfbp and Keras are compared on."""
