@@ -21,9 +21,9 @@ __version__ = "0.2.0"
 # these need TensorFlow, whose import takes seconds that the rest of the package does not
 _LAZY = {
     "Model": "tfbp.training.model",
-    "evaluate": "tfbp.fitting",
-    "fit": "tfbp.fitting",
-    "predict": "tfbp.fitting",
+    "evaluate": "tfbp.fitting.api",
+    "fit": "tfbp.fitting.api",
+    "predict": "tfbp.fitting.api",
     "GradientStatistics": "tfbp.training.gradient_statistics",
     "gradient_statistics": "tfbp.training.gradient_statistics",
     "per_example_gradient_norms": "tfbp.training.gradient_statistics",

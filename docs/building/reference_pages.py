@@ -11,7 +11,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # users import these whole; the other packages are how they are made
-PUBLIC = ("tfbp", "tfbp.layers", "tfbp.losses", "tfbp.training", "tfbp.manual", "tfbp.tape", "tfbp.reference")
+PUBLIC = (
+    "tfbp",
+    "tfbp.fitting",
+    "tfbp.layers",
+    "tfbp.losses",
+    "tfbp.training",
+    "tfbp.manual",
+    "tfbp.tape",
+    "tfbp.reference",
+)
 PUBLIC_MODULES = ("tfbp.losses", "tfbp.datasets", "tfbp.network")
 
 
