@@ -28,7 +28,8 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) tests/agreement tests/checking tests/layers
-	$(PYTEST) tests/fitting tests/training
+	$(PYTEST) tests/fitting
+	$(PYTEST) tests/training
 	$(PYTEST) tests/scripts tests/docs
 	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers fitting training scripts docs)
 	$(if $(COVERAGE),$(BIN)/coverage report)
