@@ -17,7 +17,8 @@ setup: .venv/installed ## the virtual environment, with the versions of requirem
 		|| { echo "$(PYTHON) is $$($(PYTHON) --version); needed: Python 3.11 to 3.13 (make PYTHON=python3.12 …)"; exit 2; }
 	@echo "Setting up .venv with TensorFlow and the rest of requirements.lock: some minutes, about 3 GB. Only this once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@# --no-deps: the lock is whole, and pip, asked for coverage[toml], would look at a release newer than the lock's
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -66,7 +67,7 @@ figures: .venv/docs-installed ## every figure of the site anew, from real runs (
 
 # what the site needs comes beside the lock's versions, in the same environment, and moves none of them
 .venv/docs-installed: .venv/installed requirements-docs.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-docs.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-docs.lock
 	@touch $@
 
 lock: ## requirements.lock and requirements-docs.lock anew, from pyproject.toml (needs uv)
