@@ -50,7 +50,7 @@ benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorc
 # the lock's versions first; what only the benchmark needs comes on top and moves none of them
 .venv-benchmark/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv-benchmark
-	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--requirement requirements.lock
 	.venv-benchmark/bin/python -m pip freeze --all --exclude pip > .venv-benchmark/constraints.txt
 	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
