@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Run Keras's own tests with tfbp.layers in the place of Keras's layers, and with Keras's own, and compare.
+"""Run Keras's own tests with tfbp in the place of what they test, and with Keras's own, and compare.
 
-The tests are those that ship inside the installed Keras. Dense, Activation, ReLU, LeakyReLU, ELU, PReLU and Softmax are
-replaced. They check how a layer behaves, and hardly a gradient: that is what `scripts/check.py` is for. The exit status
-is 0 when no test fails that passes with Keras's own layers, 1 when one does, 2 for bad input.
+The tests are those that ship inside the installed Keras. They check how a layer or a loop behaves, and hardly a
+gradient: that is what `scripts/check.py` is for. The exit status is 0 when no test fails that passes with Keras's own,
+1 when one does, 2 for bad input.
 
-    --what layers    the tests of these layers alone (default)
-    --what all       also of Sequential, Functional, Model, trainers, TimeDistributed, Wrapper and saving: minutes
+    --what layers    tfbp.layers for Dense, Activation, ReLU, LeakyReLU, ELU, PReLU and Softmax: their tests (default)
+    --what all       also those of Sequential, Functional, Model, trainers, TimeDistributed, Wrapper and saving: minutes
+    --what fit       tfbp.fit, evaluate and predict for Model's: the tests of trainers
 """
 
 import argparse
@@ -29,12 +30,13 @@ TESTS = {
         *("layers/core/dense_test.py", "layers/activations", "layers/core/wrapper_test.py"),
         *("layers/rnn/time_distributed_test.py", "models", "trainers/trainer_test.py", "saving"),
     ),
+    "fit": ("trainers/trainer_test.py",),
 }
 
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--what", default="layers", help="layers or all (default: layers)")
+    parser.add_argument("--what", default="layers", help="layers, all or fit (default: layers)")
     return options.run(parser, conform)
 
 
@@ -42,14 +44,14 @@ def conform(arguments: argparse.Namespace) -> int:
     check_choice("what", arguments.what, TESTS)
     tests = TESTS[arguments.what]
     with tempfile.TemporaryDirectory() as directory:
-        ours = run("tfbp", tests, Path(directory))
+        ours = run("fit" if arguments.what == "fit" else "layers", tests, Path(directory))
         # where all pass there is nothing to compare
         theirs = ours if set(ours.values()) == {"passed"} else run("keras", tests, Path(directory))
     for file in sorted({test.partition("_test.")[0] + "_test" for test in theirs}):
-        beside = "" if theirs is ours else f" (with Keras's own layers: {counts(theirs, file)})"
+        beside = "" if theirs is ours else f" (with Keras's own: {counts(theirs, file)})"
         print(f"{file}: {counts(ours, file)}{beside}")
     worse = [test for test, outcome in theirs.items() if outcome == "passed" != ours.get(test, "lost")]
-    print(f"{len(ours)} tests; {len(worse)} fail that pass with Keras's own layers.", *worse, sep="\n")
+    print(f"{len(ours)} tests; {len(worse)} fail that pass with Keras's own.", *worse, sep="\n")
     return 1 if worse or "passed" not in theirs.values() else 0
 
 
@@ -79,17 +81,21 @@ def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:
 
 
 def as_pytest(which: str, options: list[str]) -> int:
-    """pytest in this process, after Keras's layers have been replaced wherever its tests take them from."""
+    """pytest in this process, after Keras's own have been replaced wherever its tests take them from."""
     import keras
     import pytest
     from keras.src import api_export
     from keras.src.layers import activations
 
+    import tfbp
     from tfbp import layers
 
     if find_spec("jax") is None:
         sys.modules["jax"] = ModuleType("jax")  # trainer_test.py imports it, and uses it on that backend alone
-    if which == "tfbp":
+    if which == "fit":
+        for name in ("fit", "evaluate", "predict"):
+            setattr(keras.src.backend.tensorflow.trainer.TensorFlowTrainer, name, getattr(tfbp, name))
+    if which == "layers":
         for name in LAYERS:
             # the tests of an activation layer take it from the module that defines it
             defining = getattr(activations, {"LeakyReLU": "leaky_relu"}.get(name, name.lower()), keras.layers)

@@ -118,6 +118,7 @@ def evaluate(
     steps: int | None = None,
     callbacks: Any = None,
     return_dict: bool = False,
+    **of_fit: Any,
 ) -> Any:
     """The loss and the metrics on samples, as keras.Model.evaluate gives them, many steps in one program.
 
@@ -134,16 +135,19 @@ def evaluate(
         >>> tfbp.evaluate(model, np.ones((64, 2)), np.ones(64), verbose=0)
         1.0
     """
-    given = {name: value for name, value in locals().items() if name != "model"}
+    given = {name: value for name, value in locals().items() if name not in ("model", "of_fit")}
+    # what Keras's own fit asks for, between epochs
+    if unknown := of_fit.keys() - {"_use_cached_eval_dataset"}:
+        raise TypeError(f"evaluate() got an unexpected keyword argument {min(unknown)!r}")
     check_model("model", model)
     if own := own_method(model, "evaluate"):
-        return own(**given)
+        return own(**given, **of_fit)
     check_compiled(model)
     (batch_size,) = sizes(batch_size=batch_size)
     given.update(batch_size=batch_size)
     check_data(x=x, y=y, sample_weight=sample_weight)
-    if not takes(model, (x, y, sample_weight), steps) or x is None:
-        return KERAS["evaluate"](model, **given)
+    if of_fit or not takes(model, (x, y, sample_weight), steps) or x is None:
+        return KERAS["evaluate"](model, **given, **of_fit)
     check_targets(model, y)
     run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
     if not _fits_into_a_loop(run, "test"):

@@ -85,7 +85,7 @@ def _epochs(
     guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
     stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
     guarded = bool(guards or stops) and run.is_guarded
-    pace = Pace(callbacks.callbacks, run.steps, block_steps, TRAIN_HOOKS)
+    pace = Pace(callbacks.callbacks, run.steps, block_steps, TRAIN_HOOKS, run.learned)
     first, model._initial_epoch = model._initial_epoch or initial_epoch, None
     check(first, pace)
     logs: Logs = {}
@@ -113,7 +113,7 @@ def _epochs(
             for guard in guards:
                 guard.end_block(reached, run.is_finite)
             pace.note(reached - start, seconds)
-            callbacks.on_train_batch_end(reached - 1, told)
+            callbacks.on_train_batch_end(_last_step(model, run, start, reached), told)
             start = reached
             if model.stop_training:
                 break
@@ -133,17 +133,23 @@ def evaluate(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0, block_
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
-    pace, start = Pace(callbacks.callbacks, run.steps, block_steps, TEST_HOOKS), 0
+    pace, start = Pace(callbacks.callbacks, run.steps, block_steps, TEST_HOOKS, run.learned), 0
     while start < run.steps:
         stop = min(start + pace.block, run.steps)
         callbacks.on_test_batch_begin(start)
         started = time.perf_counter()
         run.evaluate(start, stop)
         pace.note(stop - start, time.perf_counter() - started)
-        callbacks.on_test_batch_end(stop - 1, run.logs())
+        callbacks.on_test_batch_end(_last_step(model, run, start, stop), run.logs())
         start = stop
         if model.stop_evaluating:
             break
     logs = pythonify_logs(run.results())
     callbacks.on_test_end(logs)
     return logs
+
+
+def _last_step(model: Any, run: ArrayRun, start: int, reached: int) -> int:
+    """The number that callbacks are told after a block; as in Keras, with `steps_per_execution` that of the step which
+    a whole block would end with, also after a last, shorter one."""
+    return (max(reached, start + model.steps_per_execution) if reached == run.steps else reached) - 1

@@ -38,10 +38,16 @@ class Pace:
         steps: of an epoch.
         fixed: as many in every block, whatever watches, as `compile` said.
         hooks: those that are called around a block.
+        learned: the seconds of a step by the hooks around it, of fits before this one; what this one learns goes there.
     """
 
     def __init__(
-        self, callbacks: Iterable[Any], steps: int, fixed: int | None = None, hooks: tuple[str, ...] = TRAIN_HOOKS
+        self,
+        callbacks: Iterable[Any],
+        steps: int,
+        fixed: int | None = None,
+        hooks: tuple[str, ...] = TRAIN_HOOKS,
+        learned: dict[tuple[str, ...], float] | None = None,
     ) -> None:
         callbacks = list(callbacks)
         promised = any(is_promised(callback, hooks) for callback in callbacks)
@@ -50,7 +56,10 @@ class Pace:
         self._seconds = SECONDS_A_BLOCK if watched else SECONDS_UNWATCHED
         given = [getattr(callback, name, None) for callback in callbacks for name in INTERVALS]
         self._intervals = [each for each in given if isinstance(each, int) and not isinstance(each, bool)]
-        self._steps = max(1, min(steps, FIRST_STEPS))
+        self._hooks, self._learned = hooks, {} if learned is None else learned
+        known = self._learned.get(hooks)
+        first = FIRST_STEPS if known is None else fitting(1, known, self._seconds)
+        self._steps = max(1, min(steps, first))
         self._done = 0
 
     @property
@@ -63,6 +72,7 @@ class Pace:
         """Learn from a block; not from the first, which was compiled on the way."""
         if self._done and steps:
             self._steps = min(8 * self._steps, fitting(steps, seconds, self._seconds))
+            self._learned[self._hooks] = seconds / steps
         self._done += steps
 
 

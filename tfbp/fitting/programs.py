@@ -34,32 +34,46 @@ class Programs:
         self.model, self._structure = model, structure
         self._asked = compiler.is_asked_for(model)
         self._compiled: dict[str, bool] = {}
+        # what is tried where XLA compiles: a step that does not know its rows; one whose operations stand in the program
+        self._hides_rows: bool | None = None
+        self._inlines = False
         self._steps: dict[Any, Any] = {}
         self._programs: dict[Any, Any] = {}
+        # the seconds of a step, by what its batches are, and by the hooks around it
+        self.learned: dict[Any, dict[tuple[str, ...], float]] = {}
         self.traces = 0
 
-    def step(self, name: str, data: Sequence[tf.TensorSpec], rows: int) -> Any:
-        """One step on a batch of so many rows of such data, traced once: a function of the batch's tensors, and its
-        results. As in Keras the graph is that of any number of rows unless all batches have the same; that of this
-        number, too, where XLA compiles it."""
+    def step(self, name: str, data: Sequence[tf.TensorSpec], batch_size: int, rows: int | None = None) -> Any:
+        """One step on a batch of so many rows, B by default, of such data, traced once: a function of the batch's
+        tensors, and its results. As in Keras the graph is that of any number of rows unless all batches have the same;
+        that of this number, too, where XLA compiles it, but for a model with several losses, whose means depend on it.
+        """
+        rows = rows or batch_size
+        alike = rows if data[0].shape[0] % batch_size == 0 else None
         if name not in self._compiled:
             asked = self._asked
-            self._compiled[name] = compiler.pays(self.model, self._traced(name, data, None)) if asked is None else asked
-        is_static = self._compiled[name] or data[0].shape[0] % rows == 0
-        return self._traced(name, data, rows if is_static else None)
+            self._compiled[name] = compiler.pays(self.model, self._traced(name, data, alike)) if asked is None else asked
+        if not self._compiled[name]:
+            return self._traced(name, data, alike)
+        known = self._traced(name, data, rows)
+        if self._hides_rows is None:
+            self._hides_rows = bool(getattr(self.model._compile_loss, "metrics", None))
+        return self._traced(name, data, alike) if self._hides_rows else known
 
     def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None) -> Any:
         batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
         if (name, batch) not in self._steps:
-            method = getattr(self.model, STEPS[name])
-            structure = self._structure
-
-            def one(*tensors: tf.Tensor) -> Any:
-                return method(unflattened(structure, tensors))
-
-            self._steps[name, batch] = tf.function(one, autograph=False).get_concrete_function(*batch)
+            one = tf.function(lambda *tensors: self._untraced(name, tensors), autograph=False)
+            self._steps[name, batch] = one.get_concrete_function(*batch)
             self.traces += 1
         return self._steps[name, batch]
+
+    def _untraced(self, name: str, tensors: Sequence[tf.Tensor]) -> Any:
+        return getattr(self.model, STEPS[name])(unflattened(self._structure, tensors))
+
+    def run(self, name: str, one: Any, batch: Sequence[tf.Tensor]) -> Any:
+        """A step's results, inside of a program: that of `one`, which `step` has made."""
+        return self._untraced(name, batch) if self._inlines and self._compiled[name] else one(*batch)
 
     def compiles(self, name: str) -> bool | None:
         """Whether XLA compiles the steps of a name; None before any was traced."""
@@ -85,13 +99,25 @@ class Programs:
         try:
             results = program(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
-            if self._asked is not None or not compiled:
-                raise
             # XLA refuses before a step is run
-            self._compiled[name] = False
+            if not (compiled and self._concedes(name)):
+                raise
             return self._first_call(key, make, batch_size, arguments, options)
         self._programs[key] = program
         return results
+
+    def _concedes(self, name: str) -> bool:
+        """Whether there is another way to try, where XLA refuses one."""
+        if self._hides_rows:
+            self._hides_rows = False
+        elif not self._inlines:
+            # in a call XLA does not find all sizes: those of an LSTM's lists, if the layer before it has weights
+            self._inlines = True
+        elif self._asked is None:
+            self._compiled[name] = False
+        else:
+            return False
+        return True
 
 
 def of(model: Any, data: Any) -> Programs:
@@ -138,7 +164,7 @@ def block(
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         reached, logs = run_block(
-            lambda number, logs, batch: one(*batch),
+            lambda number, logs, batch: programs.run(name, one, batch),
             nothing_of(one.structured_outputs),
             data,
             order,
@@ -156,12 +182,12 @@ def block(
 def rest(programs: Programs, batch_size: int, arguments: Any, name: str) -> tuple[Callable[..., Any], str]:
     """The last batch, that is not full, from row `first` on: (order, first, *data) to its logs, and the metrics'
     results after it."""
-    one = programs.step(name, arguments[2:], arguments[0].shape[0] % batch_size)
+    one = programs.step(name, arguments[2:], batch_size, arguments[0].shape[0] % batch_size)
     is_compiled = programs.compiles(name)
 
     def last(order: tf.Tensor, first: tf.Tensor, *data: tf.Tensor) -> Any:
         rows = order[order.shape[0] // batch_size * batch_size if is_compiled else first :]
-        logs = one(*take(data, rows))
+        logs = programs.run(name, one, take(data, rows))
         return logs, results(programs.model, logs)
 
     return last, name
@@ -177,7 +203,7 @@ def epochs(programs: Programs, batch_size: int, arguments: Any) -> tuple[Callabl
     full = block(programs, batch_size, specs, "train")[0] if rows >= batch_size else None
     last = rest(programs, batch_size, specs, "train")[0] if rows % batch_size else None
     model = programs.model
-    told = programs.step("train", data_specs, min(rows, batch_size)).structured_outputs
+    told = programs.step("train", data_specs, batch_size, min(rows, batch_size)).structured_outputs
 
     def whole(orders: tf.Tensor, count: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         def epoch(number: tf.Tensor, arrays: Any) -> Any:
@@ -218,7 +244,7 @@ def predictions(programs: Programs, batch_size: int, arguments: Any) -> tuple[Ca
 
     def predict(order: tf.Tensor, *data: tf.Tensor) -> Any:
         def step(number: tf.Tensor, arrays: Any, batch: Any) -> Any:
-            made = tf.nest.flatten(one(*batch))
+            made = tf.nest.flatten(programs.run("predict", one, batch))
             return [array.write(number, each) for array, each in zip(arrays, made, strict=True)]
 
         arrays = [tf.TensorArray(each.dtype, full, element_shape=each.shape) for each in outputs]
@@ -242,9 +268,13 @@ def results(model: Any, logs: Any) -> Any:
 
 def losses_are_finite(logs: Any) -> Any:
     """Whether every loss that a step tells is finite; the mean of an epoch so far stays what it is from a NaN on."""
-    losses = [value for name, value in logs.items() if name.endswith("loss")] if isinstance(logs, dict) else []
-    finite = [tf.reduce_all(tf.math.is_finite(loss)) for loss in losses if loss.dtype.is_floating]
+    finite = [tf.reduce_all(tf.math.is_finite(loss)) for loss in losses(logs) if loss.dtype.is_floating]
     return tf.reduce_all(finite) if finite else tf.constant(True)
+
+
+def losses(logs: Any) -> list[Any]:
+    """The losses that a step tells."""
+    return [value for name, value in logs.items() if name.endswith("loss")] if isinstance(logs, dict) else []
 
 
 def batch_outputs(step: Any, rows: int) -> list[tuple[tf.TensorShape, tf.DType]]:

@@ -74,7 +74,7 @@ class ArrayRun:
         arguments = [*map(tf.convert_to_tensor, (orders, count, between)), *self.tensors]
         logs, weights_are_finite = self._programs.call(programs.epochs, self.batch_size, arguments)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
-        finite = bool(weights_are_finite) and bool(programs.losses_are_finite(_tensors(logs)))
+        finite = bool(weights_are_finite) and _are_finite(logs)
         return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
 
     def predict(self) -> Any:
@@ -132,7 +132,7 @@ class ArrayRun:
         """
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
         rows = min(self.rows, self.batch_size)
-        step = self._programs.step(name, specs, rows)
+        step = self._programs.step(name, specs, self.batch_size, rows)
         if name == "predict":
             programs.batch_outputs(step, rows)
         else:
@@ -160,7 +160,13 @@ class ArrayRun:
     @property
     def is_finite(self) -> bool:
         """Whether the losses that the last step told are."""
-        return bool(programs.losses_are_finite(self._logs))
+        return _are_finite(tf.nest.map_structure(lambda log: log.numpy(), self._logs))
+
+    @property
+    def learned(self) -> dict[tuple[str, ...], float]:
+        """The seconds of a step on such batches, for `Pace`."""
+        batch = self.batch_size, *(tuple(each.shape[1:]) for each in self.tensors)
+        return self._programs.learned.setdefault(batch, {})
 
     @property
     def _programs(self) -> programs.Programs:
@@ -194,5 +200,7 @@ class ArrayRun:
         return self._order[1:]
 
 
-def _tensors(logs: Any) -> Any:
-    return tf.nest.map_structure(tf.convert_to_tensor, logs)
+
+def _are_finite(logs: Any) -> bool:
+    """`programs.losses_are_finite` of arrays: calls of TensorFlow would take as long as a short block."""
+    return all(np.isfinite(loss).all() for loss in programs.losses(logs))

@@ -50,7 +50,7 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
     histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
     guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, Any] = {}
-    most, fits, pace = _most(run), 1, Pace([], run.steps)
+    most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))
     # the orders of the epochs to come are drawn while those before are trained
     with ThreadPoolExecutor(1) as beside:
