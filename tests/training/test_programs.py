@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfbp import Dense, Model, Network
-from tfbp.fitting import programs
+from tfbp.fitting import loops, programs
 from tfbp.training.fitting_arrays import build
 
 # the benchmark's: widths from inputs to classes, and the batch
@@ -34,7 +34,7 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     build(model, (x[:batch], labels[:batch]))
     order, between = tf.range(rows), tf.constant([0, 4, batch])
     arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2), between)}[name]
-    make = {"train": functools.partial(programs.block, name="train"), "epochs": programs.epochs}[name]
+    make = {"train": functools.partial(loops.block, name="train"), "epochs": loops.epochs}[name]
     specs = [tf.TensorSpec.from_tensor(each) for each in (*arguments, x, labels)]
     function, _ = make(programs.of(model, (x, labels)), batch, specs)
     compiled = tf.function(function, jit_compile=True, autograph=False)

@@ -16,7 +16,8 @@ from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, rounded_inputs, t
 from tfbp.agreement.programs import Cell
 from tfbp.agreement.rehearsal import Program
 from tfbp.checking.failures import Failure
-from tfbp.fitting import programs as fitting
+from tfbp.fitting import loops
+from tfbp.fitting.programs import of as programs_of
 from tfbp.keras_activations import keras_activation
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
@@ -155,7 +156,7 @@ def training(dtype: str) -> Iterator[Program]:
                 for name, (make, data, arguments) in _made(x, y).items():
                     title = f"{network.loss.name}-{gradients}-{optimizer}-{name}"
                     fed = (*arguments, *data)
-                    function, _ = make(fitting.of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
+                    function, _ = make(programs_of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
                     run = partial(_unpacked, function)
                     yield Program("training", title, dtype, run, fed, (mode,), has_variables=True)
 
@@ -169,11 +170,11 @@ def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tup
     order, between, rows = tf.range(len(x)), tf.constant([0, 2, _BATCH]), tf.constant(2 * _BATCH)
     made: dict[str, Any] = {}
     for name in ("train", "test"):
-        made[name] = partial(fitting.block, name=name), (x, y), (order, between)
-        made[f"{name} rest"] = partial(fitting.rest, name=name), (x, y), (order, rows)
-    made["train guarded"] = partial(fitting.block, name="train", guarded=True), (x, y), (order, between)
-    made["epochs"] = fitting.epochs, (x, y), (tf.stack([order, order]), tf.constant(2), between)
-    made["predictions"] = fitting.predictions, (x,), (order,)
+        made[name] = partial(loops.block, name=name), (x, y), (order, between)
+        made[f"{name} rest"] = partial(loops.rest, name=name), (x, y), (order, rows)
+    made["train guarded"] = partial(loops.block, name="train", guarded=True), (x, y), (order, between)
+    made["epochs"] = loops.epochs, (x, y), (tf.stack([order, order]), tf.constant(2), between)
+    made["predictions"] = loops.predictions, (x,), (order,)
     return made
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.fitting import programs
+from tfbp.fitting import loops, programs
 from tfbp.fitting.block import take
 from tfbp.fitting.residence import OnHost, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
@@ -72,7 +72,7 @@ class ArrayRun:
         """
         between = [start, self.steps if stop is None else stop, self.batch_size]
         arguments = [*map(tf.convert_to_tensor, (orders, count, between)), *self.tensors]
-        logs, weights_are_finite = self._programs.call(programs.epochs, self.batch_size, arguments)
+        logs, weights_are_finite = self._programs.call(loops.epochs, self.batch_size, arguments)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
         finite = bool(weights_are_finite) and _are_finite(logs)
         return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
@@ -82,10 +82,10 @@ class ArrayRun:
         order = tf.range(self.rows)
         parts = []
         if self.full:
-            parts.append(self._programs.call(programs.predictions, self.batch_size, [order, *self.tensors]))
+            parts.append(self._programs.call(loops.predictions, self.batch_size, [order, *self.tensors]))
         if self.rows % self.batch_size:
             arguments = [order, self._first_of_rest(order), *self.tensors]
-            parts.append(self._programs.call(programs.rest, self.batch_size, arguments, name="predict")[0])
+            parts.append(self._programs.call(loops.rest, self.batch_size, arguments, name="predict")[0])
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
         joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
         return keras.tree.pack_sequence_as(parts[0], joined)
@@ -134,9 +134,9 @@ class ArrayRun:
         rows = min(self.rows, self.batch_size)
         step = self._programs.step(name, specs, self.batch_size, rows)
         if name == "predict":
-            programs.batch_outputs(step, rows)
+            loops.batch_outputs(step, rows)
         else:
-            programs.check_suitable(step)
+            loops.check_suitable(step)
 
     def shuffle_by(self, seed: int) -> None:
         """From here on, as a run with this seed."""
@@ -178,14 +178,14 @@ class ArrayRun:
         for piece in self._residence.pieces(order, start, end):
             arguments = [piece.order, tf.constant([piece.start, piece.stop, self.batch_size]), *piece.tensors]
             options = {"name": name, "guarded": guarded}
-            done, self._logs, self._results = self._programs.call(programs.block, self.batch_size, arguments, **options)
+            done, self._logs, self._results = self._programs.call(loops.block, self.batch_size, arguments, **options)
             reached = piece.first + (int(done) if guarded else piece.stop)
             if reached < piece.first + piece.stop:
                 return reached
         if stop > self.full and not (guarded and reached > start and not self.is_finite):
             tensors, rest = self._residence.rest(order)
             arguments = [rest, self._first_of_rest(rest), *tensors]
-            self._logs, self._results = self._programs.call(programs.rest, self.batch_size, arguments, name=name)
+            self._logs, self._results = self._programs.call(loops.rest, self.batch_size, arguments, name=name)
             reached = stop
         return reached
 
@@ -200,7 +200,6 @@ class ArrayRun:
         return self._order[1:]
 
 
-
 def _are_finite(logs: Any) -> bool:
-    """`programs.losses_are_finite` of arrays: calls of TensorFlow would take as long as a short block."""
-    return all(np.isfinite(loss).all() for loss in programs.losses(logs))
+    """`loops.losses_are_finite` of arrays: calls of TensorFlow would take as long as a short block."""
+    return all(np.isfinite(loss).all() for loss in loops.losses(logs))
