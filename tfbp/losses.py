@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.checks import InputError
+from tfbp.custom_gradient import custom_gradient
 from tfbp.manual.linear_cross_entropy import loss_and_gradients
 
 BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
@@ -118,7 +119,7 @@ def _mean_loss(
     """
 
     def mean_loss(x, labels, dlosses, kernel, bias=None):
-        @tf.custom_gradient
+        @custom_gradient
         def with_gradients(x, kernel, *bias):
             loss, dx, dkernel, dbias = loss_and_gradients(
                 x,

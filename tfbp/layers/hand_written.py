@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfbp.checks import InputError
+from tfbp.custom_gradient import custom_gradient
 from tfbp.keras_activations import activation_of
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_backward, dense_forward
@@ -25,7 +26,7 @@ if keras.backend.backend() != "tensorflow":
     raise InputError(f"KERAS_BACKEND: got {keras.backend.backend()!r}; accepted: 'tensorflow'.")
 
 
-@tf.custom_gradient
+@custom_gradient
 def dense(x: tf.Tensor, kernel: tf.Tensor, *bias: tf.Tensor) -> Any:
     """z = x · kernel + bias, of x's shape with O for I."""
     z, residuals = dense_forward(_as_rows(x), kernel, *bias)
@@ -55,7 +56,7 @@ def activation(choice: Activation) -> Callable[[tf.Tensor], tf.Tensor]:
 def _activation(name: str, arguments: tuple[tuple[str, Any], ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     choice = Activation(name, dict(arguments))
 
-    @tf.custom_gradient
+    @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = activation_forward(choice, z)
         return y, lambda dy: activation_backward(choice, dy, residuals)
@@ -67,7 +68,7 @@ def _activation(name: str, arguments: tuple[tuple[str, Any], ...]) -> Callable[[
 def softmax(axis: int | tuple[int, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     """softmax along an axis, or over several together, as a function of z."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = softmax_forward(z, axis)
         return y, lambda dy: softmax_backward(dy, residuals, axis)
@@ -75,7 +76,7 @@ def softmax(axis: int | tuple[int, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     return _keeping_logits(activate) if isinstance(axis, int) else activate
 
 
-@tf.custom_gradient
+@custom_gradient
 def prelu(x: tf.Tensor, alpha: tf.Tensor) -> Any:
     """y = x where x > 0, else alpha · x."""
     y, residuals = prelu_forward(x, alpha)
