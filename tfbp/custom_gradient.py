@@ -20,8 +20,8 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     table finds them through a weak reference, and the entry goes when the graph does.
 
     Args:
-        function: takes tensors, no variable and no keyword argument; returns one tensor and a function of its
-            gradient, which returns the tensors' gradients.
+        function: takes tensors, no variable and no keyword argument; returns one tensor, y, and a function of its
+            gradient, dy, a tensor of y's static shape; that one returns the tensors' gradients.
 
     Example:
         >>> @custom_gradient
@@ -34,7 +34,12 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
         >>> float(tape.gradient(y, x))
         12.0
     """
-    by_tensorflow = tf.custom_gradient(function)
+
+    @tf.custom_gradient
+    def by_tensorflow(*tensors: tf.Tensor) -> Any:
+        y, backward = function(*tensors)
+        shape = y.shape
+        return y, lambda dy: backward(_of_shape(shape, dy))
 
     @functools.wraps(function)
     def differentiable(*tensors: tf.Tensor) -> tf.Tensor:
@@ -44,6 +49,12 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
         return y
 
     return differentiable
+
+
+def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
+    """dy with all that is known of y's shape: a py_function's gradient, e.g., comes with no shape at all."""
+    dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
+    return dy if dy.shape.is_fully_defined() else tf.ensure_shape(dy, shape)
 
 
 def _let_the_graph_hold_its_backward(operation: tf.Operation) -> None:
