@@ -10,6 +10,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
+# the entry that tf.custom_gradient makes
+OF_CUSTOM_GRADIENT = "_graph_mode_decorator.<locals>.internal_grad_fn"
+
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     """function(*tensors) -> y, backward, as a function of tensors that gives y and that any tape can differentiate.
@@ -45,10 +48,27 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     def differentiable(*tensors: tf.Tensor) -> tf.Tensor:
         y = by_tensorflow(*tensors)
         if not tf.executing_eagerly():
-            _let_the_graph_hold_its_backward(y.op)
+            _let_its_graph_hold_the_backward(y.op)
         return y
 
     return differentiable
+
+
+def let_go(graph: tf.Graph) -> None:
+    """Have a graph that somebody traced, and those of its functions and loops, hold their backwards themselves, so that
+    they are freed with what uses them: TensorFlow and Keras use tf.custom_gradient, too."""
+    graphs, seen = [graph], set()
+    while graphs:
+        graph = graphs.pop()
+        if id(graph) in seen:
+            continue
+        seen.add(id(graph))
+        for operation in graph.get_operations():
+            # tf.custom_gradient's operation; a description is made anew at each look, so at few
+            if operation.type == "IdentityN" and "_gradient_op_type" in operation.node_def.attr:
+                _let_its_graph_hold_the_backward(operation)
+        # not .graph, which makes a copy where the original is gone
+        graphs += filter(None, (getattr(function, "_cached_graph", None) for function in graph._functions.values()))
 
 
 def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
@@ -57,10 +77,13 @@ def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
     return dy if dy.shape.is_fully_defined() else tf.ensure_shape(dy, shape)
 
 
-def _let_the_graph_hold_its_backward(operation: tf.Operation) -> None:
+def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:
     graph, name = operation.graph, operation.get_attr("_gradient_op_type").decode()
     entries = gradient_registry._registry
-    entry = entries[name]
+    entry = entries.get(name)
+    # not what was let go before, nor what a saved model's loader entered, which belongs to no graph
+    if entry is None or entry["type"].__qualname__ != OF_CUSTOM_GRADIENT:
+        return
     if not hasattr(graph, "_tfbp_backwards"):
         graph._tfbp_backwards = {}
     graph._tfbp_backwards[name] = entry["type"]

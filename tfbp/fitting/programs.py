@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
 from tfbp.fitting.block import run_block, take
 
@@ -58,6 +59,7 @@ class Programs:
                 return method(unflattened(structure, tensors))
 
             self._steps[name, batch] = tf.function(one, autograph=False).get_concrete_function(*batch)
+            let_go(self._steps[name, batch].graph)
             self.traces += 1
         return self._steps[name, batch]
 
