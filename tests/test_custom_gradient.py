@@ -24,7 +24,8 @@ def tensorflow_s_double(x):
 
 
 def entries():
-    gc.collect()
+    for _ in range(3):  # a finalizer may bring back, for once, what it finalizes
+        gc.collect()
     return set(gradient_registry.list())
 
 
@@ -76,7 +77,7 @@ def test_a_graph_that_tensorflow_would_keep_is_let_go(where):
             y = ways[where](x)
         return tape.gradient(y, x)
 
-    concrete = tf.function(gradient).get_concrete_function(tf.TensorSpec(()))
+    concrete = tf.function(gradient, autograph=False).get_concrete_function(tf.TensorSpec(()))
     let_go(concrete.graph)
     graph = weakref.ref(concrete.graph)
     assert entries() - before
@@ -109,7 +110,7 @@ def test_a_loaded_model_keeps_its_gradients(tmp_path):
         return tape.gradient(y, x)
 
     for _ in range(2):
-        concrete = tf.function(gradient).get_concrete_function(tf.TensorSpec(()))
+        concrete = tf.function(gradient, autograph=False).get_concrete_function(tf.TensorSpec(()))
         let_go(concrete.graph)
         assert concrete(tf.constant(1.0)) == 3.0
         del concrete
