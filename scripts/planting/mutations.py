@@ -161,7 +161,7 @@ _OTHERS = [
         ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean() + penalties", "loss = (losses if weight is None else weight * losses).sum() + penalties", "loss of reference", "1/B is missing"),
     ),
     Mutation("layers-logits-forgotten", "layers/hand_written.py", "        y._keras_logits = z\n", "", "logits of layers", "None"),
-    Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz)[:, ::-1], residuals", "of layers", ""),
+    Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs)[:, ::-1], residuals", "of layers", ""),
     Mutation("layers-mask-ignored", "layers/softmax.py", "return tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)", "return softmax(inputs)", "Softmax axis -1 masked y of layers", "mask is ignored"),
 ]  # fmt: skip
 

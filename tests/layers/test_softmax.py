@@ -18,7 +18,7 @@ MASKS = {
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("axis", [-1, 1, [1, 2]], ids=str)
+@pytest.mark.parametrize("axis", [-1, np.int64(1), [1, 2]], ids=str)
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mask_gives_keras_s_numbers_and_gradient(mask, axis, dtype):
     x, dy = tf.cast(X, dtype), tf.cast(X[::-1], dtype)
@@ -87,3 +87,8 @@ def test_keras_s_warning_of_a_softmax_of_size_1(make):
             make(room)(x)
         words.append([str(warning.message) for warning in caught])
     assert words[0] == words[1]
+
+
+def test_an_axis_of_numpy_s_is_one_axis():
+    x = tf.constant([[np.nan, 1.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(layers.Softmax(np.int64(1))(x), keras.layers.Softmax(np.int64(1))(x))

@@ -6,6 +6,7 @@ optimizer in a tf.function without XLA. B stands for all axes before the last; x
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -100,6 +101,7 @@ def softmax_along(axis: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:
     axes = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
     if not axes or None in axes:
         return None
+    axes = tuple(map(operator.index, axes))  # of NumPy, too
     return softmax(axes[0] if len(axes) == 1 else axes)
 
 
