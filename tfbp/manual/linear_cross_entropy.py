@@ -73,7 +73,8 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     first, later = tokens % chunk_size, tokens // chunk_size
     # XLA compiles the loop also for no token at all, and takes a wrong shape from there: one to look at, not in any sum
     spare = tf.cast(tokens == 0, tf.int32)
-    padded = (tf.pad(x, [[0, spare], [0, 0]]), tf.pad(labels, [[0, spare]]), tf.pad(dlosses, [[0, spare]]))
+    label = tf.range(tf.cast(spare, labels.dtype))  # the GPU has no kernel that pads integers
+    padded = tf.pad(x, [[0, spare], [0, 0]]), tf.concat([labels, label], axis=0), tf.pad(dlosses, [[0, spare]])
 
     def chunk(x, labels, dlosses):
         losses, residuals = chunk_forward(x, kernel, bias, labels, **options)
