@@ -2,7 +2,8 @@
 """Time a training step of Keras models that tfbp did not write: by tfbp.fit, and by Keras in each of its ways.
 
 Each model in a process of its own, its contestants in turns, after a gate: without XLA, tfbp.fit follows Keras's curve.
-Adam with accuracy, batches of 32, data in memory. The exit status is 0, or 2 for bad input.
+Adam with accuracy, batches of 32, data in memory. Beside them, where installed, what a user would take instead, in a
+process of its own: Keras on JAX, and a plain PyTorch loop. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -12,23 +13,23 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from benchmarking import report
+from benchmarking import fit_peers, report
+from benchmarking.fit_data import DATA
 from benchmarking.processes import environment
 from tfbp import InputError
 from tfbp.checks import check_choice, check_count
 from tfbp.commands import options
 
-NAMES = (
-    "tabular", "wide-and-deep", "text", "lstm", "gru", "bidirectional", "conv1d", "cnn-8", "cnn-28", "cnn-32",
-    "autoencoder", "vae", "gan", "transformer", "mobilenet",
-)  # fmt: skip
 KERAS = ("Keras", "Keras, XLA", "Keras, epoch", "Keras, epoch, XLA")
+RATIOS = ("Keras / tfbp.fit", "best of Keras / tfbp.fit")
+PEERS = {"keras-jax": "Keras on JAX", "torch": "PyTorch"}
 
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--models", default=",".join(NAMES), help="comma-separated (default: all)")
+    parser.add_argument("--models", default=",".join(DATA), help="comma-separated (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each (default: 7)")
     parser.add_argument("--steps", type=int, default=100, help="steps of an epoch, one a turn (default: 100)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
@@ -38,7 +39,7 @@ def main() -> int:
 def benchmark(arguments: argparse.Namespace) -> int:
     names = arguments.models.split(",")
     for name in names:
-        check_choice("models", name, NAMES)
+        check_choice("models", name, DATA)
     check_count("rounds", arguments.rounds)
     check_count("steps", arguments.steps)
     report.check_writable("json", arguments.json)
@@ -46,7 +47,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "tfbp.fit", "graph", "XLA", *KERAS, "Keras / tfbp.fit", "best of Keras / tfbp.fit"):
+    for heading in ("model", "tfbp.fit", "graph", "XLA", *KERAS, *PEERS.values(), *RATIOS):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     console, results = Console(), {}
     with console.status("") as status:
@@ -68,14 +69,23 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
     Raises:
         InputError: its process broke; the message says how.
     """
-    arguments = [name, str(rounds), str(steps)]
+    times = _run(name, "benchmarking.fit_race", name, str(rounds), str(steps))
+    for peer, label in PEERS.items():
+        there = fit_peers.is_there(peer, name)
+        times[label] = _run(name, "benchmarking.fit_peers", peer, name, str(rounds), str(steps)) if there else []
+    return times
+
+
+def _run(name: str, module: str, *arguments: str) -> Any:
+    """What a module prints as JSON, in a process of its own."""
     folder = Path(__file__).parent
     paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
+    backend = {"KERAS_BACKEND": "jax"} if "keras-jax" in arguments else {}
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarking.fit_race", *arguments],
+        [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
-        env={**environment(), "PYTHONPATH": paths},
+        env={**environment(), **backend, "PYTHONPATH": paths},
     )
     if ran.returncode:
         raise InputError(f"models: {name} broke ({ran.stderr.strip().splitlines()[-1]}).")
@@ -89,7 +99,7 @@ def ratios(times: dict[str, list[float]]) -> tuple[float, float]:
 
 
 def _shown(times: list[float]) -> str:
-    return f"{statistics.median(times):,.0f} ({min(times):,.0f})"
+    return f"{statistics.median(times):,.0f} ({min(times):,.0f})" if times else "-"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
+UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor whose rank is not known
 
 
 class InputError(ValueError):
@@ -71,9 +72,9 @@ def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> N
 
 def check_x(network: Any, x: Any) -> None:
     """Raise `InputError` unless x is a finite float batch of shape (B, I) with B at least 1."""
-    shape = tuple(x.shape)
+    shape = _shape(x)
     accepted = f"(B, {network.inputs}) with a batch B of at least 1"
-    if len(shape) != 2 or shape[1] != network.inputs or shape[0] == 0:
+    if not _fits(shape, (None, network.inputs)) or shape[:1] == (0,):
         raise InputError(f"x: got shape {shape}; accepted: {accepted}.")
     values = _values(x)
     if values is not None and not np.isfinite(values).all():
@@ -83,9 +84,9 @@ def check_x(network: Any, x: Any) -> None:
 
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
     """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
-    batch, outputs, shape = x.shape[0], network.outputs, tuple(y.shape)
+    batch, outputs, shape = _shape(x)[0], network.outputs, _shape(y)
     if network.loss.name in SPARSE_LOSSES:
-        if shape not in {(batch,), (batch, 1)}:
+        if not (_fits(shape, (batch,)) or _fits(shape, (batch, 1))):
             raise InputError(f"y: got shape {shape}; accepted: ({batch},) integer labels, one for each row of x.")
         labels = _values(y)
         if labels is not None:
@@ -93,13 +94,14 @@ def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
             if bad.size:
                 raise InputError(f"y: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
     else:
-        if shape != (batch, outputs) and not (outputs == 1 and shape == (batch,)):
+        if not (_fits(shape, (batch, outputs)) or (outputs == 1 and _fits(shape, (batch,)))):
             raise InputError(f"y: got shape {shape}; accepted: ({batch}, {outputs}), as the network's output.")
         _check_finite("y", y)
     if sample_weight is not None:
-        if tuple(sample_weight.shape) != (batch,):
-            given = tuple(sample_weight.shape)
-            raise InputError(f"sample_weight: got shape {given}; accepted: ({batch},), one for each row of x.")
+        if not _fits(_shape(sample_weight), (batch,)):
+            raise InputError(
+                f"sample_weight: got shape {_shape(sample_weight)}; accepted: ({batch},), one for each row of x."
+            )
         _check_finite("sample_weight", sample_weight)
 
 
@@ -107,6 +109,18 @@ def _check_finite(argument: str, array: Any) -> None:
     values = _values(array)
     if values is not None and not np.isfinite(values).all():
         raise InputError(f"{argument}: got {values[~np.isfinite(values)].flat[0]}; accepted: finite numbers.")
+
+
+def _shape(array: Any) -> tuple[int | None, ...]:
+    """The shape, or UNKNOWN where TensorFlow knows not even its rank before a function runs."""
+    return tuple(array.shape) if getattr(array.shape, "rank", 0) is not None else UNKNOWN
+
+
+def _fits(shape: tuple[int | None, ...], accepted: tuple[int | None, ...]) -> bool:
+    """Whether a shape may be the accepted one, None standing for an axis that is seen only as a function runs."""
+    if shape is UNKNOWN:
+        return True
+    return len(shape) == len(accepted) and all(None in (a, b) or a == b for a, b in zip(shape, accepted, strict=True))
 
 
 def _values(array: Any) -> np.ndarray | None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.checks import InputError
+from tfbp.custom_gradient import custom_gradient
 from tfbp.manual.linear_cross_entropy import loss_and_gradients
 
 BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
@@ -26,6 +27,7 @@ def linear_cross_entropy(
     *,
     bias: Any = None,
     sample_weight: Any = None,
+    mask: Any = None,
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
@@ -39,8 +41,9 @@ def linear_cross_entropy(
         losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
         loss   = 1/N Σ sample_weight · losses
 
-    N counts the tokens whose label is not `ignore_index`; sample weights scale a token's loss and do not enter N, as in
-    Keras's losses. With every token ignored the loss is 0, and so are its gradients.
+    N counts the tokens whose label is not `ignore_index` and that the mask keeps; sample weights scale a token's loss
+    and do not enter N, as in Keras's losses. With every token ignored the loss is 0, and so are its gradients; and with
+    no token at all, where that is known only as a function runs.
 
     Logits are made a chunk of tokens at a time, and each chunk's are turned into the gradients at once, in the forward
     pass; where no gradient is wanted, none is computed. Differentiable in x, kernel and bias, not in sample_weight.
@@ -53,6 +56,7 @@ def linear_cross_entropy(
         labels: (…) or (…, 1), integers from 0 to O - 1, or `ignore_index`. One that is neither raises, or where
             TensorFlow cannot look at it (under XLA) makes the loss NaN.
         sample_weight: the labels' shape, or that of their first axes; None for ones.
+        mask: of a shape as sample_weight, booleans: a token takes no part where it is false, whatever its label.
         ignore_index: a label, inside or outside 0 … O - 1, that takes no part; None for no such label.
         label_smoothing: at least 0 and below 1. z_loss: at least 0. soft_cap: above 0; None for no cap.
         chunk_size: tokens in a chunk; None for 64 MiB of logits, but no fewer than 256 tokens.
@@ -80,14 +84,17 @@ def linear_cross_entropy(
     # each variable is read once, here
     x, kernel, labels = (tf.convert_to_tensor(value) for value in (x, kernel, labels))
     bias = None if bias is None else tf.convert_to_tensor(bias)
-    _check_arguments(x, kernel, bias, labels, ignore_index)
+    _check_arguments(x, kernel, bias, labels)
     inputs, outputs = kernel.shape
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-    labels = tf.cast(labels if labels.shape.rank < x.shape.rank else tf.squeeze(labels, axis=-1), tf.int64)
-    weight = None if sample_weight is None else _weight_of_tokens(sample_weight, labels, dtype)
+    weight = None if sample_weight is None else _of_tokens("sample_weight", tf.cast(sample_weight, dtype), x)
+    _check_finite(weight)
 
-    labels = tf.reshape(labels, [-1])
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)
     kept = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
+    if mask is not None:
+        kept &= _of_tokens("mask", _booleans(mask), x)
+    _check_labels(labels, kept, outputs, ignore_index)
     labels = tf.where(kept, labels, 0)
     kept = tf.cast(kept, dtype)
     # loss = Σ weight · losses / N: what seeds the backward pass
@@ -118,7 +125,7 @@ def _mean_loss(
     """
 
     def mean_loss(x, labels, dlosses, kernel, bias=None):
-        @tf.custom_gradient
+        @custom_gradient
         def with_gradients(x, kernel, *bias):
             loss, dx, dkernel, dbias = loss_and_gradients(
                 x,
@@ -158,9 +165,7 @@ def check_options(
         raise InputError(f"chunk_size: got {chunk_size!r}; accepted: an integer of at least 1, or None.")
 
 
-def _check_arguments(
-    x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, labels: tf.Tensor, ignore_index: int | None
-) -> None:
+def _check_arguments(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, labels: tf.Tensor) -> None:
     for name, value in {"x": x, "kernel": kernel, "bias": bias}.items():
         if value is not None and not value.dtype.is_floating:
             raise InputError(f"{name}: got dtype {value.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
@@ -169,33 +174,50 @@ def _check_arguments(
     if kernel.shape.rank != 2 or not kernel.shape.is_fully_defined() or 0 in kernel.shape:
         raise InputError(f"kernel: got shape {_shape(kernel)}; accepted: (I, O), both known and at least 1.")
     inputs, outputs = kernel.shape
-    if not x.shape.rank or x.shape[-1] not in (inputs, None) or 0 in x.shape:
+    shape = x.shape if x.shape.rank is not None else tf.TensorShape([None])  # of a rank that is known as it runs
+    if not shape.rank or shape[-1] not in (inputs, None) or 0 in shape:
         raise InputError(f"x: got shape {_shape(x)}; accepted: (…, {inputs}), as the kernel, with at least one token.")
     if bias is not None and bias.shape != (outputs,):
         raise InputError(f"bias: got shape {_shape(bias)}; accepted: ({outputs},), as the kernel.")
-    tokens = x.shape[:-1]
-    accepted = tokens, tf.TensorShape([*tokens, 1])
-    if not any(labels.shape.rank == s.rank and labels.shape.is_compatible_with(s) for s in accepted):
-        raise InputError(f"labels: got shape {_shape(labels)}; accepted: {tuple(tokens)}, one for each row of x.")
-    if hasattr(labels, "numpy"):
-        values = labels.numpy()
-        wrong = values[((values < 0) | (values >= outputs)) & (values != ignore_index)]
-        if wrong.size:
-            also = "" if ignore_index is None else f", or the ignore_index {ignore_index}"
-            raise InputError(f"labels: got the label {wrong[0]}; accepted: integers from 0 to {outputs - 1}{also}.")
+    if x.shape.rank is not None:
+        tokens = x.shape[:-1]
+        if not any(labels.shape.is_compatible_with(s) for s in (tokens, tf.TensorShape([*tokens, 1]))):
+            raise InputError(f"labels: got shape {_shape(labels)}; accepted: {tuple(tokens)}, one for each row of x.")
 
 
-def _weight_of_tokens(sample_weight: Any, labels: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """sample_weight for each token, flat."""
-    weight = tf.cast(sample_weight, dtype)
-    rank = weight.shape.rank
-    if rank is None or rank > labels.shape.rank or not weight.shape.is_compatible_with(labels.shape[:rank]):
-        shape = tuple(labels.shape)
-        raise InputError(f"sample_weight: got shape {_shape(weight)}; accepted: {shape}, or the first axes of it.")
+def _check_labels(labels: tf.Tensor, kept: tf.Tensor, outputs: int, ignore_index: int | None) -> None:
+    if not hasattr(labels, "numpy"):
+        return
+    values = labels.numpy()
+    wrong = values[((values < 0) | (values >= outputs)) & kept.numpy()]
+    if wrong.size:
+        also = "" if ignore_index is None else f", or the ignore_index {ignore_index}"
+        raise InputError(f"labels: got the label {wrong[0]}; accepted: integers from 0 to {outputs - 1}{also}.")
+
+
+def _check_finite(weight: Any) -> None:
     if hasattr(weight, "numpy") and not np.isfinite(weight.numpy()).all():
         raise InputError("sample_weight: got a number that is not finite; accepted: finite numbers.")
-    weight = tf.reshape(weight, tf.concat([tf.shape(weight), tf.ones(labels.shape.rank - rank, tf.int32)], axis=0))
-    return tf.reshape(tf.broadcast_to(weight, tf.shape(labels)), [-1])
+
+
+def _booleans(mask: Any) -> tf.Tensor:
+    mask = tf.convert_to_tensor(mask)
+    if mask.dtype != tf.bool:
+        raise InputError(f"mask: got dtype {mask.dtype.name}; accepted: bool.")
+    return mask
+
+
+def _of_tokens(name: str, value: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """The value for each token, flat."""
+    rank, tokens = value.shape.rank, tf.shape(x)[:-1]
+    if x.shape.rank is not None and rank is not None:
+        accepted = x.shape[:-1]
+        if rank > accepted.rank or not value.shape.is_compatible_with(accepted[:rank]):
+            shape = tuple(accepted)
+            raise InputError(f"{name}: got shape {_shape(value)}; accepted: {shape}, or the first axes of it.")
+    ones = tf.ones([tf.size(tokens) - tf.rank(value)], tf.int32)
+    value = tf.reshape(value, tf.concat([tf.shape(value), ones], axis=0))
+    return tf.reshape(tf.broadcast_to(value, tokens), [-1])
 
 
 def _shape(tensor: tf.Tensor) -> Any:

@@ -1,6 +1,6 @@
-"""Models of the kinds that people have, and data made for them: what tfbp.fit is timed on.
+"""Models of the kinds that people have: what tfbp.fit is timed on.
 
-Each function returns an uncompiled model; `MODELS` has, by name, the function and its data for so many rows.
+Each function returns an uncompiled model; `fit_data` has what it is trained on.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from benchmarking.fit_data import CLASSES
+
 layers = keras.layers
-CLASSES = 10
 
 
 def tabular() -> keras.Model:
@@ -134,29 +134,20 @@ class Gan(keras.Model):
         return {"d_loss": d_loss, "g_loss": g_loss}
 
 
-def floats(*shape: int) -> Callable[[int], np.ndarray]:
-    return lambda rows: np.random.default_rng(0).normal(size=(rows, *shape)).astype("float32")
-
-
-def tokens(length: int) -> Callable[[int], np.ndarray]:
-    return lambda rows: np.random.default_rng(0).integers(0, 1000, (rows, length)).astype("int32")
-
-
-# the model, its inputs for so many rows, and its targets: "labels", "inputs" or none
-MODELS: dict[str, tuple[Callable[[], keras.Model], Callable[[int], np.ndarray], str]] = {
-    "tabular": (tabular, floats(64), "labels"),
-    "wide-and-deep": (wide_and_deep, floats(64), "labels"),
-    "text": (text, tokens(100), "labels"),
-    "lstm": (recurrent(lambda: layers.LSTM(32)), floats(20, 8), "labels"),
-    "gru": (recurrent(lambda: layers.GRU(32)), floats(20, 8), "labels"),
-    "bidirectional": (recurrent(lambda: layers.Bidirectional(layers.LSTM(16))), floats(20, 8), "labels"),
-    "conv1d": (conv1d, floats(64, 8), "labels"),
-    "cnn-8": (cnn((8, 8, 1), (16, 16), False), floats(8, 8, 1), "labels"),
-    "cnn-28": (cnn((28, 28, 1), (16, 32), True), floats(28, 28, 1), "labels"),
-    "cnn-32": (cnn((32, 32, 3), (32, 64), True), floats(32, 32, 3), "labels"),
-    "autoencoder": (autoencoder, floats(784), "inputs"),
-    "vae": (Vae, floats(784), "none"),
-    "gan": (Gan, floats(64), "none"),
-    "transformer": (transformer, tokens(64), "labels"),
-    "mobilenet": (mobilenet, floats(32, 32, 3), "labels"),
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "tabular": tabular,
+    "wide-and-deep": wide_and_deep,
+    "text": text,
+    "lstm": recurrent(lambda: layers.LSTM(32)),
+    "gru": recurrent(lambda: layers.GRU(32)),
+    "bidirectional": recurrent(lambda: layers.Bidirectional(layers.LSTM(16))),
+    "conv1d": conv1d,
+    "cnn-8": cnn((8, 8, 1), (16, 16), False),
+    "cnn-28": cnn((28, 28, 1), (16, 32), True),
+    "cnn-32": cnn((32, 32, 3), (32, 64), True),
+    "autoencoder": autoencoder,
+    "vae": Vae,
+    "gan": Gan,
+    "transformer": transformer,
+    "mobilenet": mobilenet,
 }

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 import tfbp
-from benchmarking.fit_models import CLASSES, MODELS
+from benchmarking.fit_data import BATCH, DATA, data
+from benchmarking.fit_models import MODELS
 
-BATCH = 32
 Times = dict[str, list[float]]
 
 
 def race(name: str, rounds: int, steps: int) -> Times:
     """Microseconds a step of every contestant, one number a round; what is compiled on the way is not counted."""
-    function, inputs, targets = MODELS[name]
-    x = inputs(steps * BATCH)
-    y = {"labels": np.arange(len(x)) % CLASSES, "inputs": x, "none": None}[targets]
+    x, y = data(name, steps * BATCH)
     contestants = {
         "tfbp.fit": (tfbp.fit, {}),
         "tfbp.fit, graph": (tfbp.fit, {"jit_compile": False}),
@@ -32,8 +29,8 @@ def race(name: str, rounds: int, steps: int) -> Times:
         "Keras, epoch": (keras.Model.fit, {"steps_per_execution": steps}),
         "Keras, epoch, XLA": (keras.Model.fit, {"steps_per_execution": steps, "jit_compile": True}),
     }
-    models = {label: compiled(function, targets, **options) for label, (_, options) in contestants.items()}
-    gate(function, targets, x[: 3 * BATCH + 5], None if y is None else y[: 3 * BATCH + 5])
+    models = {label: compiled(name, **options) for label, (_, options) in contestants.items()}
+    gate(name, x[: 3 * BATCH + 5], None if y is None else y[: 3 * BATCH + 5])
     times: Times = {label: [] for label in contestants}
     for turn in range(rounds + 1):
         for label, (fit, _) in contestants.items():
@@ -44,20 +41,20 @@ def race(name: str, rounds: int, steps: int) -> Times:
     return times
 
 
-def compiled(function: Callable[[], Any], targets: str, **options: Any) -> Any:
+def compiled(name: str, **options: Any) -> Any:
     """The model, compiled; always from the same weights."""
     keras.utils.set_random_seed(0)
-    model = function()
+    model = MODELS[name]()
     losses = {"labels": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}, "inputs": {"loss": "mse"}}
-    model.compile(optimizer=keras.optimizers.Adam(), **losses.get(targets, {}), **options)
+    model.compile(optimizer=keras.optimizers.Adam(), **losses.get(DATA[name][1], {}), **options)
     return model
 
 
-def gate(function: Callable[[], Any], targets: str, x: Any, y: Any) -> None:
+def gate(name: str, x: Any, y: Any) -> None:
     """Raise where tfbp.fit, without XLA, does not follow Keras's curve to rounding."""
     curves = []
     for fit in (tfbp.fit, keras.Model.fit):
-        model = compiled(function, targets, jit_compile=False)
+        model = compiled(name, jit_compile=False)
         history = fit(model, x, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0).history
         curves.append(history)
     for label, values in curves[1].items():

@@ -69,10 +69,10 @@ _ACTIVATIONS = _of(
     ("tanh-dy-left-out", SMOOTH, "return dy * (1 - y * y)", "return 1 - y * y", "dz of manual", "dy is left out"),
     ("silu-missing-term", SMOOTH, "return dy * s * (1 + z * (1 - s))", "return dy * s", "dz of manual", "term .* is missing"),
     ("silu-missing-factor", SMOOTH, "return dy * s * (1 + z * (1 - s))", "return dy * s * (1 + (1 - s))", "dz of manual", "factor z is missing"),
-    ("gelu-missing-term", SMOOTH, "return dy * (cdf + z * (tf.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))))", "return dy * cdf", "dz of manual", "term .* is missing"),
+    ("gelu-missing-term", SMOOTH, "return dy * (0.5 * twice_cdf + z * (tf.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))))", "return dy * (0.5 * twice_cdf)", "dz of manual", "term .* is missing"),
     ("gelu-density-constant", SMOOTH, "(1 / math.sqrt(2 * math.pi))", "(1 / math.sqrt(math.pi))", "dz of manual", "factor 1/√2 is missing"),
-    ("gelu-cancels-far-to-the-left", SMOOTH, "cdf = 0.5 * tf.math.erfc(z * -math.sqrt(0.5))", "cdf = 0.5 * (1 + tf.math.erf(z * math.sqrt(0.5)))", "gelu far out y of manual", "they cancel"),
-    ("gelu-few-digits", SMOOTH, "(z + 0.044715 * z * z * z)", "(z + 0.0447 * z * z * z)", "y of manual", "few digits"),
+    ("gelu-cancels-far-to-the-left", SMOOTH, "twice_cdf = tf.math.erfc(-z * math.sqrt(0.5))", "twice_cdf = 1 + tf.math.erf(z * math.sqrt(0.5))", "gelu far out y of manual", "they cancel"),
+    ("gelu-few-digits", SMOOTH, "(z + 0.044715 * (z * z * z))", "(z + 0.0447 * (z * z * z))", "y of manual", "few digits"),
     ("gelu-tanh-inner-derivative", SMOOTH, "(1 + 3 * 0.044715 * z * z)", "(1 + 0.044715 * z * z)", "dz of manual", "factor 3 of"),
     ("mish-without-sigmoid", SMOOTH, "return dy * (t + z * (1 - t * t) * tf.sigmoid(z))", "return dy * (t + z * (1 - t * t))", "dz of manual", "factor sigmoid\\(z\\) is missing"),
     ("mish-sign", SMOOTH, "return dy * (t + z * (1 - t * t) * tf.sigmoid(z))", "return dy * (t - z * (1 - t * t) * tf.sigmoid(z))", "dz of manual", "wrong sign"),
@@ -161,7 +161,7 @@ _OTHERS = [
         ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean() + penalties", "loss = (losses if weight is None else weight * losses).sum() + penalties", "loss of reference", "1/B is missing"),
     ),
     Mutation("layers-logits-forgotten", "layers/hand_written.py", "        y._keras_logits = z\n", "", "logits of layers", "None"),
-    Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz)[:, ::-1], residuals", "of layers", ""),
+    Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs)[:, ::-1], residuals", "of layers", ""),
     Mutation("layers-mask-ignored", "layers/softmax.py", "return tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)", "return softmax(inputs)", "Softmax axis -1 masked y of layers", "mask is ignored"),
 ]  # fmt: skip
 

@@ -242,3 +242,69 @@ def test_activation_layers_after_a_dense_are_read_back():
     arguments = {"negative_slope": 0.0, "max_value": 1.0, "threshold": 0.5}
     assert network.layers[0].activation == Activation("relu", arguments)
     assert network.fuses_output_activation
+
+
+KERAS_LAYERS = {
+    "Activation": lambda: keras.layers.Activation("tanh"),
+    "Activation-layer": lambda: keras.layers.Activation(keras.layers.ReLU(1.0)),
+    "ELU": lambda: keras.layers.ELU(0.5),
+    "LeakyReLU": lambda: keras.layers.LeakyReLU(0.25),
+    "PReLU": lambda: keras.layers.PReLU("ones"),
+    "ReLU": lambda: keras.layers.ReLU(max_value=1.0, negative_slope=0.25, threshold=0.5),
+    "Softmax": lambda: keras.layers.Softmax(),
+    "Softmax-axis-0": lambda: keras.layers.Softmax(0),
+}
+
+
+class Doubled(keras.layers.ReLU):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+def operations_of_gradient(layer):
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return tape.gradient(y, x)
+
+    graph = tf.function(run).get_concrete_function(tf.TensorSpec((4, 6))).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize("room", ["Dense", "Activation"])
+@pytest.mark.parametrize("name", KERAS_LAYERS)
+def test_a_keras_layer_as_activation_is_by_hand_and_ends_in_keras_s_weights(name, room):
+    def build(rooms):
+        first = [rooms.Dense(8, KERAS_LAYERS[name]())]
+        if room == "Activation":
+            first = [rooms.Dense(8), rooms.Activation(KERAS_LAYERS[name]())]
+        model = keras.Sequential([keras.Input((6,)), *first, rooms.Dense(3, "softmax")])
+        model(X[:2])
+        return model
+
+    ours, theirs = twins(build)
+    losses = [fit(model) for model in (ours, theirs)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert_same_weights(ours, theirs)
+    layer = layers.Dense(6, KERAS_LAYERS[name]()) if room == "Dense" else layers.Activation(KERAS_LAYERS[name]())
+    assert not {o for o in operations_of_gradient(layer) if o.endswith("Grad")}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Doubled,
+        lambda: keras.layers.ReLU(activity_regularizer="l2"),
+        lambda: keras.layers.ReLU(dtype="float16"),
+        lambda: keras.layers.Activation("glu"),
+    ],
+    ids=["subclass", "activity-regularizer", "another-dtype", "glu"],
+)
+def test_what_a_keras_layer_does_beside_stays_its_own(make):
+    ours, theirs = (room.Dense(4, make(), kernel_initializer="ones") for room in (layers, keras.layers))
+    y, expected = ours(X), theirs(X)
+    assert y.dtype == expected.dtype
+    np.testing.assert_array_equal(y, expected)
+    assert len(ours.losses) == len(theirs.losses)
+    np.testing.assert_array_equal(ours.losses, theirs.losses)

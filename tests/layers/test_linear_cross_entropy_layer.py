@@ -202,3 +202,33 @@ def test_bad_input_is_one_sentence(make, sentence):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "uint8", "float32", "list"])
+def test_a_mask_of_any_dtype_hides_tokens(dtype):
+    tokens, labels = text()
+    layer = LinearCrossEntropy(CLASSES)
+    x = keras.layers.Embedding(CLASSES, WIDTH)(tokens)
+    kept = np.random.default_rng(2).random(tokens.shape) > 0.3
+    expected = layer(x, labels, x_mask=tf.constant(kept))
+    mask = kept.tolist() if dtype == "list" else kept.astype(dtype)
+    assert layer(x, labels, x_mask=mask) == expected
+    in_graph = tf.function(lambda x, mask: layer(x, labels, x_mask=mask))(x, tf.constant(mask))
+    np.testing.assert_allclose(in_graph, expected, rtol=1e-6)
+    assert expected != layer(x, labels)
+
+
+def test_under_a_mask_what_is_refused_and_said_is_as_without():
+    x, mask = np.ones((2, 4), "float32"), [True, False]
+    for kwargs in ({}, {"x_mask": mask}):
+        with pytest.raises(InputError, match=r"^labels: got dtype float32; accepted: integers\.$"):
+            LinearCrossEntropy(3)(x, np.array([0.7, 1.2], "float32"), **kwargs)
+        with pytest.raises(InputError, match=r"^labels: got the label 5; accepted: integers from 0 to 2\.$"):
+            LinearCrossEntropy(3)(x, np.array([5, 1]), **kwargs)
+        with pytest.raises(InputError, match=r"^labels: got the label 5; .* from 0 to 2, or the ignore_index -1\.$"):
+            LinearCrossEntropy(3, ignore_index=-1)(x, np.array([5, -1]), **kwargs)
+    with pytest.raises(InputError, match=r"^mask: got shape \(3,\); accepted: \(2,\), or the first axes of it\.$"):
+        LinearCrossEntropy(3)(x, np.array([0, 1]), x_mask=[True] * 3)
+    # a hidden token's label may be anything
+    hidden, other = (LinearCrossEntropy(3, kernel_initializer="ones")(x, np.array([1, n]), x_mask=mask) for n in (7, 0))
+    assert hidden == other

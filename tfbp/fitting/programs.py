@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
 
 # a step's name, and the model's method
@@ -65,6 +66,7 @@ class Programs:
         if (name, batch) not in self._steps:
             one = tf.function(lambda *tensors: self._untraced(name, tensors), autograph=False)
             self._steps[name, batch] = one.get_concrete_function(*batch)
+            let_go(self._steps[name, batch].graph)
             self.traces += 1
         return self._steps[name, batch]
 
@@ -95,6 +97,7 @@ class Programs:
         function, name = make(self, batch_size, [*key[2]], **options)
         compiled = self._compiled[name]
         program = tf.function(function, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
+        let_go(program.graph)
         self.traces += 1
         try:
             results = program(*arguments)

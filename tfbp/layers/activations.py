@@ -15,8 +15,8 @@ class Activation(keras.layers.Activation):
     """`keras.layers.Activation` with its derivative written by hand.
 
     Args:
-        activation: a name, a Keras function or any callable. What `tfbp.Activation` names is differentiated by hand,
-            anything else by TensorFlow.
+        activation: a name, a Keras function, a Keras layer or any callable. It is differentiated by hand where it would
+            be as the activation of `Dense`, and by TensorFlow anywhere else.
 
     Example:
         >>> import numpy as np

@@ -21,9 +21,11 @@ class Dense(keras.layers.Dense):
     a tf.function dx is computed also where x is data, and nobody asks for it.
 
     Args:
-        units, …: as in `keras.layers.Dense`. An activation that `tfbp.Activation` names (by a string, Keras's function
-            or Keras's layer) has its derivative written by hand; any other callable, glu and sparsemax among them, is
-            differentiated by TensorFlow, and the rest of the layer is still by hand.
+        units, …: as in `keras.layers.Dense`. An activation that `tfbp.Activation` names, by a string, Keras's function
+            or an instance of Keras's layer (Activation, ELU, LeakyReLU, PReLU, ReLU or Softmax), has its derivative
+            written by hand. Any other callable, glu, sparsemax and a subclass of these layers among them, is
+            differentiated by TensorFlow, and so is a layer of another dtype than this one or with an activity
+            regularizer; the rest of the layer is still by hand.
 
     Example:
         >>> import numpy as np

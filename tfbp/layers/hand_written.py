@@ -6,6 +6,8 @@ optimizer in a tf.function without XLA. B stands for all axes before the last; x
 
 from __future__ import annotations
 
+import operator
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfbp.checks import InputError
+from tfbp.custom_gradient import custom_gradient
 from tfbp.keras_activations import activation_of
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_backward, dense_forward
@@ -21,18 +24,25 @@ from tfbp.manual.prelu import prelu_backward, prelu_forward
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 from tfbp.vocabulary import Activation
 
+# whose instances are differentiated by hand as a layer's activation
+KERAS_LAYERS = (
+    *(keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU),
+    *(keras.layers.PReLU, keras.layers.ReLU, keras.layers.Softmax),
+)
+
 if keras.backend.backend() != "tensorflow":
     raise InputError(f"KERAS_BACKEND: got {keras.backend.backend()!r}; accepted: 'tensorflow'.")
 
 
-@tf.custom_gradient
+@custom_gradient
 def dense(x: tf.Tensor, kernel: tf.Tensor, *bias: tf.Tensor) -> Any:
     """z = x · kernel + bias, of x's shape with O for I."""
-    z, residuals = dense_forward(_as_rows(x), kernel, *bias)
+    inputs, outputs = kernel.shape  # x's own last axis may be unknown while a function is traced
+    z, residuals = dense_forward(_as_rows(x, inputs), kernel, *bias)
 
     def backward(dz: tf.Tensor) -> list[tf.Tensor]:
         # z = as_shape_of(x, dense_forward(as_rows(x), kernel, bias))
-        dx, dkernel, dbias = dense_backward(_as_rows(dz), residuals, bias_gradient=bool(bias))
+        dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs), residuals, bias_gradient=bool(bias))
         return [_with_leading_axes_of(x, dx), dkernel, *([dbias] if bias else [])]
 
     return _with_leading_axes_of(x, z), backward
@@ -40,10 +50,31 @@ def dense(x: tf.Tensor, kernel: tf.Tensor, *bias: tf.Tensor) -> Any:
 
 def activate(function: Any, z: Any) -> Any:
     """function(z), its derivative by hand where `tfbp.Activation` knows it, and by TensorFlow where not."""
-    choice = None if isinstance(function, keras.layers.Layer) else activation_of(function)
-    if choice is None or not is_handled(z):
-        return function(z)
-    return z if choice.name == "linear" else activation(choice)(z)
+    by_hand = _by_hand(function, z) if is_handled(z) else None
+    return function(z) if by_hand is None else by_hand(z)
+
+
+def _by_hand(function: Any, z: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    if isinstance(function, keras.layers.Layer):
+        # a subclass may compute anything; and a layer's own call casts to its dtype, and adds its regularizer's loss
+        if type(function) not in KERAS_LAYERS or function.compute_dtype != z.dtype or function.activity_regularizer:
+            return None
+        if type(function) is keras.layers.Activation:
+            return _by_hand(function.activation, z)
+        if type(function) is keras.layers.Softmax:
+            return softmax_along(function.axis)
+        if type(function) is keras.layers.PReLU:
+            return lambda z: _prelu_of(function, z)
+    choice = activation_of(function)
+    if choice is None:
+        return None
+    return (lambda z: z) if choice.name == "linear" else activation(choice)
+
+
+def _prelu_of(layer: keras.layers.PReLU, z: tf.Tensor) -> tf.Tensor:
+    if not layer.built:
+        layer.build(tuple(z.shape))
+    return prelu(z, tf.cast(layer.alpha, z.dtype))
 
 
 def activation(choice: Activation) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -55,27 +86,38 @@ def activation(choice: Activation) -> Callable[[tf.Tensor], tf.Tensor]:
 def _activation(name: str, arguments: tuple[tuple[str, Any], ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     choice = Activation(name, dict(arguments))
 
-    @tf.custom_gradient
+    @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = activation_forward(choice, z)
         return y, lambda dy: activation_backward(choice, dy, residuals)
 
-    return _keeping_logits(activate) if name in ("softmax", "sigmoid") else activate
+    if name == "softmax":
+        return _as_keras_s(activate, axis=-1)
+    return _as_keras_s(activate) if name == "sigmoid" else activate
+
+
+def softmax_along(axis: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """`softmax` for the axis of a Keras layer, or None for one that is left to Keras."""
+    axes = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
+    if not axes or None in axes:
+        return None
+    axes = tuple(map(operator.index, axes))  # of NumPy, too
+    return softmax(axes[0] if len(axes) == 1 else axes)
 
 
 @cache
 def softmax(axis: int | tuple[int, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     """softmax along an axis, or over several together, as a function of z."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = softmax_forward(z, axis)
         return y, lambda dy: softmax_backward(dy, residuals, axis)
 
-    return _keeping_logits(activate) if isinstance(axis, int) else activate
+    return _as_keras_s(activate, axis) if isinstance(axis, int) else activate
 
 
-@tf.custom_gradient
+@custom_gradient
 def prelu(x: tf.Tensor, alpha: tf.Tensor) -> Any:
     """y = x where x > 0, else alpha · x."""
     y, residuals = prelu_forward(x, alpha)
@@ -87,19 +129,36 @@ def is_handled(x: Any) -> bool:
     return isinstance(x, tf.Tensor) and x.dtype.is_floating and x.shape.rank is not None
 
 
-def _keeping_logits(activate: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Keras's cross-entropies look for this attribute, and then use the logits: one fused, stable formula."""
+def kept_by(mask: Any) -> tf.Tensor:
+    """Where a mask of any dtype keeps, in booleans: where it is true, or above ½ (of integers above 0), as in Keras."""
+    mask = tf.convert_to_tensor(mask)
+    return mask if mask.dtype == tf.bool else mask > tf.cast(0.5, mask.dtype)
 
-    def activate_and_keep(z: tf.Tensor) -> tf.Tensor:
+
+def _as_keras_s(
+    activate: Callable[[tf.Tensor], tf.Tensor], axis: int | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """With what Keras's function does beside: its warning of a softmax along `axis`, and the logits on the output.
+
+    Keras's cross-entropies look for that attribute, and then use the logits: one fused, stable formula."""
+
+    def activate_as_keras_does(z: tf.Tensor) -> tf.Tensor:
+        if axis is not None and -z.shape.rank <= axis < z.shape.rank and z.shape[axis] == 1:
+            warnings.warn(
+                f"You are using a softmax over axis {axis} of a tensor of shape {z.shape}. This axis has size 1. "
+                "The softmax operation will always return the value 1, which is likely not what you intended. "
+                "Did you mean to use a sigmoid instead?",
+                stacklevel=2,
+            )
         y = activate(z)
         y._keras_logits = z
         return y
 
-    return activate_and_keep
+    return activate_as_keras_does
 
 
-def _as_rows(x: tf.Tensor) -> tf.Tensor:
-    return x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]])
+def _as_rows(x: tf.Tensor, width: int) -> tf.Tensor:
+    return x if x.shape.rank == 2 else tf.reshape(x, [-1, width])
 
 
 def _with_leading_axes_of(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -8,9 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfbp.checks import InputError, check_count
+from tfbp.layers import hand_written
 from tfbp.losses import check_options, linear_cross_entropy
-
-IGNORED = -(2**63)  # a masked token's label where there is no ignore_index: no label of any token
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -23,8 +22,9 @@ class LinearCrossEntropy(keras.layers.Layer):
     The loss is returned and also added to the model's losses, so that a model that ends in this layer needs no `loss`
     in compile(). In a training loop of your own take one of the two: what is returned, or sum(model.losses).
 
-    Tokens that x's Keras mask hides (Embedding(mask_zero=True)) take no part, as with `ignore_index`. With
-    mixed_bfloat16, x is rounded to bfloat16 and the kernel stays in float32, as do all sums; logits are bfloat16.
+    Tokens that x's Keras mask hides (Embedding(mask_zero=True)) take no part, as with `ignore_index`; a mask given as
+    `x_mask` may be of any dtype. With mixed_bfloat16, x is rounded to bfloat16 and the kernel stays in float32, as do
+    all sums; logits are bfloat16.
 
     Args:
         units: the number of classes, O.
@@ -116,18 +116,14 @@ class LinearCrossEntropy(keras.layers.Layer):
             if sample_weight is not None:
                 raise InputError("sample_weight: got one without labels; accepted: together with labels.")
             return self.logits(x)
-        ignore_index = self.ignore_index
-        if x_mask is not None:
-            ignore_index = IGNORED if ignore_index is None else ignore_index
-            labels = tf.cast(labels, tf.int64)
-            labels = tf.where(tf.reshape(x_mask, tf.shape(labels)), labels, tf.constant(ignore_index, tf.int64))
         loss = linear_cross_entropy(
             tf.cast(x, self.compute_dtype),
             self.kernel,
             labels,
             bias=self.bias,
             sample_weight=sample_weight,
-            ignore_index=ignore_index,
+            mask=None if x_mask is None else hand_written.kept_by(x_mask),
+            ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             z_loss=self.z_loss,
             soft_cap=self.soft_cap,

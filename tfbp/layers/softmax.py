@@ -26,19 +26,22 @@ class Softmax(keras.layers.Softmax):
     """
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        axes = self.axis if isinstance(self.axis, list | tuple) else (self.axis,)
+        softmax = hand_written.softmax_along(self.axis)
+        if mask is not None:
+            mask = tf.convert_to_tensor(mask)
         # Keras checks the mask, and refuses one that does not fit
-        if not hand_written.is_handled(inputs) or None in axes or (mask is not None and not _fits(mask, inputs)):
+        if softmax is None or not hand_written.is_handled(inputs) or (mask is not None and not _fits(mask, inputs)):
             return super().call(inputs, mask=mask)
-        softmax = hand_written.softmax(axes[0] if len(axes) == 1 else tuple(axes))
         if mask is None:
             return softmax(inputs)
-        kept = mask if mask.dtype == tf.bool else mask > 0.5
+        kept = hand_written.kept_by(mask)
         # a row that is masked as a whole gives 0, as in Keras, whose large negative numbers these are
         lowest = tf.constant(-3e4 if inputs.dtype == tf.float16 else -1e9, inputs.dtype)
         return tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)
 
 
-def _fits(mask: Any, inputs: Any) -> bool:
+def _fits(mask: tf.Tensor, inputs: tf.Tensor) -> bool:
+    if mask.shape.rank is None:
+        return True  # seen as it runs
     pairs = zip(mask.shape[::-1], inputs.shape[::-1], strict=False)
-    return len(mask.shape) <= len(inputs.shape) and all(m in (1, None, i) or i is None for m, i in pairs)
+    return mask.shape.rank <= inputs.shape.rank and all(m in (1, None, i) or i is None for m, i in pairs)

@@ -174,6 +174,8 @@ def _inputs(network, parameters, x, y, sample_weight):
     y = tf.convert_to_tensor(y)
     weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
     check_y(network, x, y, weight)
+    if weight is not None and not weight.shape.is_fully_defined():
+        weight = tf.ensure_shape(weight, x.shape[:1])
     return parameters, x, y, weight
 
 
@@ -184,5 +186,8 @@ def _parameters_and_x(network, parameters, x):
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
+    if not x.shape.rank or not x.shape[1]:
+        # a shape that is known only as a function runs: the network knows its width
+        x = tf.ensure_shape(x, [None, network.inputs])
     tensors = [{name: tf.cast(tf.convert_to_tensor(w), x.dtype) for name, w in layer.items()} for layer in parameters]
     return tensors, x

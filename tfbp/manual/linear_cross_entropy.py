@@ -71,6 +71,10 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     tokens = tf.shape(x)[0]
     # the remainder first, often no token at all: the loop, which does not wait for it, then starts beside a small block
     first, later = tokens % chunk_size, tokens // chunk_size
+    # XLA compiles the loop also for no token at all, and takes a wrong shape from there: one to look at, not in any sum
+    spare = tf.cast(tokens == 0, tf.int32)
+    label = tf.range(tf.cast(spare, labels.dtype))  # the GPU has no kernel that pads integers
+    padded = tf.pad(x, [[0, spare], [0, 0]]), tf.concat([labels, label], axis=0), tf.pad(dlosses, [[0, spare]])
 
     def chunk(x, labels, dlosses):
         losses, residuals = chunk_forward(x, kernel, bias, labels, **options)
@@ -80,7 +84,7 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     def add_chunk(index, loss, sums, later_dx):
         # not a slice: XLA refuses one that is longer than x, even in a loop of no turns
         rows = first + index * chunk_size + tf.range(chunk_size)
-        of_chunk, dx, gradients = chunk(*(tf.gather(tensor, rows) for tensor in (x, labels, dlosses)))
+        of_chunk, dx, gradients = chunk(*(tf.gather(tensor, rows) for tensor in padded))
         sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
         return index + 1, loss + of_chunk, sums, later_dx.write(index, dx)
 

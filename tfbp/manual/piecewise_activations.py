@@ -28,6 +28,8 @@ def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
         return y, y
     if threshold == 0 and max_value == 6 and not negative_slope:
         return relu6_forward(z)
+    if threshold == 0 and not negative_slope:
+        return tf.minimum(tf.nn.relu(z), max_value), z
     kept = z if max_value is None else tf.minimum(z, max_value)
     below = negative_slope * (z - threshold) if negative_slope else 0
     return tf.where(z > threshold, kept, below), z

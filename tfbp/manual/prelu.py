@@ -8,8 +8,9 @@ import tensorflow as tf
 
 def prelu_forward(x, alpha):
     """y = max(x, 0) - alpha · max(-x, 0)."""
+    # in the order of operations in which converters (TFLite) know prelu, and make it one operation
     below = tf.nn.relu(-x)
-    return tf.nn.relu(x) - alpha * below, (x, alpha, below)
+    return tf.nn.relu(x) + -alpha * below, (x, alpha, below)
 
 
 def prelu_backward(dy, residuals):

@@ -72,12 +72,13 @@ def silu_backward(dy, residuals):
 
 
 def gelu_forward(z, approximate):
+    # both in the order of operations in which converters (TFLite) know gelu, and make it one operation
     if approximate:
-        t = tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z * z * z))
+        t = tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * (z * z * z)))
         return 0.5 * z * (1 + t), (z, t)
-    # Φ(z), by erfc, which keeps its digits far to the left, where 1 + erf cancels
-    cdf = 0.5 * tf.math.erfc(z * -math.sqrt(0.5))
-    return z * cdf, (z, cdf)
+    # 2 Φ(z), by erfc, which keeps its digits far to the left, where 1 + erf cancels
+    twice_cdf = tf.math.erfc(-z * math.sqrt(0.5))
+    return 0.5 * z * twice_cdf, (z, twice_cdf)
 
 
 def gelu_backward(dy, residuals, approximate):
@@ -87,9 +88,9 @@ def gelu_backward(dy, residuals, approximate):
         dt = (1 - t * t) * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z))
         # y = ½ z (1 + t)                                     dz = dy · ½ (1 + t + z dt/dz)
         return dy * (0.5 * (1 + t + z * dt))
-    z, cdf = residuals
+    z, twice_cdf = residuals
     # y = z Φ(z)                                              dz = dy · (Φ(z) + z φ(z)),  φ(z) = exp(-z²/2) / √(2π)
-    return dy * (cdf + z * (tf.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))))
+    return dy * (0.5 * twice_cdf + z * (tf.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))))
 
 
 def mish_forward(z):

@@ -121,6 +121,8 @@ def _inputs(network, parameters, x, y, sample_weight):
     y = tf.convert_to_tensor(y)
     weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
     check_y(network, x, y, weight)
+    if weight is not None and not weight.shape.is_fully_defined():
+        weight = tf.ensure_shape(weight, x.shape[:1])
     return _cast(parameters, x.dtype), x, y, weight
 
 
@@ -130,7 +132,8 @@ def _checked(network, parameters, x):
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
-    return x
+    # a shape that is known only as a function runs: the network knows its width
+    return x if x.shape.rank and x.shape[1] else tf.ensure_shape(x, [None, network.inputs])
 
 
 def _cast(parameters, dtype):

@@ -1,0 +1,101 @@
+"""tf.custom_gradient whose graphs are freed with what uses them."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
+
+# the entry that tf.custom_gradient makes
+OF_CUSTOM_GRADIENT = "_graph_mode_decorator.<locals>.internal_grad_fn"
+
+
+def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
+    """function(*tensors) -> y, backward, as a function of tensors that gives y and that any tape can differentiate.
+
+    In a graph, tf.custom_gradient enters backward, which holds tensors of that graph, into TensorFlow's table of
+    gradients, and takes no entry out again: the graph and all that was traced into it would stay for the life of the
+    process (https://github.com/tensorflow/tensorflow/issues/97697). Here the graph itself holds its backwards, the
+    table finds them through a weak reference, and the entry goes when the graph does.
+
+    Args:
+        function: takes tensors, no variable and no keyword argument; returns one tensor, y, and a function of its
+            gradient, dy, a tensor of y's static shape; that one returns the tensors' gradients.
+
+    Example:
+        >>> @custom_gradient
+        ... def cube(x):
+        ...     return x**3, lambda dy: dy * 3 * x**2
+        >>> x = tf.constant(2.0)
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch(x)
+        ...     y = cube(x)
+        >>> float(tape.gradient(y, x))
+        12.0
+    """
+
+    @tf.custom_gradient
+    def by_tensorflow(*tensors: tf.Tensor) -> Any:
+        y, backward = function(*tensors)
+        shape = y.shape
+        return y, lambda dy: backward(_of_shape(shape, dy))
+
+    @functools.wraps(function)
+    def differentiable(*tensors: tf.Tensor) -> tf.Tensor:
+        y = by_tensorflow(*tensors)
+        if not tf.executing_eagerly():
+            _let_its_graph_hold_the_backward(y.op)
+        return y
+
+    return differentiable
+
+
+def let_go(graph: tf.Graph) -> None:
+    """Have a graph that somebody traced, and those of its functions and loops, hold their backwards themselves, so that
+    they are freed with what uses them: TensorFlow and Keras use tf.custom_gradient, too."""
+    graphs, seen = [graph], set()
+    while graphs:
+        graph = graphs.pop()
+        if id(graph) in seen:
+            continue
+        seen.add(id(graph))
+        for operation in graph.get_operations():
+            # tf.custom_gradient's operation; a description is made anew at each look, so at few
+            if operation.type == "IdentityN" and "_gradient_op_type" in operation.node_def.attr:
+                _let_its_graph_hold_the_backward(operation)
+        # not .graph, which makes a copy where the original is gone
+        graphs += filter(None, (getattr(function, "_cached_graph", None) for function in graph._functions.values()))
+
+
+def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
+    """dy with all that is known of y's shape: a py_function's gradient, e.g., comes with no shape at all."""
+    dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
+    return dy if dy.shape.is_fully_defined() else tf.ensure_shape(dy, shape)
+
+
+def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:
+    graph, name = operation.graph, operation.get_attr("_gradient_op_type").decode()
+    entries = gradient_registry._registry
+    entry = entries.get(name)
+    # not what was let go before, nor what a saved model's loader entered, which belongs to no graph
+    if entry is None or entry["type"].__qualname__ != OF_CUSTOM_GRADIENT:
+        return
+    if not hasattr(graph, "_tfbp_backwards"):
+        graph._tfbp_backwards = {}
+    graph._tfbp_backwards[name] = entry["type"]
+    entry["type"] = _found_by(weakref.ref(graph), name)
+    weakref.finalize(graph, entries.pop, name, None).atexit = False
+
+
+def _found_by(graph: weakref.ref[Any], name: str) -> Callable[..., Any]:
+    def backward(operation: tf.Operation | None, *dys: tf.Tensor) -> Any:
+        kept = graph()
+        if kept is None:
+            raise RuntimeError(f"{name}: its graph is gone, and with it the tensors that its gradient is made of.")
+        return kept._tfbp_backwards[name](operation, *dys)
+
+    return backward
