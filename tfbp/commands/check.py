@@ -59,8 +59,9 @@ def check(arguments: argparse.Namespace) -> int:
     import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
+    from tfbp.agreement.placement import check_device
 
-    matrix.check_device(arguments.device)
+    check_device(arguments.device)
     cases = [case for case in all_cases() if arguments.case in case.name]
     if not cases:
         names = ", ".join(case.name for case in all_cases())
