@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from benchmarking import report
-from benchmarking.processes import environment
 from tfbp import InputError
 from tfbp.checks import check_choice, check_count
 from tfbp.commands import options
+from tfbp.gpu_report.processes import environment
 
 NAMES = (
     "tabular", "wide-and-deep", "text", "lstm", "gru", "bidirectional", "conv1d", "cnn-8", "cnn-28", "cnn-32",
@@ -75,7 +75,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
         [sys.executable, "-m", "benchmarking.fit_race", *arguments],
         capture_output=True,
         text=True,
-        env={**environment(), "PYTHONPATH": paths},
+        env={**environment("cpu"), "PYTHONPATH": paths},
     )
     if ran.returncode:
         raise InputError(f"models: {name} broke ({ran.stderr.strip().splitlines()[-1]}).")

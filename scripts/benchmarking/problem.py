@@ -26,7 +26,10 @@ def growth_sizes() -> dict[str, list[tuple[int, Size]]]:
 
 
 class Problem:
-    """A size with its data: x (N, I) float32, y (N,) labels, and the initial parameters in float64."""
+    """A size with its data: x (N, I) float32, y (N,) labels, and the initial parameters in float64; and where it is
+    trained, on "cpu" or "gpu"."""
+
+    device = "cpu"
 
     def __init__(self, size: Size, x, y, parameters) -> None:
         self.size, self.network, self.widths = size, size.network, size.widths

@@ -26,7 +26,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
     check_device(device)
     return {
-        "device": _gpu() if device == "gpu" else processor(),
+        "device": gpu() if device == "gpu" else processor(),
         "driver": _driver() if device == "gpu" else "",
         "processor": processor(),
         "threads": threads(),
@@ -47,7 +47,8 @@ def processor() -> str:
     return found[1].strip() if found else platform.machine()
 
 
-def _gpu() -> str:
+def gpu() -> str:
+    """The first GPU's name as TensorFlow tells it."""
     import tensorflow as tf
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
