@@ -3,7 +3,12 @@
 import pytest
 
 # programs that tests run in processes of their own
-collect_ignore = ["agreement/on_two_devices.py", "training/on_two_devices.py", "training/worker.py"]
+collect_ignore = [
+    "agreement/on_two_devices.py",
+    "training/deterministic.py",
+    "training/on_two_devices.py",
+    "training/worker.py",
+]
 
 
 def pytest_addoption(parser):

@@ -32,6 +32,7 @@ def parser() -> Parser:
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
     parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     return parser
@@ -56,12 +57,14 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
     from tfbp.agreement.placement import check_device
+    from tfbp.commands.quiet_tensorflow import tensorflow
 
     check_device(arguments.device)
+    if arguments.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
     cases = [case for case in all_cases() if arguments.case in case.name]
     if not cases:
         names = ", ".join(case.name for case in all_cases())
