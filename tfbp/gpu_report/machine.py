@@ -26,6 +26,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
     check_device(device)
     return {
+        "kind": device,
         "device": gpu() if device == "gpu" else processor(),
         "driver": _driver() if device == "gpu" else "",
         "processor": processor(),

@@ -18,7 +18,7 @@ def page(machine: dict[str, Any], groups: list[Group], units: Units, command: st
     wanted = [(group, point, group.id_of(point)) for group in groups for point in group.points]
     left = [name for _, _, name in wanted if name not in units]
     parts = [f"# tfbp on {machine['device']}", ""]
-    if not machine["driver"] and "cuda" not in machine:
+    if machine["kind"] == "cpu":
         parts += [ON_A_CPU, ""]
     parts += [f"`{command}`: {len(wanted) - len(left)} of {len(wanted)} measurements."]
     parts += [f"Left for the next run of the same command: {', '.join(left)}."] if left else []
