@@ -66,11 +66,14 @@ def gpu_report(arguments: argparse.Namespace) -> int:
     def write_page() -> None:
         store.write(kept.directory / store.PAGE, page(kept.machine, groups, kept.units, command))
 
-    for name, found in measurements(groups, kept, arguments.device, started, 60 * arguments.minutes):
-        kept.add(name, found)
-        write_page()
-        at = sum(name in kept.units for _, _, name in wanted)
-        print(f"[{at}/{len(wanted)}] {name}: {_in_short(found)}", flush=True)
+    try:
+        for name, found in measurements(groups, kept, arguments.device, started, 60 * arguments.minutes):
+            kept.add(name, found)
+            write_page()
+            at = sum(name in kept.units for _, _, name in wanted)
+            print(f"[{at}/{len(wanted)}] {name}: {_in_short(found)}", flush=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; {kept.directory} keeps what is measured: the same command goes on") from None
     write_page()
     units = {name: kept.units[name] for _, _, name in wanted if name in kept.units}
     complaints = [f"{name}: {unit['error']}" for name, unit in units.items() if "error" in unit]
