@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from tfbp.agreement import programs
+from tfbp.agreement import kernels, programs, third_opinion
+from tfbp.agreement.cases import shape_cases
+from tfbp.agreement.layers import layer_cases, run_layers
+from tfbp.agreement.matrix import run_cell
 from tfbp.agreement.placement import array_from, check_device, is_on, strictly, strictly_on
 from tfbp.checking.failures import attempt
 from tfbp.checks import InputError
@@ -66,6 +70,30 @@ def test_a_tensor_tells_its_device_and_what_is_no_tensor_is_left_alone():
     assert array_from(value, "cpu").tolist() == [1, 1]
     assert array_from(value, "gpu").sentence == "it is on CPU:0, where GPU:0 was asked for"
     assert array_from(None, "gpu") is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_a_gpu_has_a_kernel_for_all_that_the_harness_runs_strictly(monkeypatch, dtype):
+    """What it makes layers and arguments of included, which is no part of the programs that are rehearsed."""
+    ran = set()
+
+    @contextmanager
+    def noting(device):
+        with strictly_on(device), kernels.run_eagerly() as operations:
+            yield
+        ran.update(operations)
+
+    monkeypatch.setattr(programs, "strictly_on", noting)
+    run_layers(layer_cases()[::8], dtype, "eager")
+    run_cell(programs.Cell(next(shape_cases()), dtype, "eager"))
+    with noting("cpu"):
+        assert all(opinion.comparison.agrees for op in third_opinion.ops() for opinion in third_opinion.opinions(op))
+    assert len(ran) > 50
+    assert kernels.without_kernel(ran, "GPU") == []
+    # and one that has none is seen
+    with noting("cpu"):
+        tf.raw_ops.Softplus(features=tf.ones([2], tf.bfloat16))
+    assert [str(operation) for operation in kernels.without_kernel(ran, "GPU")] == ["Softplus (T bfloat16)"]
 
 
 def test_a_missing_device_is_an_error():

@@ -59,7 +59,7 @@ def check(arguments: argparse.Namespace) -> int:
 
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
-    from tfbp.agreement.placement import check_device
+    from tfbp.agreement.placement import check_device, strictly_on
     from tfbp.commands.quiet_tensorflow import tensorflow
 
     check_device(arguments.device)
@@ -89,7 +89,8 @@ def check(arguments: argparse.Namespace) -> int:
         print(IN_16_BITS)
     if beside_them:
         console.print(report.table_beside(beside_them))
-    opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
+    with strictly_on(arguments.device):
+        opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
     complaints = report.complaints(results, beside_them, opinions)
     print(report.summary(results, beside_them, opinions))
     print(*complaints, sep="\n", end="\n" if complaints else "")
