@@ -21,10 +21,11 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     Raises:
         InputError: a device that TensorFlow does not find here.
     """
-    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-    from tfbp.agreement.placement import check_device
+    if device == "gpu":  # a CPU is there without asking TensorFlow, whose import takes seconds
+        import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+        from tfbp.agreement.placement import check_device
 
-    check_device(device)
+        check_device(device)
     return {
         "kind": device,
         "device": gpu() if device == "gpu" else processor(),
