@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbp.gpu_report import plan, steps
 from tfbp.gpu_report.sizes import Size
@@ -91,3 +92,22 @@ def test_the_plan_has_what_was_promised():
         assert {f"agreement float32 {mode}", f"agreement float32 {mode} TF32"} < set(names)
     assert set(plan.SHARES) == {group.section for group in groups}
     assert sum(plan.SHARES.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["tfbp", "keras"])
+def test_without_a_gpu_nobody_trains_on_the_cpu_in_its_place(name):
+    """By itself TensorFlow would, and say nothing."""
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+    said = answer("steps", {**POINT, "contestant": name}, "gpu")
+    assert said == {"error": f"Misplaced: {name} trains on 'cpu', where 'gpu' was asked for"}
+
+
+@pytest.mark.parametrize("section", ["agreement", "parts", "cross-entropy"])
+def test_without_a_gpu_a_section_is_an_error_that_says_so(section):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+    (point, *_) = (p for group in plan.plan(small=True) if group.section == section for p in group.points)
+    said = answer(section, point, "gpu")
+    told = said["result"]["complaints"][0] if section == "agreement" and "result" in said else said["error"]
+    assert "GPU:0" in told
