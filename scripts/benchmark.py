@@ -9,17 +9,19 @@
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
-or 1 when a contestant broke or computed something else, 2 for bad input. Contestants whose package is missing are n/a.
+or 1 when a contestant broke, computed something else or ran on another device, 2 for bad input. Contestants whose
+package is missing, and on a GPU those that run on a CPU alone, are n/a.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from rich.console import Console
 
 from benchmarking import charts, report
-from benchmarking.problem import SIZES, growth_sizes
+from benchmarking.problem import SIZES, Size, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
 from tfbp import InputError
@@ -35,6 +37,7 @@ GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 def main() -> int:
     parser = options.Parser(__doc__)
     parser.add_argument("--what", default="training", help=f"{', '.join(WHAT)} (default: training)")
+    parser.add_argument("--device", default="cpu", help="cpu or gpu (default: cpu)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
     parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (15 to 201)")
@@ -51,6 +54,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     check_choice("what", arguments.what, WHAT)
+    check_choice("device", arguments.device, ("cpu", "gpu"))
     rounds, seconds = PAIRS.get(arguments.what, (9, 0.2))
     if arguments.rounds is None:
         arguments.rounds = rounds
@@ -75,18 +79,27 @@ def check(arguments: argparse.Namespace) -> None:
         charts.check_matplotlib()
     report.check_writable("json", arguments.json)
     report.check_writable("chart", arguments.chart)
+    if arguments.device != "cpu":
+        from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
+        from tfbp.agreement.placement import check_device
+
+        check_device(arguments.device)
 
 
 def training(arguments: argparse.Namespace, console: Console) -> int:
     results = []
     for size in arguments.sizes:
         with console.status("") as status:
-            found = race(SIZES[size], arguments.contestants, arguments.rounds, arguments.seconds, status.update)
+            found = _race(SIZES[size], arguments, status.update)
         console.print(report.table(SIZES[size].name, found), "", sep="\n")
         results += found
     if arguments.chart:
-        charts.draw_sizes(arguments.chart, results, report.machine_line())
+        charts.draw_sizes(arguments.chart, results, report.machine_line(arguments.device))
     return finish(arguments, results, [result.to_json() for result in results])
+
+
+def _race(size: Size, arguments: argparse.Namespace, say: Callable[[str], None]) -> list[report.Result]:
+    return race(size, arguments.contestants, arguments.rounds, arguments.seconds, say, arguments.device)
 
 
 def growth(arguments: argparse.Namespace, console: Console) -> int:
@@ -95,20 +108,26 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
         by_axis[axis] = []
         for at, size in points:
             with console.status("") as status:
-                found = race(size, arguments.contestants, arguments.rounds, arguments.seconds, status.update)
+                found = _race(size, arguments, status.update)
             console.print(report.table(f"{axis} {at}: {size.name}", found), "", sep="\n")
             by_axis[axis] += [(at, result) for result in found]
             rows += [{"axis": axis, "at": at, **result.to_json()} for result in found]
     if arguments.chart:
-        charts.draw_growth(arguments.chart, by_axis, report.machine_line())
+        charts.draw_growth(arguments.chart, by_axis, report.machine_line(arguments.device))
     return finish(arguments, [result for points in by_axis.values() for _, result in points], rows)
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
+    from benchmarking.placed import Misplaced, alone_on
     from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
 
     of = import_module(f"benchmarking.{arguments.what}")
-    table, results = of.run(arguments.rounds, arguments.seconds)
+    try:
+        with alone_on(arguments.device):
+            table, results = of.run(arguments.rounds, arguments.seconds, arguments.device)
+    except Misplaced as error:
+        print(error)
+        return 1
     console.print(table)
     print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")
     return finish(arguments, [], results)
@@ -118,9 +137,9 @@ def finish(arguments: argparse.Namespace, results: list, rows: list[dict]) -> in
     if results:
         print(f"Microseconds a step, {arguments.rounds} rounds. All that ran followed the float64 reference first.")
     print(*report.reasons(results), sep="\n", end="\n" if report.reasons(results) else "")
-    print(report.machine_line())
+    print(report.machine_line(arguments.device))
     if arguments.json:
-        report.write_json(arguments.json, arguments.what, arguments.rounds, rows)
+        report.write_json(arguments.json, arguments.what, arguments.rounds, rows, arguments.device)
     return 1 if any(result.error for result in results) else 0
 
 

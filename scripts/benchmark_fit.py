@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarking import fit_peers, report
 from benchmarking.fit_data import DATA
-from benchmarking.processes import environment
 from tfbp import InputError
 from tfbp.checks import check_choice, check_count
 from tfbp.commands import options
+from tfbp.gpu_report.processes import environment
 
 KERAS = ("Keras", "Keras, XLA", "Keras, epoch", "Keras, epoch, XLA")
 RATIOS = ("Keras / tfbp.fit", "best of Keras / tfbp.fit")
@@ -85,7 +85,7 @@ def _run(name: str, module: str, *arguments: str) -> Any:
         [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
-        env={**environment(), **backend, "PYTHONPATH": paths},
+        env={**environment("cpu"), **backend, "PYTHONPATH": paths},
     )
     if ran.returncode:
         raise InputError(f"models: {name} broke ({ran.stderr.strip().splitlines()[-1]}).")

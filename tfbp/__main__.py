@@ -1,8 +1,9 @@
 """`tfbp …` and `python -m tfbp …`: the commands, by name.
 
-    tfbp train    trains a network on real data by all three writings
-    tfbp check    shows that the three writings and tfbp.layers agree
-    tfbp seed     the published 2-2-1 example, and its mistake, named
+    tfbp train         trains a network on real data by all three writings
+    tfbp check         shows that the three writings and tfbp.layers agree
+    tfbp seed          the published 2-2-1 example, and its mistake, named
+    tfbp gpu-report    measures what takes a GPU to say, into one page
 
 `tfbp train --help` and so on list the options.
 """
@@ -16,7 +17,12 @@ from importlib import import_module
 import tfbp
 from tfbp.checks import InputError, check_choice
 
-COMMANDS = {"train": "tfbp.commands.train", "check": "tfbp.commands.check", "seed": "tfbp.commands.seed"}
+COMMANDS = {
+    "train": "tfbp.commands.train",
+    "check": "tfbp.commands.check",
+    "seed": "tfbp.commands.seed",
+    "gpu-report": "tfbp.commands.gpu_report",
+}
 
 
 def main(given: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 from rich.table import Table
 
+from benchmarking import placed
 from benchmarking.problem import SIZES, Problem
 from contestants.fit import Clock
 from tfbp import Model
@@ -20,7 +21,7 @@ EVERY = 100
 UNIT = "Microseconds a step of fit, relu"
 
 
-def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
+def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
     """The table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     for heading in ("size", "callback", "without min", "median", "with min", "median", "with / without"):
@@ -34,7 +35,7 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
         for size in CHOSEN:
             problem = Problem.make(SIZES[size])
             for callback, make in watched.items():
-                times = compare(problem, make(size), pairs, seconds)
+                times = compare(problem, make(size), pairs, seconds, device)
                 ratio = statistics.median(w / p for p, w in zip(times["without"], times["with"], strict=True))
                 cells = [f"{f(times[which]):.4g}" for which in times for f in (min, statistics.median)]
                 table.add_row(problem.size.name, callback, *cells, f"{ratio:.3f}")
@@ -42,7 +43,9 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     return table, results
 
 
-def compare(problem: Problem, watcher: keras.callbacks.Callback, pairs: int, seconds: float) -> dict[str, list[float]]:
+def compare(
+    problem: Problem, watcher: keras.callbacks.Callback, pairs: int, seconds: float, device: str = "cpu"
+) -> dict[str, list[float]]:
     """Microseconds a step without and with the callback, a number for each pair of runs."""
     runs = {"without": (_model(problem), None), "with": (_model(problem), watcher)}
 
@@ -53,8 +56,9 @@ def compare(problem: Problem, watcher: keras.callbacks.Callback, pairs: int, sec
         model.fit(problem.x, problem.y, callbacks=watchers, **options)
         return clock.seconds / epochs
 
-    for which in runs:
+    for which, (model, _) in runs.items():
         time_run(which, 1)
+        placed.check(which, [w.value for w in model.trainable_variables], device)
     epochs = max(1, int(seconds / time_run("without", 2)))
     times: dict[str, list[float]] = {which: [] for which in runs}
     for pair in range(pairs):

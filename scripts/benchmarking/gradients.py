@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
+from benchmarking import placed
 from tfbp import Dense, Network, manual, tape
 
 UNIT = "Microseconds a call, relu"
@@ -18,7 +19,7 @@ BATCH = 128
 WRITINGS = {"manual": manual, "tape": tape}
 
 
-def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
+def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
     """The table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     for heading in ("batch 128", "mode", "manual min", "median", "tape min", "median", "manual / tape"):
@@ -26,14 +27,17 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     results = []
     for name, widths in SIZES.items():
         for mode, jit_compile in {"tf.function": False, "XLA": True}.items():
-            times, ratio = compare(widths, jit_compile, pairs, seconds)
+            with tf.device(f"/{device.upper()}:0"):
+                times, ratio = compare(widths, jit_compile, pairs, seconds, device)
             cells = [f"{f(times[writing]):.0f}" for writing in WRITINGS for f in (min, statistics.median)]
             table.add_row(name, mode, *cells, f"{ratio:.3f}")
             results.append({"size": name, "mode": mode, "microseconds": times, "manual / tape": ratio})
     return table, results
 
 
-def compare(widths: list[int], jit_compile: bool, pairs: int, seconds: float) -> tuple[dict[str, list[float]], float]:
+def compare(
+    widths: list[int], jit_compile: bool, pairs: int, seconds: float, device: str = "cpu"
+) -> tuple[dict[str, list[float]], float]:
     """Microseconds a call in every run of each writing, and the median of the pairs' ratios manual / tape."""
     layers = [*(Dense(units, "relu") for units in widths[1:-1]), Dense(widths[-1])]
     network = Network(widths[0], layers, "sparse_categorical_crossentropy")
@@ -47,8 +51,11 @@ def compare(widths: list[int], jit_compile: bool, pairs: int, seconds: float) ->
         )
         for writing, module in WRITINGS.items()
     }
-    # a benchmark of wrong numbers means nothing
-    for got, expected in zip(*(tf.nest.flatten(call(x, y)) for call in calls.values()), strict=True):
+    # a benchmark of wrong numbers means nothing, nor one of another device
+    found = {writing: tf.nest.flatten(call(x, y)) for writing, call in calls.items()}
+    for writing, tensors in found.items():
+        placed.check(writing, tensors, device)
+    for got, expected in zip(*found.values(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
     repeats = max(1, int(seconds / time_calls(calls["tape"], x, y, 20) * 1e6))
@@ -67,4 +74,5 @@ def time_calls(call: object, x: tf.Tensor, y: tf.Tensor, repeats: int) -> float:
     for _ in range(repeats):
         loss, _ = call(x, y)
     loss.numpy()
+    tf.test.experimental.sync_devices()
     return (time.perf_counter() - started) / repeats * 1e6

@@ -8,8 +8,10 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 from rich.table import Table
 
+from benchmarking import placed
 from tfbp import layers
 
 UNIT = "Microseconds a step of fit, batch 128"
@@ -36,7 +38,7 @@ def between(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return [keras.layers.Dense(WIDTH), layer, keras.layers.Dense(10)]
 
 
-def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
+def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
     """The table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     headings = ("tfbp 5%", "median", "keras 5%", "median", "ratio 5%", "median")
@@ -45,7 +47,7 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     results = []
     for name in LAYERS:
         for mode, jit_compile in {"tf.function": False, "XLA": True}.items():
-            times = compare(name, jit_compile, pairs, seconds)
+            times = compare(name, jit_compile, pairs, seconds, device)
             found = {room: np.percentile(times[room], PERCENTILES) for room in ROOMS}
             ratios = found["tfbp"] / found["keras"]
             cells = [*(f"{t:.0f}" for room in ROOMS for t in found[room]), *(f"{ratio:.3f}" for ratio in ratios)]
@@ -54,7 +56,7 @@ def run(pairs: int, seconds: float) -> tuple[Table, list[dict]]:
     return table, results
 
 
-def compare(name: str, jit_compile: bool, pairs: int, seconds: float) -> dict[str, list[float]]:
+def compare(name: str, jit_compile: bool, pairs: int, seconds: float, device: str = "cpu") -> dict[str, list[float]]:
     """Microseconds of every step of each."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(STEPS * BATCH, INPUTS)).astype("float32"), rng.integers(0, 10, STEPS * BATCH)
@@ -64,8 +66,9 @@ def compare(name: str, jit_compile: bool, pairs: int, seconds: float) -> dict[st
         models[which].set_weights(models["tfbp"].get_weights())
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         models[which].compile(keras.optimizers.SGD(1e-3), loss, jit_compile=jit_compile)
-    for model in models.values():
+    for which, model in models.items():
         fit(model, x, y, 1)
+        placed.check(which, [w.value for w in model.trainable_variables], device)
     # a benchmark of wrong numbers means nothing
     for got, expected in zip(*(model.get_weights() for model in models.values()), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
@@ -78,12 +81,17 @@ def compare(name: str, jit_compile: bool, pairs: int, seconds: float) -> dict[st
     return times
 
 
+def _when_done() -> float:
+    tf.test.experimental.sync_devices()
+    return time.perf_counter()
+
+
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int) -> list[float]:
     """Microseconds of each step."""
     times: list[float] = []
     clock = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: times.append(-time.perf_counter()),
-        on_train_batch_end=lambda batch, logs: times.append(times.pop() + time.perf_counter()),
+        on_train_batch_end=lambda batch, logs: times.append(times.pop() + _when_done()),
     )
     model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[clock])
     return [1e6 * each for each in times]

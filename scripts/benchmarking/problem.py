@@ -1,44 +1,13 @@
 """What is trained in the benchmark: networks by size, with data and initial weights that all contestants share."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 
-from tfbp import Dense, Network
+from tfbp.gpu_report.sizes import SIZES as SIZES
+from tfbp.gpu_report.sizes import Size
 
 RATE = 0.01
-
-
-@dataclass(frozen=True)
-class Size:
-    """Layer widths from inputs to classes, the batch, and how many steps an epoch has."""
-
-    widths: tuple[int, ...]
-    batch: int
-    steps: int
-    title: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.title or '-'.join(map(str, self.widths))}, batch {self.batch}"
-
-    @property
-    def network(self) -> Network:
-        layers = [*(Dense(units, "relu") for units in self.widths[1:-1]), Dense(self.widths[-1])]
-        return Network(self.widths[0], layers, "sparse_categorical_crossentropy")
-
-
-# a classifier by softmax needs two outputs: 2-2-2 stands for the smallest network, 2-2-1
-SIZES = {
-    "2-2-2-b1": Size((2, 2, 2), 1, 4096),
-    "2-2-2-b4": Size((2, 2, 2), 4, 2048),
-    "64-32-10-b32": Size((64, 32, 10), 32, 512),
-    "784-128-10-b32": Size((784, 128, 10), 32, 800),
-    "784-128-10-b128": Size((784, 128, 10), 128, 200),
-    "784-512-512-10-b128": Size((784, 512, 512, 10), 128, 100),
-    "2048x4-b256": Size((2048,) * 5, 256, 8, "2048×4"),
-}
 
 
 def growth_sizes() -> dict[str, list[tuple[int, Size]]]:
@@ -57,7 +26,10 @@ def growth_sizes() -> dict[str, list[tuple[int, Size]]]:
 
 
 class Problem:
-    """A size with its data: x (N, I) float32, y (N,) labels, and the initial parameters in float64."""
+    """A size with its data: x (N, I) float32, y (N,) labels, and the initial parameters in float64; and where it is
+    trained, on "cpu" or "gpu"."""
+
+    device = "cpu"
 
     def __init__(self, size: Size, x, y, parameters) -> None:
         self.size, self.network, self.widths = size, size.network, size.widths

@@ -1,39 +1,27 @@
 """Starts a contestant's process and talks to it."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from contestants import Unavailable
+from tfbp.gpu_report.processes import environment
 
 
 class Failed(Exception):
     """A contestant broke; the message says how."""
 
 
-def threads() -> int:
-    """The cores that this process may use; every contestant gets as many threads."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def environment() -> dict[str, str]:
-    """The environment of every contestant: the same number of threads, no accelerator, no chatter."""
-    pools = ("OMP", "OPENBLAS", "MKL", "BLIS", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")
-    counts = {f"{pool}_THREADS" if pool.startswith("TF") else f"{pool}_NUM_THREADS": str(threads()) for pool in pools}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-    return {**os.environ, **counts, **quiet, "KERAS_BACKEND": "tensorflow", "PYTHONWARNINGS": "ignore"}
-
-
 class Process:
     """One contestant on one problem, alive until closed.
 
     Args:
-        label: its name. worker: the script that answers requests. arguments: the script's."""
+        label: its name. worker: the script that answers requests. arguments: the script's.
+        device: "cpu" or "gpu", the only one that it finds."""
 
-    def __init__(self, label: str, worker: Path, *arguments: str) -> None:
+    def __init__(self, label: str, worker: Path, *arguments: str, device: str = "cpu") -> None:
         self.label = label
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
@@ -41,7 +29,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment(),
+            env=environment(device),
             text=True,
         )
 

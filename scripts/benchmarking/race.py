@@ -49,7 +49,9 @@ class Result:
         return {**asdict(self), **({"min": self.best, "median": self.median} if self.microseconds else {})}
 
 
-def race(size: Size, names: list[str], rounds: int, seconds: float, say: Callable[[str], None]) -> list[Result]:
+def race(
+    size: Size, names: list[str], rounds: int, seconds: float, say: Callable[[str], None], device: str = "cpu"
+) -> list[Result]:
     """One result for each of the contestants named, on one size; `say` is told what is going on."""
     with tempfile.TemporaryDirectory() as directory:
         problem, file = Problem.make(size), Path(directory) / "problem.npz"
@@ -59,7 +61,8 @@ def race(size: Size, names: list[str], rounds: int, seconds: float, say: Callabl
             for name in names:
                 say(f"{size.name}: checking {CONTESTANTS[name].label}")
                 entry = CONTESTANTS[name]
-                running[name] = Process(entry.label, WORKER, entry.module, json.dumps(entry.options), str(file))
+                arguments = entry.module, json.dumps(entry.options), str(file), device
+                running[name] = Process(entry.label, WORKER, *arguments, device=device)
                 results[name] = result = Result(name, size.name, size.steps)
                 try:
                     first_epochs[name] = _start(running[name], gate, result, Path(directory))

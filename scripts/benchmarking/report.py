@@ -2,15 +2,15 @@
 
 import json
 import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.table import Table
 
-from benchmarking.processes import threads
 from benchmarking.race import Result
 from tfbp import InputError
+from tfbp.gpu_report.machine import gpu, processor
+from tfbp.gpu_report.processes import threads
 
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "numpy")
 
@@ -47,7 +47,7 @@ def reasons(results: list[Result]) -> list[str]:
     ]
 
 
-def machine() -> dict:
+def machine(device: str = "cpu") -> dict:
     """What the figures were measured on."""
     versions = {}
     for package in PACKAGES:
@@ -56,6 +56,7 @@ def machine() -> dict:
         except PackageNotFoundError:
             continue
     return {
+        **({"device": gpu()} if device == "gpu" else {}),
         "processor": processor(),
         "threads": threads(),
         "python": platform.python_version(),
@@ -63,10 +64,11 @@ def machine() -> dict:
     }
 
 
-def machine_line() -> str:
-    found = machine()
+def machine_line(device: str = "cpu") -> str:
+    found = machine(device)
     packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
-    return f"{found['processor']}, {found['threads']} threads each; Python {found['python']}, {packages}."
+    devices = ", ".join(found[name] for name in ("device", "processor") if name in found)
+    return f"{devices}, {found['threads']} threads each; Python {found['python']}, {packages}."
 
 
 def check_writable(argument: str, path: str | None) -> None:
@@ -81,14 +83,6 @@ def check_writable(argument: str, path: str | None) -> None:
         ) from None
 
 
-def write_json(path: str, what: str, rounds: int, results: list[dict]) -> None:
-    content = {"what": what, "machine": machine(), "rounds": rounds, "results": results}
+def write_json(path: str, what: str, rounds: int, results: list[dict], device: str = "cpu") -> None:
+    content = {"what": what, "machine": machine(device), "rounds": rounds, "results": results}
     Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        return re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())[1].strip()
-    except (OSError, TypeError):
-        return platform.machine()

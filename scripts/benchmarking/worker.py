@@ -1,6 +1,6 @@
 """The process of one contestant on one problem: answers requests, one JSON line each, on stdin and stdout.
 
-    worker.py MODULE OPTIONS PROBLEM     started by processes.py
+    worker.py MODULE OPTIONS PROBLEM DEVICE     started by processes.py
 
 start    builds the contestant and trains an unshuffled epoch, which is timed: most of it is compilation; saves the
          weights to the file that the request names
@@ -26,7 +26,7 @@ from contestants import Unavailable
 
 
 def main() -> None:
-    module_name, options, path = sys.argv[1:]
+    module_name, options, path, device = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
     contestant = None
@@ -35,8 +35,11 @@ def main() -> None:
         try:
             if request["do"] == "start":
                 if "tfbp" in module_name or "keras" in module_name:
-                    from tfbp.commands import quiet_tensorflow  # noqa: F401
+                    from tfbp.commands.quiet_tensorflow import tensorflow
+
+                    tensorflow.config.experimental.enable_tensor_float_32_execution(False)
                 module, problem = importlib.import_module(module_name), Problem.load(path)
+                problem.device = device
                 contestant, answer = start(module, json.loads(options), problem, request)
             elif request["do"] == "follow":
                 answer = {"losses": module.Contestant(problem, **json.loads(options)).follow(request["steps"])}
@@ -51,10 +54,14 @@ def main() -> None:
 
 
 def start(module, options, problem, request):
+    if problem.device != "cpu" and module.Contestant.device == "cpu":
+        raise Unavailable("it runs on a CPU alone")
     started = time.perf_counter()
     contestant = module.Contestant(problem, **options)
     contestant.train(1, shuffle=False)
     answer = {"seconds": time.perf_counter() - started}
+    if contestant.device != problem.device:
+        raise RuntimeError(f"it trains on {contestant.device!r}, where {problem.device!r} was asked for")
     if hasattr(contestant, "weights"):
         np.savez(request["weights"], *contestant.weights())
     answer["first_epoch"] = train(contestant, 1, shuffle=True)["seconds"]

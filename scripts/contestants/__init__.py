@@ -4,6 +4,7 @@
     .follow(steps) -> list[float]        trains on the first batches, unshuffled: the loss of each, before its update
     .train(epochs, shuffle) -> seconds   trains, and waits until it is done; None where the call's own time is meant
     .weights() -> list[array]            kernel, bias, kernel, bias, …
+    .device                              where it trains, "cpu" or "gpu"; the class's own where it can be nowhere else
 
 It raises `Unavailable` where it cannot take part.
 """

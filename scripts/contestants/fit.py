@@ -3,6 +3,7 @@
 import time
 
 import keras
+import tensorflow as tf
 
 
 class Fit:
@@ -19,6 +20,11 @@ class Fit:
         self._fit(self.problem.x, self.problem.y, epochs=epochs, shuffle=shuffle, callbacks=[clock])
         return clock.seconds
 
+    @property
+    def device(self):
+        places = {tf.DeviceSpec.from_string(w.value.device).device_type for w in self.model.trainable_variables}
+        return ", ".join(sorted(places)).lower()
+
     def _fit(self, x, y, **options):
         history = self.model.fit(x, y, batch_size=self.problem.batch_size, verbose=0, **options)
         return history.history["loss"]
@@ -31,4 +37,5 @@ class Clock(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_end(self, logs=None):
+        tf.test.experimental.sync_devices()
         self.seconds = time.perf_counter() - self._started

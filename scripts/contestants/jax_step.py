@@ -6,6 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from contestants import Unavailable
+
+# on a GPU JAX would take TF32
+jax.config.update("jax_default_matmul_precision", "highest")
+
 
 def loss(parameters, x, y):
     """The mean sparse softmax cross-entropy of a relu network."""
@@ -25,6 +30,10 @@ def step(parameters, x, y, rows, rate):
 
 class Contestant:
     def __init__(self, problem):
+        try:
+            jax.devices("cuda" if problem.device == "gpu" else "cpu")
+        except (RuntimeError, AssertionError):  # the second where JAX has no plugin for GPUs
+            raise Unavailable(f"this jax finds no {problem.device.upper()} here") from None
         self.problem, self.rng = problem, np.random.default_rng(0)
         self.x, self.y = jnp.asarray(problem.x), jnp.asarray(problem.y)
         self.parameters = [
@@ -43,6 +52,11 @@ class Contestant:
 
     def weights(self):
         return [np.asarray(w) for layer in self.parameters for w in layer]
+
+    @property
+    def device(self):
+        found = {device.platform for leaf in jax.tree.leaves(self.parameters) for device in leaf.devices()}
+        return ", ".join(sorted(found))
 
     def _step(self, rows):
         self.parameters, value = step(self.parameters, self.x, self.y, rows, self.problem.rate)

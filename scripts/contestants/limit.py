@@ -8,6 +8,8 @@ import numpy as np
 
 
 class Contestant:
+    device = "cpu"
+
     def __init__(self, problem):
         self.problem = problem
         batch, rng = problem.batch_size, np.random.default_rng(0)

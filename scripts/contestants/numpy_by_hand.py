@@ -7,6 +7,8 @@ import numpy as np
 
 
 class Contestant:
+    device = "cpu"
+
     def __init__(self, problem):
         self.problem, self.rng = problem, np.random.default_rng(0)
         self.rate = np.float32(problem.rate)

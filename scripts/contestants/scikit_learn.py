@@ -7,6 +7,8 @@ from contestants import Unavailable
 
 
 class Contestant:
+    device = "cpu"
+
     def __init__(self, problem):
         classes = problem.widths[-1]
         if classes < 3:

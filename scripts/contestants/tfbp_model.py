@@ -1,9 +1,10 @@
-"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand or by tape."""
+"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand or by tape; strictly on the device asked for."""
 
 import keras
 
 from contestants.fit import Fit
 from tfbp import Model
+from tfbp.agreement.placement import strictly
 
 
 class Contestant(Fit):
@@ -12,6 +13,10 @@ class Contestant(Fit):
         model.set_parameters(problem.parameters)
         model.compile(keras.optimizers.SGD(problem.rate))
         super().__init__(problem, model)
+
+    def _fit(self, x, y, **options):
+        with strictly():
+            return super()._fit(x, y, **options)
 
     def weights(self):
         return [w for layer in self.model.get_parameters() for w in (layer["kernel"], layer["bias"])]

@@ -6,9 +6,8 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.agreement.cases import DTYPES, all_cases, problem, shape_cases
-from tfbp.agreement.matrix import MODES, PAIRS, Cell, check_device, first_wrong, run_cell
+from tfbp.agreement.matrix import MODES, PAIRS, Cell, first_wrong, run_cell
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
-from tfbp.checks import InputError
 
 CELLS = [Cell(case, dtype, mode) for case in all_cases() for dtype in DTYPES for mode in MODES]
 
@@ -49,13 +48,6 @@ def test_a_nan_is_a_disagreement(monkeypatch):
     wrong = first_wrong(run_cell(Cell(next(shape_cases()), "float32", "eager")))
     assert wrong.comparison.tensor == "layer 0 dbias"
     assert "nan" in wrong.comparison.mistake
-
-
-def test_a_missing_device_is_an_error():
-    if tf.config.list_physical_devices("GPU"):
-        pytest.skip("there is a GPU here")
-    with pytest.raises(InputError, match="device: got 'gpu'"):
-        check_device("gpu")
 
 
 @pytest.mark.parametrize("formula", [lambda y: (1 - y) * (1 + y), lambda y: 1 - y * y], ids=["product", "difference"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -59,6 +60,7 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu."),
         (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers."),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
@@ -72,3 +74,38 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence):
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence():
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+    done = run("--device", "gpu")
+    assert done.returncode == 2
+    assert done.stderr == "--device: got 'gpu', which TensorFlow does not find here; accepted: cpu.\n"
+
+
+def test_a_contestant_that_trains_elsewhere_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import worker
+    from benchmarking.problem import SIZES, Problem
+    from contestants import Unavailable, numpy_by_hand, tfbp_model
+
+    problem = Problem.make(SIZES["2-2-2-b4"])
+    problem.device = "gpu"
+    with pytest.raises(Unavailable, match="it runs on a CPU alone"):
+        worker.start(numpy_by_hand, {}, problem, {})
+    monkeypatch.setattr(tfbp_model.Contestant, "train", lambda self, epochs, shuffle: None)
+    with pytest.raises(RuntimeError, match="it trains on 'cpu', where 'gpu' was asked for"):
+        worker.start(tfbp_model, {"gradients": "manual"}, problem, {})
+
+
+def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import gradients, placed
+
+    assert placed.check("manual", [tf.ones([2])], "cpu") is None
+    with placed.alone_on("cpu"):
+        assert not tf.config.get_soft_device_placement()
+    monkeypatch.setattr(placed, "is_on", lambda tensor, device: False)
+    with pytest.raises(placed.Misplaced, match="manual: on CPU:0, where 'cpu' was asked for"):
+        gradients.compare([4, 3, 2], False, 1, 1e-6)

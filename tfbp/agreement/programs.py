@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfbp.agreement.placement import array_from, strictly_on
 from tfbp.checking.comparison import Comparison, compare
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.failures import Failure, attempt
@@ -110,7 +111,7 @@ def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
         for name, value in trial.expected.items():
             found = compare(
                 f"{trial.name} {name}",
-                as_array(got.get(f"{key} {name}")),
+                array_from(got.get(f"{key} {name}"), cell.device),
                 value,
                 trial.tolerances[name],
                 trial.dtypes.get(name, cell.dtype),
@@ -168,11 +169,11 @@ def _with_any_rows(fed: Any, name: str = "") -> Any:
 
 @contextmanager
 def on(cell: Cell) -> Any:
-    """The cell's device, and TF32 as it says; the setting is put back afterwards."""
+    """The cell's device and no other, and TF32 as it says; the settings are put back afterwards."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(cell.tf32)
     try:
-        with tf.device(f"/{cell.device.upper()}:0"):
+        with strictly_on(cell.device):
             yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)

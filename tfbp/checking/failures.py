@@ -43,6 +43,10 @@ def failure(error: Exception) -> Failure:
     what = next((line for line in lines if line and not line.startswith(_CHATTER)), "")
     what = re.sub(r"\{\{function_node [^}]*\}\} | name:$", "", what)
     sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
+    # TensorFlow says which operation it was at the end
+    operation = re.search(r"\[Op:(\w+)\]", str(error))
+    if operation and operation[0] not in sentence:
+        sentence += f" {operation[0]}"
     # a graph that fails as it runs tells in its words where its nodes were made
     told = [traceback.FrameSummary(file, int(number), "") for file, number in re.findall(_FILE_AND_LINE, str(error))]
     for frame in reversed([*traceback.extract_tb(error.__traceback__), *told]):

@@ -32,6 +32,7 @@ def parser() -> Parser:
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
     parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     return parser
@@ -56,11 +57,14 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
+    from tfbp.agreement.placement import check_device, strictly_on
+    from tfbp.commands.quiet_tensorflow import tensorflow
 
-    matrix.check_device(arguments.device)
+    check_device(arguments.device)
+    if arguments.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
     cases = [case for case in all_cases() if arguments.case in case.name]
     if not cases:
         names = ", ".join(case.name for case in all_cases())
@@ -85,7 +89,8 @@ def check(arguments: argparse.Namespace) -> int:
         print(IN_16_BITS)
     if beside_them:
         console.print(report.table_beside(beside_them))
-    opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
+    with strictly_on(arguments.device):
+        opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
     complaints = report.complaints(results, beside_them, opinions)
     print(report.summary(results, beside_them, opinions))
     print(*complaints, sep="\n", end="\n" if complaints else "")

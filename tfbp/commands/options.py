@@ -63,9 +63,26 @@ def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Seq
     except InputError as error:
         print(parser.typed(str(error)), file=sys.stderr)
         return 2
+    except Exception as error:
+        if not (operation := without_deterministic_kernel(error)):
+            raise
+        got = f"deterministic: got it where TensorFlow has no deterministic kernel ({operation})"
+        print(parser.typed(f"{got}; accepted: a run without it, or on another device."), file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "stopped", file=sys.stderr)
         return 130
+
+
+def without_deterministic_kernel(error: Exception) -> str:
+    """The operation that TensorFlow refuses to run while determinism is asked for, by an option or by
+    `tf.config.experimental.enable_op_determinism()`, for it has no such kernel; empty for any other error."""
+    said = str(error)
+    # by its name: TensorFlow is not imported here
+    if type(error).__name__ != "UnimplementedError" or "determinis" not in said.lower():
+        return ""
+    found = re.search(r"implementation of (.+?)(?: op)?(?: is)? not (?:currently )?available", said)
+    return found[1] if found else said.strip().splitlines()[0]
 
 
 def need(*packages: str) -> None:

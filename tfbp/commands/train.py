@@ -35,6 +35,9 @@ def parser() -> Parser:
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
     parser.add_argument("--dtype", default="float32", help="float32 (default) or float64; the reference: float64")
     parser.add_argument("--seed", type=int, default=0, help="of the initial parameters and the shuffling (default: 0)")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same bits at every run, also on a GPU; slower"
+    )
     parser.add_argument("--workers", type=int, help="processes that share every batch; see docs/several_machines.md")
     parser.add_argument("--start-within", type=float, default=120, help="seconds a worker waits for all (default: 120)")
     parser.add_argument("--log-dir", help="a new directory for the curves (default: logs/<dataset>-<date>-<time>)")
@@ -70,9 +73,11 @@ def train(arguments: argparse.Namespace) -> int:
     network = Network(dataset.inputs, [*hidden, Dense(dataset.classes)], arguments.loss)
 
     # from here on TensorFlow is needed, whose import takes seconds
-    from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports it
+    from tfbp.commands.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
     from tfbp.commands import train_with_workers, train_writings
 
+    if arguments.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
     if arguments.workers is not None and not train_with_workers.is_worker():
         return train_with_workers.start(arguments)
     work = train_with_workers.work if several else train_writings.work

@@ -39,7 +39,8 @@ def start(arguments: argparse.Namespace) -> int:
 def _as_options(arguments: argparse.Namespace) -> list[str]:
     """The command line that says the same."""
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    names = {name: f"--{name.replace('_', '-')}" for name in given}
+    return [names[name] if value is True else f"{names[name]}={value}" for name, value in given.items()]
 
 
 def work(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> int:

@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Measure everything that takes a GPU to say, and write it as one JSON file and one page, as `tfbp gpu-report` does."""
+
+import sys
+
+from tfbp.commands.gpu_report import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""Who is timed: a module each, of one class, `Contestant(problem, precision, device)`.
+
+train(epochs, shuffle)   trains, waits until the device is done, and gives the seconds
+loss                     the mean loss of the last epoch
+device                   where the weights are: "cpu" or "gpu"
+version                  whose numbers these are
+"""

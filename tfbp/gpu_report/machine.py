@@ -1,0 +1,78 @@
+"""What the numbers are measured on."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tfbp.gpu_report.processes import threads
+
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
+    """The device, its driver, versions and threads.
+
+    Raises:
+        InputError: a device that TensorFlow does not find here.
+    """
+    if device == "gpu":  # a CPU is there without asking TensorFlow, whose import takes seconds
+        import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+        from tfbp.agreement.placement import check_device
+
+        check_device(device)
+    return {
+        "kind": device,
+        "device": gpu() if device == "gpu" else processor(),
+        "driver": _driver() if device == "gpu" else "",
+        "processor": processor(),
+        "threads": threads(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "tfbp": version("tfbp"),
+        **{name: version(name) for name in PACKAGES},
+        **(_built_for() if device == "gpu" else {}),
+    }
+
+
+def processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.machine()
+
+
+def gpu() -> str:
+    """The first GPU's name as TensorFlow tells it."""
+    import tensorflow as tf
+
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    capability = ".".join(map(str, details.get("compute_capability", ())))
+    return details.get("device_name", "GPU") + (f", compute capability {capability}" if capability else "")
+
+
+def _driver() -> str:
+    """The version of the driver by the tool that comes with it; empty where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ""
+    asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return told[0] if told else ""
+
+
+def _built_for() -> dict[str, str]:
+    import tensorflow as tf
+
+    found = tf.sysconfig.get_build_info()
+    return {name: str(found[f"{name}_version"]) for name in ("cuda", "cudnn") if f"{name}_version" in found}

@@ -1,0 +1,59 @@
+"""The process that measures: answers questions, one JSON line each, on stdin and stdout.
+
+python -m tfbp.gpu_report.worker DEVICE     started by processes.py; ends with its stdin
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+from tfbp.checks import InputError
+
+# the module that measures a section; each has `measure(point, device)`
+SECTIONS = {
+    "machine": "machine",
+    "agreement": "agreement",
+    "steps": "steps",
+    "cross-entropy": "cross_entropy",
+    "parts": "parts",
+}
+
+
+class Unavailable(Exception):
+    """Something cannot take part here; the message says why."""
+
+
+class Misplaced(Exception):
+    """A result that is not on the device that was asked for."""
+
+
+def answer(section: str, point: dict[str, Any], device: str) -> dict[str, Any]:
+    """What a section's module finds of a point."""
+    try:
+        return {"result": import_module(f"tfbp.gpu_report.{SECTIONS[section]}").measure(point, device)}
+    except InputError as error:
+        return {"input": str(error)}
+    except Unavailable as error:
+        return {"unavailable": str(error)}
+    except Exception as error:  # whatever it is, it is told
+        traceback.print_exc()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+        return {"error": f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": ")}
+
+
+def main(device: str) -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print goes to stderr
+    for line in sys.stdin:
+        question = json.loads(line)
+        print(json.dumps(answer(question["section"], question["point"], device)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    # by its own name: what a section raises is of the classes that are known there
+    import_module("tfbp.gpu_report.worker").main(sys.argv[1])
