@@ -1,0 +1,59 @@
+"""Constants that were float32 before float64 saw them: TensorFlow casts many a Python number so, to seven digits."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.subject import Program
+
+
+def rounded(program: Program) -> list[str]:
+    """One sentence for each constant of a float64 program that float32 has rounded.
+
+    A number is suspected where it is exactly float32's, is not one of few binary digits, and is float32's nearest to a
+    decimal of few digits.
+    """
+    if program.dtype != "float64" or program.seeded:
+        return []
+    program.restore()
+    tensors = program.tensors(program.subject.values)
+    traced = attempt(tf.function(program.forward, autograph=False).get_concrete_function, *tensors)
+    program.restore()
+    if isinstance(traced, Failure):
+        return []
+    found: dict[str, None] = {}
+    graphs = [traced.graph.as_graph_def()]
+    for node in [*graphs[0].node, *(n for f in graphs[0].library.function for n in f.node_def)]:
+        wide = node.attr["T"].type == tf.float64.as_datatype_enum
+        for name, attribute in node.attr.items():
+            if attribute.WhichOneof("value") == "f" and wide and (decimal := _decimal(np.float32(attribute.f))):
+                found[
+                    f"the {name} of {node.op}, {decimal}, is float32's in float64: wrong from the eighth digit on"
+                ] = None
+        if node.op == "Const" and node.attr["dtype"].type in (tf.float32.as_datatype_enum, tf.float64.as_datatype_enum):
+            value = attempt(tf.make_ndarray, node.attr["value"].tensor)
+            if isinstance(value, Failure) or value.size != 1:
+                continue
+            number = np.float32(value.item())
+            used = node.attr["dtype"].type == tf.float64.as_datatype_enum or _is_cast(node.name, graphs[0])
+            if float(number) == float(value.item()) and used and (decimal := _decimal(number)):
+                found[f"the constant {decimal} is float32's in float64: wrong from the eighth digit on"] = None
+    return list(found)
+
+
+def _is_cast(name: str, graph: object) -> bool:
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]  # type: ignore[attr-defined]
+    return any(
+        n.op == "Cast" and n.attr["DstT"].type == tf.float64.as_datatype_enum and n.input[0].split(":")[0] == name
+        for n in nodes
+    )
+
+
+def _decimal(number: np.float32) -> str:
+    """The short decimal that float32 has rounded; empty where it holds the number itself, or nothing short is near."""
+    shortest = np.format_float_positional(number, unique=True, trim="-")
+    if not np.isfinite(number) or float(shortest) == float(number):
+        return ""
+    return shortest if len(shortest.replace(".", "").replace("-", "").lstrip("0")) <= 7 else ""

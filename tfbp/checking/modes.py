@@ -1,0 +1,146 @@
+"""The same backward in every dtype and mode: eager, graph, graph of an unknown batch, XLA; each against float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checking.comparison import compare
+from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.hypotheses import Hypotheses
+from tfbp.checking.report import Report
+from tfbp.checking.subject import Program
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
+from tfbp.checking.trial import Trial, arrays
+
+UNKNOWN_BATCH = "graph, batch unknown"
+
+
+def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence[str], oracle: Program | None) -> None:
+    """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run."""
+    for dtype in dtypes:
+        program = trial.program if dtype == trial.program.dtype else trial.subject.at(dtype)
+        if isinstance(program, Failure):
+            trial.notes.append(f"{dtype}: not run, for it raises {program.sentence}")
+            continue
+        program.seeded, program.seed = trial.program.seeded, trial.program.seed
+        program.values = program.values if program.variables else trial.values
+        values = trial.rounded(trial.values, dtype)
+        upstream = trial.rounded(trial.upstream, dtype)
+        wide = attempt(trial.program.run, values, upstream)
+        if isinstance(wide, Failure):
+            continue
+        outputs, gradients = arrays(wide[0]), arrays(wide[1])
+        tolerances = trial.noise.tolerances(dtype, values, upstream)
+        _visible(trial, report, dtype, gradients, tolerances[1])
+        hints = Hypotheses(trial.program, values, upstream, gradients, oracle)
+        for mode in _modes(modes):
+            if (dtype, mode) == (trial.program.dtype, "eager"):
+                report.worst[f"{dtype} eager"] = trial.worst
+                continue
+            if mode != "eager" and program.seeded:
+                trial.notes.append(f"{mode}: not compared, for its random numbers are its own")
+                continue
+            made = attempt(_run, program, mode, values, upstream)
+            if made is None:
+                continue
+            _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
+
+
+def _modes(modes: Sequence[str]) -> Iterator[str]:
+    for mode in modes:
+        yield mode
+        if mode == "graph":
+            yield UNKNOWN_BATCH
+
+
+def _run(program: Program, mode: str, values: Any, upstream: Any) -> Any:
+    """Outputs and gradients of a cell; None where the forward itself cannot do without the size of the batch."""
+    if mode == "eager":
+        return program.run(values, upstream)
+    program.restore()
+    tensors, dy = program.tensors(values), program.upstream(upstream)
+    arguments: Any = (tensors, dy)
+    if mode == UNKNOWN_BATCH:
+        arguments = _unknown_batch(program, tensors), [tf.TensorSpec(None, u.dtype) for u in dy]
+        forward = tf.function(program.forward, autograph=False)
+        if isinstance(attempt(forward.get_concrete_function, *arguments[0]), Failure):
+            return None
+    traced = tf.function(program.backward, autograph=False, jit_compile=True if mode == "xla" else None)
+    concrete = traced.get_concrete_function(*arguments)
+    found = concrete(tensors, dy)
+    program.restore()
+    return found
+
+
+def _unknown_batch(program: Program, tensors: list[tf.Tensor]) -> list[tf.TensorSpec]:
+    """The first input's first axis is the batch, and so is that of every input as long."""
+    first = tensors[program.subject.differentiable[0]]
+    batch = first.shape[0] if first.shape.rank else None
+    return [
+        tf.TensorSpec([None, *t.shape[1:]] if batch and t.shape.rank and t.shape[0] == batch else t.shape, t.dtype)
+        for t in tensors
+    ]
+
+
+def _compare(
+    trial: Trial, report: Report, place: tuple[str, str], made: Any, right: Any, tolerances: Any, hints: Hypotheses
+) -> None:
+    dtype, mode = place
+    key = f"{dtype} {mode}"
+    report.worst[key] = 0.0
+    if isinstance(made, Failure):
+        trial.find("every argument", "", f"the backward raises {made.sentence}", "mode", dtype=dtype, mode=mode)
+        return
+    outputs, gradients = made
+    for k, (got, expected, tolerance) in enumerate(zip(outputs, right[0], tolerances[0], strict=True)):
+        name = "output" if len(outputs) == 1 else f"output {k}"
+        got = np.asarray(got)
+        found = compare(name, got, expected, _wider(tolerance, mode), got.dtype.name)
+        report.worst[key] = max(report.worst[key], found.ratio)
+        if not found.agrees:
+            cause = f"the forward value is another{': ' + found.cause if found.cause else ''}"
+            trial.find(name, found.extent, cause, "mode", found.ratio, dtype=dtype, mode=mode)
+    for i, name in enumerate(trial.program.names):
+        got, expected = gradients[i], right[1][i]
+        if expected is None and got is None:
+            continue
+        if expected is None or trial.gradients[i] is None:
+            if name in trial.refuted:
+                continue
+            trial.find(name, "", f"a gradient in {dtype}, {mode}, and none otherwise", "mode", dtype=dtype, mode=mode)
+            continue
+        expected_dtype = dtype if i < len(trial.subject.differentiable) else getattr(got, "dtype", tf.float64).name
+        clues = None if name in trial.refuted else hints.clues(i)
+        found = compare(name, got, expected, _wider(tolerances[1][i], mode), expected_dtype, clues)
+        if name in trial.refuted:
+            # wrong here too, in the same way: the finding holds in more places
+            if found.agrees:
+                _also(trial, name, dtype, mode)
+            continue
+        report.worst[key] = max(report.worst[key], found.ratio)
+        if not found.agrees:
+            trial.find(name, found.extent, found.cause, "mode", found.ratio, dtype=dtype, mode=mode)
+
+
+def _wider(tolerance: Any, mode: str) -> Any:
+    """A compiler may take sums and functions in another order, and by other approximations."""
+    return tolerance if mode != "xla" else 2 * tolerance
+
+
+def _also(trial: Trial, name: str, dtype: str, mode: str) -> None:
+    for each in list(trial.findings):
+        if each.argument == name and each.mode == "eager" and each.dtype == trial.program.dtype:
+            trial.find(name, each.where, each.cause, each.kind, each.ratio, dtype=dtype, mode=mode)
+
+
+def _visible(trial: Trial, report: Report, dtype: str, gradients: Any, tolerances: Any) -> None:
+    """The median tolerance relative to the gradient's root mean square: what an error must exceed to be seen."""
+    for name, gradient, tolerance in zip(trial.program.names, gradients, tolerances, strict=True):
+        if gradient is not None and gradient.any() and name not in trial.refuted:
+            typical = float(np.sqrt(np.mean(gradient**2)))
+            share = float(np.median(np.broadcast_to(tolerance, gradient.shape))) / typical
+            report.visible.setdefault(dtype, {})[name] = max(share, UNIT_ROUNDOFF[dtype])

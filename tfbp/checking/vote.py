@@ -1,0 +1,215 @@
+"""Who is right: the function's backward, an oracle, a reference, and differences of the forward, each heard.
+
+Forward values come first: where they differ, nothing that is said of gradients would mean anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checking import contract, locate
+from tfbp.checking.comparison import Comparison, compare
+from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.hypotheses import Hypotheses
+from tfbp.checking.noise import Noise
+from tfbp.checking.slopes import Slope
+from tfbp.checking.subject import Program, Values
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
+from tfbp.checking.trial import Trial, arrays
+from tfbp.checks import InputError
+
+ON_PURPOSE = (
+    "if that is on purpose (a straight-through estimator, a stop_gradient), give an oracle that autodiff "
+    "differentiates as you mean it"
+)
+
+
+class Reference:
+    """A NumPy float64 twin: its outputs, and Σ upstream · output at other values."""
+
+    def __init__(self, trial: Trial, function: Callable[..., Any]) -> None:
+        self.trial, self.function = trial, function
+        outputs = attempt(self.outputs, trial.values)
+        if isinstance(outputs, Failure):
+            raise InputError(f"reference: got {outputs.sentence}; accepted: a NumPy function of the same inputs.")
+        _check_shapes("reference", [o.shape for o in outputs], trial)
+        self.forward = outputs
+
+    def outputs(self, values: Values) -> list[np.ndarray]:
+        subject = self.trial.subject
+        packed = tf.nest.pack_sequence_as(subject.arguments, values[: len(subject.values)])
+        found = [np.asarray(each) for each in tf.nest.flatten(self.function(*packed))]
+        return [each.astype(np.float64) for each in found if each.dtype.kind == "f"]
+
+    def at(self, values: Values) -> np.ndarray:
+        pairs = zip(self.trial.upstream, self.outputs(values), strict=True)
+        return np.concatenate([(u * o).ravel() for u, o in pairs])
+
+
+def forward(trial: Trial, oracle: Program | None, reference: Reference | None, own: bool, words: str) -> None:
+    """Compare the forward values, and name the outlier. `own`: the oracle is the function's own body."""
+    tolerances, unit = trial.tolerances[0], UNIT_ROUNDOFF[trial.program.dtype]
+    given: dict[str, list[Any]] = {"function": trial.outputs}
+    if oracle is not None and not own:
+        run = attempt(oracle.run, trial.values, trial.upstream)
+        if isinstance(run, Failure):
+            raise InputError(f"oracle: got {run.sentence}; accepted: a twin of the function, of the same inputs.")
+        given["oracle"] = arrays(run[0])
+    if reference is not None:
+        given["reference"] = reference.forward
+    for k, tolerance in enumerate(tolerances):
+        name = "output" if len(tolerances) == 1 else f"output {k}"
+        others = {who: outputs[k] for who, outputs in given.items()}
+
+        def apart(a: str, b: str, others: Any = others, tolerance: Any = tolerance, name: str = name) -> Comparison:
+            rounding = 4 * tolerance + 64 * unit * np.abs(others[b]) + 64 * unit * np.sqrt(np.mean(others[b] ** 2))
+            return compare(name, others[a], others[b], rounding)
+
+        wrong = {(a, b): apart(a, b) for a in others for b in others if a < b}
+        wrong = {pair: found for pair, found in wrong.items() if not found.agrees}
+        if not wrong:
+            continue
+        pairs = list(wrong)
+        outliers = [who for who in others if all(who in pair for pair in pairs)] if len(pairs) > 1 else []
+        worst = max(wrong.values(), key=lambda c: c.ratio)
+        if len(outliers) == 1 and len(others) == 3:
+            cause = f"the forward value of the {outliers[0]} differs from those of the two others"
+        else:
+            cause = f"the forward values of {' and '.join(pairs[0])} differ: they are not the same function"
+        trial.find(name, worst.extent, f"{cause}{words}", "forward", worst.ratio)
+
+
+def gradients(trial: Trial, oracle: Program | None, reference: Reference | None, own: bool) -> None:
+    """Judge each gradient, and keep those that are right in the trial."""
+    program = trial.program
+    theirs: list[Any] = [None] * len(program.names)
+    rounding = [0.0] * len(program.names)
+    if oracle is not None:
+        run = attempt(oracle.run, trial.values, trial.upstream)
+        if isinstance(run, Failure):
+            if not own:
+                raise InputError(f"oracle: got {run.sentence}; accepted: a twin that autodiff can differentiate.")
+            oracle = None
+        else:
+            theirs = arrays(run[1])
+            rounding = Noise(oracle, 3).tolerances(program.dtype, trial.values, trial.upstream)[1]
+            zeros = [np.zeros_like(trial.values[i]) for i in program.where]
+            theirs = [z if t is None else t for t, z in zip(theirs, zeros, strict=True)]
+            rounding = [0.0 if r is None else r for r in rounding]
+    trial.right = theirs if oracle is not None else list(trial.gradients)
+    hints = Hypotheses(program, trial.values, trial.upstream, list(trial.right), oracle)
+    for i, name in enumerate(program.names):
+        found = _Opinions(trial, i, theirs[i], rounding[i], reference)
+        _judge(trial, found, hints, own, name)
+
+
+class _Opinions:
+    """What each opinion has to say of one gradient."""
+
+    def __init__(self, trial: Trial, index: int, oracle: Any, rounding: Any, reference: Reference | None) -> None:
+        self.trial, self.index, self.oracle = trial, index, oracle
+        self.own, self.place = trial.gradients[index], trial.program.where[index]
+        own_rounding = 0.0 if self.own is None else trial.tolerances[1][index]
+        self.rounding = own_rounding + (0.0 if oracle is None else rounding)
+        self.direction = trial.direction(self.place)
+        self.slope = trial.slope({self.place: self.direction})
+        self.slack = float(np.sum(self.rounding * np.abs(self.direction)))
+        self.reference: Slope | None = None
+        if reference is not None and self.place < len(trial.subject.values):
+            self.reference = trial.slope({self.place: self.direction}, reference.at)
+
+    def off(self, gradient: np.ndarray, slope: Slope) -> float:
+        return slope.off(float(np.vdot(gradient, self.direction)), self.slack)
+
+
+def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:
+    oracle, mine, i = found.oracle, found.own, found.index
+    if mine is None:
+        if name not in trial.refuted:
+            contract.missing(trial, i, oracle, found.slope.value, found.slope.error + 1e-12)
+        return
+    if name in trial.refuted:  # upstream is ignored or used wrongly: that is said already
+        return
+    if oracle is None:
+        _without_oracle(trial, found, hints, name)
+        _of_reference(trial, found, mine, name)
+        return
+    against = compare(name, mine, oracle, found.rounding, clues=hints.clues(i))
+    mine_off, oracle_off = found.off(mine, found.slope), found.off(oracle, found.slope)
+    if against.agrees:
+        trial.worst = max(trial.worst, against.ratio, min(mine_off, 1.0))
+        if mine_off > 1:
+            said = "differences of the forward say otherwise than its gradient"
+            if own:
+                trial.refuted.add(name)
+                trial.find(
+                    name, _slopes(found, mine), f"{said}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
+                )
+            else:
+                trial.notes.append(f"{name}: {said}, but the oracle agrees with it: it is taken as meant so")
+        _of_reference(trial, found, mine, name)
+        return
+    # differences decide between two: an oracle that they refute while they bear the function out is the outlier
+    if mine_off <= 1 < oracle_off and not own:
+        trial.right[i] = mine
+        cause = "the oracle is the outlier: differences of the forward agree with the function's own gradient"
+        trial.find(f"oracle: {name}", against.extent, cause, "gradient", against.ratio)
+        return
+    trial.refuted.add(name)
+    trial.find(name, against.extent, against.cause, "gradient", against.ratio)
+
+
+def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str) -> None:
+    """Differences alone: along a direction, and where that disagrees, or there are few, element by element."""
+    mine = found.own
+    off = found.off(mine, found.slope)
+    if off <= 1 and mine.size > locate.FEW:
+        trial.worst = max(trial.worst, off)
+        return
+    judged = locate.elements(trial, found.place, mine, found.rounding, everything=off > 1)
+    if judged.kinks:
+        trial.notes.append(
+            f"{name}: {judged.kinks} of {mine.size} elements on a kink, where all between the two slopes is accepted"
+        )
+    if judged.ratio <= 1 and (off <= 1 or found.slope.kink):
+        trial.worst = max(trial.worst, judged.ratio)
+        return
+    trial.refuted.add(name)
+    if judged.right is not None:
+        trial.right[found.index] = hints.right[found.index] = judged.right
+        against = compare(name, mine, judged.right, judged.tolerance, clues=hints.clues(found.index))
+        trial.find(name, against.extent, against.cause, "gradient", max(judged.ratio, off))
+    else:
+        trial.find(name, judged.words or _slopes(found, mine), judged.cause, "gradient", max(judged.ratio, off))
+
+
+def _of_reference(trial: Trial, found: _Opinions, mine: np.ndarray, name: str) -> None:
+    """The reference's own slope, where function and differences are at one."""
+    if found.reference is None or name in trial.refuted or found.reference.kink:
+        return
+    off = found.off(mine, found.reference)
+    apart = abs(found.reference.value - found.slope.value) > found.reference.error + found.slope.error
+    if off > 1 and apart and not any(f.kind == "forward" for f in trial.findings):
+        cause = "the reference is the outlier: its own differences disagree with the function and its differences"
+        trial.find(f"reference: {name}", _slopes(found, mine, found.reference), cause, "gradient", off)
+
+
+def _slopes(found: _Opinions, mine: np.ndarray, slope: Slope | None = None) -> str:
+    slope, got = slope or found.slope, float(np.vdot(mine, found.direction))
+    return f"along a random direction the slope is {slope.value:.9g} ± {slope.error:.1g}, by the gradient {got:.9g}"
+
+
+def _check_shapes(who: str, shapes: list[tuple[int, ...]], trial: Trial) -> None:
+    expected = [o.shape for o in trial.outputs]
+    if [tuple(s) for s in shapes] != expected:
+        given, accepted = (", ".join(map(str, each)) or "none" for each in (shapes, expected))
+        raise InputError(f"{who}: got outputs of shape {given}; accepted: the function's, {accepted}.")
+
+
+def check_oracle(trial: Trial, oracle: Program) -> None:
+    """Raise `InputError` unless the oracle has the function's outputs."""
+    _check_shapes("oracle", oracle.shapes, trial)
