@@ -108,7 +108,7 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
     values = tried.values
     notes = []
     if auto_perturb:
-        values, changed = audit.mended(subject, values, rng)
+        values, changed = audit.mended(_names(subject, tried), values, rng)
         if changed:
             notes.append(f"the test point was mended: {', '.join(changed)}")
     # numbers that every dtype holds exactly: one truth serves them all
@@ -140,7 +140,7 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         modes.examine(trial, report, dtypes, modes_, twin)
         if more:
             second_order.examine(trial, twin)
-    complaints = audit.of_inputs(_names(trial), trial.values) + audit.of_gradients(
+    complaints = audit.of_inputs(_names(subject, program), trial.values) + audit.of_gradients(
         program.names, trial.right or [None] * len(program.names)
     )
     report.grade = audit.grade(complaints)
@@ -172,8 +172,9 @@ def _twin(subject: Subject, body: Any, program: Program, own: bool) -> Program |
     raise InputError(f"oracle: got {made.sentence}; accepted: a twin of the function that runs on the same inputs.")
 
 
-def _names(trial: Trial) -> list[str]:
-    return [*trial.subject.names, *trial.program.names[len(trial.subject.differentiable) :]]
+def _names(subject: Subject, program: Program) -> list[str]:
+    """Of every input, then of every variable."""
+    return [*subject.names, *program.names[len(subject.differentiable) :]]
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:

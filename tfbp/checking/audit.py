@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfbp.checking.subject import Subject, Values
+from tfbp.checking.subject import Values
 
 GRADES = ("good", "weak", "blind")
 Complaint = tuple[int, str]
@@ -78,7 +78,7 @@ def grade(complaints: Sequence[Complaint]) -> str:
     return GRADES[max((hides for hides, _ in complaints), default=0)]
 
 
-def mended(subject: Subject, values: Values, rng: np.random.Generator) -> tuple[Values, list[str]]:
+def mended(names: Sequence[str], values: Values, rng: np.random.Generator) -> tuple[Values, list[str]]:
     """The values without what is lazy about them, as far as their shapes allow; and the names of those that changed."""
     found, changed = list(values), []
     for i, value in enumerate(values):
@@ -100,7 +100,7 @@ def mended(subject: Subject, values: Values, rng: np.random.Generator) -> tuple[
             found[i] = mask.astype(value.dtype)
         else:
             continue
-        changed.append(subject.names[i] if i < len(subject.names) else f"variable {i}")
+        changed.append(names[i])
     return found, changed
 
 

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 
 from tfbp.checking import locate
 from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.slopes import Slope
 from tfbp.checking.subject import Program, Values
 from tfbp.checking.trial import Trial, arrays
 
 SPECIAL = (0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 0.5, -0.5)
+
+
+@dataclass
+class Special:
+    """A test point with special numbers in one input, and both sides' slopes at them, by their flat places."""
+
+    name: str
+    index: int
+    values: Values
+    slopes: dict[int, Slope] = field(default_factory=dict)
+
+
+def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
+    """Hold a mode's gradient at the special numbers against the slopes there, and against the eager one."""
+    for special in trial.special:
+        made, eager = (
+            attempt(run, special.values, trial.upstream),
+            attempt(trial.program.run, special.values, trial.upstream),
+        )
+        if isinstance(made, Failure) or isinstance(eager, Failure) or special.name in trial.refuted:
+            continue
+        theirs, own = arrays(made[1])[special.index], arrays(eager[1])[special.index]
+        if theirs is None or theirs.shape != own.shape:
+            continue
+        place = trial.program.where[special.index]
+        for flat, slope in special.slopes.items():
+            got, before, x = float(theirs.flat[flat]), float(own.flat[flat]), special.values[place].flat[flat]
+            rounding = 1e-6 * max(abs(slope.low), abs(slope.high), 1e-9)
+            if abs(got - before) <= rounding:
+                continue
+            said = f"where {special.name} is {x:g} the gradient is {got:.6g}, and {before:.6g} eagerly"
+            if slope.off(got, rounding) <= 1:
+                trial.notes.append(f"{mode} takes another side of a kink: {said}; both lie between the two slopes")
+            else:
+                trial.find(special.name, "", said, "kink", slope.off(got, rounding), mode=mode)
+            break
 
 
 def special_values(trial: Trial) -> tuple[Values, dict[int, list[int]]]:
@@ -51,6 +92,8 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
         theirs = attempt(oracle.run, trial.values, trial.upstream)
         meant = None if isinstance(theirs, Failure) else arrays(theirs[1])[index]
     on_kinks = []
+    special = Special(name, index, trial.values)
+    trial.special.append(special)
     for flat in chosen:
         x = trial.values[place].flat[flat]
         got = mine.flat[flat]
@@ -60,6 +103,7 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
         scale = max(abs(found.low), abs(found.high))
         if found.error > 1e-3 * max(scale, 1e-3):  # no slope can be told: a cusp, or a jump
             continue
+        special.slopes[flat] = found
         rounding = 1e-6 * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
         if meant is not None and np.isfinite(got) and abs(got - meant.flat[flat]) <= rounding:
             continue

@@ -29,7 +29,7 @@ class Trial:
         tolerances: of outputs and gradients, by rounding alone.
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
-        crossed: how many of the probes crossed a kink.
+        special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
     """
 
     subject: Subject
@@ -44,6 +44,7 @@ class Trial:
     refuted: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    special: list[Any] = field(default_factory=list)
     worst: float = 0.0
     crossed: int = 0
     probes: int = 0
