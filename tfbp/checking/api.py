@@ -33,6 +33,7 @@ def check_gradients(
     seed: int = 0,
     second_order: bool = False,
     auto_perturb: bool = False,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Report:
     """Put the gradient of any function on trial: is it right, whose is wrong, where, and what mistake it looks like.
 
@@ -49,6 +50,7 @@ def check_gradients(
         seed: of directions and upstream gradients, and of the function's own random numbers where it has any.
         second_order: also the gradient of the gradient, and forward mode.
         auto_perturb: mend a test point that could not show a mistake.
+        progress: called with the share that is done and what is next.
 
     Raises:
         InputError: where nothing can be judged: no float input, no gradient at all, an oracle of other outputs, …
@@ -70,6 +72,7 @@ def check_gradients(
         subject = Subject(function, inputs)
         trial, widest = _trial(subject, seed, auto_perturb, dtypes)
         report = Report(str(getattr(function, "__name__", None) or getattr(function, "name", type(function).__name__)))
+        trial.progress = progress or trial.progress
         if widest:
             trial.notes.append(widest)
         _examine(trial, report, oracle, reference, dtypes, modes_, second_order)
@@ -133,8 +136,10 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         of_reference = vote.Reference(trial, reference) if reference is not None else None
         rounded = constants.rounded(program)
         vote.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
+        trial.progress(0.1, "against differences")
         vote.gradients(trial, twin, of_reference, own)
         if not any(f.kind == "forward" for f in trial.findings):
+            trial.progress(0.3, "on kinks")
             kinks.examine(trial, twin, own)
         trial.notes += rounded
         modes.examine(trial, report, dtypes, modes_, twin)
@@ -144,7 +149,7 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         program.names, trial.right or [None] * len(program.names)
     )
     report.grade = audit.grade(complaints)
-    report.findings = in_order(trial.findings)
+    report.findings = in_order(trial.findings, {place.partition(" ")[2] for place in report.worst})
     if trial.crossed:
         trial.notes.append(f"{trial.crossed} of {trial.probes} probes crossed a kink: their larger steps were dropped")
     report.notes = [*(words for _, words in sorted(complaints, key=lambda c: -c[0])), *trial.notes]

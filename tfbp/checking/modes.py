@@ -23,7 +23,7 @@ UNKNOWN_BATCH = "graph, batch unknown"
 def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence[str], oracle: Program | None) -> None:
     """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run."""
     drawn = constants.draws(trial.program)
-    for dtype in dtypes:
+    for done, dtype in enumerate(dtypes):
         program = trial.program if dtype == trial.program.dtype else trial.subject.at(dtype)
         if isinstance(program, Failure):
             trial.notes.append(f"{dtype}: not run, for it raises {program.sentence}")
@@ -39,7 +39,8 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
         tolerances = trial.noise.tolerances(dtype, values, upstream)
         _visible(trial, report, dtype, gradients, tolerances[1])
         hints = Hypotheses(trial.program, values, upstream, gradients, oracle)
-        for mode in _modes(modes):
+        for j, mode in enumerate(each := list(_modes(modes))):
+            trial.progress(0.4 + 0.6 * (done + j / len(each)) / len(dtypes), f"{dtype}, {mode}")
             if (dtype, mode) == (trial.program.dtype, "eager"):
                 report.worst[f"{dtype} eager"] = trial.worst
                 continue

@@ -107,8 +107,8 @@ class Report:
         return ", ".join(f"{dtype} {ratio:.2g} ({mode})" for dtype, (ratio, mode) in found.items())
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Worst first; what is the same in several dtypes and modes once."""
+def in_order(findings: Iterable[Finding], every: Iterable[str] = ()) -> list[Finding]:
+    """Worst first; what is the same in several dtypes and modes once. `every`: the modes that were run."""
     merged: dict[tuple[str, ...], list[Finding]] = {}
     for each in findings:
         merged.setdefault((each.kind, each.argument, each.cause or each.where), []).append(each)
@@ -119,6 +119,8 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
         if first.kind == "mode":
             cause = "; ".join(part for part in (_only(group), cause) if part)
         modes, dtypes = (", ".join(dict.fromkeys(getattr(f, a) for f in group)) for a in ("mode", "dtype"))
+        if len(set(every)) > 1 and {f.mode for f in group} >= set(every):
+            modes = "every mode"
         found.append(Finding(first.argument, first.where, cause, modes, dtypes, first.kind, first.ratio))
     return sorted(found, key=lambda f: (ORDER.index(f.kind), -f.ratio))
 

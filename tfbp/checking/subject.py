@@ -37,15 +37,16 @@ class Subject:
         if not callable(function):
             raise InputError(f"function: got {function!r}; accepted: a callable of tensors, a Keras layer or a loss.")
         self.function = function
-        self.arguments = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+        given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+        self.arguments = tuple(np.asarray(each) if _is_numbers(each) else each for each in given)
         flat = [_array(each) for each in tf.nest.flatten(self.arguments)]
         self.values: Values = [each.astype(np.float64) if _is_float(each) else each for each in flat]
         self.names = _names(function, self.arguments)
         targets = 1 if isinstance(function, keras.losses.Loss) else 0  # a Keras loss is differentiated at y_pred alone
         self.differentiable = [i for i, each in enumerate(flat) if _is_float(each) and i >= targets]
         if not self.differentiable:
-            given = ", ".join(dict.fromkeys(str(each.dtype) for each in flat)) or "none"
-            raise InputError(f"inputs: got {given}; accepted: at least one input of floating-point numbers.")
+            types = ", ".join(dict.fromkeys(str(each.dtype) for each in flat)) or "none"
+            raise InputError(f"inputs: got {types}; accepted: at least one input of floating-point numbers.")
         for i in self.differentiable:
             if not np.isfinite(self.values[i]).all():
                 raise InputError(f"inputs: got {self.names[i]} with a NaN or an infinity; accepted: finite numbers.")
@@ -238,6 +239,12 @@ def _array(value: Any) -> np.ndarray:
         what = type(value).__name__ if isinstance(array, Failure) else f"dtype {array.dtype}"
         raise InputError(f"inputs: got {what}; accepted: arrays or tensors of real numbers, or nests of them.")
     return array
+
+
+def _is_numbers(value: Any) -> bool:
+    """A list of Python's numbers is an array, not a nest."""
+    leaves = tf.nest.flatten(value) if isinstance(value, list | tuple) else []
+    return bool(leaves) and all(isinstance(leaf, int | float) for leaf in leaves)
 
 
 def _is_float(array: np.ndarray) -> bool:

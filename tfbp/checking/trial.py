@@ -45,6 +45,7 @@ class Trial:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     special: list[Any] = field(default_factory=list)
+    progress: Callable[[float, str], None] = lambda share, what: None
     worst: float = 0.0
     crossed: int = 0
     probes: int = 0
