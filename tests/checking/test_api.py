@@ -254,3 +254,39 @@ def test_bad_input_is_one_sentence(call, said):
         call()
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_factor_close_to_1_is_found_in_16_bits_though_each_element_s_roundings_hide_it():
+    @tf.custom_gradient
+    def tanh(x):
+        def backward(dy):
+            factor = 1.02 if x.dtype == tf.bfloat16 else 1.0
+            return factor * dy * (1 - tf.tanh(x) ** 2)
+
+        return tf.tanh(x), backward
+
+    (found,) = check_gradients(
+        tanh, [RNG.normal(size=(40, 30))], dtypes=["float32", "bfloat16"], modes=["eager"]
+    ).findings
+    assert (found.argument, found.dtype) == ("x", "bfloat16")
+
+
+def test_each_output_s_upstream_gradient_counts():
+    @tf.custom_gradient
+    def both(x):
+        def backward(da, db):
+            return 2 * x * da + tf.cos(x) * da  # not db
+
+        return (x * x, tf.sin(x)), backward
+
+    assert first(both, [X]).argument == "x"
+
+
+def test_a_missing_factor_is_named_by_what_the_forward_computed():
+    @tf.custom_gradient
+    def swish(x):
+        s = tf.sigmoid(x)
+        return x * s, lambda dy: dy * (s + x * s)  # (1 - s) is missing
+
+    found = first(swish, [X])
+    assert "in the term through Sigmoid the factor 1 - Sigmoid is missing" in found.cause

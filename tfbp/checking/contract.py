@@ -8,6 +8,7 @@ import numpy as np
 
 from tfbp.checking.diagnosis import diagnose
 from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.subject import as_float64
 from tfbp.checking.trial import Trial, arrays
 from tfbp.checks import InputError
 
@@ -52,7 +53,7 @@ def _of_contract(trial: Trial, index: int, gradient: Any) -> np.ndarray | None:
         return None
     program, name = trial.program, trial.program.names[index]
     value = trial.values[program.where[index]]
-    got = np.asarray(gradient).astype(np.float64)
+    got = as_float64(gradient)
     expected = program.dtype
     if index >= len(program.subject.differentiable):
         expected = program.variables[index - len(program.subject.differentiable)].dtype.name

@@ -11,7 +11,7 @@ import numpy as np
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.paths import Path, paths
-from tfbp.checking.subject import Program, Values
+from tfbp.checking.subject import Program, Values, as_float64
 
 Arrays = list[Any]
 
@@ -52,11 +52,12 @@ class Hypotheses:
                 term = None
             if term is not None:
                 terms[f"through {path.name}"] = term
+                mistakes[f"all but the term through {path.name} is missing"] = term
             if path.without_derivative is not None:
                 mistakes.setdefault(f"the derivative of {path.name} is left out", path.without_derivative[index])
         mistakes.update(self._of_upstream(index))
         mistakes.update(self._of_shape(index))
-        return Clues(mistakes, terms, self._factors(right), self._sizes())
+        return Clues(mistakes, terms, self._factors(right) | self._intermediate(right), self._sizes())
 
     def _through(self) -> list[Path]:
         if self._paths is None:
@@ -88,7 +89,7 @@ class Hypotheses:
             run = attempt(self.oracle.run, self.values, upstream)
             gradient = None if isinstance(run, Failure) else run[1][index]
             if gradient is not None:
-                found[name] = np.asarray(gradient).astype(np.float64)
+                found[name] = as_float64(gradient)
         return found
 
     def _of_shape(self, index: int) -> dict[str, np.ndarray]:
@@ -124,6 +125,21 @@ class Hypotheses:
         named = dict(zip(self.program.names, (self.values[i] for i in self.program.where), strict=True))
         named |= {"dy" if len(self.upstream) == 1 else f"dy of output {k}": u for k, u in enumerate(self.upstream)}
         return {name: v for name, v in named.items() if np.size(v) > 1 and _fits(np.shape(v), right.shape) and v.all()}
+
+    def _intermediate(self, right: np.ndarray) -> dict[str, np.ndarray]:
+        """What the forward computes on its way, and what derivatives are made of it: 1 - s, 1 - y²."""
+        found: dict[str, np.ndarray] = {}
+        for path in self._through() if right.size <= 100_000 else []:
+            name, value = path.name, path.value.astype(np.float64)
+            if value.size < 2 or not _fits(value.shape, right.shape):
+                continue
+            found[name] = value
+            if name.startswith(("Sigmoid", "Softmax")):
+                found[f"1 - {name}"] = 1 - value
+                found[f"{name} · (1 - {name})"] = value * (1 - value)
+            if name.startswith("Tanh"):
+                found[f"1 - {name}²"] = 1 - value**2
+        return {name: value for name, value in found.items() if value.all() and np.isfinite(value).all()}
 
     def _sizes(self) -> dict[str, int]:
         """The axes, each length once, by the first that has it."""

@@ -13,7 +13,7 @@ from tfbp.checking.comparison import compare
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.hypotheses import Hypotheses
 from tfbp.checking.report import Report
-from tfbp.checking.subject import Program
+from tfbp.checking.subject import Program, as_float64
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial, arrays
 
@@ -54,9 +54,9 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
             if drawn and not isinstance(made, Failure) and not _same_forward(made[0], outputs, tolerances[0]):
                 trial.notes.append(f"{dtype}, {mode}: not compared, for it draws other random numbers")
                 continue
+            _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
             if dtype == trial.program.dtype and not isinstance(run, Failure):
                 kinks.in_mode(trial, run, mode)
-            _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
 
 
 def _modes(modes: Sequence[str]) -> Iterator[str]:
@@ -118,7 +118,6 @@ def _compare(
     outputs, gradients = made
     for k, (got, expected, tolerance) in enumerate(zip(outputs, right[0], tolerances[0], strict=True)):
         name = "output" if len(outputs) == 1 else f"output {k}"
-        got = np.asarray(got)
         found = compare(name, got, expected, _wider(tolerance, mode), got.dtype.name)
         report.worst[key] = max(report.worst[key], found.ratio)
         if not found.agrees:
@@ -142,8 +141,23 @@ def _compare(
                 _also(trial, name, dtype, mode)
             continue
         report.worst[key] = max(report.worst[key], found.ratio)
-        if not found.agrees:
+        if found.agrees:
+            _size(trial, name, place, as_float64(got), expected, tolerances[2][i])
+        else:
             trial.find(name, found.extent, found.cause, "mode", found.ratio, dtype=dtype, mode=mode)
+
+
+def _size(trial: Trial, name: str, place: tuple[str, str], got: Any, expected: Any, tolerance: float) -> None:
+    """Elements that are all within their tolerances, and too large together: a factor that their roundings hide."""
+    norm = float(np.vdot(expected, expected))
+    if expected.size < 8 or not norm:
+        return
+    off = float(np.vdot(got - expected, expected)) / norm
+    ratio = abs(off) / (2 * tolerance if place[1] == "xla" else tolerance)
+    if not ratio <= 1:
+        more = "large" if off > 0 else "small"
+        said = f"together its elements are too {more} by {abs(off):.1%}, each within its roundings"
+        trial.find(name, said, "a factor close to 1", "mode", ratio, dtype=place[0], mode=place[1])
 
 
 def _wider(tolerance: Any, mode: str) -> Any:

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tfbp.checking.editing import EXACT, edited
 from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.subject import NUMPY, Program, Values
+from tfbp.checking.subject import NUMPY, Program, Values, as_float64
 from tfbp.checking.tolerances import UNDERFLOW, UNIT_ROUNDOFF
 
 # of these S is made: the same operation on absolute values
@@ -75,8 +75,10 @@ class Noise:
         self._made: dict[str, Any] = {}
         self.traced = not program.seeded
 
-    def tolerances(self, dtype: str, values: Values, upstream: Sequence[np.ndarray]) -> tuple[list[Any], list[Any]]:
-        """T of each output and of each gradient, None where there is none, of a run in `dtype`."""
+    def tolerances(
+        self, dtype: str, values: Values, upstream: Sequence[np.ndarray]
+    ) -> tuple[list[Any], list[Any], list[float]]:
+        """T of each output and gradient, None where there is none, and of each gradient's size, of a run in `dtype`."""
         exact = _arrays(self.program.run(values, upstream))
         centre, runs = exact, []
         if self.traced:
@@ -97,7 +99,11 @@ class Noise:
                 None if right is None else _tolerance(right, middle, [run[part][i] for run in runs], dtype, self.traced)
                 for i, (right, middle) in enumerate(zip(exact[part], centre[part], strict=True))
             ])  # fmt: skip
-        return found[0], found[1]
+        sizes = [
+            _of_size(right, middle, [run[1][i] for run in runs], dtype)
+            for i, (right, middle) in enumerate(zip(exact[1], centre[1], strict=True))
+        ]
+        return found[0], found[1], sizes
 
     def _sample(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
         program = self.program
@@ -201,5 +207,14 @@ def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, t
     return spread if traced else spread + 8 * unit * (size + float(np.sqrt(np.mean(size**2))))
 
 
+def _of_size(right: Any, middle: Any, samples: list[Any], dtype: str) -> float:
+    """How far roundings can move the size of a whole gradient: far less than an element, for they cancel."""
+    if right is None or middle is None or middle.shape != right.shape or not right.any() or not samples:
+        return np.inf
+    along = [float(np.vdot(s - middle, right)) for s in samples if s is not None and s.shape == right.shape]
+    spread = float(np.sqrt(np.mean(np.square(along)))) / float(np.vdot(right, right))
+    return 5 * spread + 2 * UNIT_ROUNDOFF[dtype]
+
+
 def _arrays(run: Any) -> tuple[list[Any], list[Any]]:
-    return tuple([None if t is None else np.asarray(t).astype(np.float64) for t in part] for part in run)  # type: ignore[return-value]
+    return tuple([None if t is None else as_float64(t) for t in part] for part in run)  # type: ignore[return-value]

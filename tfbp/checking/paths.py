@@ -25,9 +25,10 @@ MOST = 48
 
 @dataclass(frozen=True)
 class Path:
-    """One operation of the forward: the term of each gradient through it, and each gradient without its derivative."""
+    """One operation of the forward: its value, each gradient's term through it, and each without its derivative."""
 
     name: str
+    value: np.ndarray
     terms: list[Any]
     without_derivative: list[Any] | None
 
@@ -45,7 +46,7 @@ def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> li
         gradients = tf.gradients(
             outputs, [*watched, *oracle.variables], grad_ys=list(upstream), unconnected_gradients="zero"
         )
-        return [tf.convert_to_tensor(each) for each in gradients]
+        return [tf.convert_to_tensor(each) for each in gradients], switches.values
 
     oracle.restore()
     tensors, dy = oracle.tensors(values), oracle.upstream(upstream)
@@ -53,8 +54,10 @@ def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> li
     traced = tf.function(switched, autograph=False).get_concrete_function(off, off, tensors, dy)
 
     def gradients(cut: np.ndarray, past: np.ndarray) -> list[np.ndarray]:
-        found = traced(tf.constant(cut), tf.constant(past), tensors, dy)
+        found, _ = traced(tf.constant(cut), tf.constant(past), tensors, dy)
         return [each.numpy().astype(np.float64) for each in found]
+
+    values_of = [each.numpy() for each in traced(tf.constant(off), tf.constant(off), tensors, dy)[1]]
 
     whole, ones = gradients(off, off), np.eye(MOST)
     cut = [gradients(ones[index], off) for index in range(len(switches.names))]
@@ -66,7 +69,7 @@ def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> li
     for index, (name, straight) in enumerate(switches.names):
         if not nothing[index]:
             terms = [w - g for w, g in zip(whole, gradients(nothing + ones[index], off), strict=True)]
-            found.append(Path(name, terms, gradients(off, ones[index]) if straight else None))
+            found.append(Path(name, values_of[index], terms, gradients(off, ones[index]) if straight else None))
     oracle.restore()
     return found
 
@@ -80,6 +83,7 @@ class _Switches:
 
     def __init__(self) -> None:
         self.names: list[tuple[str, bool]] = []
+        self.values: list[Any] = []
         self.cut: Any = None
         self.past: Any = None
 
@@ -89,6 +93,7 @@ class _Switches:
         index, count = len(self.names), sum(name.split(" ")[0] == op_type for name, _ in self.names)
         like = [i for i in output.op.inputs if i.dtype == output.dtype and i.shape == output.shape]
         self.names.append((f"{op_type} {count + 1}" if count else op_type, bool(like)))
+        self.values.append(output)
         stopped = tf.stop_gradient(output)
         cut, past = (tf.cast(each[index], output.dtype) for each in (self.cut, self.past))
         edited = stopped + (1 - cut - past) * (output - stopped)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.slopes import slope
-from tfbp.checking.subject import Program
+from tfbp.checking.subject import Program, as_float64
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial
 
@@ -32,7 +32,7 @@ def _gradient_of_gradient(trial: Trial, index: int, name: str) -> None:
 
     def first(values: Any) -> np.ndarray:
         gradient = program.run(values, trial.upstream)[1][index]
-        return (weights * np.asarray(gradient).astype(np.float64)).ravel()
+        return (weights * as_float64(gradient)).ravel()
 
     def along(step: float) -> np.ndarray:
         return first([v + step * direction if j == place else v for j, v in enumerate(trial.values)])
@@ -42,7 +42,7 @@ def _gradient_of_gradient(trial: Trial, index: int, name: str) -> None:
     if isinstance(second, Failure):
         trial.find(name, "", f"its gradient's gradient raises {second.sentence}", "second order")
         return
-    got = 0.0 if second is None else float(np.vdot(np.asarray(second).astype(np.float64), direction))
+    got = 0.0 if second is None else float(np.vdot(as_float64(second), direction))
     rounding = 1e-9 * (abs(found.value) + float(np.linalg.norm(along(0.0))))
     off = found.off(got, rounding)
     if off > 1:
@@ -80,9 +80,7 @@ def _forward_mode(trial: Trial, index: int, name: str) -> None:
         with tf.autodiff.ForwardAccumulator(tensors[place], tangent) as accumulator:
             outputs = program.forward(*tensors)
         tangents = accumulator.jvp(outputs, unconnected_gradients="zero")
-        return sum(
-            float(np.sum(u * np.asarray(t).astype(np.float64))) for u, t in zip(trial.upstream, tangents, strict=True)
-        )
+        return sum(float(np.sum(u * as_float64(t))) for u, t in zip(trial.upstream, tangents, strict=True))
 
     found = attempt(jvp)
     if isinstance(found, Failure):

@@ -144,6 +144,11 @@ class Program:
         return outputs, gradients
 
 
+def as_float64(tensor: Any) -> np.ndarray:
+    """Its numbers as an array; NumPy by itself cannot take a bfloat16 tensor without axes."""
+    return np.asarray(tensor.numpy() if isinstance(tensor, tf.Tensor) else tensor).astype(np.float64)
+
+
 def oracle_of(function: Any) -> Callable[..., Any] | None:
     """What autodiff can make of a tf.custom_gradient: its body, whose second result, the gradient, is left out."""
     decorated, body = tf_decorator.unwrap(function)
@@ -234,7 +239,7 @@ def _variable_names(variables: Sequence[tf.Variable]) -> list[str]:
 
 
 def _array(value: Any) -> np.ndarray:
-    array = attempt(np.asarray, value)
+    array = attempt(np.asarray, value.numpy() if isinstance(value, tf.Tensor | tf.Variable) else value)
     if isinstance(array, Failure) or array.dtype.kind in "OUSc":
         what = type(value).__name__ if isinstance(array, Failure) else f"dtype {array.dtype}"
         raise InputError(f"inputs: got {what}; accepted: arrays or tensors of real numbers, or nests of them.")

@@ -13,7 +13,7 @@ from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.noise import Noise
 from tfbp.checking.report import Finding
 from tfbp.checking.slopes import Slope, slope
-from tfbp.checking.subject import NUMPY, Program, Subject, Values
+from tfbp.checking.subject import NUMPY, Program, Subject, Values, as_float64
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 Arrays = list[Any]
@@ -26,7 +26,7 @@ class Trial:
     Attributes:
         values: the test point. upstream: a random signed upstream gradient for each output.
         outputs, gradients: what the function itself gives there; `None` or a Failure where it gives nothing.
-        tolerances: of outputs and gradients, by rounding alone.
+        tolerances: of outputs, gradients, and gradients' sizes, by rounding alone.
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
         special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
@@ -39,7 +39,7 @@ class Trial:
     rng: np.random.Generator
     outputs: Arrays = field(default_factory=list)
     gradients: Arrays = field(default_factory=list)
-    tolerances: tuple[Arrays, Arrays] = ((), ())  # type: ignore[assignment]
+    tolerances: tuple[Arrays, Arrays, list[float]] = ([], [], [])
     right: Arrays = field(default_factory=list)
     refuted: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Trial:
                     self._forward = traced
         outputs = self._forward(*tensors)
         self.program.restore()
-        parts = [(u * np.asarray(o).astype(np.float64)).ravel() for u, o in zip(self.upstream, outputs, strict=True)]
+        parts = [(u * as_float64(o)).ravel() for u, o in zip(self.upstream, outputs, strict=True)]
         return np.concatenate(parts)
 
     def slope(self, directions: dict[int, np.ndarray], at: Callable[[Values], np.ndarray] | None = None) -> Slope:
@@ -102,4 +102,4 @@ class Trial:
 
 def arrays(tensors: Sequence[Any]) -> Arrays:
     """As float64 arrays, None where there is none."""
-    return [None if t is None else np.asarray(t).astype(np.float64) for t in tensors]
+    return [None if t is None else as_float64(t) for t in tensors]

@@ -105,6 +105,28 @@ def gradients(trial: Trial, oracle: Program | None, reference: Reference | None,
     for i, name in enumerate(program.names):
         found = _Opinions(trial, i, theirs[i], rounding[i], reference)
         _judge(trial, found, hints, own, name)
+    if oracle is not None:
+        _each_output(trial, oracle, rounding)
+
+
+def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
+    """The upstream gradient of each output alone: what is wrong with one may cancel what is wrong with another."""
+    count = len(trial.upstream)
+    for k in range(count if 1 < count <= 8 else 0):
+        alone = [u if j == k else 0 * u for j, u in enumerate(trial.upstream)]
+        runs = [attempt(each.run, trial.values, alone) for each in (trial.program, oracle)]
+        if any(isinstance(run, Failure) for run in runs):
+            continue
+        (mine, theirs) = (arrays(run[1]) for run in runs)
+        for i, name in enumerate(trial.program.names):
+            if mine[i] is None or theirs[i] is None or name in trial.refuted:
+                continue
+            spread = trial.tolerances[1][i] + rounding[i]
+            found = compare(name, mine[i], theirs[i], 8 * (spread + float(np.sqrt(np.mean(np.square(spread))))))
+            if not found.agrees:
+                trial.refuted.add(name)
+                cause = f"for the upstream gradient of output {k} alone{': ' + found.cause if found.cause else ''}"
+                trial.find(name, found.extent, cause, "gradient", found.ratio)
 
 
 class _Opinions:
