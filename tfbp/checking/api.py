@@ -138,7 +138,7 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         vote.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
         trial.progress(0.1, "against differences")
         vote.gradients(trial, twin, of_reference, own)
-        if not any(f.kind == "forward" for f in trial.findings):
+        if not any(f.kind == "forward" for f in trial.findings) and not trial.large:
             trial.progress(0.3, "on kinks")
             kinks.examine(trial, twin, own)
         trial.notes += rounded

@@ -17,6 +17,7 @@ from tfbp.checking.subject import NUMPY, Program, Subject, Values, as_float64
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 Arrays = list[Any]
+LARGE = 1_000_000
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Trial:
 
     def __post_init__(self) -> None:
         size = sum(self.values[i].size for i in self.program.where)
-        self.noise = Noise(self.program, samples=16 if size < 1e6 else 3)
+        # of ten million numbers each pass takes a second: what repeats, repeats less
+        self.large = size >= LARGE
+        self.noise = Noise(self.program, samples=2 if self.large else 16)
         self._forward: Any = None
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
@@ -84,7 +87,8 @@ class Trial:
 
         unit = UNIT_ROUNDOFF[self.program.dtype]
         wide = self.program.dtype == "float64"
-        found = slope(along, 2.0**-6 if wide else 2.0**-4, unit, 11 if wide else 6)
+        levels = 5 if self.large else 11
+        found = slope(along, 2.0**-6 if wide else 2.0**-4, unit, levels if wide else 6)
         self.probes += 1
         self.crossed += found.crossed
         return found
