@@ -129,13 +129,13 @@ def main() -> int:
         return 2
     console = Console()
     planted = [(kind, mutant) for kind in chosen for mutant in kind.mutants][:: arguments.every]
-    mutants = [
-        row
-        for pair in track(planted, "mistakes", console=console, transient=True)
-        for row in trial(*pair, arguments.seed)
-    ]
+    mutants: list[dict[str, Any]] = []
+    for kind, mutant in track(planted, "mistakes", console=console, transient=True):
+        mutants += trial(kind, mutant, arguments.seed)
+    correct: list[dict[str, Any]] = []
     fine = [(kind, seed) for kind in chosen for seed in range(arguments.correct)]
-    correct = [row for pair in track(fine, "right ones", console=console, transient=True) for row in right(*pair)]
+    for kind, seed in track(fine, "right ones", console=console, transient=True):
+        correct += right(kind, seed)
     rows, said = summary(mutants, correct), failures(mutants, correct)
     table = Table(box=None, pad_edge=False)
     for heading in ("", "good point", "lazy point", "false alarms", "seconds"):

@@ -63,6 +63,9 @@ CALLS = frozenset(
 )
 
 
+DTYPES = tuple(NUMPY)
+
+
 class Noise:
     """The noise floor of a program's outputs and gradients, as if it computed in narrower types.
 
@@ -72,7 +75,7 @@ class Noise:
 
     def __init__(self, program: Program, samples: int = 16) -> None:
         self.program, self.samples = program, samples
-        self._made: dict[str, Any] = {}
+        self._made: Any = None
         self.traced = not program.seeded
 
     def tolerances(
@@ -108,18 +111,17 @@ class Noise:
     def _sample(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
         program = self.program
         program.restore()
-        tensors, seed = program.tensors(values), tf.constant([sample, 0])
-        arguments = (seed, tensors, program.upstream(upstream))
-        if dtype not in self._made:
-            roundings = _Roundings(program.dtype, dtype)
+        which = tf.constant([float(each == dtype) for each in DTYPES], tf.float64)
+        arguments = (tf.constant([sample, 0]), which, program.tensors(values), program.upstream(upstream))
+        if self._made is None:
+            # one graph for all dtypes: to trace it takes longer than to run it
 
-            def moved(seed: Any, tensors: Any, upstream: Any) -> Any:
-                roundings.seed = seed
-                with edited(roundings.edit):
+            def moved(seed: Any, which: Any, tensors: Any, upstream: Any) -> Any:
+                with edited(_Roundings(program.dtype, seed, which).edit):
                     return program.backward(tensors, upstream)
 
-            self._made[dtype] = tf.function(moved, autograph=False).get_concrete_function(*arguments)
-        made = self._made[dtype](*arguments)
+            self._made = tf.function(moved, autograph=False).get_concrete_function(*arguments)
+        made = self._made(*arguments)
         program.restore()
         return made
 
@@ -130,13 +132,13 @@ class Noise:
 
 
 class _Roundings:
-    """Moves every result of arithmetic by what a rounding can do."""
+    """Moves every result of arithmetic by what a rounding can do, in the dtype that `which` picks."""
 
-    def __init__(self, base: str, dtype: str) -> None:
-        self.base, self.unit = base, UNIT_ROUNDOFF[dtype]
-        self.accumulator = min(self.unit, UNIT_ROUNDOFF["float32"])
-        self.numpy, self.count = NUMPY[dtype], 0
-        self.seed: Any = None
+    def __init__(self, base: str, seed: Any, which: Any) -> None:
+        units = [UNIT_ROUNDOFF[dtype] for dtype in DTYPES]
+        self.base, self.seed, self.which, self.count = base, seed, which, 0
+        self.unit = tf.reduce_sum(which * tf.constant(units, tf.float64))
+        self.accumulator = tf.minimum(self.unit, UNIT_ROUNDOFF["float32"])
 
     def edit(self, op_type: str, inputs: Any, output: Any) -> Any:
         if op_type == "Const":
@@ -145,12 +147,12 @@ class _Roundings:
             return output
         # what the function itself computes in another type stays there
         own = output.dtype.name == self.base
-        unit = self.unit if own else UNIT_ROUNDOFF[output.dtype.name]
+        unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[output.dtype.name], output.dtype)
         size = tf.abs(output)
         if op_type in CALLS:
             scale = 16 * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
         elif op_type in SUMS:
-            accumulator = self.accumulator if own else unit
+            accumulator = tf.cast(self.accumulator, output.dtype) if own else unit
             scale = 1.25 * unit * size + accumulator * _walk(output) * _of_absolutes(output)
         else:
             scale = (1.25 if op_type in SIMPLE else 4) * unit * size
@@ -166,11 +168,14 @@ class _Roundings:
         value = tf.get_static_value(output)
         if value is None or output.dtype.name != self.base:
             return output
-        with np.errstate(over="ignore"):
-            held = value.astype(self.numpy).astype(value.dtype)
-        if not np.isfinite(held).all():  # a large negative number that masks
-            return output
-        return output + self._amount(output) * (held - value)
+        moved = 0.0
+        for i, dtype in enumerate(DTYPES):
+            with np.errstate(over="ignore"):
+                held = value.astype(NUMPY[dtype]).astype(value.dtype)
+            # a large negative number, which masks, has no finite neighbour in 16 bits
+            if np.isfinite(held).all() and (held != value).any():
+                moved += tf.cast(self.which[i], output.dtype) * (held - value)
+        return output + self._amount(output) * moved if isinstance(moved, tf.Tensor) else output
 
     def _amount(self, output: Any) -> Any:
         """0 for the sample that is not moved."""
