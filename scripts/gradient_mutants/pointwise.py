@@ -165,7 +165,7 @@ def masked_loss() -> Kind:
         "constant",
         but(0, lambda g, dy, p, t, m: g * tf.reduce_sum(m) / tf.cast(tf.size(m), m.dtype)),
     )
-    kind.mistake("sum for mean", "prediction", "constant", but(0, lambda g, dy, p, t, m: g * tf.reduce_sum(m)))
+    kind.mistake("sum for mean", "prediction", "RealDiv|constant", but(0, lambda g, dy, p, t, m: g * tf.reduce_sum(m)))
     kind.mistake("sign of the target's", "target", "sign", but(1, lambda g, *_: -g))
     kind.mistake(
         "mask's mean missing",

@@ -290,3 +290,23 @@ def test_a_missing_factor_is_named_by_what_the_forward_computed():
 
     found = first(swish, [X])
     assert "in the term through Sigmoid the factor 1 - Sigmoid is missing" in found.cause
+
+
+def test_a_side_effect_on_a_variable_is_undone_and_said():
+    count = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def function(x):
+        count.assign_add(1.0)
+        return tf.tanh(x) * count
+
+    report = check_gradients(function, [X], **QUICK)
+    assert report.agrees, report
+    assert any(note.startswith("each call changes Variable") for note in report.notes)
+    assert count.numpy() == 0
+
+
+def test_a_scalar_output_in_16_bits():
+    report = check_gradients(
+        lambda x, y: tf.reduce_mean((x - y) ** 2), [X, 2 * X[::-1]], dtypes=["bfloat16", "float16"], modes=["eager"]
+    )
+    assert report.agrees, report

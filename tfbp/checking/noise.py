@@ -157,11 +157,14 @@ class _Roundings:
         else:
             scale = (1.25 if op_type in SIMPLE else 4) * unit * size
         self.count += 1
-        drawn = tf.random.stateless_uniform(
-            tf.shape(output), self.seed + tf.constant([0, self.count]), -1, 1, tf.float32
-        )
+        seed = self.seed + tf.constant([0, 2 * self.count])
+        # numbers that are equal are rounded equally: a part of the draw is common to all
+        alone = tf.random.stateless_uniform(tf.shape(output), seed, -1, 1, tf.float32)
+        drawn = 0.8 * alone + 0.6 * tf.random.stateless_uniform([], seed + tf.constant([0, 1]), -1, 1, tf.float32)
         moved = tf.cast(drawn, output.dtype) * tf.cast(scale, output.dtype)
-        return output + tf.stop_gradient(self._amount(output) * moved)
+        # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
+        exact = (tf.round(size) == size) & (size <= 256)
+        return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
 
     def _constant(self, output: Any) -> Any:
         """A constant as the narrower type holds it: ½ and 1 exactly."""

@@ -12,6 +12,9 @@ from tfbp.checks import InputError
 
 def examine(trial: Trial) -> bool:
     """Run it three times, twice if it is large; whether it can be judged."""
+    if changed := trial.program.changed():
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        trial.notes.append(f"each call changes {', '.join(changed[:3])}{more}: put back before every run")
     runs = _runs(trial)
     if runs is None:
         return True  # it raises, which is the contract's to say

@@ -135,6 +135,18 @@ class Program:
             np.random.seed(self.seed)  # noqa: NPY002  the function's own may be this one
             random.seed(self.seed)
 
+    def changed(self) -> list[str]:
+        """The variables that one call leaves with other values, which are put back."""
+        self.restore()
+        attempt(self.call, self.tensors(self.values))
+        names = [
+            getattr(v, "path", None) or v.name.split(":")[0]
+            for v, kept in zip(self._state, self._kept, strict=True)
+            if not np.array_equal(v.numpy(), kept)
+        ]
+        self.restore()
+        return names
+
     def run(self, values: Values, upstream: Sequence[np.ndarray]) -> tuple[Values, list[Any]]:
         """Outputs and gradients as they come, eagerly, from the function's first state."""
         self.restore()
