@@ -131,7 +131,9 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
     if repeats.examine(trial) and contract.examine(trial, twin is not None or reference is not None):
         if twin is not None and not own:
             vote.check_oracle(trial, twin)
-        trial.tolerances = trial.noise.tolerances(program.dtype, trial.values, trial.upstream)
+        trial.tolerances = trial.noise.tolerances(
+            program.dtype, trial.values, trial.upstream, (trial.outputs, trial.gradients)
+        )
         upstream.examine(trial)
         of_reference = vote.Reference(trial, reference) if reference is not None else None
         rounded = constants.rounded(program)

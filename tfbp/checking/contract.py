@@ -16,7 +16,8 @@ from tfbp.checks import InputError
 def examine(trial: Trial, oracle: bool) -> bool:
     """Run the backward once, and put its outputs and gradients into the trial; whether there are gradients to judge."""
     program = trial.program
-    run = attempt(program.run, trial.values, trial.upstream)
+    run = trial.first or attempt(program.run, trial.values, trial.upstream)
+    trial.first = None
     if isinstance(run, Failure):
         forward = attempt(trial.at, trial.values)
         if isinstance(forward, Failure):

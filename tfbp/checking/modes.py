@@ -32,11 +32,14 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
         program.values = program.values if program.variables else trial.values
         values = trial.rounded(trial.values, dtype)
         upstream = trial.rounded(trial.upstream, dtype)
-        wide = attempt(trial.program.run, values, upstream)
-        if isinstance(wide, Failure):
-            continue
-        outputs, gradients = arrays(wide[0]), arrays(wide[1])
-        tolerances = trial.noise.tolerances(dtype, values, upstream)
+        if dtype == trial.program.dtype:
+            outputs, gradients, tolerances = trial.outputs, trial.gradients, trial.tolerances
+        else:
+            wide = attempt(trial.program.run, values, upstream)
+            if isinstance(wide, Failure):
+                continue
+            outputs, gradients = arrays(wide[0]), arrays(wide[1])
+            tolerances = trial.noise.tolerances(dtype, values, upstream, (outputs, gradients))
         _visible(trial, report, dtype, gradients, tolerances[1])
         hints = Hypotheses(trial.program, values, upstream, gradients, oracle)
         for j, mode in enumerate(each := list(_modes(modes))):

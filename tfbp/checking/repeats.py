@@ -12,7 +12,7 @@ from tfbp.checks import InputError
 
 def examine(trial: Trial) -> bool:
     """Run it three times, twice if it is large; whether it can be judged."""
-    if changed := trial.program.changed():
+    if changed := [] if trial.large else trial.program.changed():
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         trial.notes.append(f"each call changes {', '.join(changed[:3])}{more}: put back before every run")
     runs = _runs(trial)
@@ -53,6 +53,7 @@ def _runs(trial: Trial) -> list | None:
     runs = [attempt(trial.program.run, trial.values, trial.upstream) for _ in range(2 if trial.large else 3)]
     if any(isinstance(run, Failure) for run in runs):
         return None
+    trial.first = runs[0]
     return [(arrays(outputs), arrays(gradients)) for outputs, gradients in runs]
 
 

@@ -100,7 +100,7 @@ class Program:
         for variable, value in zip(getattr(self, "variables", ()), values[inputs:], strict=False):
             variable.assign(value.astype(NUMPY[variable.dtype.name]))
         floats = NUMPY[self.dtype]
-        return [tf.constant(v.astype(floats) if v.dtype.kind == "f" else v) for v in values[:inputs]]
+        return [tf.constant(v.astype(floats, copy=False) if v.dtype.kind == "f" else v) for v in values[:inputs]]
 
     def call(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The function's outputs, flat."""
@@ -158,7 +158,7 @@ class Program:
 
 def as_float64(tensor: Any) -> np.ndarray:
     """Its numbers as an array; NumPy by itself cannot take a bfloat16 tensor without axes."""
-    return np.asarray(tensor.numpy() if isinstance(tensor, tf.Tensor) else tensor).astype(np.float64)
+    return np.asarray(tensor.numpy() if isinstance(tensor, tf.Tensor) else tensor).astype(np.float64, copy=False)
 
 
 def oracle_of(function: Any) -> Callable[..., Any] | None:

@@ -26,7 +26,8 @@ class Trial:
 
     Attributes:
         values: the test point. upstream: a random signed upstream gradient for each output.
-        outputs, gradients: what the function itself gives there; `None` or a Failure where it gives nothing.
+        first: the tensors of its first run.
+        outputs, gradients: what the function itself gives there; None where it gives nothing.
         tolerances: of outputs, gradients, and gradients' sizes, by rounding alone.
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
@@ -38,6 +39,7 @@ class Trial:
     values: Values
     upstream: Arrays
     rng: np.random.Generator
+    first: Any = None
     outputs: Arrays = field(default_factory=list)
     gradients: Arrays = field(default_factory=list)
     tolerances: tuple[Arrays, Arrays, list[float]] = ([], [], [])
@@ -55,7 +57,7 @@ class Trial:
         size = sum(self.values[i].size for i in self.program.where)
         # of ten million numbers each pass takes a second: what repeats, repeats less
         self.large = size >= LARGE
-        self.noise = Noise(self.program, samples=2 if self.large else 16)
+        self.noise = Noise(self.program, samples=1 if self.large else 16)
         self._forward: Any = None
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
@@ -87,7 +89,7 @@ class Trial:
 
         unit = UNIT_ROUNDOFF[self.program.dtype]
         wide = self.program.dtype == "float64"
-        levels = 5 if self.large else 11
+        levels = 4 if self.large else 11
         found = slope(along, 2.0**-6 if wide else 2.0**-4, unit, levels if wide else 6)
         self.probes += 1
         self.crossed += found.crossed
