@@ -201,7 +201,7 @@ def dropout() -> Kind:
     )
     but = kind.but
     kind.mistake("mask left out", "x", "", but(0, lambda g, dy, *_: dy / 0.75))
-    kind.mistake("scale left out", "x", "too small|constant", but(0, lambda g, *_: g * 0.75))
+    kind.mistake("scale left out", "x", "too small|constant|RealDiv", but(0, lambda g, *_: g * 0.75))
     kind.mistake("scale twice", "x", "too large|constant", but(0, lambda g, *_: g / 0.75))
     kind.mistake("mask inverted", "x", "", but(0, lambda g, dy, x, m: dy * (1 - tf.cast(m, dy.dtype)) / 0.75))
     return kind

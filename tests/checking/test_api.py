@@ -310,3 +310,29 @@ def test_a_scalar_output_in_16_bits():
         lambda x, y: tf.reduce_mean((x - y) ** 2), [X, 2 * X[::-1]], dtypes=["bfloat16", "float16"], modes=["eager"]
     )
     assert report.agrees, report
+
+
+def test_a_table_s_rows_are_no_batch():
+    @tf.custom_gradient
+    def embedding(table, ids):
+        def backward(dy):
+            return tf.math.unsorted_segment_sum(dy, ids, table.shape[0]), None  # a size that is known
+
+        return tf.gather(table, ids), backward
+
+    report = check_gradients(embedding, [X, np.array([1, 0, 1, 5])], dtypes=["float64"], modes=["eager", "graph"])
+    assert report.agrees, report
+    assert "float64 graph, batch unknown" in report.worst
+
+
+def test_a_backward_that_needs_to_know_the_batch_is_found():
+    @tf.custom_gradient
+    def mean_over_batch(x):
+        def backward(dy):
+            return tf.ones([x.shape[0], 1], x.dtype) * dy / tf.cast(tf.shape(x)[0], x.dtype)
+
+        return tf.reduce_mean(x, axis=0), backward
+
+    (found,) = check_gradients(mean_over_batch, [X], dtypes=["float64"], modes=["eager", "graph"]).findings
+    assert found.mode == "graph, batch unknown"
+    assert found.cause.startswith("only in graph, batch unknown; the backward raises")

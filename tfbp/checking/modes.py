@@ -100,9 +100,14 @@ def _same_forward(outputs: Any, expected: Any, tolerances: Any) -> bool:
 
 
 def _unknown_batch(program: Program, tensors: list[tf.Tensor]) -> list[tf.TensorSpec]:
-    """The first input's first axis is the batch, and so is that of every input as long."""
-    first = tensors[program.subject.differentiable[0]]
-    batch = first.shape[0] if first.shape.rank else None
+    """The first output's first axis is the batch, and so is that of every input as long; else the first input's.
+
+    So an embedding's table, or a kernel, keeps its size.
+    """
+    lengths = [t.shape[0] if t.shape.rank else None for t in tensors]
+    batch = program.shapes[0][0] if program.shapes[0] else None
+    if batch not in lengths:
+        batch = lengths[program.subject.differentiable[0]]
     return [
         tf.TensorSpec([None, *t.shape[1:]] if batch and t.shape.rank and t.shape[0] == batch else t.shape, t.dtype)
         for t in tensors

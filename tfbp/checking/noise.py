@@ -57,12 +57,15 @@ SUMS = frozenset(
 SIMPLE = frozenset(
     ["Add", "AddV2", "Sub", "Mul", "RealDiv", "Square", "Sqrt", "Reciprocal", "SquaredDifference", "Div"]
 )
-# a program inside the program, whose operations are not seen
-CALLS = frozenset(
-    ["PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "XlaLaunch"]
+# of many steps that are not seen: programs inside the program, factorizations, functions with roots of their own
+OPAQUE = frozenset(
+    (
+        *("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "XlaLaunch"),
+        *("Svd", "SelfAdjointEigV2", "Qr", "Lu", "Cholesky", "MatrixInverse", "MatrixSolve", "MatrixTriangularSolve"),
+        *("MatrixDeterminant", "LogMatrixDeterminant", "MatrixExponential", "MatrixSquareRoot", "MatrixSolveLs"),
+        *("Digamma", "Lgamma", "Polygamma", "Zeta", "Igamma", "Igammac", "IgammaGradA", "Betainc", "Ndtri", "Erfinv"),
+    )
 )
-
-
 DTYPES = tuple(NUMPY)
 
 
@@ -153,7 +156,7 @@ class _Roundings:
         own = output.dtype.name == self.base
         unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[output.dtype.name], output.dtype)
         size = tf.abs(output)
-        if op_type in CALLS:
+        if op_type in OPAQUE:
             scale = 16 * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
         elif op_type in SUMS:
             accumulator = tf.cast(self.accumulator, output.dtype) if own else unit
