@@ -336,3 +336,16 @@ def test_a_backward_that_needs_to_know_the_batch_is_found():
     (found,) = check_gradients(mean_over_batch, [X], dtypes=["float64"], modes=["eager", "graph"]).findings
     assert found.mode == "graph, batch unknown"
     assert found.cause.startswith("only in graph, batch unknown; the backward raises")
+
+
+def test_tf32_is_off_meanwhile_and_as_before_afterwards():
+    seen = []
+
+    def function(x):
+        seen.append(tf.config.experimental.tensor_float_32_execution_enabled())
+        return tf.tanh(x)
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    assert check_gradients(function, [X[:2]], device="cpu", **QUICK).agrees
+    assert set(seen) == {False}
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == before

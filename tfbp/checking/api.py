@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def check_gradients(
             autodiff of its own body.
         reference: a NumPy float64 twin, of the same inputs.
         dtypes: in which it is run, of float64, float32, bfloat16 and float16. modes: of eager, graph and xla.
-        device: where, e.g. "cpu" or "gpu"; TensorFlow's choice if None.
+        device: where, e.g. "cpu" or "gpu"; TensorFlow's choice if None. TF32 is off meanwhile.
         seed: of directions and upstream gradients, and of the function's own random numbers where it has any.
         second_order: also the gradient of the gradient, and forward mode.
         auto_perturb: mend a test point that could not show a mistake.
@@ -68,7 +68,7 @@ def check_gradients(
     dtypes, modes_ = _several("dtypes", dtypes, DTYPES), _several("modes", modes, MODES)
     if device is not None:
         _check_device(device)
-    with tf.device(f"/{device.upper()}:0") if device else nullcontext():
+    with tf.device(f"/{device.upper()}:0") if device else nullcontext(), _without_tf32():
         subject = Subject(function, inputs)
         trial, widest = _trial(subject, seed, auto_perturb, dtypes)
         report = Report(str(getattr(function, "__name__", None) or getattr(function, "name", type(function).__name__)))
@@ -78,6 +78,17 @@ def check_gradients(
         _examine(trial, report, oracle, reference, dtypes, modes_, second_order)
         trial.program.restore()
     return report
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """TF32, which rounds float32's products to 11 bits on a GPU, is off while a function is on trial."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(enabled)
 
 
 def assert_gradients_agree(function: Callable[..., Any], inputs: Any, **options: Any) -> Report:
