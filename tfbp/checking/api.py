@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking import audit, constants, contract, kinks, modes, repeats, second_order, upstream, vote
+from tfbp.checking import audit, constants, contract, kinks, modes, repeats, second_order, twins, upstream, vote
 from tfbp.checking.failures import Failure
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
@@ -141,14 +141,14 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
     twin = _twin(subject, body, program, own) if body is not None else None
     if repeats.examine(trial) and contract.examine(trial, twin is not None or reference is not None):
         if twin is not None and not own:
-            vote.check_oracle(trial, twin)
+            twins.check_oracle(trial, twin)
         trial.tolerances = trial.noise.tolerances(
             program.dtype, trial.values, trial.upstream, (trial.outputs, trial.gradients)
         )
         upstream.examine(trial)
-        of_reference = vote.Reference(trial, reference) if reference is not None else None
+        of_reference = twins.Reference(trial, reference) if reference is not None else None
         rounded = constants.rounded(program)
-        vote.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
+        twins.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
         trial.progress(0.1, "against differences")
         vote.gradients(trial, twin, of_reference, own)
         if not any(f.kind == "forward" for f in trial.findings) and not trial.large:
