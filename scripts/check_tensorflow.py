@@ -27,7 +27,7 @@ from tfbp.checking.api import DTYPES, MODES, check_gradients
 # what a finding is: a bug, a kink's convention, or on purpose
 KNOWN = {
     "celu": "a bug of Keras: at 0, where both slopes are 1, its derivative is 2",
-    "cumprod": "a bug of TensorFlow, which its source admits: a 0 among the inputs makes gradients 0 that are not",
+    "cumprod": "a bug of TensorFlow: its backward divides by the input, and takes 0/0 for 0",
     "PReLU": "a kink's convention that is no derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
     "SpectralNormalization": "on purpose: what scales the kernel is taken for constant",
 }
