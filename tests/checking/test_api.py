@@ -349,3 +349,10 @@ def test_tf32_is_off_meanwhile_and_as_before_afterwards():
     assert check_gradients(function, [X[:2]], device="cpu", **QUICK).agrees
     assert set(seen) == {False}
     assert tf.config.experimental.tensor_float_32_execution_enabled() == before
+
+
+def test_what_xla_cannot_compile_at_all_is_no_finding_of_the_gradient_s():
+    matrices = RNG.normal(size=(2, 3, 3)) + 2 * np.eye(3)
+    report = check_gradients(tf.linalg.det, [matrices], dtypes=["float64"], modes=["eager", "xla"])
+    assert report.agrees, report
+    assert any("xla: not run, for the forward itself raises" in note for note in report.notes)

@@ -54,6 +54,11 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
             if run is None:
                 continue
             made = run if isinstance(run, Failure) else attempt(run, values, upstream)
+            if isinstance(made, Failure) and mode in ("graph", "xla"):
+                forward = attempt(_forward, program, mode, values)
+                if isinstance(forward, Failure):
+                    trial.notes.append(f"{dtype}, {mode}: not run, for the forward itself raises {forward.sentence}")
+                    continue
             if drawn and not isinstance(made, Failure) and not _same_forward(made[0], outputs, tolerances[0]):
                 trial.notes.append(f"{dtype}, {mode}: not compared, for it draws other random numbers")
                 continue
@@ -91,6 +96,12 @@ def _made(program: Program, mode: str, values: Any, upstream: Any) -> Any:
         return found
 
     return run
+
+
+def _forward(program: Program, mode: str, values: Any) -> Any:
+    """The forward alone in a graph."""
+    traced = tf.function(program.forward, autograph=False, jit_compile=True if mode == "xla" else None)
+    return traced(*program.tensors(values))
 
 
 def _same_forward(outputs: Any, expected: Any, tolerances: Any) -> bool:
