@@ -21,6 +21,9 @@ __version__ = "0.2.0"
 # these need TensorFlow, whose import takes seconds that the rest of the package does not
 _LAZY = {
     "Model": "tfbp.training.model",
+    "Report": "tfbp.checking.report",
+    "assert_gradients_agree": "tfbp.checking.api",
+    "check_gradients": "tfbp.checking.api",
     "evaluate": "tfbp.fitting.api",
     "fit": "tfbp.fitting.api",
     "predict": "tfbp.fitting.api",
@@ -51,8 +54,11 @@ __all__ = [
     "Loss",
     "Model",
     "Network",
+    "Report",
     "__version__",
     "agreement",
+    "assert_gradients_agree",
+    "check_gradients",
     "checking",
     "datasets",
     "evaluate",

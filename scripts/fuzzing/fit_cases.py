@@ -124,9 +124,7 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
     draw = case.draw("evaluate")
     batch_size, weight = draw.choice([None, 5, 8]), weights_of(case, draw, len(keras.tree.flatten(x)[0]))
     told = {"batch_size": batch_size, "verbose": 0}
-    # with more, Keras's own predict differs from itself: TensorFlow takes the last activation out of its concatenation
-    model.steps_per_execution, model.predict_function = 1, None
-    return {
+    outcome = {
         "keys": list(history.history),
         "epochs": history.epoch,
         "history": history.history,
@@ -135,8 +133,10 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
         "calls": [callback.calls for callback in callbacks if isinstance(callback, Hooks)],
         "evaluate": evaluate(model, x, y, sample_weight=weight, **told),
         "evaluate as dict": evaluate(model, x, y, return_dict=True, **told),
-        "predict": predict(model, x, **told),
     }
+    # with more, Keras's own predict differs from itself: TensorFlow takes the last activation out of its concatenation
+    model.steps_per_execution, model.predict_function = 1, None
+    return {**outcome, "predict": predict(model, x, **told)}
 
 
 def unequal(got: Any, expected: Any, tolerance: float, path: str = "") -> str | None:

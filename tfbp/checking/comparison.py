@@ -73,7 +73,8 @@ def compare(
     got_dtype = getattr(got.dtype, "name", str(got.dtype))
     if got_dtype != dtype:
         return Comparison(tensor, np.inf, np.inf, f"dtype {got_dtype}, where {dtype} is expected")
-    got = np.asarray(got).astype(np.float64)
+    # NumPy by itself cannot take a bfloat16 tensor without axes
+    got = np.asarray(got.numpy() if hasattr(got, "numpy") else got).astype(np.float64)
     expected = np.asarray(expected, np.float64)
     if got.shape != expected.shape or not np.isfinite(got).all():
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)

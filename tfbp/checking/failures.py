@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import linecache
+import os
 import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", __file__)
+_OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", os.path.dirname(__file__))
 _FILE_AND_LINE = r'File "([^"]+)", line (\d+)'
 _CHATTER = ("in user code:", "Graph execution error:", "Detected at node", "File ", "<stack", "Stack trace")
 

@@ -1,0 +1,46 @@
+"""A sample of the mistakes in hand-coded gradients, found at the right argument; `mutation_benchmark.py` has all."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+import mutation_benchmark
+from gradient_mutants.contestants import DTYPES, compute_gradient, flat_allclose, this_checker
+
+KINDS = {kind.name: kind for kind in mutation_benchmark.kinds()}
+# one of each kind of function
+SAMPLE = [(name, kind.mutants[i % len(kind.mutants)]) for i, (name, kind) in enumerate(KINDS.items())][::2]
+
+
+def test_there_are_enough_mistakes_and_no_name_twice():
+    names = [(kind.name, mutant.name) for kind in KINDS.values() for mutant in kind.mutants]
+    assert len(names) == len(set(names)) >= 80
+
+
+@pytest.mark.parametrize(("kind", "mutant"), SAMPLE, ids=lambda value: getattr(value, "name", value).replace(" ", "-"))
+def test_it_is_found_at_the_right_argument(kind, mutant):
+    kind = KINDS[kind]
+    answer = this_checker(kind, kind.function(mutant.backward), kind.good(np.random.default_rng(0)))
+    assert answer.wrong["float64"], answer.report
+    assert answer.report.findings[0].argument.split(" ")[0] in mutant.arguments, answer.report
+
+
+def test_a_lazy_point_is_flagged_and_what_is_right_is_not():
+    kind = KINDS["dense"]
+    right = this_checker(kind, kind.function(), kind.good(np.random.default_rng(0)))
+    assert not any(right.wrong.values()), right.report
+    assert right.report.grade == "good"
+    assert this_checker(kind, kind.function(), kind.lazy(np.random.default_rng(0))).report.grade == "blind"
+
+
+def test_the_other_contestants_find_what_is_plain():
+    kind = KINDS["tanh"]
+    inputs = kind.good(np.random.default_rng(0))
+    wrong = next(mutant.backward for mutant in kind.mutants if mutant.name == "sign")
+    for contestant in (compute_gradient, flat_allclose):
+        assert contestant(kind, kind.function(wrong), inputs).wrong == dict.fromkeys(DTYPES, True)
+        assert not contestant(kind, kind.function(), inputs).wrong["float64"]

@@ -1,0 +1,111 @@
+"""What the parts of a check share: the program, its test point, and what they have found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.noise import Noise
+from tfbp.checking.report import Finding
+from tfbp.checking.slopes import Slope, slope
+from tfbp.checking.subject import NUMPY, Program, Subject, Values, as_float64
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
+
+Arrays = list[Any]
+LARGE = 1_000_000
+
+
+@dataclass
+class Trial:
+    """One function on trial, in the widest dtype that it runs in.
+
+    Attributes:
+        values: the test point. upstream: a random signed upstream gradient for each output.
+        first: the tensors of its first run.
+        outputs, gradients: what the function itself gives there; None where it gives nothing.
+        tolerances: of outputs, gradients, and gradients' sizes, by rounding alone.
+        right: the gradients that the vote found right, None where nothing is known.
+        refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
+        special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
+    """
+
+    subject: Subject
+    program: Program
+    values: Values
+    upstream: Arrays
+    rng: np.random.Generator
+    first: Any = None
+    outputs: Arrays = field(default_factory=list)
+    gradients: Arrays = field(default_factory=list)
+    tolerances: tuple[Arrays, Arrays, list[float]] = ([], [], [])
+    right: Arrays = field(default_factory=list)
+    refuted: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    special: list[Any] = field(default_factory=list)
+    progress: Callable[[float, str], None] = lambda share, what: None
+    worst: float = 0.0
+    crossed: int = 0
+    probes: int = 0
+
+    def __post_init__(self) -> None:
+        size = sum(self.values[i].size for i in self.program.where)
+        # of ten million numbers each pass takes a second: what repeats, repeats less
+        self.large = size >= LARGE
+        self.noise = Noise(self.program, samples=1 if self.large else 16)
+        self._forward: Any = None
+
+    def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
+        """Add a finding, in the program's dtype and eagerly unless said otherwise."""
+        place = {"mode": "eager", "dtype": self.program.dtype} | place
+        self.findings.append(Finding(argument, where, cause, kind=kind, ratio=ratio, **place))
+
+    def at(self, values: Values) -> np.ndarray:
+        """Every upstream · output, flat, at other values; by a graph where the function can be traced."""
+        self.program.restore()
+        tensors = self.program.tensors(values)
+        if self._forward is None:
+            self._forward = self.program.forward
+            if not self.program.seeded:
+                traced = tf.function(self.program.forward, autograph=False)
+                if not isinstance(attempt(traced.get_concrete_function, *tensors), Failure):
+                    self._forward = traced
+        outputs = self._forward(*tensors)
+        self.program.restore()
+        parts = [(u * as_float64(o)).ravel() for u, o in zip(self.upstream, outputs, strict=True)]
+        return np.concatenate(parts)
+
+    def slope(self, directions: dict[int, np.ndarray], at: Callable[[Values], np.ndarray] | None = None) -> Slope:
+        """The slope of Σ upstream · output along directions, by their places in the values."""
+        asked = at or self.at
+
+        def along(step: float) -> np.ndarray:
+            return asked([v + step * directions[i] if i in directions else v for i, v in enumerate(self.values)])
+
+        unit = UNIT_ROUNDOFF[self.program.dtype]
+        wide = self.program.dtype == "float64"
+        levels = 4 if self.large else 11
+        found = slope(along, 2.0**-6 if wide else 2.0**-4, unit, levels if wide else 6)
+        self.probes += 1
+        self.crossed += found.crossed
+        return found
+
+    def direction(self, place: int) -> np.ndarray:
+        """A random direction, no element of which is near 0, as large as the values."""
+        value = self.values[place]
+        size = float(np.sqrt(np.mean(value**2))) or 1.0
+        return size * self.rng.uniform(0.5, 1.5, value.shape) * self.rng.choice([-1.0, 1.0], value.shape)
+
+    def rounded(self, values: Sequence[np.ndarray], dtype: str) -> Values:
+        """The numbers as a dtype holds them."""
+        return [v.astype(NUMPY[dtype]).astype(np.float64) if v.dtype.kind == "f" else v for v in values]
+
+
+def arrays(tensors: Sequence[Any]) -> Arrays:
+    """As float64 arrays, None where there is none."""
+    return [None if t is None else as_float64(t) for t in tensors]

@@ -1,0 +1,27 @@
+"""For pytest: the fixture `gradients`, which fails a test with the checker's report in place of a traceback.
+
+pytest loads this at every start, of any project: nothing heavy is imported before a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def gradients() -> Callable[..., Any]:
+    """`gradients(function, inputs, **options)` is `tfbp.assert_gradients_agree`, with a readable failure."""
+
+    def agree(function: Any, inputs: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        from tfbp.checking.api import check_gradients
+
+        report = check_gradients(function, inputs, **options)
+        if not report.agrees:
+            pytest.fail(str(report), pytrace=False)
+        return report
+
+    return agree
