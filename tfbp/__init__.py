@@ -5,13 +5,13 @@ coded by hand) and `tfbp.tape` (TensorFlow under GradientTape). `tfbp.agreement`
 trains with them.
 """
 
-import sys
 from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
 from tfbp.network import Dense as Dense
 from tfbp.network import Network as Network
+from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
@@ -89,6 +89,4 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if "keras" in sys.modules:
-    # what compile is told from here on is remembered for tfbp.fit
-    import_module("tfbp.fitting.compiler")
+remember()

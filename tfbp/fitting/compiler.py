@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from typing import Any
 
 import tensorflow as tf
-from keras.src.trainers.trainer import Trainer, model_supports_jit
+from keras.src.trainers.trainer import model_supports_jit
+
+from tfbp.remembered_compile import told
 
 # What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels (scripts/benchmark_fit.py)
 SLOW_ON_CPU = {
@@ -27,8 +27,7 @@ UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert
 
 def is_asked_for(model: Any) -> bool | None:
     """What `compile` was told: True, False, or None for "auto"."""
-    asked = vars(model).get("_tfbp_jit_compile", "auto")
-    # a model that was compiled before this module was imported: without an accelerator, "auto" and False are one
+    asked = told(model)
     return bool(model.jit_compile) if asked != "auto" or model.jit_compile else None
 
 
@@ -48,19 +47,3 @@ def operations(graph: tf.Graph) -> set[str]:
     definition = graph.as_graph_def()
     functions = [node for function in definition.library.function for node in function.node_def]
     return {node.op for node in [*definition.node, *functions]}
-
-
-def _remembering(compile_model: Any) -> Any:
-    """Keras's compile keeps what "auto" came to, which without an accelerator is False, and not that it was asked."""
-
-    signature = inspect.signature(compile_model)
-
-    @functools.wraps(compile_model)
-    def compile(self: Any, *arguments: Any, **options: Any) -> None:
-        compile_model(self, *arguments, **options)
-        self._tfbp_jit_compile = signature.bind(self, *arguments, **options).arguments.get("jit_compile", "auto")
-
-    return compile
-
-
-Trainer.compile = _remembering(Trainer.compile)

@@ -1,0 +1,65 @@
+"""Whether `compile` was told jit_compile=False or "auto": Keras keeps what "auto" came to, which without an accelerator
+is False, too. So its compile is wrapped as soon as Keras is there; Keras is not imported for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+from typing import Any
+
+TRAINER = "keras.src.trainers.trainer"
+
+
+def remember() -> None:
+    """From here on, or from when Keras is imported, a model keeps what its compile was told."""
+    if TRAINER in sys.modules:
+        _wrap(sys.modules[TRAINER])
+    else:
+        sys.meta_path.insert(0, _UntilKeras())
+
+
+def told(model: Any) -> Any:
+    """The jit_compile that a model was compiled with; "auto" where it was compiled before this module was imported."""
+    return vars(model).get("_tfbp_jit_compile", "auto")
+
+
+class _UntilKeras(MetaPathFinder):
+    """Finds nothing by itself; waits for Keras's trainer, and is gone."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != TRAINER:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module = _then_wrap(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
+        return spec
+
+
+def _then_wrap(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        _wrap(module)
+
+    return exec_module
+
+
+def _wrap(trainer: Any) -> None:
+    trainer.Trainer.compile = _remembering(trainer.Trainer.compile)
+
+
+def _remembering(compile_model: Any) -> Any:
+    signature = inspect.signature(compile_model)
+
+    @functools.wraps(compile_model)
+    def compile(self: Any, *arguments: Any, **options: Any) -> None:
+        compile_model(self, *arguments, **options)
+        self._tfbp_jit_compile = signature.bind(self, *arguments, **options).arguments.get("jit_compile", "auto")
+
+    return compile
