@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarking import fit_peers, report
+from benchmarking import charts, fit_peers, report
 from benchmarking.fit_data import DATA
 from tfbp import InputError
 from tfbp.checks import check_choice, check_count
@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each (default: 7)")
     parser.add_argument("--steps", type=int, default=100, help="steps of an epoch, one a turn (default: 100)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="draw how much longer the others take as an SVG to FILE")
     return options.run(parser, benchmark)
 
 
@@ -43,6 +44,9 @@ def benchmark(arguments: argparse.Namespace) -> int:
     check_count("rounds", arguments.rounds)
     check_count("steps", arguments.steps)
     report.check_writable("json", arguments.json)
+    if arguments.chart:
+        charts.check_matplotlib()
+    report.check_writable("chart", arguments.chart)
     from rich.console import Console
     from rich.table import Table
 
@@ -60,6 +64,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
     print(report.machine_line())
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1))
+    if arguments.chart:
+        charts.draw_fit(
+            arguments.chart, {name: beside(times) for name, times in results.items()}, report.machine_line()
+        )
     return 0
 
 
@@ -96,6 +104,13 @@ def ratios(times: dict[str, list[float]]) -> tuple[float, float]:
     """How much longer Keras's default takes than tfbp.fit, and the best of Keras's ways; by minima."""
     ours, theirs = min(times["tfbp.fit"]), [min(times[label]) for label in KERAS]
     return theirs[0] / ours, min(theirs) / ours
+
+
+def beside(times: dict[str, list[float]]) -> dict[str, float]:
+    """How much longer the others take than tfbp.fit, by minima."""
+    longer = dict(zip(("Keras, by default", "Keras, its best way"), ratios(times), strict=True))
+    peers = {label: min(times[label]) for label in PEERS.values() if times[label]}
+    return {**longer, **{label: time / min(times["tfbp.fit"]) for label, time in peers.items()}}
 
 
 def _shown(times: list[float]) -> str:

@@ -106,6 +106,26 @@ def draw_cross_entropy(path: str, by_axis: dict[str, list[CrossEntropyResult]], 
     _save(pyplot, figure, path, note)
 
 
+def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
+    """A row for each model, a dot for how much longer each contestant takes than tfbp.fit, which is the line at 1."""
+    pyplot = _pyplot()
+    names, labels = list(ratios), list(dict.fromkeys(label for row in ratios.values() for label in row))
+    colours = ("#1f77b4", "#aec7e8", "#9467bd", "#ff7f0e")
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.35 * len(names)), layout="constrained")
+    axes.axvline(1, color="#d62728", label="tfbp.fit")
+    for label, colour in zip(labels, colours, strict=False):
+        points = [(row[label], names.index(name)) for name, row in ratios.items() if label in row]
+        axes.plot(*zip(*points, strict=True), "o", color=colour, label=label)
+    axes.set(xscale="log", yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+    axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    axes.minorticks_off()
+    axes.set_xlabel("time a step / that of tfbp.fit")
+    axes.grid(axis="both", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left", fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
 def _pyplot():
     import matplotlib
 
