@@ -30,7 +30,8 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 	$(BIN)/lint-imports
 	$(PYTEST) tests/agreement tests/checking tests/layers
 	$(PYTEST) tests/fitting
-	$(PYTEST) tests/training
+	$(PYTEST) tests/training/test_[a-m]*.py
+	$(PYTEST) tests/training/test_[n-z]*.py
 	$(PYTEST) tests/scripts tests/docs
 	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers fitting training scripts docs)
 	$(if $(COVERAGE),$(BIN)/coverage report)
