@@ -62,12 +62,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
             shown += [times[label] for label in PEERS.values()]
             table.add_row(name, *map(_shown, shown), *(f"{ratio:.2f}" for ratio in ratios(times)))
     console.print(table)
-    print(
-        f"Microseconds a step: medians (minima) of {arguments.rounds} turns of {arguments.steps} steps; ratios of minima."
-    )
-    print(
-        "Keras by default; and its best way of that, jit_compile=True, and an epoch in one call, with it and without."
-    )
+    print(f"Microseconds a step: medians (minima) of {arguments.rounds} turns of {arguments.steps} steps.")
+    print("Keras by default; and its best way: that, jit_compile=True, or an epoch in one call, with it and without.")
     print(report.machine_line())
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1))
