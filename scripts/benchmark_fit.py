@@ -58,6 +58,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
             status.update(name)
             results[name] = race(name, arguments.rounds, arguments.steps)
             times = results[name]
+            if arguments.json:  # after each: what was measured is not lost
+                Path(arguments.json).write_text(json.dumps(results, indent=1))
             shown = [times["tfbp.fit"], times["Keras"], min((times[label] for label in KERAS), key=min)]
             shown += [times[label] for label in PEERS.values()]
             table.add_row(name, *map(_shown, shown), *(f"{ratio:.2f}" for ratio in ratios(times)))
@@ -65,8 +67,6 @@ def benchmark(arguments: argparse.Namespace) -> int:
     print(f"Microseconds a step: medians (minima) of {arguments.rounds} turns of {arguments.steps} steps.")
     print("Keras by default; and its best way: that, jit_compile=True, or an epoch in one call, with it and without.")
     print(report.machine_line())
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1))
     if arguments.chart:
         charts.draw_fit(
             arguments.chart, {name: beside(times) for name, times in results.items()}, report.machine_line()
