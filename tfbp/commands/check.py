@@ -57,14 +57,14 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    import tfbp.commands.quiet_tensorflow
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
     from tfbp.agreement.placement import check_device, strictly_on
-    from tfbp.commands.quiet_tensorflow import tensorflow
 
     check_device(arguments.device)
     if arguments.deterministic:
-        tensorflow.config.experimental.enable_op_determinism()
+        tfbp.commands.quiet_tensorflow.tensorflow.config.experimental.enable_op_determinism()
     cases = [case for case in all_cases() if arguments.case in case.name]
     if not cases:
         names = ", ".join(case.name for case in all_cases())
