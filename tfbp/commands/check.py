@@ -57,7 +57,7 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    import tfbp.commands.quiet_tensorflow
+    import tfbp.commands.quiet_tensorflow  # before anything else that imports it
     from tfbp.agreement import beside, matrix, report, third_opinion
     from tfbp.agreement.cases import all_cases
     from tfbp.agreement.placement import check_device, strictly_on
