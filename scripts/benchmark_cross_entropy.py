@@ -16,7 +16,6 @@ from rich.console import Console
 from benchmarking import charts, report
 from benchmarking.cross_entropy import MODES, Point, measure, table
 from tfbp import InputError
-from tfbp.checks import check_choice
 from tfbp.commands import options
 
 
@@ -39,9 +38,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    arguments.modes = arguments.modes.split(",")
-    for mode in arguments.modes:
-        check_choice("modes", mode, MODES)
+    arguments.modes = options.choices("modes", arguments.modes, MODES)
     for name in ("tokens", "width", "classes", "rounds"):
         if getattr(arguments, name) < 1:
             raise InputError(f"{name}: got {getattr(arguments, name)}; accepted: an integer of at least 1.")

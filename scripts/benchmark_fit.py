@@ -18,7 +18,7 @@ from typing import Any
 from benchmarking import charts, fit_peers, report
 from benchmarking.fit_data import DATA
 from tfbp import InputError
-from tfbp.checks import check_choice, check_count
+from tfbp.checks import check_count
 from tfbp.commands import options
 from tfbp.gpu_report.processes import environment
 
@@ -37,9 +37,7 @@ def main() -> int:
 
 
 def benchmark(arguments: argparse.Namespace) -> int:
-    names = arguments.models.split(",")
-    for name in names:
-        check_choice("models", name, DATA)
+    names = options.choices("models", arguments.models, DATA)
     check_count("rounds", arguments.rounds)
     check_count("steps", arguments.steps)
     report.check_writable("json", arguments.json)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfbp.checks import InputError, check_choice
-from tfbp.commands.options import Parser, need, run
+from tfbp.commands.options import Parser, choices, need, run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,13 +45,13 @@ def main(given: Sequence[str] | None = None) -> int:
 def check(arguments: argparse.Namespace) -> int:
     need("rich")
     check_choice("device", arguments.device, ("cpu", "gpu"))
-    dtypes = _choices("dtype", arguments.dtype, DTYPES)
-    modes = _choices("mode", arguments.mode, MODES)
+    dtypes = choices("dtype", arguments.dtype, DTYPES)
+    modes = choices("mode", arguments.mode, MODES)
     if arguments.rehearse is not None:
         check_choice("rehearse", arguments.rehearse, ("gpu",))
         if arguments.json:
             raise InputError(f"json: got {arguments.json!r} beside --rehearse; accepted: a check, which has numbers.")
-    tf32 = [word == "on" for word in _choices("tf32", arguments.tf32, ("off", "on"))]
+    tf32 = [word == "on" for word in choices("tf32", arguments.tf32, ("off", "on"))]
 
     # from here on TensorFlow is needed, whose import takes seconds
     from rich.console import Console
@@ -114,10 +114,3 @@ def _rehearse(cases: list[Case], dtypes: list[str], modes: list[str], console: C
     print(rehearsal.summary(findings))
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return 1 if complaints else 0
-
-
-def _choices(argument: str, given: str, accepted: tuple[str, ...]) -> list[str]:
-    words = given.split(",")
-    for word in words:
-        check_choice(argument, word, accepted)
-    return words

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
-from tfbp.checks import InputError, check_choice
-from tfbp.commands.options import Parser, need, run
+from tfbp.checks import InputError
+from tfbp.commands.check import DTYPES, MODES
+from tfbp.commands.options import Parser, choices, need, run
 
 if TYPE_CHECKING:
     from tfbp.checking.report import Report
-
-DTYPES = ("float64", "float32", "bfloat16", "float16")
-MODES = ("eager", "graph", "xla")
 
 
 def parser() -> Parser:
@@ -49,10 +47,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    dtypes, modes = arguments.dtype.split(","), arguments.mode.split(",")
-    for argument, words, accepted in (("dtype", dtypes, DTYPES), ("mode", modes, MODES)):
-        for word in words:
-            check_choice(argument, word, accepted)
+    dtypes, modes = choices("dtype", arguments.dtype, DTYPES), choices("mode", arguments.mode, MODES)
     if arguments.seed < 0:
         raise InputError(f"seed: got {arguments.seed}; accepted: an integer of at least 0.")
     inputs = drawn(arguments.inputs, arguments.seed)

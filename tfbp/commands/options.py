@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
-from tfbp.checks import InputError
+from tfbp.checks import InputError, check_choice
 
 KINDS = {"int": "an integer", "float": "a number"}
 
@@ -83,6 +83,18 @@ def without_deterministic_kernel(error: Exception) -> str:
         return ""
     found = re.search(r"implementation of (.+?)(?: op)?(?: is)? not (?:currently )?available", said)
     return found[1] if found else said.strip().splitlines()[0]
+
+
+def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
+    """The words of a comma-separated option.
+
+    Raises:
+        InputError: one that is not accepted.
+    """
+    words = given.split(",")
+    for word in words:
+        check_choice(argument, word, accepted)
+    return words
 
 
 def need(*packages: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tfbp import datasets
 from tfbp.checks import InputError, check_choice, check_learning_rate
-from tfbp.commands.options import Parser, need, run
+from tfbp.commands.options import Parser, choices, need, run
 from tfbp.commands.run_directory import check_free
 from tfbp.network import Dense, Network
 from tfbp.vocabulary import OPTIMIZERS
@@ -92,9 +92,7 @@ def _check(arguments: argparse.Namespace, several: bool) -> tuple[list[str], lis
     if arguments.learning_rate is not None:
         check_learning_rate(arguments.learning_rate)
     arguments.gradients = arguments.gradients or ("manual,tape" if several else "reference,manual,tape")
-    writings = arguments.gradients.split(",")
-    for writing in writings:
-        check_choice("gradients", writing, WRITINGS)
+    writings = choices("gradients", arguments.gradients, WRITINGS)
     if len(set(writings)) < len(writings):
         raise InputError(f"gradients: got {arguments.gradients!r}; accepted: each writing once.")
     if several and "reference" in writings:
