@@ -43,7 +43,7 @@ def layer_cases() -> list[Case]:
 
 def run_layers(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Every comparison of the cases' layers in one dtype and mode."""
-    units = Units.of(dtype, "manual", tf32)
+    units = Units.of(dtype, "manual", tf32, device)
     seen: set[Any] = set()
     with on(Cell(_PRELU, dtype, mode, device, tf32)):
         trials = [trial for case in cases for trial in _trials(Cell(case, dtype, mode, device, tf32), units, seen)]

@@ -31,11 +31,11 @@ _DLOSS = -1.75  # what comes from above: signed, and not 1
 
 def run_linear_cross_entropy(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """The loss and its gradients with each option, in chunks and a remainder, with and without bias and weights."""
-    trials = [_trial(name, options, dtype) for name, options in _OPTIONS.items()]
+    trials = [_trial(name, options, dtype, tf32) for name, options in _OPTIONS.items()]
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
-def _trial(name: str, options: dict[str, Any], dtype: str) -> Trial:
+def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> Trial:
     rng = np.random.default_rng(11)
     arrays = {
         "x": round_to(rng.normal(size=(13, 7)), dtype),
@@ -45,9 +45,8 @@ def _trial(name: str, options: dict[str, Any], dtype: str) -> Trial:
     labels, weight = rng.integers(0, 11, 13), round_to(rng.normal(size=13), dtype)
     if name == "plain":
         del arrays["bias"]
-    right = expected(
-        dtype, _DLOSS, arrays["x"], arrays["kernel"], labels, bias=arrays.get("bias"), sample_weight=weight, **options
-    )
+    keywords = {"bias": arrays.get("bias"), "sample_weight": weight, **options}
+    right = expected(dtype, _DLOSS, arrays["x"], arrays["kernel"], labels, tf32=tf32, **keywords)
     given = ["loss", *(f"d{name}" for name in ("x", "kernel", "bias"))]
     values = {n: v for n, v in zip(given, right.values, strict=True) if v is not None}
     limits = {n: t for n, t in zip(given, right.tolerances, strict=True) if t is not None}
@@ -92,7 +91,7 @@ class Expected:
     tolerances: list[np.ndarray | None]
 
 
-def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, **options) -> Expected:
+def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=False, **options) -> Expected:
     """What arguments rounded to `dtype`, in float64 arrays, have to give, and how closely.
 
     Example:
@@ -100,7 +99,7 @@ def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, **option
         >>> [value.tolist() for value in found.values[1:3]], bool(found.tolerances[0] < 2**-18)
         ([[[0.0, 0.0]], [[-0.5, 0.5], [-0.5, 0.5]]], True)
     """
-    out = Units.of(dtype)
+    out = Units.of(dtype, tf32=tf32)
     units = replace(out, out=out.loss)  # nothing on the way is narrower than float32
     u, u_out, tiny = units.loss, out.out, out.underflow
     loss, residuals = linear_cross_entropy_forward(x, kernel, labels, bias=bias, **options)

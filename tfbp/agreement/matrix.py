@@ -136,7 +136,7 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
 
 
 def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounded: Inputs) -> dict[str, Named]:
-    network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32)
+    network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32, cell.device)
     errors = errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)
     return {"local": local_tolerances(network, rounded, units), "end to end": _in_order(*errors)}
 

@@ -37,7 +37,7 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
     """Norms, clipping and moments of the cases by manual; by the tape, whose vectorized_map takes seconds to compile,
     in float64 and graph mode alone."""
     trials = [
-        _trial(case, writing, dtype, tf32)
+        _trial(case, writing, dtype, tf32, device)
         for case in cases
         for writing in ("manual", "tape")
         if (writing == "manual" or (dtype, mode, case.name[:4]) == ("float64", "graph", "regu"))
@@ -46,9 +46,9 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
-def _trial(case: Case, writing: str, dtype: str, tf32: bool) -> Trial:
+def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Trial:
     network, numbers = case.network, problem(case, dtype)
-    clip, units = clip_of(network, numbers), Units.of(dtype, writing, tf32)
+    clip, units = clip_of(network, numbers), Units.of(dtype, writing, tf32, device)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     expected = answers(reference, network, arguments, clip)
     wide = "float64" if dtype == "float64" else "float32"

@@ -88,7 +88,9 @@ def activation_backward_error(
     def backward(at: Array) -> Array:
         return activation_backward(activation, dy, at)
 
-    carried = _spread(backward, z, error_z) + np.abs(activation_backward(activation, error_dy, z))
+    # dy's error goes through the steepest slope in reach: beside a kink z may have come to lie on the other side
+    slopes = [np.abs(activation_backward(activation, error_dy, at)) for at in (z, z + error_z, z - error_z)]
+    carried = _spread(backward, z, error_z) + np.maximum.reduce(slopes)
     return carried + elementwise_tolerance(backward, z, dy, unit, units.underflow)
 
 

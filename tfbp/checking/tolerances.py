@@ -3,14 +3,19 @@
 u is half the spacing of floats at 1. Inputs are rounded to the dtype before anything is compared, so that what is left
 is the rounding of the computation itself:
 
-    a product C = A · B            T = 4 u_in Q + 8 u_acc S + u_out |C|,   S = |A| |B|,  Q = √((A∘A) (B∘B))
+    a product C = A · B            T = 4 (u_in + u_part) Q + 8 u_acc S + u_out |C|,   S = |A| |B|,  Q = √((A∘A) (B∘B))
     an elementwise y = f(z)        T = 8 (|f(z (1 ± u)) - f(z)| + u (1 + |z| + |y|)): what one rounding of z can do,
                                    and a few roundings of intermediates as large as 1, z and y
     a whole network                each line's own T, and the T of its inputs carried through the line (`running_error`)
 
 Each T also has the dtype's underflow, half its smallest number, for results too small to keep their digits.
-u_in counts only where the hardware rounds the inputs again (TF32); u_acc is the accumulator's.
-Reference: Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3.
+u_in counts only where the hardware rounds the inputs again (TF32); u_acc is the accumulator's. On a GPU, a product may
+be added up otherwise (both were seen on one): XLA's float64 runs through all k terms in sequence, whose roundings have
+a standard deviation of up to u_acc S √(k/3), so that √k stands in the place of 8 where it is larger; cuBLAS shares a
+long sum out among blocks and stores each one's part in the result's dtype, which counts in 16 bits: as these parts are
+sums of different terms of C, their squares add up to about Q², and their roundings to u_part Q.
+References: Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3; of u_part,
+https://docs.nvidia.com/cuda/cublas/index.html (CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION).
 """
 
 from __future__ import annotations
@@ -37,6 +42,8 @@ class Units:
         sum: of the accumulator of a sum over the batch.
         loss: of the dtype of the loss, at least float32.
         underflow: the absolute error of storing a tiny result.
+        part: of the parts of a long product that are stored before they are added up, else 0.
+        in_sequence: whether a product may be added up term by term.
     """
 
     out: float
@@ -45,14 +52,19 @@ class Units:
     sum: float
     loss: float
     underflow: float
+    part: float = 0.0
+    in_sequence: bool = False
 
     @classmethod
-    def of(cls, dtype: str, writing: str = "manual", tf32: bool = False) -> Units:
+    def of(cls, dtype: str, writing: str = "manual", tf32: bool = False, device: str = "cpu") -> Units:
         """For `dtype`. TensorFlow's bias gradient adds 16-bit numbers up in 16 bits on the CPU; manual's does not."""
         out = UNIT_ROUNDOFF[dtype]
         wide = min(out, UNIT_ROUNDOFF["float32"])
         product_in = UNIT_ROUNDOFF["tf32"] if tf32 and dtype == "float32" else 0.0
-        return cls(out, product_in, wide, out if writing == "tape" else wide, wide, UNDERFLOW[dtype])
+        part = out if device == "gpu" and out > wide else 0.0
+        return cls(
+            out, product_in, wide, out if writing == "tape" else wide, wide, UNDERFLOW[dtype], part, device == "gpu"
+        )
 
 
 def product_tolerance(a: np.ndarray, b: np.ndarray, units: Units, accumulator: float | None = None) -> np.ndarray:
@@ -66,7 +78,10 @@ def product_tolerance(a: np.ndarray, b: np.ndarray, units: Units, accumulator: f
     accumulator = units.product if accumulator is None else accumulator
     s = np.abs(a) @ np.abs(b)
     q = np.sqrt((a * a) @ (b * b))
-    return 4 * units.product_in * q + 8 * accumulator * s + units.out * np.abs(a @ b) + units.underflow
+    steps = max(8.0, a.shape[-1] ** 0.5) if units.in_sequence else 8.0
+    return (
+        4 * (units.product_in + units.part) * q + steps * accumulator * s + units.out * np.abs(a @ b) + units.underflow
+    )
 
 
 def sum_tolerance(a: np.ndarray, units: Units) -> np.ndarray:

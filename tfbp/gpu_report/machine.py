@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tfbp import __version__
 from tfbp.gpu_report.processes import threads
 
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -34,7 +35,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
         "threads": threads(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "tfbp": version("tfbp"),
+        "tfbp": __version__,
         **{name: version(name) for name in PACKAGES},
         **(_built_for() if device == "gpu" else {}),
     }

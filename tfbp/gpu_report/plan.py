@@ -75,9 +75,13 @@ def _steps(small: bool) -> list[Group]:
         sizes = {name: replace(size, steps=min(size.steps, MOST_STEPS)) for name, size in SIZES.items()}
         sizes |= {f"64x5-b2^{power}": five_of_64(power) for power in (14, 16, 18, 20)}
         first = ("784-128-10-b128", "784-512-512-10-b128", "64x5-b2^16", "64x5-b2^20")
+        # a few numbers a step: no product is long enough to be faster in another precision
+        precisions = {
+            name: ("float32",) if max(size.widths) <= 64 > size.batch else PRECISIONS for name, size in sizes.items()
+        }
         waves = [
             [(name, sizes[name], PRECISIONS) for name in first],
-            [(name, size, PRECISIONS) for name, size in sizes.items() if name not in first],
+            [(name, size, precisions[name]) for name, size in sizes.items() if name not in first],
         ]
     return [
         Group(

@@ -106,7 +106,11 @@ def celu_backward(dy, e, alpha):
 
 
 def selu_forward(z):
-    y = tf.nn.selu(z)
+    if z.dtype == tf.float64:
+        # TensorFlow's kernel for this has float32's constants on a GPU
+        y = tf.nn.elu(z) * tf.where(z > 0, tf.constant(SELU_SCALE, z.dtype), SELU_SCALE * SELU_ALPHA)
+    else:
+        y = tf.nn.selu(z)
     return y, y
 
 
