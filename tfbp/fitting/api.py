@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tfbp.fitting import arrays, programs
+from tfbp.fitting import arrays, datasets, programs
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.contract import (
     KERAS,
@@ -49,8 +49,9 @@ def fit(
     """Train any compiled keras.Model as its own fit does, many steps in one program.
 
     The model's own `train_step` is what is run. Arrays in memory are put on the device once, and each step gathers its
-    batch there; everything else (tf.data, generators, PyDataset, memory-mapped arrays, steps_per_epoch, run_eagerly, a
-    distribution strategy) takes Keras's own loop, with the same results. Without XLA, and in order (shuffle=False), the
+    batch there; of a tf.data.Dataset that knows how many batches it has, many are taken in one call; everything else
+    (other datasets, generators, PyDataset, memory-mapped arrays, steps_per_epoch, run_eagerly, a distribution strategy)
+    takes Keras's own loop, with the same results. Without XLA, and in order (shuffle=False), the
     weights are Keras's to the bit; with XLA they are to rounding, and dropout draws other numbers.
 
     `compile(jit_compile="auto")` means what is faster for this model on this device; `history.params["jit_compile"]`
@@ -84,6 +85,9 @@ def fit(
     batch_size, validation_batch_size = sizes(batch_size=batch_size, validation_batch_size=validation_batch_size)
     given.update(batch_size=batch_size, validation_batch_size=validation_batch_size)
     check_data(x=x, y=y, sample_weight=sample_weight)
+    others = (y, sample_weight, class_weight, batch_size, steps_per_epoch, validation_split or None)
+    if datasets.alone(*others) and (stream := datasets.run_of(model, "train", x)) is not None:
+        return _train(model, stream, given)
     if not takes(model, (x, y, sample_weight), steps_per_epoch) or x is None:
         return KERAS["fit"](model, **given)
     check_targets(model, y)
@@ -94,18 +98,7 @@ def fit(
     run = ArrayRun(model, data, batch_size or 32, shuffle, shuffling_of(model))
     if not _fits_into_a_loop(run, "train"):
         return KERAS["fit"](model, **given)
-    build_optimizer(model)
-    return loop.train(
-        model,
-        run,
-        callbacks,
-        epochs=epochs,
-        initial_epoch=initial_epoch,
-        verbose=verbose,
-        validate=validation_of(model, validation_data, validation_batch_size or batch_size, validation_steps),
-        validation_freq=validation_freq,
-        block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
-    )
+    return _train(model, run, {**given, "validation_data": validation_data})
 
 
 def evaluate(
@@ -146,12 +139,16 @@ def evaluate(
     (batch_size,) = sizes(batch_size=batch_size)
     given.update(batch_size=batch_size)
     check_data(x=x, y=y, sample_weight=sample_weight)
-    if of_fit or not takes(model, (x, y, sample_weight), steps) or x is None:
-        return KERAS["evaluate"](model, **given, **of_fit)
-    check_targets(model, y)
-    run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
-    if not _fits_into_a_loop(run, "test"):
-        return KERAS["evaluate"](model, **given)
+    run: loop.Run | None = None
+    if datasets.alone(y, sample_weight, batch_size, steps) and not of_fit:
+        run = datasets.run_of(model, "test", x)
+    if run is None:
+        if of_fit or not takes(model, (x, y, sample_weight), steps) or x is None:
+            return KERAS["evaluate"](model, **given, **of_fit)
+        check_targets(model, y)
+        run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
+        if not _fits_into_a_loop(run, "test"):
+            return KERAS["evaluate"](model, **given)
     logs = _evaluated(model, run, callbacks, 1 if verbose == "auto" else verbose)
     return logs if return_dict else model._flatten_metrics_in_order(logs)
 
@@ -205,21 +202,43 @@ def predict(
     return outputs
 
 
+def _train(model: Any, run: loop.Run, given: dict[str, Any]) -> keras.callbacks.History:
+    """Train on a run, with the rest of what `fit` was given."""
+    build_optimizer(model)
+    batch_size = given["validation_batch_size"] or given["batch_size"]
+    return loop.train(
+        model,
+        run,
+        given["callbacks"],
+        epochs=given["epochs"],
+        initial_epoch=given["initial_epoch"],
+        verbose=given["verbose"],
+        validate=validation_of(model, given["validation_data"], batch_size, given["validation_steps"]),
+        validation_freq=given["validation_freq"],
+        block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
+    )
+
+
 def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> Any:
     """What evaluates between epochs, given the callbacks; None without data."""
     if data is None:
         return None
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if x is not None and takes(model, (x, y, sample_weight), steps) and not own_method(model, "evaluate"):
-        run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
-        if _fits_into_a_loop(run, "test"):
+    if not own_method(model, "evaluate"):
+        run: loop.Run | None = None
+        if x is not None and takes(model, (x, y, sample_weight), steps):
+            run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
+            run = run if _fits_into_a_loop(run, "test") else None
+        elif datasets.alone(y, sample_weight, steps):
+            run = datasets.run_of(model, "test", x)
+        if run is not None:
             return lambda callbacks: _evaluated(model, run, callbacks)
     evaluate = own_method(model, "evaluate") or KERAS["evaluate"].__get__(model)
     options = {"batch_size": batch_size, "steps": steps, "return_dict": True}
     return lambda callbacks: evaluate(x=x, y=y, sample_weight=sample_weight, callbacks=callbacks, **options)
 
 
-def _evaluated(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0) -> Any:
+def _evaluated(model: Any, run: loop.Run, callbacks: Any, verbose: Any = 0) -> Any:
     steps = model.steps_per_execution if model.steps_per_execution > 1 else None
     return loop.evaluate(model, run, callbacks, verbose, steps)
 

@@ -18,11 +18,14 @@ DRIVERS = ("make_train_function", "make_test_function", "make_predict_function",
 
 
 def takes(model: Any, data: Any, steps: Any = None) -> bool:
-    """Whether data and model are for this loop; Keras's own has the rest."""
+    """Whether arrays and model are for this loop; Keras's own has the rest."""
+    return steps is None and arrays.in_memory(data) and drives_as_keras(model)
+
+
+def drives_as_keras(model: Any) -> bool:
+    """Whether nothing but Keras's own way of calling the model's steps is replaced by this loop."""
     return (
-        steps is None
-        and arrays.in_memory(data)
-        and not model.run_eagerly
+        not model.run_eagerly
         and model._distribute_strategy is None
         and not tf.config.functions_run_eagerly()
         and not keras.config.max_steps_per_epoch()

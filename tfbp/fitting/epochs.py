@@ -12,17 +12,19 @@ import keras
 from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting import unwatched
+from tfbp.fitting.datasets import DatasetRun
 from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import TEST_HOOKS, TRAIN_HOOKS, Pace
 from tfbp.fitting.run import ArrayRun
 
 LOG = logging.getLogger("tfbp")
 Logs = dict[str, Any]
+Run = ArrayRun | DatasetRun
 
 
 def train(
     model: Any,
-    run: ArrayRun,
+    run: Run,
     callbacks: Any,
     *,
     epochs: int,
@@ -73,7 +75,7 @@ def train(
 
 def _epochs(
     model: Any,
-    run: ArrayRun,
+    run: Run,
     callbacks: Any,
     epochs: int,
     initial_epoch: int,
@@ -85,14 +87,18 @@ def _epochs(
     guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
     stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
     guarded = bool(guards or stops) and run.is_guarded
+    # what a dataset gave is gone: there they stop training, and cannot go back
+    guards = guards if isinstance(run, ArrayRun) else []
     pace = Pace(callbacks.callbacks, run.steps, block_steps, TRAIN_HOOKS, run.learned)
     first, model._initial_epoch = model._initial_epoch or initial_epoch, None
     check(first, pace)
     logs: Logs = {}
-    if not (validate or block_steps or model.stop_training) and unwatched.is_unwatched(model, run, callbacks):
+    together = not (validate or block_steps or model.stop_training)
+    if together and isinstance(run, ArrayRun) and unwatched.is_unwatched(model, run, callbacks):
         first, logs = unwatched.train(model, run, callbacks, first, epochs)
-    for guard in guards:
-        guard.begin_fit(run)
+    if isinstance(run, ArrayRun):
+        for guard in guards:
+            guard.begin_fit(run)
     for epoch in range(first, epochs):
         if epoch > first and model.stop_training:
             break
@@ -124,7 +130,7 @@ def _epochs(
     return logs
 
 
-def evaluate(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0, block_steps: int | None = None) -> Logs:
+def evaluate(model: Any, run: Run, callbacks: Any, verbose: Any = 0, block_steps: int | None = None) -> Logs:
     """The loss and the metrics on the run's data."""
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
@@ -149,7 +155,7 @@ def evaluate(model: Any, run: ArrayRun, callbacks: Any, verbose: Any = 0, block_
     return logs
 
 
-def _last_step(model: Any, run: ArrayRun, start: int, reached: int) -> int:
+def _last_step(model: Any, run: Run, start: int, reached: int) -> int:
     """The number that callbacks are told after a block; as in Keras, with `steps_per_execution` that of the step which
     a whole block would end with, also after a last, shorter one."""
     return (max(reached, start + model.steps_per_execution) if reached == run.steps else reached) - 1

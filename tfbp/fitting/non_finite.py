@@ -51,9 +51,8 @@ class NonFinite:
 class TerminateOnNaN(keras.callbacks.Callback):
     """Stops training at a loss that is not finite, and says where it came from.
 
-    After that, `found` is a `NonFinite` and the model has the weights from before that step. In Keras's own loop
-    (tf.data, generators) and under a distribution strategy it only stops training, as `keras.callbacks.TerminateOnNaN`
-    does.
+    After that, `found` is a `NonFinite` and the model has the weights from before that step. On a tf.data.Dataset, in
+    Keras's own loop and under a distribution strategy it only stops training, as `keras.callbacks.TerminateOnNaN` does.
 
     Example:
         >>> import keras, numpy as np, tfbp

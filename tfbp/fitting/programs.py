@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
-from tfbp.fitting import compiler
+from tfbp.fitting import compiler, random_numbers
 
 # a step's name, and the model's method
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
@@ -89,18 +89,23 @@ class Programs:
         if key not in self._programs:
             return self._first_call(key, make, batch_size, arguments, options)
         # calling what was traced costs a third of what calling a tf.function costs
-        return self._programs[key](*arguments)
+        return self._programs[key](*arguments)[0]
 
     def _first_call(
         self, key: Any, make: Any, batch_size: int, arguments: Sequence[tf.Tensor], options: dict[str, Any]
     ) -> Any:
         function, name = make(self, batch_size, [*key[2]], **options)
         compiled = self._compiled[name]
-        program = tf.function(function, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
+        graph = self._any_graph(name)
+
+        def whole(*given: tf.Tensor) -> Any:
+            return function(*given), random_numbers.second_place(graph, batch_size, given) if compiled else []
+
+        program = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
         let_go(program.graph)
         self.traces += 1
         try:
-            results = program(*arguments)
+            results, _ = program(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
             # XLA refuses before a step is run
             if not (compiled and self._concedes(name)):
@@ -108,6 +113,10 @@ class Programs:
             return self._first_call(key, make, batch_size, arguments, options)
         self._programs[key] = program
         return results
+
+    def _any_graph(self, name: str) -> tf.Graph:
+        """A step's graph: all of a name draw the same random numbers."""
+        return next(step.graph for (known, _), step in self._steps.items() if known == name)
 
     def _concedes(self, name: str) -> bool:
         """Whether there is another way to try, where XLA refuses one."""
@@ -126,17 +135,27 @@ class Programs:
 def of(model: Any, data: Any) -> Programs:
     """The programs of a model as it is compiled now, for data of this structure."""
     structure = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
+    return table_of(model).of(model, structure)
+
+
+def table_of(model: Any) -> Table:
+    """All programs of a model as it is compiled now."""
     table = getattr(model, "_tfbp_programs", None)
     if table is None or table.compiled is not getattr(model, "_compile_config", None):
         table = model._tfbp_programs = Table(model)
-    return table.of(model, structure)
+    return table
 
 
 class Table:
-    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again."""
+    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again.
+
+    Attributes:
+        streams: those of datasets, by what their elements are.
+    """
 
     def __init__(self, model: Any) -> None:
         self.compiled = getattr(model, "_compile_config", None)
+        self.streams: dict[str, dict[Any, Any]] = {}
         self._programs: dict[str, Programs] = {}
 
     def of(self, model: Any, structure: Any) -> Programs:

@@ -1,0 +1,151 @@
+"""Steps on a tf.data.Dataset: every epoch iterates it anew, and a block takes its next batches in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfbp.custom_gradient import let_go
+from tfbp.fitting import contract, loops, programs
+from tfbp.fitting.shuffling import Shuffling
+
+
+class DatasetRun:
+    """Steps on the batches of a dataset that knows how many it has; as `ArrayRun` for the loop over epochs.
+
+    The step is compiled by XLA or not as Keras's own loop would compile it, and so the results are Keras's.
+
+    Attributes:
+        steps: of an epoch.
+        is_guarded: `train` can end at the first loss that is not finite.
+        shuffling: the dataset has its own; nothing follows from this one.
+    """
+
+    is_guarded = True
+
+    def __init__(self, model: Any, dataset: tf.data.Dataset) -> None:
+        self.model, self._dataset = model, dataset
+        self.steps = int(dataset.cardinality())
+        self.shuffling = Shuffling(0)
+        self._batches: Any = None
+        self._logs: Any = {}
+        self._results: Any = {}
+
+    def train(self, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        """Run the steps of an epoch from `start` to before `stop`; `guarded`, to the first loss that is not finite.
+
+        Returns:
+            The number of the step after the last that was run.
+        """
+        return self._run("train", start, stop, guarded)
+
+    def evaluate(self, start: int, stop: int) -> None:
+        """Count the batches from `start` to before `stop` into the model's metrics."""
+        self._run("test", start, stop)
+
+    def logs(self) -> Any:
+        """What the last step told."""
+        return self._logs
+
+    def results(self) -> Any:
+        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
+        return self._results
+
+    def is_compiled(self) -> bool:
+        """Whether XLA compiles the steps."""
+        return bool(self.model.jit_compile)
+
+    def trace(self, name: str = "train") -> None:
+        """Make a step's graph, and with it whatever the model builds at its first step.
+
+        Raises:
+            Unsuitable: a step whose results do not fit into a loop.
+        """
+        self._step(name)
+
+    def shuffle_by(self, seed: int) -> None:
+        """The dataset's order is its own."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the losses that the last step told are."""
+        return bool(loops.losses_are_finite(self._logs))
+
+    @property
+    def learned(self) -> dict[tuple[str, ...], float]:
+        """The seconds of a step on such batches, for `Pace`."""
+        return self._known.setdefault("learned", {})
+
+    @property
+    def _known(self) -> dict[Any, Any]:
+        # asked for at every block: a callback may compile the model anew
+        return programs.table_of(self.model).streams.setdefault(repr(self._dataset.element_spec), {})
+
+    def _run(self, name: str, start: int, stop: int, guarded: bool = False) -> int:
+        if start == 0:
+            self._batches = iter(self._dataset)
+        count = tf.constant(stop - start)
+        done, self._logs, self._results = self._block(name, guarded)(self._batches, count)
+        reached = start + int(done)
+        if reached == self.steps:
+            # as Keras does: a dataset that shuffles anew counts how often it was iterated
+            self._batches = iter(self._dataset)
+        return reached
+
+    def _step(self, name: str) -> Any:
+        if name not in self._known:
+            method = getattr(self.model, programs.STEPS[name])
+            step = tf.function(lambda batch: method(batch), jit_compile=self.is_compiled(), autograph=False)
+            traced = step.get_concrete_function(self._dataset.element_spec)
+            let_go(traced.graph)
+            loops.check_suitable(traced)
+            self._known[name] = traced
+        return self._known[name]
+
+    def _block(self, name: str, guarded: bool) -> Callable[..., Any]:
+        if (name, guarded) not in self._known:
+            self._known[name, guarded] = self._traced(name, guarded)
+        return self._known[name, guarded]
+
+    def _traced(self, name: str, guarded: bool) -> Callable[..., Any]:
+        """So many next batches in one program: (batches, count) to the number of those that were run, the last one's
+        logs, and the metrics' results after it."""
+        one, model = self._step(name), self.model
+
+        def steps(batches: Any, count: tf.Tensor) -> Any:
+            def goes_on(number: tf.Tensor, logs: Any) -> tf.Tensor:
+                is_finite = loops.losses_are_finite(logs) if guarded else True
+                return tf.logical_and(number < count, is_finite)
+
+            def step(number: tf.Tensor, logs: Any) -> Any:
+                return number + 1, one(next(batches))
+
+            nothing = loops.nothing_of(one.structured_outputs)
+            # one step at a time: each reads the weights that the one before has written
+            number, logs = tf.while_loop(goes_on, step, (tf.constant(0), nothing), parallel_iterations=1)
+            return number, logs, loops.results(model, logs)
+
+        return tf.function(steps, autograph=False)
+
+
+def alone(*others: Any) -> bool:
+    """Whether nothing was given that Keras does not take beside a dataset, or that would have it begin elsewhere."""
+    return all(each is None for each in others)
+
+
+def run_of(model: Any, name: str, dataset: Any) -> DatasetRun | None:
+    """The steps of a name on a dataset; None where Keras's own loop is to have them: of anything else, and of a dataset
+    that does not know how many batches it has, or has others than dense ones."""
+    if not isinstance(dataset, tf.data.Dataset) or not contract.drives_as_keras(model):
+        return None
+    leaves = tf.nest.flatten(dataset.element_spec)
+    if dataset.cardinality() <= 0 or not all(isinstance(leaf, tf.TensorSpec) for leaf in leaves):
+        return None
+    run = DatasetRun(model, dataset)
+    try:
+        run.trace(name)
+    except programs.Unsuitable:
+        return None
+    return run
