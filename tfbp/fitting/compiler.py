@@ -20,6 +20,7 @@ SLOW_ON_CPU = {
     "DepthwiseConv2dNative",
     "DepthwiseConv2dNativeBackpropFilter",
     "DepthwiseConv2dNativeBackpropInput",
+    "MaxPoolGrad",
 }
 # What XLA does not know, or drops without a word
 UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
@@ -34,7 +35,7 @@ def is_asked_for(model: Any) -> bool | None:
 def pays(model: Any, step: Any) -> bool:
     """Whether "auto" means XLA for a step that was traced.
 
-    On a CPU it does unless the step has a convolution, or an operation that XLA does not know; elsewhere Keras's own
+    On a CPU it does unless the step has a convolution or a maximum over windows, or an operation that XLA does not know; elsewhere Keras's own
     "auto" says.
     """
     if tf.config.list_logical_devices("GPU"):
