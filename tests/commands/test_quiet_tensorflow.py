@@ -18,3 +18,19 @@ def test_nothing_of_tensorflow_s_chatter_is_printed(command):
     program = [sys.executable, "-m", "tfbp", *command]
     ran = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=600)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [("KeyboardInterrupt", 130, "stopped\n"), ("ImportError('broken')", 1, "chatter\n")],
+    ids=["ctrl-c", "broken"],
+)
+def test_what_was_held_back_is_told_where_the_import_fails_and_not_at_ctrl_c(tmp_path, raised, status, said):
+    # a stand-in for TensorFlow, whose import talks and then ends so
+    (tmp_path / "tensorflow.py").write_text(f"import os\nos.write(2, b'chatter\\n')\nraise {raised}\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    program = [sys.executable, "-m", "tfbp", "seed"]
+    ran = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=600)
+    assert ran.returncode == status, ran.stderr
+    assert ran.stderr.startswith(said)
+    assert ("chatter" in ran.stderr) == (status == 1)
