@@ -127,6 +127,9 @@ def check(arguments: argparse.Namespace) -> int:
     modes = options.choices("mode", arguments.mode, MODES)
     names = options.part_of("only", arguments.only, NAMES)
     # from here on TensorFlow is needed, whose import takes seconds
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+
+    # isort: split
     import keras
     from rich.console import Console
     from rich.markup import escape
@@ -134,7 +137,6 @@ def check(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     from tfbp.checking.api import check_gradients
-    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports it
 
     chosen = {name: each for name, each in subjects().items() if name in names}
     console, unknown = Console(), 0

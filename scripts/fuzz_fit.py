@@ -31,6 +31,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"seed: got {arguments.seed}; accepted: 0 to {2**32 - arguments.count}, for 32 bits seed Keras."
         )
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+
+    # isort: split
     from fuzzing.fit_cases import case_of, difference
 
     differing = refused = 0
