@@ -65,20 +65,15 @@ def check(arguments: argparse.Namespace) -> None:
     if not 0 < arguments.seconds < float("inf"):
         raise InputError(f"seconds: got {arguments.seconds}; accepted: a finite number above 0.")
     chosen = GROWTH_CONTESTANTS if arguments.what == "growth" else CONTESTANTS
-    arguments.contestants = (arguments.contestants or ",".join(chosen)).split(",")
-    arguments.sizes = arguments.sizes.split(",")
-    for argument, accepted in {"contestants": CONTESTANTS, "sizes": SIZES}.items():
-        given = getattr(arguments, argument)
-        for name in given:
-            check_choice(argument, name, accepted)
-        if len(set(given)) < len(given):
-            raise InputError(f"{argument}: got {','.join(given)!r}; accepted: each name once.")
-    if arguments.chart:
+    given = ",".join(chosen) if arguments.contestants is None else arguments.contestants
+    arguments.contestants = options.choices("contestants", given, CONTESTANTS)
+    arguments.sizes = options.choices("sizes", arguments.sizes, SIZES)
+    if arguments.chart is not None:
         if arguments.what in PAIRS:
             raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what {arguments.what}.")
         charts.check_matplotlib()
-    report.check_writable("json", arguments.json)
-    report.check_writable("chart", arguments.chart)
+    options.check_file("json", arguments.json)
+    options.check_file("chart", arguments.chart)
     if arguments.device != "cpu":
         from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
         from tfbp.agreement.placement import check_device

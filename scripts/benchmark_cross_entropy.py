@@ -46,12 +46,12 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"growth: got {arguments.growth}; accepted: an integer of at least 0.")
     if not Path("/proc/self/clear_refs").exists():
         raise InputError(f"memory: got a {sys.platform} system; accepted: Linux, whose peak of memory can be reset.")
-    if arguments.chart:
+    if arguments.chart is not None:
         if arguments.growth == 0:
             raise InputError(f"chart: got {arguments.chart!r}; accepted: none without growth.")
         charts.check_matplotlib()
-    report.check_writable("json", arguments.json)
-    report.check_writable("chart", arguments.chart)
+    options.check_file("json", arguments.json)
+    options.check_file("chart", arguments.chart)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

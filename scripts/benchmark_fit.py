@@ -40,10 +40,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
     names = options.choices("models", arguments.models, DATA)
     check_count("rounds", arguments.rounds)
     check_count("steps", arguments.steps)
-    report.check_writable("json", arguments.json)
+    options.check_file("json", arguments.json)
     if arguments.chart:
         charts.check_matplotlib()
-    report.check_writable("chart", arguments.chart)
+    options.check_file("chart", arguments.chart)
     from rich.console import Console
     from rich.table import Table
 

@@ -45,7 +45,7 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"rounds: got {arguments.rounds}; accepted: an integer of at least 1.")
     if not 0 < arguments.seconds < float("inf"):
         raise InputError(f"seconds: got {arguments.seconds}; accepted: a finite number above 0.")
-    report.check_writable("json", arguments.json)
+    options.check_file("json", arguments.json)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from tfbp import InputError, reference
 from tfbp.commands.options import Parser, run
 from tfbp.expressive import boolean
 
+# all starts of all functions are trained at once
+MOST_SEEDS = 1000
+
 
 def main() -> int:
     parser = Parser(__doc__)
@@ -28,8 +31,8 @@ def main() -> int:
 def show(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.inputs <= 4:
         raise InputError(f"inputs: got {arguments.inputs}; accepted: 1 to 4.")
-    if arguments.seeds < 1:
-        raise InputError(f"seeds: got {arguments.seeds}; accepted: an integer of at least 1.")
+    if not 1 <= arguments.seeds <= MOST_SEEDS:
+        raise InputError(f"seeds: got {arguments.seeds}; accepted: 1 to {MOST_SEEDS}.")
     wrong = build(Console(), arguments.inputs)
     if arguments.learn:
         learn(Console(), arguments.inputs, arguments.seeds)

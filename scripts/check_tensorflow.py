@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The checker on what nobody here wrote: operations of TensorFlow, and Keras's activations, losses and layers.
 
-Every finding is one of those that are known, each confirmed by hand, or the exit status is 1.
+Every finding is one of those that are known, each confirmed by hand, or the exit status is 1; 2 for bad input.
 """
 
 from __future__ import annotations
@@ -12,18 +12,9 @@ import time
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-
-# isort: split
-import keras
-import tensorflow as tf
-
-from tfbp.checking.api import DTYPES, MODES, check_gradients
+from tfbp.commands import options
+from tfbp.commands.check import DTYPES, MODES
 
 # what a finding is: a bug, a kink's convention, or on purpose
 KNOWN = {
@@ -38,16 +29,32 @@ ACTIVATIONS = (
     "relu elu selu gelu silu softplus sigmoid tanh softsign mish hard_sigmoid hard_tanh celu glu log_softmax "
     "sparse_plus squareplus tanh_shrink soft_shrink relu6 exponential"
 )
-EVERYWHERE, POSITIVE, INSIDE = (
-    "sin cos tan sinh erf expm1 square",
-    "log log1p sqrt rsqrt lgamma digamma reciprocal",
-    ("asin acos atan atanh"),
-)
+EVERYWHERE = "sin cos tan sinh erf expm1 square"
+POSITIVE = "log log1p sqrt rsqrt lgamma digamma reciprocal"
+INSIDE = "asin acos atan atanh"
 LOSSES = "MeanSquaredError Huber LogCosh CosineSimilarity KLDivergence BinaryCrossentropy Poisson Hinge Dice Tversky"
+
+OPERATIONS = (
+    "cumsum cumprod logsumexp reduce_prod reduce_max pow atan2 l2_normalize max_pool avg_pool conv2d depthwise_conv2d "
+    "softmax_cross_entropy gather inv det slogdet cholesky solve svd rfft"
+)
+LAYERS = (
+    "Dense EinsumDense PReLU LayerNormalization BatchNormalization RMSNormalization UnitNormalization "
+    "SpectralNormalization GroupNormalization Conv2D Conv2DTranspose SeparableConv2D SimpleRNN LSTM"
+)
+# a test holds them against `subjects`
+NAMES = (
+    *ACTIVATIONS.split(),
+    *(f"tf.math.{name}" for name in f"{EVERYWHERE} {POSITIVE} {INSIDE}".split()),
+    *f"{OPERATIONS} {LOSSES} {LAYERS}".split(),
+)
 
 
 def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
     """What is checked, by name, each with its inputs."""
+    import keras
+    import tensorflow as tf
+
     rng = np.random.default_rng(0)
     x, images, square = rng.normal(size=(6, 4)), rng.normal(size=(2, 6, 6, 3)), rng.normal(size=(3, 4, 4))
     positive, inside = rng.uniform(0.2, 2, (6, 4)), rng.uniform(-0.9, 0.9, (6, 4))
@@ -108,15 +115,30 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--only", default="", help="only those whose name contains this")
     parser.add_argument("--dtype", default="float64,float32", help=f"of {','.join(DTYPES)} (default: float64,float32)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
-    arguments = parser.parse_args()
-    chosen = {name: each for name, each in subjects().items() if arguments.only in name}
-    if not chosen:
-        print("only: nothing has this in its name.", file=sys.stderr)
-        return 2
+    return options.run(parser, check)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    dtypes = options.choices("dtype", arguments.dtype, DTYPES)
+    modes = options.choices("mode", arguments.mode, MODES)
+    names = options.part_of("only", arguments.only, NAMES)
+    # from here on TensorFlow is needed, whose import takes seconds
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+
+    # isort: split
+    import keras
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import track
+    from rich.table import Table
+
+    from tfbp.checking.api import check_gradients
+
+    chosen = {name: each for name, each in subjects().items() if name in names}
     console, unknown = Console(), 0
     table = Table(box=None, pad_edge=False)
     for heading in ("", "error / tolerance", "seconds", "finding"):
@@ -126,8 +148,8 @@ def main() -> int:
         report = check_gradients(
             function,
             inputs,
-            dtypes=arguments.dtype.split(","),
-            modes=arguments.mode.split(","),
+            dtypes=dtypes,
+            modes=modes,
             auto_perturb=weights,
         )
         said = "" if report.agrees else KNOWN.get(name) or f"NEW: {report.findings[0]}"

@@ -13,7 +13,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfbp.checks import check_count
+from tfbp.checks import InputError, check_count
 from tfbp.commands import options
 
 
@@ -27,6 +27,13 @@ def main() -> int:
 
 def fuzz(arguments: argparse.Namespace) -> int:
     check_count("count", arguments.count)
+    if not 0 <= arguments.seed <= 2**32 - arguments.count:
+        raise InputError(
+            f"seed: got {arguments.seed}; accepted: 0 to {2**32 - arguments.count}, for 32 bits seed Keras."
+        )
+    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+
+    # isort: split
     from fuzzing.fit_cases import case_of, difference
 
     differing = refused = 0

@@ -2,33 +2,40 @@
 """Plant mistakes in the three writings, one at a time, and see what the harness says of each.
 
 Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
-The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of.
+The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of, 2 for
+bad input.
 """
 
 import argparse
 import sys
 
-from rich.console import Console
-from rich.table import Table
-
-import tfbp.commands.quiet_tensorflow  # noqa: F401
-from planting.judge import Coverage, grade, verdict
 from planting.mutations import HARMLESS, MUTATIONS
-from planting.plant import planted
+from tfbp import InputError
+from tfbp.checks import check_count
+from tfbp.commands import options
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.Parser(__doc__)
     parser.add_argument("--only", default="", help="only the mutations whose name contains this")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th (default: 1, all)")
-    arguments = parser.parse_args()
+    return options.run(parser, plant)
+
+
+def plant(arguments: argparse.Namespace) -> int:
+    check_count("every", arguments.every)
     chosen = [m for m in (*MUTATIONS, *HARMLESS) if arguments.only in m.id]
-    if not chosen or arguments.every < 1:
-        print(
-            "only: no mutation has this in its name." if not chosen else "every: a count of at least 1.",
-            file=sys.stderr,
-        )
-        return 2
+    if not chosen:
+        accepted = f"part of one, as {MUTATIONS[0].id}"
+        raise InputError(f"only: got {arguments.only!r}, which no mutation's name contains; accepted: {accepted}.")
+    # from here on TensorFlow is needed, whose import takes seconds
+    from rich.console import Console
+    from rich.table import Table
+
+    import tfbp.commands.quiet_tensorflow  # noqa: F401
+    from planting.judge import Coverage, grade, verdict
+    from planting.plant import planted
+
     console = Console()
     coverage = Coverage.seen()
     counts: dict[str, int] = {}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tfbp import InputError
 from tfbp.commands import train as train_command
-from tfbp.commands.options import Parser, run
+from tfbp.commands.options import Parser, check_directory, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # a page's address, and a text that is there when it is drawn
@@ -28,6 +28,7 @@ PAGES = {
     "graphs": "Main Graph",
     "hparams": "Trial ID",
 }
+RUN = "what `train.py --statistics` leaves"
 
 
 def main() -> int:
@@ -40,15 +41,23 @@ def main() -> int:
 
 def take(arguments: argparse.Namespace) -> int:
     browser_path()
+    if arguments.log_dir is not None and not any(Path(arguments.log_dir).rglob("events.*")):
+        raise InputError(f"log-dir: got {arguments.log_dir!r}, where there are no curves; accepted: {RUN}.")
+    check_directory("output", arguments.output)
+    from playwright.sync_api import TimeoutError
+
     with tempfile.TemporaryDirectory() as directory:
         log_dir = arguments.log_dir or f"{directory}/digits"
-        if not arguments.log_dir:
+        if arguments.log_dir is None:
             train(log_dir, arguments.epochs)
         output = Path(arguments.output)
-        output.mkdir(parents=True, exist_ok=True)
         with tensorboard(log_dir) as url, open_page() as page:
             for name in PAGES:
-                show(page, url, name)
+                try:
+                    show(page, url, name)
+                except TimeoutError:
+                    missing = f"without {PAGES[name]!r} on the page {name}"
+                    raise InputError(f"log-dir: got {log_dir!r}, {missing}; accepted: {RUN}.") from None
                 if name == "graphs":
                     open_parts(page)
                 page.screenshot(path=output / f"{name}.png")

@@ -30,8 +30,9 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
     names = list(accepted)
     if isinstance(value, str) and value in names:
         return
-    close = get_close_matches(value, names, n=1) if isinstance(value, str) else []
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    lower = {name.lower(): name for name in names}
+    close = get_close_matches(value.lower(), lower, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
     alternatives = f", or {also}" if also else ""
     raise InputError(f"{argument}: got {value!r}{hint}; accepted: {', '.join(names)}{alternatives}.")
 

@@ -94,7 +94,7 @@
   const buttons = ["step", "many", "reset"].map(name =>
     `<button class="md-button" type="button" id="play-${name}">${words[name]}</button>`);
   const told = `<p>${words.steps} <b id="play-steps"></b>, ${words.loss} <b id="play-loss"></b></p>`;
-  place.innerHTML = picture() + `<div class="sliders">${sliders.join("")}</div>` + buttons.join(" ") + told;
+  place.innerHTML = picture() + `<div class="sliders">${sliders.join("")}</div>` + `<div class="buttons">${buttons.join("")}</div>` + told;
   for (const [name, , , , , set] of SLIDERS) {
     document.getElementById(`play-slider-${name}`).addEventListener("input", event => {
       set(Number(event.target.value));

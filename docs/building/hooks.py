@@ -27,6 +27,16 @@ CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n(?=[{WIDE}])|(?<=[，。；：、�
 logging.getLogger("jieba").setLevel(logging.WARNING)
 # a page's sister in the other language, where it has one: docs/zh holds its pages without folders
 LANGUAGES = {"en": "English", "zh": "中文"}
+# what the navigation and the switch of colours say on Chinese pages, which the theme does not translate
+IN_CHINESE = {
+    "Tour": "导览（英文）",
+    "Guides": "指南（英文）",
+    "API reference": "API 参考（英文）",
+    "Inside": "内部（英文）",
+    "Dark": "深色",
+    "Light": "浅色",
+}
+IN_ENGLISH = {chinese: english for english, chinese in IN_CHINESE.items()}
 ALTERNATE = re.compile(r'<link rel="alternate" [^>]*hreflang=[^>]*>\s*')
 
 
@@ -49,16 +59,26 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_nav(nav: Any, config: Any, files: Any) -> Any:
+    """The Chinese pages are a book of their own: what comes before their first is not the last of the others."""
+    first = next(page for page in nav.pages if page.file.src_uri == "zh/index.md")
+    first.previous_page.next_page = first.previous_page = None
+    return nav
+
+
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
     """The page's language, for its controls, and where the switch of languages leads: to the same page."""
     here = page.file.src_uri
     chinese = here.startswith("zh/")
     config.theme["language"] = "zh" if chinese else "en"
+    words = IN_CHINESE if chinese else IN_ENGLISH
+    for section in _sections(nav.items):
+        section.title = words.get(section.title, section.title)
+    for palette in config.theme["palette"]:
+        palette["toggle"]["name"] = words.get(palette["toggle"]["name"], palette["toggle"]["name"])
     pages = [each.file for each in nav.pages]
-    name = here.rpartition("/")[2]
-    sisters = [file for file in pages if file.name == page.file.name and file.src_uri.startswith("zh/") != chinese]
-    sister = sisters[0].url if sisters and name.endswith(".md") and _is_translated(here) else None
-    other = sister or ("index.html" if chinese else "zh/index.html")
+    sisters = [file.url for file in pages if _in_words(file) == _in_words(page.file) and file is not page.file]
+    other = sisters[0] if sisters else "zh/index.html"
     links = {"en": other, "zh": page.file.url} if chinese else {"en": page.file.url, "zh": other}
     config.extra["alternate"] = [
         {"name": title, "link": links[language], "lang": language} for language, title in LANGUAGES.items()
@@ -71,9 +91,15 @@ def on_post_page(output: str, page: Any, config: Any) -> str:
     return ALTERNATE.sub("", output)
 
 
-def _is_translated(path: str) -> bool:
-    """Whether the page is one of those that stand in both languages: the home page and the tour."""
-    return path.startswith(("zh/", "tour/")) or path in ("index.md", "derivation.md")
+def _sections(items: Any) -> list[Any]:
+    """The sections of the navigation, those within others, too."""
+    found = [item for item in items if item.is_section]
+    return found + [inner for section in found for inner in _sections(section.children)]
+
+
+def _in_words(file: Any) -> str:
+    """What a page is called in both languages; of the API reference, there is one alone."""
+    return file.src_uri if file.src_uri.startswith("reference/") else file.name
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.table import Table
 
 from benchmarking.race import Result
-from tfbp import InputError
 from tfbp.gpu_report.machine import gpu, processor
 from tfbp.gpu_report.processes import threads
 
@@ -69,18 +68,6 @@ def machine_line(device: str = "cpu") -> str:
     packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
     devices = ", ".join(found[name] for name in ("device", "processor") if name in found)
     return f"{devices}, {found['threads']} threads each; Python {found['python']}, {packages}."
-
-
-def check_writable(argument: str, path: str | None) -> None:
-    """Raise `InputError` now rather than when everything has been measured."""
-    try:
-        if path:
-            with open(path, "a"):
-                pass
-    except OSError as error:
-        raise InputError(
-            f"{argument}: got {path!r} ({error.strerror}); accepted: a file that can be written."
-        ) from None
 
 
 def write_json(path: str, what: str, rounds: int, results: list[dict], device: str = "cpu") -> None:

@@ -54,7 +54,12 @@ def test_what_agrees_exits_0_and_what_does_not_1(mine, capsys):
         (["mine_on_trial:right", "--inputs", "4y7"], "--inputs: got '4y7'; accepted: shapes as 4x7"),
         (["mine_on_trial:right", "--inputs", "0x7"], "--inputs: got '0x7'; accepted"),
         (["mine_on_trial:write", "--inputs", "4"], "function: got 'mine_on_trial:write', AttributeError"),
-        (["not_there:f", "--inputs", "4"], "function: got 'not_there:f', ModuleNotFoundError"),
+        (
+            ["not_there:f", "--inputs", "4"],
+            "function: got 'not_there:f', and there is no package 'not_there'; accepted:",
+        ),
+        (["tfbp.not_there:f", "--inputs", "4"], "function: got 'tfbp.not_there:f', ModuleNotFoundError"),
+        (["..x:f", "--inputs", "4"], "function: got '..x:f', and there is no package ''; accepted:"),
         (["mine_on_trial", "--inputs", "4"], "function: got 'mine_on_trial'; accepted: package.module:function"),
         (["mine_on_trial:right", "--inputs", "4", "--dtype", "f64"], "--dtype: got 'f64'"),
         (["mine_on_trial:right", "--inputs", "4", "--mode", "jit"], "--mode: got 'jit'"),

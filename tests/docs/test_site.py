@@ -112,9 +112,22 @@ def test_the_switch_leads_to_the_same_page_in_the_other_language(site):
         other = (path.parent / links["en" if chinese else "zh"]).resolve()
         assert other.is_file()
         assert ("zh" in other.relative_to(site).parts) != chinese
-        translated = chinese or ((site / "zh" / path.name).is_file() and path.parent.name in (site.name, "tour"))
+        translated = chinese or ((site / "zh" / path.name).is_file() and "reference" not in path.parts)
         assert other.name == (path.name if translated else "index.html"), path
-    assert "搜索" in (site / "zh" / "derivation.html").read_text()
+    for path, words in {
+        "zh/derivation": ("搜索", "指南（英文）", "深色"),
+        "derivation": ("Search", "Guides", "Dark"),
+    }.items():
+        text = (site / f"{path}.html").read_text()
+        assert [word for word in words if word not in text] == []
+    assert "Guides" not in (site / "zh" / "derivation.html").read_text()
+
+
+def test_a_chinese_page_says_that_what_it_links_to_is_english():
+    link = re.compile(r"\[[^\]]+\]\(\.\./(?:guides|reference|tour|several_machines)[^)]*\)")
+    for path in sorted((ROOT / "docs" / "zh").glob("*.md")):
+        for paragraph in re.split(r"\n\n|\n- ", path.read_text()):
+            assert not link.search(paragraph) or re.search("英文", paragraph), (path.name, paragraph)
 
 
 def test_a_page_asks_for_nothing_that_is_missing_and_for_nobody_else(site, browser):

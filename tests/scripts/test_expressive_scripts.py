@@ -47,7 +47,7 @@ def test_continuous_functions_to_a_twentieth(run):
     ("script", "arguments", "sentence"),
     [
         ("boolean_functions.py", ["--inputs", "5"], "--inputs: got 5; accepted: 1 to 4."),
-        ("boolean_functions.py", ["--seeds", "0"], "--seeds: got 0; accepted: an integer of at least 1."),
+        ("boolean_functions.py", ["--seeds", "0"], "--seeds: got 0; accepted: 1 to 1000."),
         (
             "approximate.py",
             ["--precision", "0"],

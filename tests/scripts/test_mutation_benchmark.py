@@ -9,11 +9,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import mutation_benchmark
+from gradient_mutants import trial
 from gradient_mutants.contestants import DTYPES, compute_gradient, flat_allclose, this_checker
 
-KINDS = {kind.name: kind for kind in mutation_benchmark.kinds()}
+KINDS = {kind.name: kind for kind in trial.kinds()}
 # one of each kind of function
 SAMPLE = [(name, kind.mutants[i % len(kind.mutants)]) for i, (name, kind) in enumerate(KINDS.items())][::2]
+
+
+def test_the_script_knows_the_kinds_names():
+    assert tuple(KINDS) == mutation_benchmark.KINDS
 
 
 def test_there_are_enough_mistakes_and_no_name_twice():

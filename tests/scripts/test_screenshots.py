@@ -88,3 +88,21 @@ def test_a_missing_browser_is_one_sentence(screenshots, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(InputError, match=r"browser: got none; accepted: one of chromium, .* on the PATH\."):
         screenshots.browser_path()
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "said"),
+    [
+        ("--log-dir", "not-there", "--log-dir: got '{}', where there are no curves; accepted: what `train.py --stat"),
+        ("--log-dir", "", "--log-dir: got '{}', where there are no curves"),
+        ("--output", "file", "--output: got '{}' (File exists); accepted: a directory that can be written."),
+    ],
+    ids=["no-logs", "empty", "output-is-a-file"],
+)
+def test_bad_input_is_one_sentence(screenshots, browser, option, path, said, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["screenshots.py", option, str(tmp_path / path)])
+    assert screenshots.main() == 2
+    err = capsys.readouterr().err
+    assert err.startswith(said.format(tmp_path / path))
+    assert err.count("\n") == 1

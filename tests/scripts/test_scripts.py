@@ -99,9 +99,29 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
             "--dataset: got 'foo'; accepted: digits, fashion_mnist, mnist, cifar10,",
         ),
         ("train.py", ["--gradients", "auto"], "--gradients: got 'auto'; accepted: manual, tape, reference."),
-        ("train.py", ["--gradients", "tape,tape"], "--gradients: got 'tape,tape'; accepted: each writing once."),
+        ("train.py", ["--gradients", "tape,tape"], "--gradients: got 'tape,tape'; accepted: each name once."),
         ("train.py", ["--layers", "0"], "--layers: got 0; accepted: an integer of at least 1."),
         ("train.py", ["--layers", "8,x"], "--layers: got '8,x'; accepted: integers with commas, as in 64,32."),
+        (
+            "train.py",
+            ["--layers", "99999999"],
+            "--layers: got '99999999' (7,499,999,935 weights, 56 GiB in float64); acc",
+        ),
+        ("train.py", ["--gradients", ""], "--gradients: got ''; accepted: manual, tape, reference."),
+        ("train.py", ["--optimizer", "SGD"], "--optimizer: got 'SGD' (did you mean 'sgd'?); accepted: sgd, momentum,"),
+        (
+            "train.py",
+            ["--log-dir", "/proc/no/where"],
+            "--log-dir: got '/proc/no/where' (No such file or directory); acc",
+        ),
+        ("fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: 0 to 4294967256, for 32 bits seed Keras."),
+        ("mutation.py", ["--every", "0"], "--every: got 0; accepted: an integer of at least 1."),
+        ("mutation.py", ["--only", "no-such"], "--only: got 'no-such', which no mutation's name contains; accepted:"),
+        ("mutation_benchmark.py", ["--correct", "-1"], "--correct: got -1; accepted: an integer of at least 0."),
+        ("check_tensorflow.py", ["--only", "no-such"], "--only: got 'no-such', which no name contains; accepted: part"),
+        ("check_tensorflow.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("benchmark.py", ["--contestants", ""], "--contestants: got ''; accepted: manual, tape, keras,"),
+        ("benchmark_fit.py", ["--json", ""], "--json: got '' (No such file or directory); accepted: a file that can"),
         ("train.py", ["--activation", "rleu"], "--activation: got 'rleu' (did you mean 'relu'?); accepted: linear"),
         ("train.py", ["--loss", "l2"], "--loss: got 'l2'; accepted: half_squared_error"),
         ("train.py", ["--optimizer", "adan"], "--optimizer: got 'adan' (did you mean 'adam'?); accepted: sgd, mom"),
@@ -160,7 +180,7 @@ def test_check_writes_every_number(run, tmp_path):
 
 
 def test_check_exits_1_and_names_the_first_wrong_tensor(run, monkeypatch):
-    from tfbp import manual
+    from tfbp import layers, manual  # noqa: F401  the layers take the right one before it is replaced
 
     right = manual.dense.dense_backward
     monkeypatch.setattr(manual.dense, "dense_backward", lambda *a, **k: (-1 * right(*a, **k)[0], *right(*a, **k)[1:]))

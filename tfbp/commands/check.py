@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfbp.checks import InputError, check_choice
-from tfbp.commands.options import Parser, choices, need, run
+from tfbp.commands.options import Parser, check_file, choices, need, run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,9 +49,16 @@ def check(arguments: argparse.Namespace) -> int:
     modes = choices("mode", arguments.mode, MODES)
     if arguments.rehearse is not None:
         check_choice("rehearse", arguments.rehearse, ("gpu",))
-        if arguments.json:
+        if arguments.json is not None:
             raise InputError(f"json: got {arguments.json!r} beside --rehearse; accepted: a check, which has numbers.")
     tf32 = [word == "on" for word in choices("tf32", arguments.tf32, ("off", "on"))]
+    check_file("json", arguments.json)
+    from tfbp.agreement.cases import all_cases
+
+    cases = [case for case in all_cases() if arguments.case in case.name]
+    if not cases:
+        names = ", ".join(case.name for case in all_cases())
+        raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
 
     # from here on TensorFlow is needed, whose import takes seconds
     from rich.console import Console
@@ -59,17 +66,11 @@ def check(arguments: argparse.Namespace) -> int:
 
     import tfbp.commands.quiet_tensorflow  # before anything else that imports it
     from tfbp.agreement import beside, matrix, report, third_opinion
-    from tfbp.agreement.cases import all_cases
     from tfbp.agreement.placement import check_device, strictly_on
 
     check_device(arguments.device)
     if arguments.deterministic:
         tfbp.commands.quiet_tensorflow.tensorflow.config.experimental.enable_op_determinism()
-    cases = [case for case in all_cases() if arguments.case in case.name]
-    if not cases:
-        names = ", ".join(case.name for case in all_cases())
-        raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
-
     console = Console()
     if arguments.rehearse:
         return _rehearse(cases, dtypes, modes, console, every_part=not arguments.case)

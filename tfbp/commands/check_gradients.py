@@ -7,7 +7,7 @@ integers below 5, for labels. The exit status is 0 when its gradients agree, 1 w
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -19,10 +19,13 @@ from xml.etree import ElementTree
 
 from tfbp.checks import InputError
 from tfbp.commands.check import DTYPES, MODES
-from tfbp.commands.options import Parser, choices, need, run
+from tfbp.commands.options import Parser, check_file, choices, need, run
 
 if TYPE_CHECKING:
     from tfbp.checking.report import Report
+
+NAMED = ("function", "oracle", "reference")
+ACCEPTED = "accepted: package.module:function, which can be imported from here"
 
 
 def parser() -> Parser:
@@ -52,15 +55,15 @@ def check(arguments: argparse.Namespace) -> int:
         raise InputError(f"seed: got {arguments.seed}; accepted: an integer of at least 0.")
     inputs = drawn(arguments.inputs, arguments.seed)
     for argument in ("json", "junit"):
-        path = getattr(arguments, argument)
-        if path and not Path(path).absolute().parent.is_dir():
-            raise InputError(f"{argument}: got {path!r}; accepted: a file in a directory that exists.")
+        check_file(argument, getattr(arguments, argument))
+    for argument in NAMED:
+        in_module(argument, getattr(arguments, argument))
     need("rich")
 
     import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp.checking.api import check_gradients
 
-    named = {name: imported(name, getattr(arguments, name)) for name in ("function", "oracle", "reference")}
+    named = {name: imported(name, getattr(arguments, name)) for name in NAMED}
     with _Bar() as bar:
         report = check_gradients(
             **named,
@@ -100,16 +103,30 @@ def drawn(words: str, seed: int) -> list[Any]:
     return found
 
 
+def in_module(argument: str, words: str | None) -> tuple[str, str]:
+    """The two sides of `package.module:function`; the package is there, for which nothing is imported.
+
+    Raises:
+        InputError: words of another form, or a package that is not there.
+    """
+    if words is None:
+        return "", ""
+    module, _, path = words.partition(":")
+    if not (module and path):
+        raise InputError(f"{argument}: got {words!r}; {ACCEPTED}.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    package = module.partition(".")[0]
+    if not package or (package not in sys.modules and importlib.util.find_spec(package) is None):
+        raise InputError(f"{argument}: got {words!r}, and there is no package {package!r}; {ACCEPTED}.")
+    return module, path
+
+
 def imported(argument: str, words: str | None) -> Any:
     """What `package.module:function` names."""
     if words is None:
         return None
-    accepted = "package.module:function, which can be imported from here"
-    module, colon, path = words.partition(":")
-    if not (module and colon and path):
-        raise InputError(f"{argument}: got {words!r}; accepted: {accepted}.")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    module, path = in_module(argument, words)
     try:
         found: Any = importlib.import_module(module)
         for name in path.split("."):
@@ -117,7 +134,7 @@ def imported(argument: str, words: str | None) -> Any:
     except Exception as error:  # an import runs any code at all
         said = str(error).splitlines() or [""]
         given = f"{words!r}, {type(error).__name__}: {said[0]}"
-        raise InputError(f"{argument}: got {given}; accepted: {accepted}.") from None
+        raise InputError(f"{argument}: got {given}; {ACCEPTED}.") from None
     return found
 
 

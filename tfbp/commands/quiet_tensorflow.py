@@ -11,7 +11,7 @@ with tempfile.TemporaryFile() as _chatter:
     os.dup2(_chatter.fileno(), 2)
     try:
         import tensorflow
-    except BaseException:
+    except Exception:  # Ctrl-C is none: it ends a command in one line
         _chatter.seek(0)
         os.write(_stderr, _chatter.read())
         raise

@@ -6,13 +6,14 @@ The exit status is 0, or 2 for bad input.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Sequence
 
 from tfbp import datasets
 from tfbp.checks import InputError, check_choice, check_learning_rate
-from tfbp.commands.options import Parser, choices, need, run
+from tfbp.commands.options import Parser, check_directory, choices, memory, need, run, what_fits
 from tfbp.commands.run_directory import check_free
 from tfbp.network import Dense, Network
 from tfbp.vocabulary import OPTIMIZERS
@@ -64,13 +65,20 @@ def train(arguments: argparse.Namespace) -> int:
     # what only a data set knows is checked as soon as it is there: inputs and outputs are stand-ins until then
     hidden = [Dense(each, arguments.activation) for each in units]
     Network(1, [*hidden, Dense(1)], arguments.loss)
-    arguments.log_dir = arguments.log_dir or time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
+    if arguments.log_dir is None:
+        arguments.log_dir = time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
     check_free(arguments.log_dir)
     dataset = datasets.load(arguments.dataset, arguments.dtype)
     samples = len(dataset.x_train)
     if not 1 <= arguments.batch_size <= samples:
         raise InputError(f"batch-size: got {arguments.batch_size}; accepted: 1 to {samples}, the training samples.")
     network = Network(dataset.inputs, [*hidden, Dense(dataset.classes)], arguments.loss)
+    weights = sum(math.prod(shape) for layer in network.parameter_shapes() for shape in layer.values())
+    if 8 * weights > memory():
+        size = f"{weights:,} weights, {8 * weights / 2**30:,.0f} GiB in float64"
+        raise InputError(f"layers: got {arguments.layers!r} ({size}); accepted: {what_fits()}.")
+    if not several:  # of several processes, each looks whether the directory is free
+        check_directory("log_dir", arguments.log_dir)
 
     # from here on TensorFlow is needed, whose import takes seconds
     from tfbp.commands.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
@@ -91,10 +99,9 @@ def _check(arguments: argparse.Namespace, several: bool) -> tuple[list[str], lis
     check_choice("optimizer", arguments.optimizer, OPTIMIZERS)
     if arguments.learning_rate is not None:
         check_learning_rate(arguments.learning_rate)
-    arguments.gradients = arguments.gradients or ("manual,tape" if several else "reference,manual,tape")
+    if arguments.gradients is None:
+        arguments.gradients = "manual,tape" if several else "reference,manual,tape"
     writings = choices("gradients", arguments.gradients, WRITINGS)
-    if len(set(writings)) < len(writings):
-        raise InputError(f"gradients: got {arguments.gradients!r}; accepted: each writing once.")
     if several and "reference" in writings:
         raise InputError(f"gradients: got {arguments.gradients!r} with workers; accepted: manual, tape.")
     for option in ("picture", "statistics"):

@@ -35,8 +35,8 @@ def is_asked_for(model: Any) -> bool | None:
 def pays(model: Any, step: Any) -> bool:
     """Whether "auto" means XLA for a step that was traced.
 
-    On a CPU it does unless the step has a convolution or a maximum over windows, or an operation that XLA does not know; elsewhere Keras's own
-    "auto" says.
+    On a CPU it does unless the step has a convolution or max pooling, or an operation that XLA does not know;
+    elsewhere Keras's own "auto" says.
     """
     if tf.config.list_logical_devices("GPU"):
         return bool(model.jit_compile)
