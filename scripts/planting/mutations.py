@@ -100,7 +100,7 @@ _ACTIVATIONS = _of(
     ("softmax-last-axis-alone", "softmax.py", "tf.reduce_sum(dy * y, axis=axis, keepdims=True)", "tf.reduce_sum(dy * y, axis=-1, keepdims=True)", "Softmax axis 1 dx of layers", "last axis"),
     ("softmax-several-axes", "softmax.py", "y = tf.exp(z - tf.reduce_logsumexp(z, axis=axis, keepdims=True))", "y = tf.nn.softmax(z)", "Softmax axis [1, 2] y of layers", "last axis"),
     ("log_softmax-mean", "softmax.py", "return dy - tf.exp(y) * tf.reduce_sum(dy, axis=-1, keepdims=True)", "return dy - tf.exp(y) * tf.reduce_mean(dy, axis=-1, keepdims=True)", "dz of manual", "1/O too many"),
-    ("prelu-at-0", "prelu.py", "dx = dy * (tf.nn.relu(sign) + alpha * tf.nn.relu(-sign))", "dx = tf.where(x > 0, dy, alpha * dy)", "PReLU dx of layers", "another side"),
+    ("prelu-at-0", "prelu.py", "dx = dy * (tf.nn.relu(sign) - alpha * tf.minimum(sign, 0))", "dx = tf.where(x > 0, dy, alpha * dy)", "PReLU dx of layers", "another side"),
     ("prelu-alpha-in-float16", "prelu.py", "wide = tf.cast(terms, tf.float32) if terms.dtype == tf.float16 else terms", "wide = terms", "PReLU on 1100 rows dalpha of layers", "long sum|rounding"),
 )  # fmt: skip
 _LOSSES = _of(

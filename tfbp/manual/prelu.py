@@ -18,7 +18,7 @@ def prelu_backward(dy, residuals):
     x, alpha, below = residuals
     # y = max(x, 0) - alpha below,  below = max(-x, 0)
     sign = tf.sign(x)
-    dx = dy * (tf.nn.relu(sign) + alpha * tf.nn.relu(-sign))
+    dx = dy * (tf.nn.relu(sign) - alpha * tf.minimum(sign, 0))
     dalpha = -_sum_to_shape_of(alpha, dy * below)
     return dx, dalpha
 
