@@ -5,6 +5,7 @@ only ever adds time, so that the fast steps say most.
 """
 
 import time
+from functools import partial
 
 import keras
 import numpy as np
@@ -31,6 +32,11 @@ LAYERS = {
     "ELU": lambda room: between(room.ELU()),
     "PReLU": lambda room: between(room.PReLU()),
     "Softmax": lambda room: between(room.Softmax()),
+    # those of the other activations for whose derivative TensorFlow has one operation
+    **{
+        name: partial(lambda name, room: between(room.Activation(name)), name)
+        for name in ("sigmoid", "softsign", "selu", "relu6", "hard_sigmoid", "hard_silu")
+    },
 }
 
 

@@ -124,6 +124,9 @@ def test_the_command_prints_the_table_and_exits_with_0(capsys):
     assert [row[1:3] for row in rows] == [["eager", "2"], ["graph", "2"], ["xla", "2"]]
     assert rows[2][-3:] == ["2", "of", "2"]
     assert "every operation has one" in out
+    listed = " ".join(out.partition("Written by hand, 1 programs of ")[2].split())
+    assert {"MatMul,", "BiasAdd,", "Sum,"} <= set(listed.split())
+    assert "none is a gradient kernel." in listed
 
 
 def test_the_command_exits_with_1_and_names_what_is_missing(capsys, monkeypatch):
@@ -133,6 +136,20 @@ def test_the_command_exits_with_1_and_names_what_is_missing(capsys, monkeypatch)
     out = capsys.readouterr().out
     assert "1 would not run there" in out
     assert out.splitlines()[-1] == "writings: planted-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)"
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_a_gradient_kernel_in_what_is_written_by_hand_is_named(mode, capsys, monkeypatch):
+    monkeypatch.setitem(
+        manual.activations._FUNCTIONS, "sigmoid_backward", lambda dy, y: tf.raw_ops.SigmoidGrad(dy=dy, y=y)
+    )
+    chosen = ["--rehearse", "gpu", "--case", "sigmoid", "--dtype", "float32", "--mode", mode]
+    assert check.main(chosen) == 1
+    out = capsys.readouterr().out
+    assert "gradient kernels: SigmoidGrad." in " ".join(out.split())
+    complaints = [line for line in out.splitlines() if "it calls the gradient kernel" in line]
+    assert complaints
+    assert all("-manual-float32" in line and "SigmoidGrad (T float32)" in line for line in complaints)
 
 
 @pytest.mark.parametrize(

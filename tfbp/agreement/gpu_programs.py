@@ -61,7 +61,8 @@ def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iter
     tensors = reference.loss_gradients_and_tensors(case.network, *arguments)[2]
     fed = {"local": as_tensors(rounded_inputs(cell, numbers, tensors), cell), **typed(cell, *arguments)}
     for writing in writings:
-        yield Program("writings", f"{case.name}-{writing}", dtype, partial(_write, writing, case.network), fed)
+        run, by_hand = partial(_write, writing, case.network), writing == "manual"
+        yield Program("writings", f"{case.name}-{writing}", dtype, run, fed, by_hand=by_hand)
 
 
 def _write(writing: str, network: Network, fed: Any) -> Any:
@@ -92,7 +93,7 @@ def layers_of(dtype: str) -> Iterator[Program]:
         layer.build(x.shape)
         weights = {weight.name: tf.convert_to_tensor(weight) for weight in layer.weights}
         fed = {"x": x, "dy": tf.ones_like(layer(x)), "weights": weights}
-        yield Program("layers", name, dtype, partial(_forward_and_backward, layer), fed)
+        yield Program("layers", name, dtype, partial(_forward_and_backward, layer), fed, by_hand=True)
 
 
 def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
@@ -115,8 +116,8 @@ def per_example(dtype: str) -> Iterator[Program]:
     }
     for network in (_TRAINED[0], _WITHOUT_LABELS):
         for name, function in functions.items():
-            run = partial(_of_examples, function, network)
-            yield Program("per example", f"{name}-{network.loss.name}", dtype, run, _batch(network, dtype))
+            title, run = f"{name}-{network.loss.name}", partial(_of_examples, function, network)
+            yield Program("per example", title, dtype, run, _batch(network, dtype), by_hand=True)
 
 
 def _of_examples(function: Callable[..., Any], network: Network, fed: Any) -> Any:
@@ -131,7 +132,8 @@ def linear_cross_entropies(dtype: str) -> Iterator[Program]:
     for name, function in by.items():
         for options in _LINEAR_OPTIONS:
             run = partial(_loss_and_gradients, partial(function, **options))
-            yield Program("linear cross-entropy", f"{name}-{'all' if options else 'no'}-options", dtype, run, fed)
+            title = f"{name}-{'all' if options else 'no'}-options"
+            yield Program("linear cross-entropy", title, dtype, run, fed, by_hand=name == "manual")
 
 
 def _loss_and_gradients(function: Callable[..., Any], fed: Any) -> Any:
@@ -158,7 +160,7 @@ def training(dtype: str) -> Iterator[Program]:
                     fed = (*arguments, *data)
                     function, _ = make(programs_of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
                     run = partial(_unpacked, function)
-                    yield Program("training", title, dtype, run, fed, (mode,), has_variables=True)
+                    yield Program("training", title, dtype, run, fed, (mode,), True, gradients == "manual")
 
 
 def _unpacked(function: Callable[..., Any], fed: Any) -> Any:

@@ -3,6 +3,8 @@
 Every operation of every traced program has a GPU kernel for its dtype, what runs eagerly too, and every program that
 XLA compiles lowers for a GPU; where it takes variables, which TensorFlow cannot lower without the device, each of its
 operations has a kernel that XLA compiles for one. Not proven: what the kernels compute, and how fast.
+
+And what is said to be written by hand is: no operation of it is another's gradient, or returns its own.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from tfbp.checking.failures import Failure, attempt
 
 @dataclass(frozen=True)
 class Program:
-    """A function of what it is fed, in the modes in which it runs; one that has variables cannot be lowered."""
+    """A function of what it is fed, in the modes in which it runs; one that has variables cannot be lowered. `by_hand`
+    is one whose gradients are `tfbp.manual`'s."""
 
     part: str
     name: str
@@ -31,6 +34,7 @@ class Program:
     fed: Any
     modes: tuple[str, ...] = MODES
     has_variables: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,19 @@ class Finding:
     reason: str = ""
 
     @property
+    def gradient_kernels(self) -> list[Operation]:
+        """What a program that is written by hand must not call."""
+        return kernels.gradient_kernels(set(self.operations)) if self.program.by_hand else []
+
+    @property
     def complaint(self) -> str:
         """One line that names the operation, its dtype and where it is; empty where all is well."""
         where = f"{self.program.part}: {self.program.name}-{self.program.dtype}-{self.mode}"
         if self.missing:
             return f"{where}: no GPU kernel for {', '.join(map(str, self.missing))}"
+        if self.gradient_kernels:
+            named = ", ".join(map(str, self.gradient_kernels))
+            return f"{where}: written by hand, it calls the gradient kernel {named}"
         return f"{where}: {self.reason}" if self.reason else ""
 
 
@@ -114,6 +126,16 @@ def table(findings: list[Finding]) -> Table:
         lowered = f"{sum(not finding.reason for finding in tried)} of {len(tried)}" if tried else ""
         found.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
     return found
+
+
+def by_hand(findings: list[Finding]) -> str:
+    """The types of all operations of what is written by hand, and that none is a gradient kernel; or which are."""
+    of = [finding for finding in findings if finding.program.by_hand]
+    names = sorted({operation.name for finding in of for operation in finding.operations})
+    wrong = sorted({operation.name for finding in of for operation in finding.gradient_kernels})
+    verdict = f"gradient kernels: {', '.join(wrong)}" if wrong else "none is a gradient kernel"
+    programs = len({(finding.program.part, finding.program.name, finding.program.dtype) for finding in of})
+    return f"Written by hand, {programs} programs of {len(names)} operations: {', '.join(names)}; {verdict}."
 
 
 def summary(findings: list[Finding]) -> str:

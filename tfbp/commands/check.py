@@ -112,6 +112,7 @@ def _rehearse(cases: list[Case], dtypes: list[str], modes: list[str], console: C
                 findings += rehearsal.rehearse(program, modes)
     console.print(rehearsal.table(findings))
     complaints = [finding.complaint for finding in findings if finding.complaint]
+    console.print(rehearsal.by_hand(findings), highlight=False, markup=False)
     print(rehearsal.summary(findings))
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return 1 if complaints else 0

@@ -42,8 +42,8 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
     if threshold == 0 and max_value is None:
         if negative_slope:
             return leaky_relu_backward(dy, residual, negative_slope)
-        # y = max(z, 0)                                       dz = dy where y > 0, else 0
-        return tf.where(residual > 0, dy, 0)
+        # y = max(z, 0)                                       dz = dy · 1 where y > 0, dy · 0 where y = 0
+        return dy * tf.sign(residual)
     if threshold == 0 and max_value == 6 and not negative_slope:
         return relu6_backward(dy, residual)
     z = residual
@@ -64,8 +64,8 @@ def relu6_forward(z):
 
 def relu6_backward(dy, y):
     """relu6'(0) = relu6'(6) = 0."""
-    # y = min(max(z, 0), 6)                                   dz = dy where 0 < y < 6, else 0
-    return tf.where((y > 0) & (y < 6), dy, 0)
+    # y = min(max(z, 0), 6)                                   dz = dy · 1 where 0 < y < 6, else dy · 0
+    return dy * tf.sign(y * (6 - y))
 
 
 def leaky_relu_forward(z, negative_slope):
@@ -77,7 +77,9 @@ def leaky_relu_forward(z, negative_slope):
 
 def leaky_relu_backward(dy, z, negative_slope):
     """leaky_relu'(0) = negative_slope."""
-    # y = z where z > 0, else negative_slope z                dz = dy, or negative_slope dy
+    # y = z where z > 0, else negative_slope z                dz = dy · 1, or dy · negative_slope
+    if 0 <= negative_slope <= 1:
+        return dy * tf.maximum(tf.sign(z), negative_slope)
     return tf.where(z > 0, dy, negative_slope * dy)
 
 
@@ -90,8 +92,8 @@ def elu_forward(z, alpha):
 def elu_backward(dy, unit, alpha):
     """elu'(0) = alpha."""
     # y = unit where z > 0, else alpha unit;  unit = z where z > 0, else exp(z) - 1
-    slope = unit + 1 if alpha == 1 else alpha * (unit + 1)
-    return tf.where(unit > 0, dy, dy * slope)
+    dunit = dy if alpha == 1 else tf.where(unit > 0, dy, alpha * dy)
+    return dunit * (1 + tf.minimum(unit, 0))
 
 
 def celu_forward(z, alpha):
@@ -116,8 +118,9 @@ def selu_forward(z):
 
 def selu_backward(dy, y):
     """selu'(0) = scale, the right-hand side."""
-    # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha)
-    return tf.where(y >= 0, SELU_SCALE * dy, dy * (y + SELU_SCALE * SELU_ALPHA))
+    # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha) where y < 0
+    # where y < 0, y + scale alpha is below scale alpha = 1.76, and so below scale + 1: the minimum chooses
+    return dy * tf.minimum(y + SELU_SCALE * SELU_ALPHA, SELU_SCALE - tf.minimum(tf.sign(y), 0))
 
 
 def hard_sigmoid_forward(z):
@@ -127,8 +130,8 @@ def hard_sigmoid_forward(z):
 
 def hard_sigmoid_backward(dy, clipped):
     """hard_sigmoid'(-3) = hard_sigmoid'(3) = 0."""
-    # y = relu6(z + 3) / 6
-    return tf.where((clipped > 0) & (clipped < 6), dy / 6, 0)
+    # y = relu6(z + 3) / 6                                    dz = dy / 6 where 0 < clipped < 6, else 0
+    return dy / 6 * tf.sign(clipped * (6 - clipped))
 
 
 def hard_silu_forward(z):

@@ -17,7 +17,8 @@ def prelu_backward(dy, residuals):
     """dx and dalpha; the derivative at x = 0 is 0, as in Keras."""
     x, alpha, below = residuals
     # y = max(x, 0) - alpha below,  below = max(-x, 0)
-    dx = tf.where(x > 0, dy, tf.where(x < 0, alpha * dy, 0))
+    sign = tf.sign(x)
+    dx = dy * (tf.nn.relu(sign) - alpha * tf.minimum(sign, 0))
     dalpha = -_sum_to_shape_of(alpha, dy * below)
     return dx, dalpha
 
