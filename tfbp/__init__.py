@@ -10,7 +10,10 @@ from typing import Any
 
 from tfbp.checks import InputError as InputError
 from tfbp.network import Dense as Dense
+from tfbp.network import Flatten as Flatten
 from tfbp.network import Network as Network
+from tfbp.network import Reshape as Reshape
+from tfbp.network import Residual as Residual
 from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
@@ -49,12 +52,15 @@ __all__ = [
     "L1L2",
     "Activation",
     "Dense",
+    "Flatten",
     "GradientStatistics",
     "InputError",
     "Loss",
     "Model",
     "Network",
     "Report",
+    "Reshape",
+    "Residual",
     "__version__",
     "agreement",
     "assert_gradients_agree",

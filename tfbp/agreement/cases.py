@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from tfbp.network import Dense, Network, Parameters
+from tfbp.network import Dense, Network, Parameters, at, map_weights
 from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -101,15 +101,10 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     """Random numbers for a case, rounded to `dtype`."""
     rng = np.random.default_rng([seed, *case.name.encode()])
     network = case.network
-    parameters = [
-        {name: round_to(w + 0.3 * rng.normal(size=w.shape), dtype) for name, w in layer.items()}
-        for layer in network.init(seed)
-    ]
-    for layer, weights in zip(network.layers, parameters, strict=True):
-        for name, w in weights.items():
-            if getattr(layer, f"{name}_regularizer") is not None:
-                w.flat[::7] = 0  # the kink of L1
-    x = round_to(rng.normal(size=(case.batch, network.inputs)), dtype)
+    parameters = map_weights(lambda w: round_to(w + 0.3 * rng.normal(size=w.shape), dtype), network.init(seed))
+    for place, name, _ in network.penalties:
+        at(parameters, place)[name].flat[::7] = 0  # the kink of L1
+    x = round_to(rng.normal(size=(case.batch, *network.input_shape)), dtype)
     shape = (case.batch, network.outputs)
     y: np.ndarray
     if network.loss.name.startswith("sparse"):

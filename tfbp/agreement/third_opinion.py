@@ -52,7 +52,7 @@ def ops() -> Iterator[Op]:
     rng = np.random.default_rng(2026)
     seen = set()
     for case in all_cases():
-        for activation in {layer.activation for layer in case.network.layers}:
+        for activation in {node.layer.applied_activation for node in case.network.nodes}:
             name = " ".join([activation.name, *map(str, activation.arguments.values())])
             if name not in seen:
                 seen.add(name)
