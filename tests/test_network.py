@@ -137,7 +137,7 @@ def test_keras_s_short_names_of_losses_are_taken(alias, name):
         (
             (4, 6),
             [Residual([Dense(5)], [Dense(4)]), Flatten()],
-            "layers[0]: Residual: got inputs of shape (4, 6); accepted: a projection to the layers' shape (4, 5), where",
+            "layers[0]: Residual: got inputs of shape (4, 6); accepted: a projection to the layers' shape (4, 5), w",
         ),
         (
             (4, 6),

@@ -134,6 +134,11 @@ class Network:
             activations[-1] = Activation("linear")
         return tuple(activations)
 
+    def activation_before_loss(self, node: Node) -> Activation:
+        """The activation of one of the nodes on the way from x to the loss."""
+        last = node.place == (len(self.layers) - 1,)
+        return self.activations_before_loss[-1] if last else node.layer.applied_activation
+
     @property
     def penalties(self) -> list[tuple[Place, str, L1L2]]:
         """(place of the layer, weight's name, regularizer) for every weight that has a penalty."""

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 
 def dense_forward(x, kernel, bias=None):
-    z = tf.matmul(x, kernel)
+    # with every row of every example as one product: the gradient of one for each example adds up what each rounded
+    z = tf.matmul(x, kernel) if x.shape.rank == 2 else tf.tensordot(x, kernel, 1)
     return z if bias is None else tf.nn.bias_add(z, bias)
 
 
