@@ -80,19 +80,19 @@ def test_a_model_with_arguments_is_saved_and_loaded(tmp_path):
         (lambda: "model", "sequential: got 'model'; accepted: a keras.Sequential."),
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "sequential: got a model that is not built; accepted:"),
         (
-            lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)]),
-            "sequential: got Dropout 'Dropout'; accepted: Dense, Activation, ReLU",
+            lambda: keras.Sequential([keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.ZeroPadding1D()]),
+            "sequential: got ZeroPadding1D 'ZeroPadding1D'; accepted: Activation, Dense, Flatten, ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=lambda x: x)]),
-            "sequential: got function '<lambda>'; accepted: Dense, Activation, ReLU",
+            "sequential: got function '<lambda>'; accepted: Activation, Dense, Flatten, ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_constraint="non_neg", name="d")]),
             "sequential: got 'd' with kernel_constraint; accepted: a Dense without it.",
         ),
     ],
-    ids=["no-model", "not-built", "dropout", "lambda", "constraint"],
+    ids=["no-model", "not-built", "padding", "lambda", "constraint"],
 )
 def test_what_a_dense_cannot_express_is_refused(model, sentence):
     with pytest.raises(InputError) as caught:

@@ -12,14 +12,15 @@ import numpy as np
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, at, kinds, placed
+from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, Residual, at, kinds, placed
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
 if TYPE_CHECKING:
     from tfbp.network import Initializer
 
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
-KINDS = kinds()
+# by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
+KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
 # what a layer of Keras's may have and no kind of the network's can express
 _OPTIONS = (
     "activity_regularizer",
@@ -228,7 +229,7 @@ def _activation_from_keras(given: Any) -> Activation:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
         raise InputError(
-            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(KINDS)}, ReLU, "
+            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(sorted(KINDS))}, ReLU, "
             f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
         )
     return activation

@@ -134,7 +134,7 @@ _WHOLE = _of(
     ("l2-without-2", "regularizers.py", "dw += (2 * regularizer.l2) * w", "dw += regularizer.l2 * w", "of manual", "factor 2 is missing"),
     ("l1-at-0", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1 * tf.where(w >= 0, tf.ones_like(w), -1)", "dkernel of manual", "another side"),
     ("l1-sign", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1", "dkernel of manual", "without its sign"),
-    ("norms-without-bias", "per_example.py", "inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)", "inputs = _row_squares(x)", "norms of manual", "bias"),
+    ("norms-without-bias", DENSE, "inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)", "inputs = _row_squares(x)", "norms of manual", "bias"),
     ("norms-divided-by-B", "per_example.py", "return norms * _undo(tensors, loss_scale, norms.dtype)", "return norms", "clipped layer 0 dkernel of manual", "clipped"),
     ("clip-of-one-layer", "per_example.py", "total = tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "total = norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
     ("variance-not-centred", "per_example.py", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from tfbp.network import Dense, Flatten, Layer, Network, Parameters, Reshape, Residual, at, map_weights
+from tfbp.network import Dense, Flatten, Network, Parameters, Reshape, Residual, at, map_weights
 from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -100,7 +100,7 @@ def layer_kind_cases() -> Iterator[Case]:
     rank3 = [Dense(5, "tanh", kernel_regularizer=penalty), Activation("silu"), Flatten(), Dense(3)]
     yield Case("rank3-B6-I4x7-O3", Network((4, 7), rank3, loss), 6)
     # a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
-    reshaped: list[Layer | Activation] = [
+    reshaped = [
         Reshape((2, -1)),
         Dense(6, "softmax"),
         Reshape((3, 2, 2)),
@@ -108,8 +108,8 @@ def layer_kind_cases() -> Iterator[Case]:
         Flatten(),
         Dense(3),
     ]
-    reshaped.append(Activation("softmax"))
-    yield Case("reshape-B5-I12-O3", Network(12, reshaped, loss), 5)
+    head = Activation("softmax")
+    yield Case("reshape-B5-I12-O3", Network(12, [*reshaped, head], loss), 5)
     block = [Dense(6, "tanh"), Dense(5)]
     yield Case("residual-B8-I5-O3", Network(5, [Residual(block), Activation("tanh"), Dense(3)], loss), 8)
     wider = [Dense(9, "silu", kernel_regularizer=penalty), Dense(6, use_bias=False)]

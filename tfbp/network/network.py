@@ -69,7 +69,7 @@ class Network:
     layers: tuple[Layer, ...]
     loss: Loss
 
-    def __init__(self, inputs: int | Sequence[int], layers: Sequence[Layer | Activation], loss: str | Loss) -> None:
+    def __init__(self, inputs: int | Sequence[int], layers: Sequence[Any], loss: str | Loss) -> None:
         shape = _shape(inputs)
         fitted = as_layers("layers", layers)
         made = output_shape_of(fitted, shape)

@@ -76,6 +76,12 @@ class Model(keras.Model):
         variables = {node.place: layer.parameters for node, layer in zip(nodes, self.layer_weights, strict=True)}
         # as the parameters nest
         self.parameter_variables = placed(network.layers, variables)
+        # how many steps have drawn: a run that goes on draws on
+        self.draws = (
+            self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="draws")
+            if network.draws
+            else None
+        )
         # what a fit on arrays is at, for callbacks
         self.array_run: Any = None
         # Keras builds and exports only models that were called
@@ -118,8 +124,9 @@ class Model(keras.Model):
             variable.assign(at(parameters, place)[name])
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """The network's outputs, (B, O)."""
-        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype))
+        """The network's outputs, (B, O); in training, layers act and draw as in the step that is next."""
+        options = {"training": True, "seed": step.seed_of(self)} if training is True else {}
+        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype), **options)
 
     def compile(
         self,
