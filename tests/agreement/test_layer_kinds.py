@@ -87,7 +87,7 @@ def test_a_wrong_part_is_named_and_not_the_layer_around_it(monkeypatch):
     results = run_cell(Cell(CASES["residual"], "float32", "eager"))
     names = {r.comparison.tensor for r in results if r.scope == "local" and not r.comparison.agrees}
     assert names == {"layer 0.layers.0 dbias"}
-    assert first_wrong(results).comparison.cause == "a factor 2 too many"
+    assert first_wrong(results).comparison.cause.startswith("a factor 2 too many")
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
