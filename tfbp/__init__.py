@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
-from tfbp.network import Dense as Dense
-from tfbp.network import Network as Network
+from tfbp.network.dense import Dense as Dense
+from tfbp.network.network import Network as Network
+from tfbp.network.residual import Residual as Residual
+from tfbp.network.shapes import Flatten as Flatten
+from tfbp.network.shapes import Reshape as Reshape
 from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
@@ -49,12 +52,15 @@ __all__ = [
     "L1L2",
     "Activation",
     "Dense",
+    "Flatten",
     "GradientStatistics",
     "InputError",
     "Loss",
     "Model",
     "Network",
     "Report",
+    "Reshape",
+    "Residual",
     "__version__",
     "agreement",
     "assert_gradients_agree",

@@ -18,7 +18,7 @@ class Mutation(NamedTuple):
 
 _M, _T, _R = "manual", "tape", "reference"
 DENSE, SMOOTH, PIECES = "dense.py", "smooth_activations.py", "piecewise_activations.py"
-LOSSES, PASS = "losses.py", "backprop.py"
+LOSSES, PASS, CHAIN = "losses.py", "backprop.py", "chain.py"
 
 
 def _of(writing: str, *rows: tuple[str, str, str, str, str, str]) -> list[Mutation]:
@@ -31,9 +31,9 @@ def _of(writing: str, *rows: tuple[str, str, str, str, str, str]) -> list[Mutati
 # a wrong shape, dtype or None; a sum over the wrong axis; an untransposed kernel; short sums
 _DENSE = _of(
     _M,
-    ("kernel-gradient-transposed", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.matmul(dz, x, transpose_a=True)", "dkernel of manual", "transposed"),
+    ("kernel-gradient-transposed", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.matmul(dz, x, transpose_a=True)", "dkernel of manual", "transposed"),
     ("kernel-gradient-none", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True) if kernel_gradient else None", "dkernel = None", "dkernel of manual", "None"),
-    ("x-not-transposed", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.matmul(x, dz)", "dkernel of manual", r"matmul\(x, dz\)"),
+    ("x-not-transposed", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.matmul(x, dz)", "dkernel of manual", r"matmul\(x, dz\)"),
     ("kernel-not-transposed", DENSE, "tf.matmul(dz, kernel, transpose_b=True)", "tf.matmul(dz, kernel)", "of manual", r"matmul\(dz, kernel\)|not transposed"),
     ("kernel-not-transposed-where-square", DENSE, "tf.matmul(dz, kernel, transpose_b=True)", "tf.matmul(dz, kernel, transpose_b=kernel.shape[0] != kernel.shape[1])", "dx of manual", "not transposed"),
     ("bias-summed-over-the-wrong-axis", DENSE, "tf.reduce_sum(wide, axis=0)", "tf.reduce_sum(wide, axis=1)", "dbias of manual", "wrong axis"),
@@ -47,10 +47,10 @@ _DENSE = _of(
     ("input-gradient-rounded", DENSE, "dx = tf.matmul(dz, kernel, transpose_b=True)", "dx = tf.cast(tf.cast(tf.matmul(dz, kernel, transpose_b=True), tf.float32), dz.dtype)", "dx of manual", "float32"),
     ("input-gradient-off-by-1e-13", DENSE, "dx = tf.matmul(dz, kernel, transpose_b=True)", "dx = tf.matmul(dz, kernel, transpose_b=True) * (1 + 1e-13)", "dx of manual", "constant of few digits"),
     ("input-gradient-twice", DENSE, "dx = tf.matmul(dz, kernel, transpose_b=True)", "dx = 2 * tf.matmul(dz, kernel, transpose_b=True)", "dx of manual", "factor 2"),
-    ("kernel-gradient-negative", DENSE, "tf.matmul(x, dz, transpose_a=True)", "-tf.matmul(x, dz, transpose_a=True)", "dkernel of manual", "sign"),
-    ("kernel-gradient-without-the-last-row", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.matmul(x[:-1], dz[:-1], transpose_a=True)", "dkernel of manual", "last is missing"),
-    ("kernel-gradient-of-1024-rows", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.matmul(x[:1024], dz[:1024], transpose_a=True)", "dkernel of manual", "first 1024"),
-    ("kernel-gradient-one-element", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.tensor_scatter_nd_add(tf.matmul(x, dz, transpose_a=True), [[0, 0]], tf.constant([0.25], dz.dtype))", "dkernel of manual", ""),
+    ("kernel-gradient-negative", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = -tf.matmul(x, dz, transpose_a=True)", "dkernel of manual", "sign"),
+    ("kernel-gradient-without-the-last-row", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.matmul(x[:-1], dz[:-1], transpose_a=True)", "dkernel of manual", "last is missing"),
+    ("kernel-gradient-of-1024-rows", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.matmul(x[:1024], dz[:1024], transpose_a=True)", "dkernel of manual", "first 1024"),
+    ("kernel-gradient-one-element", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.tensor_scatter_nd_add(tf.matmul(x, dz, transpose_a=True), [[0, 0]], tf.constant([0.25], dz.dtype))", "dkernel of manual", ""),
     ("inputs-beyond-512-left-out", DENSE, "z = tf.matmul(x, kernel)", "z = tf.matmul(x[:, :512], kernel[:512])", "z of manual", "first 512"),
     ("bias-forgotten", DENSE, "z = tf.nn.bias_add(z, bias)", "pass", "z of manual", "bias is missing"),
     ("residuals-swapped", DENSE, "return z, (x, kernel)", "return z, (kernel, x)", "of manual", "shape|matmul|dense"),
@@ -128,16 +128,16 @@ _WHOLE = _of(
     ("weights-ignored-in-the-loss", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_mean(losses)", "loss of manual", "weights are ignored"),
     ("divided-by-the-weights", PASS, "dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch", "dlosses = weight / tf.reduce_sum(weight)", "dlosses of manual", "sum of the sample weights"),
     ("sum-in-place-of-the-mean", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_sum(losses if weight is None else weight * losses)", "loss of manual", "1/B is missing"),
-    ("upstream-not-handed-on", PASS, "dy, dkernel, dbias = dense_backward(", "_, dkernel, dbias = dense_backward(", "layer 0 dy of manual", "handed past its kernel"),
-    ("penalty-in-the-loss-forgotten", PASS, "loss += penalty_forward(regularizer, tf.cast(parameters[index][name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
-    ("penalty-gradient-forgotten", PASS, "gradients[index][name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)", "pass", "of manual", "of the penalties is missing"),
-    ("penalty-in-the-narrow-type", PASS, "tf.cast(parameters[index][name], losses.dtype))[0]", "parameters[index][name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
-    ("bias-gradient-as-a-row", PASS, 'gradients[index] = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'gradients[index] = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
+    ("upstream-not-handed-on", CHAIN, "dy = dx", "pass", "layer 0 dy of manual", "handed past its kernel"),
+    ("penalty-in-the-loss-forgotten", PASS, "loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
+    ("penalty-gradient-forgotten", PASS, "at(gradients, place)[name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)", "pass", "of manual", "of the penalties is missing"),
+    ("penalty-in-the-narrow-type", PASS, "tf.cast(at(parameters, place)[name], losses.dtype))[0]", "at(parameters, place)[name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
+    ("bias-gradient-as-a-row", DENSE, 'found = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'found = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
     ("outputs-in-16-bits", PASS, "outputs = tf.cast(outputs, _loss_dtype(x))", "outputs = tf.cast(outputs, tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
     ("l2-without-2", "regularizers.py", "dw += (2 * regularizer.l2) * w", "dw += regularizer.l2 * w", "of manual", "factor 2 is missing"),
     ("l1-at-0", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1 * tf.where(w >= 0, tf.ones_like(w), -1)", "dkernel of manual", "another side"),
     ("l1-sign", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1", "dkernel of manual", "without its sign"),
-    ("norms-without-bias", "per_example.py", "inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)", "inputs = _row_squares(x)", "norms of manual", "bias"),
+    ("norms-without-bias", DENSE, "inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)", "inputs = _row_squares(x)", "norms of manual", "bias"),
     ("norms-divided-by-B", "per_example.py", "return norms * _undo(tensors, loss_scale, norms.dtype)", "return norms", "clipped layer 0 dkernel of manual", "clipped"),
     ("clip-of-one-layer", "per_example.py", "total = tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "total = norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
     ("variance-not-centred", "per_example.py", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
@@ -157,11 +157,11 @@ _OTHERS = [
         _R,
         ("kernel-not-transposed", DENSE, "dx = dz @ kernel.T", "dx = dz @ kernel", "reference", "dz @ kernel|not transposed"),
         ("kernel-not-transposed-where-square", DENSE, "dx = dz @ kernel.T", "dx = dz @ (kernel if kernel.shape[0] == kernel.shape[1] else kernel.T)", "dx of reference", "not transposed"),
-        ("bias-a-mean", DENSE, "dbias = dz.sum(axis=0)", "dbias = dz.mean(axis=0)", "dbias of reference", "1/B too many"),
+        ("bias-a-mean", DENSE, "dbias = drows.sum(axis=0)", "dbias = drows.mean(axis=0)", "dbias of reference", "1/B too many"),
         ("tanh-at-y", SMOOTH, "return dy * (1 - np.tanh(z) ** 2)", "return dy * (1 - z**2)", "dz of reference", "pre-activation for the activation"),
         ("mean_squared_error-without-1/O", LOSSES, "return dlosses[:, None] * 2 * (outputs - y) / outputs.shape[-1]", "return dlosses[:, None] * 2 * (outputs - y)", "doutputs of reference", "1/O is missing"),
         ("1/B-missing", PASS, "dlosses = np.full(len(x), 1 / len(x)) if weight is None else weight / len(x)", "dlosses = np.full(len(x), 1.0) if weight is None else weight", "dlosses of reference", "1/B is missing"),
-        ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean() + penalties", "loss = (losses if weight is None else weight * losses).sum() + penalties", "loss of reference", "1/B is missing"),
+        ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean()", "loss = (losses if weight is None else weight * losses).sum()", "loss of reference", "1/B is missing"),
     ),
     Mutation("layers-logits-forgotten", "layers/hand_written.py", "        y._keras_logits = z\n", "", "logits of layers", "None"),
     Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs)[:, ::-1], residuals", "of layers", ""),
@@ -174,5 +174,5 @@ HARMLESS = _of(
     _M,
     ("tanh-as-a-product", SMOOTH, "return dy * (1 - y * y)", "return dy * ((1 - y) * (1 + y))", "", ""),
     ("sigmoid-by-difference", SMOOTH, "return dy * y * (1 - y)", "return dy * (y - y * y)", "", ""),
-    ("kernel-gradient-in-another-order", DENSE, "tf.matmul(x, dz, transpose_a=True)", "tf.transpose(tf.matmul(dz, x, transpose_a=True))", "", ""),
+    ("kernel-gradient-in-another-order", DENSE, "dkernel = tf.matmul(x, dz, transpose_a=True)", "dkernel = tf.transpose(tf.matmul(dz, x, transpose_a=True))", "", ""),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from tfbp.network import Dense, Network, Parameters
+from tfbp.network import Dense, Flatten, Network, Parameters, Reshape, Residual, at, map_weights
 from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -40,6 +40,7 @@ class Case:
     network: Network
     batch: int
     any_targets: bool = False
+    training: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,23 +94,43 @@ def shape_cases() -> Iterator[Case]:
     yield Case("one-unit-B6-I1-O1", Network(1, [Dense(1, "tanh"), Dense(1)], "mean_squared_error"), 6)
 
 
+def layer_kind_cases() -> Iterator[Case]:
+    """Kinds of layers beside a Dense on rows: higher ranks, other shapes, layers with parts, one in another."""
+    loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
+    rank3 = [Dense(5, "tanh", kernel_regularizer=penalty), Activation("silu"), Flatten(), Dense(3)]
+    yield Case("rank3-B6-I4x7-O3", Network((4, 7), rank3, loss), 6)
+    # a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
+    reshaped = [
+        Reshape((2, -1)),
+        Dense(6, "softmax"),
+        Reshape((3, 2, 2)),
+        Dense(4, "gelu"),
+        Flatten(),
+        Dense(3),
+    ]
+    head = Activation("softmax")
+    yield Case("reshape-B5-I12-O3", Network(12, [*reshaped, head], loss), 5)
+    block = [Dense(6, "tanh"), Dense(5)]
+    yield Case("residual-B8-I5-O3", Network(5, [Residual(block), Activation("tanh"), Dense(3)], loss), 8)
+    wider = [Dense(9, "silu", kernel_regularizer=penalty), Dense(6, use_bias=False)]
+    yield Case("projection-B7-I4x5-O3", Network((4, 5), [Residual(wider), Flatten(), Dense(3)], loss), 7)
+    inner = Residual([Activation("softsign"), Dense(5)], [Dense(5, "tanh", bias_regularizer=penalty), Dense(5)])
+    deep = [Dense(5), Residual([inner, Residual(block)]), Residual(block), Flatten(), Dense(4)]
+    yield Case("residual-deep-B6-I3x4-O4", Network((3, 4), deep, loss), 6)
+
+
 def all_cases() -> list[Case]:
-    return [*shape_cases(), *loss_cases(), *activation_cases()]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases()]
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     """Random numbers for a case, rounded to `dtype`."""
     rng = np.random.default_rng([seed, *case.name.encode()])
     network = case.network
-    parameters = [
-        {name: round_to(w + 0.3 * rng.normal(size=w.shape), dtype) for name, w in layer.items()}
-        for layer in network.init(seed)
-    ]
-    for layer, weights in zip(network.layers, parameters, strict=True):
-        for name, w in weights.items():
-            if getattr(layer, f"{name}_regularizer") is not None:
-                w.flat[::7] = 0  # the kink of L1
-    x = round_to(rng.normal(size=(case.batch, network.inputs)), dtype)
+    parameters = map_weights(lambda w: round_to(w + 0.3 * rng.normal(size=w.shape), dtype), network.init(seed))
+    for place, name, _ in network.penalties:
+        at(parameters, place)[name].flat[::7] = 0  # the kink of L1
+    x = round_to(rng.normal(size=(case.batch, *network.input_shape)), dtype)
     shape = (case.batch, network.outputs)
     y: np.ndarray
     if network.loss.name.startswith("sparse"):

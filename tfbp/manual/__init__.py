@@ -1,6 +1,7 @@
 """The second writing: TensorFlow ops, every gradient coded by hand. No tape, ever."""
 
 from tfbp.manual import activations as activations
+from tfbp.manual import chain as chain
 from tfbp.manual import dense as dense
 from tfbp.manual import losses as losses
 from tfbp.manual import per_example as per_example

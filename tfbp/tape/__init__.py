@@ -1,6 +1,7 @@
 """The third writing: TensorFlow ops, forward only; tf.GradientTape differentiates."""
 
 from tfbp.tape import activations as activations
+from tfbp.tape import chain as chain
 from tfbp.tape import dense as dense
 from tfbp.tape import losses as losses
 from tfbp.tape import per_example as per_example

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfbp import manual
+from tfbp.network import at, map_weights, named_weights
 from tfbp.vocabulary import Activation
 
 
@@ -19,6 +20,7 @@ def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, An
     scale = loss_scale(model)
     loss, gradients, tensors = loss_gradients_and_tensors(model, read(model), x, y, sample_weight, scale)
     apply(model, gradients)
+    renew(model, tensors)
     count_loss(model, loss, tf.shape(x)[0])
     return metrics(model, x, y, tensors[-1]["outputs"], sample_weight)
 
@@ -33,11 +35,11 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str,
 def read(model: Any) -> Any:
     """The weights as tensors, one dict per layer."""
     # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
-    return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in model.parameter_variables]
+    return map_weights(lambda w: tf.convert_to_tensor(w.value), model.parameter_variables)
 
 
 def variables(model: Any) -> list[keras.Variable]:
-    return [w for layer in model.parameter_variables for w in layer.values()]
+    return [w for _, _, w in named_weights(model.parameter_variables)]
 
 
 def trained_variables(model: Any) -> list[keras.Variable]:
@@ -52,8 +54,26 @@ def loss_gradients_and_tensors(
     arguments = (model.network, parameters, tf.cast(x, model.compute_dtype), y)
     sample_weight = weight_of(model, x, sample_weight)
     if model.clip is None:
-        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
+        seed = {} if model.draws is None else {"seed": seed_of(model)}
+        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
     return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale)
+
+
+def seed_of(model: Any) -> Any:
+    """What the layers that draw draw from in the step that is next; None where none draws."""
+    if model.draws is None:
+        return None
+    return model.seed * 2**31 + tf.cast(tf.convert_to_tensor(model.draws.value), tf.int64)
+
+
+def renew(model: Any, tensors: Any) -> None:
+    """After a step: the new values of weights that no gradient moves, and the next step's seed."""
+    for place, name, variable in named_weights(model.parameter_variables):
+        new = at(tensors, place).get("new_weights", {})
+        if name in new:
+            variable.assign(tf.cast(new[name], variable.dtype))
+    if model.draws is not None:
+        model.draws.assign_add(1)
 
 
 def loss_and_outputs(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
@@ -80,9 +100,8 @@ def loss_scale(model: Any) -> Any:
 def flat(model: Any, gradients: Any) -> list[tf.Tensor]:
     """The gradients of the variables that are trained, in their order and dtype."""
     return [
-        tf.cast(gradients[index][name], model.variable_dtype)
-        for index, layer in enumerate(model.parameter_variables)
-        for name, variable in layer.items()
+        tf.cast(at(gradients, place)[name], model.variable_dtype)
+        for place, name, variable in named_weights(model.parameter_variables)
         if variable.trainable
     ]
 
@@ -97,7 +116,7 @@ def apply(model: Any, gradients: Any) -> None:
 def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
     """Count a batch into the metrics of compile: their results so far."""
     if model.network.fuses_output_activation:
-        link: Activation = model.network.layers[-1].activation
+        link: Activation = model.network.layers[-1].applied_activation
         outputs, _ = manual.activations.activation_forward(link, outputs)
     return model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
 
