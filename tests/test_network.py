@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfbp import L1L2, Activation, Dense, InputError, Loss, Network
+from tfbp import L1L2, Activation, Dense, Flatten, InputError, Loss, Network, Reshape, Residual, reference
+from tfbp.network import map_weights, named_weights
 
 NETWORK = Network(
     5,
@@ -92,8 +93,11 @@ def test_the_loss_fuses_its_own_link_and_no_other(activation, loss, fuses):
         (lambda: Dense(2, kernel_regularizer="l3"), "kernel_regularizer: got 'l3'; accepted: l1, l2, l1_l2, or"),
         (lambda: Dense(2, kernel_initializer=3), "kernel_initializer: got 3; accepted: a Keras initializer, its name"),
         (lambda: Network(0, [Dense(1)], "huber"), "inputs: got 0; accepted: an integer of at least 1."),
-        (lambda: Network(1, [], "huber"), "layers: got []; accepted: a list of one or more tfbp.Dense."),
-        (lambda: Network(1, [3], "huber"), "layers[0]: got 3; accepted: a tfbp.Dense."),
+        (
+            lambda: Network(1, [], "huber"),
+            "layers: got []; accepted: a list of one or more layers, such as tfbp.Dense.",
+        ),
+        (lambda: Network(1, [3], "huber"), "layers[0]: got 3; accepted: a layer, such as tfbp.Dense."),
         (lambda: NETWORK.init(-1), "seed: got -1; accepted: an integer of 0 or more."),
         (
             lambda: Network(3, [Dense(2, kernel_initializer="glorrot")], "huber").init(),
@@ -113,3 +117,100 @@ def test_bad_descriptions_are_refused_in_one_sentence(make, sentence):
 )
 def test_keras_s_short_names_of_losses_are_taken(alias, name):
     assert Network(2, [Dense(1)], alias) == Network(2, [Dense(1)], name)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "layers", "sentence"),
+    [
+        ((4, 0), [Flatten()], "inputs: got (4, 0); accepted: an integer of at least 1, or a tuple of such."),
+        ((4, 6), [Dense(3)], "layers[0]: got outputs of shape (4, 3); accepted: a row, (O,), at the end of a network"),
+        (
+            (4, 6),
+            [Dense(5), Reshape((3, 7)), Flatten()],
+            "layers[1]: Reshape: got inputs of shape (4, 5); accepted: inputs of 21 numbers, for the shape (3, 7).",
+        ),
+        (
+            (4, 6),
+            [Dense(5), Residual([Flatten()]), Flatten()],
+            "layers[1]: Residual: got inputs of shape (4, 5); accepted: layers that keep the shape, or a projection to",
+        ),
+        (
+            (4, 6),
+            [Residual([Dense(5)], [Dense(4)]), Flatten()],
+            "layers[0]: Residual: got inputs of shape (4, 6); accepted: a projection to the layers' shape (4, 5), w",
+        ),
+        (
+            (4, 6),
+            [Residual([Dense(6), Reshape((5, -1))]), Flatten()],
+            "layers[0]: layers[1]: Reshape: got inputs of shape (4, 6); accepted: inputs of a multiple of 5 numbers",
+        ),
+    ],
+    ids=["inputs", "row", "reshape", "shapes-differ", "projection", "inside"],
+)
+def test_layers_that_do_not_fit_are_refused_by_index(inputs, layers, sentence):
+    with pytest.raises(InputError) as caught:
+        Network(inputs, layers, "huber")
+    assert str(caught.value).startswith(sentence)
+
+
+SHAPED = Network(
+    (4, 6),
+    [
+        Dense(5, "tanh"),
+        Residual([Dense(8, "gelu", kernel_regularizer="l2"), Residual([Activation("silu"), Dense(8)]), Dense(3)]),
+        Reshape((2, -1)),
+        Activation("leaky_relu", {"negative_slope": 0.1}),
+        Flatten(),
+        Dense(2),
+        Activation("softmax"),
+    ],
+    "categorical_crossentropy",
+)
+
+
+def test_shapes_places_and_names_of_a_network_with_parts():
+    assert [(node.name, node.input_shape, node.output_shape) for node in SHAPED.nodes] == [
+        ("0", (4, 6), (4, 5)),
+        ("1.layers.0", (4, 5), (4, 8)),
+        ("1.layers.1.layers.0", (4, 8), (4, 8)),
+        ("1.layers.1.layers.1", (4, 8), (4, 8)),
+        ("1.layers.1", (4, 8), (4, 8)),
+        ("1.layers.2", (4, 8), (4, 3)),
+        ("1.projection.0", (4, 5), (4, 3)),
+        ("1", (4, 5), (4, 3)),
+        ("2", (4, 3), (2, 6)),
+        ("3", (2, 6), (2, 6)),
+        ("4", (2, 6), (12,)),
+        ("5", (12,), (2,)),
+        ("6", (2,), (2,)),
+    ]
+    assert SHAPED.fuses_output_activation
+    assert SHAPED.penalties == [((1, "layers", 0), "kernel", L1L2(l2=0.01))]
+    assert not SHAPED.without_penalties().penalties
+    shapes = {
+        (*place, name): np.shape(w)
+        for place, name, w in named_weights(map_weights(np.zeros, SHAPED.parameter_shapes()))
+    }
+    assert shapes[1, "projection", 0, "kernel"] == (5, 3)
+    assert {(*place, name): w.shape for place, name, w in named_weights(SHAPED.init(seed=1))} == shapes
+    assert Network((5,), [Dense(1)], "huber") == Network(5, [Dense(1)], "huber")
+
+
+def test_a_network_with_parts_goes_through_json():
+    assert Network.from_json(SHAPED.to_json()) == SHAPED
+    assert {SHAPED: 1}[Network.from_json(SHAPED.to_json())] == 1
+
+
+def test_parameters_of_a_part_are_checked_by_their_place():
+    parameters = SHAPED.init(seed=0)
+    parameters[1]["layers"][1]["layers"][1]["bias"] = np.zeros(3)
+    with pytest.raises(InputError) as caught:
+        reference.forward(SHAPED, parameters, np.zeros((2, 4, 6)))
+    said = "parameters[1]['layers'][1]['layers'][1]['bias']: got shape (3,); accepted: (8,)."
+    assert str(caught.value) == said
+    with pytest.raises(InputError, match=r"^x: got shape \(2, 6, 4\); accepted: \(B, 4, 6\) with a batch B"):
+        reference.forward(SHAPED, SHAPED.init(seed=0), np.zeros((2, 6, 4)))
+    x = np.zeros((2, 4, 6))
+    x[1, 2, 3] = np.inf
+    with pytest.raises(InputError, match=r"^x: got inf at \[1, 2, 3\]; accepted: finite numbers\."):
+        reference.forward(SHAPED, SHAPED.init(seed=0), x)

@@ -56,30 +56,42 @@ def check_learning_rate(learning_rate: float) -> None:
 
 def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> None:
     """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
-    shapes = network.parameter_shapes()
-    if len(parameters) != len(shapes):
-        raise InputError(f"parameters: got {len(parameters)} layers; accepted: {len(shapes)}, one dict per layer.")
-    for index, (layer, expected) in enumerate(zip(parameters, shapes, strict=True)):
+    _check_layers("parameters", network.parameter_shapes(), parameters)
+
+
+def _check_layers(argument: str, shapes: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> None:
+    if len(given) != len(shapes):
+        raise InputError(f"{argument}: got {len(given)} layers; accepted: {len(shapes)}, one dict per layer.")
+    for index, (layer, expected) in enumerate(zip(given, shapes, strict=True)):
         if set(layer) != set(expected):
             raise InputError(
-                f"parameters[{index}]: got the names {sorted(layer)}; accepted: exactly {sorted(expected)}."
+                f"{argument}[{index}]: got the names {sorted(layer)}; accepted: exactly {sorted(expected)}."
             )
         for name, shape in expected.items():
+            if isinstance(shape, list):
+                _check_layers(f"{argument}[{index}][{name!r}]", shape, layer[name])
+                continue
             got = tuple(getattr(layer[name], "shape", None) or np.shape(layer[name]))
             if got != shape:
-                raise InputError(f"parameters[{index}][{name!r}]: got shape {got}; accepted: {shape}.")
+                raise InputError(f"{argument}[{index}][{name!r}]: got shape {got}; accepted: {shape}.")
+
+
+def check_seed(network: Any, training: bool, seed: object) -> None:
+    """Raise `InputError` unless there is a seed where layers of the network draw random numbers."""
+    if training and network.draws and seed is None:
+        raise InputError("seed: got None; accepted: an integer, for layers of this network draw in training.")
 
 
 def check_x(network: Any, x: Any) -> None:
-    """Raise `InputError` unless x is a finite float batch of shape (B, I) with B at least 1."""
+    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1."""
     shape = _shape(x)
-    accepted = f"(B, {network.inputs}) with a batch B of at least 1"
-    if not _fits(shape, (None, network.inputs)) or shape[:1] == (0,):
-        raise InputError(f"x: got shape {shape}; accepted: {accepted}.")
+    sizes = ", ".join(map(str, network.input_shape))
+    if not _fits(shape, (None, *network.input_shape)) or shape[:1] == (0,):
+        raise InputError(f"x: got shape {shape}; accepted: (B, {sizes}) with a batch B of at least 1.")
     values = _values(x)
     if values is not None and not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise InputError(f"x: got {values[row, column]} at [{row}, {column}]; accepted: finite numbers.")
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        raise InputError(f"x: got {values[place]} at {list(place)}; accepted: finite numbers.")
 
 
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:

@@ -69,7 +69,7 @@ def draw(
             check_parameters(network, given)
     if tensors is not None and len(rows := np.asarray(tensors[0]["x"])) != 1:
         raise InputError(f"tensors: got a batch of {len(rows)} rows; accepted: those of one row.")
-    widths = [network.inputs, *(layer.units for layer in network.layers)]
+    widths = [network.input_shape[0], *(node.output_shape[0] for node in network.nodes)]
     shown = [_shown(width) for width in widths]
     height = 2 * MARGIN + ROW * (max(map(len, shown)) - 1) + 2 * RADIUS
     width = 2 * MARGIN + COLUMN * (len(widths) - 1) + 2 * RADIUS
@@ -103,7 +103,7 @@ def draw(
             dz = np.asarray(tensors[index - 1]["dz"])[0] if index else None
         for unit, place in column.items():
             parts.append(_dots(place, ink) if unit is None else _unit(place, unit, y, dz, (ink, forward, backward)))
-    names = ["x", *(f"{layer.units} {layer.activation.name}" for layer in network.layers)]
+    names = ["x", *(f"{node.output_shape[0]} {node.layer.applied_activation.name}" for node in network.nodes)]
     for index, name in enumerate(names):
         parts.append(_text(MARGIN + RADIUS + COLUMN * index, 16, name, ink, 13))
     style = "font-family='system-ui, sans-serif' text-anchor='middle'"

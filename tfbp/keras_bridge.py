@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,21 @@ import numpy as np
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.network import Dense, Network, Parameters
+from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, at, kinds, placed
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
 if TYPE_CHECKING:
     from tfbp.network import Initializer
 
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
+KINDS = kinds()
+# what a layer of Keras's may have and no kind of the network's can express
+_OPTIONS = (
+    "activity_regularizer",
+    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta")),
+    "lora_rank",
+    "quantization_mode",
+)
 
 
 def initial_parameters(network: Network, seed: int) -> Parameters:
@@ -28,32 +37,34 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}; accepted: an integer of 0 or more.")
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(network.layers)).tolist())
-    parameters = []
-    for layer, shapes in zip(network.layers, network.parameter_shapes(), strict=True):
-        layer_seeds = {"kernel": next(seeds), "bias": next(seeds)}
-        parameters.append(
-            {
-                name: _initial(f"{name}_initializer", getattr(layer, f"{name}_initializer"), shape, layer_seeds[name])
-                for name, shape in shapes.items()
-            }
-        )
-    return parameters
+    # two for each layer's weights at the least, kernel and bias: a bias that is left out moves no other's start
+    layers = [(node, node.layer.weight_shapes(node.input_shape)) for node in network.nodes if not node.layer.parts]
+    counts = [max(2, len(shapes)) if shapes else 0 for _, shapes in layers]
+    seeds = iter(np.random.SeedSequence(seed).generate_state(max(sum(counts), 1)).tolist())
+    made = {}
+    for (node, shapes), count in zip(layers, counts, strict=True):
+        own = [next(seeds) for _ in range(count)]
+        made[node.place] = {
+            name: _initial(f"{name}_initializer", node.layer.initializer(name), shape, each)
+            for (name, shape), each in zip(shapes.items(), own, strict=False)
+        }
+    return placed(network.layers, made)
 
 
 def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network, Parameters]:
-    """The network and parameters of a built Sequential of Dense layers, each with or without an activation layer.
+    """The network and parameters of a built Sequential.
 
     Args:
-        sequential: InputLayer, Dense, Activation, ReLU, LeakyReLU, ELU and Softmax layers; an activation layer must
-            follow a linear Dense.
+        sequential: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
+            of these after a layer with a linear activation becomes that layer's own.
         loss: the loss that the network is to have.
 
     Returns:
         The network, and its parameters as float64 arrays holding exactly the model's values.
 
     Raises:
-        InputError: no Sequential, one that is not built, or a layer or option that a `tfbp.Dense` cannot express.
+        InputError: no Sequential, one that is not built or of unknown shapes, or a layer or option that a network
+            cannot express.
 
     Example:
         >>> import keras
@@ -66,18 +77,45 @@ def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network,
         raise InputError(f"sequential: got {sequential!r}; accepted: a keras.Sequential.")
     if not sequential.built or not sequential.layers:
         raise InputError("sequential: got a model that is not built; accepted: one with a keras.Input or a first call.")
-    layers: list[Dense] = []
+    shape = tuple(sequential.input_shape[1:])
+    if None in shape:
+        raise InputError(f"sequential: got inputs of shape {shape}; accepted: inputs whose shape is known.")
+    layers: list[Layer] = []
     parameters: Parameters = []
     for keras_layer in sequential.layers:
-        if type(keras_layer).__name__ == "Dense":
-            layers.append(_dense_from_keras(keras_layer))
-            names = ("kernel", "bias") if keras_layer.use_bias else ("kernel",)
-            parameters.append({name: np.asarray(getattr(keras_layer, name)).astype(np.float64) for name in names})
-        elif layers and layers[-1].activation.name == "linear":
-            layers[-1] = Dense(**{**vars(layers[-1]), "activation": _activation_from_keras(keras_layer)})
+        layer = layer_from_keras(keras_layer)
+        if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
+            layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
-            raise InputError(f"sequential: got the layer {keras_layer.name!r} where a Dense is accepted.")
-    return Network(parameters[0]["kernel"].shape[0], layers, loss), parameters
+            layers.append(layer)
+            parameters.append({w.name: np.asarray(w).astype(np.float64) for w in keras_layer.weights})
+    return Network(shape, layers, loss), parameters
+
+
+def layer_from_keras(keras_layer: Any) -> Layer:
+    """The layer that a Keras layer is.
+
+    Raises:
+        InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
+    """
+    kind = KINDS.get(type(keras_layer).__name__)
+    if kind is None or kind is ActivationLayer:
+        return ActivationLayer(_activation_from_keras(keras_layer))
+    for option in _OPTIONS:
+        if getattr(keras_layer, option, None) is not None:
+            raise InputError(
+                f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
+            )
+    given = {name: getattr(keras_layer, name, value) for name, value in keras_layer.get_config().items()}
+    try:
+        return kind.from_keras_arguments(
+            {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
+        )
+    except InputError as error:
+        said = str(error)
+        raise InputError(
+            said if said.startswith("sequential: ") else f"sequential: {keras_layer.name!r}: {said}"
+        ) from None
 
 
 def dtype_policy_of(sequential: keras.Sequential) -> Any:
@@ -94,18 +132,20 @@ def dtype_policy_of(sequential: keras.Sequential) -> Any:
 
 def to_keras(
     network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = keras.layers
-) -> keras.Sequential:
-    """A `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode.
+) -> Any:
+    """A `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode. With a
+    `Residual` in the network it is a Functional model.
 
     Args:
         parameters: one dict per layer, as `Network.init` gives them.
         dtype: "float64", "float32", "bfloat16" or "float16".
-        layers: where Dense is taken from: keras.layers, or `tfbp.layers`, whose backward is written by hand.
+        layers: where layers are taken from: keras.layers, or `tfbp.layers`, whose backward is written by hand.
 
     Raises:
         InputError: parameters that do not fit, an unknown dtype, or layers without a Keras Dense.
 
     Example:
+        >>> from tfbp.network import Dense
         >>> network = Network(4, [Dense(3, "relu"), Dense(2)], "mean_squared_error")
         >>> network.to_keras(network.init(seed=0)).output_shape
         (None, 2)
@@ -115,21 +155,57 @@ def to_keras(
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
         raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
-    model = keras.Sequential([keras.Input((network.inputs,), dtype=dtype)])
-    for layer, weights in zip(network.layers, parameters, strict=True):
-        keras_layer = dense(
-            layer.units,
-            activation=keras_activation(layer.activation),
-            use_bias=layer.use_bias,
-            kernel_initializer=keras.initializers.get(layer.kernel_initializer),
-            bias_initializer=keras.initializers.get(layer.bias_initializer),
-            kernel_regularizer=_regularizer_to_keras(layer.kernel_regularizer),
-            bias_regularizer=_regularizer_to_keras(layer.bias_regularizer),
-            dtype=dtype,
-        )
-        model.add(keras_layer)
-        keras_layer.set_weights([np.asarray(weights[name]) for name in ("kernel", "bias") if name in weights])
+    made: dict[Place, Any] = {
+        node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
+    }
+    inputs = keras.Input(network.input_shape, dtype=dtype)
+    if len(made) == len(network.layers):
+        model = keras.Sequential([inputs, *made.values()])
+    else:
+        model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
+    for place, keras_layer in made.items():
+        for weight in keras_layer.weights:
+            weight.assign(np.asarray(at(parameters, place)[weight.name]))
     return model
+
+
+def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
+    """The Keras layer that a layer is, of the room that has it, or of keras.layers."""
+    kind = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name)
+    arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
+    return kind(**arguments, dtype=dtype)
+
+
+def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
+    """The chain's Keras layers called on a Keras tensor; a layer with parts is an addition."""
+    for index, layer in enumerate(layers):
+        here = (*place, index)
+        if layer.parts:
+            branches = {name: _called(part, made, x, dtype, (*here, name)) for name, part in layer.parts.items()}
+            x = keras.layers.Add(dtype=dtype)([branches.get("projection", x), branches["layers"]])
+        else:
+            x = made[here](x)
+    return x
+
+
+def _takes_activation(layer: Layer) -> bool:
+    return not isinstance(layer, ActivationLayer) and getattr(layer, "activation", None) == Activation("linear")
+
+
+def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
+    if argument == "activation":
+        return _activation_from_keras(value)
+    if argument.endswith("_regularizer"):
+        return _regularizer_from_keras(layer_name, value)
+    return value
+
+
+def _argument_to_keras(argument: str, value: Any) -> Any:
+    if isinstance(value, Activation):
+        return keras_activation(value)
+    if isinstance(value, L1L2):
+        return keras.regularizers.L1L2(value.l1, value.l2)
+    return keras.initializers.get(value) if argument.endswith("_initializer") else value
 
 
 def _initial(argument: str, initializer: Initializer, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -146,28 +222,13 @@ def _initial(argument: str, initializer: Initializer, shape: tuple[int, ...], se
         ) from error
 
 
-def _dense_from_keras(keras_layer: Any) -> Dense:
-    for option in ("activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank", "quantization_mode"):
-        if getattr(keras_layer, option, None) is not None:
-            raise InputError(f"sequential: got {keras_layer.name!r} with {option}; accepted: a Dense without it.")
-    return Dense(
-        keras_layer.units,
-        activation=_activation_from_keras(keras_layer.activation),
-        use_bias=keras_layer.use_bias,
-        kernel_initializer=keras_layer.kernel_initializer,
-        bias_initializer=keras_layer.bias_initializer,
-        kernel_regularizer=_regularizer_from_keras(keras_layer.name, keras_layer.kernel_regularizer),
-        bias_regularizer=_regularizer_from_keras(keras_layer.name, keras_layer.bias_regularizer),
-    )
-
-
 def _activation_from_keras(given: Any) -> Activation:
     activation = activation_of(given)
     if activation is None:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
         raise InputError(
-            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: Dense, Activation, ReLU, "
+            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(KINDS)}, ReLU, "
             f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
         )
     return activation
@@ -179,7 +240,3 @@ def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
     if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):
         raise InputError(f"sequential: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
     return L1L2(float(getattr(given, "l1", 0.0)), float(getattr(given, "l2", 0.0)))
-
-
-def _regularizer_to_keras(regularizer: L1L2 | None) -> Any:
-    return regularizer and keras.regularizers.L1L2(regularizer.l1, regularizer.l2)

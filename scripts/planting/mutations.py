@@ -18,7 +18,7 @@ class Mutation(NamedTuple):
 
 _M, _T, _R = "manual", "tape", "reference"
 DENSE, SMOOTH, PIECES = "dense.py", "smooth_activations.py", "piecewise_activations.py"
-LOSSES, PASS = "losses.py", "backprop.py"
+LOSSES, PASS, CHAIN = "losses.py", "backprop.py", "chain.py"
 
 
 def _of(writing: str, *rows: tuple[str, str, str, str, str, str]) -> list[Mutation]:
@@ -125,11 +125,11 @@ _WHOLE = _of(
     ("weights-ignored-in-the-loss", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_mean(losses)", "loss of manual", "weights are ignored"),
     ("divided-by-the-weights", PASS, "dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch", "dlosses = weight / tf.reduce_sum(weight)", "dlosses of manual", "sum of the sample weights"),
     ("sum-in-place-of-the-mean", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_sum(losses if weight is None else weight * losses)", "loss of manual", "1/B is missing"),
-    ("upstream-not-handed-on", PASS, "dy, dkernel, dbias = dense_backward(", "_, dkernel, dbias = dense_backward(", "layer 0 dy of manual", "handed past its kernel"),
-    ("penalty-in-the-loss-forgotten", PASS, "loss += penalty_forward(regularizer, tf.cast(parameters[index][name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
-    ("penalty-gradient-forgotten", PASS, "gradients[index][name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)", "pass", "of manual", "of the penalties is missing"),
-    ("penalty-in-the-narrow-type", PASS, "tf.cast(parameters[index][name], losses.dtype))[0]", "parameters[index][name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
-    ("bias-gradient-as-a-row", PASS, 'gradients[index] = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'gradients[index] = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
+    ("upstream-not-handed-on", CHAIN, "dy = dx", "pass", "layer 0 dy of manual", "handed past its kernel"),
+    ("penalty-in-the-loss-forgotten", PASS, "loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
+    ("penalty-gradient-forgotten", PASS, "at(gradients, place)[name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)", "pass", "of manual", "of the penalties is missing"),
+    ("penalty-in-the-narrow-type", PASS, "tf.cast(at(parameters, place)[name], losses.dtype))[0]", "at(parameters, place)[name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
+    ("bias-gradient-as-a-row", DENSE, 'found = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'found = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
     ("outputs-in-16-bits", PASS, "outputs = tf.cast(outputs, _loss_dtype(x))", "outputs = tf.cast(outputs, tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
     ("l2-without-2", "regularizers.py", "dw += (2 * regularizer.l2) * w", "dw += regularizer.l2 * w", "of manual", "factor 2 is missing"),
     ("l1-at-0", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1 * tf.where(w >= 0, tf.ones_like(w), -1)", "dkernel of manual", "another side"),
@@ -158,7 +158,7 @@ _OTHERS = [
         ("tanh-at-y", SMOOTH, "return dy * (1 - np.tanh(z) ** 2)", "return dy * (1 - z**2)", "dz of reference", "pre-activation for the activation"),
         ("mean_squared_error-without-1/O", LOSSES, "return dlosses[:, None] * 2 * (outputs - y) / outputs.shape[-1]", "return dlosses[:, None] * 2 * (outputs - y)", "doutputs of reference", "1/O is missing"),
         ("1/B-missing", PASS, "dlosses = np.full(len(x), 1 / len(x)) if weight is None else weight / len(x)", "dlosses = np.full(len(x), 1.0) if weight is None else weight", "dlosses of reference", "1/B is missing"),
-        ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean() + penalties", "loss = (losses if weight is None else weight * losses).sum() + penalties", "loss of reference", "1/B is missing"),
+        ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean()", "loss = (losses if weight is None else weight * losses).sum()", "loss of reference", "1/B is missing"),
     ),
     Mutation("layers-logits-forgotten", "layers/hand_written.py", "        y._keras_logits = z\n", "", "logits of layers", "None"),
     Mutation("layers-rank-3-axes", "layers/hand_written.py", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs), residuals", "dx, dkernel, dbias = dense_backward(_as_rows(dz, outputs)[:, ::-1], residuals", "of layers", ""),

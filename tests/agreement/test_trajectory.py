@@ -50,7 +50,7 @@ def test_a_gradient_off_by_a_thousandth_shows(monkeypatch):
         dx, dkernel, dbias = right(dz, residuals, **options)
         return dx, dkernel * 1.001, dbias
 
-    monkeypatch.setattr("tfbp.manual.backprop.dense_backward", wrong)
+    monkeypatch.setattr(manual.dense, "dense_backward", wrong)
     disagreement = {epoch.writing: epoch.disagreement for epoch in epochs_of("sgd", epochs=1)}
     assert disagreement["manual"] > 1e-6
     assert disagreement["tape"] < 1e-11

@@ -42,7 +42,7 @@ WRONG = {
     "shape": (transposed, "dkernel", "transposed"),
     "none": (without_bias, "dbias", "None, where a tensor is expected"),
     "dtype": (in_float16, "dbias", "dtype float16, where float32 is expected"),
-    "arity": (only_two, "dbias", "None, where a tensor is expected"),
+    "arity": (only_two, "dkernel", "ValueError: not enough values to unpack (expected 3, got 2), raised at"),
 }
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_backward_is_a_verdict_and_the_other_tensors_are_judged(monkeypa
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_whole_pass_that_raises_is_a_verdict(monkeypatch, mode):
-    monkeypatch.setattr(manual.backprop, "dense_backward", raising)
+    monkeypatch.setattr(manual.backprop, "loss_backward", raising)
     results = run_cell(Cell(DENSE, "float32", mode))
     wrong = first_wrong(results)
     assert (wrong.scope, wrong.comparison.tensor) == ("end to end", "a whole pass")
@@ -115,8 +115,8 @@ def test_a_reference_that_raises_is_a_verdict(monkeypatch):
 def test_a_wrong_seed_is_named_where_it_is_made(monkeypatch, seed, said):
     right = manual.backprop.loss_gradients_and_tensors
 
-    def wrong(network, parameters, x, y, sample_weight):
-        loss, gradients, tensors = right(network, parameters, x, y, sample_weight)
+    def wrong(network, parameters, x, y, sample_weight, **options):
+        loss, gradients, tensors = right(network, parameters, x, y, sample_weight, **options)
         tensors[-1]["dlosses"] = tf.cast(seed(sample_weight, 33), tf.float64)
         return loss, gradients, tensors
 

@@ -159,15 +159,15 @@ def test_disagreement_is_rounding_and_shows_a_wrong_gradient(tmp_path, monkeypat
     # float32, reductions of at most 40: some roundings of 6e-8
     assert all(scalar(right, tag, point) < 2e-6 for tag in tags for point in range(3))
 
-    from tfbp.manual import backprop
+    from tfbp.manual import dense
 
-    dense_backward = backprop.dense_backward
+    dense_backward = dense.dense_backward
 
     def wrong(dz, *rest, **options):
         dx, dkernel, dbias = dense_backward(dz, *rest, **options)
         return dx, 1.25 * dkernel if dz.shape[1] == 8 else dkernel, dbias
 
-    monkeypatch.setattr(backprop, "dense_backward", wrong)
+    monkeypatch.setattr(dense, "dense_backward", wrong)
     fit(tmp_path / "wrong", compare=True)
     events = events_of(tmp_path / "wrong")
     found = {tag for tag in tags if scalar(events, tag) > 1e-3}

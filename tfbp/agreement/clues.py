@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from tfbp.checking.diagnosis import Clues
+from tfbp.network import Dense, Layer, Residual, at
 from tfbp.reference.activations import activation_backward as backward
 from tfbp.reference.activations import activation_forward as forward
+from tfbp.reference.chain import chain_backward as _chain_backward
 from tfbp.reference.dense import dense_backward as _dense_backward
 from tfbp.reference.losses import loss_backward as _loss_backward
 from tfbp.reference.losses import loss_forward as _loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.reference.residual import forward as _forward_of
 from tfbp.reference.smooth_activations import sigmoid_forward, softplus_forward
 from tfbp.reference.softmax import softmax_forward
 from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
@@ -31,36 +34,67 @@ _ROWWISE = ("softmax", "log_softmax")
 def local(network: Any, inputs: Any) -> ByName:
     """Of every tensor that is compared locally."""
     out: ByName = {}
-    for i, (activation, layer) in enumerate(zip(network.activations_before_loss, inputs, strict=False)):
-        x, kernel, dz = layer["x"], layer["kernel"], layer["dz"]
-        out[f"layer {i} z"] = partial(dense_forward, x, kernel, layer.get("bias"))
-        out[f"layer {i} y"] = partial(activation_forward, activation, layer["z"])
-        out[f"layer {i} dz"] = partial(activation_backward, activation, layer["dy"], layer["z"])
-        out.update({f"layer {i} {name}": partial(dense_backward, name, x, kernel, dz) for name in _GRADIENTS})
+    for node, fed in zip(network.nodes, inputs, strict=False):
+        put, activation = f"layer {node.name}", network.activation_before_loss(node)
+        out.update({f"{put} {name}": found for name, found in _of_layer(node.layer, fed).items()})
+        out[f"{put} y"] = partial(activation_forward, activation, fed["z"])
+        out[f"{put} dz"] = partial(activation_backward, activation, fed["dy"], fed["z"])
     last = inputs[-1]
     out["losses"] = partial(loss_forward, network.loss, last["y"], last["outputs"])
     out["doutputs"] = partial(loss_backward, network.loss, last["dlosses"], last["y"], last["outputs"])
     return out
 
 
+def _of_layer(layer: Layer, fed: Any) -> ByName:
+    """Of z, dx and the gradients of a layer by itself."""
+    if isinstance(layer, Dense) and fed["x"].ndim == 2:
+        x, kernel, dz = fed["x"], fed["weights"]["kernel"], fed["dz"]
+        return {
+            "z": partial(dense_forward, x, kernel, fed["weights"].get("bias")),
+            **{name: partial(dense_backward, name, x, kernel, dz) for name in _GRADIENTS},
+        }
+    if isinstance(layer, Residual):
+        return {"z": partial(residual_forward, layer, fed), "dx": partial(residual_backward, layer, fed)}
+    return {}
+
+
 def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
     """Of every tensor of a whole pass."""
-    *layers, last = tensors
-    out = local(
-        network, [{**t, **p} for t, p in zip(layers, numbers.parameters, strict=True)] + [{**last, "y": numbers.y}]
-    )
+    last = tensors[-1]
+    each = [{**at(tensors, node.place), "weights": at(numbers.parameters, node.place)} for node in network.nodes]
+    out = local(network, [*each, {**last, "y": numbers.y}])
     out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
     out["dlosses"] = partial(_seeds, numbers.sample_weight, network.outputs)
-    for i, (layer, weights) in enumerate(zip(network.layers, numbers.parameters, strict=True)):
-        for name, w in weights.items():
-            regularizer = getattr(layer, f"{name}_regularizer")
-            if regularizer is not None:
-                of_loss = layers[i]["x"].T @ layers[i]["dz"] if name == "kernel" else layers[i]["dz"].sum(axis=0)
-                right = of_loss + penalty_backward(regularizer, w)
-                out[f"layer {i} d{name}"] = partial(_with_penalty, out[f"layer {i} d{name}"], regularizer, w, right)
-        handed = layers[i + 1]["dz"] if i + 1 < len(layers) else last["doutputs"]
+    for place, name, regularizer in network.penalties:
+        tensor, put = at(tensors, place), f"layer {'.'.join(map(str, place))} d{name}"
+        if put in out:
+            w = at(numbers.parameters, place)[name]
+            of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
+            right = of_loss + penalty_backward(regularizer, w)
+            out[put] = partial(_with_penalty, out[put], regularizer, w, right)
+    for node in network.top_nodes:
+        (i,) = node.place
+        handed = tensors[i + 1]["dz"] if i + 1 < len(network.layers) else last["doutputs"]
         out[f"layer {i} dy"] = partial(_handed_on, handed, len(numbers.x))
     return out
+
+
+def residual_forward(layer: Residual, fed: Any) -> Clues:
+    z, x = fed["z"], fed["x"]
+    mistakes = {"nothing is added: the layers' output alone": z - x, "x alone, without the layers": x}
+    return Clues({} if "projection" in layer.parts else mistakes, sizes={"B": len(x)})
+
+
+def residual_backward(layer: Residual, fed: Any) -> Clues:
+    """Of dx: a part of it that is left out."""
+    _, residuals, _ = _forward_of(layer, fed["weights"], fed["x"], training=False, seed=None)
+    dx = {}
+    for part, inner in layer.parts.items():
+        tensors, kept = residuals[part]
+        dx[part] = _chain_backward(inner, tensors, kept, fed["dz"])[0]
+    shortcut = dx.get("projection", fed["dz"])
+    terms = {"dx of the layers": dx["layers"], "dx of the shortcut": shortcut}
+    return Clues(terms=terms, sizes={"B": len(fed["x"])})
 
 
 def dense_forward(x: Array, kernel: Array, bias: Array | None) -> Clues:
@@ -270,8 +304,8 @@ def loss_backward(loss: Loss, dlosses: Array, y: Array, outputs: Array) -> Clues
             mistakes["its arguments are ignored: these are the defaults' values"] = gradient(
                 Loss(loss.name), dlosses, y
             )
-    for name, at in _of_other_losses(loss, y, outputs, dlosses).items():
-        mistakes[f"this is {name}'s gradient"] = at
+    for name, theirs in _of_other_losses(loss, y, outputs, dlosses).items():
+        mistakes[f"this is {name}'s gradient"] = theirs
     error = np.zeros(outputs.shape) if y.ndim == 1 else outputs - y
     regions = {"outputs > y": error > 0, "outputs < y": error < 0}
     kinks = {"outputs = y": error == 0}
@@ -291,13 +325,10 @@ def _of_other_losses(loss: Loss, y: Array, outputs: Array, dlosses: Array | None
 def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
     weight, penalties = numbers.sample_weight, 0.0
     terms = {}
-    for i, (layer, weights) in enumerate(zip(network.layers, numbers.parameters, strict=True)):
-        for name, w in weights.items():
-            regularizer = getattr(layer, f"{name}_regularizer")
-            if regularizer is not None:
-                one = float(penalty_forward(regularizer, w)[0])
-                terms[f"layer {i}'s penalty of {name}"] = np.array(one)
-                penalties += one
+    for place, name, regularizer in network.penalties:
+        one = float(penalty_forward(regularizer, at(numbers.parameters, place)[name])[0])
+        terms[f"layer {'.'.join(map(str, place))}'s penalty of {name}"] = np.array(one)
+        penalties += one
     if penalties:
         terms["of all penalties"] = np.array(penalties)
     weighted = weight * losses

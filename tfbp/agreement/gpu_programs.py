@@ -75,7 +75,7 @@ def _write(writing: str, network: Network, fed: Any) -> Any:
 
 def layers_of(dtype: str) -> Iterator[Program]:
     """Every layer of tfbp.layers, forward and backward."""
-    named = {case.name.split("-B")[0]: case.network.layers[0].activation for case in activation_cases()}
+    named = {case.name.split("-B")[0]: case.network.layers[0].applied_activation for case in activation_cases()}
     made = {f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()}
     made |= {
         "Dense": layers.Dense(6, "relu", dtype=dtype),
@@ -184,7 +184,11 @@ def _batch(network: Network, dtype: str) -> dict[str, Any]:
     labels = np.arange(7) % network.outputs
     targets = np.eye(network.outputs)[labels].astype("float64" if dtype == "float64" else "float32")
     y = labels.astype("int32") if network.loss.name.startswith("sparse") else targets
-    fed = {"parameters": _in(dtype, network.init(0)), "x": _in(dtype, rng.normal(size=(7, network.inputs))), "y": y}
+    fed = {
+        "parameters": _in(dtype, network.init(0)),
+        "x": _in(dtype, rng.normal(size=(7, *network.input_shape))),
+        "y": y,
+    }
     return tf.nest.map_structure(tf.constant, fed)
 
 

@@ -85,19 +85,19 @@ def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[Trial]:
             yield from _prelu_trials(cell, fed, units)
             yield from _softmax_trials(cell, units)
             continue
-        linear, name = Activation("linear"), layer.activation.name
-        shapes = (fed["x"].shape, layer.units, layer.use_bias)
+        linear, name = Activation("linear"), layer.applied_activation.name
+        shapes = (fed["x"].shape, fed["z"].shape, "bias" in fed["weights"])
         if shapes not in seen:
             seen.add(shapes)
             yield _dense_trial(cell, f"layer {index} Dense", linear, fed, units)
         if name != "linear":
-            yield _activation_trial(cell, f"layer {index} {name}", layer.activation, fed, units)
-            yield _dense_trial(cell, f"layer {index} Dense with {name}", layer.activation, fed, units)
+            yield _activation_trial(cell, f"layer {index} {name}", layer.applied_activation, fed, units)
+            yield _dense_trial(cell, f"layer {index} Dense with {name}", layer.applied_activation, fed, units)
 
 
 def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> Trial:
     """Its tolerances carry the error of z through the activation and back."""
-    x, kernel, bias, dtype = fed["x"], fed["kernel"], fed.get("bias"), cell.dtype
+    x, kernel, bias, dtype = fed["x"], fed["weights"]["kernel"], fed["weights"].get("bias"), cell.dtype
     dy = fed["dz"] if activation.name == "linear" else fed["dy"]
     layer = layers.Dense(kernel.shape[1], keras_activation(activation), use_bias=bias is not None, dtype=dtype)
     layer.build(x.shape)

@@ -1,68 +1,98 @@
-"""Every op by itself: fed the reference's own inputs and adjoints, so that a wrong layer cannot hide behind another.
+"""Every layer by itself: fed the reference's own inputs and adjoints, so that a wrong one cannot hide behind another.
 
-`Inputs` is one dict per layer with x, kernel, bias, dz (for the dense part) and z, dy (for the activation), and a last
-dict with outputs, y and dlosses. Each function returns named tensors.
+`Inputs` is one dict for each of the network's nodes, with weights, x, dz (for the layer) and z, dy (for the activation
+that the chain applies to its z), and a last dict with outputs, y and dlosses. Each function returns named tensors. A
+layer goes through the two functions by which the chain calls it; one with parts is tried whole, after its parts.
 """
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, reference, tape
-from tfbp.agreement import running_error
+from tfbp.agreement import monte_carlo, running_error
+from tfbp.agreement.monte_carlo import Noise
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.tolerances import Units
-from tfbp.network import Network
+from tfbp.network import Network, Node, at, is_part, map_weights
+from tfbp.vocabulary import Activation
 
 Inputs = list[dict[str, Any]]
 Tensors = dict[str, Any]
+# what layers that draw draw from
+SEED = 2026
 
 
-def inputs_from(tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """What each op is fed, from the reference's tensors."""
+def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
+    """What each layer is fed, from the reference's tensors."""
     layers = [
-        {**weights, **{name: tensor[name] for name in ("x", "z", "dz", "dy")}}
-        for tensor, weights in zip(tensors, parameters, strict=False)
+        {
+            "weights": at(parameters, node.place),
+            **{name: at(tensors, node.place)[name] for name in ("x", "z", "dz", "dy")},
+        }
+        for node in network.nodes
     ]
     return [*layers, {"outputs": tensors[-1]["outputs"], "dlosses": tensors[-1]["dlosses"], "y": y}]
 
 
-def local_reference(network: Network, inputs: Inputs) -> Tensors:
+def local_reference(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
     """The right answers, in float64, from the forward pass to the backward pass: the order in which they are judged."""
-    dense, activations, losses = reference.dense, reference.activations, reference.losses
-    layers = list(enumerate(zip(network.activations_before_loss, inputs, strict=False)))
-    last, out = inputs[-1], {}
-    for i, (activation, layer) in layers:
-        out[f"layer {i} z"] = dense.dense_forward(layer["x"], layer["kernel"], layer.get("bias"))[0]
-        out[f"layer {i} y"] = activations.activation_forward(activation, layer["z"])[0]
+    activations, losses = reference.activations, reference.losses
+    last, forwards, backwards = inputs[-1], {}, []
+    for node, activation, fed in _each(network, inputs):
+        found = _by_reference(node, fed, training)
+        put = f"layer {node.name}"
+        forwards[f"{put} z"] = found.pop("z")
+        forwards.update({f"{put} {name}": found.pop(name) for name in list(found) if name.startswith("new ")})
+        y, residual = activations.activation_forward(activation, fed["z"])
+        dz = activations.activation_backward(activation, fed["dy"], residual)
+        forwards[f"{put} y"] = y
+        backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **found}.items()}))
+    out = dict(forwards)
     out["losses"], residual = losses.loss_forward(network.loss, last["y"], last["outputs"])
     out["doutputs"] = losses.loss_backward(network.loss, last["dlosses"], residual)
-    for i, (activation, layer) in reversed(layers):
-        residual = activations.activation_forward(activation, layer["z"])[1]
-        out[f"layer {i} dz"] = activations.activation_backward(activation, layer["dy"], residual)
-        _put(out, i, layer, dense.dense_backward(layer["dz"], (layer["x"], layer["kernel"])))
+    # a layer with parts after all others: where a part is wrong, it is too
+    for _, found in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
+        out.update(found)
+    for _, found in [pair for pair in backwards if pair[0].layer.parts]:
+        out.update(found)
     return out
 
 
-def local_manual(network: Network, inputs: Inputs) -> Tensors:
+def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
+    kind = reference.chain.kind_of(node.layer)
+    z, residuals, new = kind.forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
+    dx, gradients = kind.backward(node.layer, fed["dz"], residuals)
+    own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
+    return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, "dx": dx}
+
+
+def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
     """Each hand-coded backward on its own; a `Failure` in the place of what raised."""
-    dense, activations, losses = manual.dense, manual.activations, manual.losses
+    activations, losses = manual.activations, manual.losses
     last, out = inputs[-1], {}
-    for i, (activation, layer) in enumerate(zip(network.activations_before_loss, inputs, strict=False)):
-        forward = attempt(dense.dense_forward, layer["x"], layer["kernel"], layer.get("bias"))
-        out[f"layer {i} z"], residuals = _pair(forward)
-        _put(out, i, layer, _attempt_with(residuals, lambda kept, layer=layer: dense.dense_backward(layer["dz"], kept)))
-        forward = attempt(activations.activation_forward, activation, layer["z"])
-        out[f"layer {i} y"], residuals = _pair(forward)
-        out[f"layer {i} dz"] = _attempt_with(
-            residuals,
-            lambda kept, activation=activation, layer=layer: activations.activation_backward(
-                activation, layer["dy"], kept
+    for node, activation, fed in _each(network, inputs):
+        put, kind = f"layer {node.name}", manual.chain.kind_of(node.layer)
+        forward = attempt(kind.forward, node.layer, fed["weights"], fed["x"], **_options(node, training))
+        out[f"{put} z"], residuals = _pair(forward)
+        _put_new(out, node, residuals if isinstance(residuals, Failure) else attempt(operator.itemgetter(2), forward))
+        _put(
+            out,
+            node,
+            _attempt_with(
+                residuals, lambda kept, node=node, kind=kind, fed=fed: kind.backward(node.layer, fed["dz"], kept)
             ),
+        )
+        forward = attempt(activations.activation_forward, activation, fed["z"])
+        out[f"{put} y"], residuals = _pair(forward)
+        out[f"{put} dz"] = _attempt_with(
+            residuals,
+            lambda kept, activation=activation, fed=fed: activations.activation_backward(activation, fed["dy"], kept),
         )
     forward = attempt(losses.loss_forward, network.loss, last["y"], last["outputs"])
     out["losses"], residuals = _pair(forward)
@@ -70,24 +100,82 @@ def local_manual(network: Network, inputs: Inputs) -> Tensors:
     return out
 
 
-def local_tape(network: Network, inputs: Inputs) -> Tensors:
-    """The tape's gradient of each op on its own; a `Failure` in the place of what raised."""
+def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
+    """The tape's gradient of each layer on its own; a `Failure` in the place of what raised."""
     last, out = inputs[-1], {}
-    for i, (activation, layer) in enumerate(zip(network.activations_before_loss, inputs, strict=False)):
-        sources = [layer[name] for name in ("x", "kernel", "bias") if name in layer]
-        out[f"layer {i} z"], gradients = _differentiate(tape.dense.dense_forward, sources, layer["dz"])
-        _put(out, i, layer, gradients)
-        out[f"layer {i} y"], gradients = _differentiate(
-            lambda z, activation=activation: tape.activations.activation_forward(activation, z),
-            [layer["z"]],
-            layer["dy"],
+    for node, activation, fed in _each(network, inputs):
+        put, kind = f"layer {node.name}", tape.chain.kind_of(node.layer)
+        new: Tensors = {}
+        names = [] if node.layer.parts else [n for n in fed["weights"] if n not in node.layer.without_gradient]
+
+        def forward(
+            x: Any, *weights: Any, node: Node = node, kind: Any = kind, fed: Any = fed, names: Any = names
+        ) -> Any:
+            given = {**fed["weights"], **dict(zip(names, weights, strict=True))}
+            z, others = kind.forward(node.layer, given, x, **_options(node, training))
+            new.update({} if node.layer.parts else others)  # noqa: B023
+            return z
+
+        sources = [fed["x"], *(fed["weights"][name] for name in names)]
+        out[f"{put} z"], gradients = _differentiate(forward, sources, fed["dz"])
+        _put_new(out, node, out[f"{put} z"] if isinstance(out[f"{put} z"], Failure) else new)
+        if not isinstance(gradients, Failure):
+            gradients = gradients[0], dict(zip(names, gradients[1:], strict=True))
+        _put(out, node, gradients)
+        out[f"{put} y"], gradients = _differentiate(
+            lambda z, activation=activation: tape.activations.activation_forward(activation, z), [fed["z"]], fed["dy"]
         )
-        out[f"layer {i} dz"] = gradients if isinstance(gradients, Failure) else gradients[0]
+        out[f"{put} dz"] = gradients if isinstance(gradients, Failure) else gradients[0]
     out["losses"], gradients = _differentiate(
         lambda outputs: tape.losses.loss_forward(network.loss, last["y"], outputs), [last["outputs"]], last["dlosses"]
     )
     out["doutputs"] = gradients if isinstance(gradients, Failure) else gradients[0]
     return out
+
+
+def local_tolerances(network: Network, inputs: Inputs, units: Units, training: bool = True) -> dict[str, np.ndarray]:
+    """T of every tensor that the functions above return."""
+    out: dict[str, np.ndarray] = {}
+    for node, activation, fed in _each(network, inputs):
+        put = f"layer {node.name}"
+        out.update({f"{put} {name}": error for name, error in layer_tolerances(node, fed, units, training).items()})
+        out[f"{put} y"] = running_error.activation_forward_error(activation, fed["z"], units)
+        out[f"{put} dz"] = running_error.activation_backward_error(activation, fed["dy"], fed["z"], units)
+    last = inputs[-1]
+    out["losses"] = running_error.loss_forward_error(network.loss, last["y"], last["outputs"], units.loss)
+    out["doutputs"] = running_error.loss_backward_error(
+        network.loss, last["dlosses"], last["y"], last["outputs"], units.loss
+    )
+    return out
+
+
+def layer_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
+    """T of z, dx, the gradients and the new weights of one layer: by analysis where there is one, else measured."""
+    analysed = running_error.layer_errors(node.layer, fed["weights"], fed["x"], fed["dz"], units)
+    return measured_tolerances(node, fed, units, training) if analysed is None else analysed
+
+
+def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
+    """T of the same, by Monte Carlo arithmetic."""
+
+    def run(noise: Noise) -> Tensors:
+        noisy = {
+            "weights": map_weights(noise.on, [fed["weights"]])[0],
+            "x": noise.on(fed["x"]),
+            "dz": noise.on(fed["dz"]),
+        }
+        return _by_reference(node, noisy, training)
+
+    return monte_carlo.sensitivity(run, _by_reference(node, fed, training), units)
+
+
+def _each(network: Network, inputs: Inputs) -> Iterator[tuple[Node, Activation, Any]]:
+    for node, fed in zip(network.nodes, inputs, strict=False):
+        yield node, network.activation_before_loss(node), fed
+
+
+def _options(node: Node, training: bool) -> dict[str, Any]:
+    return {"training": training, "seed": (SEED, node.draws_before)}
 
 
 def _differentiate(function: Any, sources: list[Any], upstream: Any) -> tuple[Any, Any]:
@@ -110,29 +198,26 @@ def _attempt_with(residuals: Any, backward: Any) -> Any:
     return residuals if isinstance(residuals, Failure) else attempt(backward, residuals)
 
 
-def local_tolerances(network: Network, inputs: Inputs, units: Units) -> dict[str, np.ndarray]:
-    """T of every tensor that the functions above return."""
-    out: dict[str, np.ndarray] = {}
-    for i, (activation, layer) in enumerate(zip(network.activations_before_loss, inputs, strict=False)):
-        out[f"layer {i} z"] = running_error.dense_forward_error(layer["x"], layer["kernel"], layer.get("bias"), units)
-        errors = running_error.dense_backward_error(layer["dz"], layer["x"], layer["kernel"], units)
-        out.update({f"layer {i} {name}": error for name, error in errors.items()})
-        out[f"layer {i} y"] = running_error.activation_forward_error(activation, layer["z"], units)
-        out[f"layer {i} dz"] = running_error.activation_backward_error(activation, layer["dy"], layer["z"], units)
-    last = inputs[-1]
-    out["losses"] = running_error.loss_forward_error(network.loss, last["y"], last["outputs"], units.loss)
-    out["doutputs"] = running_error.loss_backward_error(
-        network.loss, last["dlosses"], last["y"], last["outputs"], units.loss
-    )
-    return out
+def _put_new(out: Tensors, node: Node, new: Any) -> None:
+    for name in node.layer.without_gradient:
+        if isinstance(new, Failure):
+            out[f"layer {node.name} new {name}"] = new
+        elif name in new:
+            out[f"layer {node.name} new {name}"] = new[name]
 
 
-def _put(out: Tensors, i: int, layer: dict[str, Any], gradients: Any) -> None:
-    names = [name for name in ("dkernel", "dbias", "dx") if name != "dbias" or "bias" in layer]
+def _put(out: Tensors, node: Node, gradients: Any) -> None:
+    shapes = {} if node.layer.parts else node.layer.weight_shapes(node.input_shape)
+    names = [*(f"d{name}" for name in shapes if name not in node.layer.without_gradient), "dx"]
     if isinstance(gradients, Failure):
         # the line that raised may say whose it is; the others were not reached, and nothing is said of them
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
-        out.update({f"layer {i} {name}": gradients for name in assigned or names})
+        out.update({f"layer {node.name} {name}": gradients for name in assigned or names})
         return
-    found = attempt(lambda: dict(zip(("dx", "dkernel", "dbias"), gradients, strict=False)))
-    out.update({f"layer {i} {name}": found if isinstance(found, Failure) else found.get(name) for name in names})
+
+    def named() -> Mapping[str, Any]:
+        dx, dweights = gradients
+        return {"dx": dx, **{f"d{name}": dw for name, dw in dweights.items() if not is_part(dw)}}
+
+    found = attempt(named)
+    out.update({f"layer {node.name} {n}": found if isinstance(found, Failure) else found.get(n) for n in names})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,16 +13,25 @@ import tensorflow as tf
 from tfbp import manual, reference, tape
 from tfbp.agreement import clues
 from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, round_to
-from tfbp.agreement.local import Inputs, inputs_from, local_manual, local_reference, local_tape, local_tolerances
+from tfbp.agreement.local import (
+    SEED,
+    Inputs,
+    inputs_from,
+    local_manual,
+    local_reference,
+    local_tape,
+    local_tolerances,
+)
 from tfbp.agreement.placement import array_from
 from tfbp.agreement.programs import MODES as MODES
 from tfbp.agreement.programs import Cell as Cell
 from tfbp.agreement.programs import Named, on, run_each
 from tfbp.agreement.programs import Result as Result
-from tfbp.agreement.running_error import errors_along_the_pass
+from tfbp.agreement.sensitivity import errors_of_the_pass
 from tfbp.checking.comparison import Comparison, compare
 from tfbp.checking.failures import Failure, attempt, failure
 from tfbp.checking.tolerances import Units
+from tfbp.network import Network, at
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 LOCAL: dict[str, Callable[..., Named]] = {"manual": local_manual, "tape": local_tape}
@@ -36,11 +46,11 @@ def run_cell(cell: Cell) -> list[Result]:
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     try:
-        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments)
+        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **_options(cell.case))
         rounded = rounded_inputs(cell, numbers, tensors)
         expected = {
-            "local": local_reference(network, rounded),
-            "end to end": _in_order(loss, gradients, tensors),
+            "local": local_reference(network, rounded, cell.case.training),
+            "end to end": in_order(network, loss, gradients, tensors),
         }
         tolerances = {writing: _tolerances(cell, writing, numbers, tensors, rounded) for writing in WRITINGS}
         hints = {
@@ -104,7 +114,7 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
         fed = {"local": as_tensors(rounded, cell), **typed(cell, *arguments)}
 
         def program(fed: Any) -> Named:
-            local = LOCAL[writing](network, fed["local"])
+            local = LOCAL[writing](network, fed["local"], cell.case.training)
             whole = attempt(
                 WRITINGS[writing].loss_gradients_and_tensors,
                 network,
@@ -112,9 +122,10 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
                 fed["x"],
                 fed["y"],
                 fed["sample_weight"],
+                **_options(cell.case),
             )
             if not isinstance(whole, Failure):
-                whole = attempt(_in_order, *whole)
+                whole = attempt(in_order, network, *whole)
             if isinstance(whole, Failure):
                 whole = {_WHOLE_PASS: whole}
             return {
@@ -137,29 +148,57 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
 
 def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounded: Inputs) -> dict[str, Named]:
     network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32)
-    errors = errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)
-    return {"local": local_tolerances(network, rounded, units), "end to end": _in_order(*errors)}
+    errors = errors_of_the_pass(network, numbers, tensors, units, _options(cell.case))
+    local = local_tolerances(network, rounded, units, cell.case.training)
+    return {"local": local, "end to end": in_order(network, *errors)}
 
 
-def _in_order(loss: Any, gradients: Any, tensors: Any) -> Named:
+def _options(case: Case) -> dict[str, Any]:
+    """What a whole pass is told beside its arguments; nothing where all is as by default."""
+    draws = {"seed": SEED} if case.network.draws and case.training else {}
+    return draws if case.training else {"training": False}
+
+
+def in_order(network: Network, loss: Any, gradients: Any, tensors: Any) -> Named:
     """A whole pass by name, in the order in which it is computed; without what a writing does not tell."""
-    *layers, last = tensors
-    out = {f"layer {i} {name}": layer[name] for i, layer in enumerate(layers) for name in ("z", "y")}
+    *_, last = tensors
+    nodes = [(node, f"layer {node.name}", at(tensors, node.place)) for node in network.nodes]
+    out: Named = {}
+    for _, put, tensor in nodes:
+        out.update({f"{put} {name}": tensor[name] for name in ("z", "y")})
+        out.update({f"{put} new {name}": w for name, w in tensor.get("new_weights", {}).items()})
     out.update({"outputs": last["outputs"], "losses": last["losses"], "loss": loss})
     out.update({name: last[name] for name in ("dlosses", "doutputs") if name in last})
-    for i in reversed(range(len(layers))):
-        out.update({f"layer {i} {name}": layers[i][name] for name in ("dy", "dz") if name in layers[i]})
-        out.update({f"layer {i} d{name}": dw for name, dw in gradients[i].items()})
+    for node, put, tensor in reversed(nodes):
+        out.update({f"{put} {name}": tensor[name] for name in ("dy", "dz") if name in tensor})
+        if not node.layer.parts:
+            out.update({f"{put} d{name}": dw for name, dw in at(gradients, node.place).items()})
     return out
 
 
+def is_result(tensor: str) -> bool:
+    """Whether a tensor of that name is what a pass is asked for: the loss, or a weight's gradient."""
+    return tensor == "loss" or re.fullmatch(r"layer \S+ d(?![xyz]$)\w+", tensor) is not None
+
+
 def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
-    """What each op is fed in the cell's dtype: the reference's tensors, rounded."""
-    return [
-        {name: value if name == "y" and value.dtype.kind == "i" else round_to(value, _input_dtype(cell, name))
-         for name, value in layer.items()}
-        for layer in inputs_from(tensors, numbers.parameters, numbers.y)
-    ]  # fmt: skip
+    """What each layer is fed in the cell's dtype: the reference's tensors, rounded."""
+    inputs = inputs_from(cell.case.network, tensors, numbers.parameters, numbers.y)
+    return _mapped(inputs, lambda name, value: round_to(value, _input_dtype(cell, name)))
+
+
+def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
+    """The inputs with function(name, array) of each float array in its place, integers as they are."""
+    if isinstance(inputs, list):
+        return [_mapped(each, function) for each in inputs]
+    return {
+        name: _mapped(value, function)
+        if isinstance(value, dict | list)
+        else value
+        if value.dtype.kind == "i"
+        else function(name, value)
+        for name, value in inputs.items()
+    }
 
 
 def first_wrong(results: list[Result]) -> Result | None:
@@ -215,13 +254,13 @@ def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Na
 
 
 def as_tensors(inputs: Any, cell: Cell) -> Any:
-    return [
-        {
-            name: tf.constant(value if value.dtype.kind == "i" else value.astype(numpy_dtype(_input_dtype(cell, name))))
-            for name, value in layer.items()
-        }
-        for layer in inputs
-    ]
+    """The inputs of each layer as tensors of the cell's dtype; weights that no gradient moves are wider."""
+    arrays = _mapped(inputs, lambda name, value: value.astype(numpy_dtype(_input_dtype(cell, name))))
+    wide = numpy_dtype("float64" if cell.dtype == "float64" else "float32")
+    for node, fed in zip(cell.case.network.nodes, arrays, strict=False):
+        for name in node.layer.without_gradient:
+            fed["weights"][name] = fed["weights"][name].astype(wide)
+    return tf.nest.map_structure(tf.constant, arrays)
 
 
 def _input_dtype(cell: Cell, name: str) -> str:

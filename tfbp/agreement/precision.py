@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfbp.agreement.matrix import Result
+from tfbp.agreement.matrix import Result, is_result
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 # with fewer, luck decides which of two right formulas is closer
@@ -21,11 +21,7 @@ def error_ratio(results: list[Result]) -> float:
     """
     cell = results[0].cell
     manual, tape = (
-        [
-            r.comparison
-            for r in results
-            if (r.scope, r.pair) == ("end to end", pair) and r.comparison.tensor.endswith(("dkernel", "dbias", "loss"))
-        ]
+        [r.comparison for r in results if (r.scope, r.pair) == ("end to end", pair) and is_result(r.comparison.tensor)]
         for pair in ("manual-reference", "tape-reference")
     )
     sizes = [comparison.size for comparison in tape]

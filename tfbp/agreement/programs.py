@@ -19,8 +19,8 @@ from tfbp.checking.diagnosis import Clues
 from tfbp.checking.failures import Failure, attempt
 
 MODES = ("eager", "graph", "xla")
-# what has no row for each example
-_WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask"}
+# what has no row for each example, and what holds nothing else
+_WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask", "weights", "parameters"}
 Named = dict[str, Any]
 
 
@@ -160,7 +160,8 @@ def compiled(function: Callable[..., Any], mode: str, fed: Any) -> Callable[...,
 
 def _with_any_rows(fed: Any, name: str = "") -> Any:
     if isinstance(fed, dict):
-        return {key: _with_any_rows(value, key) for key, value in fed.items()}
+        inside = name in ("weights", "parameters")
+        return {key: _with_any_rows(value, name if inside else key) for key, value in fed.items()}
     if isinstance(fed, list | tuple):
         return type(fed)(_with_any_rows(value, name) for value in fed)
     rows = [] if name in _WITHOUT_ROWS or not fed.shape.rank else [None]

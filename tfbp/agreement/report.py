@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from tfbp.agreement.matrix import PAIRS, SCOPES, at_fault, by_cell, first_wrong
+from tfbp.agreement.matrix import PAIRS, SCOPES, at_fault, by_cell, first_wrong, is_result
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
 from tfbp.agreement.programs import Result
 from tfbp.agreement.third_opinion import Opinion
@@ -100,9 +100,7 @@ def worst_relative_error(results: list[Result]) -> float:
     errors = [
         r.comparison.relative_error
         for r in results
-        if r.scope == "end to end"
-        and r.pair != "manual-tape"
-        and r.comparison.tensor.endswith(("dkernel", "dbias", "loss"))
+        if r.scope == "end to end" and r.pair != "manual-tape" and is_result(r.comparison.tensor)
     ]
     return max((error for error in errors if np.isfinite(error)), default=np.inf)
 

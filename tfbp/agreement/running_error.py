@@ -2,8 +2,10 @@
 
 `error_*` stands beside the value it bounds. With no input errors the functions give the local tolerances of one op.
 First order in the errors; branches and curvature are seen by evaluating the reference at z ± error_z.
+It is written for a dense layer, an activation, and layers that move numbers and change none; what a network of other
+layers may be wrong by is measured (`monte_carlo`).
 
-B batch, I inputs, O outputs of a layer; x (B, I), z and y (B, O).
+B batch, I inputs, O outputs of a layer; x (B, …, I), z and y (B, …, O).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfbp.checking.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
+from tfbp.network import ActivationLayer, Dense, Flatten, Layer, Network, Reshape
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -21,6 +24,7 @@ from tfbp.reference.softmax import softmax_forward
 from tfbp.vocabulary import Activation
 
 Array = np.ndarray
+_MOVES = (ActivationLayer, Flatten, Reshape)
 _ROWWISE = ("softmax", "log_softmax")
 _SOFTMAX = Activation("softmax")
 _EXACT = Units(out=0.0, product_in=0.0, product=0.0, sum=0.0, loss=0.0, underflow=0.0)
@@ -37,12 +41,29 @@ def dense_forward_error(x: Array, kernel: Array, bias: Array | None, units: Unit
 def dense_backward_error(
     dz: Array, x: Array, kernel: Array, units: Units, error_dz: Any = 0.0, error_x: Any = 0.0
 ) -> dict[str, Array]:
-    error_dz, error_x = np.broadcast_to(error_dz, dz.shape), np.broadcast_to(error_x, x.shape)
+    shape, rows = x.shape, lambda a: np.reshape(a, (-1, a.shape[-1]))
+    error_dz, error_x = rows(np.broadcast_to(error_dz, dz.shape)), rows(np.broadcast_to(error_x, shape))
+    dz, x = rows(dz), rows(x)
     return {
-        "dx": error_dz @ np.abs(kernel).T + product_tolerance(dz, kernel.T, units),
+        "dx": (error_dz @ np.abs(kernel).T + product_tolerance(dz, kernel.T, units)).reshape(shape),
         "dkernel": (np.abs(x) + error_x).T @ error_dz + error_x.T @ np.abs(dz) + product_tolerance(x.T, dz, units),
         "dbias": error_dz.sum(axis=0) + sum_tolerance(dz, units),
     }
+
+
+def is_analysed(network: Network) -> bool:
+    """Whether `errors_along_the_pass` knows every layer of the network."""
+    return all(isinstance(layer, Dense | ActivationLayer | Flatten | Reshape) for layer in network.layers)
+
+
+def layer_errors(layer: Layer, weights: Any, x: Array, dz: Array, units: Units) -> dict[str, Array] | None:
+    """T of z, of dx and of each gradient of a layer by itself; None where there is no analysis."""
+    if isinstance(layer, _MOVES):
+        return {"z": np.zeros(dz.shape), "dx": np.zeros(x.shape)}
+    if not isinstance(layer, Dense):
+        return None
+    errors = dense_backward_error(dz, x, weights["kernel"], units)
+    return {"z": dense_forward_error(x, weights["kernel"], weights.get("bias"), units), **errors}
 
 
 def activation_forward_error(activation: Any, z: Array, units: Units, error_z: Any = 0.0) -> Array:
@@ -136,9 +157,12 @@ def errors_along_the_pass(
     *layers, last = tensors
     error_y: Any = 0.0
     along: list[dict[str, Array]] = []
-    for activation, weights, tensor in zip(activations, parameters, layers, strict=True):
+    for layer, activation, weights, tensor in zip(network.layers, activations, parameters, layers, strict=True):
         along.append({"x": np.broadcast_to(error_y, tensor["x"].shape)})
-        error_z = dense_forward_error(tensor["x"], weights["kernel"], weights.get("bias"), units, error_y)
+        if isinstance(layer, Dense):
+            error_z = dense_forward_error(tensor["x"], weights["kernel"], weights.get("bias"), units, error_y)
+        else:
+            error_z = along[-1]["x"].reshape(tensor["z"].shape)
         error_y = activation_forward_error(activation, tensor["z"], units, error_z)
         along[-1].update(z=error_z, y=error_y)
     error_losses = loss_forward_error(network.loss, y, last["outputs"], units.loss, error_y)
@@ -156,6 +180,9 @@ def errors_along_the_pass(
             activations[index], tensor["dy"], tensor["z"], units, error_dy, along[index]["z"]
         )
         along[index].update(dy=error_dy, dz=error_dz)
+        if not isinstance(layer, Dense):
+            error_dy = error_dz.reshape(tensor["x"].shape)
+            continue
         errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, along[index]["x"])
         error_dy = errors["dx"]
         for name in weights:

@@ -20,6 +20,7 @@ from tfbp.agreement.programs import as_array
 from tfbp.checking.comparison import Comparison, compare
 from tfbp.checking.differences import central_differences, complex_step
 from tfbp.checking.failures import Failure, attempt
+from tfbp.network import map_weights, named_weights
 from tfbp.vocabulary import Activation, Loss
 
 UNIT_ROUNDOFF = 2.0**-53
@@ -52,7 +53,7 @@ def ops() -> Iterator[Op]:
     rng = np.random.default_rng(2026)
     seen = set()
     for case in all_cases():
-        for activation in {layer.activation for layer in case.network.layers}:
+        for activation in {node.layer.applied_activation for node in case.network.nodes}:
             name = " ".join([activation.name, *map(str, activation.arguments.values())])
             if name not in seen:
                 seen.add(name)
@@ -151,14 +152,13 @@ def _dense_op(rng: np.random.Generator) -> Op:
 def _network_op(case: Any) -> Op:
     """The whole network: its loss as a function of each parameter."""
     numbers = problem(case, "float64")
-    for w in (w for layer in numbers.parameters for w in layer.values()):
+    for _, _, w in named_weights(numbers.parameters):
         w[w == 0] = 0.25  # off the kink of a penalty, where a difference has two sides
-    inputs = {f"{name}_{index}": w for index, layer in enumerate(numbers.parameters) for name, w in layer.items()}
+    inputs = _flat(numbers.parameters)
 
     def forward(**named: np.ndarray) -> Any:
-        parameters = [
-            {name: named[f"{name}_{index}"] for name in layer} for index, layer in enumerate(numbers.parameters)
-        ]
+        given = iter(named.values())
+        parameters = map_weights(lambda _: next(given), numbers.parameters)
         arguments = (parameters, numbers.x, numbers.y, numbers.sample_weight)
         return reference.loss_and_outputs(case.network, *arguments)[0]
 
@@ -166,7 +166,12 @@ def _network_op(case: Any) -> Op:
 
     def gradients_of(writing: Any) -> Tensors:
         _, gradients = writing.loss_and_gradients(case.network, *arguments)
-        return {f"{name}_{i}": dw for i, layer in enumerate(gradients) for name, dw in layer.items()}
+        return _flat(gradients)
 
     gradients = {"reference": lambda: gradients_of(reference), "manual": lambda: gradients_of(manual)}
     return Op(case.name, forward, inputs, np.ones(()), gradients)
+
+
+def _flat(nested: Any) -> Tensors:
+    """Parameters or gradients by name and place."""
+    return {f"{name}_{'_'.join(map(str, place))}": w for place, name, w in named_weights(nested)}

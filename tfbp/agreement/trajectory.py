@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfbp import manual, reference, tape
-from tfbp.network import Network, Parameters
+from tfbp.network import Network, Parameters, map_weights, named_weights
 from tfbp.reference.optimizers import optimizer as reference_optimizer
 from tfbp.reference.trainer import Trainer
 from tfbp.training import Model, keras_optimizer
@@ -66,7 +66,7 @@ class Trajectories:
         x, y = self._validation
         loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, after, x, y)
         validation = float(loss), _accuracy(np.asarray(outputs), y)
-        flat = np.concatenate([w.astype(np.float64).ravel() for layer in after for w in layer.values()])
+        flat = np.concatenate([w.astype(np.float64).ravel() for _, _, w in named_weights(after)])
         self._first = self._first or writing
         if writing == self._first:
             self._losses.append(validation[0])
@@ -138,7 +138,7 @@ def train(
         )
         return
     # the numbers that the other writings start from: those that x's dtype holds
-    parameters = [{name: w.astype(dtype) for name, w in layer.items()} for layer in network.init(seed)]
+    parameters = map_weights(lambda w: w.astype(dtype), network.init(seed))
     trainer = Trainer(network, parameters, reference_optimizer(optimizer, rate), *samples)
     rows = len(samples[0])
     for number in range(epochs):

@@ -158,7 +158,7 @@ def largest_error(
     """
     x = np.linspace(low, high, points)
     # few rows at a time: a wide layer on all of them would fill the memory
-    parts = np.array_split(x, 1 + points * network.layers[0].units // 2**21)
+    parts = np.array_split(x, 1 + points * network.top_nodes[0].output_shape[0] // 2**21)
     outputs = np.concatenate([reference.forward(network, parameters, part[:, None])[:, 0] for part in parts])
     return float(np.abs(outputs - function(x)).max())
 

@@ -1,6 +1,7 @@
 """The second writing: TensorFlow ops, every gradient coded by hand. No tape, ever."""
 
 from tfbp.manual import activations as activations
+from tfbp.manual import chain as chain
 from tfbp.manual import convolution as convolution
 from tfbp.manual import dense as dense
 from tfbp.manual import dropout as dropout

@@ -231,3 +231,25 @@ def sum_of(terms, dtype, divided_by=None):
 
 def _sum_over_places(dz):
     return tf.cast(tf.reduce_sum(wide(dz), axis=[0, 1, 2]), dz.dtype)
+
+
+def forward(layer, weights, x, *, training, seed):
+    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    if layer.keras_name == "DepthwiseConv2D":
+        z, residuals = depthwise_conv2d_forward(x, **weights, **options)
+    else:
+        z, residuals = conv2d_forward(x, **weights, **options, groups=layer.groups)
+    return z, residuals, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
+    dx, dkernel, dbias = through(
+        dz,
+        residuals,
+        input_gradient=input_gradient,
+        kernel_gradient=weight_gradients,
+        bias_gradient=weight_gradients and layer.use_bias,
+    )
+    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    return dx, found if weight_gradients else {}

@@ -38,3 +38,17 @@ def dropout_mask(shape, seed, rate):
 
 def _kept_of(x, kept, rate):
     return tf.zeros_like(x) if rate >= 1 else tf.where(kept, x * tf.constant(1 / (1 - rate), x.dtype), 0)
+
+
+def forward(layer, weights, x, *, training, seed):
+    if not training:
+        return x, None, {}
+    return *dropout_forward(x, _pair(seed), rate=layer.rate), {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    return dz if residuals is None else dropout_backward(dz, residuals), {}
+
+
+def _pair(seed):
+    return tf.stack([tf.cast(each, tf.int64) for each in seed])

@@ -167,3 +167,33 @@ def _moved(moving, now, momentum):
 
 def _as(a, like):
     return tf.cast(a, like.dtype)
+
+
+def forward(layer, weights, x, *, training, seed):
+    gamma, beta = weights.get("gamma"), weights.get("beta")
+    if layer.keras_name == "BatchNormalization":
+        moving = weights["moving_mean"], weights["moving_variance"]
+        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+        y, residuals, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
+        return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
+    if layer.keras_name == "RMSNormalization":
+        return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
+    if layer.keras_name == "GroupNormalization":
+        groups = x.shape[-1] if layer.groups == -1 else layer.groups
+        return *group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
+    return *layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+
+
+_BACKWARDS = {
+    "BatchNormalization": batch_normalization_backward,
+    "LayerNormalization": layer_normalization_backward,
+    "RMSNormalization": rms_normalization_backward,
+    "GroupNormalization": group_normalization_backward,
+}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    dx, *dweights = _BACKWARDS[layer.keras_name](dz, residuals)
+    names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
+    found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+    return dx, found if weight_gradients else {}

@@ -89,3 +89,27 @@ def _pixels_inside(window):
         rows = places[:, None] + np.array(window.offsets[axis])
         counts.append(((rows >= 0) & (rows < window.sizes[axis])).sum(axis=1))
     return np.multiply.outer(*counts)[None, :, :, None]
+
+
+_WINDOWS = {
+    "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
+    "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
+}
+_IMAGES = {
+    "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
+    "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
+}
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name in _WINDOWS:
+        pool = _WINDOWS[layer.keras_name][0]
+        return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+    y, residuals = _IMAGES[layer.keras_name][0](x)
+    return y[:, None, None, :] if layer.keepdims else y, residuals, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    if layer.keras_name in _WINDOWS:
+        return _WINDOWS[layer.keras_name][1](dz, residuals), {}
+    return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}

@@ -1,6 +1,7 @@
 """The first writing: NumPy, float64, in the textbook's order. The truth that the other two are held against."""
 
 from tfbp.reference import activations as activations
+from tfbp.reference import chain as chain
 from tfbp.reference import convolution as convolution
 from tfbp.reference import dense as dense
 from tfbp.reference import dropout as dropout

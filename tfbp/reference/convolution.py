@@ -108,3 +108,22 @@ def _channels(inputs, outputs, groups):
     """The inputs and outputs of each group."""
     for group in range(groups):
         yield tuple(slice(group * size // groups, (group + 1) * size // groups) for size in (inputs, outputs))
+
+
+def forward(layer, weights, x, *, training, seed):
+    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    if layer.keras_name == "DepthwiseConv2D":
+        z, residuals = depthwise_conv2d_forward(x, **weights, **options)
+    else:
+        z, residuals = conv2d_forward(x, **weights, **options, groups=layer.groups)
+    return z, residuals, {}
+
+
+def backward(layer, dz, residuals):
+    through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
+    dx, dkernel, dbias = through(
+        dz,
+        residuals,
+    )
+    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    return dx, found

@@ -54,3 +54,13 @@ def _philox(counter, key):
         p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
         a, b, c, d = (q >> half) ^ b ^ key_a, q & low, (p >> half) ^ d ^ key_b, p & low
     return a, b, c, d
+
+
+def forward(layer, weights, x, *, training, seed):
+    if not training:
+        return x, None, {}
+    return *dropout_forward(x, seed, rate=layer.rate), {}
+
+
+def backward(layer, dz, residuals):
+    return dz if residuals is None else dropout_backward(dz, residuals), {}

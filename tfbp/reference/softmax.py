@@ -1,6 +1,6 @@
 """softmax and log_softmax, whose backward needs the whole Jacobian of a row, written out as a matrix.
 
-z pre-activation, y output, both (B, O); J[b] = dy[b] / dz[b], (O, O).
+z pre-activation, y output, both (B, …, O), each row by itself; J[b] = dy[b] / dz[b], (O, O).
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ def softmax_forward(z):
 def softmax_backward(dy, z):
     # J[b, i, j] = y_i (δ_ij - y_j)
     y = softmax_forward(z)
-    jacobian = y[:, :, None] * (np.eye(z.shape[-1]) - y[:, None, :])
-    return np.einsum("bi,bij->bj", dy, jacobian)
+    jacobian = y[..., :, None] * (np.eye(z.shape[-1]) - y[..., None, :])
+    return np.einsum("...i,...ij->...j", dy, jacobian)
 
 
 def log_softmax_forward(z):
@@ -25,8 +25,8 @@ def log_softmax_forward(z):
 
 def log_softmax_backward(dy, z):
     # J[b, i, j] = δ_ij - softmax(z)_j
-    jacobian = np.eye(z.shape[-1]) - softmax_forward(z)[:, None, :]
-    return np.einsum("bi,bij->bj", dy, jacobian)
+    jacobian = np.eye(z.shape[-1]) - softmax_forward(z)[..., None, :]
+    return np.einsum("...i,...ij->...j", dy, jacobian)
 
 
 def _largest(z):

@@ -5,6 +5,7 @@ N samples, B batch, I inputs, O outputs, S steps of an epoch.
 
 import numpy as np
 
+from tfbp.network import map_weights
 from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
@@ -31,7 +32,7 @@ class Trainer:
         self.network = network
         self._optimizer = optimizer
         self._x, self._y = np.asarray(x, np.float64), np.asarray(y)
-        self._parameters = [{name: np.array(w, np.float64) for name, w in layer.items()} for layer in parameters]
+        self._parameters = map_weights(lambda w: np.array(w, np.float64), parameters)
 
     def train_epoch(self, order, batch_size):
         """Each step's loss and accuracy, (S,), on batches of the rows in `order`, the last one as short as it falls."""
@@ -47,7 +48,7 @@ class Trainer:
 
     def parameters(self):
         """A copy of the parameters as they stand."""
-        return [{name: w.copy() for name, w in layer.items()} for layer in self._parameters]
+        return map_weights(np.copy, self._parameters)
 
 
 def _accuracy(outputs, y):

@@ -1,6 +1,7 @@
 """The third writing: TensorFlow ops, forward only; tf.GradientTape differentiates."""
 
 from tfbp.tape import activations as activations
+from tfbp.tape import chain as chain
 from tfbp.tape import convolution as convolution
 from tfbp.tape import dense as dense
 from tfbp.tape import dropout as dropout

@@ -1,23 +1,28 @@
 """The whole network, forward only; tf.GradientTape finds the gradients.
 
-B batch, I inputs, O outputs of a layer; x (B, I), z and y (B, O). Everything runs in x's dtype, except that from the
-outputs to the loss nothing is narrower than float32.
+B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. Everything runs in
+x's dtype, except that from the outputs to the loss, and in weights that no gradient moves, nothing is narrower than
+float32.
 """
 
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_parameters, check_x, check_y
-from tfbp.tape.activations import activation_forward
-from tfbp.tape.dense import dense_forward
+from tfbp.checks import InputError, check_parameters, check_seed, check_x, check_y
+from tfbp.network import at
+from tfbp.tape.chain import chain_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward
 
 
-def forward(network, parameters, x):
-    """The network's outputs, (B, O), for a batch x of shape (B, I), in x's dtype.
+def forward(network, parameters, x, *, training=False, seed=None):
+    """The network's outputs, (B, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
+
+    Args:
+        training: whether layers that act otherwise in training act so.
+        seed: what layers that draw in training draw from.
 
     Raises:
-        InputError: x or parameters that do not fit the network.
+        InputError: x or parameters that do not fit the network, or no seed where layers draw.
 
     Example:
         >>> import tensorflow as tf
@@ -27,21 +32,26 @@ def forward(network, parameters, x):
         array([[5.]], dtype=float32)
     """
     x = _checked(network, parameters, x)
-    return _forward([layer.activation for layer in network.layers], _cast(parameters, x.dtype), x)[-1]["y"]
+    check_seed(network, training, seed)
+    weights = _cast(network.layers, parameters, x.dtype)
+    return chain_forward(network.layers, weights, x, training=training, seed=_first(seed))[0]
 
 
-def loss_and_gradients(network, parameters, x, y, sample_weight=None):
+def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """The mean loss over the batch plus penalties, and its gradient with respect to every parameter, by tape.
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`: arrays, tensors or variables.
-        x: (B, I), float64, float32, bfloat16 or float16; the computation runs in this dtype.
+        x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype.
         y: (B, O) targets, or (B,) labels for the sparse loss. sample_weight: (B,) or None for ones.
+        training: whether layers that act otherwise in training act so.
+        seed: an integer, where layers draw in training: what they draw from.
 
     Returns:
-        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x.
+        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
+        that has no gradient, such as a moving mean.
 
     Raises:
         InputError: arguments that do not fit the network.
@@ -57,58 +67,62 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None):
 
     Reference: https://www.tensorflow.org/guide/autodiff
     """
-    loss, gradients, _ = loss_gradients_and_tensors(network, parameters, x, y, sample_weight)
+    loss, gradients, _ = loss_gradients_and_tensors(
+        network, parameters, x, y, sample_weight, training=training, seed=seed
+    )
     return loss, gradients
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
-    loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight))
+    loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, tensors[-1]["outputs"]
 
 
-def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, loss_scale=None):
+def loss_gradients_and_tensors(
+    network, parameters, x, y, sample_weight=None, loss_scale=None, *, training=True, seed=None
+):
     """As `loss_and_gradients`, and the tensors on the way: one dict per layer with x, z, y and dz, and a last dict for
-    the loss with outputs and losses.
+    the loss with outputs and losses. A layer with parts has theirs by the part's name; one that renews weights without
+    a gradient has their new values as new_weights.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
     parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    check_seed(network, training, seed)
+    trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(parameters)
-        loss, tensors = _loss(network, parameters, x, y, weight)
+        # x too: a first layer without weights has a dz as well
+        tape.watch((trained, x))
+        loss, tensors = _loss(network, parameters, x, y, weight, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
-    *layers, _ = tensors
-    gradients, dzs = tape.gradient(scaled, (parameters, [layer["z"] for layer in layers]))
+    layers = [at(tensors, node.place) for node in network.nodes]
+    gradients, dzs = tape.gradient(scaled, (trained, [layer["z"] for layer in layers]))
     for layer, dz in zip(layers, dzs, strict=True):
         layer["dz"] = dz
     return loss, gradients, tensors
 
 
-def _loss(network, parameters, x, y, weight):
-    tensors = _forward(network.activations_before_loss, parameters, x)
+def _loss(network, parameters, x, y, weight, training, seed):
+    with tf.name_scope("forward"):
+        outputs, tensors = chain_forward(
+            network.layers,
+            parameters,
+            x,
+            activations=network.activations_before_loss,
+            training=training,
+            seed=_first(seed),
+        )
     with tf.name_scope("loss"):
-        outputs = tf.cast(tensors[-1]["y"], _loss_dtype(x))
+        outputs = tf.cast(outputs, _loss_dtype(x))
         losses = loss_forward(network.loss, y, outputs)
         loss = tf.reduce_mean(losses if weight is None else weight * losses)
-    for layer, weights in zip(network.layers, parameters, strict=True):
-        if layer.kernel_regularizer is not None:
-            loss += penalty_forward(layer.kernel_regularizer, tf.cast(weights["kernel"], loss.dtype))
-        if layer.bias_regularizer is not None and layer.use_bias:
-            loss += penalty_forward(layer.bias_regularizer, tf.cast(weights["bias"], loss.dtype))
+    for place, name, regularizer in network.penalties:
+        loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], loss.dtype))
     return loss, [*tensors, {"outputs": outputs, "losses": losses}]
 
 
-def _forward(activations, parameters, x):
-    """One dict per layer with x, z and y."""
-    tensors = []
-    for index, (activation, weights) in enumerate(zip(activations, parameters, strict=True)):
-        with tf.name_scope(f"forward/layer_{index}/dense"):
-            z = dense_forward(x, **weights)
-        with tf.name_scope(f"forward/layer_{index}/{activation.name}"):
-            y = activation_forward(activation, z)
-        tensors.append({"x": x, "z": z, "y": y})
-        x = y
-    return tensors
+def _first(seed):
+    return None if seed is None else (seed, 0)
 
 
 def _loss_dtype(x):
@@ -123,7 +137,7 @@ def _inputs(network, parameters, x, y, sample_weight):
     check_y(network, x, y, weight)
     if weight is not None and not weight.shape.is_fully_defined():
         weight = tf.ensure_shape(weight, x.shape[:1])
-    return _cast(parameters, x.dtype), x, y, weight
+    return _cast(network.layers, parameters, x.dtype), x, y, weight
 
 
 def _checked(network, parameters, x):
@@ -132,10 +146,32 @@ def _checked(network, parameters, x):
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
-    # a shape that is known only as a function runs: the network knows its width
-    return x if x.shape.rank and x.shape[1] else tf.ensure_shape(x, [None, network.inputs])
+    # a shape that is known only as a function runs: the network knows its own
+    known = x.shape.rank and None not in x.shape.as_list()[1:]
+    return x if known else tf.ensure_shape(x, [None, *network.input_shape])
 
 
-def _cast(parameters, dtype):
-    """Parameters as tensors of one dtype. Each variable is read once, here."""
-    return [{name: tf.cast(tf.convert_to_tensor(w), dtype) for name, w in layer.items()} for layer in parameters]
+def _cast(layers, parameters, dtype):
+    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32. Each
+    variable is read once, here."""
+    wide = tf.float64 if dtype == tf.float64 else tf.float32
+    return [
+        {
+            name: _cast(layer.parts[name], w, dtype)
+            if name in layer.parts
+            else tf.cast(tf.convert_to_tensor(w), wide if name in layer.without_gradient else dtype)
+            for name, w in weights.items()
+        }
+        for layer, weights in zip(layers, parameters, strict=True)
+    ]
+
+
+def _with_gradient(layers, parameters):
+    return [
+        {
+            name: _with_gradient(layer.parts[name], w) if name in layer.parts else w
+            for name, w in weights.items()
+            if name not in layer.without_gradient
+        }
+        for layer, weights in zip(layers, parameters, strict=True)
+    ]

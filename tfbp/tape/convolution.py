@@ -29,3 +29,10 @@ def _as_convolution(x, kernel, bias, **options):
     inputs, depth = kernel.shape[2:]
     flat = tf.reshape(kernel, [*kernel.shape[:2], 1, inputs * depth])
     return conv2d_forward(x, flat, bias, groups=inputs, **options)
+
+
+def forward(layer, weights, x, *, training, seed):
+    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    if layer.keras_name == "DepthwiseConv2D":
+        return depthwise_conv2d_forward(x, **weights, **options), {}
+    return conv2d_forward(x, **weights, **options, groups=layer.groups), {}

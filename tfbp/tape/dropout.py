@@ -13,3 +13,9 @@ def dropout_forward(x, seed, *, rate, noise_shape=None):
     number = tf.bitcast(tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(bits, 0x7FFFFF), 0x3F800000), tf.float32) - 1
     dropped, zero = number < rate, tf.constant(0, x.dtype)
     return tf.where(dropped, zero, x if rate >= 1 else x / tf.constant(1 - rate, x.dtype))
+
+
+def forward(layer, weights, x, *, training, seed):
+    if not training:
+        return tf.identity(x), {}
+    return dropout_forward(x, tf.stack([tf.cast(each, tf.int64) for each in seed]), rate=layer.rate), {}

@@ -22,3 +22,11 @@ def global_average_pool2d_forward(x):
 
 def global_max_pool2d_forward(x):
     return tf.reduce_max(x, axis=[1, 2])
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name in ("MaxPooling2D", "AveragePooling2D"):
+        pool = max_pool2d_forward if layer.keras_name == "MaxPooling2D" else average_pool2d_forward
+        return pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+    y = global_max_pool2d_forward(x) if layer.keras_name == "GlobalMaxPooling2D" else global_average_pool2d_forward(x)
+    return y[:, None, None, :] if layer.keepdims else y, {}

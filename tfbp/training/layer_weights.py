@@ -8,25 +8,32 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbp.network import Node
+
 
 class LayerWeights(keras.layers.Layer):
-    """Holds kernel (I, O) and bias (O,); the arithmetic is the writings'.
+    """Holds a layer's weights, a Dense's kernel (I, O) and bias (O,); the arithmetic is the writings'.
 
     Args:
         parameters: their first values.
-        inputs: I.
+        node: the layer, and the shapes that it takes and makes.
     """
 
-    def __init__(self, parameters: Mapping[str, np.ndarray], inputs: int, **options: Any) -> None:
+    def __init__(self, parameters: Mapping[str, np.ndarray], node: Node, **options: Any) -> None:
         super().__init__(**options)
-        self._first = parameters
+        self._first, self._node = parameters, node
         self.parameters: dict[str, keras.Variable] = {}
-        self.build((None, inputs))
+        self.build((None, *node.input_shape))
 
     def build(self, input_shape: Any) -> None:
         for name, value in self._first.items():
-            weight = self.add_weight(shape=value.shape, initializer=lambda *_, w=value, **__: w, name=name)
+            weight = self.add_weight(
+                shape=value.shape,
+                initializer=lambda *_, w=value, **__: w,
+                name=name,
+                trainable=name not in self._node.layer.without_gradient,
+            )
             self.parameters[name] = weight
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*input_shape[:-1], self._first["kernel"].shape[-1])
+        return (input_shape[0], *self._node.output_shape)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfbp import manual, tape
 from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_count, check_parameters
 from tfbp.keras_bridge import dtype_policy_of
-from tfbp.network import Network, Parameters
+from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.layer_weights import LayerWeights
 from tfbp.vocabulary import Loss
@@ -67,16 +67,19 @@ class Model(keras.Model):
         check_choice("gradients", gradients, WRITINGS)
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
-        widths = [network.inputs, *(layer.units for layer in network.layers)]
+        first = network.init(seed)
+        nodes = [node for node in network.nodes if not node.layer.parts]
         self.layer_weights = [
-            LayerWeights(weights, widths[index], name=f"layer_{index}", dtype=self.dtype_policy)
-            for index, weights in enumerate(network.init(seed))
+            LayerWeights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
+            for node in nodes
         ]
-        self.parameter_variables = [layer.parameters for layer in self.layer_weights]
+        variables = {node.place: layer.parameters for node, layer in zip(nodes, self.layer_weights, strict=True)}
+        # as the parameters nest
+        self.parameter_variables = placed(network.layers, variables)
         # what a fit on arrays is at, for callbacks
         self.array_run: Any = None
         # Keras builds and exports only models that were called
-        self(tf.zeros([1, network.inputs], self.compute_dtype))
+        self(tf.zeros([1, *network.input_shape], self.compute_dtype))
 
     @classmethod
     def from_keras(cls, sequential: keras.Sequential, loss: str | Loss, **options: Any) -> Model:
@@ -101,8 +104,8 @@ class Model(keras.Model):
         return self.network.to_keras(self.get_parameters(), dtype=self.dtype_policy.variable_dtype)
 
     def get_parameters(self) -> Parameters:
-        """A copy of the weights: one dict per layer, kernel (I, O) and bias (O,)."""
-        return [{name: np.array(w.value.numpy()) for name, w in layer.items()} for layer in self.parameter_variables]
+        """A copy of the weights: one dict per layer, a Dense's kernel (I, O) and bias (O,)."""
+        return map_weights(lambda w: np.array(w.value.numpy()), self.parameter_variables)
 
     def set_parameters(self, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Take over the weights.
@@ -111,9 +114,8 @@ class Model(keras.Model):
             InputError: parameters that do not fit the network.
         """
         check_parameters(self.network, parameters)
-        for layer, weights in zip(self.parameter_variables, parameters, strict=True):
-            for name, variable in layer.items():
-                variable.assign(weights[name])
+        for place, name, variable in named_weights(self.parameter_variables):
+            variable.assign(at(parameters, place)[name])
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """The network's outputs, (B, O)."""
@@ -281,7 +283,7 @@ class Model(keras.Model):
         if self._distribute_strategy is not None:
             network = self.network
             y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
-            fitting_arrays.build(self, (tf.zeros([1, network.inputs]), y))
+            fitting_arrays.build(self, (tf.zeros([1, *network.input_shape]), y))
 
 
 def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:

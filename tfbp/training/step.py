@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfbp import manual
+from tfbp.network import at, map_weights, named_weights
 from tfbp.vocabulary import Activation
 
 
@@ -33,11 +34,11 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str,
 def read(model: Any) -> Any:
     """The weights as tensors, one dict per layer."""
     # once a step: two reads of a variable race with the optimizer's write in a graph without XLA
-    return [{name: tf.convert_to_tensor(w.value) for name, w in layer.items()} for layer in model.parameter_variables]
+    return map_weights(lambda w: tf.convert_to_tensor(w.value), model.parameter_variables)
 
 
 def variables(model: Any) -> list[keras.Variable]:
-    return [w for layer in model.parameter_variables for w in layer.values()]
+    return [w for _, _, w in named_weights(model.parameter_variables)]
 
 
 def trained_variables(model: Any) -> list[keras.Variable]:
@@ -80,9 +81,8 @@ def loss_scale(model: Any) -> Any:
 def flat(model: Any, gradients: Any) -> list[tf.Tensor]:
     """The gradients of the variables that are trained, in their order and dtype."""
     return [
-        tf.cast(gradients[index][name], model.variable_dtype)
-        for index, layer in enumerate(model.parameter_variables)
-        for name, variable in layer.items()
+        tf.cast(at(gradients, place)[name], model.variable_dtype)
+        for place, name, variable in named_weights(model.parameter_variables)
         if variable.trainable
     ]
 
@@ -97,7 +97,7 @@ def apply(model: Any, gradients: Any) -> None:
 def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
     """Count a batch into the metrics of compile: their results so far."""
     if model.network.fuses_output_activation:
-        link: Activation = model.network.layers[-1].activation
+        link: Activation = model.network.layers[-1].applied_activation
         outputs, _ = manual.activations.activation_forward(link, outputs)
     return model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
 

@@ -5,6 +5,7 @@ S scalars, H histograms.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb  # type: ignor
 from tensorboard.plugins.hparams import api  # type: ignore[import-untyped]
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb  # type: ignore[import-untyped]
 
+from tfbp.network import map_weights, named_weights
 from tfbp.training.reductions import BUCKETS
 from tfbp.training.statistics import Statistics
 
@@ -103,8 +105,8 @@ def hparams_of(model: Any, batch_size: int | None) -> dict[str, Any]:
 def hparams_of_network(network: Network) -> dict[str, Any]:
     """What is known before there is an optimizer."""
     return {
-        "layers": ",".join(str(layer.units) for layer in network.layers),
-        "activation": ",".join(layer.activation.name for layer in network.layers),
+        "layers": ",".join(str(math.prod(node.output_shape)) for node in network.top_nodes),
+        "activation": ",".join(layer.applied_activation.name for layer in network.layers),
         "loss": network.loss.name,
     }
 
@@ -126,18 +128,17 @@ def graph(model: Any) -> Any:
 
     def loss_and_gradients(x: tf.Tensor, y: tf.Tensor, *weights: tf.Tensor) -> Any:
         flat = iter(weights)
-        parameters = [{name: next(flat) for name in layer} for layer in shapes]
+        parameters = map_weights(lambda _: next(flat), shapes)
         return model.writing.loss_and_gradients(network, parameters, x, y)
 
     sparse = network.loss.name.startswith("sparse_")
     y = tf.TensorSpec([1], tf.int32, "y") if sparse else tf.TensorSpec([1, network.outputs], dtype, "y")
     weights = [
-        tf.TensorSpec(shape, dtype, f"layer_{index}_{name}")
-        for index, layer in enumerate(shapes)
-        for name, shape in layer.items()
+        tf.TensorSpec(shape, dtype, f"layer_{'_'.join(map(str, place))}_{name}")
+        for place, name, shape in named_weights(shapes)
     ]
     function = tf.function(loss_and_gradients, autograph=False)
-    traced = function.get_concrete_function(tf.TensorSpec([1, network.inputs], dtype, "x"), y, *weights).graph
+    traced = function.get_concrete_function(tf.TensorSpec([1, *network.input_shape], dtype, "x"), y, *weights).graph
     definition = traced.as_graph_def()
     # the tape puts gradient_tape before the name of what it differentiates: backward, as the manual writing has it
     for node in definition.node:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tfbp.fitting.suspects import Found, first_of, is_finite
+from tfbp.network import at, named_weights
 from tfbp.training import step
 
 
@@ -19,14 +20,21 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     gradients, tensors = step.loss_gradients_and_tensors(model, step.read(model), x, y, sample_weight)[1:]
     *layers, last = tensors
+    nodes = model.network.nodes
     named = [(f"layer {i} {name}", "parameter", w.value) for i, name, w in _each(model.parameter_variables)]
-    named += [(f"layer {i} {name}", "activation", layer[name]) for i, layer in enumerate(layers) for name in ("z", "y")]
+    named += [
+        (f"layer {node.name} {name}", "activation", at(layers, node.place)[name])
+        for node in nodes
+        for name in ("z", "y")
+    ]
     named.append(("losses", "loss", last["losses"]))
     # a loss scale lets gradients overflow on purpose: the optimizer skips the step
     if step.loss_scale(model) is None:
-        for i in reversed(range(len(layers))):
-            named.append((f"layer {i} dz", "delta", layers[i]["dz"]))
-            named += [(f"layer {i} d{name}", "gradient", dw) for name, dw in gradients[i].items()]
+        for node in reversed(nodes):
+            named.append((f"layer {node.name} dz", "delta", at(layers, node.place)["dz"]))
+            if not node.layer.parts:
+                own = at(gradients, node.place)
+                named += [(f"layer {node.name} d{name}", "gradient", dw) for name, dw in own.items()]
     for name, kind, tensor in named:
         if not is_finite(tensor):
             return name, kind, *first_of(tensor)
@@ -37,5 +45,5 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     return None
 
 
-def _each(parameters: Any) -> list[tuple[int, str, Any]]:
-    return [(i, name, w) for i, layer in enumerate(parameters) for name, w in layer.items()]
+def _each(parameters: Any) -> list[tuple[str, str, Any]]:
+    return [(".".join(map(str, place)), name, w) for place, name, w in named_weights(parameters)]

@@ -1,0 +1,49 @@
+"""The residual connection: the shortcut's output and the branch's are added.
+
+B batch; shortcut and branch (B, …), y (B, …), all of one shape.
+"""
+
+from tfbp.manual.chain import chain_backward, chain_forward
+
+
+def add_forward(shortcut, branch):
+    """y = shortcut + branch; there is nothing to keep."""
+    return shortcut + branch
+
+
+def add_backward(dy):
+    """dshortcut and dbranch: an addition hands dy on to both."""
+    # y = shortcut + branch                            (B, …) <- (B, …) (B, …)
+    return dy, dy
+
+
+def forward(layer, weights, x, *, training, seed):
+    """y, and of each part its tensors and its residuals."""
+    made, kept = {"projection": x}, {}
+    for part, layers in layer.parts.items():
+        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
+        seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
+    return add_forward(made["projection"], made["layers"]), kept, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    # y = add_forward(shortcut, branch)
+    dshortcut, dbranch = add_backward(dz)
+    gradients = {}
+
+    def through(part, dy):
+        dx, gradients[part] = chain_backward(
+            layer.parts[part],
+            *residuals[part],
+            dy,
+            input_gradient=input_gradient,
+            weight_gradients=weight_gradients,
+            scope=part,
+        )
+        return dx
+
+    # branch = layers(x), shortcut = projection(x) or x: both are of x, and their gradients add up
+    dx = through("layers", dbranch)
+    if "projection" in layer.parts:
+        dshortcut = through("projection", dshortcut)
+    return dshortcut + dx if input_gradient else None, gradients

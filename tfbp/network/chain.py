@@ -1,0 +1,136 @@
+"""Layers one after another: what each is given, what the chain makes, and where each one's weights are.
+
+A place is the path to a layer in a network's nested lists: (2,) its third, (2, "layers", 0) the first of a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfbp.checks import InputError
+from tfbp.network.activation import ActivationLayer
+from tfbp.network.layer import Layer, Shape
+from tfbp.vocabulary import Activation
+
+Place = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer of a network, where it stands, the shapes that it takes and makes, and how many before it draw."""
+
+    place: Place
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+    draws_before: int
+
+    @property
+    def name(self) -> str:
+        """As it is called in reports: 2, or 2.layers.0 for a part's."""
+        return ".".join(map(str, self.place))
+
+
+def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
+    """The layers, a `tfbp.Activation` among them as the layer that it stands for.
+
+    Raises:
+        InputError: no list, an empty one, or something in it that is no layer.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise InputError(f"{argument}: got {given!r}; accepted: a list of one or more layers, such as tfbp.Dense.")
+    layers = [ActivationLayer(each) if isinstance(each, Activation) else each for each in given]
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise InputError(f"{argument}[{index}]: got {layer!r}; accepted: a layer, such as tfbp.Dense.")
+    return tuple(layers)
+
+
+def output_shape_of(layers: Sequence[Layer], shape: Shape, argument: str = "layers") -> Shape:
+    """The shape that the chain makes of a shape.
+
+    Raises:
+        InputError: a layer that does not fit the shape before it, by its index.
+    """
+    for index, layer in enumerate(layers):
+        try:
+            shape = layer.output_shape(shape)
+        except InputError as error:
+            raise InputError(f"{argument}[{index}]: {error}") from None
+    return shape
+
+
+def weight_shapes_of(layers: Sequence[Layer], shape: Shape) -> list[dict[str, Any]]:
+    """The shapes of each layer's weights."""
+    shapes = []
+    for layer in layers:
+        shapes.append(layer.weight_shapes(shape))
+        shape = layer.output_shape(shape)
+    return shapes
+
+
+def nodes_of(layers: Sequence[Layer], shape: Shape, place: Place = (), draws: int = 0) -> Iterator[Node]:
+    """Every layer in the order of the forward pass, a layer with parts after its parts."""
+    for index, layer in enumerate(layers):
+        here, before = (*place, index), draws
+        for name, part in layer.parts.items():
+            yield from nodes_of(part, shape, (*here, name), draws)
+            draws += sum(each.draws for each in part)
+        draws = before + layer.draws
+        made = layer.output_shape(shape)
+        yield Node(here, layer, shape, made, before)
+        shape = made
+
+
+def is_part(value: object) -> bool:
+    """Whether a value in a layer's dict is a part's list of dicts, and no weight, which may be a list of numbers."""
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+
+
+def at(nested: Any, place: Place) -> Any:
+    """What stands at a place of nested lists such as parameters, gradients or tensors."""
+    for step in place:
+        nested = nested[step]
+    return nested
+
+
+def named_weights(nested: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Place, str, Any]]:
+    """(place of the layer, name, weight) of nested lists such as parameters.
+
+    Example:
+        >>> [(place, name) for place, name, _ in named_weights([{"kernel": 1}, {"layers": [{"bias": 2}]}])]
+        [((0,), 'kernel'), ((1, 'layers', 0), 'bias')]
+    """
+    for index, layer in enumerate(nested):
+        for name, value in layer.items():
+            if is_part(value):
+                for place, inner, weight in named_weights(value):
+                    yield (index, name, *place), inner, weight
+            else:
+                yield (index,), name, value
+
+
+def map_weights(function: Callable[[Any], Any], nested: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Nested lists such as parameters with the function of each weight in its place.
+
+    Example:
+        >>> map_weights(lambda w: 10 * w, [{"kernel": 1}, {"layers": [{"bias": 2}]}])
+        [{'kernel': 10}, {'layers': [{'bias': 20}]}]
+    """
+    return [
+        {name: map_weights(function, value) if is_part(value) else function(value) for name, value in layer.items()}
+        for layer in nested
+    ]
+
+
+def placed(
+    layers: Sequence[Layer], by_place: Mapping[Place, dict[str, Any]], place: Place = ()
+) -> list[dict[str, Any]]:
+    """Each layer's dict of weights, given by its place, as nested lists."""
+    return [
+        {part: placed(inner, by_place, (*place, index, part)) for part, inner in layer.parts.items()}
+        or by_place.get((*place, index), {})
+        for index, layer in enumerate(layers)
+    ]

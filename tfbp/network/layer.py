@@ -1,0 +1,161 @@
+"""What every kind of layer knows of itself: shapes, weights, its JSON, its Keras layer. No arithmetic, no TensorFlow.
+
+Shapes are without the batch: (28, 28, 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn, Self
+
+from tfbp import vocabulary
+from tfbp.checks import InputError
+from tfbp.network.initializers import Initializer, initializer_config
+from tfbp.vocabulary import L1L2, Activation
+
+Shape = tuple[int, ...]
+_LINEAR = Activation("linear")
+
+
+class Layer:
+    """A kind of layer: a frozen dataclass whose fields are Keras's arguments, with Keras's defaults.
+
+    Attributes:
+        keras_name: Keras's name for it, where the class's own is another.
+        without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
+        draws: how many random seeds a forward pass in training takes.
+    """
+
+    keras_name: ClassVar[str] = ""
+    without_gradient: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "keras_name" not in vars(cls):
+            cls.keras_name = cls.__name__
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape that it makes of a shape.
+
+        Raises:
+            InputError: a shape that it cannot take.
+        """
+        raise NotImplementedError
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
+        """The shape of each weight by Keras's name, in Keras's order."""
+        return {}
+
+    @property
+    def draws(self) -> int:
+        return 0
+
+    @property
+    def parts(self) -> dict[str, tuple[Layer, ...]]:
+        """The chains of layers that it is made of, by name; its weights nest alike."""
+        return {}
+
+    @property
+    def applied_activation(self) -> Activation:
+        """What the chain applies to its z: its own `activation`, or linear where it has none."""
+        return getattr(self, "activation", _LINEAR)
+
+    def fitted(self, input_shape: Shape) -> Self:
+        """The layer as it is on inputs of this shape, where an argument was left to be seen from it."""
+        return self
+
+    def initializer(self, weight: str) -> Initializer:
+        return getattr(self, f"{weight}_initializer")
+
+    def regularizer(self, weight: str) -> L1L2 | None:
+        return getattr(self, f"{weight}_regularizer", None)
+
+    def without_penalties(self) -> Self:
+        """The same layer without regularizers."""
+        bare = {name: None for name in self.arguments() if name.endswith("_regularizer")}
+        return dataclasses.replace(self, **bare)  # type: ignore[type-var]
+
+    def arguments(self) -> dict[str, Any]:
+        """Its fields by name: Keras's arguments, in the house's words."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def config(self) -> dict[str, Any]:
+        """Its arguments as JSON can hold them; `from_config` reads them back."""
+        return {"class_name": self.keras_name, **{name: _plain(value) for name, value in self.arguments().items()}}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**{name: _settled(name, value) for name, value in config.items() if name != "class_name"})
+
+    def keras_arguments(self) -> dict[str, Any]:
+        """Its Keras layer's arguments; the bridge turns activations, initializers and regularizers into Keras's."""
+        return self.arguments()
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        """The layer with these arguments of a Keras layer, in the house's words.
+
+        Raises:
+            InputError: an argument that it cannot express.
+        """
+        names = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in given.items() if name in names})
+
+    def _settle(self, **values: Any) -> None:
+        """Write the arguments in: activations, initializers and regularizers from whatever may stand for them."""
+        for name, value in values.items():
+            if name == "activation":
+                value = vocabulary.activation(value)
+            elif name.endswith("_initializer"):
+                value = initializer_config(name, value)
+            elif name.endswith("_regularizer"):
+                value = vocabulary.regularizer(name, value)
+            object.__setattr__(self, name, value)
+
+    def _refuse(self, shape: Shape, accepted: str) -> NoReturn:
+        """Raise that the layer cannot take inputs of this shape."""
+        raise InputError(f"{type(self).__name__}: got inputs of shape {shape}; accepted: {accepted}.")
+
+
+def kinds() -> dict[str, type[Layer]]:
+    """Every kind of layer by its Keras name.
+
+    Example:
+        >>> kinds()["Dense"].__name__
+        'Dense'
+    """
+    return {kind.keras_name: kind for kind in Layer.__subclasses__() if not kind.keras_name.startswith("_")}
+
+
+def check_flag(argument: str, value: object) -> None:
+    """Raise `InputError` unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{argument}: got {value!r}; accepted: True or False.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Activation):
+        return {"name": value.name, "arguments": dict(value.arguments)}
+    if isinstance(value, L1L2):
+        return dataclasses.asdict(value)
+    if isinstance(value, Layer):
+        return value.config()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _settled(name: str, value: Any) -> Any:
+    if name == "activation":
+        return Activation(**value)
+    if name.endswith("_regularizer"):
+        return value and L1L2(**value)
+    if isinstance(value, list):
+        return tuple(layer_from_config(each) if isinstance(each, Mapping) else each for each in value)
+    return value
+
+
+def layer_from_config(config: Mapping[str, Any]) -> Layer:
+    """The layer that `Layer.config` described."""
+    return kinds()[config["class_name"]].from_config(config)

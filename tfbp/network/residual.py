@@ -1,0 +1,90 @@
+"""The residual connection: a chain of layers whose input is added to its output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from tfbp.network.chain import as_layers, output_shape_of, weight_shapes_of
+from tfbp.network.dense import Dense
+from tfbp.network.layer import Layer, Shape
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """y = shortcut(x) + layers(x), where shortcut(x) is x, or its projection where the two have different shapes.
+
+    Its weights nest: `{"layers": [...], "projection": [...]}`, each list as that of a network's layers; there is no
+    "projection" where x is added as it is.
+
+    Args:
+        layers: one or more layers, a chain.
+        projection: the shortcut's layers, a chain too; by default none where the shapes are equal, and where the last
+            axis alone is another, a `Dense` without a bias along it.
+
+    Raises:
+        InputError: no layers, something that is no layer, or shapes that no addition takes.
+
+    Example:
+        >>> block = Residual([Dense(8, "relu"), Dense(4)])
+        >>> block.output_shape((4,)), sorted(block.weight_shapes((4,)))
+        ((4,), ['layers'])
+
+    Reference: He et al., Deep residual learning (2015), https://arxiv.org/abs/1512.03385
+    """
+
+    layers: tuple[Layer, ...]
+    projection: tuple[Layer, ...] | None
+
+    def __init__(self, layers: Sequence[Any], projection: Sequence[Any] | None = None) -> None:
+        self._settle(
+            layers=as_layers("layers", layers),
+            projection=as_layers("projection", projection) if projection else None,
+        )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        made = output_shape_of(self.layers, input_shape, "layers")
+        self._projected(input_shape, made)
+        return made
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
+        return {name: weight_shapes_of(part, input_shape) for name, part in self.fitted(input_shape).parts.items()}
+
+    @property
+    def draws(self) -> int:
+        return sum(layer.draws for part in self.parts.values() for layer in part)
+
+    @property
+    def parts(self) -> dict[str, tuple[Layer, ...]]:
+        return {"layers": self.layers, **({"projection": self.projection} if self.projection else {})}
+
+    def fitted(self, input_shape: Shape) -> Self:
+        layers = fit_chain(self.layers, input_shape)
+        projection = self._projected(input_shape, output_shape_of(layers, input_shape, "layers"))
+        return replace(self, layers=layers, projection=projection and fit_chain(projection, input_shape))
+
+    def without_penalties(self) -> Self:
+        bare: dict[str, Any] = {name: [each.without_penalties() for each in part] for name, part in self.parts.items()}
+        return replace(self, **bare)
+
+    def _projected(self, shape: Shape, made: Shape) -> tuple[Layer, ...] | None:
+        if self.projection:
+            shortcut = output_shape_of(self.projection, shape, "projection")
+            if shortcut != made:
+                self._refuse(shape, f"a projection to the layers' shape {made}, where it has {shortcut}")
+            return self.projection
+        if shape == made:
+            return None
+        if shape[:-1] != made[:-1]:
+            self._refuse(shape, f"layers that keep the shape, or a projection to theirs, {made}")
+        return (Dense(made[-1], use_bias=False),)
+
+
+def fit_chain(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
+    """Each layer as it is on the inputs that it gets."""
+    fitted = []
+    for layer in layers:
+        fitted.append(layer.fitted(shape))
+        shape = layer.output_shape(shape)
+    return tuple(fitted)

@@ -1,0 +1,37 @@
+"""The residual connection: the shortcut's output and the branch's are added.
+
+B batch; shortcut and branch (B, …), y (B, …), all of one shape.
+"""
+
+from tfbp.reference.chain import chain_backward, chain_forward
+
+
+def add_forward(shortcut, branch):
+    return shortcut + branch
+
+
+def add_backward(dy):
+    # y = shortcut + branch                           (B, …) <- (B, …) (B, …)
+    return dy, dy
+
+
+def forward(layer, weights, x, *, training, seed):
+    """y, and of each part its tensors and its residuals."""
+    made, kept = {"projection": x}, {}
+    for part, layers in layer.parts.items():
+        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
+        seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
+    return add_forward(made["projection"], made["layers"]), kept, {}
+
+
+def backward(layer, dz, residuals):
+    # y = add_forward(shortcut, branch)
+    dshortcut, dbranch = add_backward(dz)
+    # branch = layers(x)
+    dx, dlayers = chain_backward(layer.layers, *residuals["layers"], dbranch)
+    gradients = {"layers": dlayers}
+    # shortcut = projection(x), or x
+    if "projection" in layer.parts:
+        dshortcut, gradients["projection"] = chain_backward(layer.projection, *residuals["projection"], dshortcut)
+    # both are of x: their gradients add up
+    return dshortcut + dx, gradients
