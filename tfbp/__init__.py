@@ -9,11 +9,22 @@ from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
-from tfbp.network.dense import Dense as Dense
-from tfbp.network.network import Network as Network
-from tfbp.network.residual import Residual as Residual
-from tfbp.network.shapes import Flatten as Flatten
-from tfbp.network.shapes import Reshape as Reshape
+from tfbp.network import AveragePooling2D as AveragePooling2D
+from tfbp.network import BatchNormalization as BatchNormalization
+from tfbp.network import Conv2D as Conv2D
+from tfbp.network import Dense as Dense
+from tfbp.network import DepthwiseConv2D as DepthwiseConv2D
+from tfbp.network import Dropout as Dropout
+from tfbp.network import Flatten as Flatten
+from tfbp.network import GlobalAveragePooling2D as GlobalAveragePooling2D
+from tfbp.network import GlobalMaxPooling2D as GlobalMaxPooling2D
+from tfbp.network import GroupNormalization as GroupNormalization
+from tfbp.network import LayerNormalization as LayerNormalization
+from tfbp.network import MaxPooling2D as MaxPooling2D
+from tfbp.network import Network as Network
+from tfbp.network import Reshape as Reshape
+from tfbp.network import Residual as Residual
+from tfbp.network import RMSNormalization as RMSNormalization
 from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
@@ -51,13 +62,24 @@ _MODULES = (
 __all__ = [
     "L1L2",
     "Activation",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
+    "Dropout",
     "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
     "GradientStatistics",
+    "GroupNormalization",
     "InputError",
+    "LayerNormalization",
     "Loss",
+    "MaxPooling2D",
     "Model",
     "Network",
+    "RMSNormalization",
     "Report",
     "Reshape",
     "Residual",

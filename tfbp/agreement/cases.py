@@ -9,11 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from tfbp.network import Dense, Flatten, Network, Parameters, Reshape, Residual, at, map_weights
+from tfbp.network import (
+    AveragePooling2D,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    GroupNormalization,
+    Layer,
+    LayerNormalization,
+    MaxPooling2D,
+    Network,
+    Parameters,
+    Reshape,
+    Residual,
+    RMSNormalization,
+    at,
+    map_weights,
+)
 from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -97,7 +120,12 @@ def shape_cases() -> Iterator[Case]:
 def layer_kind_cases() -> Iterator[Case]:
     """Kinds of layers beside a Dense on rows: higher ranks, other shapes, layers with parts, one in another."""
     loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
-    rank3 = [Dense(5, "tanh", kernel_regularizer=penalty), Activation("silu"), Flatten(), Dense(3)]
+    rank3: list[Layer | Activation] = [
+        Dense(5, "tanh", kernel_regularizer=penalty),
+        Activation("silu"),
+        Flatten(),
+        Dense(3),
+    ]
     yield Case("rank3-B6-I4x7-O3", Network((4, 7), rank3, loss), 6)
     # a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
     reshaped = [
@@ -119,8 +147,55 @@ def layer_kind_cases() -> Iterator[Case]:
     yield Case("residual-deep-B6-I3x4-O4", Network((3, 4), deep, loss), 6)
 
 
+def image_cases() -> Iterator[Case]:
+    """Convolution, pooling, normalization and dropout: each with arguments off their defaults, and whole networks."""
+    loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
+
+    def case(name: str, inputs: tuple[int, ...], layers: list[Any], batch: int = 5, training: bool = True) -> Case:
+        return Case(name, Network(inputs, layers, loss), batch, training=training)
+
+    def convolutions(*layers: Any) -> list[Any]:
+        return [*layers, Flatten(), Dense(3)]
+
+    yield case("conv-valid-B5-7x6x2", (7, 6, 2), convolutions(Conv2D(4, 3, activation="tanh")))
+    plain = Conv2D(4, (3, 2), padding="same", use_bias=False, kernel_regularizer=penalty)
+    yield case("conv-same-no-bias-B5-7x6x2", (7, 6, 2), convolutions(plain))
+    strided = [Conv2D(3, 3, 2, "same", activation="silu"), Conv2D(4, 2, (2, 1))]
+    yield case("conv-strides-B5-9x8x2", (9, 8, 2), convolutions(*strided))
+    yield case("conv-dilated-B5-9x8x2", (9, 8, 2), convolutions(Conv2D(3, 3, padding="same", dilation_rate=(2, 3))))
+    yield case("conv-groups-B5-6x5x4", (6, 5, 4), convolutions(Conv2D(6, 3, padding="same", groups=2)))
+    depthwise = [DepthwiseConv2D(3, 2, "same", 2, activation="tanh"), DepthwiseConv2D(2, depthwise_regularizer=penalty)]
+    yield case("depthwise-B5-7x8x3", (7, 8, 3), convolutions(*depthwise))
+    yield case("max-pooling-B5-9x8x3", (9, 8, 3), convolutions(MaxPooling2D(3, 2, "same"), MaxPooling2D()))
+    yield case("average-pooling-B5-9x8x3", (9, 8, 3), convolutions(AveragePooling2D((3, 2), 2, "same")))
+    yield case("global-pooling-B5-5x4x3", (5, 4, 3), [Conv2D(4, 2), GlobalAveragePooling2D(), Dense(3)])
+    yield case("global-max-pooling-B5-5x4x3", (5, 4, 3), convolutions(Conv2D(4, 2), GlobalMaxPooling2D(True)))
+    for training in (True, False):
+        which = "training" if training else "inference"
+        layers = [Conv2D(4, 3), BatchNormalization(0.75, 0.01), Activation("relu"), BatchNormalization(scale=False)]
+        yield case(f"batch-normalization-{which}-B8-5x4x2", (5, 4, 2), convolutions(*layers), 8, training)
+    yield case("layer-normalization-B6-4x7", (4, 7), convolutions(Dense(5, "tanh"), LayerNormalization()), 6)
+    yield case("rms-normalization-B6-4x7", (4, 7), convolutions(Dense(5, "tanh"), RMSNormalization()), 6)
+    grouped = GroupNormalization(2, gamma_regularizer=penalty)
+    yield case("group-normalization-B6-4x3x2", (4, 3, 2), convolutions(Conv2D(6, 2), grouped), 6)
+    dropped = [Dropout(0.3), Dense(5, "tanh"), Residual([Dense(5), Dropout(0.5)]), Dropout(0.2), Dense(3)]
+    yield case("dropout-B9-I7-O3", (7,), dropped, 9)
+    yield case("dropout-inference-B9-I7-O3", (7,), dropped, 9, False)
+    small = [Conv2D(4, 3, activation="relu"), MaxPooling2D(), Conv2D(6, 3, padding="same", activation="relu")]
+    yield case("cnn-B4-10x10x1", (10, 10, 1), [*small, MaxPooling2D(), Flatten(), Dropout(0.25), Dense(3)], 4)
+
+    def block(filters: int, strides: int = 1) -> Residual:
+        convolution = partial(Conv2D, filters, 3, padding="same", use_bias=False)
+        inner = [convolution(strides=strides), BatchNormalization(), Activation("relu"), convolution()]
+        shortcut = [Conv2D(filters, 1, strides, use_bias=False), BatchNormalization()] if strides > 1 else None
+        return Residual([*inner, BatchNormalization()], shortcut)
+
+    residual = [Conv2D(4, 3, padding="same"), block(4), Activation("relu"), block(6, 2), Activation("relu")]
+    yield case("resnet-B6-7x7x2", (7, 7, 2), [*residual, GlobalAveragePooling2D(), Dense(3)], 6)
+
+
 def all_cases() -> list[Case]:
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases()]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases(), *image_cases()]
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:

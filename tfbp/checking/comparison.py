@@ -79,7 +79,7 @@ def compare(
     if got.shape != expected.shape or not np.isfinite(got).all():
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
     error = np.abs(got - expected)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratios = np.where(error == 0, 0.0, error / tolerance)
     ratio = float(ratios.max(initial=0.0))
     norm = float(np.linalg.norm(expected))

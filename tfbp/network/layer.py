@@ -127,7 +127,7 @@ def kinds() -> dict[str, type[Layer]]:
         >>> kinds()["Dense"].__name__
         'Dense'
     """
-    return {kind.keras_name: kind for kind in Layer.__subclasses__()}
+    return {kind.keras_name: kind for kind in Layer.__subclasses__() if not kind.keras_name.startswith("_")}
 
 
 def check_flag(argument: str, value: object) -> None:

@@ -1,0 +1,45 @@
+"""What the tests of the layers of images share: runs of manual and tape in a dtype and a mode, and planted mistakes."""
+
+import types
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import tfbp
+from tfbp.agreement.cases import numpy_dtype
+from tfbp.checking.comparison import compare
+
+MODES = {"eager": None, "graph": False, "xla": True}
+MANUAL = Path(tfbp.__file__).parent / "manual"
+
+
+def compiled(function, mode):
+    return function if MODES[mode] is None else tf.function(function, jit_compile=MODES[mode], autograph=False)
+
+
+def tensor(array, dtype):
+    return None if array is None else tf.constant(np.asarray(array).astype(numpy_dtype(dtype)))
+
+
+def assert_agree(got, expected, tolerances, dtype):
+    """Every tensor by name, or the first that does not."""
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        found = compare(name, got[name], value, tolerances[name], dtype)
+        assert found.agrees, f"{found.tensor}: {found.ratio:.3g} of its tolerance; {found.mistake}"
+
+
+def wrong_tensors(got, expected, tolerances):
+    return {name for name in expected if not compare(name, got[name], expected[name], tolerances[name]).agrees}
+
+
+def planted(name, *changes):
+    """tfbp.manual.<name> with texts exchanged, each of which occurs once."""
+    source = (MANUAL / f"{name}.py").read_text()
+    for right, wrong in changes:
+        assert source.count(right) == 1, right
+        source = source.replace(right, wrong)
+    module = types.ModuleType(f"planted_{name}")
+    exec(compile(source, f"planted {name}.py", "exec"), module.__dict__)
+    return module

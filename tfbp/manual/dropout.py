@@ -1,0 +1,54 @@
+"""Dropout whose mask is a function of its seed alone, and its backward under it.
+
+x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
+"""
+
+import tensorflow as tf
+
+
+def dropout_forward(x, seed, *, rate, noise_shape=None):
+    """y = x / (1 - rate) where it is kept, else 0, and the residuals: the mask, a byte for each number.
+
+    Example:
+        >>> x = tf.ones([8])
+        >>> y, residuals = dropout_forward(x, [5, -7], rate=0.25)
+        >>> bool(tf.reduce_all(dropout_backward(x, residuals) == y)), y.numpy().round(2).tolist()[:3]
+        (True, [1.3300000429153442, 0.0, 0.0])
+    """
+    shape = tf.shape(x) if noise_shape is None else noise_shape
+    kept = dropout_mask(shape, seed, rate)
+    return _kept_of(x, kept, rate), (kept, rate)
+
+
+def dropout_backward(dy, residuals):
+    """dx of x's shape: by the same mask, by the same factor."""
+    kept, rate = residuals
+    # y = x / (1 - rate) where kept, else 0
+    return _kept_of(dy, kept, rate)
+
+
+def dropout_mask(shape, seed, rate):
+    """Which are kept, in every dtype and mode the same: those whose 23 lowest bits are not below the rate."""
+    # Philox by name, and its bits: TensorFlow's own choice, and the floats that it makes of them, are others under XLA
+    bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    # float32 holds all numbers of 23 bits
+    number = tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(0x7FFFFF, tf.uint32)), tf.float32)
+    return number >= tf.constant(rate, tf.float32) * 2.0**23
+
+
+def _kept_of(x, kept, rate):
+    return tf.zeros_like(x) if rate >= 1 else tf.where(kept, x * tf.constant(1 / (1 - rate), x.dtype), 0)
+
+
+def forward(layer, weights, x, *, training, seed):
+    if not training:
+        return x, None, {}
+    return *dropout_forward(x, _pair(seed), rate=layer.rate), {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    return dz if residuals is None else dropout_backward(dz, residuals), {}
+
+
+def _pair(seed):
+    return tf.stack([tf.cast(each, tf.int64) for each in seed])

@@ -1,0 +1,199 @@
+"""Normalization of a batch, a layer, by the root mean square and of groups of channels, backward under forward.
+
+x, y (B, …, C), C channels; gamma, beta (C,) or None; N numbers share a mean and a variance: all of a channel (batch),
+those of `axes` of one sample (layer), those of a group of channels of one sample (group). Only x̂, the normalized x, and
+1/σ are kept; dx is one expression. 16-bit numbers are computed with in float32, and so is x̂ kept.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual.convolution import wide
+
+
+def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the moving statistics after it.
+
+    In training mean and variance (of N, not N - 1) are the batch's; else they are the moving ones, and constants.
+
+    Example:
+        >>> x, one, zero = tf.constant([[1.0], [3.0]]), tf.ones(1), tf.zeros(1)
+        >>> y, _, moved = batch_normalization_forward(x, one, zero, zero, one, training=True, momentum=0.5, epsilon=0.0)
+        >>> y[:, 0].numpy().tolist(), [float(a[0]) for a in moved]
+        ([-1.0, 1.0], [1.0, 1.0])
+    """
+    wide_x, axes = wide(x), list(range(x.shape.rank - 1))
+    if training:
+        normalized, inverse, mean, variance = _normalize(wide_x, axes, epsilon)
+        moving_mean = _moved(moving_mean, mean, momentum)
+        moving_variance = _moved(moving_variance, variance, momentum)
+        y = _scaled(normalized, gamma, beta, x.dtype)
+    else:
+        mean, inverse = tf.cast(moving_mean, wide_x.dtype), tf.math.rsqrt(_as(moving_variance, wide_x) + epsilon)
+        normalized = (wide_x - mean) * inverse
+        # one product and one sum for each number, which converters put into the convolution before
+        factor = inverse if gamma is None else inverse * _as(gamma, inverse)
+        shift = -mean * factor if beta is None else _as(beta, inverse) - mean * factor
+        y = tf.cast(wide_x * factor + shift, x.dtype)
+    return y, (normalized, inverse, gamma, beta, training), (moving_mean, moving_variance)
+
+
+def batch_normalization_backward(dy, residuals):
+    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    normalized, inverse, gamma, beta, training = residuals
+    wide_dy, axes = wide(dy), list(range(dy.shape.rank - 1))
+    # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
+    sum_dy, sum_dy_x = tf.reduce_sum(wide_dy, axes), tf.reduce_sum(wide_dy * normalized, axes)
+    factor = inverse if gamma is None else inverse * _as(gamma, inverse)
+    if training:
+        # x̂ = (x - mean) / σ, of all N of a channel           (B, …, C) <- (B, …, C) (C,) (C,)
+        n = tf.cast(tf.size(dy) // dy.shape[-1], inverse.dtype)
+        dx = factor * (wide_dy - (sum_dy + normalized * sum_dy_x) / n)
+    else:
+        # x̂ = (x - mean) / σ, both constants
+        dx = factor * wide_dy
+    return tf.cast(dx, dy.dtype), *(None if w is None else _as(s, w) for w, s in ((gamma, sum_dy_x), (beta, sum_dy)))
+
+
+def layer_normalization_forward(x, gamma=None, beta=None, *, axes=(-1,), epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of `axes`, the last ones of x.
+
+    Example:
+        >>> layer_normalization_forward(tf.constant([[1.0, 3.0]]), epsilon=0.0)[0].numpy().tolist()
+        [[-1.0, 1.0]]
+    """
+    normalized, inverse, _, _ = _normalize(wide(x), list(axes), epsilon)
+    return _scaled(normalized, gamma, beta, x.dtype), (normalized, inverse, gamma, beta, axes)
+
+
+def layer_normalization_backward(dy, residuals):
+    """dx of x's shape, dgamma and dbeta of theirs; None for those that are None."""
+    normalized, inverse, gamma, beta, axes = residuals
+    wide_dy = wide(dy)
+    # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
+    dnormalized, dgamma, dbeta = _scaled_backward(wide_dy, normalized, gamma, beta)
+    # x̂ = (x - mean) / σ                                    (B, …, C) <- (B, …, C) (B, 1, …) (B, 1, …)
+    dx = _normalize_backward(dnormalized, normalized, inverse, list(axes))
+    return tf.cast(dx, dy.dtype), dgamma, dbeta
+
+
+def rms_normalization_forward(x, scale=None, *, axes=(-1,), epsilon=1e-6):
+    """y = scale x / √(mean of x² + epsilon), the mean that of `axes`, the last ones of x.
+
+    Example:
+        >>> rms_normalization_forward(tf.constant([[1.0, -7.0]]))[0].numpy().round(3).tolist()
+        [[0.20000000298023224, -1.399999976158142]]
+    """
+    wide_x = wide(x)
+    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(wide_x), list(axes), keepdims=True) + epsilon)
+    normalized = wide_x * inverse
+    return _scaled(normalized, scale, None, x.dtype), (normalized, inverse, scale, axes)
+
+
+def rms_normalization_backward(dy, residuals):
+    """dx of x's shape and dscale of its own; None where it is None."""
+    normalized, inverse, scale, axes = residuals
+    # y = x̂ · scale                                         (B, …, C) <- (B, …, C) (C,)
+    dnormalized, dscale, _ = _scaled_backward(wide(dy), normalized, scale, None)
+    # x̂ = x / √(mean of x² + epsilon)                       (B, …, C) <- (B, …, C) (B, …, 1)
+    along = tf.reduce_mean(dnormalized * normalized, list(axes), keepdims=True)
+    dx = inverse * (dnormalized - normalized * along)
+    return tf.cast(dx, dy.dtype), dscale
+
+
+def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels."""
+    shape = tf.shape(x)
+    parts = tf.reshape(wide(x), tf.concat([shape[:-1], [groups, x.shape[-1] // groups]], axis=0))
+    normalized, inverse, _, _ = _normalize(parts, _axes_of_a_group(parts), epsilon)
+    y = _scaled(tf.reshape(normalized, shape), gamma, beta, x.dtype)
+    y.set_shape(x.shape)
+    return y, (normalized, inverse, gamma, beta)
+
+
+def group_normalization_backward(dy, residuals):
+    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    normalized, inverse, gamma, beta = residuals
+    shape = tf.shape(dy)
+    # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
+    dnormalized, dgamma, dbeta = _scaled_backward(wide(dy), tf.reshape(normalized, shape), gamma, beta)
+    # x̂ = (parts - mean) / σ                                (B, …, G, C/G) <- (B, …, G, C/G) (B, 1, …, G, 1) twice
+    dparts = tf.reshape(dnormalized, tf.shape(normalized))
+    dparts = _normalize_backward(dparts, normalized, inverse, _axes_of_a_group(normalized))
+    # parts = reshape(x)                                    (B, …, G, C/G) <- (B, …, C)
+    return tf.cast(tf.reshape(dparts, shape), dy.dtype), dgamma, dbeta
+
+
+def _axes_of_a_group(parts):
+    return [*range(1, parts.shape.rank - 2), parts.shape.rank - 1]
+
+
+def _normalize(x, axes, epsilon):
+    """x̂, 1/σ, mean and variance, these three with 1 for each of `axes`, or without what all samples share."""
+    keepdims = 0 not in axes
+    mean = tf.reduce_mean(x, axes, keepdims=keepdims)
+    centred = x - mean
+    # of the numbers less their mean, not Σ x² / N - mean², which cancels
+    variance = tf.reduce_mean(tf.square(centred), axes, keepdims=keepdims)
+    inverse = tf.math.rsqrt(variance + epsilon)
+    return centred * inverse, inverse, mean, variance
+
+
+def _normalize_backward(dnormalized, normalized, inverse, axes):
+    # x̂ = (x - mean(x)) / σ(x): what of dx̂ is along 1 and along x̂ is lost, for these x̂ cannot move
+    along_one = tf.reduce_mean(dnormalized, axes, keepdims=True)
+    along_x = tf.reduce_mean(dnormalized * normalized, axes, keepdims=True)
+    return inverse * (dnormalized - along_one - normalized * along_x)
+
+
+def _scaled(normalized, gamma, beta, dtype):
+    y = normalized if gamma is None else normalized * _as(gamma, normalized)
+    return tf.cast(y if beta is None else y + _as(beta, normalized), dtype)
+
+
+def _scaled_backward(dy, normalized, gamma, beta):
+    # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
+    dgamma = None if gamma is None else _sum_to(gamma, dy * normalized)
+    dbeta = None if beta is None else _sum_to(beta, dy)
+    return dy if gamma is None else dy * _as(gamma, dy), dgamma, dbeta
+
+
+def _sum_to(weight, terms):
+    return _as(tf.reduce_sum(terms, list(range(terms.shape.rank - weight.shape.rank))), weight)
+
+
+def _moved(moving, now, momentum):
+    return moving * momentum + _as(now, moving) * (1 - momentum)
+
+
+def _as(a, like):
+    return tf.cast(a, like.dtype)
+
+
+def forward(layer, weights, x, *, training, seed):
+    gamma, beta = weights.get("gamma"), weights.get("beta")
+    if layer.keras_name == "BatchNormalization":
+        moving = weights["moving_mean"], weights["moving_variance"]
+        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+        y, residuals, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
+        return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
+    if layer.keras_name == "RMSNormalization":
+        return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
+    if layer.keras_name == "GroupNormalization":
+        groups = x.shape[-1] if layer.groups == -1 else layer.groups
+        return *group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
+    return *layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+
+
+_BACKWARDS = {
+    "BatchNormalization": batch_normalization_backward,
+    "LayerNormalization": layer_normalization_backward,
+    "RMSNormalization": rms_normalization_backward,
+    "GroupNormalization": group_normalization_backward,
+}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    dx, *dweights = _BACKWARDS[layer.keras_name](dz, residuals)
+    names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
+    found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+    return dx, found if weight_gradients else {}

@@ -1,0 +1,115 @@
+"""Max and average pooling, and both over the whole image, each backward under its forward.
+
+B batch, H and W the height and width of x, P and Q those of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
+of pooling over the whole image.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.manual.convolution import Window, sum_of, wide
+
+
+def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    """y, the largest x under the window, and the residuals: at which of the window's positions it lies.
+
+    Example:
+        >>> y, residuals = max_pool2d_forward(tf.constant([[[[1.0], [3.0]], [[3.0], [2.0]]]]))
+        >>> y.numpy().item(), max_pool2d_backward(tf.constant([[[[5.0]]]]), residuals)[0, :, :, 0].numpy().tolist()
+        (3.0, [[0.0, 5.0], [0.0, 0.0]])
+    """
+    window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
+    (_, y), *others = window.pixels(x, -np.inf)
+    first = tf.zeros_like(y, tf.int8 if len(others) < 128 else tf.int64)
+    for position, (_, at) in enumerate(others, 1):
+        # greater, not equal: of several that are the largest, the first by rows
+        first = tf.where(at > y, tf.constant(position, first.dtype), first)
+        y = tf.maximum(y, at)
+    return y, (first, window)
+
+
+def max_pool2d_backward(dy, residuals):
+    """dx (B, H, W, C): dy goes to the largest x, of several to the first by rows."""
+    first, window = residuals
+    # y = at[first], of the window's positions              (B, P, Q, C) each
+    dats = [tf.where(first == tf.constant(k, first.dtype), dy, 0) for k in range(len(window.positions))]
+    # at = pixels(x)[m, n]                                  (B, P, Q, C) <- (B, H, W, C)
+    return window.from_patches(dats, lambda _, dats: sum_of(dats, dy.dtype))
+
+
+def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    """y, the mean of x under the window, of which what is added around x is no part, and the residuals."""
+    window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
+    count = _pixels_inside(window)
+    y = sum_of(window.patches(x), x.dtype, divided_by=count)
+    return y, (count, window)
+
+
+def average_pool2d_backward(dy, residuals):
+    """dx (B, H, W, C)."""
+    count, window = residuals
+    # y = Σ_mn at / count                                   (B, P, Q, C) <- (B, P, Q, C) each, (1, P, Q, 1)
+    dat = sum_of([dy], wide(dy).dtype, divided_by=count)
+    # at = pixels(x)[m, n]                                  (B, P, Q, C) <- (B, H, W, C)
+    return window.from_patches(dat, lambda _, dats: sum_of(dats, dy.dtype))
+
+
+def global_average_pool2d_forward(x):
+    """y[b, c] = the mean of x[b, :, :, c], and the residuals: x's shape."""
+    return tf.cast(tf.reduce_mean(wide(x), axis=[1, 2]), x.dtype), tf.shape(x)
+
+
+def global_average_pool2d_backward(dy, shape):
+    """dx (B, H, W, C)."""
+    # y = Σ x / (H W)                                       (B, C) <- (B, H, W, C)
+    each = wide(dy) / tf.cast(shape[1] * shape[2], wide(dy).dtype)
+    return tf.broadcast_to(tf.cast(each, dy.dtype)[:, None, None, :], shape)
+
+
+def global_max_pool2d_forward(x):
+    """y[b, c] = the largest x[b, :, :, c], and the residuals (x, y)."""
+    y = tf.reduce_max(x, axis=[1, 2])
+    return y, (x, y)
+
+
+def global_max_pool2d_backward(dy, residuals):
+    """dx (B, H, W, C): several largest share dy equally, as in Keras, whose maximum is a reduction here."""
+    x, y = residuals
+    # y = max x                                             (B, C) <- (B, H, W, C)
+    largest = tf.cast(x == y[:, None, None, :], wide(dy).dtype)
+    each = wide(dy) / tf.reduce_sum(largest, axis=[1, 2])
+    return tf.cast(largest * each[:, None, None, :], dy.dtype)
+
+
+def _pixels_inside(window):
+    """How many of x's pixels lie under the window at each place, (1, P, Q, 1): known from the shapes alone."""
+    counts = []
+    for axis in (0, 1):
+        places = window.strides[axis] * np.arange(window.outputs[axis]) - window.added[axis][0]
+        rows = places[:, None] + np.array(window.offsets[axis])
+        counts.append(((rows >= 0) & (rows < window.sizes[axis])).sum(axis=1))
+    return np.multiply.outer(*counts)[None, :, :, None]
+
+
+_WINDOWS = {
+    "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
+    "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
+}
+_IMAGES = {
+    "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
+    "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
+}
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name in _WINDOWS:
+        pool = _WINDOWS[layer.keras_name][0]
+        return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+    y, residuals = _IMAGES[layer.keras_name][0](x)
+    return y[:, None, None, :] if layer.keepdims else y, residuals, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    if layer.keras_name in _WINDOWS:
+        return _WINDOWS[layer.keras_name][1](dz, residuals), {}
+    return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}

@@ -1,0 +1,212 @@
+"""Normalization: of the batch, of a layer, by the root mean square, of groups of channels, the last axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.vocabulary import L1L2
+
+
+@dataclass(frozen=True)
+class BatchNormalization(Layer):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, for each channel.
+
+    In training mean and variance are the batch's, and move moving_mean and moving_variance, which inference uses.
+
+    Args:
+        momentum: how much of the moving statistics stays at each step, from 0 to 1.
+        epsilon: added to the variance.
+        center, scale: whether there is a beta, and a gamma.
+        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
+            gamma_regularizer: of the weights.
+
+    Example:
+        >>> BatchNormalization(scale=False).weight_shapes((8, 8, 3))
+        {'beta': (3,), 'moving_mean': (3,), 'moving_variance': (3,)}
+
+    Reference: Ioffe and Szegedy (2015), https://arxiv.org/abs/1502.03167
+    """
+
+    without_gradient: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = field(default="zeros", hash=False)
+    gamma_initializer: Initializer = field(default="ones", hash=False)
+    moving_mean_initializer: Initializer = field(default="zeros", hash=False)
+    moving_variance_initializer: Initializer = field(default="ones", hash=False)
+    beta_regularizer: L1L2 | None = None
+    gamma_regularizer: L1L2 | None = None
+
+    def __post_init__(self) -> None:
+        _check_number("momentum", self.momentum, at_most=1.0)
+        _check_weights(self)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        channels = input_shape[-1:]
+        return {**_weights(self, channels), "moving_mean": channels, "moving_variance": channels}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        _check_last_axis(given, -1, 3)  # 3 where images come in, as many models write it
+        for option in ("renorm", "synchronized"):
+            if given.get(option):
+                raise InputError(f"{option}: got {given[option]!r}; accepted: False.")
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class LayerNormalization(Layer):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of the last axis.
+
+    Args:
+        epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
+            `BatchNormalization`.
+
+    Example:
+        >>> LayerNormalization().weight_shapes((8, 3))
+        {'gamma': (3,), 'beta': (3,)}
+
+    Reference: Ba, Kiros and Hinton (2016), https://arxiv.org/abs/1607.06450
+    """
+
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = field(default="zeros", hash=False)
+    gamma_initializer: Initializer = field(default="ones", hash=False)
+    beta_regularizer: L1L2 | None = None
+    gamma_regularizer: L1L2 | None = None
+
+    def __post_init__(self) -> None:
+        _check_weights(self)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return _weights(self, input_shape[-1:])
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        _check_last_axis(given, -1)
+        if given.get("rms_scaling"):
+            raise InputError("rms_scaling: got True; accepted: False.")
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class RMSNormalization(Layer):
+    """y = scale x / √(mean of x² + epsilon), the mean that of the last axis.
+
+    Args:
+        epsilon: added to the mean.
+
+    Example:
+        >>> RMSNormalization().weight_shapes((8, 3))
+        {'scale': (3,)}
+
+    Reference: Zhang and Sennrich (2019), https://arxiv.org/abs/1910.07467
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _check_number("epsilon", self.epsilon)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return {"scale": input_shape[-1:]}
+
+    def initializer(self, weight: str) -> Initializer:
+        return "ones"
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        _check_last_axis(given, -1)
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class GroupNormalization(Layer):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of a group of an example's channels.
+
+    Args:
+        groups: how many parts the channels are divided into; -1 for a part for each.
+        epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
+            `BatchNormalization`.
+
+    Example:
+        >>> GroupNormalization(4).output_shape((7, 7, 8))
+        (7, 7, 8)
+
+    Reference: Wu and He (2018), https://arxiv.org/abs/1803.08494
+    """
+
+    groups: int = 32
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = field(default="zeros", hash=False)
+    gamma_initializer: Initializer = field(default="ones", hash=False)
+    beta_regularizer: L1L2 | None = None
+    gamma_regularizer: L1L2 | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.groups, bool) or not isinstance(self.groups, int) or (self.groups < 1 and self.groups != -1):
+            raise InputError(f"groups: got {self.groups!r}; accepted: an integer of at least 1, or -1.")
+        _check_weights(self)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if self.groups != -1 and input_shape[-1] % self.groups:
+            self._refuse(input_shape, f"a number of channels that groups={self.groups} divides")
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return _weights(self, input_shape[-1:])
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        _check_last_axis(given, -1)
+        return super().from_keras_arguments(given)
+
+
+def _weights(layer: Any, channels: Shape) -> dict[str, Shape]:
+    return {**({"gamma": channels} if layer.scale else {}), **({"beta": channels} if layer.center else {})}
+
+
+def _check_weights(layer: Any) -> None:
+    """Settle the fields that center, scale and epsilon stand among."""
+    _check_number("epsilon", layer.epsilon)
+    check_flag("center", layer.center)
+    check_flag("scale", layer.scale)
+    layer._settle(
+        **{name: v for name, v in layer.arguments().items() if name.endswith(("_initializer", "_regularizer"))}
+    )
+
+
+def _check_number(argument: str, value: Any, at_most: float = math.inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= at_most or value == math.inf:
+        of = "of 0 or more" if at_most == math.inf else f"from 0 to {at_most:g}"
+        raise InputError(f"{argument}: got {value!r}; accepted: a number {of}.")
+
+
+def _check_last_axis(given: Mapping[str, Any], *accepted: int) -> None:
+    axis = given.get("axis", -1)
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    if len(axes) != 1 or axes[0] not in accepted:
+        raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")

@@ -1,0 +1,132 @@
+"""Pooling: of windows of an image, and of the whole image. It has no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tfbp.checks import check_choice
+from tfbp.network.convolution import PADDINGS, Pair, check_channels_last, pair, places
+from tfbp.network.layer import Layer, Shape, check_flag
+
+
+class _Pooling(Layer):
+    """What both kinds of pooling of windows share; no kind by itself."""
+
+    pool_size: Pair
+    strides: Pair
+    padding: str
+
+    def _check(self, pool_size: Any, strides: Any, padding: Any) -> None:
+        check_choice("padding", padding, PADDINGS)
+        size = pair("pool_size", pool_size)
+        self._settle(pool_size=size, strides=size if strides is None else pair("strides", strides), padding=padding)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*places(self, input_shape, self.pool_size), input_shape[-1])
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        check_channels_last(given)
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class MaxPooling2D(_Pooling, Layer):
+    """The largest number of each window, by channel; the gradient goes to it, of several to the first by rows.
+
+    Args:
+        pool_size: an integer, or two for height and width.
+        strides: how far apart the windows are; by default their size.
+        padding: "valid", or "same", which adds what is never the largest.
+
+    Example:
+        >>> MaxPooling2D().output_shape((7, 6, 16)), MaxPooling2D(padding="same").output_shape((7, 6, 16))
+        ((3, 3, 16), (4, 3, 16))
+
+    Reference: https://keras.io/api/layers/pooling_layers/max_pooling2d/
+    """
+
+    pool_size: Pair
+    strides: Pair
+    padding: str
+
+    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:
+        self._check(pool_size, strides, padding)
+
+
+@dataclass(frozen=True)
+class AveragePooling2D(_Pooling, Layer):
+    """The mean of each window, by channel; what padding "same" adds is no part of it.
+
+    Args:
+        pool_size, strides, padding: as in `MaxPooling2D`.
+
+    Example:
+        >>> AveragePooling2D((3, 2)).output_shape((9, 6, 4))
+        (3, 3, 4)
+
+    Reference: https://keras.io/api/layers/pooling_layers/average_pooling2d/
+    """
+
+    pool_size: Pair
+    strides: Pair
+    padding: str
+
+    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:
+        self._check(pool_size, strides, padding)
+
+
+class _GlobalPooling(Layer):
+    keepdims: bool
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 3:
+            self._refuse(input_shape, "images, (height, width, channels)")
+        return (1, 1, input_shape[-1]) if self.keepdims else input_shape[-1:]
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        check_channels_last(given)
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling2D(_GlobalPooling, Layer):
+    """The mean of each channel over the whole image.
+
+    Args:
+        keepdims: whether height and width stay, as 1.
+
+    Example:
+        >>> GlobalAveragePooling2D().output_shape((7, 7, 64))
+        (64,)
+
+    Reference: https://keras.io/api/layers/pooling_layers/global_average_pooling2d/
+    """
+
+    keepdims: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("keepdims", self.keepdims)
+
+
+@dataclass(frozen=True)
+class GlobalMaxPooling2D(_GlobalPooling, Layer):
+    """The largest number of each channel over the whole image; several that are share the gradient.
+
+    Args:
+        keepdims: whether height and width stay, as 1.
+
+    Example:
+        >>> GlobalMaxPooling2D(keepdims=True).output_shape((7, 7, 64))
+        (1, 1, 64)
+
+    Reference: https://keras.io/api/layers/pooling_layers/global_max_pooling2d/
+    """
+
+    keepdims: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("keepdims", self.keepdims)

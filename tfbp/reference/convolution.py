@@ -1,0 +1,129 @@
+"""The convolution and the depthwise convolution: sums over the positions of the kernel, and their gradients.
+
+B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
+G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
+of the depthwise convolution, where O = I · D.
+"""
+
+import numpy as np
+
+
+def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
+    """z[b, p, q] = bias + Σ_mn x[b, p · stride + m · dilation - before, …] · kernel[m, n], and the residuals."""
+    window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
+    padded, outputs = window.pad(x), kernel.shape[-1]
+    z = np.zeros((len(x), *window.outputs, outputs), np.result_type(x, kernel))
+    for m, n, at in window.positions():
+        for i, o in _channels(x.shape[-1], outputs, groups):
+            z[..., o] += padded[at][..., i] @ kernel[m, n, :, o]
+    if bias is not None:
+        z = z + bias
+    return z, (x, kernel, window, groups)
+
+
+def conv2d_backward(dz, residuals):
+    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,)."""
+    x, kernel, window, groups = residuals
+    # z = z + bias                                          (B, P, Q, O) <- (O,)
+    dbias = dz.sum(axis=(0, 1, 2))
+    padded = window.pad(x)
+    dpadded, dkernel = np.zeros(padded.shape, dz.dtype), np.zeros(kernel.shape, dz.dtype)
+    for m, n, at in window.positions():
+        for i, o in _channels(x.shape[-1], kernel.shape[-1], groups):
+            # z[..., o] += padded[at][..., i] @ kernel[m, n, :, o]   (B, P, Q, O/G) <- (B, P, Q, I/G) (I/G, O/G)
+            dkernel[m, n, :, o] = np.einsum("bpqi,bpqo->io", padded[at][..., i], dz[..., o])
+            dpadded[at][..., i] += dz[..., o] @ kernel[m, n, :, o].T
+    # padded = pad(x)                                       (B, H + …, W + …, I) <- (B, H, W, I)
+    return window.unpad(dpadded), dkernel, dbias
+
+
+def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
+    """z[b, p, q, i D + d] = bias + Σ_mn x[b, p · stride + m · dilation - before, …, i] · kernel[m, n, i, d]."""
+    window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
+    padded = window.pad(x)
+    z = np.zeros((len(x), *window.outputs, *kernel.shape[2:]), np.result_type(x, kernel))
+    for m, n, at in window.positions():
+        z = z + padded[at][..., None] * kernel[m, n]
+    z = z.reshape(*z.shape[:3], -1)
+    if bias is not None:
+        z = z + bias
+    return z, (x, kernel, window)
+
+
+def depthwise_conv2d_backward(dz, residuals):
+    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I · D,)."""
+    x, kernel, window = residuals
+    # z = z + bias                                          (B, P, Q, O) <- (O,)
+    dbias = dz.sum(axis=(0, 1, 2))
+    # z = z.reshape(…)                                      (B, P, Q, O) <- (B, P, Q, I, D)
+    dz = dz.reshape(*dz.shape[:3], *kernel.shape[2:])
+    padded = window.pad(x)
+    dpadded, dkernel = np.zeros(padded.shape, dz.dtype), np.zeros(kernel.shape, dz.dtype)
+    for m, n, at in window.positions():
+        # z = z + padded[at][..., None] * kernel[m, n]      (B, P, Q, I, D) <- (B, P, Q, I, 1) (I, D)
+        dkernel[m, n] = (padded[at][..., None] * dz).sum(axis=(0, 1, 2))
+        dpadded[at] += (dz * kernel[m, n]).sum(axis=-1)
+    # padded = pad(x)                                       (B, H + …, W + …, I) <- (B, H, W, I)
+    return window.unpad(dpadded), dkernel, dbias
+
+
+class Window:
+    """A window of a kernel's size that is moved over (B, H, W, …) in strides, its positions `dilation_rate` apart.
+
+    With padding "same" it is moved to ceil(size / stride) places, and what it lacks there is added around x, the odd
+    row below and the odd column on the right.
+    """
+
+    def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
+        self.sizes, self.kernel_sizes, self.strides, self.dilation_rate = sizes, kernel_sizes, strides, dilation_rate
+        spans = [(kernel - 1) * dilation + 1 for kernel, dilation in zip(kernel_sizes, dilation_rate, strict=True)]
+        axes = list(zip(sizes, spans, strides, strict=True))
+        if padding == "same":
+            self.outputs = tuple(-(-size // stride) for size, _, stride in axes)
+            lacking = [max((-(-size // stride) - 1) * stride + span - size, 0) for size, span, stride in axes]
+        else:
+            self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
+            lacking = [0, 0]
+        self.added = [(each // 2, each - each // 2) for each in lacking]
+
+    def pad(self, x, value=0.0):
+        return np.pad(x, [(0, 0), *self.added, (0, 0)], constant_values=value)
+
+    def unpad(self, padded):
+        rows, columns = (slice(before, before + size) for (before, _), size in zip(self.added, self.sizes, strict=True))
+        return padded[:, rows, columns]
+
+    def positions(self):
+        """Each position m, n of the kernel, and the index of what lies under it at all the places."""
+        for m, n in np.ndindex(*self.kernel_sizes):
+            starts = m * self.dilation_rate[0], n * self.dilation_rate[1]
+            rows, columns = (
+                slice(start, start + (outputs - 1) * stride + 1, stride)
+                for start, outputs, stride in zip(starts, self.outputs, self.strides, strict=True)
+            )
+            yield m, n, (slice(None), rows, columns)
+
+
+def _channels(inputs, outputs, groups):
+    """The inputs and outputs of each group."""
+    for group in range(groups):
+        yield tuple(slice(group * size // groups, (group + 1) * size // groups) for size in (inputs, outputs))
+
+
+def forward(layer, weights, x, *, training, seed):
+    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    if layer.keras_name == "DepthwiseConv2D":
+        z, residuals = depthwise_conv2d_forward(x, **weights, **options)
+    else:
+        z, residuals = conv2d_forward(x, **weights, **options, groups=layer.groups)
+    return z, residuals, {}
+
+
+def backward(layer, dz, residuals):
+    through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
+    dx, dkernel, dbias = through(
+        dz,
+        residuals,
+    )
+    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    return dx, found

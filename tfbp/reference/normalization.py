@@ -1,0 +1,146 @@
+"""Normalization of a batch, a layer, by the root mean square and of groups of channels, with their gradients.
+
+x, y (B, …, C), C channels; gamma, beta (C,) or None; N numbers share a mean and a variance: all of a channel (batch),
+those of `axes` of one sample (layer), those of a group of channels of one sample (group).
+"""
+
+import numpy as np
+
+
+def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the moving statistics after it.
+
+    In training mean and variance (of N, not N - 1) are the batch's; else they are the moving ones, and constants.
+    """
+    axes = tuple(range(x.ndim - 1))
+    if training:
+        mean = x.mean(axis=axes)
+        variance = ((x - mean) ** 2).mean(axis=axes)
+        moving_mean = momentum * moving_mean + (1 - momentum) * mean
+        moving_variance = momentum * moving_variance + (1 - momentum) * variance
+    else:
+        mean, variance = moving_mean, moving_variance
+    y = _scaled((x - mean) / np.sqrt(variance + epsilon), gamma, beta)
+    return y, (x, gamma, beta, mean, variance, epsilon, training), (moving_mean, moving_variance)
+
+
+def batch_normalization_backward(dy, residuals):
+    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    x, gamma, beta, mean, variance, epsilon, training = residuals
+    axes = tuple(range(x.ndim - 1))
+    dnormalized, dgamma, dbeta = _scaled_backward(dy, (x - mean) / np.sqrt(variance + epsilon), gamma, beta)
+    if not training:
+        # normalized = (x - mean) / √(variance + epsilon)   (B, …, C) <- (B, …, C), constants
+        return dnormalized / np.sqrt(variance + epsilon), dgamma, dbeta
+    return _normalized_backward(dnormalized, x, axes, epsilon), dgamma, dbeta
+
+
+def layer_normalization_forward(x, gamma=None, beta=None, *, axes=(-1,), epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of `axes`, the last ones of x."""
+    mean = x.mean(axis=axes, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+    return _scaled((x - mean) / np.sqrt(variance + epsilon), gamma, beta), (x, gamma, beta, axes, epsilon)
+
+
+def layer_normalization_backward(dy, residuals):
+    """dx of x's shape, dgamma and dbeta of theirs; None for those that are None."""
+    x, gamma, beta, axes, epsilon = residuals
+    mean = x.mean(axis=axes, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+    dnormalized, dgamma, dbeta = _scaled_backward(dy, (x - mean) / np.sqrt(variance + epsilon), gamma, beta)
+    return _normalized_backward(dnormalized, x, axes, epsilon), dgamma, dbeta
+
+
+def rms_normalization_forward(x, scale=None, *, axes=(-1,), epsilon=1e-6):
+    """y = scale x / √(mean of x² + epsilon), the mean that of `axes`, the last ones of x."""
+    square = (x**2).mean(axis=axes, keepdims=True)
+    return _scaled(x / np.sqrt(square + epsilon), scale, None), (x, scale, axes, epsilon)
+
+
+def rms_normalization_backward(dy, residuals):
+    """dx of x's shape and dscale of its own; None where it is None."""
+    x, scale, axes, epsilon = residuals
+    square = (x**2).mean(axis=axes, keepdims=True)
+    dnormalized, dscale, _ = _scaled_backward(dy, x / np.sqrt(square + epsilon), scale, None)
+    # normalized = x (square + epsilon)^-½
+    dsquare = (dnormalized * x).sum(axis=axes, keepdims=True) * -0.5 * (square + epsilon) ** -1.5
+    # square = Σ x² / N
+    return dnormalized * (square + epsilon) ** -0.5 + dsquare * 2 * x / (x.size / square.size), dscale
+
+
+def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=1e-3):
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels."""
+    parts = x.reshape(*x.shape[:-1], groups, -1)
+    normalized, residuals = layer_normalization_forward(parts, axes=_axes_of_a_group(parts), epsilon=epsilon)
+    return _scaled(normalized.reshape(x.shape), gamma, beta), (normalized, gamma, beta, residuals)
+
+
+def group_normalization_backward(dy, residuals):
+    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    normalized, gamma, beta, inner = residuals
+    dnormalized, dgamma, dbeta = _scaled_backward(dy, normalized.reshape(dy.shape), gamma, beta)
+    dparts, _, _ = layer_normalization_backward(dnormalized.reshape(normalized.shape), inner)
+    # parts = x.reshape(…)                                  (B, …, G, C/G) <- (B, …, C)
+    return dparts.reshape(dy.shape), dgamma, dbeta
+
+
+def _axes_of_a_group(parts):
+    return (*range(1, parts.ndim - 2), parts.ndim - 1)
+
+
+def _normalized_backward(dnormalized, x, axes, epsilon):
+    """dx, variance and mean one after the other, as Ioffe and Szegedy have it: https://arxiv.org/abs/1502.03167"""
+    mean = x.mean(axis=axes, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+    n = x.size / mean.size
+    # normalized = (x - mean) (variance + epsilon)^-½
+    dvariance = (dnormalized * (x - mean)).sum(axis=axes, keepdims=True) * -0.5 * (variance + epsilon) ** -1.5
+    dmean = -dnormalized.sum(axis=axes, keepdims=True) / np.sqrt(variance + epsilon)
+    # variance = Σ (x - mean)² / N, whose dmean is Σ (x - mean) = 0;  mean = Σ x / N
+    return dnormalized / np.sqrt(variance + epsilon) + dvariance * 2 * (x - mean) / n + dmean / n
+
+
+def _scaled(normalized, gamma, beta):
+    y = normalized if gamma is None else normalized * gamma
+    return y if beta is None else y + beta
+
+
+def _scaled_backward(dy, normalized, gamma, beta):
+    # y = normalized · gamma + beta                         (B, …, C) <- (B, …, C) (C,) (C,)
+    dbeta = None if beta is None else _sum_to(beta, dy)
+    dgamma = None if gamma is None else _sum_to(gamma, dy * normalized)
+    return dy if gamma is None else dy * gamma, dgamma, dbeta
+
+
+def _sum_to(weight, terms):
+    return terms.sum(axis=tuple(range(terms.ndim - weight.ndim)))
+
+
+def forward(layer, weights, x, *, training, seed):
+    gamma, beta = weights.get("gamma"), weights.get("beta")
+    if layer.keras_name == "BatchNormalization":
+        moving = weights["moving_mean"], weights["moving_variance"]
+        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+        y, residuals, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
+        return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
+    if layer.keras_name == "RMSNormalization":
+        return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
+    if layer.keras_name == "GroupNormalization":
+        groups = x.shape[-1] if layer.groups == -1 else layer.groups
+        return *group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
+    return *layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+
+
+_BACKWARDS = {
+    "BatchNormalization": batch_normalization_backward,
+    "LayerNormalization": layer_normalization_backward,
+    "RMSNormalization": rms_normalization_backward,
+    "GroupNormalization": group_normalization_backward,
+}
+
+
+def backward(layer, dz, residuals):
+    dx, *dweights = _BACKWARDS[layer.keras_name](dz, residuals)
+    names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
+    found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+    return dx, found

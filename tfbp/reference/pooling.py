@@ -1,0 +1,105 @@
+"""Max and average pooling, and both over the whole image, with their gradients.
+
+B batch, H and W the height and width of x, P and Q those of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
+of pooling over the whole image.
+"""
+
+import numpy as np
+
+from tfbp.reference.convolution import Window
+
+
+def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    """y[b, p, q, c] = the largest x under the window, and the residuals; what is added around x is never it."""
+    window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
+    padded = window.pad(x, -np.inf)
+    y = np.full((len(x), *window.outputs, x.shape[-1]), -np.inf, x.dtype)
+    for _, _, at in window.positions():
+        y = np.where(padded[at].real > y.real, padded[at], y)
+    return y, (x, y, window)
+
+
+def max_pool2d_backward(dy, residuals):
+    """dx (B, H, W, C): dy goes to the largest x, of several to the first by rows."""
+    x, y, window = residuals
+    padded = window.pad(x, -np.inf)
+    dpadded, given = np.zeros(padded.shape), np.zeros(y.shape, bool)
+    for _, _, at in window.positions():
+        # y = padded[at] where it is the largest            (B, P, Q, C)
+        largest = (padded[at] == y) & ~given
+        dpadded[at] += np.where(largest, dy, 0)
+        given |= largest
+    # padded = pad(x)                                       (B, H + …, W + …, C) <- (B, H, W, C)
+    return window.unpad(dpadded)
+
+
+def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    """y[b, p, q, c] = the mean of x under the window, of which what is added around x is no part."""
+    window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
+    padded, inside = window.pad(x), window.pad(np.ones((1, *x.shape[1:3], 1)))
+    total, count = np.zeros((len(x), *window.outputs, x.shape[-1]), x.dtype), np.zeros((1, *window.outputs, 1))
+    for _, _, at in window.positions():
+        total += padded[at]
+        count += inside[at]
+    return total / count, (count, window)
+
+
+def average_pool2d_backward(dy, residuals):
+    """dx (B, H, W, C)."""
+    count, window = residuals
+    # y = total / count                                     (B, P, Q, C) <- (1, P, Q, 1)
+    dtotal = dy / count
+    dpadded = window.pad(np.zeros((len(dy), *window.sizes, dy.shape[-1])))
+    for _, _, at in window.positions():
+        # total += padded[at]                               (B, P, Q, C)
+        dpadded[at] += dtotal
+    # padded = pad(x)                                       (B, H + …, W + …, C) <- (B, H, W, C)
+    return window.unpad(dpadded)
+
+
+def global_average_pool2d_forward(x):
+    """y[b, c] = the mean of x[b, :, :, c]."""
+    return x.sum(axis=(1, 2)) / (x.shape[1] * x.shape[2]), x.shape
+
+
+def global_average_pool2d_backward(dy, shape):
+    """dx (B, H, W, C)."""
+    # y = Σ x / (H W)                                       (B, C) <- (B, H, W, C)
+    return np.broadcast_to(dy[:, None, None, :] / (shape[1] * shape[2]), shape)
+
+
+def global_max_pool2d_forward(x):
+    """y[b, c] = the largest x[b, :, :, c]."""
+    rows = x.reshape(len(x), -1, x.shape[-1])
+    largest = rows.real.argmax(axis=1)
+    return np.take_along_axis(rows, largest[:, None], axis=1)[:, 0], x
+
+
+def global_max_pool2d_backward(dy, x):
+    """dx (B, H, W, C): several largest share dy equally, as in Keras, whose maximum is a reduction here."""
+    largest = x == x.max(axis=(1, 2), keepdims=True)
+    return largest * (dy[:, None, None, :] / largest.sum(axis=(1, 2), keepdims=True))
+
+
+_WINDOWS = {
+    "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
+    "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
+}
+_IMAGES = {
+    "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
+    "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
+}
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name in _WINDOWS:
+        pool = _WINDOWS[layer.keras_name][0]
+        return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+    y, residuals = _IMAGES[layer.keras_name][0](x)
+    return y[:, None, None, :] if layer.keepdims else y, residuals, {}
+
+
+def backward(layer, dz, residuals):
+    if layer.keras_name in _WINDOWS:
+        return _WINDOWS[layer.keras_name][1](dz, residuals), {}
+    return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}

@@ -1,0 +1,38 @@
+"""The convolution and the depthwise convolution, forward only: tf.GradientTape differentiates.
+
+B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
+G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
+of the depthwise convolution, where O = I · D.
+"""
+
+import tensorflow as tf
+
+
+def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
+    # one convolution a group: TensorFlow has no float64 gradient of a convolution in groups on the CPU
+    parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
+    z = [tf.nn.convolution(i, k, strides, padding.upper(), dilations=dilation_rate) for i, k in parts]
+    z = z[0] if groups == 1 else tf.concat(z, axis=-1)
+    return z if bias is None else tf.nn.bias_add(z, bias)
+
+
+def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
+    strides_of_four = [1, *strides, 1]
+    if strides[0] != strides[1] or (max(strides) > 1 and max(dilation_rate) > 1):
+        return _as_convolution(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
+    z = tf.nn.depthwise_conv2d(x, kernel, strides_of_four, padding.upper(), dilations=dilation_rate)
+    return z if bias is None else tf.nn.bias_add(z, bias)
+
+
+def _as_convolution(x, kernel, bias, **options):
+    """A convolution with a group for each channel: TensorFlow's depthwise one takes one stride, or a dilation."""
+    inputs, depth = kernel.shape[2:]
+    flat = tf.reshape(kernel, [*kernel.shape[:2], 1, inputs * depth])
+    return conv2d_forward(x, flat, bias, groups=inputs, **options)
+
+
+def forward(layer, weights, x, *, training, seed):
+    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    if layer.keras_name == "DepthwiseConv2D":
+        return depthwise_conv2d_forward(x, **weights, **options), {}
+    return conv2d_forward(x, **weights, **options, groups=layer.groups), {}
