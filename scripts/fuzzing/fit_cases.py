@@ -124,6 +124,8 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
     draw = case.draw("evaluate")
     batch_size, weight = draw.choice([None, 5, 8]), weights_of(case, draw, len(keras.tree.flatten(x)[0]))
     told = {"batch_size": batch_size, "verbose": 0}
+    # a function that was traced for the sizes of validation batches, too, rounds otherwise than one for these alone
+    model.test_function = None
     outcome = {
         "keys": list(history.history),
         "epochs": history.epoch,
