@@ -85,16 +85,18 @@ def check_seed(network: Any, training: bool, seed: object) -> None:
 
 def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
-    for node in network.nodes:
-        kind = node.layer.keras_name
+    nodes = [node for node in network.nodes if not node.layer.parts]
+    for node in nodes:
         if node.layer.ties_examples:
             raise InputError(
-                f"network: got {kind} in layer {node.name}; accepted: layers that take each example by itself "
-                "(what a batch shares leaves no example a gradient of its own)."
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: layers that take each example "
+                "by itself (what a batch shares leaves no example a gradient of its own)."
             )
-        if node.layer.weight_shapes(node.input_shape) and not node.layer.parts and not is_known(node.layer):
+    for node in nodes:
+        if node.layer.weight_shapes(node.input_shape) and not is_known(node.layer):
             raise InputError(
-                f"network: got {kind} in layer {node.name}, which has no gradients of single examples yet."
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: Dense, and layers without "
+                "weights (the gradients of single examples are written for no other yet)."
             )
 
 

@@ -15,6 +15,7 @@ from tfbp import (
     Reshape,
     Residual,
     gradient_statistics,
+    manual,
     per_example_gradient_norms,
     reference,
 )
@@ -109,3 +110,31 @@ def test_tensorboard_has_the_statistics_of_parts(tmp_path):
 def test_arrays_of_another_shape_are_refused(x):
     with pytest.raises(InputError, match=r"^x: got shape .*; accepted: \(B, 4, 6, 3\) with a batch"):
         model_of().fit(x, LABELS, verbose=0)
+
+
+class Tied(Flatten):
+    ties_examples = True
+
+
+class Unknown(Flatten):
+    __module__ = Flatten.__module__
+
+    def weight_shapes(self, input_shape):
+        return {"kernel": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        (
+            [Unknown(), Residual([Tied()])],
+            "network: got Tied in layer 1.layers.0; accepted: layers that take each e",
+        ),
+        ([Unknown(), Flatten()], "network: got Unknown in layer 0; accepted: Dense, and layers without weights (the"),
+    ],
+    ids=["tied", "unknown"],
+)
+def test_examples_without_a_gradient_of_their_own_are_refused(layers, sentence):
+    with pytest.raises(InputError) as caught:
+        manual.per_example.gradient_norms(Network(3, layers, "huber"), [], np.zeros((2, 3)), np.zeros((2, 3)))
+    assert str(caught.value).startswith(sentence)

@@ -20,7 +20,7 @@ from tfbp.manual.backprop import loss_gradients_and_tensors
 from tfbp.manual.chain import kind_of
 
 
-def gradient_norms(network, parameters, x, y, sample_weight=None):
+def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """The norm of each example's own gradient in each layer, (B, L); arguments as of `manual.loss_and_gradients`.
 
     Example:
@@ -31,11 +31,11 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
         >>> manual.per_example.gradient_norms(network, [{"kernel": [[1.0], [1.0]]}], x, y).numpy().tolist()
         [[10.0], [0.0]]
     """
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
     return norms_from(network, tensors, scale)
 
 
-def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
+def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, training=True, seed=None):
     """As `manual.loss_and_gradients`, with each example's own gradient clipped to the norm `clip`.
 
         gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + that of the penalties
@@ -47,10 +47,14 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
-    return loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight)[:2]
+    return loss_clipped_gradients_and_tensors(
+        network, parameters, x, y, clip, sample_weight, training=training, seed=seed
+    )[:2]
 
 
-def loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight=None, loss_scale=None):
+def loss_clipped_gradients_and_tensors(
+    network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
+):
     """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
     check_clip("clip", clip)
     check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
@@ -58,22 +62,24 @@ def loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_w
     def factors(tensors):
         return clip_factors(norms_from(network, tensors, loss_scale), clip)
 
-    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, reweight=factors)
+    return loss_gradients_and_tensors(
+        network, parameters, x, y, sample_weight, loss_scale, reweight=factors, training=training, seed=seed
+    )
 
 
-def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
+def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """The mean and the variance over the batch of the examples' own gradients, each in the shape of `parameters`.
 
     In float64: a variance is a small difference of large numbers."""
     rows = tf.cast(tf.shape(x)[0], tf.float64)
-    moments = gradient_moments(network, parameters, x, y, sample_weight)
+    moments = gradient_moments(network, parameters, x, y, sample_weight, training=training, seed=seed)
     mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
     return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
 
 
-def gradient_moments(network, parameters, x, y, sample_weight=None):
+def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
     return moments_from(network, tensors, scale)
 
 
@@ -127,11 +133,14 @@ def _moments(layer, tensor, undo):
     )
 
 
-def _undivided(network, parameters, x, y, sample_weight):
+def _undivided(network, parameters, x, y, sample_weight, training, seed):
     """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
     check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
     scale = tf.cast(tf.shape(x)[0], tf.float32)
-    return *loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale=scale), scale
+    found = loss_gradients_and_tensors(
+        network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed
+    )
+    return *found, scale
 
 
 def _undo(tensors, loss_scale, dtype):

@@ -127,7 +127,8 @@ def _program(kind: str, network: Network, dtype: str, jit_compile: bool) -> Any:
     function = {"norms": manual.per_example.gradient_norms, "moments": manual.per_example.gradient_moments}[kind]
 
     def run(parameters: Any, x: Any, y: Any, sample_weight: Any = None) -> Any:
-        return function(network, parameters, tf.cast(x, dtype), y, sample_weight)
+        # an example's gradient is that of the network as it predicts, where layers would draw
+        return function(network, parameters, tf.cast(x, dtype), y, sample_weight, training=not network.draws)
 
     return tf.function(run, jit_compile=jit_compile, autograph=False)
 

@@ -53,10 +53,10 @@ def loss_gradients_and_tensors(
     """The writing's; each example's gradient clipped where fit says so."""
     arguments = (model.network, parameters, tf.cast(x, model.compute_dtype), y)
     sample_weight = weight_of(model, x, sample_weight)
+    seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
-        seed = {} if model.draws is None else {"seed": seed_of(model)}
         return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
-    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale)
+    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale, **seed)
 
 
 def seed_of(model: Any) -> Any:
