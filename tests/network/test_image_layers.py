@@ -151,8 +151,8 @@ def test_float64_end_to_end_is_within_1e_12(name, writing, mode):
         ),
         (
             lambda: Network((4, 4, 3), [tfbp.GroupNormalization(2)], "huber"),
-            "layers[0]: GroupNormalization: got inputs of shape (4, 4, 3); accepted: a number of channels that groups=2 "
-            "divides.",
+            "layers[0]: GroupNormalization: got inputs of shape (4, 4, 3); accepted: a number of channels that "
+            "groups=2 divides.",
         ),
     ],
 )  # fmt: skip
