@@ -5,7 +5,7 @@ The tests are those that ship inside the installed Keras. They check how a layer
 gradient: that is what `scripts/check.py` is for. The exit status is 0 when no test fails that passes with Keras's own,
 1 when one does, 2 for bad input.
 
-    --what layers    tfbp.layers for Dense, Activation, ReLU, LeakyReLU, ELU, PReLU and Softmax: their tests (default)
+    --what layers    tfbp.layers for Keras's layers of these names, but LinearCrossEntropy: their tests (default)
     --what all       also those of Sequential, Functional, Model, trainers, TimeDistributed, Wrapper and saving: minutes
     --what fit       tfbp.fit, evaluate and predict for Model's: the tests of trainers
 """
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -23,11 +24,38 @@ from xml.etree import ElementTree
 from tfbp.checks import check_choice
 from tfbp.commands import options
 
-LAYERS = ("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+# name: the module that defines it, where its tests take it from there
+LAYERS = {
+    "Dense": "core.dense",
+    "Activation": "activations.activation",
+    "ELU": "activations.elu",
+    "LeakyReLU": "activations.leaky_relu",
+    "PReLU": "activations.prelu",
+    "ReLU": "activations.relu",
+    "Softmax": "activations.softmax",
+    "Conv2D": "convolutional.conv2d",
+    "DepthwiseConv2D": "convolutional.depthwise_conv2d",
+    "MaxPooling2D": "pooling.max_pooling2d",
+    "AveragePooling2D": "pooling.average_pooling2d",
+    "GlobalMaxPooling2D": "pooling.global_max_pooling2d",
+    "GlobalAveragePooling2D": "pooling.global_average_pooling2d",
+    "BatchNormalization": "normalization.batch_normalization",
+    "LayerNormalization": "normalization.layer_normalization",
+    "RMSNormalization": "normalization.rms_normalization",
+    "GroupNormalization": "normalization.group_normalization",
+    "Dropout": "regularization.dropout",
+}
+OF_IMAGES = (
+    "layers/convolutional/conv_test.py",
+    "layers/convolutional/depthwise_conv_test.py",
+    *(f"layers/pooling/{kind}_pooling_test.py" for kind in ("max", "average", "global_max", "global_average")),
+    *(f"layers/normalization/{kind}_normalization_test.py" for kind in ("batch", "layer", "rms", "group")),
+    "layers/regularization/dropout_test.py",
+)
 TESTS = {
-    "layers": ("layers/core/dense_test.py", "layers/activations"),
+    "layers": ("layers/core/dense_test.py", "layers/activations", *OF_IMAGES),
     "all": (
-        *("layers/core/dense_test.py", "layers/activations", "layers/core/wrapper_test.py"),
+        *("layers/core/dense_test.py", "layers/activations", *OF_IMAGES, "layers/core/wrapper_test.py"),
         *("layers/rnn/time_distributed_test.py", "models", "trainers/trainer_test.py", "saving"),
     ),
     "fit": ("trainers/trainer_test.py",),
@@ -85,7 +113,6 @@ def as_pytest(which: str, options: list[str]) -> int:
     import keras
     import pytest
     from keras.src import api_export
-    from keras.src.layers import activations
 
     import tfbp
     from tfbp import layers
@@ -96,9 +123,9 @@ def as_pytest(which: str, options: list[str]) -> int:
         for name in ("fit", "evaluate", "predict"):
             setattr(keras.src.backend.tensorflow.trainer.TensorFlowTrainer, name, getattr(tfbp, name))
     if which == "layers":
-        for name in LAYERS:
-            # the tests of an activation layer take it from the module that defines it
-            defining = getattr(activations, {"LeakyReLU": "leaky_relu"}.get(name, name.lower()), keras.layers)
+        for name, place in LAYERS.items():
+            # the tests of some take it from the module that defines it
+            defining = import_module(f"keras.src.layers.{place}")
             for module in (keras.layers, keras.src.layers, defining):
                 setattr(module, name, getattr(layers, name))
             api_export.REGISTERED_NAMES_TO_OBJS[f"keras.layers.{name}"] = getattr(layers, name)

@@ -37,11 +37,28 @@ LAYERS = {
         name: partial(lambda name, room: between(room.Activation(name)), name)
         for name in ("sigmoid", "softsign", "selu", "relu6", "hard_sigmoid", "hard_silu")
     },
+    "BatchNormalization": lambda room: between(room.BatchNormalization()),
+    "LayerNormalization": lambda room: between(room.LayerNormalization()),
+    "RMSNormalization": lambda room: between(room.RMSNormalization()),
+    "GroupNormalization": lambda room: on_images(room.GroupNormalization(4)),
+    "Dropout": lambda room: between(room.Dropout(0.5, seed=1)),
+    "Conv2D": lambda room: on_images(room.Conv2D(16, 3, activation="relu")),
+    "DepthwiseConv2D": lambda room: on_images(room.DepthwiseConv2D(3)),
+    "MaxPooling2D": lambda room: on_images(room.MaxPooling2D()),
+    "AveragePooling2D": lambda room: on_images(room.AveragePooling2D()),
+    "GlobalMaxPooling2D": lambda room: on_images(room.GlobalMaxPooling2D()),
+    "GlobalAveragePooling2D": lambda room: on_images(room.GlobalAveragePooling2D()),
 }
 
 
 def between(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return [keras.layers.Dense(WIDTH), layer, keras.layers.Dense(10)]
+
+
+def on_images(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """On images of 8 × 8 with 16 channels, for both."""
+    made = [keras.layers.Dense(1024), keras.layers.Reshape((8, 8, 16)), layer]
+    return [*made, keras.layers.Flatten(), keras.layers.Dense(10)]
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:

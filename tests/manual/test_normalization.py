@@ -218,6 +218,7 @@ def test_moving_statistics_are_those_that_keras_keeps():
 
 BATCH_DX = "(wide_dy - (sum_dy + normalized * sum_dy_x) / n)"
 SHARED = "inverse * (dnormalized - along_one - normalized * along_x)"
+GROUP_DX = "inverse * (weight * wide_dy - along_one - normalized * along_x)"
 RMS_DX = "inverse * (dnormalized - normalized * along)"
 # name: (exchanged texts, the tensors that must be wrong, of which kinds)
 MISTAKES = {
@@ -268,19 +269,19 @@ MISTAKES = {
     "dgamma is of x": (
         [("_sum_to(gamma, dy * normalized)", "_sum_to(gamma, dy)")],
         {"dgamma"},
-        {"layer", "rms", "group"},
+        {"layer", "rms"},
     ),
     "gamma is left out of dx": (
         [("return dy if gamma is None else dy * _as(gamma, dy), dgamma", "return dy, dgamma")],
         {"dx"},
-        {"layer", "rms", "group"},
+        {"layer", "rms"},
     ),
     "a layer's mean is a constant": (
         [(SHARED, "inverse * (dnormalized - normalized * along_x)")],
         {"dx"},
-        {"layer", "group"},
+        {"layer"},
     ),
-    "a layer's variance is a constant": ([(SHARED, "inverse * (dnormalized - along_one)")], {"dx"}, {"layer", "group"}),
+    "a layer's variance is a constant": ([(SHARED, "inverse * (dnormalized - along_one)")], {"dx"}, {"layer"}),
     "the root mean square is a constant": ([(RMS_DX, "inverse * dnormalized")], {"dx"}, {"rms"}),
     "1/σ is left out of dx": ([(RMS_DX, "dnormalized - normalized * along")], {"dx"}, {"rms"}),
     "epsilon stands outside the root": (
@@ -296,13 +297,25 @@ MISTAKES = {
     "a group's channels are every G-th": (
         [
             (
-                "[*range(1, parts.shape.rank - 2), parts.shape.rank - 1]",
-                "[*range(1, parts.shape.rank - 2), parts.shape.rank - 2]",
+                "parts = tf.reshape(a, [-1, groups, channels // groups])\n    mean = tf.reduce_mean(parts, axis=-1",
+                "parts = tf.reshape(a, [-1, channels // groups, groups])\n    mean = tf.reduce_mean(parts, axis=1",
             )
         ],
         {"y", "dx", "dgamma"},
         {"group"},
     ),
+    "a group's mean is a constant": (
+        [(GROUP_DX, "inverse * (weight * wide_dy - normalized * along_x)")],
+        {"dx"},
+        {"group"},
+    ),
+    "a group's variance is a constant": ([(GROUP_DX, "inverse * (weight * wide_dy - along_one)")], {"dx"}, {"group"}),
+    "a group's sums lack gamma": (
+        [("_mean_of_groups(weight * sum_dy_x", "_mean_of_groups(sum_dy_x")],
+        {"dx"},
+        {"group"},
+    ),
+    "a group's sums are not divided": ([("weight * sum_dy / count", "weight * sum_dy")], {"dx"}, {"group"}),
 }
 
 

@@ -183,7 +183,7 @@ MISTAKES = {
         {"global_average_pool2d"},
     ),
     "the image's largest do not share": (
-        [("each = wide(dy) / tf.reduce_sum(largest, axis=[1, 2])", "each = wide(dy)")],
+        [("each = _pixel(wide(dy)) / tf.reduce_sum(largest, axis=[1, 2], keepdims=True)", "each = _pixel(wide(dy))")],
         {"dx"},
         {"global_max_pool2d"},
     ),

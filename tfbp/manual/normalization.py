@@ -101,30 +101,48 @@ def rms_normalization_backward(dy, residuals):
 
 
 def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels."""
-    shape = tf.shape(x)
-    parts = tf.reshape(wide(x), tf.concat([shape[:-1], [groups, x.shape[-1] // groups]], axis=0))
-    normalized, inverse, _, _ = _normalize(parts, _axes_of_a_group(parts), epsilon)
-    y = _scaled(tf.reshape(normalized, shape), gamma, beta, x.dtype)
-    y.set_shape(x.shape)
-    return y, (normalized, inverse, gamma, beta)
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels.
+
+    Example:
+        >>> x = tf.constant([[1.0, 3.0, 5.0, 5.0]])
+        >>> group_normalization_forward(x, groups=2, epsilon=1e-9)[0].numpy().round(3).tolist()
+        [[-1.0, 1.0, 0.0, 0.0]]
+    """
+    wide_x, pixels = wide(x), list(range(1, x.shape.rank - 1))
+    # first over the pixels, then over a group's channels: of (B, 1, …, C) little is left to add up
+    mean = _mean_of_groups(tf.reduce_mean(wide_x, pixels, keepdims=True), groups)
+    centred = wide_x - mean
+    variance = _mean_of_groups(tf.reduce_mean(tf.square(centred), pixels, keepdims=True), groups)
+    inverse = tf.math.rsqrt(variance + epsilon)
+    normalized = centred * inverse
+    return _scaled(normalized, gamma, beta, x.dtype), (normalized, inverse, gamma, beta, groups)
 
 
 def group_normalization_backward(dy, residuals):
     """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
-    normalized, inverse, gamma, beta = residuals
-    shape = tf.shape(dy)
+    normalized, inverse, gamma, beta, groups = residuals
+    wide_dy, pixels = wide(dy), list(range(1, dy.shape.rank - 1))
     # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
-    dnormalized, dgamma, dbeta = _scaled_backward(wide(dy), tf.reshape(normalized, shape), gamma, beta)
-    # x̂ = (parts - mean) / σ                                (B, …, G, C/G) <- (B, …, G, C/G) (B, 1, …, G, 1) twice
-    dparts = tf.reshape(dnormalized, tf.shape(normalized))
-    dparts = _normalize_backward(dparts, normalized, inverse, _axes_of_a_group(normalized))
-    # parts = reshape(x)                                    (B, …, G, C/G) <- (B, …, C)
-    return tf.cast(tf.reshape(dparts, shape), dy.dtype), dgamma, dbeta
+    # the sums over an image's pixels serve dgamma and dbeta, and dx's means over a group
+    sum_dy = tf.reduce_sum(wide_dy, pixels, keepdims=True)
+    sum_dy_x = tf.reduce_sum(wide_dy * normalized, pixels, keepdims=True)
+    dgamma = None if gamma is None else _sum_to(gamma, sum_dy_x)
+    dbeta = None if beta is None else _sum_to(beta, sum_dy)
+    # x̂ = (x - mean) / σ, both of a group                    (B, …, C) <- (B, …, C) (B, 1, …, C) (B, 1, …, C)
+    weight = tf.ones([], wide_dy.dtype) if gamma is None else _as(gamma, wide_dy)
+    count = tf.cast(tf.reduce_prod(tf.shape(dy)[1:-1]), wide_dy.dtype)
+    along_one = _mean_of_groups(weight * sum_dy / count, groups)
+    along_x = _mean_of_groups(weight * sum_dy_x / count, groups)
+    dx = inverse * (weight * wide_dy - along_one - normalized * along_x)
+    return tf.cast(dx, dy.dtype), dgamma, dbeta
 
 
-def _axes_of_a_group(parts):
-    return [*range(1, parts.shape.rank - 2), parts.shape.rank - 1]
+def _mean_of_groups(a, groups):
+    """(B, 1, …, C) -> (B, 1, …, C): each channel has its group's mean."""
+    channels = a.shape[-1]
+    parts = tf.reshape(a, [-1, groups, channels // groups])
+    mean = tf.reduce_mean(parts, axis=-1, keepdims=True)
+    return tf.reshape(tf.broadcast_to(mean, tf.shape(parts)), [-1, *[1] * (a.shape.rank - 2), channels])
 
 
 def _normalize(x, axes, epsilon):

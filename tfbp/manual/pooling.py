@@ -54,21 +54,21 @@ def average_pool2d_backward(dy, residuals):
     return window.from_patches(dat, lambda _, dats: sum_of(dats, dy.dtype))
 
 
-def global_average_pool2d_forward(x):
-    """y[b, c] = the mean of x[b, :, :, c], and the residuals: x's shape."""
-    return tf.cast(tf.reduce_mean(wide(x), axis=[1, 2]), x.dtype), tf.shape(x)
+def global_average_pool2d_forward(x, *, keepdims=False):
+    """y[b, c] = the mean of x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residuals: x's shape."""
+    return tf.cast(tf.reduce_mean(wide(x), axis=[1, 2], keepdims=keepdims), x.dtype), tf.shape(x)
 
 
 def global_average_pool2d_backward(dy, shape):
     """dx (B, H, W, C)."""
     # y = Σ x / (H W)                                       (B, C) <- (B, H, W, C)
     each = wide(dy) / tf.cast(shape[1] * shape[2], wide(dy).dtype)
-    return tf.broadcast_to(tf.cast(each, dy.dtype)[:, None, None, :], shape)
+    return tf.broadcast_to(_pixel(tf.cast(each, dy.dtype)), shape)
 
 
-def global_max_pool2d_forward(x):
-    """y[b, c] = the largest x[b, :, :, c], and the residuals (x, y)."""
-    y = tf.reduce_max(x, axis=[1, 2])
+def global_max_pool2d_forward(x, *, keepdims=False):
+    """y[b, c] = the largest x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residuals (x, y)."""
+    y = tf.reduce_max(x, axis=[1, 2], keepdims=keepdims)
     return y, (x, y)
 
 
@@ -76,9 +76,14 @@ def global_max_pool2d_backward(dy, residuals):
     """dx (B, H, W, C): several largest share dy equally, as in Keras, whose maximum is a reduction here."""
     x, y = residuals
     # y = max x                                             (B, C) <- (B, H, W, C)
-    largest = tf.cast(x == y[:, None, None, :], wide(dy).dtype)
-    each = wide(dy) / tf.reduce_sum(largest, axis=[1, 2])
-    return tf.cast(largest * each[:, None, None, :], dy.dtype)
+    largest = tf.cast(x == _pixel(y), wide(dy).dtype)
+    each = _pixel(wide(dy)) / tf.reduce_sum(largest, axis=[1, 2], keepdims=True)
+    return tf.cast(largest * each, dy.dtype)
+
+
+def _pixel(y):
+    """(B, C) or (B, 1, 1, C) -> (B, 1, 1, C)."""
+    return tf.reshape(y, [-1, 1, 1, y.shape[-1]])
 
 
 def _pixels_inside(window):
@@ -105,11 +110,10 @@ def forward(layer, weights, x, *, training, seed):
     if layer.keras_name in _WINDOWS:
         pool = _WINDOWS[layer.keras_name][0]
         return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
-    y, residuals = _IMAGES[layer.keras_name][0](x)
-    return y[:, None, None, :] if layer.keepdims else y, residuals, {}
+    return *_IMAGES[layer.keras_name][0](x, keepdims=layer.keepdims), {}
 
 
 def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
     if layer.keras_name in _WINDOWS:
         return _WINDOWS[layer.keras_name][1](dz, residuals), {}
-    return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}
+    return _IMAGES[layer.keras_name][1](dz, residuals), {}

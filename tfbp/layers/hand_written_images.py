@@ -1,0 +1,184 @@
+"""The hand-written backwards of convolution, pooling, normalization and dropout, as `hand_written` has those of Dense.
+
+Convolutions and pooling are spelled out where XLA compiles for a CPU: in its loops TensorFlow's backward kernels take
+many times as long. Anywhere else, and for images of unknown size, `tfbp.manual.fused` calls these kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+from tfbp.custom_gradient import custom_gradient
+from tfbp.manual import convolution, fused, normalization, pooling
+
+Pair = tuple[int, int]
+
+
+def conv2d(
+    x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Pair, padding: str, dilation_rate: Pair
+) -> tf.Tensor | None:
+    """z, or None where it is left to Keras: images of unknown size convolved in groups or with a dilation."""
+    groups = x.shape[-1] // kernel.shape[2]
+    return _convolved("conv2d", x, kernel, bias, strides, padding, dilation_rate, groups, has_kernel=groups == 1)
+
+
+def depthwise_conv2d(
+    x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Pair, padding: str, dilation_rate: Pair
+) -> tf.Tensor | None:
+    """z, or None as `conv2d`."""
+    same = strides[0] == strides[1]  # TensorFlow's kernels take no two
+    return _convolved("depthwise_conv2d", x, kernel, bias, strides, padding, dilation_rate, None, has_kernel=same)
+
+
+def _convolved(
+    kind: str, x: Any, kernel: Any, bias: Any, strides: Pair, padding: str, rate: Pair, groups: Any, *, has_kernel: bool
+) -> tf.Tensor | None:
+    options: dict[str, Any] = {"padding": padding}
+    by_kernel = has_kernel and not _is_spelled_out(x)
+    if by_kernel and max(rate) == 1:
+        convolve = _convolution(True, kind, (("strides", strides), *options.items()))
+    elif not _is_sized(x):
+        return None
+    elif by_kernel and max(strides) == 1:
+        convolve = _convolution(True, f"dilated_{kind}", (("dilation_rate", rate), *options.items()))
+    else:
+        options |= {"strides": strides, "dilation_rate": rate} | ({} if groups is None else {"groups": groups})
+        convolve = _convolution(False, kind, tuple(options.items()))
+    return convolve(x, kernel, *_given(bias))
+
+
+@cache
+def _convolution(by_kernel: bool, kind: str, options: tuple[tuple[str, Any], ...]) -> Callable[..., tf.Tensor]:
+    room: Any = fused if by_kernel else convolution
+    forward, backward = getattr(room, f"{kind}_forward"), getattr(room, f"{kind}_backward")
+
+    @custom_gradient
+    def convolve(x: tf.Tensor, kernel: tf.Tensor, *bias: tf.Tensor) -> Any:
+        z, residuals = forward(x, kernel, *bias, **dict(options))
+
+        def gradients(dz: tf.Tensor) -> list[tf.Tensor]:
+            dx, dkernel, dbias = backward(dz, residuals, bias_gradient=bool(bias))
+            return [dx, dkernel, *([dbias] if bias else [])]
+
+        return z, gradients
+
+    return convolve
+
+
+def pool2d(kind: str, x: tf.Tensor, pool_size: Pair, strides: Pair, padding: str) -> tf.Tensor:
+    """y of max_pool2d or average_pool2d."""
+    return _pooling(pooling if _is_spelled_out(x) else fused, kind, pool_size, strides, padding)(x)
+
+
+@cache
+def _pooling(room: Any, kind: str, pool_size: Pair, strides: Pair, padding: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    forward, backward = getattr(room, f"{kind}_forward"), getattr(room, f"{kind}_backward")
+
+    @custom_gradient
+    def pool(x: tf.Tensor) -> Any:
+        y, residuals = forward(x, pool_size=pool_size, strides=strides, padding=padding)
+        return y, lambda dy: backward(dy, residuals)
+
+    return pool
+
+
+@cache
+def global_pool2d(kind: str, keepdims: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """global_average_pool2d or global_max_pool2d, as a function of x."""
+    forward, backward = getattr(pooling, f"{kind}_forward"), getattr(pooling, f"{kind}_backward")
+
+    @custom_gradient
+    def pool(x: tf.Tensor) -> Any:
+        y, residuals = forward(x, keepdims=keepdims)
+        return y, lambda dy: backward(dy, residuals)
+
+    return pool
+
+
+def batch_normalization(
+    x: tf.Tensor, gamma: Any, beta: Any, moving_mean: tf.Tensor, moving_variance: tf.Tensor, **options: Any
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    """y, and the moving statistics after it. They are constants to the gradient."""
+    moved: list[Any] = []
+    has_gamma, has_beta = gamma is not None, beta is not None
+
+    @custom_gradient
+    def normalize(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, *weights: tf.Tensor) -> Any:
+        rest = iter(weights)
+        y, residuals, now = normalization.batch_normalization_forward(
+            x, next(rest) if has_gamma else None, next(rest) if has_beta else None, mean, variance, **options
+        )
+        moved.append(now)
+
+        def gradients(dy: tf.Tensor) -> list[tf.Tensor | None]:
+            dx, *dweights = normalization.batch_normalization_backward(dy, residuals)
+            return [dx, None, None, *(dw for dw in dweights if dw is not None)]
+
+        return y, gradients
+
+    return normalize(x, moving_mean, moving_variance, *_given(gamma, beta)), moved[0]
+
+
+def layer_normalization(x: tf.Tensor, gamma: Any, beta: Any, axes: tuple[int, ...], epsilon: float) -> tf.Tensor:
+    """y, normalized over the last axes."""
+    options = (("axes", axes), ("epsilon", epsilon))
+    return _normalization("layer", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
+
+
+def rms_normalization(x: tf.Tensor, scale: tf.Tensor, axes: tuple[int, ...], epsilon: float) -> tf.Tensor:
+    """y, divided by the root mean square of the last axes."""
+    return _normalization("rms", True, False, (("axes", axes), ("epsilon", epsilon)))(x, scale)
+
+
+def group_normalization(x: tf.Tensor, gamma: Any, beta: Any, groups: int, epsilon: float) -> tf.Tensor:
+    """y, normalized over groups of the last axis."""
+    options = (("groups", groups), ("epsilon", epsilon))
+    return _normalization("group", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
+
+
+@cache
+def _normalization(
+    kind: str, has_gamma: bool, has_beta: bool, options: tuple[tuple[str, Any], ...]
+) -> Callable[..., tf.Tensor]:
+    forward = getattr(normalization, f"{kind}_normalization_forward")
+    backward = getattr(normalization, f"{kind}_normalization_backward")
+    asked = [True] if kind == "rms" else [has_gamma, has_beta]
+
+    @custom_gradient
+    def normalize(x: tf.Tensor, *weights: tf.Tensor) -> Any:
+        rest = iter(weights)
+        y, residuals = forward(x, *(next(rest) if each else None for each in asked), **dict(options))
+
+        def gradients(dy: tf.Tensor) -> list[tf.Tensor]:
+            return [dw for dw in backward(dy, residuals) if dw is not None]
+
+        return y, gradients
+
+    return normalize
+
+
+@custom_gradient
+def drop(x: tf.Tensor, kept: tf.Tensor, scale: tf.Tensor) -> Any:
+    """x · scale where kept, else 0."""
+    zero = tf.zeros([], x.dtype)
+    return tf.where(kept, x * scale, zero), lambda dy: (tf.where(kept, dy * scale, zero), None, None)
+
+
+def _given(*weights: Any) -> list[Any]:
+    return [w for w in weights if w is not None]
+
+
+def _is_sized(x: tf.Tensor) -> bool:
+    return None not in x.shape.as_list()[1:]
+
+
+def _is_spelled_out(x: tf.Tensor) -> bool:
+    """Whether XLA compiles what is traced here, for a CPU, and knows the image's size."""
+    if tf.executing_eagerly() or not _is_sized(x) or tf.config.list_logical_devices("GPU"):
+        return False
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

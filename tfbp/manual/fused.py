@@ -1,0 +1,99 @@
+"""TensorFlow's own kernels of convolution and pooling, forward and backward: the only gradient kernels that are called.
+
+Outside XLA on a CPU, and on a GPU, they are faster than products over patches; each has a twin of the same name in
+`convolution.py` and `pooling.py`, which spells it out, and which the tests hold it against. Letters are those of there.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual import convolution
+
+
+def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid"):
+    z = tf.nn.conv2d(x, kernel, strides, padding.upper())
+    return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, strides, padding)
+
+
+def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
+    x, kernel, strides, padding = residuals
+    options = dict(strides=[1, *strides, 1], padding=padding.upper())
+    dx = dkernel = None
+    # z = conv2d(x, kernel)                                 (B, P, Q, O) <- (B, H, W, I) (M, N, I, O)
+    if input_gradient:
+        dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dz, **options)
+    if kernel_gradient:
+        dkernel = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options)
+    # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
+    return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
+
+
+def dilated_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
+    """The forward kernel alone, an operation that converters know: backward is the twin's."""
+    z = tf.nn.convolution(x, kernel, padding=padding.upper(), dilations=dilation_rate)
+    window = convolution.Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
+    return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window, 1)
+
+
+dilated_conv2d_backward = convolution.conv2d_backward
+
+
+def dilated_depthwise_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
+    """The forward kernel alone, an operation that converters know: backward is the twin's."""
+    z = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], padding.upper(), dilations=dilation_rate)
+    window = convolution.Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
+    return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window)
+
+
+dilated_depthwise_conv2d_backward = convolution.depthwise_conv2d_backward
+
+
+def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid"):
+    z = tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding.upper())
+    return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, strides, padding)
+
+
+def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
+    x, kernel, strides, padding = residuals
+    options = dict(strides=[1, *strides, 1], padding=padding.upper())
+    dx = dkernel = None
+    # z = depthwise_conv2d(x, kernel)                       (B, P, Q, I D) <- (B, H, W, I) (M, N, I, D)
+    if input_gradient:
+        dx = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(x), filter=kernel, out_backprop=dz, **options
+        )
+    if kernel_gradient:
+        dkernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options
+        )
+    # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
+    return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
+
+
+def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    strides = strides or pool_size
+    y = tf.nn.max_pool2d(x, pool_size, strides, padding.upper())
+    return y, (x, y, dict(ksize=[1, *pool_size, 1], strides=[1, *strides, 1], padding=padding.upper()))
+
+
+def max_pool2d_backward(dy, residuals):
+    x, y, options = residuals
+    # y = max_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
+    return tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **options)
+
+
+def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
+    strides = strides or pool_size
+    options = dict(ksize=[1, *pool_size, 1], strides=[1, *strides, 1], padding=padding.upper())
+    return tf.nn.avg_pool2d(x, pool_size, strides, padding.upper()), (tf.shape(x), options)
+
+
+def average_pool2d_backward(dy, residuals):
+    shape, options = residuals
+    # y = avg_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
+    return tf.raw_ops.AvgPoolGrad(orig_input_shape=shape, grad=dy, **options)
+
+
+def _sum_over_places(dz):
+    # 16-bit numbers are added up in float32, as in `convolution`
+    wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
+    return tf.cast(tf.reduce_sum(wide, axis=[0, 1, 2]), dz.dtype)
