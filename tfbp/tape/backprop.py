@@ -91,8 +91,8 @@ def loss_gradients_and_tensors(
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        # x too: a first layer without weights has a dz as well
-        tape.watch((trained, x))
+        # x too where the first layers may have no weights: they have a dz as well
+        tape.watch((trained, x) if network.layers[0].parts or not trained[0] else trained)
         loss, tensors = _loss(network, parameters, x, y, weight, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
     layers = [at(tensors, node.place) for node in network.nodes]
