@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbp import L1L2, Activation, Dense, InputError, Network, manual
+from tfbp import L1L2, Activation, Dense, Flatten, InputError, Network, Reshape, Residual, manual, reference
+from tfbp.network import at, named_weights
 from tfbp.vocabulary import ACTIVATIONS
 
 ARGUMENTS = {
@@ -77,22 +78,22 @@ def test_a_model_with_arguments_is_saved_and_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (lambda: "model", "sequential: got 'model'; accepted: a keras.Sequential."),
+        (lambda: "model", "sequential: got 'model'; accepted: a keras.Sequential, or a Functional keras.Model."),
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "sequential: got a model that is not built; accepted:"),
         (
-            lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)]),
-            "sequential: got Dropout 'Dropout'; accepted: Dense, Activation, ReLU",
+            lambda: keras.Sequential([keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.ZeroPadding1D()]),
+            "sequential: got ZeroPadding1D 'ZeroPadding1D'; accepted: Activation, Dense, Flatten, ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=lambda x: x)]),
-            "sequential: got function '<lambda>'; accepted: Dense, Activation, ReLU",
+            "sequential: got function '<lambda>'; accepted: Activation, Dense, Flatten, ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_constraint="non_neg", name="d")]),
             "sequential: got 'd' with kernel_constraint; accepted: a Dense without it.",
         ),
     ],
-    ids=["no-model", "not-built", "dropout", "lambda", "constraint"],
+    ids=["no-model", "not-built", "padding", "lambda", "constraint"],
 )
 def test_what_a_dense_cannot_express_is_refused(model, sentence):
     with pytest.raises(InputError) as caught:
@@ -103,3 +104,91 @@ def test_what_a_dense_cannot_express_is_refused(model, sentence):
 def test_an_unknown_dtype_is_refused():
     with pytest.raises(InputError, match="dtype: got 'float8'"):
         network_of("relu").to_keras(network_of("relu").init(), dtype="float8")
+
+
+def residual_model():
+    layers = keras.layers
+    x = given = keras.Input((4, 6))
+    x = layers.Dense(5)(x)
+    branch = layers.Dense(8, "tanh")(layers.Activation("relu")(x))
+    branch = layers.Add()([branch, layers.Dense(8, "silu", kernel_regularizer="l2")(branch)])
+    x = layers.Add()([layers.Dense(3)(branch), layers.Dense(3, use_bias=False)(x)])
+    x = layers.Flatten()(layers.LeakyReLU()(x))
+    return keras.Model(given, layers.Softmax()(layers.Dense(2)(x)))
+
+
+def test_a_functional_model_that_is_a_chain_with_additions_is_a_chain_of_residuals():
+    model = residual_model()
+    network, parameters = Network.from_keras(model, "categorical_crossentropy")
+    kinds = [(node.name, type(node.layer).__name__) for node in network.nodes]
+    assert kinds == [
+        ("0", "Dense"),
+        ("1.layers.0", "ActivationLayer"),
+        ("1.layers.1", "Dense"),
+        ("1.layers.2.layers.0", "Dense"),
+        ("1.layers.2", "Residual"),
+        ("1.layers.3", "Dense"),
+        ("1.projection.0", "Dense"),
+        ("1", "Residual"),
+        ("2", "ActivationLayer"),
+        ("3", "Flatten"),
+        ("4", "Dense"),
+    ]
+    x = np.random.default_rng(3).normal(size=(7, 4, 6)).astype("float32")
+    # the same formulas in another order of sums; the leaky relu's slope is a float32 in Keras
+    np.testing.assert_allclose(manual.forward(network, parameters, x), model(x), rtol=0, atol=4e-6)
+    again, same = Network.from_keras(network.to_keras(parameters), network.loss)
+    assert again.without_penalties() == network.without_penalties()
+    for place, name, w in named_weights(parameters):
+        np.testing.assert_array_equal(at(same, place)[name], w)
+
+
+def two_inputs():
+    a, b = keras.Input((3,)), keras.Input((3,))
+    return keras.Model([a, b], keras.layers.Add()([a, b]))
+
+
+def concatenated():
+    a = keras.Input((3,))
+    return keras.Model(a, keras.layers.Concatenate()([a, keras.layers.Dense(2)(a)]))
+
+
+def shared():
+    a, layer = keras.Input((3,)), keras.layers.Dense(3, name="again")
+    return keras.Model(a, layer(layer(a)))
+
+
+def added_to_itself():
+    a = keras.Input((3,))
+    return keras.Model(a, keras.layers.Add(name="twice")([a, a]))
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (two_inputs, "sequential: got a model of 2 inputs; accepted: one of each."),
+        (concatenated, "sequential: got Concatenate 'concatenate"),
+        (shared, "sequential: got the layer 'again' in two places; accepted: each layer once."),
+        (added_to_itself, "sequential: got Add 'twice' of a tensor and itself; accepted: of two paths."),
+    ],
+    ids=["inputs", "concatenate", "shared", "itself"],
+)
+def test_another_graph_is_refused(model, sentence):
+    with pytest.raises(InputError) as caught:
+        Network.from_keras(model(), "huber")
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("layers", [[Residual([Dense(5)])], [Residual([Dense(4), Dense(6)])], [Reshape((6, 5))]])
+def test_layers_with_one_part_go_both_ways(layers):
+    network = Network((6, 5), [Dense(5, "tanh"), *layers, Flatten(), Dense(2)], "huber")
+    parameters, x = network.init(seed=1), np.random.default_rng(0).normal(size=(3, 6, 5))
+    model = network.to_keras(parameters, dtype="float64")
+    np.testing.assert_allclose(model(x), reference.forward(network, parameters, x), rtol=0, atol=1e-14)
+    again, same = Network.from_keras(model, "huber")
+    # the initializers come back as their configs
+    assert [(n.name, type(n.layer), n.output_shape) for n in again.nodes] == [
+        (n.name, type(n.layer), n.output_shape) for n in network.nodes
+    ]
+    for place, name, w in named_weights(parameters):
+        np.testing.assert_array_equal(at(same, place)[name], w)

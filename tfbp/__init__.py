@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
-from tfbp.network import AveragePooling2D as AveragePooling2D
-from tfbp.network import BatchNormalization as BatchNormalization
-from tfbp.network import Conv2D as Conv2D
-from tfbp.network import Dense as Dense
-from tfbp.network import DepthwiseConv2D as DepthwiseConv2D
-from tfbp.network import Dropout as Dropout
-from tfbp.network import Flatten as Flatten
-from tfbp.network import GlobalAveragePooling2D as GlobalAveragePooling2D
-from tfbp.network import GlobalMaxPooling2D as GlobalMaxPooling2D
-from tfbp.network import GroupNormalization as GroupNormalization
-from tfbp.network import LayerNormalization as LayerNormalization
-from tfbp.network import MaxPooling2D as MaxPooling2D
-from tfbp.network import Network as Network
-from tfbp.network import Reshape as Reshape
-from tfbp.network import Residual as Residual
-from tfbp.network import RMSNormalization as RMSNormalization
+from tfbp.network.convolution import Conv2D as Conv2D
+from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
+from tfbp.network.dense import Dense as Dense
+from tfbp.network.dropout import Dropout as Dropout
+from tfbp.network.network import Network as Network
+from tfbp.network.normalization import BatchNormalization as BatchNormalization
+from tfbp.network.normalization import GroupNormalization as GroupNormalization
+from tfbp.network.normalization import LayerNormalization as LayerNormalization
+from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
+from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from tfbp.network.pooling import MaxPooling2D as MaxPooling2D
+from tfbp.network.residual import Residual as Residual
+from tfbp.network.shapes import Flatten as Flatten
+from tfbp.network.shapes import Reshape as Reshape
 from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation

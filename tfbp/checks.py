@@ -7,7 +7,7 @@ B batch, I inputs of the network, O outputs of the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
@@ -80,6 +80,23 @@ def check_seed(network: Any, training: bool, seed: object) -> None:
     """Raise `InputError` unless there is a seed where layers of the network draw random numbers."""
     if training and network.draws and seed is None:
         raise InputError("seed: got None; accepted: an integer, for layers of this network draw in training.")
+
+
+def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
+    """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
+    nodes = [node for node in network.nodes if not node.layer.parts]
+    for node in nodes:
+        if node.layer.ties_examples:
+            raise InputError(
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: layers that take each example "
+                "by itself (what a batch shares leaves no example a gradient of its own)."
+            )
+    for node in nodes:
+        if node.layer.weight_shapes(node.input_shape) and not is_known(node.layer):
+            raise InputError(
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: Dense, and layers without "
+                "weights (the gradients of single examples are written for no other yet)."
+            )
 
 
 def check_x(network: Any, x: Any) -> None:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfbp.checks import InputError, check_parameters
+from tfbp.network.dense import Dense
 
 if TYPE_CHECKING:
-    from tfbp.network import Network
+    from tfbp.network import Layer, Network
 
 # units of a layer that are drawn; of wider layers the first and the last, with dots between them
 MOST_UNITS = 8
 COLUMN, ROW, RADIUS, MARGIN = 250, 130, 27, 46
+# of a layer's box, and of a line in it
+BOX, LINE = 124, 18
 # text, forward values, what comes back: Okabe and Ito's, which the color-blind can tell apart
 LIGHT, DARK = ("#222222", "#0072b2", "#d55e00"), ("#dddddd", "#56b4e9", "#ff8c4a")
 
@@ -46,7 +49,8 @@ def draw(
     gradients: Sequence[Mapping[str, Any]] | None = None,
     dark: bool = False,
 ) -> Drawing:
-    """The network's units and connections; with numbers, each value where it arises.
+    """The network's units and connections; with numbers, each value where it arises. Networks of other layers than
+    Dense on rows are drawn as a box a layer, with the shapes between them.
 
     Args:
         parameters: one dict per layer: every weight stands on its connection.
@@ -69,6 +73,12 @@ def draw(
             check_parameters(network, given)
     if tensors is not None and len(rows := np.asarray(tensors[0]["x"])) != 1:
         raise InputError(f"tensors: got a batch of {len(rows)} rows; accepted: those of one row.")
+    if not all(isinstance(layer, Dense) for layer in network.layers) or len(network.input_shape) > 1:
+        if tensors is not None or parameters is not None or gradients is not None:
+            raise InputError(
+                "network: got layers that are drawn as boxes, where numbers have no place; accepted: none given."
+            )
+        return _draw_boxes(network, dark)
     widths = [network.input_shape[0], *(node.output_shape[0] for node in network.nodes)]
     shown = [_shown(width) for width in widths]
     height = 2 * MARGIN + ROW * (max(map(len, shown)) - 1) + 2 * RADIUS
@@ -110,6 +120,42 @@ def draw(
     title = f"<title>{escape(repr(network))}</title>"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
     return Drawing(f"{head}{title}{''.join(parts)}</svg>\n")
+
+
+def _draw_boxes(network: Network, dark: bool) -> Drawing:
+    """A box a layer, from left to right, with the shape that comes out of it; a layer with parts holds theirs."""
+    ink, fill, _ = DARK if dark else LIGHT
+    columns = [(["x"], network.input_shape)]
+    columns += [(_lines(node.layer), node.output_shape) for node in network.top_nodes]
+    height = max(len(lines) for lines, _ in columns) * LINE + 2 * MARGIN
+    parts = []
+    for column, (lines, shape) in enumerate(columns):
+        left, tall = MARGIN + BOX * column, len(lines) * LINE + 14
+        top = (height - tall) / 2
+        parts.append(
+            f"<rect x='{left}' y='{top:g}' width='{BOX - 24}' height='{tall}' rx='6' fill='{fill}' "
+            f"fill-opacity='0.12' stroke='{ink}'/>"
+        )
+        middle = left + (BOX - 24) / 2
+        parts += [_text(middle, top + LINE * (row + 1), line, ink, 12) for row, line in enumerate(lines)]
+        parts.append(_text(middle, top + tall + 16, " × ".join(map(str, shape)), fill, 12))
+        if column:
+            parts.append(f"<line x1='{left - 24}' y1='{height / 2:g}' x2='{left}' y2='{height / 2:g}' stroke='{ink}'/>")
+    width = 2 * MARGIN + BOX * len(columns) - 24
+    style = "font-family='system-ui, sans-serif' text-anchor='middle'"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
+    return Drawing(f"{head}<title>{escape(repr(network))}</title>{''.join(parts)}</svg>\n")
+
+
+def _lines(layer: Layer) -> list[str]:
+    """What stands in a layer's box."""
+    if not layer.parts:
+        activation = layer.applied_activation.name
+        name = layer.keras_name
+        return [activation] if name == "Activation" else [name] if activation == "linear" else [name, activation]
+    lines = [line for inner in layer.parts["layers"] for line in _lines(inner)]
+    shortcut = [line for inner in layer.parts.get("projection", ()) for line in _lines(inner)]
+    return [*lines, "+ " + (", ".join(shortcut) or "its input")]
 
 
 def _shown(width: int) -> list[int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,17 @@ import numpy as np
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, at, kinds, placed
+from tfbp.keras_graph import Sum, chain_of
+from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, Residual, at, kinds, placed
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
 if TYPE_CHECKING:
     from tfbp.network import Initializer
 
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
-KINDS = kinds()
+# by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
+KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+_UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 # what a layer of Keras's may have and no kind of the network's can express
 _OPTIONS = (
     "activity_regularizer",
@@ -51,19 +55,20 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     return placed(network.layers, made)
 
 
-def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network, Parameters]:
-    """The network and parameters of a built Sequential.
+def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
+    """The network and parameters of a built Sequential, or of a Functional model that is a chain with additions.
 
     Args:
         sequential: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
-            of these after a layer with a linear activation becomes that layer's own.
+            of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
+            tensor is a `Residual`.
         loss: the loss that the network is to have.
 
     Returns:
         The network, and its parameters as float64 arrays holding exactly the model's values.
 
     Raises:
-        InputError: no Sequential, one that is not built or of unknown shapes, or a layer or option that a network
+        InputError: no such model, one that is not built or of unknown shapes, or a layer or option that a network
             cannot express.
 
     Example:
@@ -73,23 +78,43 @@ def from_keras(sequential: keras.Sequential, loss: str | Loss) -> tuple[Network,
         >>> network.layers[0].activation.name, parameters[1]["kernel"].shape
         ('relu', (3, 2))
     """
-    if not isinstance(sequential, keras.Sequential):
-        raise InputError(f"sequential: got {sequential!r}; accepted: a keras.Sequential.")
-    if not sequential.built or not sequential.layers:
+    network, sources = network_and_sources(sequential, loss)
+    parameters = {
+        place: {w.name: np.asarray(w).astype(np.float64) for w in keras_layer.weights}
+        for place, keras_layer in sources.items()
+    }
+    return network, placed(network.layers, parameters)
+
+
+def network_and_sources(model: keras.Model, loss: str | Loss) -> tuple[Network, dict[Place, Any]]:
+    """The network of a Keras model, and the Keras layer that each of its layers comes from, by its place."""
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise InputError(f"sequential: got {model!r}; accepted: a keras.Sequential, or a Functional keras.Model.")
+    if not model.built or not model.layers:
         raise InputError("sequential: got a model that is not built; accepted: one with a keras.Input or a first call.")
-    shape = tuple(sequential.input_shape[1:])
+    chain = chain_of(model)
+    shape = tuple(model.input_shape[1:])
     if None in shape:
         raise InputError(f"sequential: got inputs of shape {shape}; accepted: inputs whose shape is known.")
+    sources: dict[Place, Any] = {}
+    return Network(shape, _layers_of(chain, sources, ()), loss), sources
+
+
+def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
     layers: list[Layer] = []
-    parameters: Parameters = []
-    for keras_layer in sequential.layers:
-        layer = layer_from_keras(keras_layer)
+    for each in chain:
+        here = (*place, len(layers))
+        if isinstance(each, Sum):
+            parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
+            layers.append(Residual(parts["layers"], parts["projection"] or None))
+            continue
+        layer = layer_from_keras(each)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
             layers.append(layer)
-            parameters.append({w.name: np.asarray(w).astype(np.float64) for w in keras_layer.weights})
-    return Network(shape, layers, loss), parameters
+            sources[here] = each
+    return layers
 
 
 def layer_from_keras(keras_layer: Any) -> Layer:
@@ -106,7 +131,9 @@ def layer_from_keras(keras_layer: Any) -> Layer:
             raise InputError(
                 f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
             )
-    given = {name: getattr(keras_layer, name, value) for name, value in keras_layer.get_config().items()}
+    makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
+    names = {name for make in makers for name in inspect.signature(make).parameters}
+    given = {name: getattr(keras_layer, name) for name in names - _UNASKED if hasattr(keras_layer, name)}
     try:
         return kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
@@ -159,7 +186,7 @@ def to_keras(
         node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
     }
     inputs = keras.Input(network.input_shape, dtype=dtype)
-    if len(made) == len(network.layers):
+    if not any(layer.parts for layer in network.layers):
         model = keras.Sequential([inputs, *made.values()])
     else:
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
@@ -228,7 +255,7 @@ def _activation_from_keras(given: Any) -> Activation:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
         raise InputError(
-            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(KINDS)}, ReLU, "
+            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(sorted(KINDS))}, ReLU, "
             f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
         )
     return activation

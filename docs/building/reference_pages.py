@@ -21,7 +21,7 @@ PUBLIC = (
     "tfbp.tape",
     "tfbp.reference",
 )
-PUBLIC_MODULES = ("tfbp.losses", "tfbp.datasets", "tfbp.network")
+PUBLIC_MODULES = ("tfbp.losses", "tfbp.datasets")
 
 
 def modules() -> dict[str, list[str]]:
@@ -72,7 +72,7 @@ def pages() -> dict[str, str]:
     for room, names in modules().items():
         lines = [f"# Inside {room}", "", "What has no public path: how the above is made.", ""]
         for name in names:
-            if name not in PUBLIC_MODULES or name == "tfbp.network":
+            if name not in PUBLIC_MODULES:
                 entries = _entries(name, public)
                 lines += [f"## {name}", "", _first_line(name), "", *entries] if entries else []
         if len(lines) > 4:

@@ -15,7 +15,7 @@ DEEP = next(case for case in all_cases() if case.name.startswith("square"))
 RIGHT = manual.dense.dense_backward
 
 
-def raising(dz, residuals, **options):
+def raising(*arguments, **options):
     raise ValueError("no such gradient")
 
 
@@ -60,7 +60,7 @@ def test_a_wrong_backward_is_a_verdict_and_the_other_tensors_are_judged(monkeypa
     line = complaints(results, [], [])[0]
     assert line.startswith(f"First wrong: {wrong.cell.id}, local: layer 0 {tensor} of manual: {said}")
     agreeing = {r.comparison.tensor for r in results if r.pair == "manual-reference" and r.comparison.agrees}
-    assert {"layer 0 z", "layer 0 y", "losses", "doutputs", "loss"} <= agreeing
+    assert {"layer 0 z", "layer 0 y", "losses", "doutputs"} <= agreeing
 
 
 @pytest.mark.parametrize("mode", MODES)

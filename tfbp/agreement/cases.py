@@ -26,7 +26,6 @@ from tfbp.network import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     GroupNormalization,
-    Layer,
     LayerNormalization,
     MaxPooling2D,
     Network,
@@ -120,7 +119,7 @@ def shape_cases() -> Iterator[Case]:
 def layer_kind_cases() -> Iterator[Case]:
     """Kinds of layers beside a Dense on rows: higher ranks, other shapes, layers with parts, one in another."""
     loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
-    rank3: list[Layer | Activation] = [
+    rank3 = [
         Dense(5, "tanh", kernel_regularizer=penalty),
         Activation("silu"),
         Flatten(),
@@ -128,7 +127,7 @@ def layer_kind_cases() -> Iterator[Case]:
     ]
     yield Case("rank3-B6-I4x7-O3", Network((4, 7), rank3, loss), 6)
     # a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
-    reshaped: list[Layer | Activation] = [
+    reshaped = [
         Reshape((2, -1)),
         Dense(6, "softmax"),
         Reshape((3, 2, 2)),
@@ -136,8 +135,8 @@ def layer_kind_cases() -> Iterator[Case]:
         Flatten(),
         Dense(3),
     ]
-    reshaped.append(Activation("softmax"))
-    yield Case("reshape-B5-I12-O3", Network(12, reshaped, loss), 5)
+    head = Activation("softmax")
+    yield Case("reshape-B5-I12-O3", Network(12, [*reshaped, head], loss), 5)
     block = [Dense(6, "tanh"), Dense(5)]
     yield Case("residual-B8-I5-O3", Network(5, [Residual(block), Activation("tanh"), Dense(3)], loss), 8)
     wider = [Dense(9, "silu", kernel_regularizer=penalty), Dense(6, use_bias=False)]

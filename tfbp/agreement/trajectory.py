@@ -139,7 +139,7 @@ def train(
         return
     # the numbers that the other writings start from: those that x's dtype holds
     parameters = map_weights(lambda w: w.astype(dtype), network.init(seed))
-    trainer = Trainer(network, parameters, reference_optimizer(optimizer, rate), *samples)
+    trainer = Trainer(network, parameters, reference_optimizer(optimizer, rate), *samples, seed=seed)
     rows = len(samples[0])
     for number in range(epochs):
         # as Model.fit shuffles

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfbp.checks import InputError
-from tfbp.network import Network, Parameters
+from tfbp.network import Network, Parameters, named_weights
 
 ACCEPTED = "accepted: a new or empty directory that can be written"
 
@@ -66,7 +66,7 @@ class RunDirectory:
         """The parameters and the network, in place of those of the epoch before, never a half of either."""
         place = self.path / writing
         place.mkdir(exist_ok=True)
-        arrays: dict[str, Any] = {f"{i}/{name}": w for i, layer in enumerate(parameters) for name, w in layer.items()}
+        arrays: dict[str, Any] = {"/".join(map(str, (*at, name))): w for at, name, w in named_weights(parameters)}
         partial = place / "parameters.partial.npz"
         np.savez(partial, network=np.array(network.to_json()), **arrays)
         os.replace(partial, place / "parameters.npz")

@@ -4,6 +4,8 @@ B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,) or None
 before the last, B stands for all of them: each is a row.
 """
 
+import math
+
 import tensorflow as tf
 
 
@@ -54,3 +56,44 @@ def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True
 
 def _as_rows(tensor):
     return tensor if tensor.shape.rank == 2 else tf.reshape(tensor, [-1, tensor.shape[-1]])
+
+
+def example_norms(layer, x, dz):
+    """The norm of each example's own gradient, (B,): √(‖x‖² + 1) · ‖dz‖ where an example is one row."""
+    if x.shape.rank == 2:
+        inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)
+        return tf.sqrt(inputs) * tf.sqrt(_row_squares(dz))
+    x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
+    rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
+    if rows * rows < inputs * outputs:
+        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), in place of (B, I, O), for T rows an example
+        squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
+    else:
+        squares = tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
+    if layer.use_bias:
+        squares += tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)
+    # a sum of products may be below 0 by its rounding
+    return tf.sqrt(tf.maximum(squares, 0))
+
+
+def example_moments(layer, x, dz):
+    """Σ_b g_b and Σ_b g_b², elementwise, of each weight."""
+    if x.shape.rank > 2:
+        x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
+        each = {"kernel": tf.matmul(x, dz, transpose_a=True), "bias": tf.reduce_sum(dz, axis=1)}
+        moments = {name: (tf.reduce_sum(g, axis=0), tf.reduce_sum(g * g, axis=0)) for name, g in each.items()}
+    else:
+        kernel = tf.matmul(x, dz, transpose_a=True), tf.matmul(x * x, dz * dz, transpose_a=True)
+        moments = {"kernel": kernel, "bias": (tf.reduce_sum(dz, axis=0), tf.reduce_sum(dz * dz, axis=0))}
+    names = ("kernel", "bias") if layer.use_bias else ("kernel",)
+    return tuple({name: moments[name][i] for name in names} for i in (0, 1))
+
+
+def _row_squares(a):
+    """The sum of the squares of each row of a (B, O), (B,)."""
+    # about √O sums of about √O terms, side by side: vectorized, and with less rounding than one chain of O additions
+    width = a.shape[1]
+    lanes = max(n for n in range(1, math.isqrt(width) + 1) if width % n == 0)
+    partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
+    # abs changes nothing, and keeps XLA from making that one chain of the two sums
+    return tf.reduce_sum(tf.abs(partial), axis=1)

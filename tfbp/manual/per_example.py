@@ -8,19 +8,19 @@ own part is known from a row of x and a row of dz, and nothing of the size B · 
     Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
     Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
+A kind of layer has these in its own file: `example_norms` and `example_moments`.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
 
-import math
-
 import tensorflow as tf
 
-from tfbp.checks import check_clip
+from tfbp.checks import check_clip, check_examples_apart
 from tfbp.manual.backprop import loss_gradients_and_tensors
+from tfbp.manual.chain import kind_of
 
 
-def gradient_norms(network, parameters, x, y, sample_weight=None):
+def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """The norm of each example's own gradient in each layer, (B, L); arguments as of `manual.loss_and_gradients`.
 
     Example:
@@ -31,11 +31,11 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
         >>> manual.per_example.gradient_norms(network, [{"kernel": [[1.0], [1.0]]}], x, y).numpy().tolist()
         [[10.0], [0.0]]
     """
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
     return norms_from(network, tensors, scale)
 
 
-def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
+def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, training=True, seed=None):
     """As `manual.loss_and_gradients`, with each example's own gradient clipped to the norm `clip`.
 
         gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + that of the penalties
@@ -47,42 +47,45 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
-    return loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight)[:2]
+    return loss_clipped_gradients_and_tensors(
+        network, parameters, x, y, clip, sample_weight, training=training, seed=seed
+    )[:2]
 
 
-def loss_clipped_gradients_and_tensors(network, parameters, x, y, clip, sample_weight=None, loss_scale=None):
+def loss_clipped_gradients_and_tensors(
+    network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
+):
     """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
     check_clip("clip", clip)
+    check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
 
     def factors(tensors):
         return clip_factors(norms_from(network, tensors, loss_scale), clip)
 
-    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, reweight=factors)
+    return loss_gradients_and_tensors(
+        network, parameters, x, y, sample_weight, loss_scale, reweight=factors, training=training, seed=seed
+    )
 
 
-def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
+def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """The mean and the variance over the batch of the examples' own gradients, each in the shape of `parameters`.
 
     In float64: a variance is a small difference of large numbers."""
     rows = tf.cast(tf.shape(x)[0], tf.float64)
-    moments = gradient_moments(network, parameters, x, y, sample_weight)
+    moments = gradient_moments(network, parameters, x, y, sample_weight, training=training, seed=seed)
     mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
     return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
 
 
-def gradient_moments(network, parameters, x, y, sample_weight=None):
+def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight)
+    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
     return moments_from(network, tensors, scale)
 
 
 def norms_from(network, tensors, loss_scale=None):
     """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
-    norms = []
-    for layer, tensor in zip(network.layers, tensors, strict=False):
-        x, dz = _wide(tensor["x"]), _wide(tensor["dz"])
-        inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)
-        norms.append(tf.sqrt(inputs) * tf.sqrt(_row_squares(dz)))
+    norms = [_norm(layer, tensor) for layer, tensor in zip(network.layers, tensors, strict=False)]
     norms = tf.stack(norms, axis=1)
     # dz comes with the loss scale and 1/B in it
     return norms * _undo(tensors, loss_scale, norms.dtype)
@@ -96,37 +99,53 @@ def clip_factors(norms, clip):
 
 def moments_from(network, tensors, loss_scale=None):
     """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
-    totals, squares = [], []
-    for layer, tensor in zip(network.layers, tensors, strict=False):
-        x = tf.cast(tensor["x"], tf.float64)
-        dz = tf.cast(tensor["dz"], tf.float64) * _undo(tensors, loss_scale, tf.float64)
-        totals.append({"kernel": tf.matmul(x, dz, transpose_a=True)})
-        squares.append({"kernel": tf.matmul(x * x, dz * dz, transpose_a=True)})
-        if layer.use_bias:
-            totals[-1]["bias"] = tf.reduce_sum(dz, axis=0)
-            squares[-1]["bias"] = tf.reduce_sum(dz * dz, axis=0)
+    undo = _undo(tensors, loss_scale, tf.float64)
+    pairs = [_moments(layer, tensor, undo) for layer, tensor in zip(network.layers, tensors, strict=False)]
+    totals, squares = (list(each) for each in zip(*pairs, strict=True))
     return totals, squares
 
 
-def _undivided(network, parameters, x, y, sample_weight):
+def _norm(layer, tensor):
+    """The norm of each example's gradient of one layer's weights, (B,), with dz as it is; 0 where there are none."""
+    if layer.parts:
+        inner = [
+            _norm(each, t) for part, layers in layer.parts.items() for each, t in zip(layers, tensor[part], strict=True)
+        ]
+        return tf.norm(tf.stack(inner, axis=1), axis=1)
+    x, dz = _wide(tensor["x"]), _wide(tensor["dz"])
+    find = getattr(kind_of(layer), "example_norms", None)
+    return tf.zeros(tf.shape(x)[:1], x.dtype) if find is None else find(layer, x, dz)
+
+
+def _moments(layer, tensor, undo):
+    """Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
+    if layer.parts:
+        found = {
+            part: [_moments(each, t, undo) for each, t in zip(layers, tensor[part], strict=True)]
+            for part, layers in layer.parts.items()
+        }
+        return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
+    find = getattr(kind_of(layer), "example_moments", None)
+    return (
+        ({}, {})
+        if find is None
+        else find(layer, tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo)
+    )
+
+
+def _undivided(network, parameters, x, y, sample_weight, training, seed):
     """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
+    check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
     scale = tf.cast(tf.shape(x)[0], tf.float32)
-    return *loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale=scale), scale
+    found = loss_gradients_and_tensors(
+        network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed
+    )
+    return *found, scale
 
 
 def _undo(tensors, loss_scale, dtype):
     rows = tf.cast(tf.shape(tensors[0]["x"])[0], dtype)
     return rows if loss_scale is None else rows / tf.cast(loss_scale, dtype)
-
-
-def _row_squares(a):
-    """The sum of the squares of each row of a (B, O), (B,)."""
-    # about √O sums of about √O terms, side by side: vectorized, and with less rounding than one chain of O additions
-    width = a.shape[1]
-    lanes = max(n for n in range(1, math.isqrt(width) + 1) if width % n == 0)
-    partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
-    # abs changes nothing, and keeps XLA from making that one chain of the two sums
-    return tf.reduce_sum(tf.abs(partial), axis=1)
 
 
 def _wide(tensor):

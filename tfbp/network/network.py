@@ -69,7 +69,7 @@ class Network:
     layers: tuple[Layer, ...]
     loss: Loss
 
-    def __init__(self, inputs: int | Sequence[int], layers: Sequence[Layer | Activation], loss: str | Loss) -> None:
+    def __init__(self, inputs: int | Sequence[int], layers: Sequence[Any], loss: str | Loss) -> None:
         shape = _shape(inputs)
         fitted = as_layers("layers", layers)
         made = output_shape_of(fitted, shape)
@@ -191,16 +191,17 @@ class Network:
             raise InputError(f"text: got JSON that is no network ({error!r}); accepted: what to_json wrote.") from error
 
     @classmethod
-    def from_keras(cls, sequential: keras.Sequential, loss: str | Loss) -> tuple[Network, Parameters]:
-        """The network and parameters of a built `keras.Sequential` of Dense layers; see `tfbp.keras_bridge`."""
+    def from_keras(cls, sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
+        """The network and parameters of a built `keras.Sequential`, or of a chain with additions; see
+        `tfbp.keras_bridge`."""
         from tfbp.keras_bridge import from_keras
 
         return from_keras(sequential, loss)
 
     def to_keras(
         self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
-    ) -> keras.Sequential:
-        """A `keras.Sequential` with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.keras_bridge`."""
+    ) -> keras.Model:
+        """A Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.keras_bridge`."""
         from tfbp.keras_bridge import to_keras
 
         return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))

@@ -6,6 +6,7 @@ Parameters and gradients are lists of dicts of arrays; `apply` updates the param
 import numpy as np
 
 from tfbp.checks import check_choice, check_learning_rate
+from tfbp.network import at, named_weights
 
 
 class SGD:
@@ -74,9 +75,8 @@ def optimizer(name, learning_rate):
 
 
 def _items(parameters, gradients):
-    for index, layer in enumerate(parameters):
-        for name, parameter in layer.items():
-            yield (index, name), parameter, gradients[index][name]
+    for place, name, gradient in named_weights(gradients):
+        yield (place, name), at(parameters, place)[name], gradient
 
 
 def _as_keras_stores(number):

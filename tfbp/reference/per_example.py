@@ -6,6 +6,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 import numpy as np
 
 from tfbp.checks import check_clip
+from tfbp.network import at, map_weights, named_weights
 from tfbp.reference.backprop import loss_and_gradients
 from tfbp.reference.regularizers import penalty_backward
 
@@ -17,17 +18,14 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
     for b in range(len(x)):
         weight = None if sample_weight is None else sample_weight[b : b + 1]
         gradients.append(loss_and_gradients(examples, parameters, x[b : b + 1], y[b : b + 1], weight)[1])
-    return [
-        {name: np.stack([gradient[index][name] for gradient in gradients]) for name in layer}
-        for index, layer in enumerate(parameters)
-    ]
+    return _stacked(gradients)
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None):
     """‖g_b‖ in each layer, (B, L)."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     return np.array(
-        [[np.sqrt(sum((g[b] ** 2).sum() for g in layer.values())) for layer in gradients] for b in range(len(x))]
+        [[np.sqrt(sum((g[b] ** 2).sum() for g in _of(layer))) for layer in gradients] for b in range(len(x))]
     )
 
 
@@ -36,24 +34,29 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
     check_clip("clip", clip)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
     examples = example_gradients(network, parameters, x, y, sample_weight)
-    clipped = [{name: np.zeros(np.shape(w)) for name, w in layer.items()} for layer in parameters]
+    clipped = map_weights(lambda g: np.zeros(g.shape[1:]), examples)
     for b in range(len(x)):
-        norm = np.sqrt(sum((g[b] ** 2).sum() for layer in examples for g in layer.values()))
+        norm = np.sqrt(sum((g[b] ** 2).sum() for _, _, g in named_weights(examples)))
         factor = clip / norm if norm > clip else 1.0
-        for total, layer in zip(clipped, examples, strict=True):
-            for name, g in layer.items():
-                total[name] += factor * g[b] / len(x)
-    for total, layer, weights in zip(clipped, network.layers, parameters, strict=True):
-        for name, w in weights.items():
-            regularizer = getattr(layer, f"{name}_regularizer")
-            if regularizer is not None:
-                total[name] += penalty_backward(regularizer, np.asarray(w, np.float64))
+        for place, name, g in named_weights(examples):
+            at(clipped, place)[name] += factor * g[b] / len(x)
+    for place, name, regularizer in network.penalties:
+        w = np.asarray(at(parameters, place)[name], np.float64)
+        at(clipped, place)[name] += penalty_backward(regularizer, w)
     return loss, clipped
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
     """The mean and the variance of g_b over the batch, elementwise, each in the shape of `parameters`."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
-    mean = [{name: g.mean(axis=0) for name, g in layer.items()} for layer in gradients]
-    variance = [{name: g.var(axis=0) for name, g in layer.items()} for layer in gradients]
-    return mean, variance
+    return tuple(map_weights(lambda g, moment=moment: moment(g, axis=0), gradients) for moment in (np.mean, np.var))
+
+
+def _stacked(gradients):
+    """One nested list of gradients for each example as one of arrays with a first axis more."""
+    weights = zip(*([w for _, _, w in named_weights(each)] for each in gradients), strict=True)
+    return map_weights(lambda _: np.stack(next(weights)), gradients[0])
+
+
+def _of(layer):
+    return [w for _, _, w in named_weights([layer])]

@@ -5,7 +5,7 @@ N samples, B batch, I inputs, O outputs, S steps of an epoch.
 
 import numpy as np
 
-from tfbp.network import map_weights
+from tfbp.network import at, map_weights, named_weights
 from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
@@ -16,7 +16,8 @@ class Trainer:
         network: what is trained; it classifies, so that its targets are labels or one-hot rows.
         parameters: where training starts, as `network.init` gives them.
         optimizer: one of `tfbp.reference.optimizers`, fresh.
-        x, y: the training samples, (N, I) and (N,) or (N, O).
+        x, y: the training samples, (N, I) or (N, …), and (N,) or (N, O).
+        seed: what layers that draw draw from, as in a `tfbp.Model` of that seed.
 
     Example:
         >>> from tfbp import Dense, Network
@@ -28,9 +29,10 @@ class Trainer:
         ((2,), (2,))
     """
 
-    def __init__(self, network, parameters, optimizer, x, y):
+    def __init__(self, network, parameters, optimizer, x, y, seed=0):
         self.network = network
         self._optimizer = optimizer
+        self._seed = seed * 2**31
         self._x, self._y = np.asarray(x, np.float64), np.asarray(y)
         self._parameters = map_weights(lambda w: np.array(w, np.float64), parameters)
 
@@ -40,8 +42,12 @@ class Trainer:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             x, y = self._x[rows], self._y[rows]
-            loss, gradients, tensors = loss_gradients_and_tensors(self.network, self._parameters, x, y)
+            loss, gradients, tensors = loss_gradients_and_tensors(self.network, self._parameters, x, y, seed=self._seed)
             self._optimizer.apply(gradients, self._parameters)
+            self._seed += 1
+            for place, name, w in named_weights(self._parameters):
+                # weights that no gradient moves
+                w[...] = at(tensors, place).get("new_weights", {}).get(name, w)
             losses.append(loss)
             accuracies.append(_accuracy(tensors[-1]["outputs"], y))
         return np.array(losses), np.array(accuracies)

@@ -6,6 +6,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 import tensorflow as tf
 
 from tfbp.checks import check_clip
+from tfbp.network import at, map_weights, named_weights
 from tfbp.tape.backprop import loss_and_gradients
 from tfbp.tape.regularizers import penalty_forward
 
@@ -16,7 +17,6 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
     Reference: https://www.tensorflow.org/api_docs/python/tf/vectorized_map
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-    parameters = _cast(parameters, x.dtype)
     examples = network.without_penalties()
     weight = tf.ones(tf.shape(x)[:1], _wide(x.dtype)) if sample_weight is None else sample_weight
 
@@ -30,37 +30,41 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
 def gradient_norms(network, parameters, x, y, sample_weight=None):
     """‖g_b‖ in each layer, (B, L), at least float32."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
-    return tf.stack([tf.linalg.norm(_flat(layer.values()), axis=1) for layer in gradients], axis=1)
+    return tf.stack([_norm(layer, x) for layer in gradients], axis=1)
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     check_clip("clip", clip)
     x = tf.convert_to_tensor(x)
-    parameters = _cast(parameters, x.dtype)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
     gradients = example_gradients(network, parameters, x, y, sample_weight)
-    clipped = tf.clip_by_norm(_flat(g for layer in gradients for g in layer.values()), clip, axes=[1])
-    flat = iter(tf.split(tf.reduce_mean(clipped, axis=0), [tf.size(w) for layer in parameters for w in layer.values()]))
-    means = [{name: tf.reshape(next(flat), tf.shape(w)) for name, w in layer.items()} for layer in parameters]
-    with tf.GradientTape(watch_accessed_variables=False) as penalty_tape:
-        penalty_tape.watch(parameters)
-        penalties = tf.zeros([], loss.dtype)
-        for layer, weights in zip(network.layers, parameters, strict=True):
-            for name, w in weights.items():
-                regularizer = getattr(layer, f"{name}_regularizer")
-                if regularizer is not None:
-                    penalties += penalty_forward(regularizer, tf.cast(w, loss.dtype))
-    of_penalties = penalty_tape.gradient(penalties, parameters, unconnected_gradients="zero")
-    return loss, tf.nest.map_structure(lambda mean, dw: tf.cast(mean, dw.dtype) + dw, means, of_penalties)
+    each = [g for _, _, g in named_weights(gradients)]
+    clipped = tf.clip_by_norm(_flat(each), clip, axes=[1])
+    parts = iter(tf.split(tf.reduce_mean(clipped, axis=0), [tf.size(g[0]) for g in each]))
+    means = map_weights(lambda g: tf.reshape(next(parts), tf.shape(g)[1:]), gradients)
+    for place, name, regularizer in network.penalties:
+        w = tf.cast(tf.convert_to_tensor(at(parameters, place)[name]), x.dtype)
+        with tf.GradientTape(watch_accessed_variables=False) as penalty_tape:
+            penalty_tape.watch(w)
+            penalty = penalty_forward(regularizer, tf.cast(w, loss.dtype))
+        layer = at(means, place)
+        layer[name] = tf.cast(layer[name], x.dtype) + penalty_tape.gradient(penalty, w)
+    return loss, map_weights(lambda mean: tf.cast(mean, x.dtype), means)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
     """The mean and the variance of g_b over the batch, elementwise, each in the shape of `parameters`, in float64."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
-    moments = [{name: tf.nn.moments(tf.cast(g, tf.float64), [0]) for name, g in layer.items()} for layer in gradients]
-    mean, variance = ([{name: pair[i] for name, pair in layer.items()} for layer in moments] for i in (0, 1))
+    moments = map_weights(lambda g: tf.nn.moments(tf.cast(g, tf.float64), [0]), gradients)
+    mean, variance = (map_weights(lambda pair, i=i: pair[i], moments) for i in (0, 1))
     return mean, variance
+
+
+def _norm(layer, x):
+    """The norm of each example's gradient of one layer's weights, (B,); 0 where there are none."""
+    weights = [g for _, _, g in named_weights([layer])]
+    return tf.linalg.norm(_flat(weights), axis=1) if weights else tf.zeros(tf.shape(x)[:1], _wide(x.dtype))
 
 
 def _flat(gradients):
@@ -71,7 +75,3 @@ def _flat(gradients):
 
 def _wide(dtype):
     return tf.float64 if dtype == tf.float64 else tf.float32
-
-
-def _cast(parameters, dtype):
-    return [{name: tf.cast(tf.convert_to_tensor(w), dtype) for name, w in layer.items()} for layer in parameters]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.checks import InputError, check_count
-from tfbp.network import Network, Parameters
+from tfbp.network import Network, Parameters, map_weights, named_weights
 from tfbp.training import samples, step
 from tfbp.training.model import Model
 
@@ -71,10 +71,8 @@ class GradientStatistics:
     @property
     def signal_to_noise(self) -> Parameters:
         """mean² / variance, in the same shape; 0 where the mean is 0, infinite where all examples say the same."""
-        return [
-            {name: _signal_to_noise(mean, variances[name]) for name, mean in means.items()}
-            for means, variances in zip(self.mean, self.variance, strict=True)
-        ]
+        variances = iter([variance for _, _, variance in named_weights(self.variance)])
+        return map_weights(lambda mean: _signal_to_noise(mean, next(variances)), self.mean)
 
 
 def gradient_statistics(
@@ -129,7 +127,8 @@ def _program(kind: str, network: Network, dtype: str, jit_compile: bool) -> Any:
     function = {"norms": manual.per_example.gradient_norms, "moments": manual.per_example.gradient_moments}[kind]
 
     def run(parameters: Any, x: Any, y: Any, sample_weight: Any = None) -> Any:
-        return function(network, parameters, tf.cast(x, dtype), y, sample_weight)
+        # an example's gradient is that of the network as it predicts, where layers would draw
+        return function(network, parameters, tf.cast(x, dtype), y, sample_weight, training=not network.draws)
 
     return tf.function(run, jit_compile=jit_compile, autograph=False)
 

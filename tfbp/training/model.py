@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_count, check_parameters
-from tfbp.keras_bridge import dtype_policy_of
+from tfbp.keras_bridge import dtype_policy_of, network_and_sources
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.layer_weights import LayerWeights
@@ -76,31 +76,40 @@ class Model(keras.Model):
         variables = {node.place: layer.parameters for node, layer in zip(nodes, self.layer_weights, strict=True)}
         # as the parameters nest
         self.parameter_variables = placed(network.layers, variables)
+        # how many steps have drawn: a run that goes on draws on
+        self.draws = (
+            self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="draws")
+            if network.draws
+            else None
+        )
         # what a fit on arrays is at, for callbacks
         self.array_run: Any = None
         # Keras builds and exports only models that were called
         self(tf.zeros([1, *network.input_shape], self.compute_dtype))
 
     @classmethod
-    def from_keras(cls, sequential: keras.Sequential, loss: str | Loss, **options: Any) -> Model:
-        """A model with the layers and weights of a built `keras.Sequential` of Dense layers; see `Network.from_keras`.
+    def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
+        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
 
         Raises:
-            InputError: a layer or option that a `tfbp.Dense` cannot express, named.
+            InputError: a layer or option that a network cannot express, named.
         """
         network, parameters = Network.from_keras(sequential, loss)
         model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
         model.set_parameters(parameters)
         model.trainable = sequential.trainable
-        dense = [layer for layer in sequential.layers if layer.weights]
-        for ours, theirs, variables in zip(model.layer_weights, dense, model.parameter_variables, strict=True):
+        _, sources = network_and_sources(sequential, loss)
+        nodes = [node for node in network.nodes if not node.layer.parts]
+        for node, ours in zip(nodes, model.layer_weights, strict=True):
+            theirs = sources[node.place]
             ours.trainable = theirs.trainable
-            for name, variable in variables.items():
-                variable.trainable = theirs.trainable and getattr(theirs, name).trainable
+            flags = {w.name: w.trainable for w in theirs.weights}
+            for name, variable in ours.parameters.items():
+                variable.trainable = theirs.trainable and flags[name]
         return model
 
-    def to_keras(self) -> keras.Sequential:
-        """A plain `keras.Sequential` with the weights as they stand."""
+    def to_keras(self) -> keras.Model:
+        """A plain Keras model with the weights as they stand; see `Network.to_keras`."""
         return self.network.to_keras(self.get_parameters(), dtype=self.dtype_policy.variable_dtype)
 
     def get_parameters(self) -> Parameters:
@@ -118,8 +127,9 @@ class Model(keras.Model):
             variable.assign(at(parameters, place)[name])
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """The network's outputs, (B, O)."""
-        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype))
+        """The network's outputs, (B, O); in training, layers act and draw as in the step that is next."""
+        options = {"training": True, "seed": step.seed_of(self)} if training is True else {}
+        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype), **options)
 
     def compile(
         self,

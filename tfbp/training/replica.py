@@ -21,6 +21,12 @@ def prepare(model: Any, options: Mapping[str, Any]) -> None:
     Raises:
         InputError: an optimizer or a metric that was made outside the strategy, or one that acts in some steps only.
     """
+    for node in model.network.nodes:
+        if node.layer.without_gradient or (node.layer.draws and not node.layer.parts):
+            raise InputError(
+                f"network: got {node.layer.keras_name} in layer {node.name} under a strategy; accepted: layers that "
+                "neither draw nor renew weights in training (each replica would do so on its own piece of a batch)."
+            )
     _check_made_in_scope(model, "optimizer", model.optimizer)
     for name in ("metrics", "weighted_metrics"):
         for metric in tf.nest.flatten(options.get(name)):

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.fitting.block import take
+from tfbp.network import at, map_weights, named_weights
 from tfbp.training import step
 from tfbp.training.reductions import (
     FLAT_AT_ZERO,
@@ -79,6 +80,7 @@ class Statistics:
         scale, before = step.loss_scale(model), step.read(model)
         loss, gradients, passed = step.loss_gradients_and_tensors(model, before, x, y, weight, scale)
         step.apply(model, gradients)
+        step.renew(model, passed)
         step.count_loss(model, loss, rows.shape[0])
         logs = step.metrics(model, x, y, passed[-1]["outputs"], weight)
         updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
@@ -97,15 +99,19 @@ class Statistics:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         tensors: dict[str, tf.Tensor] = {}
         scalars: dict[str, tf.Tensor] = {}
-        for index, activation in enumerate(self._model.network.activations_before_loss):
-            layer, outputs = f"layer_{index}", passed[index]["y"]
+        network = self._model.network
+        for node in network.nodes:
+            layer, passed_here = f"layer_{node.name}", at(passed, node.place)
+            activation, outputs = network.activation_before_loss(node), passed_here["y"]
             tensors[f"{layer}/y"] = _wide(outputs)
-            tensors[f"{layer}/dz"] = _unscaled(passed[index]["dz"], scale)
-            for name, w in parameters[index].items():
+            tensors[f"{layer}/dz"] = _unscaled(passed_here["dz"], scale)
+            own = {} if node.layer.parts else at(gradients, node.place)
+            for name, dw in own.items():
+                w = at(parameters, node.place)[name]
                 tensors[f"{layer}/{name}"] = _wide(w)
-                tensors[f"{layer}/d{name}"] = _unscaled(gradients[index][name], scale)
+                tensors[f"{layer}/d{name}"] = _unscaled(dw, scale)
                 # 0 for weights that are all 0, as fresh biases are
-                ratio = tf.math.divide_no_nan(norm(_wide(updates[index][name])), norm(_wide(w)))
+                ratio = tf.math.divide_no_nan(norm(_wide(at(updates, node.place)[name])), norm(_wide(w)))
                 scalars[f"update_to_weight/{layer}/{name}"] = ratio
             if activation.name in FLAT_AT_ZERO:
                 scalars[f"dead/{layer}"] = dead_share(outputs)
@@ -115,11 +121,10 @@ class Statistics:
         if self._compare:
             other = tape if self._model.writing is manual else manual
             theirs = self._gradients_by(other, parameters, x, y, sample_weight)
-            for index, layer in enumerate(theirs):
-                for name, dw in layer.items():
-                    ours = tensors[f"layer_{index}/d{name}"]
-                    off, size = norm(ours - _wide(dw)), norm(_wide(dw))
-                    scalars[f"disagreement/layer_{index}/d{name}"] = off / tf.maximum(size, TINY)
+            for place, name, dw in named_weights(theirs):
+                layer = f"layer_{'.'.join(map(str, place))}"
+                off, size = norm(tensors[f"{layer}/d{name}"] - _wide(dw)), norm(_wide(dw))
+                scalars[f"disagreement/{layer}/d{name}"] = off / tf.maximum(size, TINY)
 
         # known from here on: tracing comes before the first result
         self.scalar_tags, self.histogram_tags = list(scalars), list(tensors)
@@ -135,7 +140,8 @@ class Statistics:
         network, clip = self._model.network, self._model.clip
         x = tf.cast(x, self._model.compute_dtype)
         if clip is None:
-            return writing.loss_and_gradients(network, parameters, x, y, sample_weight)[1]
+            seed = step.seed_of(self._model)
+            return writing.loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)[1]
         return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]
 
     def _copy_optimizer(self) -> None:
@@ -151,13 +157,13 @@ class Statistics:
         """What the optimizer would add to the weights, in the shape of `parameters`."""
         for copy, variable in zip(self._optimizer.variables, self._model.optimizer.variables, strict=True):
             copy.assign(variable.value)
-        weights = [w for layer in parameters for w in layer.values()]
+        weights = [w for _, _, w in named_weights(parameters)]
         for copy, w in zip(self._copies, weights, strict=True):
             copy.assign(w)
         trained = [copy for copy, w in zip(self._copies, step.variables(self._model), strict=True) if w.trainable]
         self._optimizer.apply(step.flat(self._model, gradients), trained)
         added = iter([tf.convert_to_tensor(copy.value) - w for copy, w in zip(self._copies, weights, strict=True)])
-        return [{name: next(added) for name in layer} for layer in parameters]
+        return map_weights(lambda _: next(added), parameters)
 
 
 def as_arrays(measured: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> Measured:

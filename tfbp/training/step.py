@@ -20,6 +20,7 @@ def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, An
     scale = loss_scale(model)
     loss, gradients, tensors = loss_gradients_and_tensors(model, read(model), x, y, sample_weight, scale)
     apply(model, gradients)
+    renew(model, tensors)
     count_loss(model, loss, tf.shape(x)[0])
     return metrics(model, x, y, tensors[-1]["outputs"], sample_weight)
 
@@ -52,9 +53,27 @@ def loss_gradients_and_tensors(
     """The writing's; each example's gradient clipped where fit says so."""
     arguments = (model.network, parameters, tf.cast(x, model.compute_dtype), y)
     sample_weight = weight_of(model, x, sample_weight)
+    seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
-        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale)
-    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale)
+        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
+    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale, **seed)
+
+
+def seed_of(model: Any) -> Any:
+    """What the layers that draw draw from in the step that is next; None where none draws."""
+    if model.draws is None:
+        return None
+    return model.seed * 2**31 + tf.cast(tf.convert_to_tensor(model.draws.value), tf.int64)
+
+
+def renew(model: Any, tensors: Any) -> None:
+    """After a step: the new values of weights that no gradient moves, and the next step's seed."""
+    for place, name, variable in named_weights(model.parameter_variables):
+        new = at(tensors, place).get("new_weights", {})
+        if name in new:
+            variable.assign(tf.cast(new[name], variable.dtype))
+    if model.draws is not None:
+        model.draws.assign_add(1)
 
 
 def loss_and_outputs(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
