@@ -26,7 +26,6 @@ from tfbp.network import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     GroupNormalization,
-    Layer,
     LayerNormalization,
     MaxPooling2D,
     Network,
@@ -120,7 +119,7 @@ def shape_cases() -> Iterator[Case]:
 def layer_kind_cases() -> Iterator[Case]:
     """Kinds of layers beside a Dense on rows: higher ranks, other shapes, layers with parts, one in another."""
     loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
-    rank3: list[Layer | Activation] = [
+    rank3 = [
         Dense(5, "tanh", kernel_regularizer=penalty),
         Activation("silu"),
         Flatten(),

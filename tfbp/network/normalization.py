@@ -35,6 +35,7 @@ class BatchNormalization(Layer):
     """
 
     without_gradient: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
+    ties_examples: ClassVar[bool] = True
 
     momentum: float = 0.99
     epsilon: float = 1e-3
