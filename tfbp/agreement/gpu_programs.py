@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfbp import layers, manual, reference
 from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem
-from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, rounded_inputs, typed
+from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, options_of, rounded_inputs, typed
 from tfbp.agreement.programs import Cell
 from tfbp.agreement.rehearsal import Program
 from tfbp.checking.failures import Failure
@@ -58,20 +58,20 @@ def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iter
     """A whole pass of each writing, and each of its operations by itself, on the numbers that the matrix tries."""
     cell, numbers = Cell(case, dtype, "graph"), problem(case, dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
-    tensors = reference.loss_gradients_and_tensors(case.network, *arguments)[2]
+    tensors = reference.loss_gradients_and_tensors(case.network, *arguments, **options_of(case))[2]
     fed = {"local": as_tensors(rounded_inputs(cell, numbers, tensors), cell), **typed(cell, *arguments)}
     for writing in writings:
-        run, by_hand = partial(_write, writing, case.network), writing == "manual"
+        run, by_hand = partial(_write, writing, case), writing == "manual"
         yield Program("writings", f"{case.name}-{writing}", dtype, run, fed, by_hand=by_hand)
 
 
-def _write(writing: str, network: Network, fed: Any) -> Any:
-    local = LOCAL[writing](network, fed["local"])
+def _write(writing: str, case: Case, fed: Any) -> Any:
+    local = LOCAL[writing](case.network, fed["local"], case.training)
     for name, value in local.items():
         if isinstance(value, Failure):
             raise RuntimeError(f"{name}: {value.sentence}")
     whole = [fed[name] for name in ("parameters", "x", "y", "sample_weight")]
-    return local, WRITINGS[writing].loss_gradients_and_tensors(network, *whole)
+    return local, WRITINGS[writing].loss_gradients_and_tensors(case.network, *whole, **options_of(case))
 
 
 def layers_of(dtype: str) -> Iterator[Program]:

@@ -46,7 +46,7 @@ def run_cell(cell: Cell) -> list[Result]:
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     try:
-        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **_options(cell.case))
+        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **options_of(cell.case))
         rounded = rounded_inputs(cell, numbers, tensors)
         expected = {
             "local": local_reference(network, rounded, cell.case.training),
@@ -124,7 +124,7 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
                 fed["x"],
                 fed["y"],
                 fed["sample_weight"],
-                **_options(cell.case),
+                **options_of(cell.case),
             )
             if not isinstance(whole, Failure):
                 whole = attempt(in_order, network, *whole)
@@ -150,12 +150,12 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
 
 def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounded: Inputs) -> dict[str, Named]:
     network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32, cell.device)
-    errors = errors_of_the_pass(network, numbers, tensors, units, _options(cell.case))
+    errors = errors_of_the_pass(network, numbers, tensors, units, options_of(cell.case))
     local = local_tolerances(network, rounded, units, cell.case.training)
     return {"local": local, "end to end": in_order(network, *errors)}
 
 
-def _options(case: Case) -> dict[str, Any]:
+def options_of(case: Case) -> dict[str, Any]:
     """What a whole pass is told beside its arguments; nothing where all is as by default."""
     draws = {"seed": SEED} if case.network.draws and case.training else {}
     return draws if case.training else {"training": False}

@@ -16,7 +16,8 @@ ACCEPTED_RATIO = 2.0
 def error_ratio(results: list[Result]) -> float:
     """manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over its gradients.
 
-    A tensor counts by its numbers, and NaN stands for too few in the cell. The tape's error counts as at least one unit
+    A tensor counts by its numbers, and NaN stands for too few in the cell, or for one that is no number: that is said
+    already. The tape's error counts as at least one unit
     roundoff: it can be 0 by luck, and no method is held to that.
     """
     cell = results[0].cell
@@ -25,7 +26,8 @@ def error_ratio(results: list[Result]) -> float:
         for pair in ("manual-reference", "tape-reference")
     )
     sizes = [comparison.size for comparison in tape]
-    if sum(sizes) < FEWEST_NUMBERS or len(manual) != len(tape):
+    told = all(np.isfinite(comparison.relative_error) for comparison in manual)
+    if sum(sizes) < FEWEST_NUMBERS or len(manual) != len(tape) or not told:
         return np.nan
     errors = [np.sqrt(np.average([c.relative_error**2 for c in each], weights=sizes)) for each in (manual, tape)]
     return float(errors[0] / max(errors[1], UNIT_ROUNDOFF["tf32" if cell.tf32 else cell.dtype]))
