@@ -17,8 +17,7 @@ def error_ratio(results: list[Result]) -> float:
     """manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over its gradients.
 
     A tensor counts by its numbers, and NaN stands for too few in the cell, or for one that is no number: that is said
-    already. The tape's error counts as at least one unit
-    roundoff: it can be 0 by luck, and no method is held to that.
+    already. The tape's error counts as at least one unit roundoff: it can be 0 by luck, and no method is held to that.
     """
     cell = results[0].cell
     manual, tape = (
