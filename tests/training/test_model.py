@@ -283,8 +283,8 @@ def test_saved_loaded_and_trained_on(tmp_path):
             "class_weight: got one beside sample_weight; accepted: one of the two.",
         ),
         (
-            lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.Dropout(0.5)]), "huber"),
-            "sequential: got the layer 'dropout",
+            lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization()]), "huber"),
+            "sequential: got UnitNormalization",
         ),
         (lambda: Model(NETWORK).set_parameters([]), "parameters: got 0 layers; accepted: 2, one dict per layer."),
     ],
