@@ -82,7 +82,7 @@ _ACTIVATIONS = _of(
     ("softsign-not-squared", SMOOTH, "return dy / d / d", "return dy / d", "dz of manual", "factor 1 / \\(1 \\+ \\|z\\|\\) is missing"),
     ("squareplus-default", SMOOTH, "root = tf.sqrt(z * z + b)", "root = tf.sqrt(z * z + 4.0)", "y of manual", "arguments are ignored"),
     ("tanh_shrink-once", SMOOTH, "return dy * t * t", "return dy * t", "dz of manual", "tanh\\(z\\) is missing"),
-    ("relu-at-0", PIECES, "return dy * tf.sign(residual)", "return dy * tf.cast(residual >= 0, dy.dtype)", "dz of manual", "f' is missing"),
+    ("relu-at-0", PIECES, "return tf.where(residual > 0, dy, 0)", "return tf.where(residual >= 0, dy, 0)", "dz of manual", "f' is missing"),
     ("relu6-without-bound", PIECES, "return dy * tf.sign(y * (6 - y))", "return dy * tf.sign(y)", "on its kinks dz of manual", "relu's derivative|arguments are ignored"),
     ("relu6-at-6", PIECES, "return dy * tf.sign(y * (6 - y))", "return tf.where((y > 0) & (y <= 6), dy, 0)", "on its kinks dz of manual", "relu's derivative|arguments are ignored"),
     ("relu-max-at-its-bound", PIECES, "inside = z < 6 if threshold == 0 and max_value == 6 else z <= max_value", "inside = z < max_value", "kinks dz of manual", "another side"),

@@ -78,7 +78,23 @@ def test_leaky_relu_of_any_slope(slope, mode, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("mode", MODES)
+def test_relu_by_sign_is_relu_by_select(mode, dtype):
+    """Of all numbers from above, but not of what is none: a select hides a NaN at a dead unit, as XLA's relu does."""
+    y = tf.nn.relu(points(dtype))
+    dy = tf.cast(np.random.default_rng(1).normal(size=y.shape), dtype)
+    room = manual.piecewise_activations
+
+    def run(dy, y):
+        return room.relu_backward(dy, y), room.relu_backward_by_sign(dy, y)
+
+    select, sign = run(dy, y) if MODES[mode] is None else tf.function(run, jit_compile=MODES[mode])(dy, y)
+    np.testing.assert_array_equal(sign.numpy(), select.numpy())
+    assert np.all(np.isnan(tf.cast(room.relu_backward_by_sign(dy * np.nan, y), tf.float64)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != "relu"])
 def test_a_nan_that_comes_from_above_is_not_hidden(name, dtype):
     """Also where the derivative is 0, as by the kernel on a CPU: what went wrong there is seen below."""
     arguments, _ = KERNELS[name]

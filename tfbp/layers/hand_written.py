@@ -20,6 +20,7 @@ from tfbp.custom_gradient import custom_gradient
 from tfbp.keras_activations import activation_of
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_backward, dense_forward
+from tfbp.manual.piecewise_activations import relu_backward_by_sign
 from tfbp.manual.prelu import prelu_backward, prelu_forward
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 from tfbp.vocabulary import Activation
@@ -85,15 +86,20 @@ def activation(choice: Activation) -> Callable[[tf.Tensor], tf.Tensor]:
 @cache
 def _activation(name: str, arguments: tuple[tuple[str, Any], ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     choice = Activation(name, dict(arguments))
+    backward = _relu_backward if choice == Activation("relu") else activation_backward
 
     @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = activation_forward(choice, z)
-        return y, lambda dy: activation_backward(choice, dy, residuals)
+        return y, lambda dy: backward(choice, dy, residuals)
 
     if name == "softmax":
         return _as_keras_s(activate, axis=-1)
     return _as_keras_s(activate) if name == "sigmoid" else activate
+
+
+def _relu_backward(_: Activation, dy: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return relu_backward_by_sign(dy, y)
 
 
 def softmax_along(axis: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:

@@ -42,8 +42,8 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
     if threshold == 0 and max_value is None:
         if negative_slope:
             return leaky_relu_backward(dy, residual, negative_slope)
-        # y = max(z, 0)                                       dz = dy · 1 where y > 0, dy · 0 where y = 0
-        return dy * tf.sign(residual)
+        # y = max(z, 0)                                       dz = dy where y > 0, else 0
+        return tf.where(residual > 0, dy, 0)
     if threshold == 0 and max_value == 6 and not negative_slope:
         return relu6_backward(dy, residual)
     z = residual
@@ -55,6 +55,13 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
         kept = dy
     below = tf.where(z < threshold, negative_slope * dy, 0) if negative_slope else 0
     return tf.where(z > threshold, kept, below)
+
+
+def relu_backward_by_sign(dy, y):
+    """`relu_backward` of a plain relu as a product: where TensorFlow runs operation by operation, a select takes half as
+    long again. (XLA makes of the select what it makes of a tape's relu.)"""
+    # y = max(z, 0)                                           dz = dy · 1 where y > 0, dy · 0 where y = 0
+    return dy * tf.sign(y)
 
 
 def relu6_forward(z):
