@@ -58,8 +58,9 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
 
 
 def relu_backward_by_sign(dy, y):
-    """`relu_backward` of a plain relu as a product: where TensorFlow runs operation by operation, a select takes half as
-    long again. (XLA makes of the select what it makes of a tape's relu.)"""
+    """`relu_backward` of a plain relu as a product: outside XLA a select takes half as long again.
+
+    XLA makes of the select what it makes of a tape's relu."""
     # y = max(z, 0)                                           dz = dy · 1 where y > 0, dy · 0 where y = 0
     return dy * tf.sign(y)
 
