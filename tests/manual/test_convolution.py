@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
-from writings import MODES, assert_agree, compiled, planted, tensor, wrong_tensors
+from writings import CELLS, MODES, assert_agree, compiled, planted, tensor, wrong_tensors
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import DTYPES, round_to
+from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import convolution_errors
 from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.checking.differences import complex_step
@@ -89,8 +89,7 @@ def by_tape(room, case, x, kernel, bias, dz):
     return {"z": z, **recorded.gradient(z, given, output_gradients=dz)}
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     case, *arrays = problem(name, dtype)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from writings import MODES, assert_agree, compiled, planted, tensor
+from writings import CELLS, MODES, assert_agree, compiled, planted, tensor
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import DTYPES, round_to
+from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import dropout_error
 from tfbp.checking.differences import complex_step
 from tfbp.checking.tolerances import Units
@@ -65,8 +65,7 @@ def test_a_block_is_philox_s_published_answer():
         assert [int(word[0]) for word in found] == answer
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
 def test_by_hand_and_by_tape_agree_with_the_reference(name, dtype, mode):
     options, x, dy = problem(name, dtype)

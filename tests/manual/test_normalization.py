@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from writings import MODES, compiled, planted, tensor
+from writings import CELLS, MODES, compiled, planted, tensor
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import DTYPES, round_to
+from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import normalization_errors
 from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.checking.comparison import compare
@@ -137,8 +137,7 @@ def assert_agree(name, dtype, got, expected, tolerances):
         assert found.agrees, f"{name} {key}: {found.ratio:.3g} of its tolerance; {found.mistake}"
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
 def test_by_hand_and_by_tape_agree_with_the_reference(name, dtype, mode):
     kind, options, x, given, dy = problem(name, dtype)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from writings import MODES, assert_agree, compiled, planted, tensor, wrong_tensors
+from writings import CELLS, MODES, assert_agree, compiled, planted, tensor, wrong_tensors
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import DTYPES, round_to
+from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import pooling_errors
 from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.checking.differences import complex_step
@@ -64,8 +64,7 @@ def by_tape(kind, options, x, dy):
     return {"y": y, "dx": recorded.gradient(y, x, output_gradients=dy)}
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     kind, options, x, dy = problem(name, dtype)
