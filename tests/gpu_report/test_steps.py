@@ -86,8 +86,10 @@ def test_the_plan_has_what_was_promised():
     assert len(set(names)) == len(names)
     for precision in plan.PRECISIONS:
         for size in (*plan.SIZES, *(f"64x5-b2^{power}" for power in (14, 16, 18, 20))):
+            is_tiny = size in ("2-2-2-b1", "2-2-2-b4", "64-32-10-b32")
             for contestant in plan.CONTESTANTS:
-                assert f"steps {contestant} {size} {precision}" in names
+                wanted = precision == "float32" or not is_tiny
+                assert (f"steps {contestant} {size} {precision}" in names) is wanted
     for mode in ("eager", "graph", "xla"):
         assert {f"agreement float32 {mode}", f"agreement float32 {mode} TF32"} < set(names)
     assert set(plan.SHARES) == {group.section for group in groups}

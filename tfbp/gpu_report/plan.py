@@ -42,7 +42,7 @@ def plan(small: bool) -> list[Group]:
         >>> [group.section for group in plan(small=True)]
         ['agreement', 'steps', 'steps', 'steps', 'steps', 'cross-entropy', 'cross-entropy', 'parts']
         >>> max(len(group.points) for group in plan(small=False))
-        21
+        15
     """
     return [*_agreement(small), *_steps(small), *_cross_entropy(small), *_parts(small)]
 

@@ -39,7 +39,7 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
 
     Example:
         >>> import numpy as np
-        >>> AveragePooling2D()(np.array([1.0, 3.0, 2.0, 0.0], "float32").reshape(1, 2, 2, 1)).numpy().ravel()
+        >>> AveragePooling2D(2)(np.array([1, 3, 2, 0], "float32").reshape(1, 2, 2, 1)).numpy().ravel()
         array([1.5], dtype=float32)
 
     Reference: https://keras.io/api/layers/pooling_layers/average_pooling2d/
