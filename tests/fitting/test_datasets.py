@@ -73,7 +73,9 @@ def test_named_inputs_and_weights_of_samples():
 def test_many_batches_in_a_call(monkeypatch):
     calls = []
     run = datasets.DatasetRun._run
-    monkeypatch.setattr(datasets.DatasetRun, "_run", lambda *given: calls.append(given[1:4]) or run(*given))
+    monkeypatch.setattr(
+        datasets.DatasetRun, "_run", lambda *given: calls.append((given[1], *given[3:5])) or run(*given)
+    )
     tfbp.fit(model(), in_order(), epochs=2, verbose=0)
     assert [call[0] for call in calls] == ["train"] * len(calls)
     assert calls[0] == ("train", 0, 4)

@@ -23,7 +23,7 @@ from tfbp.fitting.contract import (
     takes,
 )
 from tfbp.fitting.pace import PREDICT_HOOKS, has_any
-from tfbp.fitting.run import ArrayRun
+from tfbp.fitting.run import ArrayRun, Run
 from tfbp.fitting.shuffling import shuffling_of
 
 
@@ -139,7 +139,7 @@ def evaluate(
     (batch_size,) = sizes(batch_size=batch_size)
     given.update(batch_size=batch_size)
     check_data(x=x, y=y, sample_weight=sample_weight)
-    run: loop.Run | None = None
+    run: Run | None = None
     if datasets.alone(y, sample_weight, batch_size, steps) and not of_fit:
         run = datasets.run_of(model, "test", x)
     if run is None:
@@ -202,7 +202,7 @@ def predict(
     return outputs
 
 
-def _train(model: Any, run: loop.Run, given: dict[str, Any]) -> keras.callbacks.History:
+def _train(model: Any, run: Run, given: dict[str, Any]) -> keras.callbacks.History:
     """Train on a run, with the rest of what `fit` was given."""
     build_optimizer(model)
     batch_size = given["validation_batch_size"] or given["batch_size"]
@@ -225,7 +225,7 @@ def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> 
         return None
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if not own_method(model, "evaluate"):
-        run: loop.Run | None = None
+        run: Run | None = None
         if x is not None and takes(model, (x, y, sample_weight), steps):
             run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
             run = run if _fits_into_a_loop(run, "test") else None
@@ -238,7 +238,7 @@ def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> 
     return lambda callbacks: evaluate(x=x, y=y, sample_weight=sample_weight, callbacks=callbacks, **options)
 
 
-def _evaluated(model: Any, run: loop.Run, callbacks: Any, verbose: Any = 0) -> Any:
+def _evaluated(model: Any, run: Run, callbacks: Any, verbose: Any = 0) -> Any:
     steps = model.steps_per_execution if model.steps_per_execution > 1 else None
     return loop.evaluate(model, run, callbacks, verbose, steps)
 

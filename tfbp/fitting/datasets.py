@@ -9,49 +9,20 @@ import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import contract, loops, programs
+from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
 
 
-class DatasetRun:
-    """Steps on the batches of a dataset that knows how many it has; as `ArrayRun` for the loop over epochs.
+class DatasetRun(Run):
+    """Steps on the batches of a dataset that knows how many it has, in its own order: nothing follows from `shuffling`.
 
     The step is compiled by XLA or not as Keras's own loop would compile it, and so the results are Keras's.
-
-    Attributes:
-        steps: of an epoch.
-        is_guarded: `train` can end at the first loss that is not finite.
-        shuffling: the dataset has its own; nothing follows from this one.
     """
 
-    is_guarded = True
-
     def __init__(self, model: Any, dataset: tf.data.Dataset) -> None:
-        self.model, self._dataset = model, dataset
-        self.steps = int(dataset.cardinality())
-        self.shuffling = Shuffling(0)
+        super().__init__(model, int(dataset.cardinality()), Shuffling(0))
+        self._dataset = dataset
         self._batches: Any = None
-        self._logs: Any = {}
-        self._results: Any = {}
-
-    def train(self, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
-        """Run the steps of an epoch from `start` to before `stop`; `guarded`, to the first loss that is not finite.
-
-        Returns:
-            The number of the step after the last that was run.
-        """
-        return self._run("train", start, stop, guarded)
-
-    def evaluate(self, start: int, stop: int) -> None:
-        """Count the batches from `start` to before `stop` into the model's metrics."""
-        self._run("test", start, stop)
-
-    def logs(self) -> Any:
-        """What the last step told."""
-        return self._logs
-
-    def results(self) -> Any:
-        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
-        return self._results
 
     def is_compiled(self) -> bool:
         """Whether XLA compiles the steps."""
@@ -69,11 +40,6 @@ class DatasetRun:
         """The dataset's order is its own."""
 
     @property
-    def is_finite(self) -> bool:
-        """Whether the losses that the last step told are."""
-        return bool(loops.losses_are_finite(self._logs))
-
-    @property
     def learned(self) -> dict[tuple[str, ...], float]:
         """The seconds of a step on such batches, for `Pace`."""
         return self._known.setdefault("learned", {})
@@ -83,7 +49,7 @@ class DatasetRun:
         # asked for at every block: a callback may compile the model anew
         return programs.table_of(self.model).streams.setdefault(repr(self._dataset.element_spec), {})
 
-    def _run(self, name: str, start: int, stop: int, guarded: bool = False) -> int:
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         if start == 0:
             self._batches = iter(self._dataset)
         count = tf.constant(stop - start)

@@ -12,14 +12,12 @@ import keras
 from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting import unwatched
-from tfbp.fitting.datasets import DatasetRun
 from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import TEST_HOOKS, TRAIN_HOOKS, Pace
-from tfbp.fitting.run import ArrayRun
+from tfbp.fitting.run import ArrayRun, Run
 
 LOG = logging.getLogger("tfbp")
 Logs = dict[str, Any]
-Run = ArrayRun | DatasetRun
 
 
 def train(

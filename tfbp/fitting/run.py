@@ -6,6 +6,7 @@ N samples, B batch.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -18,30 +19,16 @@ from tfbp.fitting.residence import OnHost, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
 
 
-class ArrayRun:
-    """Steps on packed data of N rows; the same address gives the same batch, in any run with the same seed.
+class Run(ABC):
+    """Steps of a model, addressed by epoch and number: what the loop over epochs drives.
 
     Attributes:
-        data: the packed data, as tensors.
-        batch_size: B.
-        rows, steps: N, and the steps of an epoch.
+        steps: of an epoch.
         shuffling: what the order of an epoch's rows follows from.
     """
 
-    def __init__(
-        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, shuffling: Shuffling | None = None
-    ) -> None:
-        self.data, self.batch_size = data, batch_size
-        self.shuffling = shuffling or Shuffling(0)
-        self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
-        self.rows = int(self.tensors[0].shape[0])
-        self.steps = math.ceil(self.rows / batch_size)
-        self.full = self.rows // batch_size
-        self.model, self._shuffle = model, shuffle
-        # how often the model had trained an epoch of a number before this fit
-        self._times = dict(self.shuffling.times)
-        self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
-        self._residence = residence_of(self.tensors, batch_size)
+    def __init__(self, model: Any, steps: int, shuffling: Shuffling) -> None:
+        self.model, self.steps, self.shuffling = model, steps, shuffling
         self._logs: Any = {}
         self._results: Any = {}
 
@@ -53,13 +40,68 @@ class ArrayRun:
         """
         return self._run("train", epoch, start, stop, guarded)
 
-    def train_again(self, epoch: int, start: int, stop: int) -> None:
-        """Run steps again that were run before."""
-        self._run("train", epoch, start, stop, guarded=True)
-
     def evaluate(self, start: int, stop: int) -> None:
         """Count the batches from `start` to before `stop` into the model's metrics."""
         self._run("test", 0, start, stop)
+
+    def logs(self) -> Any:
+        """What the last step told."""
+        return self._logs
+
+    def results(self) -> Any:
+        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
+        return self._results
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether `train` can end at the first loss that is not finite."""
+        return True
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the losses that the last step told are."""
+        return _are_finite(tf.nest.map_structure(lambda log: log.numpy(), self._logs))
+
+    @abstractmethod
+    def is_compiled(self) -> bool | None:
+        """Whether XLA compiles the training steps; None before any was traced."""
+
+    @property
+    @abstractmethod
+    def learned(self) -> dict[tuple[str, ...], float]:
+        """The seconds of a step on such batches, for `Pace`."""
+
+    @abstractmethod
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        """As `train`, of the steps of a name."""
+
+
+class ArrayRun(Run):
+    """Steps on packed data of N rows; the same address gives the same batch, in any run with the same seed.
+
+    Attributes:
+        data: the packed data, as tensors.
+        batch_size: B.
+        rows: N.
+    """
+
+    def __init__(
+        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, shuffling: Shuffling | None = None
+    ) -> None:
+        self.data, self.batch_size = data, batch_size
+        self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+        self.rows = int(self.tensors[0].shape[0])
+        super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
+        self.full = self.rows // batch_size
+        self._shuffle = shuffle
+        # how often the model had trained an epoch of a number before this fit
+        self._times = dict(self.shuffling.times)
+        self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
+        self._residence = residence_of(self.tensors, batch_size)
+
+    def train_again(self, epoch: int, start: int, stop: int) -> None:
+        """Run steps again that were run before."""
+        self._run("train", epoch, start, stop, guarded=True)
 
     def train_epochs(
         self, orders: np.ndarray, count: int, start: int = 0, stop: int | None = None
@@ -89,14 +131,6 @@ class ArrayRun:
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
         joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
         return keras.tree.pack_sequence_as(parts[0], joined)
-
-    def logs(self) -> Any:
-        """What the last step told."""
-        return self._logs
-
-    def results(self) -> Any:
-        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
-        return self._results
 
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
@@ -151,16 +185,6 @@ class ArrayRun:
     def bunches_epochs(self) -> bool:
         """Whether `train_epochs` can be called."""
         return self.is_resident
-
-    @property
-    def is_guarded(self) -> bool:
-        """Whether `train` can end at the first loss that is not finite."""
-        return True
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the losses that the last step told are."""
-        return _are_finite(tf.nest.map_structure(lambda log: log.numpy(), self._logs))
 
     @property
     def learned(self) -> dict[tuple[str, ...], float]:

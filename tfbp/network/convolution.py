@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tfbp.checks import InputError, check_choice, check_count
 from tfbp.network.initializers import Initializer
@@ -15,8 +15,20 @@ Pair = tuple[int, int]
 PADDINGS = ("valid", "same")
 
 
+class ImageLayer(Layer):
+    """What all layers of images share; no kind by itself."""
+
+    keras_name: ClassVar[str] = "_ImageLayer"
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("data_format", "channels_last") != "channels_last":
+            raise InputError(f"data_format: got {given['data_format']!r}; accepted: 'channels_last'.")
+        return super().from_keras_arguments(given)
+
+
 @dataclass(frozen=True)
-class Conv2D(Layer):
+class Conv2D(ImageLayer, Layer):
     """A convolution of images: z[p, q] = bias + Σ_mn x[p · stride + m · dilation, …] · kernel[m, n], y = activation(z).
 
     Args:
@@ -92,14 +104,9 @@ class Conv2D(Layer):
         bias = {"bias": (self.filters,)} if self.use_bias else {}
         return {"kernel": (*self.kernel_size, input_shape[-1] // self.groups, self.filters), **bias}
 
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        check_channels_last(given)
-        return super().from_keras_arguments(given)
-
 
 @dataclass(frozen=True)
-class DepthwiseConv2D(Layer):
+class DepthwiseConv2D(ImageLayer, Layer):
     """A convolution of each channel by itself, with `depth_multiplier` filters of its own.
 
     Args:
@@ -167,11 +174,6 @@ class DepthwiseConv2D(Layer):
     def regularizer(self, weight: str) -> L1L2 | None:
         return self.depthwise_regularizer if weight == "kernel" else self.bias_regularizer
 
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        check_channels_last(given)
-        return super().from_keras_arguments(given)
-
 
 def pair(argument: str, value: Any) -> Pair:
     """Two integers of at least 1 for height and width, from one or two."""
@@ -203,9 +205,3 @@ def places(layer: Any, input_shape: Shape, size: Pair, dilation_rate: Pair = (1,
             layer._refuse(input_shape, f"images that the window of {size[0]} × {size[1]} fits into, or padding='same'")
         found.append(-(-at // stride) if layer.padding == "same" else (at - span) // stride + 1)
     return found[0], found[1]
-
-
-def check_channels_last(given: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless a Keras layer's channels are the last axis."""
-    if given.get("data_format", "channels_last") != "channels_last":
-        raise InputError(f"data_format: got {given['data_format']!r}; accepted: 'channels_last'.")

@@ -14,8 +14,28 @@ from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2
 
 
+class _Normalization(Layer):
+    """What they share: they keep shapes, and have a gamma and a beta for the last axis, where they are asked for."""
+
+    axes: ClassVar[tuple[int, ...]] = (-1,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return _weights(self, input_shape[-1:])
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        axis = given.get("axis", -1)
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        if len(axes) != 1 or axes[0] not in cls.axes:
+            raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
+        return super().from_keras_arguments(given)
+
+
 @dataclass(frozen=True)
-class BatchNormalization(Layer):
+class BatchNormalization(_Normalization, Layer):
     """y = gamma (x - mean) / √(variance + epsilon) + beta, for each channel.
 
     In training mean and variance are the batch's, and move moving_mean and moving_variance, which inference uses.
@@ -36,6 +56,8 @@ class BatchNormalization(Layer):
 
     without_gradient: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
     ties_examples: ClassVar[bool] = True
+    # 3 where images come in, as many models write it
+    axes: ClassVar[tuple[int, ...]] = (-1, 3)
 
     momentum: float = 0.99
     epsilon: float = 1e-3
@@ -52,16 +74,12 @@ class BatchNormalization(Layer):
         _check_number("momentum", self.momentum, at_most=1.0)
         _check_weights(self)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         channels = input_shape[-1:]
         return {**_weights(self, channels), "moving_mean": channels, "moving_variance": channels}
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        _check_last_axis(given, -1, 3)  # 3 where images come in, as many models write it
         for option in ("renorm", "synchronized"):
             if given.get(option):
                 raise InputError(f"{option}: got {given[option]!r}; accepted: False.")
@@ -69,7 +87,7 @@ class BatchNormalization(Layer):
 
 
 @dataclass(frozen=True)
-class LayerNormalization(Layer):
+class LayerNormalization(_Normalization, Layer):
     """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of the last axis.
 
     Args:
@@ -94,22 +112,15 @@ class LayerNormalization(Layer):
     def __post_init__(self) -> None:
         _check_weights(self)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        return _weights(self, input_shape[-1:])
-
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        _check_last_axis(given, -1)
         if given.get("rms_scaling"):
             raise InputError("rms_scaling: got True; accepted: False.")
         return super().from_keras_arguments(given)
 
 
 @dataclass(frozen=True)
-class RMSNormalization(Layer):
+class RMSNormalization(_Normalization, Layer):
     """y = scale x / √(mean of x² + epsilon), the mean that of the last axis.
 
     Args:
@@ -127,23 +138,15 @@ class RMSNormalization(Layer):
     def __post_init__(self) -> None:
         _check_number("epsilon", self.epsilon)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         return {"scale": input_shape[-1:]}
 
     def initializer(self, weight: str) -> Initializer:
         return "ones"
 
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        _check_last_axis(given, -1)
-        return super().from_keras_arguments(given)
-
 
 @dataclass(frozen=True)
-class GroupNormalization(Layer):
+class GroupNormalization(_Normalization, Layer):
     """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of a group of an example's channels.
 
     Args:
@@ -177,14 +180,6 @@ class GroupNormalization(Layer):
             self._refuse(input_shape, f"a number of channels that groups={self.groups} divides")
         return input_shape
 
-    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        return _weights(self, input_shape[-1:])
-
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        _check_last_axis(given, -1)
-        return super().from_keras_arguments(given)
-
 
 def _weights(layer: Any, channels: Shape) -> dict[str, Shape]:
     return {**({"gamma": channels} if layer.scale else {}), **({"beta": channels} if layer.center else {})}
@@ -204,10 +199,3 @@ def _check_number(argument: str, value: Any, at_most: float = math.inf) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= at_most or value == math.inf:
         of = "of 0 or more" if at_most == math.inf else f"from 0 to {at_most:g}"
         raise InputError(f"{argument}: got {value!r}; accepted: a number {of}.")
-
-
-def _check_last_axis(given: Mapping[str, Any], *accepted: int) -> None:
-    axis = given.get("axis", -1)
-    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-    if len(axes) != 1 or axes[0] not in accepted:
-        raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from tfbp.checks import check_choice
-from tfbp.network.convolution import PADDINGS, Pair, check_channels_last, pair, places
+from tfbp.network.convolution import PADDINGS, ImageLayer, Pair, pair, places
 from tfbp.network.layer import Layer, Shape, check_flag
 
 
-class _Pooling(Layer):
+class _Pooling(ImageLayer):
     """What both kinds of pooling of windows share; no kind by itself."""
 
     pool_size: Pair
@@ -25,11 +24,6 @@ class _Pooling(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*places(self, input_shape, self.pool_size), input_shape[-1])
-
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        check_channels_last(given)
-        return super().from_keras_arguments(given)
 
 
 @dataclass(frozen=True)
@@ -78,18 +72,13 @@ class AveragePooling2D(_Pooling, Layer):
         self._check(pool_size, strides, padding)
 
 
-class _GlobalPooling(Layer):
+class _GlobalPooling(ImageLayer):
     keepdims: bool
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 3:
             self._refuse(input_shape, "images, (height, width, channels)")
         return (1, 1, input_shape[-1]) if self.keepdims else input_shape[-1:]
-
-    @classmethod
-    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        check_channels_last(given)
-        return super().from_keras_arguments(given)
 
 
 @dataclass(frozen=True)
