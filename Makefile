@@ -53,7 +53,7 @@ benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorc
 	$(PYTHON) -m venv .venv-benchmark
 	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--requirement requirements.lock
-	.venv-benchmark/bin/python -m pip freeze --all --exclude pip > .venv-benchmark/constraints.txt
+	.venv-benchmark/bin/python -m pip freeze --all --exclude pip --exclude-editable > .venv-benchmark/constraints.txt
 	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 		--constraint .venv-benchmark/constraints.txt --editable '.[benchmark]'
 	@touch $@
