@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: cpu)")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
+    parser.add_argument("--layers", help="with layers, which of them, as 'Dense relu,Conv2D' (default: all)")
     parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (15 to 201)")
     parser.add_argument("--seconds", type=float, help="least length of a turn or of a run (by default 0.05 to 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
@@ -67,6 +68,8 @@ def check(arguments: argparse.Namespace) -> None:
     chosen = GROWTH_CONTESTANTS if arguments.what == "growth" else CONTESTANTS
     given = ",".join(chosen) if arguments.contestants is None else arguments.contestants
     arguments.contestants = options.choices("contestants", given, CONTESTANTS)
+    if arguments.layers is not None and arguments.what != "layers":
+        raise InputError(f"layers: got {arguments.layers!r}; accepted: with --what layers.")
     arguments.sizes = options.choices("sizes", arguments.sizes, SIZES)
     if arguments.chart is not None:
         if arguments.what in PAIRS:
@@ -117,9 +120,10 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
     from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
 
     of = import_module(f"benchmarking.{arguments.what}")
+    of_layers = [] if arguments.layers is None else [options.choices("layers", arguments.layers, of.LAYERS)]
     try:
         with alone_on(arguments.device):
-            table, results = of.run(arguments.rounds, arguments.seconds, arguments.device)
+            table, results = of.run(arguments.rounds, arguments.seconds, arguments.device, *of_layers)
     except Misplaced as error:
         print(error)
         return 1

@@ -3,7 +3,8 @@
 
 Each model in a process of its own, its contestants in turns, after a gate: without XLA, tfbp.fit follows Keras's curve.
 Adam with accuracy, batches of 32, data in memory. Beside them, where installed, what a user would take instead, in a
-process of its own: Keras on JAX, and a plain PyTorch loop. The exit status is 0, or 2 for bad input.
+process of its own: Keras on JAX, and a plain PyTorch loop; and the limit, the model's own train_step in one program
+with nothing around it. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from tfbp.commands import options
 from tfbp.gpu_report.processes import environment
 
 KERAS = ("Keras", "Keras, XLA", "Keras, epoch", "Keras, epoch, XLA")
+ALONE = "train_step alone"
 PEERS = {"keras-jax": "Keras on JAX", "torch": "PyTorch"}
 
 
@@ -48,7 +50,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "tfbp.fit", "Keras", "its best", *PEERS.values(), "ratio", "to its best"):
+    headings = ("model", "tfbp.fit", "Keras", "its best", *PEERS.values(), ALONE, "ratio", "to its best")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "model" else "right")
     console, results = Console(), {}
     with console.status("") as status:
@@ -59,7 +62,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
             if arguments.json:  # after each: what was measured is not lost
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
             shown = [times["tfbp.fit"], times["Keras"], min((times[label] for label in KERAS), key=min)]
-            shown += [times[label] for label in PEERS.values()]
+            shown += [times[label] for label in (*PEERS.values(), ALONE)]
             table.add_row(name, *map(_shown, shown), *(f"{ratio:.2f}" for ratio in ratios(times)))
     console.print(table)
     print(f"Microseconds a step: medians (minima) of {arguments.rounds} turns of {arguments.steps} steps.")

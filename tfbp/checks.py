@@ -95,8 +95,8 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     for node in nodes:
         if node.layer.weight_shapes(node.input_shape) and not is_known(node.layer):
             raise InputError(
-                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: Dense, and layers without "
-                "weights (the gradients of single examples are written for no other yet)."
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: layers without "
+                "weights, and those whose file in tfbp.manual has the gradients of single examples."
             )
 
 

@@ -1,20 +1,26 @@
-"""One model trained by tfbp.fit and by Keras in each of its ways, in turns in one process: microseconds a step."""
+"""One model trained by tfbp.fit and by Keras in each of its ways, in turns in one process: microseconds a step.
+
+Beside them, the limit: the model's own train_step over consecutive batches, in one program and nothing around it.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import tfbp
 from benchmarking.fit_data import BATCH, DATA, data
 from benchmarking.fit_models import MODELS
 
 Times = dict[str, list[float]]
+ALONE = "train_step alone"
 
 
 def race(name: str, rounds: int, steps: int) -> Times:
@@ -31,14 +37,41 @@ def race(name: str, rounds: int, steps: int) -> Times:
     }
     models = {label: compiled(name, **options) for label, (_, options) in contestants.items()}
     gate(name, x[: 3 * BATCH + 5], None if y is None else y[: 3 * BATCH + 5])
-    times: Times = {label: [] for label in contestants}
+    jit = tfbp.fit(models["tfbp.fit"], x, y, batch_size=BATCH, verbose=0).params["jit_compile"]
+    alone = train_step_alone(compiled(name, jit_compile=jit), x, y, steps)
+    times: Times = {label: [] for label in (*contestants, ALONE)}
     for turn in range(rounds + 1):
         for label, (fit, _) in contestants.items():
             started = time.perf_counter()
             fit(models[label], x, y, batch_size=BATCH, verbose=0)
             if turn:
                 times[label].append((time.perf_counter() - started) / steps * 1e6)
+        started = time.perf_counter()
+        alone()
+        if turn:
+            times[ALONE].append((time.perf_counter() - started) / steps * 1e6)
     return times
+
+
+def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any]:
+    """An epoch of the model's train_step, compiled as the model is: what is left when fit costs nothing."""
+    data = x if y is None else (x, y)
+    model.fit(x[:BATCH], None if y is None else y[:BATCH], batch_size=BATCH, verbose=0)  # makes its variables
+    tensors = tf.nest.map_structure(tf.constant, data)
+
+    def rows(array: Any, first: Any) -> Any:
+        return tf.slice(array, [first, *[0] * (array.shape.rank - 1)], [BATCH, *array.shape[1:]])
+
+    @tf.function(jit_compile=model.jit_compile, autograph=False)
+    def epoch() -> Any:
+        def step(index: Any) -> tuple[Any]:
+            batch = tf.nest.map_structure(lambda each: rows(each, index * BATCH), tensors)
+            model.train_step(batch)
+            return (index + 1,)
+
+        return tf.while_loop(lambda index: index < steps, step, (tf.constant(0),), parallel_iterations=1)[0]
+
+    return lambda: epoch().numpy()
 
 
 def compiled(name: str, **options: Any) -> Any:

@@ -15,6 +15,8 @@ from tfbp.layers import hand_written
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_layers_agree_with_the_reference(dtype, mode, device):
     cases = layer_cases()
+    if device == "cpu" and mode != "graph":  # in turns: `make agree` has every one in every dtype and mode
+        cases = cases[DTYPES.index(dtype) :: len(DTYPES)]
     results = run_layers(cases, dtype, mode, device)
     assert {result.cell.case.name for result in results} == {case.name for case in cases}
     wrong = first_wrong(results)

@@ -5,7 +5,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbp import L1L2, Dense, InputError, Network, manual, reference, tape
+from tfbp import (
+    L1L2,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Flatten,
+    GroupNormalization,
+    InputError,
+    LayerNormalization,
+    MaxPooling2D,
+    Network,
+    Residual,
+    RMSNormalization,
+    manual,
+    reference,
+    tape,
+)
 from tfbp.agreement.cases import DTYPES, all_cases, numpy_dtype, problem, round_to
 from tfbp.agreement.per_example import answers, clip_of, tolerances
 from tfbp.agreement.precision import ACCEPTED_RATIO
@@ -149,6 +165,44 @@ def test_is_no_less_exact_than_making_every_gradient(case, dtype):
         squares = [compare(n, v.numpy(), expected[n], 1.0, v.dtype.name).relative_error ** 2 for n, v in got.items()]
         errors[writing] = np.sqrt(np.mean(squares))
     assert errors[manual] <= ACCEPTED_RATIO * max(errors[tape], UNIT_ROUNDOFF[dtype])
+
+
+IMAGES = {
+    "conv": [Conv2D(4, 3, activation="tanh"), MaxPooling2D()],
+    "conv-strides-no-bias": [Conv2D(3, (3, 2), strides=(2, 1), padding="same", use_bias=False)],
+    "conv-dilated-groups": [Conv2D(4, 2, padding="same", dilation_rate=2, groups=2)],
+    "depthwise": [DepthwiseConv2D(3, strides=2, depth_multiplier=2, padding="same", activation="silu")],
+    "layer-normalization": [LayerNormalization(), Conv2D(3, 2)],
+    "layer-normalization-no-beta": [Conv2D(3, 2), LayerNormalization(center=False)],
+    "rms-normalization": [Conv2D(3, 2), RMSNormalization()],
+    "group-normalization": [Conv2D(4, 2), GroupNormalization(2)],
+    "residual": [Residual([Conv2D(4, 3, padding="same"), GroupNormalization(-1)])],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", IMAGES)
+def test_layers_of_images_agree_with_a_loop_over_the_examples(kind, mode):
+    """Norms, clipping and moments; in float64, to 12 digits of a tensor's largest number."""
+    network = Network((6, 5, 2), [*IMAGES[kind], Flatten(), Dense(3)], "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(4)
+    parameters = tf.nest.map_structure(lambda w: w + 0.3 * rng.normal(size=w.shape), network.init(seed=2))
+    arguments = parameters, rng.normal(size=(7, 6, 5, 2)), rng.integers(0, 3, 7), rng.uniform(0.5, 2, 7)
+    room = reference.per_example
+    norms = room.gradient_norms(network, *arguments)
+    clip = 0.9 * np.median(np.linalg.norm(norms, axis=1))
+
+    def answers_of(writing):
+        room = writing.per_example
+        clipped = room.loss_and_clipped_gradients(network, *arguments[:3], clip, arguments[3])[1]
+        return room.gradient_norms(network, *arguments), clipped, room.gradient_mean_and_variance(network, *arguments)
+
+    got = tf.nest.flatten(compiled(lambda: answers_of(manual), mode)())
+    expected = tf.nest.flatten(answers_of(reference))
+    assert len(got) == len(expected)
+    for mine, right in zip(got, expected, strict=True):
+        found = compare(kind, mine.numpy(), right, 1e-12 * np.abs(right).max())
+        assert found.agrees, found
 
 
 def problem_of(loss="sparse_categorical_crossentropy", rows=9, scale=1.0):

@@ -1,5 +1,6 @@
 """What the tests of the layers of images share: runs of manual and tape in a dtype and a mode, and planted mistakes."""
 
+import re
 import types
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def wrong_tensors(got, expected, tolerances):
 
 
 def planted(name, *changes):
-    """tfbp.manual.<name> with texts exchanged, each of which occurs once."""
-    source = (MANUAL / f"{name}.py").read_text()
+    """tfbp.manual.<name>, with the window that it moves, as one module with texts exchanged; each occurs once."""
+    source = "\n".join((MANUAL / f"{each}.py").read_text() for each in ("window", name))
+    source = re.sub(r"^from tfbp.manual.window import .*\n", "", source, flags=re.MULTILINE)
     for right, wrong in changes:
         assert source.count(right) == 1, right
         source = source.replace(right, wrong)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,6 +65,8 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
         (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers."),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
+        (["--layers", "Dense"], "--layers: got 'Dense'; accepted: with --what layers."),
+        (["--what", "layers", "--layers", "Densee"], "--layers: got 'Densee' (did you mean 'Dense'?)"),
         (["--rounds", "0"], "--rounds: got 0; accepted: an integer of at least 1."),
         (["--seconds", "nan"], "--seconds: got nan; accepted: a finite number above 0."),
     ],
@@ -74,6 +77,15 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence):
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_every_layer_that_is_timed_is_one_of_both(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking.layers import INPUTS, LAYERS, ROOMS
+
+    for name, layers in LAYERS.items():
+        shapes = [keras.Sequential([keras.Input((INPUTS,)), *layers(room)]).output_shape for room in ROOMS.values()]
+        assert shapes == [(None, 10)] * 2, name
 
 
 def test_a_gpu_that_is_not_there_is_one_sentence():

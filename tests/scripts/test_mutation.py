@@ -35,6 +35,8 @@ SAMPLE = [
     "reference-tanh-at-y",
     "layers-logits-forgotten",
 ]
+# one process sees what the cases run, which takes longer than most mutations
+pytestmark = pytest.mark.xdist_group("mutations")
 BY_ID = {mutation.id: mutation for mutation in MUTATIONS}
 
 

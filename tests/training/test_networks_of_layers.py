@@ -130,7 +130,7 @@ class Unknown(Flatten):
             [Unknown(), Residual([Tied()])],
             "network: got Tied in layer 1.layers.0; accepted: layers that take each e",
         ),
-        ([Unknown(), Flatten()], "network: got Unknown in layer 0; accepted: Dense, and layers without weights (the"),
+        ([Unknown(), Flatten()], "network: got Unknown in layer 0; accepted: layers without weights, and those"),
     ],
     ids=["tied", "unknown"],
 )

@@ -7,6 +7,7 @@ Outside XLA on a CPU, and on a GPU, they are faster than products over patches; 
 import tensorflow as tf
 
 from tfbp.manual import convolution
+from tfbp.manual.window import Window
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid"):
@@ -30,7 +31,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
 def dilated_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
     """The forward kernel alone, an operation that converters know: backward is the twin's."""
     z = tf.nn.convolution(x, kernel, padding=padding.upper(), dilations=dilation_rate)
-    window = convolution.Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
+    window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window, 1)
 
 
@@ -40,7 +41,7 @@ dilated_conv2d_backward = convolution.conv2d_backward
 def dilated_depthwise_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
     """The forward kernel alone, an operation that converters know: backward is the twin's."""
     z = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], padding.upper(), dilations=dilation_rate)
-    window = convolution.Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
+    window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window)
 
 

@@ -7,7 +7,7 @@ those of `axes` of one sample (layer), those of a group of channels of one sampl
 
 import tensorflow as tf
 
-from tfbp.manual.convolution import wide
+from tfbp.manual.window import wide
 
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
@@ -215,3 +215,17 @@ def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True
     names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
     found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
     return dx, found if weight_gradients else {}
+
+
+def example_gradients(layer, x, dz):
+    """Each example's own gradient, (B, C) of each weight: its own terms of Σ dy x̂ and Σ dy."""
+    if layer.keras_name == "RMSNormalization":
+        normalized, names = rms_normalization_forward(x, epsilon=layer.epsilon)[0], ("scale",)
+    elif layer.keras_name == "GroupNormalization":
+        groups = x.shape[-1] if layer.groups == -1 else layer.groups
+        normalized, names = group_normalization_forward(x, groups=groups, epsilon=layer.epsilon)[0], ("gamma", "beta")
+    else:
+        normalized, names = layer_normalization_forward(x, epsilon=layer.epsilon)[0], ("gamma", "beta")
+    places = list(range(1, x.shape.rank - 1))
+    sums = [tf.reduce_sum(terms, places) for terms in (dz * normalized, dz)]
+    return {name: total for name, total in zip(names, sums, strict=False) if name in layer.weight_shapes(x.shape[1:])}

@@ -8,7 +8,8 @@ own part is known from a row of x and a row of dz, and nothing of the size B · 
     Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
     Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
-A kind of layer has these in its own file: `example_norms` and `example_moments`.
+A kind of layer has these in its own file: `example_norms` and `example_moments`; or, where the
+weights are few and shared by an image's places, `example_gradients`, which makes every g_b.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
@@ -57,7 +58,7 @@ def loss_clipped_gradients_and_tensors(
 ):
     """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
     check_clip("clip", clip)
-    check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
+    check_examples_apart(network, _is_known)
 
     def factors(tensors):
         return clip_factors(norms_from(network, tensors, loss_scale), clip)
@@ -112,9 +113,13 @@ def _norm(layer, tensor):
             _norm(each, t) for part, layers in layer.parts.items() for each, t in zip(layers, tensor[part], strict=True)
         ]
         return tf.norm(tf.stack(inner, axis=1), axis=1)
-    x, dz = _wide(tensor["x"]), _wide(tensor["dz"])
-    find = getattr(kind_of(layer), "example_norms", None)
-    return tf.zeros(tf.shape(x)[:1], x.dtype) if find is None else find(layer, x, dz)
+    x, dz, kind = _wide(tensor["x"]), _wide(tensor["dz"]), kind_of(layer)
+    if hasattr(kind, "example_norms"):
+        return kind.example_norms(layer, x, dz)
+    squares = tf.zeros(tf.shape(x)[:1], x.dtype)
+    for g in _example_gradients(layer, x, dz).values():
+        squares += tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank)))
+    return tf.sqrt(squares)
 
 
 def _moments(layer, tensor, undo):
@@ -125,17 +130,26 @@ def _moments(layer, tensor, undo):
             for part, layers in layer.parts.items()
         }
         return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
-    find = getattr(kind_of(layer), "example_moments", None)
-    return (
-        ({}, {})
-        if find is None
-        else find(layer, tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo)
-    )
+    x, dz, kind = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, kind_of(layer)
+    if hasattr(kind, "example_moments"):
+        return kind.example_moments(layer, x, dz)
+    each = _example_gradients(layer, x, dz)
+    return tuple({name: tf.reduce_sum(g**power, axis=0) for name, g in each.items()} for power in (1, 2))
+
+
+def _example_gradients(layer, x, dz):
+    """g_b of each weight by name, (B, …); of a kind without weights, none."""
+    find = getattr(kind_of(layer), "example_gradients", None)
+    return {} if find is None else find(layer, x, dz)
+
+
+def _is_known(layer):
+    return any(hasattr(kind_of(layer), name) for name in ("example_norms", "example_gradients"))
 
 
 def _undivided(network, parameters, x, y, sample_weight, training, seed):
     """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
-    check_examples_apart(network, lambda layer: hasattr(kind_of(layer), "example_norms"))
+    check_examples_apart(network, _is_known)
     scale = tf.cast(tf.shape(x)[0], tf.float32)
     found = loss_gradients_and_tensors(
         network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed

@@ -7,7 +7,7 @@ of pooling over the whole image.
 import numpy as np
 import tensorflow as tf
 
-from tfbp.manual.convolution import Window, sum_of, wide
+from tfbp.manual.window import Window, sum_of, wide
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):

@@ -1,0 +1,123 @@
+"""The clues around a network's tensors: each layer's own, and what the whole pass adds: penalties, weights, 1/B."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tfbp.agreement.clues.activations import activation_backward, activation_forward
+from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
+from tfbp.agreement.clues.losses import loss_backward, loss_forward
+from tfbp.checking.diagnosis import Clues
+from tfbp.network import Dense, Layer, Residual, at
+from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.vocabulary import L1L2
+
+Array = np.ndarray
+ByName = dict[str, Callable[[], Clues]]
+_GRADIENTS = ("dx", "dkernel", "dbias")
+
+
+def local(network: Any, inputs: Any) -> ByName:
+    """Of every tensor that is compared locally."""
+    out: ByName = {}
+    for node, fed in zip(network.nodes, inputs, strict=False):
+        put, activation = f"layer {node.name}", network.activation_before_loss(node)
+        out.update({f"{put} {name}": found for name, found in _of_layer(node.layer, fed).items()})
+        out[f"{put} y"] = partial(activation_forward, activation, fed["z"])
+        out[f"{put} dz"] = partial(activation_backward, activation, fed["dy"], fed["z"])
+    last = inputs[-1]
+    out["losses"] = partial(loss_forward, network.loss, last["y"], last["outputs"])
+    out["doutputs"] = partial(loss_backward, network.loss, last["dlosses"], last["y"], last["outputs"])
+    return out
+
+
+def _of_layer(layer: Layer, fed: Any) -> ByName:
+    """Of z, dx and the gradients of a layer by itself."""
+    if isinstance(layer, Dense) and fed["x"].ndim == 2:
+        x, kernel, dz = fed["x"], fed["weights"]["kernel"], fed["dz"]
+        return {
+            "z": partial(dense_forward, x, kernel, fed["weights"].get("bias")),
+            **{name: partial(dense_backward, name, x, kernel, dz) for name in _GRADIENTS},
+        }
+    if isinstance(layer, Residual):
+        return {"z": partial(residual_forward, layer, fed), "dx": partial(residual_backward, layer, fed)}
+    return {}
+
+
+def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
+    """Of every tensor of a whole pass."""
+    last = tensors[-1]
+    each = [{**at(tensors, node.place), "weights": at(numbers.parameters, node.place)} for node in network.nodes]
+    out = local(network, [*each, {**last, "y": numbers.y}])
+    out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
+    out["dlosses"] = partial(_seeds, numbers.sample_weight, network.outputs)
+    for place, name, regularizer in network.penalties:
+        tensor, put = at(tensors, place), f"layer {'.'.join(map(str, place))} d{name}"
+        if put in out:
+            w = at(numbers.parameters, place)[name]
+            of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
+            right = of_loss + penalty_backward(regularizer, w)
+            out[put] = partial(_with_penalty, out[put], regularizer, w, right)
+    for node in network.top_nodes:
+        (i,) = node.place
+        handed = tensors[i + 1]["dz"] if i + 1 < len(network.layers) else last["doutputs"]
+        out[f"layer {i} dy"] = partial(_handed_on, handed, len(numbers.x))
+    return out
+
+
+def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
+    weight, penalties = numbers.sample_weight, 0.0
+    terms = {}
+    for place, name, regularizer in network.penalties:
+        one = float(penalty_forward(regularizer, at(numbers.parameters, place)[name])[0])
+        terms[f"layer {'.'.join(map(str, place))}'s penalty of {name}"] = np.array(one)
+        penalties += one
+    if penalties:
+        terms["of all penalties"] = np.array(penalties)
+    weighted = weight * losses
+    mistakes = {
+        "sample weights are ignored": np.array(losses.mean() + penalties),
+        "divided by the sum of the sample weights, in place of B": np.array(weighted.sum() / weight.sum() + penalties),
+        "a sum over the batch in place of the mean: 1/B is missing": np.array(weighted.sum() + penalties),
+    }
+    return Clues(mistakes, terms)
+
+
+def _seeds(weight: Array, outputs: int) -> Clues:
+    rows = len(weight)
+    mistakes = {
+        "sample weights are ignored": np.full(rows, 1 / rows),
+        "divided by the sum of the sample weights, in place of B": weight / weight.sum(),
+        "sample weights and 1/B are ignored": np.ones(rows),
+        "sample weights are squared": weight**2 / rows,
+    }
+    return Clues(mistakes, sizes={"B": rows, "O": outputs})
+
+
+def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, right: Array) -> Clues:
+    known = without()
+    terms = {
+        "of the L1 penalty": penalty_backward(L1L2(l1=regularizer.l1), w),
+        "of the L2 penalty": penalty_backward(L1L2(l2=regularizer.l2), w),
+        "of the penalties": penalty_backward(regularizer, w),
+    }
+    factors = {
+        "2": np.full(w.shape, 2.0),
+        "l1": np.full(w.shape, regularizer.l1),
+        "l2": np.full(w.shape, regularizer.l2),
+    }
+    terms = {name: term for name, term in terms.items() if np.any(term)}
+    regions = {"the weight is below 0": w < 0, "the weight is above 0": w > 0}
+    kinks = {"|w| at w = 0": w == 0}
+    mistakes = {
+        "|w|' is taken without its sign, as 1 everywhere": right + regularizer.l1 * (1 - np.sign(w)),
+    }
+    return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, kinks, known.summed)
+
+
+def _handed_on(handed: Array, rows: int) -> Clues:
+    return Clues({"dz of the layer above, handed past its kernel": handed}, sizes={"B": rows})

@@ -1,0 +1,113 @@
+"""A window that is moved over images: what lies under it, and the way back of the gradients; and sums of such terms.
+
+B batch, H and W the height and width of x, P and Q the numbers of places, M and N the window's height and width.
+"""
+
+from itertools import product
+
+import tensorflow as tf
+
+
+class Window:
+    """A window of a kernel's size that is moved over x (B, H, W, …) in strides, its positions `dilation_rate` apart.
+
+    With padding "same" it is moved to ceil(size / stride) places, and what it lacks there is added around x, the odd
+    row below and the odd column on the right.
+    """
+
+    def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
+        self.sizes, self.strides, self.padding = tuple(sizes), tuple(strides), padding
+        self.offsets = [[m * rate for m in range(n)] for n, rate in zip(kernel_sizes, dilation_rate, strict=True)]
+        self.positions = list(product(*map(range, kernel_sizes)))
+        spans = [offsets[-1] + 1 for offsets in self.offsets]
+        axes = list(zip(self.sizes, spans, self.strides, strict=True))
+        if padding == "same":
+            self.outputs = tuple(-(-size // stride) for size, _, stride in axes)
+            lacking = [(-(-size // stride) - 1) * stride + span - size for size, span, stride in axes]
+            self.added = [(max(each, 0) // 2, max(each, 0) - max(each, 0) // 2) for each in lacking]
+        else:
+            self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
+            self.added = [(0, 0), (0, 0)]
+        # the rows of x with the same remainder by the stride, a phase, lie under the same rows of the kernel
+        self.phase_sizes = tuple(-(-size // stride) for size, _, stride in axes)
+
+    def pixels(self, x, value=0):
+        """Each position (m, n) of the kernel, and what lies under it at all places, (B, P, Q, …)."""
+        if self.added != [(0, 0), (0, 0)]:
+            x = tf.pad(x, _paddings(self.added, x), constant_values=value)
+        for m, n in self.positions:
+            rows, columns = (
+                slice(offsets[k], offsets[k] + (outputs - 1) * stride + 1, stride)
+                for offsets, k, outputs, stride in zip(self.offsets, (m, n), self.outputs, self.strides, strict=True)
+            )
+            yield (m, n), x[:, rows, columns]
+
+    def patches(self, x):
+        return [at for _, at in self.pixels(x)]
+
+    def from_patches(self, dz, dpixels):
+        """dx (B, H, W, …): for each phase dpixels(positions, dzs), from the positions (m, n) under which its pixels lie
+        and, for each of these, dz (B, H/stride, W/stride, …) of the place where a pixel lies under it.
+
+        Args:
+            dz: (B, P, Q, …), or a list of them, one for each position.
+        """
+        phases = [list(self._phases(axis)) for axis in (0, 1)]
+        added = []
+        for of_axis, size, outputs in zip(phases, self.phase_sizes, self.outputs, strict=True):
+            shifts = [shift for phase in of_axis for _, shift in phase]
+            added.append((max(-min(shifts), 0), max(max(shifts) + size - outputs, 0)))
+        dz = dz if isinstance(dz, list) else [dz]
+        padded = dz if added == [(0, 0), (0, 0)] else [tf.pad(each, _paddings(added, each)) for each in dz]
+        padded = dict(zip(self.positions, padded * (len(self.positions) // len(dz)), strict=True))
+
+        def of_phase(rows, columns):
+            positions = [(m, n) for m, _ in rows for n, _ in columns]
+            shifts = product((shift for _, shift in rows), (shift for _, shift in columns))
+            dzs = [self._shifted(padded[at], added, by) for at, by in zip(positions, shifts, strict=True)]
+            # none lies between the places of a window that is smaller than its stride
+            return dpixels(positions, dzs) if dzs else None
+
+        found = [[of_phase(rows, columns) for columns in phases[1]] for rows in phases[0]]
+        some = next(each for row in found for each in row if each is not None)
+        if self.strides == (1, 1):
+            return some
+        found = [[tf.zeros_like(some) if each is None else each for each in row] for row in found]
+        # pixel stride · k + phase is pixel k of its phase      (B, H/s, s, W/s, s, …) -> (B, H, W, …)
+        dx = tf.stack([tf.stack(row, axis=3) for row in found], axis=2)
+        whole = [size * stride for size, stride in zip(self.phase_sizes, self.strides, strict=True)]
+        dx = tf.reshape(dx, [-1, *whole, *some.shape[3:]])
+        return dx if tuple(whole) == self.sizes else dx[:, : self.sizes[0], : self.sizes[1]]
+
+    def _phases(self, axis):
+        """For each remainder by the stride: the positions that its pixels lie under, and how many places away."""
+        before, stride = self.added[axis][0], self.strides[axis]
+        for phase in range(stride):
+            distances = [(k, phase + before - offset) for k, offset in enumerate(self.offsets[axis])]
+            yield [(k, distance // stride) for k, distance in distances if distance % stride == 0]
+
+    def _shifted(self, padded, added, shifts):
+        rows, columns = (
+            slice(before + shift, before + shift + size)
+            for (before, _), shift, size in zip(added, shifts, self.phase_sizes, strict=True)
+        )
+        return padded[:, rows, columns]
+
+
+def _paddings(added, x):
+    return [[0, 0], *map(list, added), *([0, 0] for _ in range(x.shape.rank - 3))]
+
+
+def wide(a):
+    """16-bit numbers are added up in float32: in their own type a long sum loses most of its digits."""
+    return tf.cast(a, tf.float32) if a.dtype.size == 2 else a
+
+
+def sum_of(terms, dtype, divided_by=None):
+    """Σ terms (/ divided_by), rounded to dtype once."""
+    total = wide(terms[0])
+    for term in terms[1:]:
+        total = total + wide(term)
+    if divided_by is not None:
+        total = total / tf.constant(divided_by, total.dtype)
+    return tf.cast(total, dtype)
