@@ -444,7 +444,7 @@ def test_the_layers_are_shown():
     lines = []
     model.summary(print_fn=lambda line, **_: lines.append(line))
     text = "\n".join(lines)
-    assert "layer_0" in text
+    assert "layer_0 (Dense)" in text
     assert "(None, 8)" in text
     assert "83" in text  # 6 · 8 + 8 + 8 · 3 + 3 weights
 

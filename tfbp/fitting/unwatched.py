@@ -52,14 +52,14 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
     logs: dict[str, Any] = {}
     most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))
-    # the orders of the epochs to come are drawn while those before are trained
+    orders = _orders(run, epochs)
     with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(_orders, run, epochs)
         while epochs and not model.stop_training:
-            orders, following = coming.result(), range(epochs.stop, min(epochs.stop + min(fits, most), stop))
-            # before the other thread is busy again: it would hold Python up here
+            following = range(epochs.stop, min(epochs.stop + min(fits, most), stop))
+            # before the other thread is busy: it would hold Python up here
             before = snapshot(model) if guarded else []
-            coming = beside.submit(_orders, run, following)
+            # the orders of the epochs to come are drawn while those before are trained
+            coming = beside.submit(_orders, run, following) if following else None
             started = time.perf_counter()
             if len(epochs) > 1:
                 found, finite = run.train_epochs(orders, len(epochs))
@@ -75,7 +75,7 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
                 logs = pythonify_logs(logs)
                 for history in histories:
                     history.on_epoch_end(epoch, logs)
-            epochs = following
+            epochs, orders = following, coming.result() if coming else orders
     return stop, logs
 
 

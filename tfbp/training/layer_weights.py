@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import keras
@@ -37,3 +38,13 @@ class LayerWeights(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], *self._node.output_shape)
+
+
+def layer_weights(parameters: Mapping[str, np.ndarray], node: Node, **options: Any) -> LayerWeights:
+    """The weights of a layer, in a class of the layer's name: `model.summary()` shows it."""
+    return _class_of(node.layer.keras_name)(parameters, node, **options)
+
+
+@cache
+def _class_of(kind: str) -> type[LayerWeights]:
+    return type(kind, (LayerWeights,), {"__module__": __name__})

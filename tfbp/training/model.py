@@ -18,7 +18,7 @@ from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, che
 from tfbp.keras_bridge import dtype_policy_of, network_and_sources
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
-from tfbp.training.layer_weights import LayerWeights
+from tfbp.training.layer_weights import layer_weights
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -70,7 +70,7 @@ class Model(keras.Model):
         first = network.init(seed)
         nodes = [node for node in network.nodes if not node.layer.parts]
         self.layer_weights = [
-            LayerWeights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
+            layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
         ]
         variables = {node.place: layer.parameters for node, layer in zip(nodes, self.layer_weights, strict=True)}
