@@ -50,16 +50,18 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
     histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
     guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, Any] = {}
-    most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
+    # a program for so many epochs serves fewer, too; but most of its orders' room would be copied for nothing by one
+    most = 1 if stop - first == 1 else _most(run)
+    fits, pace = 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))
-    orders = _orders(run, epochs)
+    orders = _orders(run, epochs, most)
     with ThreadPoolExecutor(1) as beside:
         while epochs and not model.stop_training:
             following = range(epochs.stop, min(epochs.stop + min(fits, most), stop))
             # before the other thread is busy: it would hold Python up here
             before = snapshot(model) if guarded else []
             # the orders of the epochs to come are drawn while those before are trained
-            coming = beside.submit(_orders, run, following) if following else None
+            coming = beside.submit(_orders, run, following, most) if following else None
             started = time.perf_counter()
             if len(epochs) > 1:
                 found, finite = run.train_epochs(orders, len(epochs))
@@ -102,9 +104,9 @@ def _most(run: ArrayRun) -> int:
     return min(MOST_EPOCHS, MOST_ROWS // run.rows)
 
 
-def _orders(run: ArrayRun, epochs: range) -> np.ndarray:
-    """The orders (E, N) of some epochs, and room for those of as many as a program can take."""
-    orders = np.empty([_most(run), run.rows], np.int32)
+def _orders(run: ArrayRun, epochs: range, most: int) -> np.ndarray:
+    """The orders (E, N) of some epochs, and room for those of as many as the program takes."""
+    orders = np.empty([most, run.rows], np.int32)
     for number, epoch in enumerate(epochs):
         orders[number] = run.order(epoch)
     return orders
