@@ -161,10 +161,11 @@ def test_a_callback_without_a_hook_for_epochs_is_called_and_does_not_watch_them(
 
 
 def test_arrays_of_many_rows_are_trained_epoch_by_epoch(bunches, monkeypatch):
-    monkeypatch.setattr(unwatched, "MOST_ROWS", 2 * len(X) - 1)
+    monkeypatch.setattr(unwatched, "LONGEST", len(X) - 1)
     fit(model_of(), epochs=2)
     assert not bunches
-    monkeypatch.setattr(unwatched, "MOST_ROWS", 2 * len(X))
+    monkeypatch.setattr(unwatched, "LONGEST", len(X))
+    monkeypatch.setattr(unwatched, "MOST_ROWS", 2 * len(X) - 1)
     fit(model_of(), epochs=8)
     assert max(bunches) == 2
 

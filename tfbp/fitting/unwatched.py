@@ -17,8 +17,10 @@ from tfbp.fitting.non_finite import TerminateOnNaN, restore, snapshot
 from tfbp.fitting.pace import TRAIN_HOOKS, Pace, fitting, has_any
 from tfbp.fitting.run import ArrayRun
 
-# E at most, and E N at most: 1 MiB of row numbers
-MOST_EPOCHS, MOST_ROWS = 256, 2**18
+# E at most, and E N where two epochs do not need more: 256 KiB of row numbers, which every call copies
+MOST_EPOCHS, MOST_ROWS = 256, 2**16
+# N at most: longer epochs are worth their way through Python
+LONGEST = 2**17
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
@@ -28,7 +30,7 @@ def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
     others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
     return (
         run.bunches_epochs
-        and _most(run) > 1
+        and run.rows <= LONGEST
         # the program resets what Keras's own metrics have counted; others may do so in Python
         and type(model).reset_metrics is keras.Model.reset_metrics
         and all(type(each).__module__.startswith("keras.") for each in _single_metrics(model))
@@ -50,18 +52,16 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
     histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
     guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, Any] = {}
-    # a program for so many epochs serves fewer, too; but most of its orders' room would be copied for nothing by one
-    most = 1 if stop - first == 1 else _most(run)
-    fits, pace = 1, Pace([], run.steps, learned=run.learned)
+    most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))
-    orders = _orders(run, epochs, most)
+    orders = _orders(run, epochs)
     with ThreadPoolExecutor(1) as beside:
         while epochs and not model.stop_training:
             following = range(epochs.stop, min(epochs.stop + min(fits, most), stop))
             # before the other thread is busy: it would hold Python up here
             before = snapshot(model) if guarded else []
             # the orders of the epochs to come are drawn while those before are trained
-            coming = beside.submit(_orders, run, following, most) if following else None
+            coming = beside.submit(_orders, run, following) if following else None
             started = time.perf_counter()
             if len(epochs) > 1:
                 found, finite = run.train_epochs(orders, len(epochs))
@@ -101,12 +101,12 @@ def _single_metrics(model: Any) -> list[Any]:
 
 
 def _most(run: ArrayRun) -> int:
-    return min(MOST_EPOCHS, MOST_ROWS // run.rows)
+    return max(2, min(MOST_EPOCHS, MOST_ROWS // run.rows))
 
 
-def _orders(run: ArrayRun, epochs: range, most: int) -> np.ndarray:
-    """The orders (E, N) of some epochs, and room for those of as many as the program takes."""
-    orders = np.empty([most, run.rows], np.int32)
+def _orders(run: ArrayRun, epochs: range) -> np.ndarray:
+    """The orders (E, N) of some epochs, and room for those of as many as a program can take."""
+    orders = np.empty([_most(run), run.rows], np.int32)
     for number, epoch in enumerate(epochs):
         orders[number] = run.order(epoch)
     return orders
