@@ -176,7 +176,7 @@ IMAGES = {
     "layer-normalization-no-beta": [Conv2D(3, 2), LayerNormalization(center=False)],
     "rms-normalization": [Conv2D(3, 2), RMSNormalization()],
     "group-normalization": [Conv2D(4, 2), GroupNormalization(2)],
-    "residual": [Residual([Conv2D(4, 3, padding="same"), GroupNormalization(-1)])],
+    "residual": [Residual([Conv2D(4, 3, padding="same"), GroupNormalization(2)])],
 }
 
 

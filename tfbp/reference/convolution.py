@@ -7,6 +7,8 @@ of the depthwise convolution, where O = I · D.
 
 import numpy as np
 
+from tfbp.reference.window import Window
+
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
     """z[b, p, q] = bias + Σ_mn x[b, p · stride + m · dilation - before, …] · kernel[m, n], and the residuals."""
@@ -67,43 +69,6 @@ def depthwise_conv2d_backward(dz, residuals):
     return window.unpad(dpadded), dkernel, dbias
 
 
-class Window:
-    """A window of a kernel's size that is moved over (B, H, W, …) in strides, its positions `dilation_rate` apart.
-
-    With padding "same" it is moved to ceil(size / stride) places, and what it lacks there is added around x, the odd
-    row below and the odd column on the right.
-    """
-
-    def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
-        self.sizes, self.kernel_sizes, self.strides, self.dilation_rate = sizes, kernel_sizes, strides, dilation_rate
-        spans = [(kernel - 1) * dilation + 1 for kernel, dilation in zip(kernel_sizes, dilation_rate, strict=True)]
-        axes = list(zip(sizes, spans, strides, strict=True))
-        if padding == "same":
-            self.outputs = tuple(-(-size // stride) for size, _, stride in axes)
-            lacking = [max((-(-size // stride) - 1) * stride + span - size, 0) for size, span, stride in axes]
-        else:
-            self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
-            lacking = [0, 0]
-        self.added = [(each // 2, each - each // 2) for each in lacking]
-
-    def pad(self, x, value=0.0):
-        return np.pad(x, [(0, 0), *self.added, (0, 0)], constant_values=value)
-
-    def unpad(self, padded):
-        rows, columns = (slice(before, before + size) for (before, _), size in zip(self.added, self.sizes, strict=True))
-        return padded[:, rows, columns]
-
-    def positions(self):
-        """Each position m, n of the kernel, and the index of what lies under it at all the places."""
-        for m, n in np.ndindex(*self.kernel_sizes):
-            starts = m * self.dilation_rate[0], n * self.dilation_rate[1]
-            rows, columns = (
-                slice(start, start + (outputs - 1) * stride + 1, stride)
-                for start, outputs, stride in zip(starts, self.outputs, self.strides, strict=True)
-            )
-            yield m, n, (slice(None), rows, columns)
-
-
 def _channels(inputs, outputs, groups):
     """The inputs and outputs of each group."""
     for group in range(groups):
@@ -121,9 +86,6 @@ def forward(layer, weights, x, *, training, seed):
 
 def backward(layer, dz, residuals):
     through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
-    dx, dkernel, dbias = through(
-        dz,
-        residuals,
-    )
+    dx, dkernel, dbias = through(dz, residuals)
     found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
     return dx, found

@@ -6,7 +6,7 @@ of pooling over the whole image.
 
 import numpy as np
 
-from tfbp.reference.convolution import Window
+from tfbp.reference.window import Window
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
