@@ -20,7 +20,7 @@ PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*pictures/[^)]*?)\.(svg|gif)\)")
 
 # a line break between two Chinese characters, or after their punctuation, is no space
 WIDE = r"\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“”"
-CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n(?=[{WIDE}])|(?<=[，。；：、）])\n(?=[\w$`*\[])")
+CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n {{0,3}}(?=[{WIDE}])|(?<=[，。；：、）])\n {{0,3}}(?!\d+\. )(?=[\w$`*\[])")
 
 
 # it tells how long its dictionary took to load
