@@ -6,6 +6,7 @@
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
     --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
     --what layers       each of tfbp.layers in fit against Keras's own, taking turns
+    --what images       a small convolutional network, by hand, by tape and by Keras, as its width and images grow
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -29,8 +30,9 @@ from tfbp.checks import check_choice
 from tfbp.commands import options
 
 # pairs of runs, and the least seconds of a run
-PAIRS = {"gradients": (201, 0.05), "callbacks": (21, 0.5), "layers": (15, 0.2)}
+PAIRS = {"gradients": (201, 0.05), "callbacks": (21, 0.5), "layers": (15, 0.2), "images": (9, 0.5)}
 WHAT = ("training", "growth", *PAIRS)
+CHARTED = ("training", "growth", "images")
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
@@ -41,10 +43,10 @@ def main() -> int:
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"with training, of {','.join(SIZES)} (default: all)")
     parser.add_argument("--contestants", help=f"of {','.join(CONTESTANTS)} (default: all; with growth, fewer)")
     parser.add_argument("--layers", help="with layers, which of them, as 'Dense relu,Conv2D' (default: all)")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (15 to 201)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 9), or pairs (9 to 201)")
     parser.add_argument("--seconds", type=float, help="least length of a turn or of a run (by default 0.05 to 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
-    parser.add_argument("--chart", metavar="FILE", help="with training or growth, draw an SVG to FILE")
+    parser.add_argument("--chart", metavar="FILE", help=f"with {', '.join(CHARTED)}, draw an SVG to FILE")
     return options.run(parser, benchmark)
 
 
@@ -72,7 +74,7 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"layers: got {arguments.layers!r}; accepted: with --what layers.")
     arguments.sizes = options.choices("sizes", arguments.sizes, SIZES)
     if arguments.chart is not None:
-        if arguments.what in PAIRS:
+        if arguments.what not in CHARTED:
             raise InputError(f"chart: got {arguments.chart!r}; accepted: none with --what {arguments.what}.")
         charts.check_matplotlib()
     options.check_file("json", arguments.json)
@@ -128,6 +130,8 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
         print(error)
         return 1
     console.print(table)
+    if arguments.chart:
+        charts.draw_images(arguments.chart, results, report.machine_line(arguments.device))
     print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")
     return finish(arguments, [], results)
 

@@ -15,14 +15,36 @@ def test_digits():
     assert digits.x_validation.shape == (359, 64)
     assert digits.x_train.dtype == np.float64
     assert (digits.x_train.min(), digits.x_train.max()) == (0, 1)
+    assert digits.shape == (8, 8, 1)
     for labels in (digits.labels_train, digits.labels_validation):
         assert sorted(set(labels.tolist())) == list(range(10))
+
+
+def test_examples_in_their_own_shape():
+    digits = datasets.load("digits")
+    images = digits.shaped(digits.shape)
+    assert (images.x_train.shape, images.x_validation.shape) == ((1438, 8, 8, 1), (359, 8, 8, 1))
+    assert (images.inputs, images.classes, images.shape) == (64, 10, (8, 8, 1))
+    np.testing.assert_array_equal(images.x_train[5, 2, 3, 0], digits.x_train[5, 2 * 8 + 3])
+    with pytest.raises(InputError, match=r"^shape: got \(8, 8, 3\); accepted: one of 64 numbers, as \(8, 8, 1\)\.$"):
+        digits.shaped((8, 8, 3))
+
+
+def test_images_of_several_channels_keep_them(monkeypatch):
+    import keras
+
+    images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    made = (images, np.array([[1], [0]])), (images[:1], np.array([[1]]))
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: made)
+    data = datasets.load("cifar10")
+    assert (data.x_train.shape, data.shape, data.labels_train.tolist()) == ((2, 60), (4, 5, 3), [1, 0])
+    np.testing.assert_allclose(data.shaped(data.shape).x_train * 255, images, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", datasets.PLANE)
 def test_sets_in_the_plane(name):
     data, again = datasets.load(name, "float64"), datasets.load(name, "float64")
-    assert (data.inputs, data.classes) == (2, 2)
+    assert (data.inputs, data.classes, data.shape) == (2, 2, (2,))
     assert (data.x_train.shape, data.x_validation.shape) == ((400, 2), (200, 2))
     np.testing.assert_array_equal(data.x_train, again.x_train)
     for x, labels in ((data.x_train, data.labels_train), (data.x_validation, data.labels_validation)):
@@ -61,7 +83,7 @@ def test_fashion_mnist_reaches_the_published_accuracy_by_manual_and_tape_alike()
         if os.environ.get("CI"):
             raise
         pytest.skip("Fashion-MNIST is not here and cannot be downloaded")
-    assert data.x_train.shape == (60000, 784)
+    assert (data.x_train.shape, data.shape) == ((60000, 784), (28, 28, 1))
     network = Network(784, [Dense(100, "relu"), Dense(10)], "sparse_categorical_crossentropy")
     samples, validation = (data.x_train, data.labels_train), (data.x_validation, data.labels_validation)
     epochs = []

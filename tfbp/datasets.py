@@ -5,8 +5,10 @@ N samples, I inputs (pixels, or two coordinates) of a sample.
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,21 +21,42 @@ DATASETS = (*IMAGES, *PLANE)
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and validation samples: x (N, I) in [0, 1], or around [-1, 1] in the plane; labels (N,) from 0."""
+    """Training and validation samples: x (N, I) in [0, 1], or around [-1, 1] in the plane; labels (N,) from 0.
+
+    Attributes:
+        shape: of an example as it came: height, width and channels of an image, (2,) in the plane.
+    """
 
     name: str
     x_train: np.ndarray
     labels_train: np.ndarray
     x_validation: np.ndarray
     labels_validation: np.ndarray
+    shape: tuple[int, ...]
 
     @property
     def inputs(self) -> int:
-        return int(self.x_train.shape[1])
+        return math.prod(self.x_train.shape[1:])
 
     @property
     def classes(self) -> int:
         return int(self.labels_train.max()) + 1
+
+    def shaped(self, shape: Sequence[int]) -> Dataset:
+        """The same samples, each as an array of that shape.
+
+        Raises:
+            InputError: a shape of more or fewer numbers.
+
+        Example:
+            >>> digits = load("digits")
+            >>> digits.shaped(digits.shape).x_train.shape
+            (1438, 8, 8, 1)
+        """
+        if math.prod(shape) != self.inputs:
+            raise InputError(f"shape: got {tuple(shape)}; accepted: one of {self.inputs} numbers, as {self.shape}.")
+        x_train, x_validation = (x.reshape(len(x), *shape) for x in (self.x_train, self.x_validation))
+        return replace(self, x_train=x_train, x_validation=x_validation)
 
 
 def load(name: str, dtype: str = "float32") -> Dataset:
@@ -50,15 +73,15 @@ def load(name: str, dtype: str = "float32") -> Dataset:
 
     Example:
         >>> digits = load("digits")
-        >>> digits.x_train.shape, digits.x_validation.shape, digits.classes
-        ((1438, 64), (359, 64), 10)
+        >>> digits.x_train.shape, digits.x_validation.shape, digits.shape, digits.classes
+        ((1438, 64), (359, 64), (8, 8, 1), 10)
     """
     check_choice("dataset", name, DATASETS)
     if name in PLANE:
         x, labels = _in_the_plane(name)
         validates = np.arange(len(labels)) % 3 == 2
         x = x.astype(dtype)
-        return Dataset(name, x[~validates], labels[~validates], x[validates], labels[validates])
+        return Dataset(name, x[~validates], labels[~validates], x[validates], labels[validates], (2,))
     (x_train, labels_train), (x_validation, labels_validation) = _digits() if name == "digits" else _from_keras(name)
     maximum = 16 if name == "digits" else 255
     return Dataset(
@@ -67,6 +90,8 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         labels_train.reshape(-1).astype(np.int64),
         _unit_rows(x_validation, maximum, dtype),
         labels_validation.reshape(-1).astype(np.int64),
+        # grey images come without an axis for their one channel
+        x_train.shape[1:] if x_train.ndim == 4 else (*x_train.shape[1:], 1),
     )
 
 
@@ -90,7 +115,8 @@ def _in_the_plane(name):
 def _digits():
     from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+    found = load_digits()
+    pixels, labels = found.images, found.target
     validates = np.arange(len(labels)) % 5 == 4
     return (pixels[~validates], labels[~validates]), (pixels[validates], labels[validates])
 

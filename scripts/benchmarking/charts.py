@@ -106,6 +106,36 @@ def draw_cross_entropy(path: str, by_axis: dict[str, list[CrossEntropyResult]], 
     _save(pyplot, figure, path, note)
 
 
+def draw_images(path: str, results: list[dict], note: str) -> None:
+    """Time a step of a convolutional network against its filters and the images' side, each axis logarithmic."""
+    pyplot = _pyplot()
+    axes = list(dict.fromkeys(result["axis"] for result in results))
+    labels = {
+        "manual": "tfbp.Model, manual, XLA",
+        "tape": "tfbp.Model, tape, no XLA",
+        "keras": "Keras fit, its best way",
+    }
+    headings = {
+        "filters": "filters of the first convolution, images of 28×28",
+        "side": "pixels a side, 16 and 32 filters",
+    }
+    figure, panels = pyplot.subplots(1, len(axes), figsize=(9, 4), layout="constrained", sharey=True)
+    for panel, axis in zip(panels, axes, strict=True):
+        own = [result for result in results if result["axis"] == axis]
+        ticks = [result["at"] for result in own]
+        for name, label in labels.items():
+            medians = [statistics.median(result["microseconds"][name]) for result in own]
+            panel.plot(ticks, medians, "o-", color=COLOURS[name], label=label, markersize=4)
+        panel.set(xscale="log", yscale="log", xlabel=headings[axis])
+        panel.set_xticks(ticks, map(str, ticks))
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("microseconds a training step (median)")
+    panels[0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
 def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
     """A row for each model, a dot for how much longer each contestant takes than tfbp.fit, which is the line at 1."""
     pyplot = _pyplot()

@@ -3,7 +3,22 @@
 import numpy as np
 import pytest
 
-from tfbp import Dense, Network, datasets, manual
+from tfbp import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    Model,
+    Network,
+    Residual,
+    datasets,
+    manual,
+    reference,
+    tape,
+)
+from tfbp.agreement import trajectory
 from tfbp.agreement.trajectory import Trajectories, train
 
 WRITINGS = ("reference", "manual", "tape")
@@ -54,6 +69,79 @@ def test_a_gradient_off_by_a_thousandth_shows(monkeypatch):
     disagreement = {epoch.writing: epoch.disagreement for epoch in epochs_of("sgd", epochs=1)}
     assert disagreement["manual"] > 1e-6
     assert disagreement["tape"] < 1e-11
+
+
+IMAGES = Network(
+    (8, 8, 1),
+    [
+        Conv2D(4, 3, padding="same", activation="relu"),
+        Residual([Conv2D(6, 3, 2, "same", use_bias=False), BatchNormalization()], [Conv2D(6, 1, 2)]),
+        MaxPooling2D(),
+        Flatten(),
+        Dropout(0.4),
+        Dense(10),
+    ],
+    "sparse_categorical_crossentropy",
+)
+
+
+def epochs_on_images():
+    """Two epochs of five steps, the last a short one; validation in pieces."""
+    data = datasets.load("digits", "float64").shaped((8, 8, 1))
+    samples, validation = (
+        (data.x_train[:70], data.labels_train[:70]),
+        (data.x_validation[:50], data.labels_validation[:50]),
+    )
+    found = []
+    trajectories = Trajectories(IMAGES, validation, lambda epoch, parameters: found.append((epoch, parameters)))
+    for writing in WRITINGS:
+        train(trajectories, writing, IMAGES, "adam", 0.01, samples, validation, 2, 16, seed=3)
+    return found, validation
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """Which takes seconds to compile; that it gives the same is the matrix's to show."""
+    monkeypatch.setattr(Model, "_is_slow_under_xla", lambda model: True)
+
+
+@pytest.mark.usefixtures("without_xla")
+def test_dropout_and_moving_statistics_stay_together_too(monkeypatch):
+    monkeypatch.setattr(trajectory, "ROWS", 16)
+    found, validation = epochs_on_images()
+    assert [(epoch.writing, epoch.number) for epoch, _ in found] == [(w, n) for w in WRITINGS for n in (0, 1)]
+    assert 0 < max(epoch.disagreement for epoch, _ in found) < 1000 * 10 * 2**-53
+    by_writing = dict(zip(WRITINGS, (found[start : start + 2] for start in (0, 2, 4)), strict=True))
+    for number, (epoch, parameters) in enumerate(by_writing["reference"]):
+        loss, outputs = reference.loss_and_outputs(IMAGES, parameters, *validation)
+        # at inference, and the mean over all rows however they are divided
+        np.testing.assert_allclose(epoch.validation[0], loss, rtol=1e-14)
+        assert epoch.validation[1] == pytest.approx((outputs.argmax(axis=-1) == validation[1]).mean())
+        for writing in ("manual", "tape"):
+            other = by_writing[writing][number][0]
+            # Keras's metrics are float32
+            np.testing.assert_allclose(other.train, epoch.train, rtol=1e-6)
+            np.testing.assert_allclose(other.validation, epoch.validation, rtol=1e-12)
+    moving = by_writing["manual"][1][1][1]["layers"][1]
+    assert np.abs(moving["moving_variance"] - 1).max() > 1e-3
+
+
+@pytest.mark.usefixtures("without_xla")
+@pytest.mark.parametrize(("mistake", "writing"), [("a moving mean that stays", "manual"), ("another mask", "tape")])
+def test_a_mistake_in_either_shows(monkeypatch, mistake, writing):
+    module = {"manual": manual, "tape": tape}[writing]
+    if mistake == "another mask":
+        forward = module.dropout.forward
+        monkeypatch.setattr(
+            module.dropout, "forward", lambda *a, seed, **k: forward(*a, seed=seed and (seed[0] + 1, seed[1]), **k)
+        )
+    else:
+        forward = module.normalization.forward
+        monkeypatch.setattr(module.normalization, "forward", lambda *a, **k: (*forward(*a, **k)[:-1], {}))
+    found, _ = epochs_on_images()
+    disagreement = {epoch.writing: epoch.disagreement for epoch, _ in found}
+    assert disagreement.pop(writing) > 1e-4
+    assert max(disagreement.values()) < 1e-12
 
 
 def test_a_run_that_leaves_the_range_of_numbers_is_apart_by_nan_and_not_by_zero():

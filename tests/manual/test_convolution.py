@@ -34,6 +34,7 @@ def depthwise(x, kernel, **options):
 
 CASES = {
     "valid": Case((3, 5, 6, 2), (3, 3, 2, 4)),
+    "one-input-same": Case((3, 6, 5, 1), (3, 2, 1, 4), {"padding": "same"}),
     "1x1-no-bias": Case((2, 4, 4, 3), (1, 1, 3, 5), bias=False),
     "same": Case((2, 5, 4, 2), (3, 3, 2, 3), {"padding": "same"}),
     "same-even-kernel": Case((2, 5, 7, 2), (4, 2, 2, 3), {"padding": "same"}),
@@ -198,13 +199,9 @@ MISTAKES = {
         {"z", "dx", "dkernel"},
     ),
     "dilation is left out": ([("m * rate for m", "m for m")], None),
-    "the kernel is not transposed in dx": (
-        [
-            (
-                "tf.transpose(_split(kernel[m, n], groups), [1, 2, 0])",
-                "tf.transpose(_split(kernel[-1 - m, -1 - n], groups), [1, 2, 0])",
-            )
-        ],
+    "dx has the patches' pixels in the reverse order": ([("dpatches[:, :, k]", "dpatches[:, :, -1 - k]")], {"dx"}),
+    "dx is made with the first input's kernel": (
+        [("_kernel_in_groups(wide(kernel), groups)", "_kernel_in_groups(wide(kernel[:, :, :1] + 0 * kernel), groups)")],
         {"dx"},
     ),
     "dx is of the wrong phase": ([("phase + before - offset", "phase - before + offset")], {"dx"}),
@@ -229,14 +226,14 @@ MISTAKES = {
         [("tf.transpose(parts, [1, 0, 2]), shape", "tf.transpose(parts[::-1], [1, 0, 2]), shape")],
         {"dkernel"},
     ),
-    "groups are mixed in z": (
+    "groups are mixed in the kernel": (
         [
             (
                 "tf.reshape(kernel, [-1, groups, kernel.shape[-1] // groups]), [1, 0, 2])",
                 "tf.reshape(kernel, [-1, groups, kernel.shape[-1] // groups])[:, ::-1], [1, 0, 2])",
             )
         ],
-        {"z"},
+        {"z", "dx"},
     ),
     "depthwise dkernel is made of dx's pixels": (
         [

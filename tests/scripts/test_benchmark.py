@@ -62,11 +62,12 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
     ("arguments", "sentence"),
     [
         (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu."),
-        (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers."),
+        (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images."),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
         (["--layers", "Dense"], "--layers: got 'Dense'; accepted: with --what layers."),
         (["--what", "layers", "--layers", "Densee"], "--layers: got 'Densee' (did you mean 'Dense'?)"),
+        (["--what", "layers", "--chart", "x.svg"], "--chart: got 'x.svg'; accepted: none with --what layers."),
         (["--rounds", "0"], "--rounds: got 0; accepted: an integer of at least 1."),
         (["--seconds", "nan"], "--seconds: got nan; accepted: a finite number above 0."),
     ],
@@ -121,3 +122,37 @@ def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
     monkeypatch.setattr(placed, "is_on", lambda tensor, device: False)
     with pytest.raises(placed.Misplaced, match="manual: on CPU:0, where 'cpu' was asked for"):
         gradients.compare([4, 3, 2], False, 1, 1e-6)
+
+
+def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import charts, images
+
+    # two points a panel, of one network: small, and without the ways that XLA takes seconds to compile
+    monkeypatch.setattr(images, "KERAS_WAYS", {"by default": {}, "an epoch a call": {"steps_per_execution": 2}})
+    monkeypatch.setattr(images, "STEPS", 2)
+    small = images.Point(side=10, filters=2)
+    monkeypatch.setattr(images, "AXES", {"filters": [(2, small), (3, small)], "side": [(10, small), (11, small)]})
+    table, results = images.run(2, 1e-3)
+    assert table.row_count == len(results) == 4
+    assert [result["axis"] for result in results] == ["filters", "filters", "side", "side"]
+    for result in results:
+        assert {name: len(times) for name, times in result["microseconds"].items()} == dict.fromkeys(
+            ("manual", "tape", "keras"), 2
+        )
+        assert min(min(times) for times in result["microseconds"].values()) > 0
+        assert result["keras's way"] in images.KERAS_WAYS
+        assert result["tape / manual"] == images.ratio(result["microseconds"], "tape")
+    charts.draw_images(str(tmp_path / "images.svg"), results, "a machine")
+    assert "</svg>" in (tmp_path / "images.svg").read_text()
+
+
+def test_images_of_other_weights_are_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import images
+
+    ours, ways = images.contestants(images.Point(side=10, filters=2))
+    images.check_alike({**ours, **ways})
+    ways["XLA"].set_weights([w + 1e-3 for w in ways["XLA"].get_weights()])
+    with pytest.raises(AssertionError, match="XLA"):
+        images.check_alike({**ours, **ways})

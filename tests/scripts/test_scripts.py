@@ -114,6 +114,43 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
             ["--log-dir", "/proc/no/where"],
             "--log-dir: got '/proc/no/where' (No such file or directory); acc",
         ),
+        (
+            "train.py",
+            ["--model", "cnm"],
+            "--model: got 'cnm' (did you mean 'cnn'?); accepted: mlp, cnn, resnet, or a FILE",
+        ),
+        (
+            "train.py",
+            ["--model", "cnn", "--dataset", "xor"],
+            "--model: got 'cnn' with the dataset 'xor'; accepted: with d",
+        ),
+        ("train.py", ["--model", "no.json"], "--model: got 'no.json' (No such file or directory); accepted: mlp, cnn,"),
+        (
+            "train.py",
+            ["--model", "cnn", "--layers", "8"],
+            "--layers: got '8' with the model 'cnn'; accepted: with mlp.",
+        ),
+        (
+            "train.py",
+            ["--model", "resnet", "--activation", "relu"],
+            "--activation: got 'relu' with the model 'resnet'; ac",
+        ),
+        (
+            "train.py",
+            ["--model", "n.json", "--loss", "huber"],
+            "--loss: got 'huber' with the model 'n.json'; accepted: n",
+        ),
+        ("train.py", ["--model", "cnn", "--loss", "l2"], "--loss: got 'l2'; accepted: half_squared_error"),
+        (
+            "train.py",
+            ["--model", "n.json", "--dataset", "xor", "--picture"],
+            "--picture: got it with the model 'n.json'; accepted: with mlp.",
+        ),
+        (
+            "train.py",
+            ["--model", "cnn", "--workers", "2"],
+            "--model: got 'cnn' with workers; accepted: layers that neither draw nor renew weights in training (each",
+        ),
         ("fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: 0 to 4294967256, for 32 bits seed Keras."),
         ("mutation.py", ["--every", "0"], "--every: got 0; accepted: an integer of at least 1."),
         ("mutation.py", ["--only", "no-such"], "--only: got 'no-such', which no mutation's name contains; accepted:"),

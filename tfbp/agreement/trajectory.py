@@ -21,6 +21,8 @@ from tfbp.vocabulary import OPTIMIZERS
 
 WRITINGS: dict[str, Any] = {"reference": reference, "manual": manual, "tape": tape}
 Arrays = tuple[np.ndarray, np.ndarray]
+# of the validation samples at a time: the patches of all of them may be more than memory holds
+ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Trajectories:
 
     Args:
         network: what is trained.
-        validation: x (N, I) and y, on which every epoch is judged in x's dtype, by the writing itself.
+        validation: x (N, I) or (N, …) and y, on which every epoch is judged in x's dtype, by the writing itself.
         follow: is called with each epoch and the parameters after it.
     """
 
@@ -63,9 +65,7 @@ class Trajectories:
 
     def add(self, writing: str, number: int, train: tuple[float, float], seconds: float, after: Parameters) -> None:
         """An epoch of a writing, its mean loss and accuracy on the way, and the parameters after it."""
-        x, y = self._validation
-        loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, after, x, y)
-        validation = float(loss), _accuracy(np.asarray(outputs), y)
+        validation = self._judge(writing, after)
         flat = np.concatenate([w.astype(np.float64).ravel() for _, _, w in named_weights(after)])
         self._first = self._first or writing
         if writing == self._first:
@@ -81,6 +81,17 @@ class Trajectories:
                 np.linalg.norm(flat - expected) / np.linalg.norm(expected),
             )
         self._follow(Epoch(writing, number, train, validation, seconds, float(apart)), after)
+
+    def _judge(self, writing: str, parameters: Parameters) -> tuple[float, float]:
+        """The loss and the accuracy on the validation samples; layers act as at inference."""
+        x, y = self._validation
+        found, rows = [], [len(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+        for start in range(0, len(x), ROWS):
+            part = slice(start, start + ROWS)
+            loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, parameters, x[part], y[part])
+            found.append((float(loss), _accuracy(np.asarray(outputs), y[part])))
+        loss, accuracy = np.average(found, axis=0, weights=rows)
+        return float(loss), float(accuracy)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -120,7 +131,7 @@ def train(
     """Train one writing; equal seeds give every writing the same parameters and the same batches.
 
     Args:
-        samples, validation: x (N, I), whose dtype is that of the parameters, and y.
+        samples, validation: x (N, I) or (N, …), whose dtype is that of the parameters, and y.
         callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
     """
     rate = OPTIMIZERS[optimizer] if learning_rate is None else learning_rate

@@ -53,6 +53,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
 
     def follow(epoch: Epoch, parameters: Parameters) -> None:
         assert report is not None
+        report.log_filters(epoch, parameters)
         report.log(epoch)
         report.add(epoch, parameters)
         loss, accuracy = epoch.validation

@@ -45,6 +45,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     def follow(epoch: Epoch, parameters: Parameters) -> None:
         last[:] = [epoch]
         if epoch.writing == "reference":
+            report.log_filters(epoch, parameters)
             report.log(epoch)
         report.add(epoch, parameters)
         if pictures:

@@ -12,7 +12,7 @@ from rich.table import Table
 from tfbp.agreement.trajectory import Epoch
 from tfbp.commands.run_directory import RunDirectory
 from tfbp.network import Network, Parameters
-from tfbp.training import summaries
+from tfbp.training import filters, summaries
 from tfbp.vocabulary import OPTIMIZERS
 
 
@@ -46,6 +46,11 @@ class Report:
     def log(self, epoch: Epoch) -> None:
         self.directory.log(epoch.writing, "train", epoch.number, *epoch.train)
         self.directory.log(epoch.writing, "validation", epoch.number, *epoch.validation)
+
+    def log_filters(self, epoch: Epoch, parameters: Parameters) -> None:
+        """The image of the first convolution's filters, where no `TensorBoard` writes it."""
+        with self.directory.writer(epoch.writing, "train").as_default():
+            filters.write(self.network, parameters, epoch.number)
 
     def add(self, epoch: Epoch, parameters: Parameters) -> None:
         self.directory.save(epoch.writing, self.network, parameters)

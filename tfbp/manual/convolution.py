@@ -39,16 +39,13 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     if kernel_gradient:
         patches, rows = _in_groups(window.patches(x), groups), _in_groups([dz], groups)
         dkernel = _kernel_from_groups(_product(patches, rows, transpose_a=True), kernel.shape)
-    # patches = patches(x), each pixel in many of them      (B, P, Q, M N I) <- (B, H, W, I)
     if input_gradient:
-
-        def dpixels(positions, dzs):
-            # all patches that hold these pixels in one product: its sum is the product's own
-            transposed = tf.stack([tf.transpose(_split(kernel[m, n], groups), [1, 2, 0]) for m, n in positions], axis=1)
-            flat = tf.reshape(transposed, [groups, -1, kernel.shape[2]])
-            return _from_groups(_product(_in_groups(dzs, groups), flat), window.phase_sizes)
-
-        dx = window.from_patches(dz, dpixels)
+        # all patches in one product, and no patches of dz: XLA's loop of copies takes longer than the product
+        rows = _product(_in_groups([wide(dz)], groups), _kernel_in_groups(wide(kernel), groups), transpose_b=True)
+        dpatches = tf.reshape(rows, [groups, -1, len(window.positions), kernel.shape[2]])
+        # patches = patches(x), each pixel in many of them      (B, P, Q, M N I) <- (B, H, W, I)
+        dats = [_from_groups(dpatches[:, :, k], window.outputs) for k in range(len(window.positions))]
+        dx = window.from_patches(dats, lambda _, dats: sum_of(dats, x.dtype))
     return dx, dkernel, dbias
 
 
@@ -117,11 +114,11 @@ def _kernel_from_groups(parts, shape):
     return tf.reshape(tf.transpose(parts, [1, 0, 2]), shape)
 
 
-def _product(a, b, transpose_a=False):
+def _product(a, b, **transposed):
     """a · b of each group; of one group without a batch, for which TensorFlow has the faster kernel."""
     if a.shape[0] > 1:
-        return tf.matmul(a, b, transpose_a=transpose_a)
-    return tf.matmul(tf.squeeze(a, [0]), tf.squeeze(b, [0]), transpose_a=transpose_a)[None]
+        return tf.matmul(a, b, **transposed)
+    return tf.matmul(tf.squeeze(a, [0]), tf.squeeze(b, [0]), **transposed)[None]
 
 
 def _sum_over_places(dz):

@@ -22,6 +22,8 @@ from tfbp.training.layer_weights import layer_weights
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
+# layers through which a tape calls kernels for which XLA's loops on a CPU take many times as long as TensorFlow's
+SLOW_ON_CPU = ("Conv2D", "DepthwiseConv2D", "MaxPooling2D")
 # what a compile has traced
 TRACED = ("_tfbp_programs", "replica_programs", "train_function")
 
@@ -136,7 +138,7 @@ class Model(keras.Model):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         *,
-        jit_compile: bool = True,
+        jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
         run_eagerly: bool = False,
         **options: Any,
@@ -145,7 +147,8 @@ class Model(keras.Model):
 
         Args:
             optimizer: any Keras optimizer, or its name.
-            jit_compile: compile the steps with XLA.
+            jit_compile: compile the steps with XLA. By default they are, but for those of a tape through a convolution
+                or max pooling on a CPU, whose gradient kernels XLA is many times slower with.
             steps_per_execution: how many steps a block has; by default, about a tenth of a second's worth where
                 something watches the batches, and the whole epoch where nothing does.
             options: metrics, weighted_metrics, auto_scale_loss; loss_weights, a number that multiplies the loss.
@@ -158,6 +161,8 @@ class Model(keras.Model):
         if steps_per_execution is not None:
             check_count("steps_per_execution", steps_per_execution)
         self.loss_weight = _loss_weight(options.pop("loss_weights", None))
+        if jit_compile is None:
+            jit_compile = not self._is_slow_under_xla()
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer,
@@ -177,6 +182,10 @@ class Model(keras.Model):
         # what was traced for the other bounds of fit's clip_per_example
         self.clip: float | None = None
         self._traced: dict[str, list[Any]] = {}
+
+    def _is_slow_under_xla(self) -> bool:
+        by_kernels = self.writing is tape and not tf.config.list_logical_devices("GPU")
+        return by_kernels and any(node.layer.keras_name in SLOW_ON_CPU for node in self.network.nodes)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()

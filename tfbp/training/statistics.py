@@ -77,14 +77,14 @@ class Statistics:
     def _step(self, rows: tf.Tensor, *data: tf.Tensor) -> Any:
         model = self._model
         x, y, weight, *_ = *take(data, rows), None
-        scale, before = step.loss_scale(model), step.read(model)
+        scale, before, seed = step.loss_scale(model), step.read(model), step.seed_of(model)
         loss, gradients, passed = step.loss_gradients_and_tensors(model, before, x, y, weight, scale)
         step.apply(model, gradients)
         step.renew(model, passed)
         step.count_loss(model, loss, rows.shape[0])
         logs = step.metrics(model, x, y, passed[-1]["outputs"], weight)
         updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
-        measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight)
+        measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight, seed)
         return logs, measured
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
@@ -92,10 +92,20 @@ class Statistics:
         scale, parameters = step.loss_scale(model), step.read(model)
         _, gradients, passed = step.loss_gradients_and_tensors(model, parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
-        return self._reduced(parameters, gradients, passed, updates, scale, x, y, sample_weight)
+        seed = step.seed_of(model)
+        return self._reduced(parameters, gradients, passed, updates, scale, x, y, sample_weight, seed)
 
     def _reduced(
-        self, parameters: Any, gradients: Any, passed: Any, updates: Any, scale: Any, x: Any, y: Any, sample_weight: Any
+        self,
+        parameters: Any,
+        gradients: Any,
+        passed: Any,
+        updates: Any,
+        scale: Any,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        seed: Any,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         tensors: dict[str, tf.Tensor] = {}
         scalars: dict[str, tf.Tensor] = {}
@@ -120,7 +130,7 @@ class Statistics:
         scalars.update({f"rms/{tag}": root_mean_square(tensor) for tag, tensor in tensors.items()})
         if self._compare:
             other = tape if self._model.writing is manual else manual
-            theirs = self._gradients_by(other, parameters, x, y, sample_weight)
+            theirs = self._gradients_by(other, parameters, x, y, sample_weight, seed)
             for place, name, dw in named_weights(theirs):
                 layer = f"layer_{'.'.join(map(str, place))}"
                 off, size = norm(tensors[f"{layer}/d{name}"] - _wide(dw)), norm(_wide(dw))
@@ -135,12 +145,13 @@ class Statistics:
             tf.stack([counts for _, counts in histograms]),
         )
 
-    def _gradients_by(self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any) -> Any:
-        """The gradients of another writing, clipped as the model's are."""
+    def _gradients_by(
+        self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any, seed: Any
+    ) -> Any:
+        """The gradients of another writing, clipped as the model's are; layers draw what they drew in the step."""
         network, clip = self._model.network, self._model.clip
         x = tf.cast(x, self._model.compute_dtype)
         if clip is None:
-            seed = step.seed_of(self._model)
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)[1]
         return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]
 

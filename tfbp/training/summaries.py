@@ -125,11 +125,12 @@ def graph(model: Any) -> Any:
     """The network's graph on one row: forward, loss, and backward by the model's writing, each under its own name."""
     dtype = model.compute_dtype
     shapes, network = model.network.parameter_shapes(), model.network
+    seed = 0 if network.draws else None
 
     def loss_and_gradients(x: tf.Tensor, y: tf.Tensor, *weights: tf.Tensor) -> Any:
         flat = iter(weights)
         parameters = map_weights(lambda _: next(flat), shapes)
-        return model.writing.loss_and_gradients(network, parameters, x, y)
+        return model.writing.loss_and_gradients(network, parameters, x, y, seed=seed)
 
     sparse = network.loss.name.startswith("sparse_")
     y = tf.TensorSpec([1], tf.int32, "y") if sparse else tf.TensorSpec([1, network.outputs], dtype, "y")

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfbp.checks import InputError, check_x, check_y
 from tfbp.fitting.run import ArrayRun
-from tfbp.training import summaries
+from tfbp.training import filters, summaries
 from tfbp.training.measured_run import is_measurable
 from tfbp.training.model import Model
 from tfbp.training.statistics import Measured, Statistics
@@ -31,6 +31,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     - histograms and norms of every layer's output y, delta dz, weights and gradients; the update-to-weight ratio; the
       shares of dead and of saturated units; with `compare`, how far the gradients of manual and tape lie apart;
+    - the filters of the first convolution, where there is one, as an image after every epoch;
     - a layout for the Custom Scalars page: one chart a quantity, on which all runs below the log directory meet;
     - the hyperparameters, for the HParams page, and the graph of the network, forward and backward.
 
@@ -138,6 +139,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
+        with self._train_writer.as_default():
+            filters.write(self.model.network, self.model.parameter_variables, epoch)
         # what is on disk outlives a kill
         self._flush()
 

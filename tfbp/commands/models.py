@@ -1,0 +1,132 @@
+"""The networks that `train` has by name, and those that it reads from a file.
+
+C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfbp.checks import InputError, check_choice
+from tfbp.datasets import IMAGES, Dataset
+from tfbp.network import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    Layer,
+    MaxPooling2D,
+    Network,
+    Residual,
+)
+from tfbp.vocabulary import Activation
+
+OF_IMAGES = ("cnn", "resnet")
+MODELS = ("mlp", *OF_IMAGES)
+
+
+def is_file(model: str) -> bool:
+    """Whether a model is given by a file, and not by its name."""
+    return model.endswith(".json") or "/" in model
+
+
+def check_model(model: str, dataset: str) -> None:
+    """Raise `InputError` unless there is such a model, and for such data."""
+    if is_file(model):
+        return
+    check_choice("model", model, MODELS, also="a FILE.json")
+    if model in OF_IMAGES and dataset not in IMAGES:
+        raise InputError(f"model: got {model!r} with the dataset {dataset!r}; accepted: with {', '.join(IMAGES)}.")
+
+
+def network_for(model: str, units: str, activation: str, loss: str) -> Callable[[Dataset], Network]:
+    """What makes the network for a data set; all that can be checked without data is checked now.
+
+    Args:
+        model: one of MODELS, or a file.
+        units, activation: of mlp's hidden layers; the units with commas.
+        loss: of a model by name; a file's network has its own.
+
+    Raises:
+        InputError: units that are no integers, an unknown activation or loss, a file without a network.
+    """
+    if is_file(model):
+        network = read(model)
+        return lambda dataset: _fitting(model, network, dataset)
+    if model == "mlp":
+        hidden = [Dense(each, activation) for each in _integers(units)]
+        Network(1, [*hidden, Dense(1)], loss)
+        return lambda dataset: Network(dataset.inputs, [*hidden, Dense(dataset.classes)], loss)
+    layers: Any = {"cnn": cnn, "resnet": resnet}[model]
+    Network((8, 8, 1), layers(1), loss)
+    return lambda dataset: Network(dataset.shape, layers(dataset.classes), loss)
+
+
+def cnn(classes: int) -> list[Layer]:
+    """Two convolutions with pooling, and dropout before and between two dense layers."""
+    convolutions = [
+        layer
+        for filters in (32, 64)
+        for layer in (Conv2D(filters, 3, padding="same", activation="relu"), MaxPooling2D())
+    ]
+    return [*convolutions, Flatten(), Dropout(0.25), Dense(128, "relu"), Dropout(0.5), Dense(classes)]
+
+
+def resnet(classes: int) -> list[Layer | Activation]:
+    """A convolution and three residual blocks of two, the second and third at half the size of the one before.
+
+    Reference: He et al., Deep residual learning (2015), https://arxiv.org/abs/1512.03385, made smaller
+    """
+    blocks = [layer for filters, strides in ((16, 1), (32, 2), (64, 2)) for layer in _block(filters, strides)]
+    return [*_normalized(16, 3), Activation("relu"), *blocks, GlobalAveragePooling2D(), Dense(classes)]
+
+
+def _block(filters: int, strides: int) -> list[Layer | Activation]:
+    layers = [*_normalized(filters, 3, strides), Activation("relu"), *_normalized(filters, 3)]
+    projection = _normalized(filters, 1, strides) if strides > 1 else None
+    return [Residual(layers, projection), Activation("relu")]
+
+
+def _normalized(filters: int, size: int, strides: int = 1) -> list[Layer]:
+    # no bias, for the normalization takes every mean away; a short memory of moving statistics, for runs are short
+    convolution = Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")
+    return [convolution, BatchNormalization(momentum=0.9)]
+
+
+def read(path: str) -> Network:
+    """The network in a file.
+
+    Raises:
+        InputError: a file that cannot be read, or that holds no network.
+    """
+    try:
+        return Network.from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError as error:  # no text, or no network
+        reason = str(error).rstrip(".")
+    names = ", ".join(MODELS)
+    raise InputError(f"model: got {path!r} ({reason}); accepted: {names}, or a file that Network.to_json wrote.")
+
+
+def _fitting(path: str, network: Network, dataset: Dataset) -> Network:
+    """The network of a file, which has to take the examples of the data set and to know its classes."""
+    shapes = dict.fromkeys([(dataset.inputs,), dataset.shape])
+    if network.input_shape not in shapes:
+        accepted = f"one of {' or '.join(map(str, shapes))}, the examples of {dataset.name}"
+        raise InputError(f"model: got {path!r}, a network of inputs {network.input_shape}; accepted: {accepted}.")
+    if network.outputs != dataset.classes:
+        accepted = f"one of {dataset.classes}, the classes of {dataset.name}"
+        raise InputError(f"model: got {path!r}, a network of {network.outputs} outputs; accepted: {accepted}.")
+    return network
+
+
+def _integers(units: str) -> list[int]:
+    try:
+        return [int(word) for word in units.split(",") if units]
+    except ValueError as error:
+        raise InputError(f"layers: got {units!r}; accepted: integers with commas, as in 64,32.") from error
