@@ -22,6 +22,9 @@ from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.network.pooling import MaxPooling2D as MaxPooling2D
+from tfbp.network.recurrent import GRU as GRU
+from tfbp.network.recurrent import LSTM as LSTM
+from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
@@ -60,7 +63,9 @@ _MODULES = (
 )
 
 __all__ = [
+    "GRU",
     "L1L2",
+    "LSTM",
     "Activation",
     "AveragePooling2D",
     "BatchNormalization",
@@ -83,6 +88,7 @@ __all__ = [
     "Report",
     "Reshape",
     "Residual",
+    "SimpleRNN",
     "__version__",
     "agreement",
     "assert_gradients_agree",

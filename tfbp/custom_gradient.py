@@ -14,8 +14,10 @@ from tensorflow.python.framework.ops import gradient_registry
 OF_CUSTOM_GRADIENT = "_graph_mode_decorator.<locals>.internal_grad_fn"
 
 
-def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
+def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     """function(*tensors) -> y, backward, as a function of tensors that gives y and that any tape can differentiate.
+
+    y is a tensor or a tuple of tensors, and backward takes a gradient for each.
 
     In a graph, tf.custom_gradient enters backward, which holds tensors of that graph, into TensorFlow's table of
     gradients, and takes no entry out again: the graph and all that was traced into it would stay for the life of the
@@ -23,8 +25,8 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     table finds them through a weak reference, and the entry goes when the graph does.
 
     Args:
-        function: takes tensors, no variable and no keyword argument; returns one tensor, y, and a function of its
-            gradient, dy, a tensor of y's static shape; that one returns the tensors' gradients.
+        function: takes tensors, no variable and no keyword argument; returns y and a function of its gradient, dy, a
+            tensor of y's static shape; that one returns the tensors' gradients.
 
     Example:
         >>> @custom_gradient
@@ -41,14 +43,14 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     @tf.custom_gradient
     def by_tensorflow(*tensors: tf.Tensor) -> Any:
         y, backward = function(*tensors)
-        shape = y.shape
-        return y, lambda dy: backward(_of_shape(shape, dy))
+        shapes = [each.shape for each in tf.nest.flatten(y)]
+        return y, lambda *dys: backward(*map(_of_shape, shapes, dys))
 
     @functools.wraps(function)
-    def differentiable(*tensors: tf.Tensor) -> tf.Tensor:
+    def differentiable(*tensors: tf.Tensor) -> Any:
         y = by_tensorflow(*tensors)
         if not tf.executing_eagerly():
-            _let_its_graph_hold_the_backward(y.op)
+            _let_its_graph_hold_the_backward(tf.nest.flatten(y)[0].op)
         return y
 
     return differentiable

@@ -49,7 +49,7 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     for (node, shapes), count in zip(layers, counts, strict=True):
         own = [next(seeds) for _ in range(count)]
         made[node.place] = {
-            name: _initial(f"{name}_initializer", node.layer.initializer(name), shape, each)
+            name: node.layer.started(name, _initial(f"{name}_initializer", node.layer.initializer(name), shape, each))
             for (name, shape), each in zip(shapes.items(), own, strict=False)
         }
     return placed(network.layers, made)
@@ -216,11 +216,13 @@ def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: s
 
 
 def _takes_activation(layer: Layer) -> bool:
-    return not isinstance(layer, ActivationLayer) and getattr(layer, "activation", None) == Activation("linear")
+    """Whether an Activation after it may be its own: it has one, linear, that the chain applies to its output."""
+    own = getattr(layer, "activation", None)
+    return not isinstance(layer, ActivationLayer) and own == Activation("linear") and layer.applied_activation is own
 
 
 def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
-    if argument == "activation":
+    if argument.endswith("activation"):
         return _activation_from_keras(value)
     if argument.endswith("_regularizer"):
         return _regularizer_from_keras(layer_name, value)

@@ -16,6 +16,8 @@ import ml_dtypes
 import numpy as np
 
 from tfbp.network import (
+    GRU,
+    LSTM,
     AveragePooling2D,
     BatchNormalization,
     Conv2D,
@@ -33,6 +35,7 @@ from tfbp.network import (
     Reshape,
     Residual,
     RMSNormalization,
+    SimpleRNN,
     at,
     map_weights,
 )
@@ -194,8 +197,28 @@ def image_cases() -> Iterator[Case]:
     yield case("resnet-B6-7x7x2", (7, 7, 2), [*residual, GlobalAveragePooling2D(), Dense(3)], 6)
 
 
+def sequence_cases() -> Iterator[Case]:
+    """Recurrent layers, each as by default and with every argument off it."""
+    loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
+
+    def case(name: str, inputs: tuple[int, ...], layers: list[Any], batch: int = 5) -> Case:
+        return Case(name, Network(inputs, layers, loss), batch)
+
+    def sequences(layer: Any) -> list[Any]:
+        return [layer, Flatten(), Dense(3)]
+
+    backwards = {"use_bias": False, "return_sequences": True, "go_backwards": True}
+    yield case("simple-rnn-B5-6x3", (6, 3), [SimpleRNN(4, recurrent_regularizer=penalty), Dense(3)])
+    yield case("simple-rnn-backwards-B5-5x3", (5, 3), sequences(SimpleRNN(4, "softsign", **backwards)))
+    yield case("lstm-B5-6x3", (6, 3), [LSTM(4, bias_regularizer=penalty), Dense(3)])
+    yield case("lstm-backwards-B5-5x3", (5, 3), sequences(LSTM(4, "silu", "softplus", **backwards)))
+    yield case("gru-B5-6x3", (6, 3), [GRU(4, kernel_regularizer=penalty), Dense(3)])
+    before = GRU(4, "silu", "hard_sigmoid", **backwards, reset_after=False)
+    yield case("gru-before-backwards-B5-5x3", (5, 3), sequences(before))
+
+
 def all_cases() -> list[Case]:
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases(), *image_cases()]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases(), *image_cases(), *sequence_cases()]
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:

@@ -34,4 +34,7 @@ from tfbp.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.layers.pooling import MaxPooling2D as MaxPooling2D
 from tfbp.layers.prelu import PReLU as PReLU
+from tfbp.layers.recurrent import GRU as GRU
+from tfbp.layers.recurrent import LSTM as LSTM
+from tfbp.layers.recurrent import SimpleRNN as SimpleRNN
 from tfbp.layers.softmax import Softmax as Softmax

@@ -82,11 +82,6 @@ def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_grad
     return dx, dkernel, dbias
 
 
-def _split(a, groups):
-    """(…, C) -> (…, G, C/G)."""
-    return tf.reshape(a, [*a.shape[:-1], groups, a.shape[-1] // groups])
-
-
 def _in_groups(pixels, groups):
     """K of (B, P, Q, C) -> (G, B P Q, K C/G): the rows of a product, for each group."""
     channels = pixels[0].shape[-1]

@@ -70,6 +70,10 @@ class Layer:
     def initializer(self, weight: str) -> Initializer:
         return getattr(self, f"{weight}_initializer")
 
+    def started(self, weight: str, drawn: Any) -> Any:
+        """The first values of a weight, of what its initializer drew."""
+        return drawn
+
     def regularizer(self, weight: str) -> L1L2 | None:
         return getattr(self, f"{weight}_regularizer", None)
 
@@ -107,7 +111,7 @@ class Layer:
     def _settle(self, **values: Any) -> None:
         """Write the arguments in: activations, initializers and regularizers from whatever may stand for them."""
         for name, value in values.items():
-            if name == "activation":
+            if name.endswith("activation"):
                 value = vocabulary.activation(value)
             elif name.endswith("_initializer"):
                 value = initializer_config(name, value)
@@ -149,7 +153,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settled(name: str, value: Any) -> Any:
-    if name == "activation":
+    if name.endswith("activation"):
         return Activation(**value)
     if name.endswith("_regularizer"):
         return value and L1L2(**value)

@@ -1,0 +1,271 @@
+"""Recurrent layers, by hand against the reference, the reference against complex steps, states in and out of a loop."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from writings import compiled, planted, tensor
+
+from tfbp.agreement.cases import round_to
+from tfbp.agreement.kernels import gradient_kernels, in_graph
+from tfbp.agreement.local import measured_tolerances
+from tfbp.checking.comparison import compare
+from tfbp.checking.differences import complex_step
+from tfbp.checking.tolerances import Units
+from tfbp.manual import recurrent
+from tfbp.network import GRU, LSTM, Node, SimpleRNN
+from tfbp.reference import recurrent as reference
+
+BACKWARDS = {"return_sequences": True, "go_backwards": True}
+LAYERS = {
+    "simple": SimpleRNN(4),
+    "simple-sequences": SimpleRNN(4, "softplus", return_sequences=True),
+    "simple-backwards": SimpleRNN(3, use_bias=False, **BACKWARDS),
+    "lstm": LSTM(4),
+    "lstm-sequences": LSTM(4, "softsign", "hard_sigmoid", return_sequences=True),
+    "lstm-backwards": LSTM(3, use_bias=False, **BACKWARDS),
+    "gru": GRU(4),
+    "gru-before": GRU(4, reset_after=False),
+    "gru-sequences": GRU(4, "softsign", "softmax", return_sequences=True),
+    "gru-backwards": GRU(3, use_bias=False, **BACKWARDS),
+    "gru-before-backwards": GRU(3, reset_after=False, **BACKWARDS),
+}
+STEPS, INPUTS, BATCH = 4, 3, 5
+PASS = {"training": True, "seed": None}
+
+
+def problem(name, dtype="float64"):
+    """A node, and what it is fed, rounded to a dtype."""
+    rng, layer = np.random.default_rng([*name.encode()]), LAYERS[name]
+    shape, made = (STEPS, INPUTS), layer.output_shape((STEPS, INPUTS))
+    fed = {
+        "weights": {n: round_to(rng.normal(size=s), dtype) for n, s in layer.weight_shapes(shape).items()},
+        "x": round_to(rng.normal(size=(BATCH, *shape)), dtype),
+        "dz": round_to(rng.normal(size=(BATCH, *made)), dtype),
+    }
+    return Node((0,), layer, shape, made, 0), fed
+
+
+def answers(room, layer, fed):
+    z, residuals, _ = room.forward(layer, fed["weights"], fed["x"], **PASS)
+    dx, gradients = room.backward(layer, fed["dz"], residuals)
+    return {"z": z, "dx": dx, **{f"d{name}": dw for name, dw in gradients.items()}}
+
+
+@cache
+def expected_of(name):
+    node, fed = problem(name)
+    return as_tensors(fed, "float64"), answers(reference, node.layer, fed)
+
+
+def as_tensors(fed, dtype):
+    return tf.nest.map_structure(lambda a: tensor(a, dtype), fed)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "mode"),
+    [
+        *((name, "float64", "eager") for name in LAYERS),
+        *((name, "float32", "graph") for name in LAYERS),
+        *((name, "float32", "xla") for name in ("simple", "lstm-sequences", "gru-before-backwards")),
+        *((name, dtype, "graph") for name in ("lstm", "gru") for dtype in ("bfloat16", "float16")),
+    ],
+)
+def test_by_hand_agrees_with_the_reference(name, dtype, mode):
+    node, fed = problem(name, dtype)
+    tolerances = measured_tolerances(node, fed, Units.of(dtype))
+    got = compiled(lambda fed: answers(recurrent, node.layer, fed), mode)(as_tensors(fed, dtype))
+    expected = answers(reference, node.layer, fed)
+    assert got.keys() == expected.keys()
+    for key, value in expected.items():
+        found = compare(key, got[key], value, tolerances[key], dtype)
+        assert found.agrees, f"{key}: {found.ratio:.3g} of its tolerance; {found.mistake}"
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "lstm-sequences"])
+def test_the_reference_s_gradient_is_that_of_complex_steps(name):
+    node, fed = problem(name)
+    expected = answers(reference, node.layer, fed)
+    for key in ("x", *fed["weights"]):
+        inner = fed if key == "x" else fed["weights"]
+
+        def loss(value, key=key):
+            weights = fed["weights"] if key == "x" else {**fed["weights"], key: value}
+            x = value if key == "x" else fed["x"].astype(complex)
+            return (fed["dz"] * reference.forward(node.layer, weights, x, **PASS)[0]).sum()
+
+        np.testing.assert_allclose(complex_step(loss, inner[key]), expected[f"d{key}"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
+@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru"])
+def test_states_come_in_and_go_out(kind, sequences):
+    """With a tape over the forward's own loop as judge: it knows nothing of the backward."""
+    rng, layer = np.random.default_rng(0), {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}[kind](4)
+    weights = [tf.constant(rng.normal(size=s)) for s in layer.weight_shapes((STEPS, INPUTS)).values()]
+    x = tf.constant(rng.normal(size=(BATCH, STEPS, INPUTS)))
+    states = tuple(tf.constant(rng.normal(size=(BATCH, 4))) for _ in range(2 if kind == "lstm" else 1))
+    names = ("activation", "recurrent_activation", "reset_after")
+    options = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+    forward = getattr(recurrent, f"{kind}_forward")
+    with tf.GradientTape() as tape:
+        tape.watch((x, weights, states))
+        y, last, residuals = forward(x, *weights, states, **options, return_sequences=sequences)
+    dy, *dlast = (tf.constant(rng.normal(size=each.shape)) for each in (y, *last))
+    expected = tape.gradient((y, last), (x, *weights, states), output_gradients=(dy, tuple(dlast)))
+    got = getattr(recurrent, f"{kind}_backward")(dy, residuals, tuple(dlast))
+    for a, e in zip(tf.nest.flatten(got), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(last[0], y[:, -1] if sequences else y)
+
+
+@pytest.mark.parametrize("name", ["simple-backwards", "lstm-backwards", "gru"])
+def test_a_batch_and_a_length_of_unknown_size(name):
+    node, fed = problem(name)
+    sizes = {"x": [None, None, INPUTS], "dz": [None] * (fed["dz"].ndim - 1) + [node.layer.units]}
+    specs = {key: tf.TensorSpec(size, tf.float64) for key, size in sizes.items()}
+    specs["weights"] = {key: tf.TensorSpec(w.shape, tf.float64) for key, w in fed["weights"].items()}
+    run = tf.function(lambda fed: answers(recurrent, node.layer, fed), input_signature=[specs], autograph=False)
+    for key, value in answers(reference, node.layer, fed).items():
+        np.testing.assert_allclose(run(as_tensors(fed, "float64"))[key], value, rtol=0, atol=1e-12)
+
+
+def test_a_sequence_of_one_step():
+    layer, rng = LSTM(2), np.random.default_rng(0)
+    fed = {
+        "weights": {n: rng.normal(size=s) for n, s in layer.weight_shapes((1, 3)).items()},
+        "x": rng.normal(size=(2, 1, 3)),
+        "dz": rng.normal(size=(2, 2)),
+    }
+    got = answers(recurrent, layer, as_tensors(fed, "float64"))
+    for key, value in answers(reference, layer, fed).items():
+        np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(got["drecurrent_kernel"], 0)
+
+
+@pytest.mark.parametrize(("name", "products"), [("simple", 6), ("lstm", 6), ("gru", 12), ("gru-before", 12)])
+def test_no_gradient_kernel_is_called_and_weights_have_one_product_over_all_steps(name, products):
+    """Of a kernel: one forward, dx and dkernel; of a recurrent kernel: one in each loop, and its gradient."""
+    node, fed = problem(name)
+    run = tf.function(lambda fed: answers(recurrent, node.layer, fed), autograph=False)
+    graph = run.get_concrete_function(as_tensors(fed, "float32")).graph
+    assert gradient_kernels(in_graph(graph)) == []
+    definition = graph.as_graph_def()
+    bodies = [node for each in definition.library.function for node in each.node_def]
+    assert sum(each.op == "MatMul" for each in [*definition.node, *bodies]) == products
+
+
+def test_what_is_not_asked_for_is_not_made():
+    node, fed = problem("gru")
+    given = as_tensors(fed, "float64")
+    residuals = recurrent.forward(node.layer, given["weights"], given["x"], **PASS)[1]
+    dx, gradients = recurrent.backward(node.layer, given["dz"], residuals, input_gradient=False)
+    assert dx is None
+    assert gradients.keys() == given["weights"].keys()
+    dx, gradients = recurrent.backward(node.layer, given["dz"], residuals, weight_gradients=False)
+    assert dx is not None
+    assert gradients == {}
+
+
+WEIGHTS = {"dkernel", "drecurrent_kernel", "dbias"}
+GRADIENTS, EVERYTHING = {"dx", *WEIGHTS}, {"z", "dx", *WEIGHTS}
+ALL = {"simple", "lstm", "gru"}
+RNN_STEP = "return (tf.matmul(da, recurrent_kernel, transpose_b=True),), _written(das, t, (da,))"
+LSTM_DC = "dc += activation_backward(activation, dh * o, residual_s)"
+GRU_RESET = "dr, dreset = da_n * reset, da_n * r"
+# name: (exchanged texts, the tensors that must be wrong, of which kinds)
+MISTAKES = {
+    # of all kinds
+    "the last state's gradient left out": (
+        "return None, (dstates[0] + dy, *dstates[1:])", "return None, dstates", GRADIENTS, ALL,
+    ),
+    "dy of the last step alone": ("dh if dhs is None else dh + dhs[t]", "dh", GRADIENTS, ALL),
+    "dy alone": ("dh if dhs is None else dh + dhs[t]", "dh if dhs is None else dhs[t]", GRADIENTS, ALL),
+    "dy in the order of the loop back": ("else dh + dhs[t]", "else dh + dhs[-1 - t]", GRADIENTS, ALL),
+    "dx in the order of the steps": (
+        "tf.reverse(dxs, [0]) if go_backwards else dxs", "dxs", {"dx"}, ALL,
+    ),
+    "time reversed along the batch": (
+        "tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])",
+        "_time_first(dxs, go_backwards=go_backwards)", {"dx"}, ALL,
+    ),
+    "go_backwards forwards": ("tf.reverse(xs, [0]) if go_backwards else xs", "xs", EVERYTHING, ALL),
+    "the outputs in the order of the inputs": (
+        "tf.transpose(hs[0].stack(), [1, 0, 2]) if", "tf.transpose(hs[0].stack()[::-1], [1, 0, 2]) if", {"z"}, ALL,
+    ),
+    "the loop back leaves the first step out": ("lambda t, *_: t >= 0", "lambda t, *_: t > 0", GRADIENTS - {"drecurrent_kernel"}, ALL),
+    # of the plain one
+    "the activation's derivative left out": (
+        "da = activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])", "da = dh",
+        GRADIENTS, {"simple"},
+    ),
+    "the next step's gradient left out": (RNN_STEP, RNN_STEP.replace("tf.matmul", "0 * tf.matmul"), GRADIENTS, {"simple"}),
+    "the recurrent kernel is not transposed": (RNN_STEP, RNN_STEP.replace("=True", "=False"), GRADIENTS, {"simple"}),
+    "the gradient passes the recurrent kernel by": (
+        RNN_STEP, RNN_STEP.replace("tf.matmul(da, recurrent_kernel, transpose_b=True)", "da"), GRADIENTS, {"simple"},
+    ),
+    "the state after a step in the place of that before": (
+        "_written(kept, t, (h, kept_y))", "_written(kept, t, (y, kept_y))", {"drecurrent_kernel"}, {"simple"},
+    ),
+    "the recurrent product left out": (
+        "_activate(activation, x_a[t] + tf.matmul(h, recurrent_kernel))", "_activate(activation, x_a[t])",
+        EVERYTHING, {"simple"},
+    ),
+    # of an LSTM
+    "dc f forgotten": ("), dc * f), _written", "), 0 * dc), _written", GRADIENTS, {"lstm"}),
+    "dc handed on whole": ("), dc * f), _written", "), dc), _written", GRADIENTS, {"lstm"}),
+    "dc of the step alone": (LSTM_DC, LSTM_DC.replace("+=", "="), GRADIENTS, {"lstm"}),
+    "the cell's activation has no derivative": (LSTM_DC, "dc += dh * o", GRADIENTS, {"lstm"}),
+    "dc without o": (LSTM_DC, LSTM_DC.replace("dh * o", "dh"), GRADIENTS, {"lstm"}),
+    "two gates' gradients exchanged": ("[da_i, da_f, da_g, da_o]", "[da_f, da_i, da_g, da_o]", GRADIENTS, {"lstm"}),
+    "two gates exchanged": ("a_i, a_f, a_g, a_o = tf.split", "a_i, a_g, a_f, a_o = tf.split", EVERYTHING, {"lstm"}),
+    "df of the new cell": ("(h, c, kept_i,", "(h, new_c, kept_i,", GRADIENTS, {"lstm"}),
+    "do of the cell": ("dh * s, residual_o", "dh * c, residual_o", GRADIENTS, {"lstm"}),
+    "di of i": ("dc * g, residual_i", "dc * i, residual_i", GRADIENTS, {"lstm"}),
+    "dg by the gates' activation": (
+        "da_g = activation_backward(activation, dc * i, residual_g)",
+        "da_g = activation_backward(recurrent_activation, dc * i, residual_g)", GRADIENTS, {"lstm"},
+    ),
+    # of a GRU
+    "dh kept by 1 - z": ("dh *= z\n", "dh *= 1 - z\n", GRADIENTS, {"gru"}),
+    "dz's sign": ("dh * (h - n)", "dh * (n - h)", GRADIENTS, {"gru"}),
+    "dn by z": ("dh * (1 - z), residual_n", "dh * z, residual_n", GRADIENTS, {"gru"}),
+    "z and 1 - z exchanged": ("z * h + (1 - z) * n,)", "(1 - z) * h + z * n,)", EVERYTHING, {"gru"}),
+    "reset on the wrong side of the product": (GRU_RESET, "dr, dreset = da_n * h, da_n * r", GRADIENTS, {"gru"}),
+    "reset left out": (GRU_RESET, "dr, dreset = da_n * reset, da_n", {*GRADIENTS}, {"gru"}),
+    "dr of the state that was reset": ("dr = dreset * h\n", "dr = dreset * reset\n", GRADIENTS, {"gru"}),
+    "dh of a reset state whole": ("dh += dreset * r\n", "dh += dreset\n", GRADIENTS, {"gru"}),
+    "dh of the candidate left out": (
+        "dh += tf.matmul(dreset, recurrent_n, transpose_b=True)", "dh += 0", GRADIENTS, {"gru"},
+    ),
+    "dh of the gates left out": (
+        "dh += tf.matmul(da_zr, recurrent_zr, transpose_b=True)", "dh += 0", GRADIENTS, {"gru"},
+    ),
+    "the candidate's recurrent kernel before its reset": (
+        "_product_backward(resets, da_n, **asked)", "_product_backward(hs, da_n, **asked)",
+        {"drecurrent_kernel"}, {"gru"},
+    ),
+    "both rows of the bias alike": (
+        "_joined(dbias_zr, dbias_h_n)", "_joined(dbias_zr, dbias_n)", {"dbias"}, {"gru"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
+    right, changed, tensors, at = MISTAKES[mistake]
+    room, wrong = planted("recurrent", (right, changed)), {}
+    for name, layer in LAYERS.items():
+        fed, expected = expected_of(name)
+        got = answers(room, layer, fed)
+        for key, value in expected.items():
+            if not np.abs(got[key] - value).max() < 1e-11:
+                wrong.setdefault(name.split("-")[0], set()).add(key)
+    assert wrong.keys() == at
+    assert set().union(*wrong.values()) == tensors
+
+
+def test_there_are_mistakes_enough_of_each_kind():
+    for kind in ALL:
+        assert sum(kind in at for *_, at in MISTAKES.values()) >= 8

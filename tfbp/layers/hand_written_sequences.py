@@ -1,0 +1,59 @@
+"""The hand-written backwards of recurrent layers, as `hand_written` has that of Dense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+from tensorflow.python.saved_model import save_context
+
+from tfbp.custom_gradient import custom_gradient
+from tfbp.manual import recurrent
+
+
+def recur(
+    kind: str, x: tf.Tensor, weights: Sequence[tf.Tensor], states: Sequence[tf.Tensor], **options: Any
+) -> tuple[tf.Tensor, ...]:
+    """y and the last states of simple_rnn, lstm or gru; weights: kernel, recurrent_kernel, bias where it has one."""
+    return _recurrence(kind, len(weights), tuple(options.items()))(x, *weights, *states)
+
+
+@cache
+def _recurrence(kind: str, weights: int, options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    forward, backward = getattr(recurrent, f"{kind}_forward"), getattr(recurrent, f"{kind}_backward")
+
+    @custom_gradient
+    def run(x: tf.Tensor, *given: tf.Tensor) -> Any:
+        arguments = (x, *[*given[:weights], None][:3], given[weights:])
+        y, last, residuals = forward(*arguments, **dict(options))
+        made_in = _here()
+
+        def gradients(dy: tf.Tensor, *dlast: tf.Tensor) -> list[tf.Tensor]:
+            kept = residuals if _are_read_here(made_in) else forward(*arguments, **dict(options))[2]
+            dx, *dweights, dfirst = backward(dy, kept, dlast, bias_gradient=weights == 3)
+            return [dx, *dweights[:weights], *dfirst]
+
+        return (y, *last), gradients
+
+    return run
+
+
+def _here() -> Any:
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
+def _are_read_here(made_in: Any) -> bool:
+    """Whether lists made in a graph, or outside of any, can be read where this is called.
+
+    No graph takes those of eager execution (as tf.GradientTape.batch_jacobian would have it), no saved model's gradient
+    any, and XLA none over the border of what it compiles.
+    """
+    here = _here()
+    if here is made_in:
+        return not save_context.in_save_context()
+    if made_in is None or save_context.in_save_context():
+        return False
+    return not control_flow_util.GraphOrParentsInXlaContext(made_in)

@@ -1,0 +1,126 @@
+"""Keras's recurrent layers with a backward written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow.rnn import cudnn_ok
+
+from tfbp.keras_activations import activation_of
+from tfbp.layers import hand_written, hand_written_sequences
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class SimpleRNN(keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN` with its gradient written by hand.
+
+    The loop back through time makes each step's gradient alone; the weights' are one product over all steps. What is
+    left to Keras, gradient and all: masks, dropout in training, `unroll`, a cell of another kind, an activation that
+    `tfbp.Activation` does not name, an empty batch.
+
+    Args:
+        units, …: as in `keras.layers.SimpleRNN`.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = SimpleRNN(1, None, kernel_initializer="ones", recurrent_initializer="ones")
+        >>> layer(np.array([[[1.0], [2.0], [3.0]]], "float32")).numpy()
+        array([[6.]], dtype=float32)
+
+    Reference: https://keras.io/api/layers/recurrent_layers/simple_rnn/
+    """
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
+        found = _by_hand(self, "simple_rnn", keras.layers.SimpleRNNCell, sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training) if found is None else found
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class LSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM` with its gradient written by hand, as `SimpleRNN`.
+
+    On a GPU, where Keras calls cuDNN, it does here too.
+
+    Args:
+        units, …: as in `keras.layers.LSTM`.
+
+    Example:
+        >>> import numpy as np
+        >>> LSTM(4, return_sequences=True)(np.ones((2, 5, 3), "float32")).shape
+        TensorShape([2, 5, 4])
+
+    Reference: https://keras.io/api/layers/recurrent_layers/lstm/
+    """
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
+        found = _by_hand(self, "lstm", keras.layers.LSTMCell, sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training) if found is None else found
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class GRU(keras.layers.GRU):
+    """`keras.layers.GRU` with its gradient written by hand, as `LSTM`.
+
+    Args:
+        units, …: as in `keras.layers.GRU`.
+
+    Example:
+        >>> import numpy as np
+        >>> GRU(4)(np.ones((2, 5, 3), "float32")).shape
+        TensorShape([2, 4])
+
+    Reference: https://keras.io/api/layers/recurrent_layers/gru/
+    """
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
+        found = _by_hand(self, "gru", keras.layers.GRUCell, sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training) if found is None else found
+
+
+def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: Any, training: Any) -> Any:
+    """The last output, the outputs and the last states, or None where it is left to Keras."""
+    cell = layer.cell
+    if type(cell) is not cell_type or not _is_plain(layer, x, mask, training):
+        return None
+    options: dict[str, Any] = {"activation": _function(cell.activation)}
+    if kind != "simple_rnn":
+        options["recurrent_activation"] = _function(cell.recurrent_activation)
+        if _is_cudnn_s(layer, cell, kind):
+            return None
+    if None in options.values():
+        return None
+    if kind == "gru":
+        options["reset_after"] = cell.reset_after
+    # each variable is read here, once
+    weights = [tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
+    x, *weights = (tf.cast(each, cell.compute_dtype) for each in (x, *weights))
+    states = [tf.cast(tf.convert_to_tensor(each), cell.compute_dtype) for each in keras.tree.flatten(states)]
+    options |= {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards}
+    y, *last = hand_written_sequences.recur(kind, x, weights, states, **options)
+    return last[0], y if layer.return_sequences else y[:, None], last
+
+
+def _is_plain(layer: Any, x: Any, mask: Any, training: Any) -> bool:
+    """Whether it is sequences that nothing is left out of, in time or by dropout."""
+    if any(each is not None for each in keras.tree.flatten(mask)) or layer.unroll:
+        return False
+    if training is not False and training is not None and (layer.cell.dropout or layer.cell.recurrent_dropout):
+        return False
+    return hand_written.is_handled(x) and x.shape.rank == 3 and x.shape[-1] is not None and 0 not in x.shape
+
+
+def _is_cudnn_s(layer: Any, cell: Any, kind: str) -> bool:
+    """Whether Keras calls cuDNN, or says that it cannot."""
+    reset = {"reset_after": cell.reset_after} if kind == "gru" else {}
+    if layer.use_cudnn is True:
+        return True
+    return layer.use_cudnn is not False and cudnn_ok(
+        cell.activation, cell.recurrent_activation, layer.unroll, cell.use_bias, **reset
+    )
+
+
+def _function(activation: Any) -> Any:
+    """The `tfbp.Activation` of a Keras function, or None; an instance of a Keras layer may have a dtype of its own."""
+    return None if isinstance(activation, keras.layers.Layer) else activation_of(activation)

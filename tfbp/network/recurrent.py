@@ -1,0 +1,198 @@
+"""Recurrent layers: a state h goes through the steps of a sequence. T steps, I inputs of each, H units.
+
+Keras's orders: the gates of an LSTM's kernels are i, f, g, o (g is Keras's candidate c), those of a GRU's z, r, h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError, check_count
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.vocabulary import L1L2, Activation
+
+_FLAGS = {"use_bias", "unit_forget_bias", "return_sequences", "go_backwards", "reset_after"}
+# Keras's arguments that no kind here can express, and what each must be
+_LEFT_OUT = {
+    **{"dropout": 0, "recurrent_dropout": 0, "stateful": False, "unroll": False, "return_state": False},
+    "recurrent_constraint": None,
+}
+
+
+class _Recurrent(Layer):
+    """What all three share; no kind by itself."""
+
+    keras_name: ClassVar[str] = "_Recurrent"
+    gates: ClassVar[int] = 1
+
+    units: int
+    use_bias: bool
+    return_sequences: bool
+
+    def __post_init__(self) -> None:
+        check_count("units", self.units)
+        for name in _FLAGS & self.arguments().keys():
+            check_flag(name, getattr(self, name))
+        self._settle(**self.arguments())
+
+    @property
+    def applied_activation(self) -> Activation:
+        """Linear: its own activation is part of each step."""
+        return Activation("linear")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            self._refuse(input_shape, "sequences, (steps, inputs)")
+        return (input_shape[0], self.units) if self.return_sequences else (self.units,)
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        columns = self.gates * self.units
+        shapes: dict[str, Shape] = {"kernel": (input_shape[-1], columns), "recurrent_kernel": (self.units, columns)}
+        return {**shapes, "bias": self._bias_shape(columns)} if self.use_bias else shapes
+
+    def _bias_shape(self, columns: int) -> Shape:
+        return (columns,)
+
+    def initializer(self, weight: str) -> Initializer:
+        return super().initializer(weight.removesuffix("_kernel"))
+
+    def regularizer(self, weight: str) -> L1L2 | None:
+        return super().regularizer(weight.removesuffix("_kernel"))
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        for name, accepted in _LEFT_OUT.items():
+            if given.get(name, accepted) != accepted:
+                raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted}.")
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class SimpleRNN(_Recurrent, Layer):
+    """The plain recurrent layer: h[t] = activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias).
+
+    Args:
+        units: the size H of the state h, which is 0 before the first step.
+        activation: a Keras name, a `tfbp.Activation`, or None for linear.
+        use_bias: whether there is a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: as in `Dense`; the second recurrent_kernel's.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: as in `Dense`.
+        return_sequences: whether y is the h of every step, (T, H), in the order of the steps; else it is the last.
+        go_backwards: whether the steps go from the sequence's end to its start.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> layer = SimpleRNN(8)
+        >>> layer.output_shape((20, 3)), layer.weight_shapes((20, 3))
+        ((8,), {'kernel': (3, 8), 'recurrent_kernel': (8, 8), 'bias': (8,)})
+
+    Reference: https://keras.io/api/layers/recurrent_layers/simple_rnn/
+    """
+
+    units: int
+    activation: Any = "tanh"
+    use_bias: bool = True
+    kernel_initializer: Any = field(default="glorot_uniform", hash=False)
+    recurrent_initializer: Any = field(default="orthogonal", hash=False)
+    bias_initializer: Any = field(default="zeros", hash=False)
+    kernel_regularizer: Any = None
+    recurrent_regularizer: Any = None
+    bias_regularizer: Any = None
+    return_sequences: bool = False
+    go_backwards: bool = False
+
+
+@dataclass(frozen=True)
+class LSTM(_Recurrent, Layer):
+    """Long short-term memory: a cell c beside the state h, which gates write, keep and read.
+
+        i, f, o = recurrent_activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias), each its own columns
+        g = activation(the same of its columns)
+        c[t] = f · c[t - 1] + i · g,   h[t] = o · activation(c[t])
+
+    Args:
+        units: the size H of h and c, which are 0 before the first step.
+        activation, recurrent_activation: as in `SimpleRNN`; the second is the gates'.
+        unit_forget_bias: whether the bias of f starts at 1.
+        use_bias, kernel_initializer, …, go_backwards: as in `SimpleRNN`.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> LSTM(8, return_sequences=True).output_shape((20, 3)), LSTM(8).weight_shapes((20, 3))["kernel"]
+        ((20, 8), (3, 32))
+
+    Reference: https://keras.io/api/layers/recurrent_layers/lstm/
+    """
+
+    gates: ClassVar[int] = 4
+
+    units: int
+    activation: Any = "tanh"
+    recurrent_activation: Any = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: Any = field(default="glorot_uniform", hash=False)
+    recurrent_initializer: Any = field(default="orthogonal", hash=False)
+    bias_initializer: Any = field(default="zeros", hash=False)
+    unit_forget_bias: bool = True
+    kernel_regularizer: Any = None
+    recurrent_regularizer: Any = None
+    bias_regularizer: Any = None
+    return_sequences: bool = False
+    go_backwards: bool = False
+
+    def started(self, weight: str, drawn: Any) -> Any:
+        if weight == "bias" and self.unit_forget_bias:
+            drawn = drawn.copy()
+            drawn[self.units : 2 * self.units] = 1
+        return drawn
+
+
+@dataclass(frozen=True)
+class GRU(_Recurrent, Layer):
+    """The gated recurrent unit: z keeps the state, r resets what of it goes into the candidate.
+
+        z, r = recurrent_activation(x[t] · kernel + bias + h[t - 1] · recurrent_kernel), each its own columns
+        h[t] = z · h[t - 1] + (1 - z) · activation(x[t] · kernel + bias + reset), of its columns
+        reset = r · (h[t - 1] · recurrent_kernel + recurrent bias), or (r · h[t - 1]) · recurrent_kernel
+
+    Args:
+        units: the size H of h, which is 0 before the first step.
+        activation, recurrent_activation: as in `SimpleRNN`; the second is the gates'.
+        use_bias, kernel_initializer, …, go_backwards: as in `SimpleRNN`.
+        reset_after: which of the two resets; with the first the bias has a second row, the recurrent product's.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> GRU(8).weight_shapes((20, 3))["bias"], GRU(8, reset_after=False).weight_shapes((20, 3))["bias"]
+        ((2, 24), (24,))
+
+    Reference: https://keras.io/api/layers/recurrent_layers/gru/
+    """
+
+    gates: ClassVar[int] = 3
+
+    units: int
+    activation: Any = "tanh"
+    recurrent_activation: Any = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: Any = field(default="glorot_uniform", hash=False)
+    recurrent_initializer: Any = field(default="orthogonal", hash=False)
+    bias_initializer: Any = field(default="zeros", hash=False)
+    kernel_regularizer: Any = None
+    recurrent_regularizer: Any = None
+    bias_regularizer: Any = None
+    return_sequences: bool = False
+    go_backwards: bool = False
+    reset_after: bool = True
+
+    def _bias_shape(self, columns: int) -> Shape:
+        return (2, columns) if self.reset_after else (columns,)
