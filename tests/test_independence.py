@@ -35,3 +35,9 @@ def test_the_writings_hold_the_same_files():
     assert not names["tape"] - names["manual"]
     # the reference also trains itself, by Keras's rules
     assert names["reference"] - names["manual"] == {"optimizers.py", "trainer.py"}
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest cannot collect both at once."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
