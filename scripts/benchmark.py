@@ -22,6 +22,7 @@ from importlib import import_module
 from rich.console import Console
 
 from benchmarking import charts, report
+from benchmarking.layer_cases import LAYERS
 from benchmarking.problem import SIZES, Size, growth_sizes
 from benchmarking.race import race
 from contestants import CONTESTANTS
@@ -70,8 +71,10 @@ def check(arguments: argparse.Namespace) -> None:
     chosen = GROWTH_CONTESTANTS if arguments.what == "growth" else CONTESTANTS
     given = ",".join(chosen) if arguments.contestants is None else arguments.contestants
     arguments.contestants = options.choices("contestants", given, CONTESTANTS)
-    if arguments.layers is not None and arguments.what != "layers":
-        raise InputError(f"layers: got {arguments.layers!r}; accepted: with --what layers.")
+    if arguments.layers is not None:
+        if arguments.what != "layers":
+            raise InputError(f"layers: got {arguments.layers!r}; accepted: with --what layers.")
+        arguments.layers = options.choices("layers", arguments.layers, LAYERS)
     arguments.sizes = options.choices("sizes", arguments.sizes, SIZES)
     if arguments.chart is not None:
         if arguments.what not in CHARTED:
@@ -118,11 +121,11 @@ def growth(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def pairs(arguments: argparse.Namespace, console: Console) -> int:
+    from tfbp.commands import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
     from benchmarking.placed import Misplaced, alone_on
-    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
 
     of = import_module(f"benchmarking.{arguments.what}")
-    of_layers = [] if arguments.layers is None else [options.choices("layers", arguments.layers, of.LAYERS)]
+    of_layers = [] if arguments.layers is None else [arguments.layers]
     try:
         with alone_on(arguments.device):
             table, results = of.run(arguments.rounds, arguments.seconds, arguments.device, *of_layers)

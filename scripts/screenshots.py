@@ -103,7 +103,9 @@ def open_page():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=quiet)
         try:
-            yield browser.new_page(viewport={"width": 1400, "height": 900})
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            page.set_default_timeout(120_000)  # a busy machine takes its time
+            yield page
         finally:
             browser.close()
 
@@ -112,7 +114,7 @@ def show(page, url: str, name: str) -> str:
     """Open a page of TensorBoard and wait until it is drawn; all text on it."""
     page.goto("about:blank")
     page.goto(f"{url}?tagFilter=epoch_&smoothing=0#{name}" if name == "timeseries" else f"{url}#{name}")
-    page.get_by_text(PAGES[name]).first.wait_for(timeout=60_000)
+    page.get_by_text(PAGES[name]).first.wait_for()
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(1_000)  # lines glide to their places
     return page.evaluate(ALL_TEXT)

@@ -7,7 +7,6 @@ only ever adds time, so that the fast steps say most.
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 
 import keras
 import numpy as np
@@ -15,52 +14,13 @@ import tensorflow as tf
 from rich.table import Table
 
 from benchmarking import placed
+from benchmarking.layer_cases import LAYERS
 from tfbp import layers
 
 UNIT = "Microseconds a step of fit, batch 128"
 PERCENTILES = (5, 50)
 ROOMS = {"tfbp": layers, "keras": keras.layers}
-INPUTS, WIDTH, BATCH, STEPS = 256, 256, 128, 64
-# an activation layer stands between two Dense layers of Keras's, for both
-LAYERS = {
-    "Dense": lambda room: [room.Dense(WIDTH), room.Dense(WIDTH), room.Dense(10)],
-    "Dense relu": lambda room: [room.Dense(WIDTH, "relu"), room.Dense(WIDTH, "relu"), room.Dense(10)],
-    "Dense gelu": lambda room: [room.Dense(WIDTH, "gelu"), room.Dense(WIDTH, "gelu"), room.Dense(10)],
-    "small Dense": lambda room: [room.Dense(8, "tanh"), room.Dense(10)],
-    "tanh": lambda room: between(room.Activation("tanh")),
-    "ReLU": lambda room: between(room.ReLU()),
-    "bounded ReLU": lambda room: between(room.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.1)),
-    "LeakyReLU": lambda room: between(room.LeakyReLU()),
-    "ELU": lambda room: between(room.ELU()),
-    "PReLU": lambda room: between(room.PReLU()),
-    "Softmax": lambda room: between(room.Softmax()),
-    # those of the other activations for whose derivative TensorFlow has one operation
-    **{
-        name: partial(lambda name, room: between(room.Activation(name)), name)
-        for name in ("sigmoid", "softsign", "selu", "relu6", "hard_sigmoid", "hard_silu")
-    },
-    "BatchNormalization": lambda room: between(room.BatchNormalization()),
-    "LayerNormalization": lambda room: between(room.LayerNormalization()),
-    "RMSNormalization": lambda room: between(room.RMSNormalization()),
-    "GroupNormalization": lambda room: on_images(room.GroupNormalization(4)),
-    "Dropout": lambda room: between(room.Dropout(0.5, seed=1)),
-    "Conv2D": lambda room: on_images(room.Conv2D(16, 3, activation="relu")),
-    "DepthwiseConv2D": lambda room: on_images(room.DepthwiseConv2D(3)),
-    "MaxPooling2D": lambda room: on_images(room.MaxPooling2D()),
-    "AveragePooling2D": lambda room: on_images(room.AveragePooling2D(2)),
-    "GlobalMaxPooling2D": lambda room: on_images(room.GlobalMaxPooling2D()),
-    "GlobalAveragePooling2D": lambda room: on_images(room.GlobalAveragePooling2D()),
-}
-
-
-def between(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    return [keras.layers.Dense(WIDTH), layer, keras.layers.Dense(10)]
-
-
-def on_images(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """On images of 8 × 8 with 16 channels, for both."""
-    made = [keras.layers.Dense(1024), keras.layers.Reshape((8, 8, 16)), layer]
-    return [*made, keras.layers.Flatten(), keras.layers.Dense(10)]
+INPUTS, BATCH, STEPS = 256, 128, 64
 
 
 def run(pairs: int, seconds: float, device: str = "cpu", names: Sequence[str] = ()) -> tuple[Table, list[dict]]:

@@ -105,7 +105,7 @@ def test_a_word_is_found_without_a_server(site, browser, word):
     browser.set_viewport_size({"width": 1280, "height": 900})
     browser.goto((site / "index.html").as_uri())
     browser.fill("input.md-search__input", word)
-    browser.wait_for_selector(".md-search-result__item", timeout=30_000)
+    browser.wait_for_selector(".md-search-result__item")
     links = browser.eval_on_selector_all(".md-search-result__item a", "all => all.map(each => each.href)")
     assert any(WORDS[word] in link for link in links), links
 
