@@ -49,8 +49,8 @@ class Point:
 
 # along each axis the other is held where most small data sets are
 AXES = {
-    "filters": [(n, Point(filters=n)) for n in (8, 16, 32, 64)],
-    "side": [(n, Point(side=n)) for n in (14, 28, 56, 112)],
+    "filters": [(n, Point(filters=n)) for n in (8, 16, 32)],
+    "side": [(n, Point(side=n)) for n in (14, 28, 56)],
 }
 
 

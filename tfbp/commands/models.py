@@ -67,13 +67,13 @@ def network_for(model: str, units: str, activation: str, loss: str) -> Callable[
 
 
 def cnn(classes: int) -> list[Layer]:
-    """Two convolutions with pooling, and dropout before and between two dense layers."""
+    """Two convolutions with pooling, dropout, and two dense layers."""
     convolutions = [
         layer
         for filters in (32, 64)
         for layer in (Conv2D(filters, 3, padding="same", activation="relu"), MaxPooling2D())
     ]
-    return [*convolutions, Flatten(), Dropout(0.25), Dense(128, "relu"), Dropout(0.5), Dense(classes)]
+    return [*convolutions, Flatten(), Dropout(0.25), Dense(128, "relu"), Dense(classes)]
 
 
 def resnet(classes: int) -> list[Layer | Activation]:
