@@ -19,6 +19,7 @@ from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
+from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.network.pooling import MaxPooling2D as MaxPooling2D
@@ -74,6 +75,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "GradientStatistics",

@@ -202,3 +202,22 @@ def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
             wrong[kind] = wrong.get(kind, set()) | found
     assert wrong.keys() == kinds
     assert set().union(*wrong.values()) == tensors
+
+
+STEP = "tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype)"
+
+
+@pytest.mark.parametrize("wrong", [None, STEP.replace("shape[1]", "shape[0]"), "step", "tf.reverse(step, [0]) / 4"])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_the_mean_of_a_sequence(keepdims, wrong):
+    """As it is, and with mistakes in its backward."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 2))
+    room = planted("pooling", (STEP, wrong)) if wrong else manual.pooling
+    y, shape = room.global_average_pool1d_forward(tf.constant(x), keepdims=keepdims)
+    dx = room.global_average_pool1d_backward(tf.reshape(dy, y.shape), shape)
+    expected, kept = reference.pooling.global_average_pool1d_forward(x)
+    expected_dx = reference.pooling.global_average_pool1d_backward(dy, kept)
+    np.testing.assert_allclose(y, expected[:, None] if keepdims else expected, rtol=1e-14)
+    assert (np.abs(dx - expected_dx).max() < 1e-14) == (wrong is None)
+    np.testing.assert_allclose(expected_dx, complex_step(lambda x: (dy * x.mean(axis=1)).sum(), x), rtol=0, atol=1e-14)

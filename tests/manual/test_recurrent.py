@@ -171,7 +171,7 @@ def test_what_is_not_asked_for_is_not_made():
 WEIGHTS = {"dkernel", "drecurrent_kernel", "dbias"}
 GRADIENTS, EVERYTHING = {"dx", *WEIGHTS}, {"z", "dx", *WEIGHTS}
 ALL = {"simple", "lstm", "gru"}
-RNN_STEP = "return (tf.matmul(da, recurrent_kernel, transpose_b=True),), _written(das, t, (da,))"
+RNN_STEP = "return (tf.matmul(da, back_kernel),), _written(das, t, (da,))"
 LSTM_DC = "dc += activation_backward(activation, dh * o, residual_s)"
 GRU_RESET = "dr, dreset = da_n * reset, da_n * r"
 # name: (exchanged texts, the tensors that must be wrong, of which kinds)
@@ -201,9 +201,9 @@ MISTAKES = {
         GRADIENTS, {"simple"},
     ),
     "the next step's gradient left out": (RNN_STEP, RNN_STEP.replace("tf.matmul", "0 * tf.matmul"), GRADIENTS, {"simple"}),
-    "the recurrent kernel is not transposed": (RNN_STEP, RNN_STEP.replace("=True", "=False"), GRADIENTS, {"simple"}),
+    "the recurrent kernel is not transposed": (RNN_STEP, RNN_STEP.replace("back_kernel", "recurrent_kernel"), GRADIENTS, {"simple"}),
     "the gradient passes the recurrent kernel by": (
-        RNN_STEP, RNN_STEP.replace("tf.matmul(da, recurrent_kernel, transpose_b=True)", "da"), GRADIENTS, {"simple"},
+        RNN_STEP, RNN_STEP.replace("tf.matmul(da, back_kernel)", "da"), GRADIENTS, {"simple"},
     ),
     "the state after a step in the place of that before": (
         "_written(kept, t, (h, kept_y))", "_written(kept, t, (y, kept_y))", {"drecurrent_kernel"}, {"simple"},
@@ -237,10 +237,10 @@ MISTAKES = {
     "dr of the state that was reset": ("dr = dreset * h\n", "dr = dreset * reset\n", GRADIENTS, {"gru"}),
     "dh of a reset state whole": ("dh += dreset * r\n", "dh += dreset\n", GRADIENTS, {"gru"}),
     "dh of the candidate left out": (
-        "dh += tf.matmul(dreset, recurrent_n, transpose_b=True)", "dh += 0", GRADIENTS, {"gru"},
+        "dh += tf.matmul(dreset, back_n)", "dh += 0", GRADIENTS, {"gru"},
     ),
     "dh of the gates left out": (
-        "dh += tf.matmul(da_zr, recurrent_zr, transpose_b=True)", "dh += 0", GRADIENTS, {"gru"},
+        "dh += tf.matmul(da_zr, back_zr)", "dh += 0", GRADIENTS, {"gru"},
     ),
     "the candidate's recurrent kernel before its reset": (
         "_product_backward(resets, da_n, **asked)", "_product_backward(hs, da_n, **asked)",

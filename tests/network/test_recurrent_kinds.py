@@ -6,7 +6,19 @@ import pytest
 import tensorflow as tf
 
 import tfbp
-from tfbp import GRU, LSTM, Activation, Dense, InputError, Network, SimpleRNN, manual, reference, tape
+from tfbp import (
+    GRU,
+    LSTM,
+    Activation,
+    Dense,
+    GlobalAveragePooling1D,
+    InputError,
+    Network,
+    SimpleRNN,
+    manual,
+    reference,
+    tape,
+)
 from tfbp.agreement.cases import Case, problem, sequence_cases
 from tfbp.keras_bridge import layer_from_keras, layer_to_keras
 
@@ -20,6 +32,8 @@ LAYERS = {
     "gru": GRU(4),
     "gru-before": GRU(4, None, reset_after=False, go_backwards=True),
     "gru-no-bias": GRU(4, use_bias=False),
+    "mean": GlobalAveragePooling1D(),
+    "mean-keepdims": GlobalAveragePooling1D(keepdims=True),
 }
 
 
@@ -123,6 +137,10 @@ def test_model_learns_by_it():
         (
             lambda: Network(5, [LSTM(4)], "huber"),
             "layers[0]: LSTM: got inputs of shape (5,); accepted: sequences, (steps, inputs).",
+        ),
+        (
+            lambda: Network((5, 4, 3), [GlobalAveragePooling1D()], "huber"),
+            "layers[0]: GlobalAveragePooling1D: got inputs of shape (5, 4, 3); accepted: sequences, (steps, features).",
         ),
     ],
 )

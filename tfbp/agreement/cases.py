@@ -25,6 +25,7 @@ from tfbp.network import (
     DepthwiseConv2D,
     Dropout,
     Flatten,
+    GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     GroupNormalization,
@@ -213,6 +214,7 @@ def sequence_cases() -> Iterator[Case]:
     yield case("lstm-B5-6x3", (6, 3), [LSTM(4, bias_regularizer=penalty), Dense(3)])
     yield case("lstm-backwards-B5-5x3", (5, 3), sequences(LSTM(4, "silu", "softplus", **backwards)))
     yield case("gru-B5-6x3", (6, 3), [GRU(4, kernel_regularizer=penalty), Dense(3)])
+    yield case("pooling-of-sequences-B5-6x3", (6, 3), [Dense(4, "tanh"), GlobalAveragePooling1D(), Dense(3)])
     before = GRU(4, "silu", "hard_sigmoid", **backwards, reset_after=False)
     yield case("gru-before-backwards-B5-5x3", (5, 3), sequences(before))
 

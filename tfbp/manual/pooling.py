@@ -81,6 +81,18 @@ def global_max_pool2d_backward(dy, residuals):
     return tf.cast(largest * each, dy.dtype)
 
 
+def global_average_pool1d_forward(x, *, keepdims=False):
+    """y[b, c] = the mean of x[b, :, c], of a sequence of T steps, with `keepdims` (B, 1, C), and x's shape."""
+    return tf.cast(tf.reduce_mean(wide(x), axis=1, keepdims=keepdims), x.dtype), tf.shape(x)
+
+
+def global_average_pool1d_backward(dy, shape):
+    """dx (B, T, C)."""
+    # y = Σ x / T                                           (B, C) <- (B, T, C)
+    step = tf.reshape(dy, [-1, 1, dy.shape[-1]])
+    return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
+
+
 def _pixel(y):
     """(B, C) or (B, 1, 1, C) -> (B, 1, 1, C)."""
     return tf.reshape(y, [-1, 1, 1, y.shape[-1]])
@@ -100,9 +112,10 @@ _WINDOWS = {
     "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
     "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
 }
-_IMAGES = {
+_WHOLES = {
     "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
     "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
+    "GlobalAveragePooling1D": (global_average_pool1d_forward, global_average_pool1d_backward),
 }
 
 
@@ -110,10 +123,10 @@ def forward(layer, weights, x, *, training, seed):
     if layer.keras_name in _WINDOWS:
         pool = _WINDOWS[layer.keras_name][0]
         return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
-    return *_IMAGES[layer.keras_name][0](x, keepdims=layer.keepdims), {}
+    return *_WHOLES[layer.keras_name][0](x, keepdims=layer.keepdims), {}
 
 
 def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
     if layer.keras_name in _WINDOWS:
         return _WINDOWS[layer.keras_name][1](dz, residuals), {}
-    return _IMAGES[layer.keras_name][1](dz, residuals), {}
+    return _WHOLES[layer.keras_name][1](dz, residuals), {}

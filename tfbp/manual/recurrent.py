@@ -37,6 +37,8 @@ def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
     """dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient; dstates: the last one's, 0 by default."""
     xs, dense_residuals, recurrent_kernel, (hs, kept_ys), activation, order = residuals
     dhs, dstates = _split(dy, dstates, **order)
+    # once: a product with a transposed kernel takes longer in every step
+    back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
         # y[t] = h, and it is the next step's h
@@ -44,7 +46,7 @@ def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
         # h = activation(a)                                   (B, H)
         da = activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, H) <- (B, H) (B, H) (H, H)
-        return (tf.matmul(da, recurrent_kernel, transpose_b=True),), _written(das, t, (da,))
+        return (tf.matmul(da, back_kernel),), _written(das, t, (da,))
 
     dstates, (das,) = _loop_back(step, dstates, _lists(1, xs, dstates[0]), xs)
     da = _rows(das)
@@ -82,6 +84,7 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
     xs, dense_residuals, recurrent_kernel, (hs, *kept), activations, order = residuals
     activation, recurrent_activation = activations
     dhs, dstates = _split(dy, dstates, **order)
+    back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
         c, kept_i, kept_f, kept_g, kept_o, kept_s = (each.read(t) for each in kept)
@@ -103,7 +106,7 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
         # a_i, a_f, a_g, a_o = split(a)                       (B, H) … <- (B, 4H)
         da = tf.concat([da_i, da_f, da_g, da_o], axis=1)
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, 4H) <- (B, 4H) (B, H) (H, 4H)
-        return (tf.matmul(da, recurrent_kernel, transpose_b=True), dc * f), _written(das, t, (da,))
+        return (tf.matmul(da, back_kernel), dc * f), _written(das, t, (da,))
 
     dstates, (das,) = _loop_back(step, dstates, _lists(1, xs, dstates[0], gates=4), xs)
     da = _rows(das)
@@ -157,6 +160,7 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
     xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), (hs, resets, *kept), options, order = residuals
     activation, recurrent_activation, reset_after = options
     dhs, dstates = _split(dy, dstates, **order)
+    back_zr, back_n = tf.transpose(recurrent_zr), tf.transpose(recurrent_n)
 
     def step(t, dstates, das):
         h, reset, kept_z, kept_r, kept_n = (each.read(t) for each in (hs, resets, *kept))
@@ -173,16 +177,16 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         if reset_after:
             # h_n = r * reset,  reset = matmul(h, recurrent_n) + bias_h_n    (B, H) <- (B, H) (H, H) (H,)
             dr, dreset = da_n * reset, da_n * r
-            dh += tf.matmul(dreset, recurrent_n, transpose_b=True)
+            dh += tf.matmul(dreset, back_n)
         else:
             # h_n = matmul(reset, recurrent_n),  reset = r * h               (B, H) <- (B, H) (H, H)
-            dreset = tf.matmul(da_n, recurrent_n, transpose_b=True)
+            dreset = tf.matmul(da_n, back_n)
             dr = dreset * h
             dh += dreset * r
         # a_z, a_r = split(a_zr)                              (B, H) (B, H) <- (B, 2H)
         da_zr = tf.concat([da_z, activation_backward(recurrent_activation, dr, residual_r)], axis=1)
         # a_zr = x_zr[t] + matmul(h, recurrent_zr)            (B, 2H) <- (B, 2H) (B, H) (H, 2H)
-        dh += tf.matmul(da_zr, recurrent_zr, transpose_b=True)
+        dh += tf.matmul(da_zr, back_zr)
         return (dh,), _written(das, t, (da_zr, da_n, dreset)[: len(das)])
 
     lists = _lists(1, xs, dstates[0], gates=2) + _lists(2 if reset_after else 1, xs, dstates[0])

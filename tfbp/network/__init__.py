@@ -22,6 +22,7 @@ from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
+from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.network.pooling import MaxPooling2D as MaxPooling2D

@@ -1,11 +1,12 @@
-"""Pooling: of windows of an image, and of the whole image. It has no weights."""
+"""Pooling: of windows of an image, of the whole image, and of a whole sequence. It has no weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from tfbp.checks import check_choice
+from tfbp.checks import InputError, check_choice
 from tfbp.network.convolution import PADDINGS, ImageLayer, Pair, pair, places
 from tfbp.network.layer import Layer, Shape, check_flag
 
@@ -119,3 +120,34 @@ class GlobalMaxPooling2D(_GlobalPooling, Layer):
 
     def __post_init__(self) -> None:
         check_flag("keepdims", self.keepdims)
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling1D(Layer):
+    """The mean of each feature over all steps of a sequence.
+
+    Args:
+        keepdims: whether the steps' axis stays, as 1.
+
+    Example:
+        >>> GlobalAveragePooling1D().output_shape((20, 64))
+        (64,)
+
+    Reference: https://keras.io/api/layers/pooling_layers/global_average_pooling1d/
+    """
+
+    keepdims: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("keepdims", self.keepdims)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            self._refuse(input_shape, "sequences, (steps, features)")
+        return (1, input_shape[-1]) if self.keepdims else input_shape[-1:]
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("data_format", "channels_last") != "channels_last":
+            raise InputError(f"data_format: got {given['data_format']!r}; accepted: 'channels_last'.")
+        return super().from_keras_arguments(given)

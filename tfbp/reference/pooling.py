@@ -81,6 +81,17 @@ def global_max_pool2d_backward(dy, x):
     return largest * (dy[:, None, None, :] / largest.sum(axis=(1, 2), keepdims=True))
 
 
+def global_average_pool1d_forward(x):
+    """y[b, c] = the mean of x[b, :, c], of a sequence of T steps."""
+    return x.sum(axis=1) / x.shape[1], x.shape
+
+
+def global_average_pool1d_backward(dy, shape):
+    """dx (B, T, C)."""
+    # y = Σ x / T                                           (B, C) <- (B, T, C)
+    return np.broadcast_to(dy[:, None] / shape[1], shape)
+
+
 _WINDOWS = {
     "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
     "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
@@ -92,6 +103,9 @@ _IMAGES = {
 
 
 def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name == "GlobalAveragePooling1D":
+        y, residuals = global_average_pool1d_forward(x)
+        return y[:, None] if layer.keepdims else y, residuals, {}
     if layer.keras_name in _WINDOWS:
         pool = _WINDOWS[layer.keras_name][0]
         return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
@@ -100,6 +114,8 @@ def forward(layer, weights, x, *, training, seed):
 
 
 def backward(layer, dz, residuals):
+    if layer.keras_name == "GlobalAveragePooling1D":
+        return global_average_pool1d_backward(dz[:, 0] if layer.keepdims else dz, residuals), {}
     if layer.keras_name in _WINDOWS:
         return _WINDOWS[layer.keras_name][1](dz, residuals), {}
     return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}

@@ -24,7 +24,13 @@ def global_max_pool2d_forward(x):
     return tf.reduce_max(x, axis=[1, 2])
 
 
+def global_average_pool1d_forward(x, *, keepdims=False):
+    return tf.reduce_mean(x, axis=1, keepdims=keepdims)
+
+
 def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name == "GlobalAveragePooling1D":
+        return global_average_pool1d_forward(x, keepdims=layer.keepdims), {}
     if layer.keras_name in ("MaxPooling2D", "AveragePooling2D"):
         pool = max_pool2d_forward if layer.keras_name == "MaxPooling2D" else average_pool2d_forward
         return pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
