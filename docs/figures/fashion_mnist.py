@@ -1,6 +1,7 @@
-"""fashion_mnist: the curves of a convolutional network by manual and by tape, from the logs of README's run.
+"""fashion_mnist: the curves of a convolutional network by manual and by tape, from the logs of a run.
 
-    python scripts/train.py --dataset fashion_mnist --model cnn … --log-dir logs/fashion_mnist-cnn
+    python scripts/train.py --dataset fashion_mnist --model cnn --gradients manual,tape --epochs 8 --batch-size 64 \\
+        --log-dir logs/fashion_mnist-cnn
     python docs/figures/fashion_mnist.py
 
 Without such logs, for the run takes minutes, the pictures stay as they are.
