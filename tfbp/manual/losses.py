@@ -4,6 +4,8 @@ B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; output
 The second argument of a backward is what its forward kept.
 """
 
+import math
+
 import tensorflow as tf
 
 
@@ -76,8 +78,9 @@ def categorical_crossentropy_backward(dlosses, residuals):
 def sparse_categorical_crossentropy_forward(y, outputs):
     log_softmax, softmax = _log_softmax_and_softmax(outputs)
     one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)
-    # a label that is no class has a row of zeros: 0/0 makes it NaN, so that it does not pass for a loss of 0
-    one_hot /= tf.reduce_sum(one_hot, axis=-1, keepdims=True)
+    # one_hot has a row of zeros for a label that is no class: NaN instead, so that it does not pass for a loss of 0
+    is_class = (y >= 0) & (y < outputs.shape[-1])
+    one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[:, None]
     return _cross_entropy(one_hot, log_softmax), (one_hot, softmax)
 
 
@@ -97,7 +100,7 @@ def _log_softmax_and_softmax(outputs):
 
 def _cross_entropy(y, log_softmax):
     # a class of target 0 counts 0, also where its logit is -∞
-    return -tf.reduce_sum(tf.math.multiply_no_nan(log_softmax, y), axis=-1)
+    return tf.reduce_sum(-y * tf.where(y != 0, log_softmax, 0), axis=-1)
 
 
 def loss_forward(loss, y, outputs):
