@@ -187,6 +187,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
         ("check.py", ["--device", "tpu"], "--device: got 'tpu'"),
         ("check.py", ["--dtype", "int8"], "--dtype: got 'int8'"),
         ("check.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("check.py", ["--processes", "0"], "--processes: got 0; accepted: an integer of at least 1."),
         ("check.py", ["--case", "no-such"], "--case: got 'no-such', which no case's name contains; accepted: part"),
         (
             "check.py",
@@ -214,6 +215,17 @@ def test_check_writes_every_number(run, tmp_path):
     assert of_layers == [f"layer 0 Dense {name}" for name in ("y", "dx", "dkernel", "dbias")] * 2
     assert len(comparisons) == 102 + len(of_layers)
     assert all(0 <= each["error_over_tolerance"] <= 1 for each in comparisons)
+
+
+def test_check_in_two_processes_finds_what_one_finds(run, tmp_path):
+    found = []
+    for processes in ("1", "2"):
+        path = tmp_path / f"{processes}.json"
+        arguments = ["--case", "dense", "--mode", "eager,graph", "--dtype", "float64", "--json", path]
+        assert run("check.py", *arguments, "--processes", processes)[0] == 0
+        found.append(json.loads(path.read_text()))
+    assert len(found[0]["comparisons"]) > 100
+    assert found[0] == found[1]
 
 
 def test_check_exits_1_and_names_the_first_wrong_tensor(run, monkeypatch):

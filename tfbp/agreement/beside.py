@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tfbp.agreement.layers import layer_cases, run_layers
 from tfbp.agreement.linear_cross_entropy import run_linear_cross_entropy
@@ -21,11 +21,8 @@ PARTS: dict[str, Callable[..., list[Result]]] = {
 }
 
 
-def parts(dtype: str, mode: str, device: str = "cpu", tf32: bool = False, part_of: str = "") -> Iterator[list[Result]]:
-    """Every comparison, part by part, in one dtype and mode; with `part_of`, the layers of cases of that name alone."""
-    place = (dtype, mode, device, tf32)
+def at(place: tuple[str, str, str, bool], part_of: str = "") -> list[Result]:
+    """Every comparison at a dtype, mode, device and tf32; with `part_of`, those of the layers of that name alone."""
     if part_of:
-        yield run_layers([case for case in layer_cases() if part_of in case.name], *place)
-        return
-    for run in PARTS.values():
-        yield run(*place)
+        return run_layers([case for case in layer_cases() if part_of in case.name], *place)
+    return [result for run in PARTS.values() for result in run(*place)]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tfbp.checks import InputError, check_choice
+from tfbp.checks import InputError, check_choice, check_count
+from tfbp.commands.cells import mapping, processes_for
 from tfbp.commands.options import Parser, check_file, choices, need, run
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def parser() -> Parser:
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
     parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
+    parser.add_argument("--processes", type=int, help="that share the cells (default: as many as pay, 4 at most)")
     parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     return parser
@@ -51,6 +54,8 @@ def check(arguments: argparse.Namespace) -> int:
         check_choice("rehearse", arguments.rehearse, ("gpu",))
         if arguments.json is not None:
             raise InputError(f"json: got {arguments.json!r} beside --rehearse; accepted: a check, which has numbers.")
+    if arguments.processes is not None:
+        check_count("processes", arguments.processes)
     tf32 = [word == "on" for word in choices("tf32", arguments.tf32, ("off", "on"))]
     check_file("json", arguments.json)
     from tfbp.agreement.cases import all_cases
@@ -74,14 +79,17 @@ def check(arguments: argparse.Namespace) -> int:
     console = Console()
     if arguments.rehearse:
         return _rehearse(cases, dtypes, modes, console, every_part=not arguments.case)
-    results, beside_them = [], []
     cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
-    for cell in track(cells, f"{len(cases)} networks in {len(cells)} cells", console=console, transient=True):
-        results += matrix.run_cell(cell)
     places = list(dict.fromkeys((cell.dtype, cell.mode, cell.device, cell.tf32) for cell in cells))
-    for place in track(places, "and beside them", console=console, transient=True):
-        for part in beside.parts(*place, part_of=arguments.case):
-            beside_them += part
+    bar = partial(track, console=console, transient=True)
+    results, beside_them = [], []
+    with mapping(arguments.processes or processes_for(len(cells), arguments.device), arguments.deterministic) as each:
+        what = f"{len(cases)} networks in {len(cells)} cells"
+        for found in bar(each(matrix.run_cell, cells), what, total=len(cells)):
+            results += found
+        all_parts = partial(beside.at, part_of=arguments.case)
+        for found in bar(each(all_parts, places), "and beside them", total=len(places)):
+            beside_them += found
     if arguments.json:
         report.write_json(arguments.json, results + beside_them)
     console.print(report.table(results))

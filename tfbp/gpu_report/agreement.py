@@ -17,12 +17,10 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     """What `tfbp check` finds in one row of its table, and what it complains of."""
     cases, dtype, mode, tf32 = all_cases(), point["dtype"], point["mode"], bool(point["tf32"])
     chosen = cases[:: point["every"]]
-    results, others = [], []
+    results = []
     for cell in matrix.cells(chosen, [dtype], [mode], device, [tf32]):
         results += matrix.run_cell(cell)
-    if point["beside"]:
-        for part in beside.parts(dtype, mode, device, tf32):
-            others += part
+    others = beside.at((dtype, mode, device, tf32)) if point["beside"] else []
     ratios = [error_ratio(found) for found in matrix.by_cell(results)] if dtype != "float64" else []
     return {
         "networks": len(chosen),
