@@ -43,7 +43,8 @@ def test_what_is_right_is_within_it_and_uses_a_good_part_of_it(function, shapes,
 
 
 def test_a_long_sum_in_16_bits_is_outside():
-    assert max(ratios(lambda x: tf.reduce_sum(x, axis=0), [RNG.uniform(0.5, 1.5, (3000, 3))], "float16")) > 2
+    x = np.random.default_rng(0).uniform(0.5, 1.5, (20_000, 8))
+    assert max(ratios(lambda x: tf.reduce_sum(x, axis=0), [x], "float16")) > 20
 
 
 def test_what_cannot_be_traced_has_one_too():
