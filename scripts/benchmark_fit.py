@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarking import charts, fit_peers, report
-from benchmarking.fit_data import DATA
+from benchmarking.fit_data import ALONE, DATA
 from tfbp import InputError
 from tfbp.checks import check_count
 from tfbp.commands import options
 from tfbp.gpu_report.processes import environment
 
 KERAS = ("Keras", "Keras, XLA", "Keras, epoch", "Keras, epoch, XLA")
-ALONE = "train_step alone"
 PEERS = {"keras-jax": "Keras on JAX", "torch": "PyTorch"}
 
 

@@ -67,10 +67,7 @@ def draw_growth(path: str, by_axis: dict[str, list[tuple[int, Result]]], note: s
             panel.plot(*zip(*measured, strict=True), *(["--"] if name == "limit" else ["o-"]), **style, markersize=4)
         panel.set(xscale="log", yscale="log", xlabel=axis)
         ticks = sorted({at for at, _ in points})
-        panel.set_xticks(ticks, map(str, ticks))
-        panel.minorticks_off()
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
+        _bare(panel, ticks)
     panels[0].set_ylabel("microseconds a training step (median)")
     panels[0].legend(frameon=False, fontsize=8)
     _save(pyplot, figure, path, note)
@@ -95,10 +92,7 @@ def draw_cross_entropy(path: str, by_axis: dict[str, list[CrossEntropyResult]], 
         for panel in (above, below):
             panel.set(xscale="log")
             panel.set_yscale("log", base=2)  # sizes double too
-            panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
-            panel.minorticks_off()
-            panel.grid(alpha=0.3)
-            panel.spines[["top", "right"]].set_visible(False)
+            _bare(panel, sizes, "{:,}".format)
     for panel, heading in zip(panels[:, 0], ("MiB a step needs at most", "seconds a step (median)"), strict=True):
         panel.set_ylabel(heading)
         panel.yaxis.set_major_formatter("{x:,g}")
@@ -127,10 +121,7 @@ def draw_images(path: str, results: list[dict], note: str) -> None:
             medians = [statistics.median(result["microseconds"][name]) for result in own]
             panel.plot(ticks, medians, "o-", color=COLOURS[name], label=label, markersize=4)
         panel.set(xscale="log", yscale="log", xlabel=headings[axis])
-        panel.set_xticks(ticks, map(str, ticks))
-        panel.minorticks_off()
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
+        _bare(panel, ticks)
     panels[0].set_ylabel("microseconds a training step (median)")
     panels[0].legend(frameon=False, fontsize=8)
     _save(pyplot, figure, path, note)
@@ -154,6 +145,14 @@ def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left", fontsize=8)
     _save(pyplot, figure, path, note)
+
+
+def _bare(panel, ticks, label=str):
+    """A panel with these sizes on its logarithmic axis, a grid, and no frame above or on the right."""
+    panel.set_xticks(ticks, map(label, ticks))
+    panel.minorticks_off()
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _pyplot():

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,11 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 import tfbp
-from benchmarking.fit_data import BATCH, DATA, data
+from benchmarking.fit_data import ALONE, BATCH, DATA, data
 from benchmarking.fit_models import MODELS
 
 Times = dict[str, list[float]]
-ALONE = "train_step alone"
 # microseconds: who takes so long for a turn, as XLA does for a convolution on a CPU, has one alone
 LONG = 5e6
 
@@ -37,23 +37,22 @@ def race(name: str, rounds: int, steps: int) -> Times:
         "Keras, epoch": (keras.Model.fit, {"steps_per_execution": steps}),
         "Keras, epoch, XLA": (keras.Model.fit, {"steps_per_execution": steps, "jit_compile": True}),
     }
-    models = {label: compiled(name, **options) for label, (_, options) in contestants.items()}
+    turns: dict[str, Callable[[], Any]] = {
+        label: partial(fit, compiled(name, **options), x, y, batch_size=BATCH, verbose=0)
+        for label, (fit, options) in contestants.items()
+    }
     gate(name, x[: 3 * BATCH + 5], None if y is None else y[: 3 * BATCH + 5])
-    jit = tfbp.fit(models["tfbp.fit"], x, y, batch_size=BATCH, verbose=0).params["jit_compile"]
-    alone = train_step_alone(compiled(name, jit_compile=jit), x, y, steps)
-    times: Times = {label: [] for label in (*contestants, ALONE)}
+    jit_compile = turns["tfbp.fit"]().params["jit_compile"]
+    turns[ALONE] = train_step_alone(compiled(name, jit_compile=jit_compile), x, y, steps)
+    times: Times = {label: [] for label in turns}
     for turn in range(rounds + 1):
-        for label, (fit, _) in contestants.items():
+        for label, run in turns.items():
             if times[label] and min(times[label]) * steps > LONG:
                 continue
             started = time.perf_counter()
-            fit(models[label], x, y, batch_size=BATCH, verbose=0)
+            run()
             if turn:
                 times[label].append((time.perf_counter() - started) / steps * 1e6)
-        started = time.perf_counter()
-        alone()
-        if turn:
-            times[ALONE].append((time.perf_counter() - started) / steps * 1e6)
     return times
 
 

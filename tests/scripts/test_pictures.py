@@ -1,25 +1,8 @@
 """train.py --picture: a GIF with a frame an epoch, TensorBoard images, and a word where it cannot be."""
 
-import runpy
 import sys
-from pathlib import Path
 
 import pytest
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as exit:
-            runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return run
 
 
 def test_a_gif_and_an_image_an_epoch(run, tmp_path):
@@ -29,7 +12,9 @@ def test_a_gif_and_an_image_an_epoch(run, tmp_path):
 
     log_dir = tmp_path / "run"
     options = ["--dataset", "circles", "--layers", "8", "--activation", "tanh", "--learning-rate", 0.02]
-    status, out, _ = run(*options, "--epochs", 4, "--gradients", "manual", "--picture", "--log-dir", log_dir)
+    status, out, _ = run(
+        "train.py", *options, "--epochs", 4, "--gradients", "manual", "--picture", "--log-dir", log_dir
+    )
     assert status == 0
     assert f"Picture: {log_dir / 'manual.gif'}" in out
     with Image.open(log_dir / "manual.gif") as gif:
@@ -64,11 +49,11 @@ def test_a_frame_holds_the_sizes_of_deltas_and_gradients():
 
 
 def test_a_set_of_images_has_no_picture(run, tmp_path):
-    status, _, err = run("--picture", "--log-dir", tmp_path / "run")
+    status, _, err = run("train.py", "--picture", "--log-dir", tmp_path / "run")
     assert (status, err.strip()) == (2, "--picture: got the dataset 'digits'; accepted: xor, circles, spirals.")
 
 
 def test_a_missing_matplotlib_is_named(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    status, _, err = run("--dataset", "xor", "--picture", "--log-dir", tmp_path / "run")
+    status, _, err = run("train.py", "--dataset", "xor", "--picture", "--log-dir", tmp_path / "run")
     assert (status, err.strip()) == (2, "packages: got no matplotlib; accepted: an installation of 'tfbp[scripts]'.")

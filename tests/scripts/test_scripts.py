@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -13,22 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        try:
-            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-            status = 0
-        except SystemExit as exit:
-            status = exit.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def test_train_ends_in_a_table_and_leaves_curves(run, tmp_path):

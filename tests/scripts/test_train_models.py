@@ -1,39 +1,31 @@
 """train.py --model: networks of images by all three writings, on one chart, with their filters."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfbp import BatchNormalization, Conv2D, Dense, Dropout, Flatten, Network
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as exit:
-            runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
-        out, err = capsys.readouterr()
-        assert not exit.value.code, err
+def train(run):
+    """train(*options) -> the rows of the table that it ends in, by writing."""
+
+    def train(*options):
+        status, out, err = run("train.py", *options)
+        assert status == 0, err
         return {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(("ref", "man", "tape"))}
 
-    return run
+    return train
 
 
-def test_a_file_s_network_is_trained_by_three_writings_that_agree(run, tmp_path):
+def test_a_file_s_network_is_trained_by_three_writings_that_agree(train, tmp_path):
     layers = [Conv2D(3, 3, 2, use_bias=False), BatchNormalization(momentum=0.9), Flatten(), Dropout(0.3), Dense(10)]
     network = Network((8, 8, 1), layers, "categorical_crossentropy")
     (tmp_path / "net.json").write_text(network.to_json())
     # two full batches an epoch: one that is not full would be a program more to compile
     options = ["--dtype", "float64", "--epochs", 3, "--batch-size", 719, "--learning-rate", 0.05]
-    rows = run("--model", tmp_path / "net.json", *options, "--log-dir", tmp_path / "run")
+    rows = train("--model", tmp_path / "net.json", *options, "--log-dir", tmp_path / "run")
     assert list(rows) == ["reference", "manual", "tape"]
     assert rows["manual"][1:3] == rows["tape"][1:3] == rows["reference"][1:3]
     assert float(rows["reference"][2]) > 0.2
@@ -52,9 +44,9 @@ def test_a_file_s_network_is_trained_by_three_writings_that_agree(run, tmp_path)
     assert images["manual"] == images["tape"] == images["reference"]
 
 
-def test_a_model_by_its_name(run, tmp_path):
+def test_a_model_by_its_name(train, tmp_path):
     # without the writing that XLA compiles, which takes seconds
-    rows = run(
+    rows = train(
         "--model", "cnn", "--gradients", "tape", "--epochs", 1, "--batch-size", 64, "--log-dir", tmp_path / "run"
     )
     assert float(rows["tape"][2]) > 0.3

@@ -85,12 +85,13 @@ class Trajectories:
     def _judge(self, writing: str, parameters: Parameters) -> tuple[float, float]:
         """The loss and the accuracy on the validation samples; layers act as at inference."""
         x, y = self._validation
-        found, rows = [], [len(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+        found, sizes = [], []
         for start in range(0, len(x), ROWS):
             part = slice(start, start + ROWS)
             loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, parameters, x[part], y[part])
             found.append((float(loss), _accuracy(np.asarray(outputs), y[part])))
-        loss, accuracy = np.average(found, axis=0, weights=rows)
+            sizes.append(len(outputs))
+        loss, accuracy = np.average(found, axis=0, weights=sizes)
         return float(loss), float(accuracy)
 
 
