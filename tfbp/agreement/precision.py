@@ -16,17 +16,22 @@ ACCEPTED_RATIO = 2.0
 def error_ratio(results: list[Result]) -> float:
     """manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over its gradients.
 
-    A tensor counts by its numbers, and NaN stands for too few in the cell, or for one that is no number: that is said
-    already. The tape's error counts as at least one unit roundoff: it can be 0 by luck, and no method is held to that.
+    A tensor counts by its numbers, and one that is 0 but for the tape's rounding not at all. NaN stands for too few
+    numbers in the cell, or for one that is none: that is said already. The tape's error counts as at least one unit
+    roundoff: it can be 0 by luck, and no method is held to that.
     """
     cell = results[0].cell
     manual, tape = (
         [r.comparison for r in results if (r.scope, r.pair) == ("end to end", pair) and is_result(r.comparison.tensor)]
         for pair in ("manual-reference", "tape-reference")
     )
-    sizes = [comparison.size for comparison in tape]
     told = all(np.isfinite(comparison.relative_error) for comparison in manual)
-    if sum(sizes) < FEWEST_NUMBERS or len(manual) != len(tape) or not told:
+    if len(manual) != len(tape) or not told:
         return np.nan
-    errors = [np.sqrt(np.average([c.relative_error**2 for c in each], weights=sizes)) for each in (manual, tape)]
+    pairs = [pair for pair in zip(manual, tape, strict=True) if not pair[1].vanishes]
+    sizes = [by_tape.size for _, by_tape in pairs]
+    if sum(sizes) < FEWEST_NUMBERS:
+        return np.nan
+    squares = [[comparison.relative_error**2 for comparison in pair] for pair in pairs]
+    errors = np.sqrt(np.average(squares, axis=0, weights=sizes))
     return float(errors[0] / max(errors[1], UNIT_ROUNDOFF["tf32" if cell.tf32 else cell.dtype]))

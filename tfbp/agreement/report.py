@@ -96,11 +96,12 @@ def complaints(results: list[Result], beside: list[Result], opinions: list[Opini
 
 
 def worst_relative_error(results: list[Result]) -> float:
-    """The largest normwise relative error of an end-to-end gradient or loss against the reference."""
+    """The largest normwise relative error of an end-to-end gradient or loss that does not vanish, to the reference."""
     errors = [
         r.comparison.relative_error
         for r in results
         if r.scope == "end to end" and r.pair != "manual-tape" and is_result(r.comparison.tensor)
+        if not r.comparison.vanishes
     ]
     return max((error for error in errors if np.isfinite(error)), default=np.inf)
 

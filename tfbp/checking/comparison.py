@@ -38,6 +38,14 @@ class Comparison:
         return self.ratio <= 1
 
     @property
+    def vanishes(self) -> bool:
+        """Whether the tensor is 0 but for rounding, as a bias's gradient is before a normalization.
+
+        Its relative error is then one rounding error over another, and says nothing.
+        """
+        return self.agrees and self.relative_error >= 1
+
+    @property
     def mistake(self) -> str:
         """Cause and extent in one sentence."""
         return "; ".join(part for part in (self.cause, self.extent) if part)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,18 +20,39 @@ def processes_for(cells: int, device: str) -> int:
     return max(1, min(os.cpu_count() or 1, MOST, cells // CELLS_WORTH_A_PROCESS)) if device == "cpu" else 1
 
 
+class ProcessGone(Exception):
+    """A process died at its work: killed, out of memory, or brought down by a library."""
+
+
 @contextmanager
 def mapping(processes: int, deterministic: bool = False) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`map` in so many processes: what it gives comes in order."""
+    """`map` in so many processes: what it gives comes in order, until a `ProcessGone`, whatever took it."""
     if processes == 1:
         yield map
         return
-    with multiprocessing.get_context("spawn").Pool(processes, _start, [deterministic]) as pool:
-        yield pool.imap
+    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (deterministic,))
+
+    def in_order(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        done = 0
+        try:
+            for found in executor.map(function, items):
+                yield found
+                done += 1
+        except BrokenProcessPool as error:
+            at = ", ".join(str(getattr(item, "id", item)) for item in items[done : done + processes])
+            raise ProcessGone(
+                f"One of {processes} processes is gone (killed, out of memory, or brought down by a library), "
+                f"with {done} of {len(items)} done, at one of {at} or soon after; --processes 1 says more."
+            ) from error
+
+    try:
+        yield in_order
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _start(deterministic: bool) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that was called
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that was called
     from tfbp.commands.quiet_tensorflow import tensorflow
 
     if deterministic:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfbp.checks import InputError, check_choice, check_count
-from tfbp.commands.cells import mapping, processes_for
+from tfbp.commands.cells import ProcessGone, mapping, processes_for
 from tfbp.commands.options import Parser, check_file, choices, need, run
 
 if TYPE_CHECKING:
@@ -82,14 +82,18 @@ def check(arguments: argparse.Namespace) -> int:
     cells = matrix.cells(cases, dtypes, modes, arguments.device, tf32)
     places = list(dict.fromkeys((cell.dtype, cell.mode, cell.device, cell.tf32) for cell in cells))
     bar = partial(track, console=console, transient=True)
-    results, beside_them = [], []
-    with mapping(arguments.processes or processes_for(len(cells), arguments.device), arguments.deterministic) as each:
-        what = f"{len(cases)} networks in {len(cells)} cells"
-        for found in bar(each(matrix.run_cell, cells), what, total=len(cells)):
-            results += found
-        all_parts = partial(beside.at, part_of=arguments.case)
-        for found in bar(each(all_parts, places), "and beside them", total=len(places)):
-            beside_them += found
+    results, beside_them, gone = [], [], []
+    processes = arguments.processes or processes_for(len(cells), arguments.device)
+    try:
+        with mapping(processes, arguments.deterministic) as each:
+            what = f"{len(cases)} networks in {len(cells)} cells"
+            for found in bar(each(matrix.run_cell, cells), what, total=len(cells)):
+                results += found
+            all_parts = partial(beside.at, part_of=arguments.case)
+            for found in bar(each(all_parts, places), "and beside them", total=len(places)):
+                beside_them += found
+    except ProcessGone as error:  # what was found before still counts
+        gone = [str(error)]
     if arguments.json:
         report.write_json(arguments.json, results + beside_them)
     console.print(report.table(results))
@@ -100,7 +104,7 @@ def check(arguments: argparse.Namespace) -> int:
         console.print(report.table_beside(beside_them))
     with strictly_on(arguments.device):
         opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
-    complaints = report.complaints(results, beside_them, opinions)
+    complaints = report.complaints(results, beside_them, opinions) + gone
     print(report.summary(results, beside_them, opinions))
     print(*complaints, sep="\n", end="\n" if complaints else "")
     return 1 if complaints else 0
