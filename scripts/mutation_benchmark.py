@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Mistakes in hand-coded gradients, each at a good and at a lazy test point: who finds them, and who cries wolf.
 
-Contestants: this checker, tf.test.compute_gradient with the usual 1e-3, and a flat np.allclose against autodiff. The
-exit status is 1 where this checker misses a mistake that its dtype shows at a good point, passes a lazy point without a
-word, or complains of what is right, 2 for bad input.
+Contestants: this checker, tf.test.compute_gradient with the usual 1e-3, a flat np.allclose against autodiff and, where
+they are installed (.venv-benchmark has them), PyTorch's gradcheck and JAX's check_grads. The exit status is 1 where
+this checker misses a mistake that its dtype shows at a good point, passes a lazy point without a word, or complains of
+what is right, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -63,13 +64,14 @@ def benchmark(arguments: argparse.Namespace) -> int:
         correct += right(kind, seed)
     rows, said = summary(mutants, correct), failures(mutants, correct)
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "good point", "lazy point", "false alarms", "seconds"):
+    for heading in ("", "good point", "in float64", "lazy point", "false alarms", "in float64", "seconds"):
         table.add_column(heading)
     for row in rows:
-        cells = [f"{row[f'{p} killed']} of {row[f'{p} visible']}" for p in ("good", "lazy")]
-        table.add_row(
-            row["contestant"], *cells, f"{row['false alarms']} of {row['correct']:,}", f"{row['seconds']:.2f}"
-        )
+        killed = [f"{row[f'{p} killed']} of {row[f'{p} visible']}" for p in ("good", "float64", "lazy")]
+        alarms = [
+            f"{row[f'{p} alarms']} of {row[f'{of}correct']:,}" for p, of in (("false", ""), ("float64", "float64 "))
+        ]
+        table.add_row(row["contestant"], *killed, *alarms, f"{row['seconds']:.2f}")
     console.print(table)
     ours = rows[0]
     print(f"{len(planted)} mistakes. tfbp: the right argument first {ours['located']:.0%}, cause {ours['cause']:.0%}; ")

@@ -1,4 +1,4 @@
-"""Who is asked whether a gradient is right: this checker, TensorFlow's own, and a flat tolerance."""
+"""Who is asked whether a gradient is right: this checker, TensorFlow's own, PyTorch's, JAX's, and a flat tolerance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
+from gradient_mutants import peers
 from gradient_mutants.kind import Kind
 from tfbp.checking.api import check_gradients
 from tfbp.checking.report import Report
@@ -74,6 +75,28 @@ def flat_allclose(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer
     return _timed(wrong)
 
 
+def peer(refuses: Callable[..., bool]) -> Callable[..., Answer]:
+    """Another framework's checker as a contestant, on the same forward and backward."""
+
+    def contestant(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer:
+        def wrong(dtype: str) -> bool:
+            floats, forward = _floats(kind.forward, inputs, dtype)
+
+            def backward(floats: list[tf.Tensor], dy: tf.Tensor) -> tuple[Any, ...]:
+                given = iter(floats)
+                arguments = [next(given) if each.dtype.kind == "f" else tf.constant(each) for each in inputs]
+                found = function.backward(dy, *arguments)
+                if len(found) != len(inputs):  # for the framework to refuse
+                    return found
+                return tuple(g for g, each in zip(found, inputs, strict=True) if each.dtype.kind == "f")
+
+            return refuses(forward, backward, floats)
+
+        return _timed(wrong)
+
+    return contestant
+
+
 def visible(kind: Kind, backward: Any, inputs: list[np.ndarray], dtype: str) -> bool:
     """Whether a mistake moves a gradient by more than 16 roundings of the dtype, in the 2-norm; a wrong shape does."""
     floats, call = _floats(kind.function(backward), inputs, "float64")
@@ -129,4 +152,5 @@ CONTESTANTS: dict[str, Callable[..., Answer]] = {
     "tfbp": this_checker,
     "tf.test.compute_gradient": compute_gradient,
     "allclose": flat_allclose,
+    **{name: peer(refuses) for name, refuses in peers.installed().items()},
 }

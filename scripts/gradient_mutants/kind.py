@@ -55,7 +55,9 @@ class Kind:
 
         body.__name__ = self.name.replace(" ", "_")
         body.__signature__ = inspect.signature(self.forward)  # type: ignore[attr-defined]
-        return tf.custom_gradient(body)
+        function = tf.custom_gradient(body)
+        function.backward = chosen
+        return function
 
     def mistake(self, name: str, argument: str, cause: str, backward: Backward) -> None:
         self.mutants.append(Mutant(name, tuple(argument.split()), cause, backward))

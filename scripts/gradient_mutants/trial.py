@@ -51,9 +51,10 @@ def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
             [f"{d} {m}" for f in answer.report.findings for d in f.dtype.split(", ") for m in [f.mode]] if ours else []
         )
         alarms = len(cells) if ours else sum(answer.wrong.values())
+        float64 = any(cell.startswith("float64") for cell in cells) if ours else answer.wrong["float64"]
         said = [str(f) for f in answer.report.findings] if ours else []
         found.append(
-            {"kind": kind.name, "seed": seed, "contestant": name, "alarms": alarms, "said": said}
+            {"kind": kind.name, "seed": seed, "contestant": name, "alarms": alarms, "float64": float64, "said": said}
             | {"cases": CELLS if ours else len(DTYPES), "seconds": answer.seconds}
         )
     return found
@@ -69,8 +70,11 @@ def summary(mutants: list[dict[str, Any]], correct: list[dict[str, Any]]) -> lis
             shown = [(r, d) for r in mine if r["point"] == point for d in DTYPES if r["visible"][d]]
             row[f"{point} visible"] = len(shown)
             row[f"{point} killed"] = sum(r["killed"][d] for r, d in shown)
+        float64 = [r for r in mine if r["point"] == "good" and r["visible"]["float64"]]
+        row["float64 visible"], row["float64 killed"] = len(float64), sum(r["killed"]["float64"] for r in float64)
         fine = [r for r in correct if r["contestant"] == name]
         row["false alarms"], row["correct"] = sum(r["alarms"] for r in fine), sum(r["cases"] for r in fine)
+        row["float64 alarms"], row["float64 correct"] = sum(r["float64"] for r in fine), len(fine)
         row["seconds"] = float(np.mean([r["seconds"] for r in mine])) if mine else None
         if name == "tfbp":
             kills = [r for r in mine if r["point"] == "good" and r["killed"]["float64"]]

@@ -9,8 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import mutation_benchmark
-from gradient_mutants import trial
-from gradient_mutants.contestants import DTYPES, compute_gradient, flat_allclose, this_checker
+from gradient_mutants import peers, trial
+from gradient_mutants.contestants import CONTESTANTS, DTYPES, compute_gradient, flat_allclose, this_checker
 
 KINDS = {kind.name: kind for kind in trial.kinds()}
 # one of each kind of function
@@ -49,3 +49,24 @@ def test_the_other_contestants_find_what_is_plain():
     for contestant in (compute_gradient, flat_allclose):
         assert contestant(kind, kind.function(wrong), inputs).wrong == dict.fromkeys(DTYPES, True)
         assert not contestant(kind, kind.function(), inputs).wrong["float64"]
+
+
+PEERS = sorted(peers.installed())
+
+
+@pytest.mark.skipif(
+    not PEERS, reason="PyTorch and JAX are not here: `make benchmark` installs them beside, in .venv-benchmark"
+)
+@pytest.mark.parametrize("name", ["check_grads", "gradcheck", "gradcheck, fast"])
+@pytest.mark.parametrize("kind", ["tanh", "dense", "embedding", "attention"])
+def test_other_frameworks_checkers_see_the_same_function(name, kind):
+    kind = KINDS[kind]
+    inputs = kind.good(np.random.default_rng(0))
+    assert not CONTESTANTS[name](kind, kind.function(), inputs).wrong["float64"]
+    first = next(i for i, each in enumerate(inputs) if each.dtype.kind == "f")
+    for wrong in (
+        kind.but(first, lambda g, *_: -g),
+        lambda dy, *a: (*kind.backward(dy, *a), dy),  # one too many
+        kind.but(first, lambda g, *_: g[None, ..., :1] if g.shape.rank else g[None]),  # another shape
+    ):
+        assert CONTESTANTS[name](kind, kind.function(wrong), inputs).wrong["float64"]
