@@ -57,6 +57,7 @@ PEERS = sorted(peers.installed())
 @pytest.mark.skipif(
     not PEERS, reason="PyTorch and JAX are not here: `make benchmark` installs them beside, in .venv-benchmark"
 )
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, of drivers and of what is not float64
 @pytest.mark.parametrize("name", ["check_grads", "gradcheck", "gradcheck, fast"])
 @pytest.mark.parametrize("kind", ["tanh", "dense", "embedding", "attention"])
 def test_other_frameworks_checkers_see_the_same_function(name, kind):
