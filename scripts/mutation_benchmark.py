@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarking import charts, report
 from tfbp import InputError
 from tfbp.checks import check_count
 from tfbp.commands import options
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--correct", type=int, default=3, help="seeds of right cases for each kind (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the test points (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="draw what each misses and refuses as an SVG to FILE")
     return options.run(parser, benchmark)
 
 
@@ -43,7 +45,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) < 0:
             raise InputError(f"{option}: got {getattr(arguments, option)}; accepted: an integer of at least 0.")
     names = options.part_of("only", arguments.only, KINDS)
-    options.check_file("json", arguments.json)
+    for option in ("json", "chart"):
+        options.check_file(option, getattr(arguments, option))
+    if arguments.chart:
+        charts.check_matplotlib()
     # from here on TensorFlow is needed, whose import takes seconds
     from rich.console import Console
     from rich.progress import track
@@ -77,6 +82,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
     print(f"{len(planted)} mistakes. tfbp: the right argument first {ours['located']:.0%}, cause {ours['cause']:.0%}; ")
     print(f"lazy points flagged: {ours['lazy flagged']} of {ours['lazy']}.")
     print(*said, sep="\n")
+    if arguments.chart:
+        charts.draw_mistakes(arguments.chart, rows, report.machine_line())
     if arguments.json:
         Path(arguments.json).write_text(
             json.dumps({"summary": rows, "mutants": mutants, "correct": correct}, indent=1) + "\n"

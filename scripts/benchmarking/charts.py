@@ -147,6 +147,30 @@ def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
     _save(pyplot, figure, path, note)
 
 
+def draw_mistakes(path: str, rows: list[dict], note: str) -> None:
+    """A row for each checker: what share of the mistakes it missed, and what share of what is right it refused."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(1, 2, figsize=(8, 0.9 + 0.45 * len(rows)), layout="constrained", sharey=True)
+    parts = {
+        "mistakes missed, %": lambda r, of: 100 * (1 - r[f"{of or 'good '}killed"] / r[f"{of or 'good '}visible"]),
+        "right ones refused, %": lambda r, of: 100 * r[f"{of or 'false '}alarms"] / r[f"{of}correct"],
+    }
+    for panel, (heading, share) in zip(panels, parts.items(), strict=True):
+        for offset, of, label, colour in (
+            (-0.19, "float64 ", "float64", "#1f77b4"),
+            (0.19, "", "all dtypes", "#aec7e8"),
+        ):
+            bars = panel.barh([y + offset for y in range(len(rows))], [share(r, of) for r in rows], 0.36, color=colour)
+            bars.set_label(label)
+            panel.bar_label(bars, fmt="{:.2g}", padding=2, fontsize=7)
+        panel.set(xlabel=heading, yticks=range(len(rows)), yticklabels=[r["contestant"] for r in rows])
+        panel.margins(x=0.15)
+        panel.spines[["top", "right", "left"]].set_visible(False)
+    panels[0].invert_yaxis()
+    panels[0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
 def _bare(panel, ticks, label=str):
     """A panel with these sizes on its logarithmic axis, a grid, and no frame above or on the right."""
     panel.set_xticks(ticks, map(label, ticks))

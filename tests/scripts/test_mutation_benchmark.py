@@ -51,6 +51,17 @@ def test_the_other_contestants_find_what_is_plain():
         assert not contestant(kind, kind.function(), inputs).wrong["float64"]
 
 
+def test_the_chart_has_a_row_for_each_checker(run, tmp_path):
+    chart = tmp_path / "mistakes.svg"
+    status, out, err = run("mutation_benchmark.py", "--only", "tanh", "--every", 9, "--correct", 1, "--chart", chart)
+    assert status == 0, err
+    drawn = chart.read_text()
+    for name in CONTESTANTS:
+        assert f"<!-- {name} -->" in drawn
+        assert name.split()[0][:8] in out
+    assert "<!-- right ones refused, % -->" in drawn
+
+
 PEERS = sorted(peers.installed())
 
 
