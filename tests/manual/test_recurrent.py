@@ -171,7 +171,7 @@ def test_what_is_not_asked_for_is_not_made():
 WEIGHTS = {"dkernel", "drecurrent_kernel", "dbias"}
 GRADIENTS, EVERYTHING = {"dx", *WEIGHTS}, {"z", "dx", *WEIGHTS}
 ALL = {"simple", "lstm", "gru"}
-RNN_STEP = "return (tf.matmul(da, back_kernel),), _written(das, t, (da,))"
+RNN_STEP = "return (tf.matmul(da, back_kernel),), steps.written(das, t, (da,))"
 LSTM_DC = "dc += activation_backward(activation, dh * o, residual_s)"
 GRU_RESET = "dr, dreset = da_n * reset, da_n * r"
 # name: (exchanged texts, the tensors that must be wrong, of which kinds)
@@ -188,7 +188,7 @@ MISTAKES = {
     ),
     "time reversed along the batch": (
         "tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])",
-        "_time_first(dxs, go_backwards=go_backwards)", {"dx"}, ALL,
+        "time_first(dxs, go_backwards=go_backwards)", {"dx"}, ALL,
     ),
     "go_backwards forwards": ("tf.reverse(xs, [0]) if go_backwards else xs", "xs", EVERYTHING, ALL),
     "the outputs in the order of the inputs": (
@@ -206,15 +206,15 @@ MISTAKES = {
         RNN_STEP, RNN_STEP.replace("tf.matmul(da, back_kernel)", "da"), GRADIENTS, {"simple"},
     ),
     "the state after a step in the place of that before": (
-        "_written(kept, t, (h, kept_y))", "_written(kept, t, (y, kept_y))", {"drecurrent_kernel"}, {"simple"},
+        "steps.written(kept, t, (h, kept_y))", "steps.written(kept, t, (y, kept_y))", {"drecurrent_kernel"}, {"simple"},
     ),
     "the recurrent product left out": (
         "_activate(activation, x_a[t] + tf.matmul(h, recurrent_kernel))", "_activate(activation, x_a[t])",
         EVERYTHING, {"simple"},
     ),
     # of an LSTM
-    "dc f forgotten": ("), dc * f), _written", "), 0 * dc), _written", GRADIENTS, {"lstm"}),
-    "dc handed on whole": ("), dc * f), _written", "), dc), _written", GRADIENTS, {"lstm"}),
+    "dc f forgotten": ("), dc * f), steps.written", "), 0 * dc), steps.written", GRADIENTS, {"lstm"}),
+    "dc handed on whole": ("), dc * f), steps.written", "), dc), steps.written", GRADIENTS, {"lstm"}),
     "dc of the step alone": (LSTM_DC, LSTM_DC.replace("+=", "="), GRADIENTS, {"lstm"}),
     "the cell's activation has no derivative": (LSTM_DC, "dc += dh * o", GRADIENTS, {"lstm"}),
     "dc without o": (LSTM_DC, LSTM_DC.replace("dh * o", "dh"), GRADIENTS, {"lstm"}),
@@ -243,7 +243,7 @@ MISTAKES = {
         "dh += tf.matmul(da_zr, back_zr)", "dh += 0", GRADIENTS, {"gru"},
     ),
     "the candidate's recurrent kernel before its reset": (
-        "_product_backward(resets, da_n, **asked)", "_product_backward(hs, da_n, **asked)",
+        "steps.product_backward(resets, da_n, **asked)", "steps.product_backward(hs, da_n, **asked)",
         {"drecurrent_kernel"}, {"gru"},
     ),
     "both rows of the bias alike": (

@@ -42,12 +42,19 @@ def wrong_tensors(got, expected, tolerances):
 
 
 def planted(name, *changes):
-    """tfbp.manual.<name>, with the window that it moves, as one module with texts exchanged; each occurs once."""
-    source = "\n".join((MANUAL / f"{each}.py").read_text() for each in ("window", name))
-    source = re.sub(r"^from tfbp.manual.window import .*\n", "", source, flags=re.MULTILINE)
+    """tfbp.manual.<name>, and the module that moves its window or its steps, with texts exchanged; each occurs once."""
+    helper = "steps" if name == "recurrent" else "window"
+    sources = {each: (MANUAL / f"{each}.py").read_text() for each in (helper, name)}
     for right, wrong in changes:
-        assert source.count(right) == 1, right
-        source = source.replace(right, wrong)
+        assert "".join(sources.values()).count(right) == 1, right
+        sources = {each: source.replace(right, wrong) for each, source in sources.items()}
+    moving = _module(helper, sources[helper])
+    own = re.sub(rf"^from tfbp.manual(.{helper} import .*| import {helper})\n", "", sources[name], flags=re.MULTILINE)
+    return _module(name, own, {**vars(moving), helper: moving})
+
+
+def _module(name, source, names=()):
     module = types.ModuleType(f"planted_{name}")
+    module.__dict__.update(names)
     exec(compile(source, f"planted {name}.py", "exec"), module.__dict__)
     return module

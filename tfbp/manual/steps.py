@@ -1,0 +1,110 @@
+"""Steps through time and back: the two loops of recurrent layers, and what is done at once for all steps.
+
+xs (T, B, …) has time first, so that a step is a row of memory. What the steps keep lies in lists of one tensor a step,
+which are not copied together. `order` is go_backwards and return_sequences.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual import dense
+
+
+def time_first(x, *, return_sequences=False, go_backwards=False):
+    xs = tf.transpose(x, [1, 0, 2])
+    return tf.reverse(xs, [0]) if go_backwards else xs
+
+
+def _time_first_backward(dxs, *, return_sequences=False, go_backwards=False):
+    # xs = reverse(transpose(x))                              (T, B, I) <- (B, T, I)
+    return tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])
+
+
+def dense_forward(xs, kernel, bias):
+    """xs · kernel + bias of every step, (T, B, …), and the residuals."""
+    a, residuals = dense.dense_forward(tf.reshape(xs, [-1, kernel.shape[0]]), kernel, bias)
+    return _per_step(a, xs), residuals
+
+
+def dense_backward(da, residuals, xs, order, **asked):
+    """dx (B, T, I), dkernel and dbias."""
+    dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
+    return None if dx is None else _time_first_backward(_per_step(dx, xs), **order), dkernel, dbias
+
+
+def product_backward(hs, da, input_gradient=True, **asked):
+    """The gradients of R and of b in h · R + b of all steps, (H, …) and (…,)."""
+    return dense.dense_backward(da, (rows(hs), None), input_gradient=False, **asked)[1:]
+
+
+def loop(step, states, kept, xs, *, return_sequences=False, go_backwards=False):
+    """y, the last states and the full lists, of step(t, states, lists) -> states, lists for every t."""
+    steps = _steps(xs)
+    hs = lists(1, xs, states[0]) if return_sequences else ()
+
+    def body(t, states, kept, hs):
+        states, kept = step(t, states, kept)
+        return t + 1, states, kept, written(hs, t, states[: len(hs)])
+
+    _, states, kept, hs = tf.while_loop(
+        lambda t, *_: t < steps, body, (tf.constant(0), states, kept, hs), maximum_iterations=steps
+    )
+    return tf.transpose(hs[0].stack(), [1, 0, 2]) if return_sequences else states[0], states, kept
+
+
+def loop_back(step, dstates, das, xs):
+    """The first states' gradients and the full lists, of step(t, dstates, das) -> dstates, das from the last t on."""
+    steps = _steps(xs)
+    _, dstates, das = tf.while_loop(
+        lambda t, *_: t >= 0,
+        lambda t, dstates, das: (t - 1, *step(t, dstates, das)),
+        (tf.convert_to_tensor(steps - 1), dstates, das),
+        maximum_iterations=steps,
+    )
+    return dstates, das
+
+
+def split(dy, dstates, *, return_sequences=False, go_backwards=False):
+    """dy of every step, (T, B, H), or None where y is the last h, and the last states' gradients."""
+    # y = batch_first(hs), or the last h                      (B, T, H), or (B, H)
+    zeros = tf.zeros_like(dy[:, 0] if return_sequences else dy)
+    dstates = tuple(zeros if dstate is None else dstate for dstate in dstates)
+    if return_sequences:
+        return tf.transpose(dy, [1, 0, 2]), dstates
+    return None, (dstates[0] + dy, *dstates[1:])
+
+
+def plus(dh, dhs, t):
+    return dh if dhs is None else dh + dhs[t]
+
+
+def lists(count, xs, like, gates=1):
+    """Lists of a tensor (B, G H) for each step."""
+    shape = [like.shape[0], gates * like.shape[1]]
+    return tuple(
+        tf.TensorArray(like.dtype, size=_steps(xs), element_shape=shape, clear_after_read=False) for _ in range(count)
+    )
+
+
+def written(kept, t, tensors):
+    return tuple(each.write(t, tensor) for each, tensor in zip(kept, tensors, strict=True))
+
+
+def rows(tensors):
+    """(T B, …): what stands in a list, of all steps."""
+    stacked = tensors.stack()
+    return tf.reshape(stacked, [-1, stacked.shape[-1]])
+
+
+def _per_step(a, xs):
+    """(T, B, …) of (T B, …)."""
+    sizes = tf.unstack(tf.shape(xs)[:2])
+    leading = [dynamic if size is None else size for size, dynamic in zip(xs.shape[:2], sizes, strict=True)]
+    return tf.reshape(a, [*leading, a.shape[-1]])
+
+
+def zeros(xs, recurrent_kernel):
+    return tf.zeros([tf.shape(xs)[1], recurrent_kernel.shape[0]], xs.dtype)
+
+
+def _steps(xs):
+    return tf.shape(xs)[0] if xs.shape[0] is None else xs.shape[0]
