@@ -10,6 +10,8 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # of every kind of model, both kinds of compile, and most optimizers
 SEEDS = (1, 3, 4, 6, 7, 8, 9, 10, 12, 20)
+# whose sums TensorFlow took in another order where it saw that x, y and weights have as many rows each
+AS_MANY_ROWS = (2385, 2454, 2479)
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def cases(monkeypatch):
     return fit_cases
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS + AS_MANY_ROWS)
 def test_a_random_model_is_trained_as_by_keras(seed, cases):
     case = cases.case_of(seed)
     assert cases.difference(case, exact=False) is None, str(case)

@@ -107,8 +107,15 @@ def _loop(
 
 
 def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:
-    """Some rows of every array."""
-    return [tf.gather(array, rows) for array in data]
+    """Some rows of every array.
+
+    Where how many is not known, TensorFlow is not to know either that they are as many of each: it would add up in another
+    order than in Keras's own loop.
+    """
+    batch = [tf.gather(array, rows) for array in data]
+    if rows.shape[0] is not None:
+        return batch
+    return [tf.raw_ops.PlaceholderWithDefault(input=each, shape=each.shape) for each in batch]
 
 
 def _steps_a_chunk(data: Sequence[tf.Tensor], batch_size: int, full: int) -> int:
