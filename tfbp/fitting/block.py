@@ -109,8 +109,8 @@ def _loop(
 def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:
     """Some rows of every array.
 
-    Where how many is not known, TensorFlow is not to know either that they are as many of each: it would add up in another
-    order than in Keras's own loop.
+    Where how many is not known, TensorFlow is not to know either that they are as many of each: it would add up in
+    another order than in Keras's own loop.
     """
     batch = [tf.gather(array, rows) for array in data]
     if rows.shape[0] is not None:
