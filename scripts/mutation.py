@@ -12,7 +12,7 @@ import sys
 from planting.mutations import HARMLESS, MUTATIONS
 from tfbp import InputError
 from tfbp.checks import check_count
-from tfbp.commands import options
+from tfbp.commands import cells, options
 
 
 def main() -> int:
@@ -33,20 +33,21 @@ def plant(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     import tfbp.commands.quiet_tensorflow  # noqa: F401
-    from planting.judge import Coverage, grade, verdict
-    from planting.plant import planted
+    from planting.judge import Coverage, grade, judged
 
     console = Console()
     coverage = Coverage.seen()
     counts: dict[str, int] = {}
     failed = False
     for mutation in chosen[:: arguments.every]:
-        with planted(mutation) as codes:
-            complaint = verdict(codes, coverage)
         if mutation in HARMLESS:
+            # nothing ends it early: a process of its own, for one may hold only so many compiled programs
+            with cells.mapping(2) as each:
+                (complaint,) = each(judged, [mutation])
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]
             failed |= bool(complaint)
         else:
+            complaint = judged(mutation, coverage)
             found, located, cause = grade(mutation, complaint)
             words = ["found" if found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
             failed |= not found or not located or cause == "misleading"

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from planting.mutations import Mutation
-from planting.plant import PACKAGE
+from planting.plant import PACKAGE, planted
 from tfbp.agreement import beside, matrix, report, third_opinion
 from tfbp.agreement.cases import DTYPES, all_cases
 
@@ -55,6 +55,13 @@ def verdict(mutated: Iterable[CodeType], coverage: Coverage, modes: Iterable[str
                     return found[0]
     opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
     return next(iter(report.complaints(every, [], opinions)), "")
+
+
+def judged(mutation: Mutation, coverage: Coverage | None = None) -> str:
+    """The same with a mutation planted."""
+    coverage = coverage or Coverage.seen()
+    with planted(mutation) as codes:
+        return verdict(codes, coverage)
 
 
 def _codes(run: Callable[[], Any]) -> set[CodeType]:
