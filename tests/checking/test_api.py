@@ -31,6 +31,32 @@ def test_a_right_backward_agrees_in_every_dtype_and_mode():
 
 
 @pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (tf.linalg.cross, [(5, 3), (5, 3)]),
+        (lambda a, k: tf.nn.conv3d(a, k, [1] * 5, "VALID"), [(1, 4, 4, 4, 2), (2, 3, 2, 2, 3)]),
+        (lambda a: tf.math.cumulative_logsumexp(a, 1), [(6, 4)]),
+        (lambda a: tf.image.resize(a, [9, 4]), [(2, 6, 6, 4)]),
+        (lambda a: tf.image.resize(a, [9, 4], "bicubic"), [(2, 6, 6, 4)]),
+    ],
+    ids=["products-that-cancel", "conv3d", "many-steps-in-one", "float32-inside", "float32-inside-everywhere"],
+)
+def test_what_operations_do_inside_is_no_mistake(function, shapes):
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        report = check_gradients(function, [rng.normal(size=shape) for shape in shapes], modes=["eager"])
+        assert report.agrees, report
+
+
+def test_a_mistake_of_a_function_that_computes_in_float32_is_found():
+    @tf.custom_gradient
+    def scaled(x):
+        return tf.cast(x, tf.float32) * 3, lambda dy: tf.cast(dy, x.dtype) * 3.01
+
+    assert first(scaled, [X]).argument == "x"
+
+
+@pytest.mark.parametrize(
     ("mistake", "argument", "said"),
     [
         ("upstream", "x", "the upstream gradient is ignored"),

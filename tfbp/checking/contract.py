@@ -9,6 +9,7 @@ import numpy as np
 from tfbp.checking.diagnosis import diagnose
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.subject import as_float64
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial, arrays
 from tfbp.checks import InputError
 
@@ -26,6 +27,7 @@ def examine(trial: Trial, oracle: bool) -> bool:
         return False
     outputs, gradients = run
     trial.outputs = arrays(outputs)
+    trial.unit = max(trial.unit, *(UNIT_ROUNDOFF.get(each.dtype.name, 0.0) for each in outputs))
     if not np.isfinite(np.concatenate([each.ravel() for each in trial.outputs])).all():
         raise InputError("function: got a NaN or an infinity as its output; accepted: inputs where it is finite.")
     trial.gradients = [_of_contract(trial, i, g) for i, g in enumerate(gradients)]

@@ -31,6 +31,7 @@ class Trial:
         tolerances: of outputs, gradients, and gradients' sizes, by rounding alone.
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
+        unit: of the function's outputs, which may be narrower than what it is given.
         special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
     """
 
@@ -58,6 +59,7 @@ class Trial:
         # of ten million numbers each pass takes a second: what repeats, repeats less
         self.large = size >= LARGE
         self.noise = Noise(self.program, samples=1 if self.large else 16)
+        self.unit = UNIT_ROUNDOFF[self.program.dtype]
         self._forward: Any = None
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
@@ -87,10 +89,9 @@ class Trial:
         def along(step: float) -> np.ndarray:
             return asked([v + step * directions[i] if i in directions else v for i, v in enumerate(self.values)])
 
-        unit = UNIT_ROUNDOFF[self.program.dtype]
-        wide = self.program.dtype == "float64"
+        wide = self.unit == UNIT_ROUNDOFF["float64"]
         levels = 4 if self.large else 11
-        found = slope(along, 2.0**-6 if wide else 2.0**-4, unit, levels if wide else 6)
+        found = slope(along, 2.0**-6 if wide else 2.0**-4, self.unit, levels if wide else 6)
         self.probes += 1
         self.crossed += found.crossed
         return found
