@@ -30,6 +30,7 @@ KNOWN = {
     "expm": "of XLA: it cannot compile the backward",
     "eigh": "of XLA: in float64 right to 6e-10 of the gradient",
     "pinv": "of TensorFlow: the gradient of svd wants its inner sizes known while tracing",
+    "resize_bilinear": "of XLA: a NaN in the gradient of float64",
     "svd": "of XLA: its svd iterates to float32's precision, in float64, too",
     "tf.math.atanh": "of XLA: its atanh in float64 is off by some forty roundings",
     "PReLU": "a kink's convention that is no derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
