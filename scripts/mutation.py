@@ -36,14 +36,17 @@ def plant(arguments: argparse.Namespace) -> int:
     from planting.judge import Coverage, grade, judged
 
     console = Console()
-    coverage = Coverage.seen()
+    coverage = None if all(mutation in HARMLESS for mutation in chosen) else Coverage.seen()
     counts: dict[str, int] = {}
     failed = False
     for mutation in chosen[:: arguments.every]:
         if mutation in HARMLESS:
             # nothing ends it early: a process of its own, for one may hold only so many compiled programs
-            with cells.mapping(2) as each:
-                (complaint,) = each(judged, [mutation])
+            try:
+                with cells.mapping(2) as each:
+                    (complaint,) = each(judged, [mutation])
+            except cells.ProcessGone as gone:
+                complaint = str(gone)
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]
             failed |= bool(complaint)
         else:

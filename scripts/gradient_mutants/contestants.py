@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -83,9 +84,7 @@ def peer(refuses: Callable[..., bool]) -> Callable[..., Answer]:
             floats, forward = _floats(kind.forward, inputs, dtype)
 
             def backward(floats: list[tf.Tensor], dy: tf.Tensor) -> tuple[Any, ...]:
-                given = iter(floats)
-                arguments = [next(given) if each.dtype.kind == "f" else tf.constant(each) for each in inputs]
-                found = function.backward(dy, *arguments)
+                found = _of_floats(partial(function.backward, dy), inputs)(*floats)
                 if len(found) != len(inputs):  # for the framework to refuse
                     return found
                 return tuple(g for g, each in zip(found, inputs, strict=True) if each.dtype.kind == "f")
@@ -118,15 +117,18 @@ def visible(kind: Kind, backward: Any, inputs: list[np.ndarray], dtype: str) -> 
 
 def _floats(function: Any, inputs: list[np.ndarray], dtype: str) -> tuple[list[tf.Tensor], Callable[..., Any]]:
     """The float inputs in the dtype, and the function of these alone."""
-    where = [i for i, each in enumerate(inputs) if each.dtype.kind == "f"]
+    floats = [tf.constant(each.astype(NUMPY[dtype])) for each in inputs if each.dtype.kind == "f"]
+    return floats, _of_floats(function, inputs)
+
+
+def _of_floats(function: Any, inputs: list[np.ndarray]) -> Callable[..., Any]:
+    """The function of its float inputs alone."""
 
     def call(*floats: Any) -> Any:
-        arguments: list[Any] = [tf.constant(each) for each in inputs if each is not None]
-        for i, each in zip(where, floats, strict=True):
-            arguments[i] = each
-        return function(*arguments)
+        given = iter(floats)
+        return function(*(next(given) if each.dtype.kind == "f" else tf.constant(each) for each in inputs))
 
-    return [tf.constant(inputs[i].astype(NUMPY[dtype])) for i in where], call
+    return call
 
 
 def _gradients(function: Any, floats: list[tf.Tensor], upstream: Any = None) -> list[Any]:

@@ -42,7 +42,7 @@ def mapping(processes: int, deterministic: bool = False) -> Iterator[Callable[..
             at = ", ".join(str(getattr(item, "id", item)) for item in items[done : done + processes])
             raise ProcessGone(
                 f"One of {processes} processes is gone (killed, out of memory, or brought down by a library), "
-                f"with {done} of {len(items)} done, at one of {at} or soon after; --processes 1 says more."
+                f"with {done} of {len(items)} done, at one of {at} or soon after."
             ) from error
 
     try:

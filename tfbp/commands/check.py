@@ -93,7 +93,7 @@ def check(arguments: argparse.Namespace) -> int:
             for found in bar(each(all_parts, places), "and beside them", total=len(places)):
                 beside_them += found
     except ProcessGone as error:  # what was found before still counts
-        gone = [str(error)]
+        gone = [f"{error} --processes 1 says more."]
     if arguments.json:
         report.write_json(arguments.json, results + beside_them)
     console.print(report.table(results))
