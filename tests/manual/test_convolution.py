@@ -199,7 +199,10 @@ MISTAKES = {
         {"z", "dx", "dkernel"},
     ),
     "dilation is left out": ([("m * rate for m", "m for m")], None),
-    "dx has the patches' pixels in the reverse order": ([("dpatches[:, :, k]", "dpatches[:, :, -1 - k]")], {"dx"}),
+    "dx has the patches' pixels in the reverse order": (
+        [("at[..., window.positions.index(each), :]", "at[..., -1 - window.positions.index(each), :]")],
+        {"dx"},
+    ),
     "dx is made with the first input's kernel": (
         [("_kernel_in_groups(wide(kernel), groups)", "_kernel_in_groups(wide(kernel[:, :, :1] + 0 * kernel), groups)")],
         {"dx"},
@@ -221,6 +224,23 @@ MISTAKES = {
     "dbias is of the first row": (
         [("tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, 0], axis=[0, 1])")],
         {"dbias"},
+    ),
+    "dkernel's rows and columns have changed places": (
+        [('"VALID"), [1, 2, 0, 3])', '"VALID"), [2, 1, 0, 3])')],
+        None,
+    ),
+    "dkernel has the outputs of one example": (
+        [("tf.transpose(wide(dz), [1, 2, 0, 3])", "tf.transpose(wide(dz)[:1] + 0 * wide(dz), [1, 2, 0, 3])")],
+        {"dkernel"},
+    ),
+    "one input's kernel is turned by half a turn": (
+        [
+            (
+                "* wide(kernel[m, n]) for (m, n), at in window.pixels(x)]",
+                "* wide(kernel[-1 - m, -1 - n]) for (m, n), at in window.pixels(x)]",
+            )
+        ],
+        {"z"},
     ),
     "groups are mixed in dkernel": (
         [("tf.transpose(parts, [1, 0, 2]), shape", "tf.transpose(parts[::-1], [1, 0, 2]), shape")],

@@ -64,7 +64,9 @@ class Programs:
     def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None) -> Any:
         batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
         if (name, batch) not in self._steps:
-            one = tf.function(lambda *tensors: self._untraced(name, tensors), autograph=False)
+            # as Keras traces it: what is written for XLA, or without, is chosen while it is traced
+            compiled = True if self._asked else None
+            one = tf.function(lambda *tensors: self._untraced(name, tensors), jit_compile=compiled, autograph=False)
             self._steps[name, batch] = one.get_concrete_function(*batch)
             let_go(self._steps[name, batch].graph)
             self.traces += 1

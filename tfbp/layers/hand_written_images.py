@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from tfbp.custom_gradient import custom_gradient
 from tfbp.manual import convolution, fused, normalization, pooling
+from tfbp.manual.compiled import is_compiled
 
 Pair = tuple[int, int]
 
@@ -179,6 +179,4 @@ def _is_sized(x: tf.Tensor) -> bool:
 
 def _is_spelled_out(x: tf.Tensor) -> bool:
     """Whether XLA compiles what is traced here, for a CPU, and knows the image's size."""
-    if tf.executing_eagerly() or not _is_sized(x) or tf.config.list_logical_devices("GPU"):
-        return False
-    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return is_compiled() and _is_sized(x) and not tf.config.list_logical_devices("GPU")

@@ -1,4 +1,4 @@
-"""The convolution and the depthwise convolution as products over patches, each backward under its forward.
+"""The convolution and the depthwise convolution, each backward under its forward, in convolutions, products and sums.
 
 B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
@@ -7,11 +7,14 @@ of the depthwise convolution, where O = I · D. A patch is what lies under the k
 
 import tensorflow as tf
 
+from tfbp.manual.compiled import is_compiled
 from tfbp.manual.window import Window, sum_of, wide
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
     """z = patches(x) · kernel + bias, and the residuals (x, kernel, …).
+
+    TensorFlow's convolution, forward, takes this product without a copy of the patches.
 
     Example:
         >>> x, kernel = tf.ones([1, 3, 3, 1]), tf.ones([2, 2, 1, 1])
@@ -20,9 +23,16 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
                [4., 4., 2.],
                [2., 2., 1.]], dtype=float32)
     """
-    window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
-    patches = _in_groups(window.patches(x), groups)
-    z = _from_groups(_product(patches, _kernel_in_groups(kernel, groups)), window.outputs)
+    options = dict(strides=strides, padding=padding, dilation_rate=dilation_rate)
+    window = Window(x.shape[1:3], kernel.shape[:2], **options)
+    if groups > 1:
+        patches = _in_groups(window.patches(x), groups)
+        z = _from_groups(_product(patches, _kernel_in_groups(kernel, groups)), window.outputs)
+    elif x.shape[-1] == 1 and is_compiled():
+        # a few sums, which XLA makes in one loop with the activation and the pooling above
+        z, _ = depthwise_conv2d_forward(x, kernel, **options)
+    else:
+        z = tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
     if bias is not None:
         z = tf.nn.bias_add(z, bias)
     return z, (x, kernel, window, groups)
@@ -36,16 +46,27 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     if bias_gradient:
         dbias = _sum_over_places(dz)
     # z = patches · kernel                                  (G, B P Q, O/G) <- (G, B P Q, M N I/G) (G, M N I/G, O/G)
-    if kernel_gradient:
+    if kernel_gradient and window.is_plain and groups == 1:
+        # at each position of the kernel the products of x and dz under it, over all places and examples: a convolution
+        # of x by dz, in which examples and channels have changed places
+        by_inputs, by_examples = tf.transpose(wide(window.pad(x)), [3, 1, 2, 0]), tf.transpose(wide(dz), [1, 2, 0, 3])
+        dkernel = tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, "VALID"), [1, 2, 0, 3])
+        dkernel = tf.cast(dkernel, kernel.dtype)
+    elif kernel_gradient:
         patches, rows = _in_groups(window.patches(x), groups), _in_groups([dz], groups)
         dkernel = _kernel_from_groups(_product(patches, rows, transpose_a=True), kernel.shape)
     if input_gradient:
         # all patches in one product, and no patches of dz: XLA's loop of copies takes longer than the product
         rows = _product(_in_groups([wide(dz)], groups), _kernel_in_groups(wide(kernel), groups), transpose_b=True)
-        dpatches = tf.reshape(rows, [groups, -1, len(window.positions), kernel.shape[2]])
-        # patches = patches(x), each pixel in many of them      (B, P, Q, M N I) <- (B, H, W, I)
-        dats = [_from_groups(dpatches[:, :, k], window.outputs) for k in range(len(window.positions))]
-        dx = window.from_patches(dats, lambda _, dats: sum_of(dats, x.dtype))
+        rows = rows[0] if groups == 1 else tf.transpose(rows, [1, 0, 2])
+        dpatches = tf.reshape(rows, [-1, *window.outputs, groups, len(window.positions), kernel.shape[2]])
+
+        def dpixels(positions, dats):
+            terms = [at[..., window.positions.index(each), :] for each, at in zip(positions, dats, strict=True)]
+            return tf.reshape(sum_of(terms, x.dtype), [-1, *terms[0].shape[1:3], x.shape[-1]])
+
+        # patches = patches(x), each pixel in many of them      (B, P, Q, G, M N, I/G) <- (B, H, W, I)
+        dx = window.from_patches(dpatches, dpixels)
     return dx, dkernel, dbias
 
 

@@ -17,6 +17,7 @@ class Window:
 
     def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
         self.sizes, self.strides, self.padding = tuple(sizes), tuple(strides), padding
+        self.is_plain = max(*strides, *dilation_rate) == 1
         self.offsets = [[m * rate for m in range(n)] for n, rate in zip(kernel_sizes, dilation_rate, strict=True)]
         self.positions = list(product(*map(range, kernel_sizes)))
         spans = [offsets[-1] + 1 for offsets in self.offsets]
@@ -31,10 +32,13 @@ class Window:
         # the rows of x with the same remainder by the stride, a phase, lie under the same rows of the kernel
         self.phase_sizes = tuple(-(-size // stride) for size, _, stride in axes)
 
+    def pad(self, x, value=0):
+        """x with what is added around it."""
+        return x if self.added == [(0, 0), (0, 0)] else tf.pad(x, _paddings(self.added, x), constant_values=value)
+
     def pixels(self, x, value=0):
         """Each position (m, n) of the kernel, and what lies under it at all places, (B, P, Q, …)."""
-        if self.added != [(0, 0), (0, 0)]:
-            x = tf.pad(x, _paddings(self.added, x), constant_values=value)
+        x = self.pad(x, value)
         for m, n in self.positions:
             rows, columns = (
                 slice(offsets[k], offsets[k] + (outputs - 1) * stride + 1, stride)
