@@ -38,3 +38,4 @@ from tfbp.layers.recurrent import GRU as GRU
 from tfbp.layers.recurrent import LSTM as LSTM
 from tfbp.layers.recurrent import SimpleRNN as SimpleRNN
 from tfbp.layers.softmax import Softmax as Softmax
+from tfbp.layers.swapping import swap as swap

@@ -1,0 +1,79 @@
+"""Models with tfbp's layers in the place of Keras's: which are replaced, what stays, and that they train alike."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfbp import layers
+from tfbp.checks import InputError
+from tfbp.layers.swapping import OURS
+
+
+class Doubled(keras.layers.Dense):
+    """A subclass: it may do anything, and is left alone."""
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+def image_model():
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Add()([x, keras.Sequential([keras.layers.DepthwiseConv2D(3, padding="same")])(x)])
+    x = keras.layers.Dropout(0.3)(keras.layers.MaxPooling2D()(x))
+    x = Doubled(5)(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.LayerNormalization()(x)))
+
+
+def sequence_model():
+    return keras.Sequential(
+        [keras.Input((6, 3)), keras.layers.LSTM(4, return_sequences=True), keras.layers.GRU(4), keras.layers.Dense(3)]
+    )
+
+
+def names(model):
+    return [type(layer) for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+
+
+def steps(model, count=3):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, *model.input_shape[1:])), rng.integers(0, 3, 6)
+    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return [float(model.train_on_batch(x, y)) for _ in range(count)], [
+        keras.ops.convert_to_numpy(v) for v in model.variables
+    ]
+
+
+@pytest.fixture
+def float64():
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize("make", [image_model, sequence_model], ids=lambda make: make.__name__)
+def test_a_swapped_model_trains_as_the_model_does(make, float64):
+    keras.utils.set_random_seed(1)
+    model = make()
+    swapped = layers.swap(model)
+    assert [OURS.get(kind, kind) for kind in names(model)] == names(swapped)
+    assert any(kind in OURS.values() for kind in names(swapped))
+    (losses, variables), (expected, originals) = steps(swapped), steps(model)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+    for got, wanted in zip(variables, originals, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_every_layer_of_the_package_has_its_place():
+    offered = {kind for kind in vars(layers).values() if isinstance(kind, type)} - {layers.LinearCrossEntropy}
+    assert set(OURS.values()) == offered
+
+
+def test_a_model_of_another_class_is_refused():
+    class Own(keras.Model):
+        pass
+
+    with pytest.raises(InputError, match=r"model: got a Own; accepted: a Sequential or Functional keras.Model"):
+        layers.swap(Own())

@@ -1,0 +1,57 @@
+"""A Keras model with the layers of this package in the place of Keras's own."""
+
+from __future__ import annotations
+
+import keras
+from keras.src.models.functional import Functional
+
+from tfbp.checks import InputError
+from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
+from tfbp.layers.convolution import Conv2D, DepthwiseConv2D
+from tfbp.layers.dense import Dense
+from tfbp.layers.dropout import Dropout
+from tfbp.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization
+from tfbp.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from tfbp.layers.prelu import PReLU
+from tfbp.layers.recurrent import GRU, LSTM, SimpleRNN
+from tfbp.layers.softmax import Softmax
+
+_OURS = (
+    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
+    *(Conv2D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
+    *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization),
+)
+OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
+    getattr(keras.layers, ours.__name__): ours for ours in _OURS
+}
+
+
+def swap(model: keras.Model) -> keras.Model:
+    """A copy of `model` in which each of Keras's layers that this package has by hand is that one.
+
+    Arguments and the values of all variables are those of `model`: weights, moving statistics, the states of random
+    generators. Subclasses of Keras's layers, and layers inside of them, are copied as they are. Compile the copy anew.
+
+    Args:
+        model: Sequential or Functional, models inside of it among them.
+
+    Raises:
+        InputError: `model` is of another class: what its `call` does cannot be copied.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+        >>> [f"{type(layer).__module__}.{type(layer).__name__}" for layer in swap(model).layers]
+        ['tfbp.layers.dense.Dense']
+
+    Reference: `keras.models.clone_model`, https://keras.io/api/models/model_saving_apis/
+    """
+    if not isinstance(model, keras.Sequential | Functional):
+        raise InputError(f"model: got a {type(model).__name__}; accepted: a Sequential or Functional keras.Model")
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return OURS.get(type(layer), type(layer)).from_config(layer.get_config())
+
+    swapped = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    for copy, variable in zip(swapped.variables, model.variables, strict=True):
+        copy.assign(variable)
+    return swapped
