@@ -30,6 +30,8 @@ KNOWN = {
     "svd": "of XLA: its svd iterates to float32's precision, in float64, too",
     "tf.math.atanh": "of XLA: its atanh in float64 is off by some forty roundings",
     "PReLU": "a kink's convention that is no derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
+    "ELU": "of TensorFlow: in float32 it is exp(x) - 1, which loses digits where x is near 0",
+    "Resizing": "of XLA: a NaN in the gradient of float64, as resize_bilinear",
     "SpectralNormalization": "on purpose: what scales the kernel is taken for constant",
 }
 

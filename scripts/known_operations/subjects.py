@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from known_operations import keras_layers
+
 ACTIVATIONS = (
     "relu elu selu gelu silu softplus sigmoid tanh softsign mish hard_sigmoid hard_tanh celu glu log_softmax "
     "sparse_plus squareplus tanh_shrink soft_shrink relu6 exponential"
@@ -26,8 +28,6 @@ SEGMENTS = (
     "segment_sum segment_mean segment_max segment_min segment_prod unsorted_segment_sum unsorted_segment_mean "
     "unsorted_segment_max unsorted_segment_prod unsorted_segment_sqrt_n"
 )
-LOSSES = "MeanSquaredError Huber LogCosh CosineSimilarity KLDivergence BinaryCrossentropy Poisson Hinge Dice Tversky"
-
 OPERATIONS = (
     "cumsum cumprod logsumexp reduce_prod reduce_max pow atan2 l2_normalize max_pool avg_pool conv2d depthwise_conv2d "
     "softmax_cross_entropy gather inv det slogdet cholesky solve svd rfft acosh ndtri igamma zeta polygamma lbeta "
@@ -39,15 +39,11 @@ OPERATIONS = (
     "gather_nd scatter_nd tensor_scatter_add tensor_scatter_max clip_by_value clip_by_norm roll reverse_sequence "
     "pad_reflect where sort"
 )
-LAYERS = (
-    "Dense EinsumDense PReLU LayerNormalization BatchNormalization RMSNormalization UnitNormalization "
-    "SpectralNormalization GroupNormalization Conv2D Conv2DTranspose SeparableConv2D SimpleRNN LSTM"
-)
 # a test holds them against `subjects`
 NAMES = (
     *ACTIVATIONS.split(),
     *(f"tf.math.{name}" for name in f"{EVERYWHERE} {POSITIVE} {INSIDE} {PAIRS} {REDUCTIONS} {SEGMENTS}".split()),
-    *f"{OPERATIONS} {LOSSES} {LAYERS}".split(),
+    *f"{OPERATIONS} {keras_layers.LOSSES} {keras_layers.LAYERS}".split(),
 )
 
 
@@ -99,28 +95,7 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
         "svd": (lambda a: tf.linalg.svd(a, compute_uv=False), [square]),
         "rfft": (lambda a: tf.abs(tf.signal.rfft(a)), [x]),
     }
-    other = rng.dirichlet(np.ones(4), 6)
-    found |= {name: (getattr(keras.losses, name)(), [shares, other]) for name in LOSSES.split()}
-    sequences = rng.normal(size=(2, 4, 3))
-    for layer, at in (
-        (keras.layers.Dense(3), x),
-        (keras.layers.EinsumDense("bi,io->bo", 3), x),
-        (keras.layers.PReLU(), x),
-        (keras.layers.LayerNormalization(), x),
-        (keras.layers.BatchNormalization(), x),
-        (keras.layers.RMSNormalization(), x),
-        (keras.layers.UnitNormalization(), x),
-        (keras.layers.SpectralNormalization(keras.layers.Dense(3)), x),
-        (keras.layers.GroupNormalization(3), images),
-        (keras.layers.Conv2D(2, 3), images),
-        (keras.layers.Conv2DTranspose(2, 3), images),
-        (keras.layers.SeparableConv2D(2, 3), images),
-        (keras.layers.SimpleRNN(3), sequences),
-        (keras.layers.LSTM(3), sequences),
-    ):
-        layer.build(at.shape)
-        found[type(layer).__name__] = (layer, [at])
-    return found
+    return found | keras_layers.losses(rng) | keras_layers.layers(rng)
 
 
 def others(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.noise import Noise
-from tfbp.checking.subject import Subject, as_float64
+from tfbp.checking.subject import Subject
 
 RNG = np.random.default_rng(5)
 

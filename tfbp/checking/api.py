@@ -113,6 +113,11 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
             break
         said = said or f"it does not run in float64 ({tried.sentence}): differences in {dtype} see only large errors"
         tried = subject.at(dtype)
+    if not subject.differentiable and (isinstance(tried, Failure) or not tried.names):
+        types = ", ".join(dict.fromkeys(str(each.dtype) for each in subject.values)) or "none"
+        raise InputError(
+            f"inputs: got {types}; accepted: at least one input of floating-point numbers, or trainable variables."
+        )
     if isinstance(tried, Failure):
         failure = subject.at("float64")
         sentence = failure.sentence if isinstance(failure, Failure) else tried.sentence
@@ -148,6 +153,7 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         upstream.examine(trial)
         of_reference = twins.Reference(trial, reference) if reference is not None else None
         rounded = constants.rounded(program)
+        trial.unit = max(trial.unit, constants.inner_unit(program))
         twins.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
         trial.progress(0.1, "against differences")
         vote.gradients(trial, twin, of_reference, own)

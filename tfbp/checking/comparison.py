@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.diagnosis import Clues, diagnose
 from tfbp.checking.failures import Failure
 
@@ -81,17 +82,21 @@ def compare(
     got_dtype = getattr(got.dtype, "name", str(got.dtype))
     if got_dtype != dtype:
         return Comparison(tensor, np.inf, np.inf, f"dtype {got_dtype}, where {dtype} is expected")
-    # NumPy by itself cannot take a bfloat16 tensor without axes
-    got = np.asarray(got.numpy() if hasattr(got, "numpy") else got).astype(np.float64)
-    expected = np.asarray(expected, np.float64)
+    got, expected = as_float64(got), np.asarray(expected, np.float64)
     if got.shape != expected.shape or not np.isfinite(got).all():
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
-    error = np.abs(got - expected)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratios = np.where(error == 0, 0.0, error / tolerance)
-    ratio = float(ratios.max(initial=0.0))
-    norm = float(np.linalg.norm(expected))
-    distance = float(np.linalg.norm(got - expected))
+    error = np.subtract(got, expected, out=np.empty(got.shape))
+    norm, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(error))
+    if distance:
+        # in place, for of ten million numbers each copy counts
+        error = np.abs(error, out=error)
+        right = error == 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratios = np.divide(error, tolerance, out=error)
+        ratios[right] = 0.0
+        ratio = float(ratios.max())
+    else:
+        ratio = 0.0
     relative = distance / norm if norm else (np.inf if distance else 0.0)
     # written so that a NaN ratio counts as a disagreement
     if ratio <= 1:

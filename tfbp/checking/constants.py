@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
 
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.subject import Program
+from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 
 def rounded(program: Program) -> list[str]:
@@ -45,8 +47,33 @@ def draws(program: Program) -> bool:
     return any("Random" in node.op or "Multinomial" in node.op for node in _nodes(program))
 
 
+def inner_unit(program: Program) -> float:
+    """The unit roundoff of the narrowest type that the forward goes over to; the program's own at least.
+
+    Casts do so, and operations of one type only, as image resizing in float32.
+    """
+    units = [UNIT_ROUNDOFF[program.dtype]]
+    # a single number may be a constant, unless there are no others
+    least = min(2, max(program.values[i].size for i in program.where))
+
+    def seen(op_type: str, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
+        floats = [i for i in inputs if isinstance(i, tf.Tensor) and i.dtype.is_floating]
+        given = [i.dtype.size for i in floats if (i.shape.num_elements() or least) >= least]
+        narrow = [o for o in outputs if isinstance(o, tf.Tensor) and given and o.dtype.size < max(given)]
+        units.extend(UNIT_ROUNDOFF.get(o.dtype.name, 0.0) for o in narrow)
+
+    program.restore()
+    op_callbacks.add_op_callback(seen)
+    try:
+        attempt(program.call, program.tensors(program.values))
+    finally:
+        op_callbacks.remove_op_callback(seen)
+        program.restore()
+    return max(units)
+
+
 def _nodes(program: Program) -> list[Any]:
-    """The operations of the forward's graph; none where it cannot be traced."""
+    """The operations of the forward's graph, and of its functions; none where it cannot be traced."""
     if program.seeded:
         return []
     program.restore()

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.diagnosis import diagnose
 from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.subject import as_float64
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial, arrays
 from tfbp.checks import InputError

@@ -220,7 +220,8 @@ def _extent(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> str:
     count = int(wrong.sum())
     if got.ndim == 0:
         return f"{_number(got, expected)}, where {_number(expected, got)} is expected"
-    where = tuple(int(i) for i in np.unravel_index(np.argmax(error), got.shape))
+    most = np.argmax(np.where(wrong, error, -1.0)) if count else np.argmax(error)
+    where = tuple(int(i) for i in np.unravel_index(most, got.shape))
     here = f"at {list(where)}: {_number(got[where], expected[where])}, where {_number(expected[where], got[where])}"
     if count == 1:
         return f"1 of {got.size} elements is wrong, {here} is expected"

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.paths import Path, paths
-from tfbp.checking.subject import Program, Values, as_float64
+from tfbp.checking.subject import Program, Values
 
 Arrays = list[Any]
 

@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.checking import constants, kinks
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.comparison import compare
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.hypotheses import Hypotheses
 from tfbp.checking.report import Report
-from tfbp.checking.subject import Program, as_float64
+from tfbp.checking.subject import Program
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial, arrays
 
@@ -117,8 +118,8 @@ def _unknown_batch(program: Program, tensors: list[tf.Tensor]) -> list[tf.Tensor
     """
     lengths = [t.shape[0] if t.shape.rank else None for t in tensors]
     batch = program.shapes[0][0] if program.shapes[0] else None
-    if batch not in lengths:
-        batch = lengths[program.subject.differentiable[0]]
+    if batch not in lengths and lengths:
+        batch = lengths[program.subject.differentiable[0] if program.subject.differentiable else 0]
     return [
         tf.TensorSpec([None, *t.shape[1:]] if batch and t.shape.rank and t.shape[0] == batch else t.shape, t.dtype)
         for t in tensors

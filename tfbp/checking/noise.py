@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.editing import EXACT, edited
 from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.subject import NUMPY, Program, Values, as_float64
+from tfbp.checking.subject import NUMPY, Program, Values
 from tfbp.checking.tolerances import UNDERFLOW, UNIT_ROUNDOFF
 
 # of these S is made: the same operation on absolute values
@@ -217,9 +218,18 @@ def _of_absolutes(output: Any) -> Any:
 def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, traced: bool) -> np.ndarray:
     unit = UNIT_ROUNDOFF[dtype]
     middle = right if middle is None or middle.shape != right.shape else middle
-    moved = np.abs(np.stack([s - middle for s in samples if s is not None and s.shape == right.shape] or [0 * right]))
-    typical = np.nan_to_num(3 * np.sqrt(np.mean(moved**2, axis=0)) + moved.max(axis=0) / 2, nan=np.inf)
-    mean = float(np.sqrt(np.mean(moved**2))) if np.isfinite(moved).all() else 0.0
+    squares, most, count = np.zeros(right.shape), np.zeros(right.shape), 0
+    for sample in samples:
+        if sample is not None and sample.shape == right.shape:
+            moved = np.subtract(sample, middle, out=np.empty(right.shape))
+            moved = np.abs(moved, out=moved)
+            most = np.maximum(most, moved, out=most)
+            squares += np.square(moved, out=moved)
+            count += 1
+    squares /= max(count, 1)
+    mean = float(np.sqrt(np.mean(squares)))
+    typical = np.nan_to_num(3 * np.sqrt(squares, out=squares) + most / 2, nan=np.inf)
+    mean = mean if np.isfinite(mean) else 0.0
     if len(samples) == 1:  # of a large tensor: what one draw says of each element is little, and of all is much
         mean *= 24
     size = np.abs(right)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.slopes import slope
-from tfbp.checking.subject import Program, as_float64
+from tfbp.checking.subject import Program
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial
 

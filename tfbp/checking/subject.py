@@ -44,9 +44,6 @@ class Subject:
         self.names = _names(function, self.arguments)
         targets = 1 if isinstance(function, keras.losses.Loss) else 0  # a Keras loss is differentiated at y_pred alone
         self.differentiable = [i for i, each in enumerate(flat) if _is_float(each) and i >= targets]
-        if not self.differentiable:
-            types = ", ".join(dict.fromkeys(str(each.dtype) for each in flat)) or "none"
-            raise InputError(f"inputs: got {types}; accepted: at least one input of floating-point numbers.")
         for i in self.differentiable:
             if not np.isfinite(self.values[i]).all():
                 raise InputError(f"inputs: got {self.names[i]} with a NaN or an infinity; accepted: finite numbers.")
@@ -73,6 +70,7 @@ class Program:
     def __init__(self, subject: Subject, function: Any, dtype: str) -> None:
         self.dtype, self.function, self.subject = dtype, function, subject
         self.seeded, self.seed = False, 0
+        self._seen: dict[int, tuple[np.ndarray, tf.Tensor]] = {}
         layers = _owned(function)
         self._state = [v for v in layers if isinstance(v, tf.Variable)]
         self._kept = [v.numpy() for v in self._state]
@@ -85,8 +83,10 @@ class Program:
             raise InputError("function: got no output of floating-point numbers; accepted: at least one.")
         self.shapes = [tuple(each.shape) for each in outputs if _is_float_tensor(each)]
         self.output_dtypes = [each.dtype.name for each in outputs if _is_float_tensor(each)]
-        self.variables = [v for v in tape.watched_variables() if v.dtype.is_floating]
-        known = {id(v) for v in self._state}
+        watched = [v for v in tape.watched_variables() if v.dtype.is_floating]
+        # the tape's order is another one in every program: a layer's own order is not
+        known = {id(v): place for place, v in enumerate(self._state)}
+        self.variables = sorted(watched, key=lambda v: known.get(id(v), len(known)))
         self._state += [v for v in self.variables if id(v) not in known]
         self._kept = [v.numpy() for v in self._state]
         self.values = [*subject.values, *(np.asarray(v.numpy()).astype(np.float64) for v in self.variables)]
@@ -99,8 +99,14 @@ class Program:
         inputs = len(self.subject.values)
         for variable, value in zip(getattr(self, "variables", ()), values[inputs:], strict=False):
             variable.assign(value.astype(NUMPY[variable.dtype.name]))
-        floats = NUMPY[self.dtype]
-        return [tf.constant(v.astype(floats, copy=False) if v.dtype.kind == "f" else v) for v in values[:inputs]]
+        return [self._tensor(i, v) for i, v in enumerate(values[:inputs])]
+
+    def _tensor(self, place: int, value: np.ndarray) -> tf.Tensor:
+        """The array as a tensor; of the array that was last here, the tensor that was made of it."""
+        if place not in self._seen or self._seen[place][0] is not value:
+            narrow = value.astype(NUMPY[self.dtype], copy=False) if value.dtype.kind == "f" else value
+            self._seen[place] = value, tf.constant(narrow)
+        return self._seen[place][1]
 
     def call(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The function's outputs, flat."""
@@ -154,11 +160,6 @@ class Program:
         outputs, gradients = self.backward(tensors, self.upstream(upstream))
         self.restore()
         return outputs, gradients
-
-
-def as_float64(tensor: Any) -> np.ndarray:
-    """Its numbers as an array; NumPy by itself cannot take a bfloat16 tensor without axes."""
-    return np.asarray(tensor.numpy() if isinstance(tensor, tf.Tensor) else tensor).astype(np.float64, copy=False)
 
 
 def oracle_of(function: Any) -> Callable[..., Any] | None:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfbp.checking import complex_steps
+from tfbp.checking.arrays import as_float64
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.noise import Noise
 from tfbp.checking.report import Finding
 from tfbp.checking.slopes import Slope, slope
-from tfbp.checking.subject import NUMPY, Program, Subject, Values, as_float64
+from tfbp.checking.subject import NUMPY, Program, Subject, Values
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 
 Arrays = list[Any]
@@ -61,6 +63,7 @@ class Trial:
         self.noise = Noise(self.program, samples=1 if self.large else 16)
         self.unit = UNIT_ROUNDOFF[self.program.dtype]
         self._forward: Any = None
+        self.takes_complex = not self.program.variables
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
         """Add a finding, in the program's dtype and eagerly unless said otherwise."""
@@ -90,9 +93,11 @@ class Trial:
             return asked([v + step * directions[i] if i in directions else v for i, v in enumerate(self.values)])
 
         wide = self.unit == UNIT_ROUNDOFF["float64"]
+        self.probes += 1
+        if wide and at is None and (settled := complex_steps.slope(self, directions, along)):
+            return settled
         levels = 4 if self.large else 11
         found = slope(along, 2.0**-6 if wide else 2.0**-4, self.unit, levels if wide else 6)
-        self.probes += 1
         self.crossed += found.crossed
         return found
 
