@@ -52,6 +52,12 @@ def test_a_function_that_is_not_analytic_is_judged_by_differences():
     assert report.findings[0].cause == "a factor ½ too many, or 2 missing"
 
 
+def test_maxima_that_a_direction_s_probes_cross_are_judged_by_their_elements():
+    """Along this direction another number becomes the largest, and differences settle on a slope that is no side's."""
+    x = np.random.default_rng(50).normal(size=(2, 5, 3))
+    assert check_gradients(lambda x: tf.reduce_max(x, axis=1), [x], **ONCE).agrees
+
+
 def test_what_computes_in_float32_inside_is_no_false_alarm():
     assert check_gradients(inside_float32(1.0), [X], **ONCE).agrees
     report = check_gradients(inside_float32(0.5), [X], **ONCE)

@@ -11,7 +11,9 @@ from tfbp.checks import InputError
 
 
 def examine(trial: Trial) -> bool:
-    """Run it three times, twice if it is large; whether it can be judged."""
+    """Run it three times, twice if it is large and nothing is amiss; whether it can be judged."""
+    if trial.large and _repeats_and_is_linear(trial):
+        return True
     if changed := [] if trial.large else trial.program.changed():
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         trial.notes.append(f"each call changes {', '.join(changed[:3])}{more}: put back before every run")
@@ -49,8 +51,25 @@ def examine(trial: Trial) -> bool:
     return not trial.refuted
 
 
+def _repeats_and_is_linear(trial: Trial) -> bool:
+    """Two questions in one run: for -2 times the upstream gradient, is every gradient -2 times what it was, exactly?"""
+    runs = [
+        attempt(trial.program.run, trial.values, each) for each in (trial.upstream, [-2 * u for u in trial.upstream])
+    ]
+    if any(isinstance(run, Failure) for run in runs):
+        return False
+    trial.first = runs[0]
+    (outputs, gradients), (again, scaled) = ([arrays(part) for part in run] for run in runs)
+    pairs = [
+        *zip(outputs, again, strict=True),
+        *((None if g is None else -2 * g, s) for g, s in zip(gradients, scaled, strict=True)),
+    ]
+    trial.is_linear = all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
+    return trial.is_linear
+
+
 def _runs(trial: Trial) -> list | None:
-    runs = [attempt(trial.program.run, trial.values, trial.upstream) for _ in range(2 if trial.large else 3)]
+    runs = [attempt(trial.program.run, trial.values, trial.upstream) for _ in range(3)]
     if any(isinstance(run, Failure) for run in runs):
         return None
     trial.first = runs[0]

@@ -63,7 +63,9 @@ class Trial:
         self.noise = Noise(self.program, samples=1 if self.large else 16)
         self.unit = UNIT_ROUNDOFF[self.program.dtype]
         self._forward: Any = None
-        self.takes_complex = not self.program.variables
+        # a product of complex numbers is four: of a large program differences cost less
+        self.takes_complex = not self.program.variables and not self.large
+        self.is_linear = False
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
         """Add a finding, in the program's dtype and eagerly unless said otherwise."""

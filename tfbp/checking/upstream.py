@@ -10,6 +10,8 @@ from tfbp.checking.trial import Trial, arrays
 
 def examine(trial: Trial) -> None:
     """Hold the backward at zero, and at a sum of two upstream gradients, against what linearity says."""
+    if trial.is_linear:
+        return
     program, names = trial.program, trial.program.names
     nothing = [0 * u for u in trial.upstream]
     run = attempt(program.run, trial.values, nothing)

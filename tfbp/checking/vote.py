@@ -161,7 +161,8 @@ def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str
         trial.notes.append(
             f"{name}: {judged.kinks} of {mine.size} elements on a kink, where all between the two slopes is accepted"
         )
-    if judged.ratio <= 1 and (off <= 1 or found.slope.kink):
+    # a direction whose probes crossed a kink may have taken two of its sides for one slope: the elements know better
+    if judged.ratio <= 1 and (off <= 1 or found.slope.kink or found.slope.crossed):
         trial.worst = max(trial.worst, judged.ratio)
         return
     trial.refuted.add(name)
