@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfbp.checking import audit, constants, contract, kinks, modes, repeats, second_order, twins, upstream, vote
 from tfbp.checking.failures import Failure
+from tfbp.checking.modes import tf32_enabled
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
@@ -46,7 +47,7 @@ def check_gradients(
             autodiff of its own body.
         reference: a NumPy float64 twin, of the same inputs.
         dtypes: in which it is run, of float64, float32, bfloat16 and float16. modes: of eager, graph and xla.
-        device: where, e.g. "cpu" or "gpu"; TensorFlow's choice if None. TF32 is off meanwhile.
+        device: where, e.g. "cpu" or "gpu"; TensorFlow's choice if None. TF32 is off; a GPU runs float32 with it, too.
         seed: of directions and upstream gradients, and of the function's own random numbers where it has any.
         second_order: also the gradient of the gradient, and forward mode.
         auto_perturb: mend a test point that could not show a mistake.
@@ -68,27 +69,17 @@ def check_gradients(
     dtypes, modes_ = _several("dtypes", dtypes, DTYPES), _several("modes", modes, MODES)
     if device is not None:
         _check_device(device)
-    with tf.device(f"/{device.upper()}:0") if device else nullcontext(), _without_tf32():
+    with tf.device(f"/{device.upper()}:0") if device else nullcontext(), tf32_enabled(False):
         subject = Subject(function, inputs)
         trial, widest = _trial(subject, seed, auto_perturb, dtypes)
         report = Report(str(getattr(function, "__name__", None) or getattr(function, "name", type(function).__name__)))
         trial.progress = progress or trial.progress
         if widest:
             trial.notes.append(widest)
-        _examine(trial, report, oracle, reference, dtypes, modes_, second_order)
+        on_gpu = has_gpu() and (device is None or device.lower() == "gpu")
+        _examine(trial, report, oracle, reference, dtypes, modes_, second_order, on_gpu)
         trial.program.restore()
     return report
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """TF32, which rounds float32's products to 11 bits on a GPU, is off while a function is on trial."""
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(enabled)
 
 
 def assert_gradients_agree(function: Callable[..., Any], inputs: Any, **options: Any) -> Report:
@@ -139,7 +130,9 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
     return trial, said
 
 
-def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: Any, modes_: Any, more: bool) -> None:
+def _examine(
+    trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: Any, modes_: Any, more: bool, on_gpu: bool
+) -> None:
     program, subject = trial.program, trial.subject
     own = oracle is None
     body = oracle_of(subject.function) if own else oracle
@@ -161,7 +154,7 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
             trial.progress(0.3, "on kinks")
             kinks.examine(trial, twin, own)
         trial.notes += rounded
-        modes.examine(trial, report, dtypes, modes_, twin)
+        modes.examine(trial, report, dtypes, modes_, twin, tf32=on_gpu)
         if more:
             second_order.examine(trial, twin)
     complaints = audit.of_inputs(_names(subject, program), trial.values) + audit.of_gradients(
@@ -208,6 +201,10 @@ def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, .
     for each in found:
         check_choice(argument, each, accepted)
     return found
+
+
+def has_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def _check_device(device: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,19 @@ from tfbp.checking.trial import Trial, arrays
 UNKNOWN_BATCH = "graph, batch unknown"
 
 
-def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence[str], oracle: Program | None) -> None:
-    """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run."""
+def examine(
+    trial: Trial,
+    report: Report,
+    dtypes: Sequence[str],
+    modes: Sequence[str],
+    oracle: Program | None,
+    tf32: bool = False,
+) -> None:
+    """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run.
+
+    Args:
+        tf32: whether float32 is also run with TF32, which a GPU has.
+    """
     drawn = constants.draws(trial.program)
     for done, dtype in enumerate(dtypes):
         program = trial.program if dtype == trial.program.dtype else trial.subject.at(dtype)
@@ -66,6 +78,23 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
             _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
             if dtype == trial.program.dtype and not isinstance(run, Failure):
                 kinks.in_mode(trial, run, mode)
+        if tf32 and dtype == "float32":
+            with tf32_enabled(True):
+                made = attempt(program.run, values, upstream)
+            # what products are given is rounded to float16's digits, and no more than that is
+            rounded = trial.noise.tolerances("float16", values, upstream, (outputs, gradients))
+            _compare(trial, report, (dtype, "eager, TF32"), made, (outputs, gradients), rounded, hints)
+
+
+@contextmanager
+def tf32_enabled(enabled: bool) -> Iterator[None]:
+    """TF32, which rounds what float32's products are given to 11 bits on a GPU, is on or off meanwhile."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _modes(modes: Sequence[str]) -> Iterator[str]:
