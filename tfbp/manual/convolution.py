@@ -46,7 +46,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     if bias_gradient:
         dbias = _sum_over_places(dz)
     # z = patches · kernel                                  (G, B P Q, O/G) <- (G, B P Q, M N I/G) (G, M N I/G, O/G)
-    if kernel_gradient and window.is_plain and groups == 1:
+    if kernel_gradient and window.is_plain and groups == 1 and is_compiled():
         # at each position of the kernel the products of x and dz under it, over all places and examples: a convolution
         # of x by dz, in which examples and channels have changed places
         by_inputs, by_examples = tf.transpose(wide(window.pad(x)), [3, 1, 2, 0]), tf.transpose(wide(dz), [1, 2, 0, 3])
