@@ -17,6 +17,7 @@ from tfbp.agreement.placement import array_from, strictly_on
 from tfbp.checking.comparison import Comparison, compare
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.failures import Failure, attempt
+from tfbp.checking.tf32 import tf32_enabled
 
 MODES = ("eager", "graph", "xla")
 # what has no row for each example, and what holds nothing else
@@ -171,13 +172,8 @@ def _with_any_rows(fed: Any, name: str = "") -> Any:
 @contextmanager
 def on(cell: Cell) -> Any:
     """The cell's device and no other, and TF32 as it says; the settings are put back afterwards."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(cell.tf32)
-    try:
-        with strictly_on(cell.device):
-            yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
+    with tf32_enabled(cell.tf32), strictly_on(cell.device):
+        yield
 
 
 def as_array(value: Any) -> Any:

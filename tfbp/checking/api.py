@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfbp.checking import audit, constants, contract, kinks, modes, repeats, second_order, twins, upstream, vote
 from tfbp.checking.failures import Failure
-from tfbp.checking.modes import tf32_enabled
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
+from tfbp.checking.tf32 import tf32_enabled
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial
 from tfbp.checks import InputError, check_choice
@@ -76,8 +76,8 @@ def check_gradients(
         trial.progress = progress or trial.progress
         if widest:
             trial.notes.append(widest)
-        on_gpu = has_gpu() and (device is None or device.lower() == "gpu")
-        _examine(trial, report, oracle, reference, dtypes, modes_, second_order, on_gpu)
+        trial.on_gpu = has_gpu() and (device is None or device.lower() == "gpu")
+        _examine(trial, report, oracle, reference, dtypes, modes_, second_order)
         trial.program.restore()
     return report
 
@@ -130,9 +130,7 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
     return trial, said
 
 
-def _examine(
-    trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: Any, modes_: Any, more: bool, on_gpu: bool
-) -> None:
+def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: Any, modes_: Any, more: bool) -> None:
     program, subject = trial.program, trial.subject
     own = oracle is None
     body = oracle_of(subject.function) if own else oracle
@@ -154,7 +152,7 @@ def _examine(
             trial.progress(0.3, "on kinks")
             kinks.examine(trial, twin, own)
         trial.notes += rounded
-        modes.examine(trial, report, dtypes, modes_, twin, tf32=on_gpu)
+        modes.examine(trial, report, dtypes, modes_, twin)
         if more:
             second_order.examine(trial, twin)
     complaints = audit.of_inputs(_names(subject, program), trial.values) + audit.of_gradients(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 
 def as_float64(tensor: Any) -> np.ndarray:
@@ -12,8 +13,8 @@ def as_float64(tensor: Any) -> np.ndarray:
 
     NumPy by itself cannot take a bfloat16 tensor without axes, and a tensor's `numpy()` is a copy.
     """
-    if hasattr(tensor, "numpy"):
-        on_cpu = str(getattr(tensor, "device", "")).endswith("CPU:0")
-        is_seen = on_cpu and getattr(tensor.dtype, "name", "") in ("float64", "float32")
-        tensor = memoryview(tensor) if is_seen else tensor.numpy()
+    if isinstance(tensor, tf.Tensor) and tensor.dtype in (tf.float64, tf.float32) and tensor.device.endswith("CPU:0"):
+        tensor = memoryview(tensor)
+    elif hasattr(tensor, "numpy"):
+        tensor = tensor.numpy()
     return np.asarray(tensor).astype(np.float64, copy=False)

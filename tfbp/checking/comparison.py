@@ -87,16 +87,13 @@ def compare(
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
     error = np.subtract(got, expected, out=np.empty(got.shape))
     norm, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(error))
-    if distance:
-        # in place, for of ten million numbers each copy counts
-        error = np.abs(error, out=error)
-        right = error == 0
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ratios = np.divide(error, tolerance, out=error)
-        ratios[right] = 0.0
-        ratio = float(ratios.max())
-    else:
-        ratio = 0.0
+    # in place, for of ten million numbers each copy counts
+    error = np.abs(error, out=error)
+    right = error == 0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratios = np.divide(error, tolerance, out=error)
+    ratios[right] = 0.0
+    ratio = float(ratios.max(initial=0.0))
     relative = distance / norm if norm else (np.inf if distance else 0.0)
     # written so that a NaN ratio counts as a disagreement
     if ratio <= 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,25 +15,15 @@ from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.hypotheses import Hypotheses
 from tfbp.checking.report import Report
 from tfbp.checking.subject import Program
+from tfbp.checking.tf32 import tf32_enabled
 from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial, arrays
 
 UNKNOWN_BATCH = "graph, batch unknown"
 
 
-def examine(
-    trial: Trial,
-    report: Report,
-    dtypes: Sequence[str],
-    modes: Sequence[str],
-    oracle: Program | None,
-    tf32: bool = False,
-) -> None:
-    """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run.
-
-    Args:
-        tf32: whether float32 is also run with TF32, which a GPU has.
-    """
+def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence[str], oracle: Program | None) -> None:
+    """Run every cell but the first, which the vote has judged, and compare it with the widest type's eager run."""
     drawn = constants.draws(trial.program)
     for done, dtype in enumerate(dtypes):
         program = trial.program if dtype == trial.program.dtype else trial.subject.at(dtype)
@@ -78,23 +67,12 @@ def examine(
             _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
             if dtype == trial.program.dtype and not isinstance(run, Failure):
                 kinks.in_mode(trial, run, mode)
-        if tf32 and dtype == "float32":
+        if trial.on_gpu and dtype == "float32":
             with tf32_enabled(True):
                 made = attempt(program.run, values, upstream)
             # what products are given is rounded to float16's digits, and no more than that is
             rounded = trial.noise.tolerances("float16", values, upstream, (outputs, gradients))
             _compare(trial, report, (dtype, "eager, TF32"), made, (outputs, gradients), rounded, hints)
-
-
-@contextmanager
-def tf32_enabled(enabled: bool) -> Iterator[None]:
-    """TF32, which rounds what float32's products are given to 11 bits on a GPU, is on or off meanwhile."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(enabled)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _modes(modes: Sequence[str]) -> Iterator[str]:
@@ -148,7 +126,8 @@ def _unknown_batch(program: Program, tensors: list[tf.Tensor]) -> list[tf.Tensor
     lengths = [t.shape[0] if t.shape.rank else None for t in tensors]
     batch = program.shapes[0][0] if program.shapes[0] else None
     if batch not in lengths and lengths:
-        batch = lengths[program.subject.differentiable[0] if program.subject.differentiable else 0]
+        first = [*program.subject.differentiable, 0][0]
+        batch = lengths[first]
     return [
         tf.TensorSpec([None, *t.shape[1:]] if batch and t.shape.rank and t.shape[0] == batch else t.shape, t.dtype)
         for t in tensors

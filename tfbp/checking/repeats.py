@@ -60,11 +60,9 @@ def _repeats_and_is_linear(trial: Trial) -> bool:
         return False
     trial.first = runs[0]
     (outputs, gradients), (again, scaled) = ([arrays(part) for part in run] for run in runs)
-    pairs = [
-        *zip(outputs, again, strict=True),
-        *((None if g is None else -2 * g, s) for g, s in zip(gradients, scaled, strict=True)),
-    ]
-    trial.is_linear = all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
+    expected = [*outputs, *(None if g is None else -2 * g for g in gradients)]
+    # None is equal to None alone
+    trial.is_linear = all(np.array_equal(a, b) for a, b in zip([*again, *scaled], expected, strict=True))
     return trial.is_linear
 
 

@@ -34,6 +34,7 @@ class Trial:
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
         unit: of the function's outputs, which may be narrower than what it is given.
+        on_gpu: whether it runs where there is TF32. is_linear: in its upstream gradient, as one run has shown.
         special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
     """
 
@@ -55,6 +56,8 @@ class Trial:
     worst: float = 0.0
     crossed: int = 0
     probes: int = 0
+    on_gpu: bool = False
+    is_linear: bool = False
 
     def __post_init__(self) -> None:
         size = sum(self.values[i].size for i in self.program.where)
@@ -65,7 +68,6 @@ class Trial:
         self._forward: Any = None
         # a product of complex numbers is four: of a large program differences cost less
         self.takes_complex = not self.program.variables and not self.large
-        self.is_linear = False
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
         """Add a finding, in the program's dtype and eagerly unless said otherwise."""

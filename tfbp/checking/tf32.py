@@ -1,0 +1,19 @@
+"""TF32, in which a GPU rounds what float32's products are given to 11 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+
+@contextmanager
+def tf32_enabled(enabled: bool) -> Iterator[None]:
+    """On or off while open, and put back."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
