@@ -47,10 +47,13 @@ def steps(model, count=3):
 
 @pytest.fixture
 def float64():
-    before = keras.config.floatx()
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    # once any policy was set, floatx alone changes no layer
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_floatx(floatx)
 
 
 @pytest.mark.parametrize("make", [image_model, sequence_model], ids=lambda make: make.__name__)
