@@ -2,7 +2,7 @@
 
 Shapes are checked always (also while TensorFlow traces a function); values only where there are values to look at.
 
-B batch, I inputs of the network, O outputs of the network.
+B batch, I inputs of the network, O outputs of the network, T tokens of an example, where each has outputs of its own.
 """
 
 from __future__ import annotations
@@ -115,23 +115,25 @@ def check_x(network: Any, x: Any) -> None:
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
     """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
     batch, outputs, shape = _shape(x)[0], network.outputs, _shape(y)
+    each = (batch, *network.output_shape[:-1])
+    which = "row of x" if len(each) == 1 else "token"
     if network.loss.name in SPARSE_LOSSES:
-        if not (_fits(shape, (batch,)) or _fits(shape, (batch, 1))):
-            raise InputError(f"y: got shape {shape}; accepted: ({batch},) integer labels, one for each row of x.")
+        if not (_fits(shape, each) or _fits(shape, (*each, 1))):
+            raise InputError(f"y: got shape {shape}; accepted: {each} integer labels, one for each {which}.")
         labels = _values(y)
         if labels is not None:
             bad = labels[(labels < 0) | (labels >= outputs) | (labels != np.floor(labels))]
             if bad.size:
                 raise InputError(f"y: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
     else:
-        if not (_fits(shape, (batch, outputs)) or (outputs == 1 and _fits(shape, (batch,)))):
-            raise InputError(f"y: got shape {shape}; accepted: ({batch}, {outputs}), as the network's output.")
+        if not (_fits(shape, (*each, outputs)) or (outputs == 1 and _fits(shape, each))):
+            raise InputError(f"y: got shape {shape}; accepted: {(*each, outputs)}, as the network's output.")
         _check_finite("y", y)
     if sample_weight is not None:
-        if not _fits(_shape(sample_weight), (batch,)):
-            raise InputError(
-                f"sample_weight: got shape {_shape(sample_weight)}; accepted: ({batch},), one for each row of x."
-            )
+        given = _shape(sample_weight)
+        if not (_fits(given, (batch,)) or _fits(given, each)):
+            token = "" if len(each) == 1 else f", or {each}, one for each {which}"
+            raise InputError(f"sample_weight: got shape {given}; accepted: ({batch},), one for each row of x{token}.")
         _check_finite("sample_weight", sample_weight)
 
 

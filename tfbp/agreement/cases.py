@@ -60,13 +60,15 @@ _VARIANTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A network and a batch size; targets of a row sum to 1 where the loss is a cross-entropy, or to anything."""
+    """A network and a batch size; targets of a row sum to 1 where the loss is a cross-entropy, or to anything; sample
+    weights are those of the tokens, where these have losses of their own, or of whole examples."""
 
     name: str
     network: Network
     batch: int
     any_targets: bool = False
     training: bool = True
+    weighs_examples: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,20 @@ def sequence_cases() -> Iterator[Case]:
     yield case("gru-before-backwards-B5-5x3", (5, 3), sequences(before))
 
 
+def token_cases() -> Iterator[Case]:
+    """Networks whose tokens have losses of their own, weighted by token and by example."""
+    layers = [Dense(5, "tanh", kernel_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4)]
+    yield Case("tokens-sparse-B5-6x3", Network((6, 3), layers, "sparse_categorical_crossentropy"), 5)
+    link = [*layers, Activation("softmax")]
+    network = Network((2, 3, 3), link, "categorical_crossentropy")
+    yield Case("tokens-categorical-B5-2x3x3", network, 5, any_targets=True, weighs_examples=True)
+    recurrent = [SimpleRNN(4, return_sequences=True), Dense(1)]
+    yield Case("tokens-huber-B5-6x3", Network((6, 3), recurrent, "huber"), 5)
+
+
 def all_cases() -> list[Case]:
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *layer_kind_cases(), *image_cases(), *sequence_cases()]
+    kinds = [*layer_kind_cases(), *image_cases(), *sequence_cases(), *token_cases()]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *kinds]
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
@@ -231,10 +245,10 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     for place, name, _ in network.penalties:
         at(parameters, place)[name].flat[::7] = 0  # the kink of L1
     x = round_to(rng.normal(size=(case.batch, *network.input_shape)), dtype)
-    shape = (case.batch, network.outputs)
+    shape = (case.batch, *network.target_shape)
     y: np.ndarray
     if network.loss.name.startswith("sparse"):
-        y = rng.integers(0, network.outputs, case.batch)
+        y = rng.integers(0, network.outputs, shape)
     elif "crossentropy" in network.loss.name:
         y = rng.random(shape)
         y = y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
@@ -243,7 +257,8 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     # the loss is computed in float32 or wider: what it is given is rounded to that
     wide = "float64" if dtype == "float64" else "float32"
     y = y if y.dtype.kind == "i" else round_to(y, wide)
-    return Problem(parameters, x, y, round_to(rng.uniform(0.5, 2, case.batch), wide))
+    weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shape[:-1])
+    return Problem(parameters, x, y, round_to(rng.uniform(0.5, 2, weighed), wide))
 
 
 def round_to(array: np.ndarray, dtype: str) -> np.ndarray:

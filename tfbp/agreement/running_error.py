@@ -120,22 +120,24 @@ def loss_backward_error(loss: Any, dlosses: Array, y: Array, outputs: Array, uni
     error = np.broadcast_to(error, outputs.shape)
     if "categorical" in loss.name:
         softmax_error = activation_forward_error(_SOFTMAX, outputs, replace(_EXACT, out=unit), error)
-        one_hot = np.eye(outputs.shape[-1])[targets] if targets.ndim == 1 else targets
-        return np.abs(dlosses)[:, None] * (softmax_error * _row_sum(one_hot) + 8 * unit * (one_hot + _row_sum(one_hot)))
+        one_hot = np.eye(outputs.shape[-1])[targets] if targets.ndim < outputs.ndim else targets
+        return np.abs(dlosses)[..., None] * (
+            softmax_error * _row_sum(one_hot) + 8 * unit * (one_hot + _row_sum(one_hot))
+        )
 
     def backward(at: Array) -> Array:
         return loss_backward(loss, dlosses, (targets, at))
 
-    scale = np.abs(dlosses)[:, None] * (1 + np.abs(targets))
+    scale = np.abs(dlosses)[..., None] * (1 + np.abs(targets))
     return _spread(backward, outputs, error) + elementwise_tolerance(backward, outputs, scale, unit)
 
 
 def loss_forward_error(loss: Any, y: Array, outputs: Array, unit: float, error: Any = 0.0) -> Array:
-    """Of the per-sample losses, (B,): |dloss/doutputs| · error, and the roundings of a sum of O terms."""
+    """Of the losses of samples or tokens: |dloss/doutputs| · error, and the roundings of a sum of O terms."""
     losses, (targets, _) = loss_forward(loss, y, outputs)
     error = np.broadcast_to(error, outputs.shape)
-    slope = np.abs(loss_backward(loss, np.ones(len(losses)), (targets, outputs)))
-    size = 1.0 if targets.ndim == 1 else np.abs(targets).max(axis=-1)
+    slope = np.abs(loss_backward(loss, np.ones(losses.shape), (targets, outputs)))
+    size = 1.0 if targets.ndim < outputs.ndim else np.abs(targets).max(axis=-1)
     largest = np.abs(outputs).max(axis=-1)
     terms = (1 + size + largest) ** 2 if "error" in loss.name or loss.name == "huber" else (1 + size) * (1 + largest)
     width = outputs.shape[-1]
@@ -168,7 +170,7 @@ def errors_along_the_pass(
         error_y = activation_forward_error(activation, tensor["z"], units, error_z)
         along[-1].update(z=error_z, y=error_y)
     error_losses = loss_forward_error(network.loss, y, last["outputs"], units.loss, error_y)
-    weight = np.ones(len(error_losses)) if sample_weight is None else np.abs(sample_weight)
+    weight = 1.0 if sample_weight is None else np.abs(of_each_loss(network, sample_weight))
     error_loss = (weight * (error_losses + 8 * units.loss * np.abs(last["losses"]))).mean()
 
     error_dlosses = 8 * units.loss * np.abs(last["dlosses"])
@@ -195,6 +197,12 @@ def errors_along_the_pass(
                 gradients[index][name] = errors[f"d{name}"] + 8 * units.out * np.abs(penalty_backward(regularizer, w))
                 error_loss += 8 * units.loss * w.size**0.5 * float(penalty_forward(regularizer, w)[0])
     return float(error_loss), gradients, along
+
+
+def of_each_loss(network: Any, sample_weight: Array) -> Array:
+    """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
+    shape = (len(sample_weight), *network.output_shape[:-1])
+    return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
 
 
 def _spread(function: Any, z: Array, error_z: Array) -> Array:

@@ -11,7 +11,13 @@ import numpy as np
 from tfbp.agreement import monte_carlo, running_error
 from tfbp.agreement.cases import Problem
 from tfbp.agreement.monte_carlo import Noise, plain
-from tfbp.agreement.running_error import errors_along_the_pass, is_analysed, loss_backward_error, loss_forward_error
+from tfbp.agreement.running_error import (
+    errors_along_the_pass,
+    is_analysed,
+    loss_backward_error,
+    loss_forward_error,
+    of_each_loss,
+)
 from tfbp.checking.tolerances import Units
 from tfbp.network import Network, at, map_weights, named_weights
 from tfbp.reference import chain
@@ -45,7 +51,7 @@ def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any)
     float32 or wider, has those that its analysis knows."""
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
-    parameters, weight = map_weights(on, numbers.parameters), numbers.sample_weight
+    parameters, weight = map_weights(on, numbers.parameters), of_each_loss(network, numbers.sample_weight)
     how = {"activations": network.activations_before_loss}
     with _activations_with(noise):
         outputs, tensors, residuals = chain.chain_forward(
@@ -58,7 +64,7 @@ def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any)
         )
     outputs = plain(outputs)
     losses, kept = loss_forward(network.loss, numbers.y, outputs)
-    dlosses = weight / len(weight)
+    dlosses = weight / weight.size
     doutputs = loss_backward(network.loss, dlosses, kept)
     if noise is not None:
         unit = noise.units.loss

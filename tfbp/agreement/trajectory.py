@@ -173,5 +173,5 @@ def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
 
 
 def _accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
-    labels = y if y.ndim == 1 else y.argmax(axis=-1)
+    labels = y if y.ndim < outputs.ndim else y.argmax(axis=-1)
     return float((outputs.argmax(axis=-1) == labels).mean())

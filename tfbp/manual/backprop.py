@@ -1,8 +1,8 @@
 """The whole network, forward and backward, every gradient coded by hand.
 
-B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. Everything runs in
-x's dtype, except that from the outputs to the loss and back, and in weights that no gradient moves, nothing is narrower
-than float32.
+B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. N losses: B, or as
+many as the batch has tokens, where the outputs have a shape, (B, T, O). Everything runs in x's dtype, except that from
+the outputs to the loss and back, and in weights that no gradient moves, nothing is narrower than float32.
 """
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tfbp.network import at
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
+    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
 
     Args:
         training: whether layers that act otherwise in training act so.
@@ -41,10 +41,13 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
+    Where an example has several tokens, the mean is over all tokens of the batch.
+
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`: arrays, tensors or variables.
         x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype.
-        y: (B, O) targets, or (B,) labels for the sparse loss. sample_weight: (B,) or None for ones.
+        y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
+        sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
         seed: an integer, where layers draw in training: what they draw from.
 
@@ -73,7 +76,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
     loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, tensors[-1]["outputs"]
 
@@ -93,18 +96,18 @@ def loss_gradients_and_tensors(
     loss, tensors, residuals = _forward(network, parameters, x, y, weight, training, seed)
     *layers, last = tensors
     losses = last["losses"]
-    batch = tf.cast(tf.shape(x)[0], losses.dtype)
+    count = tf.cast(tf.size(losses), losses.dtype)
 
     with tf.name_scope("backward"):
-        # loss = Σ weight · losses / B: the 1/B that seeds the backward pass
+        # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
         with tf.name_scope("loss"):
-            dlosses = tf.ones_like(losses) / batch if weight is None else weight / batch
+            dlosses = tf.ones_like(losses) / count if weight is None else weight / count
             if loss_scale is not None:
                 dlosses *= tf.cast(loss_scale, losses.dtype)
-            # losses = loss_forward(loss, y, outputs)                   (B,) <- (B, O)
+            # losses = loss_forward(loss, y, outputs)                   (B, …) <- (B, …, O)
             doutputs = loss_backward(network.loss, dlosses, residuals[-1])
         last.update(dlosses=dlosses, doutputs=doutputs)
-        # outputs = chain_forward(layers, parameters, x)                (B, O) <- (B, …)
+        # outputs = chain_forward(layers, parameters, x)                (B, …, O) <- (B, …)
         _, gradients = chain_backward(
             network.layers,
             layers,
@@ -175,9 +178,15 @@ def _inputs(network, parameters, x, y, sample_weight):
     y = tf.convert_to_tensor(y)
     weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
     check_y(network, x, y, weight)
-    if weight is not None and not weight.shape.is_fully_defined():
-        weight = tf.ensure_shape(weight, x.shape[:1])
-    return parameters, x, y, weight
+    return parameters, x, y, None if weight is None else _of_each_loss(network, x, weight)
+
+
+def _of_each_loss(network, x, weight):
+    """(B, …): an example's weight, (B,), is that of each of its tokens."""
+    tokens = network.output_shape[:-1]
+    if tokens and weight.shape.rank == 1:
+        weight = tf.reshape(weight, [-1, *(1 for _ in tokens)]) * tf.ones([1, *tokens], weight.dtype)
+    return weight if weight.shape.is_fully_defined() else tf.ensure_shape(weight, [x.shape[0], *tokens])
 
 
 def _parameters_and_x(network, parameters, x):

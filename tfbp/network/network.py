@@ -12,7 +12,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from tfbp import vocabulary
-from tfbp.checks import InputError, check_count
+from tfbp.checks import SPARSE_LOSSES, InputError, check_count
 from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of, weight_shapes_of
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
@@ -42,15 +42,16 @@ class Network:
 
     Args:
         inputs: the width of x, at least 1, or the shape of an example, such as (28, 28, 1).
-        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too. The last makes one
-            row of numbers of each example.
-        loss: a name or a `tfbp.Loss`. Cross-entropies take logits: end the network in a linear layer, or in the
-            loss's own link (softmax for the categorical ones, sigmoid for the binary one). With the link, `forward`
-            gives probabilities and the loss is still computed from the logits, stably.
+        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too.
+        loss: a name or a `tfbp.Loss`. It is taken of each row of outputs: one for each example, or, where the layers
+            end in a shape (T, O), one for each of its T tokens; the mean of all is the network's. Cross-entropies take
+            logits: end the network in a linear layer, or in the loss's own link (softmax for the categorical ones,
+            sigmoid for the binary one). With the link, `forward` gives probabilities and the loss is still computed
+            from the logits, stably.
 
     Raises:
         InputError: zero inputs, no layers, something that is no layer, a layer that does not fit the shape before it,
-            outputs that are no row, an unknown loss.
+            an unknown loss.
 
     Example:
         >>> from tfbp import Flatten
@@ -72,12 +73,7 @@ class Network:
     def __init__(self, inputs: int | Sequence[int], layers: Sequence[Any], loss: str | Loss) -> None:
         shape = _shape(inputs)
         fitted = as_layers("layers", layers)
-        made = output_shape_of(fitted, shape)
-        if len(made) != 1:
-            raise InputError(
-                f"layers[{len(fitted) - 1}]: got outputs of shape {made}; accepted: a row, (O,), at the end of a "
-                "network, as Flatten or a global pooling makes it."
-            )
+        output_shape_of(fitted, shape)
         # a network says itself what its layers leave open
         object.__setattr__(self, "inputs", shape[0] if len(shape) == 1 else shape)
         object.__setattr__(self, "layers", fit_chain(fitted, shape))
@@ -102,9 +98,19 @@ class Network:
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
 
     @property
+    def output_shape(self) -> Shape:
+        """The shape of what it makes of an example, without the batch: (O,), or (…, O)."""
+        return output_shape_of(self.layers, self.input_shape)
+
+    @property
     def outputs(self) -> int:
-        """The width of the network's output."""
-        return output_shape_of(self.layers, self.input_shape)[0]
+        """The width of the network's output, O: its last axis."""
+        return self.output_shape[-1]
+
+    @property
+    def target_shape(self) -> Shape:
+        """The shape of an example's y: that of the outputs, or without the last axis for labels."""
+        return self.output_shape[:-1] if self.loss.name in SPARSE_LOSSES else self.output_shape
 
     @property
     def nodes(self) -> list[Node]:

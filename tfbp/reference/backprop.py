@@ -1,6 +1,7 @@
 """The whole network, forward and backward, in float64 NumPy and in the textbook's order. The truth.
 
-B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape.
+B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. N losses: B, or as
+many as the batch has tokens, where the outputs have a shape, (B, T, O).
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from tfbp.reference.regularizers import penalty_backward, penalty_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O), for a batch x of shape (B, I) or (B, …).
+    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …).
 
     Args:
         training: whether layers that act otherwise in training act so.
@@ -40,9 +41,12 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
+    Where an example has several tokens, the mean is over all tokens of the batch.
+
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`.
-        x: (B, I) or (B, …). y: (B, O) targets, or (B,) labels for the sparse loss. sample_weight: (B,) or None.
+        x: (B, I) or (B, …). y: targets of the outputs' shape, or labels, (B,) or (B, …), for the sparse loss.
+        sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
         seed: an integer, where layers draw in training: what they draw from.
 
@@ -69,7 +73,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
     loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, tensors[-1]["outputs"]
 
@@ -82,8 +86,9 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     check_seed(network, training, seed)
     loss, tensors, residuals = _forward(network, parameters, x, y, weight, training, seed)
 
-    # loss = 1/B Σ weight · losses: the 1/B that seeds the backward pass
-    dlosses = np.full(len(x), 1 / len(x)) if weight is None else weight / len(x)
+    losses = tensors[-1]["losses"]
+    # loss = 1/N Σ weight · losses: the 1/N that seeds the backward pass
+    dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size
     doutputs = loss_backward(network.loss, dlosses, residuals[-1])
     tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
     activations = network.activations_before_loss
@@ -116,7 +121,15 @@ def _inputs(network, parameters, x, y, sample_weight):
     check_parameters(network, parameters)
     check_x(network, x)
     check_y(network, x, y, weight)
-    return parameters, x, y, weight
+    return parameters, x, y, None if weight is None else _of_each_loss(network, weight)
+
+
+def _of_each_loss(network, weight):
+    """(B, …): an example's weight, (B,), is that of each of its tokens."""
+    tokens = network.output_shape[:-1]
+    if weight.ndim == 1 + len(tokens):
+        return weight
+    return np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
 
 
 def _as_float(array):

@@ -1,6 +1,7 @@
 """Losses per sample, and their gradients with respect to the network's outputs. Cross-entropies take logits.
 
-B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses (B,).
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses (B,). Where a sample
+has several tokens, each has a loss of its own: outputs are (B, T, O), losses (B, T).
 Formulas use only analytic operations and branch on the real part, for complex steps.
 """
 
@@ -16,7 +17,7 @@ def half_squared_error_forward(y, outputs):
 
 def half_squared_error_backward(dlosses, y, outputs):
     # d/do ½ (y - o)² = o - y
-    return dlosses[:, None] * (outputs - y)
+    return dlosses[..., None] * (outputs - y)
 
 
 def mean_squared_error_forward(y, outputs):
@@ -24,7 +25,7 @@ def mean_squared_error_forward(y, outputs):
 
 
 def mean_squared_error_backward(dlosses, y, outputs):
-    return dlosses[:, None] * 2 * (outputs - y) / outputs.shape[-1]
+    return dlosses[..., None] * 2 * (outputs - y) / outputs.shape[-1]
 
 
 def mean_absolute_error_forward(y, outputs):
@@ -34,7 +35,7 @@ def mean_absolute_error_forward(y, outputs):
 
 def mean_absolute_error_backward(dlosses, y, outputs):
     """The derivative of |o - y| at o = y is 0."""
-    return dlosses[:, None] * np.sign(outputs - y) / outputs.shape[-1]
+    return dlosses[..., None] * np.sign(outputs - y) / outputs.shape[-1]
 
 
 def huber_forward(y, outputs, delta):
@@ -44,7 +45,7 @@ def huber_forward(y, outputs, delta):
 
 
 def huber_backward(dlosses, y, outputs, delta):
-    return dlosses[:, None] * np.clip(outputs - y, -delta, delta) / outputs.shape[-1]
+    return dlosses[..., None] * np.clip(outputs - y, -delta, delta) / outputs.shape[-1]
 
 
 def binary_crossentropy_forward(y, outputs):
@@ -53,7 +54,7 @@ def binary_crossentropy_forward(y, outputs):
 
 
 def binary_crossentropy_backward(dlosses, y, outputs):
-    return dlosses[:, None] * (sigmoid_forward(outputs) - y) / outputs.shape[-1]
+    return dlosses[..., None] * (sigmoid_forward(outputs) - y) / outputs.shape[-1]
 
 
 def categorical_crossentropy_forward(y, outputs):
@@ -62,7 +63,7 @@ def categorical_crossentropy_forward(y, outputs):
 
 def categorical_crossentropy_backward(dlosses, y, outputs):
     # d/do -Σ y_i log p_i = p Σ y - y, which is p - y where the targets of a row sum to 1
-    return dlosses[:, None] * (softmax_forward(outputs) * y.sum(axis=-1, keepdims=True) - y)
+    return dlosses[..., None] * (softmax_forward(outputs) * y.sum(axis=-1, keepdims=True) - y)
 
 
 def sparse_categorical_crossentropy_forward(y, outputs):
@@ -74,11 +75,12 @@ def sparse_categorical_crossentropy_backward(dlosses, y, outputs):
 
 
 def loss_forward(loss, y, outputs):
-    """The loss of every sample, (B,), and the residuals y and outputs."""
-    y = y.reshape(-1).astype(np.int64) if loss.name.startswith("sparse_") else y.reshape(outputs.shape)
+    """The loss of every sample, (B,), or of each of its tokens, (B, T), and the residuals y and outputs."""
+    is_sparse = loss.name.startswith("sparse_")
+    y = y.reshape(outputs.shape[:-1]).astype(np.int64) if is_sparse else y.reshape(outputs.shape)
     return globals()[f"{loss.name}_forward"](y, outputs, **loss.arguments), (y, outputs)
 
 
 def loss_backward(loss, dlosses, residuals):
-    """The gradient with respect to outputs, (B, O), given dlosses (B,)."""
+    """The gradient with respect to outputs, of their shape, given dlosses of that of the losses."""
     return globals()[f"{loss.name}_backward"](dlosses, *residuals, **loss.arguments)

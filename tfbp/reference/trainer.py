@@ -16,7 +16,7 @@ class Trainer:
         network: what is trained; it classifies, so that its targets are labels or one-hot rows.
         parameters: where training starts, as `network.init` gives them.
         optimizer: one of `tfbp.reference.optimizers`, fresh.
-        x, y: the training samples, (N, I) or (N, …), and (N,) or (N, O).
+        x, y: the training samples, (N, I) or (N, …), and labels (N,) or (N, …), or targets of the outputs' shape.
         seed: what layers that draw draw from, as in a `tfbp.Model` of that seed.
 
     Example:
@@ -58,5 +58,5 @@ class Trainer:
 
 
 def _accuracy(outputs, y):
-    labels = y if y.ndim == 1 else y.argmax(axis=-1)
+    labels = y if y.ndim < outputs.ndim else y.argmax(axis=-1)
     return (outputs.argmax(axis=-1) == labels).mean()

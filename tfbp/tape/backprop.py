@@ -15,7 +15,7 @@ from tfbp.tape.regularizers import penalty_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
+    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
 
     Args:
         training: whether layers that act otherwise in training act so.
@@ -42,10 +42,13 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
+    Where an example has several tokens, the mean is over all tokens of the batch.
+
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`: arrays, tensors or variables.
         x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype.
-        y: (B, O) targets, or (B,) labels for the sparse loss. sample_weight: (B,) or None for ones.
+        y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
+        sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
         seed: an integer, where layers draw in training: what they draw from.
 
@@ -74,7 +77,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at, (B, O); forward only, for validation."""
+    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
     loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, tensors[-1]["outputs"]
 
@@ -135,8 +138,12 @@ def _inputs(network, parameters, x, y, sample_weight):
     y = tf.convert_to_tensor(y)
     weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
     check_y(network, x, y, weight)
-    if weight is not None and not weight.shape.is_fully_defined():
-        weight = tf.ensure_shape(weight, x.shape[:1])
+    if weight is not None:
+        tokens = network.output_shape[:-1]
+        if tokens and weight.shape.rank == 1:
+            # an example's weight is that of each of its tokens
+            weight = tf.broadcast_to(weight[(..., *(tf.newaxis for _ in tokens))], [tf.shape(weight)[0], *tokens])
+        weight = tf.ensure_shape(weight, [x.shape[0], *tokens])
     return _cast(network.layers, parameters, x.dtype), x, y, weight
 
 

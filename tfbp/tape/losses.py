@@ -1,6 +1,7 @@
 """Losses per sample, forward only. Cross-entropies take logits.
 
-B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,).
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,). Where a sample
+has several tokens, each has a loss of its own: outputs are (B, T, O), the result (B, T).
 """
 
 import math
@@ -41,14 +42,14 @@ def sparse_categorical_crossentropy(y, outputs):
     # in float64 the GPU has no kernel of it. A label that is no class makes loss and gradient NaN, as there
     classes = outputs.shape[-1]
     is_class = (y >= 0) & (y < classes)
-    target = tf.where(is_class[:, tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)
+    target = tf.where(is_class[..., tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)
     return tf.nn.softmax_cross_entropy_with_logits(labels=target, logits=outputs)
 
 
 def loss_forward(loss, y, outputs):
-    """The loss of every sample, (B,)."""
+    """The loss of every sample, (B,), or of each of its tokens, (B, T)."""
     if loss.name.startswith("sparse_"):
-        y = tf.cast(tf.reshape(y, [-1]), tf.int64)
+        y = tf.cast(tf.reshape(y, [-1, *outputs.shape[1:-1]]), tf.int64)
     else:
         y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
     return globals()[loss.name](y, outputs, **loss.arguments)

@@ -68,7 +68,7 @@ def fit(
     if validation_split and validation_data is None:
         taken, validation_data = arrays.split(taken, validation_split)
     if class_weight is not None:
-        taken = samples.weighted(taken, class_weight)
+        taken = samples.weighted(model, taken, class_weight)
     run = _run_on(model, taken, batch_size, shuffle, shuffling_of(model, model.seed))
     build(model, run.first_batch())
     validate, validation = _validation(

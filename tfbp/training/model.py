@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
-from tfbp.checks import SPARSE_LOSSES, InputError, check_choice, check_clip, check_count, check_parameters
+from tfbp.checks import InputError, check_choice, check_clip, check_count, check_parameters
 from tfbp.keras_bridge import dtype_policy_of, network_and_sources
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
@@ -129,7 +129,7 @@ class Model(keras.Model):
             variable.assign(at(parameters, place)[name])
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """The network's outputs, (B, O); in training, layers act and draw as in the step that is next."""
+        """The network's outputs, (B, O) or (B, …, O); in training, layers act and draw as in the step that is next."""
         options = {"training": True, "seed": step.seed_of(self)} if training is True else {}
         return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype), **options)
 
@@ -301,8 +301,7 @@ class Model(keras.Model):
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
             network = self.network
-            y = tf.zeros([1] if network.loss.name in SPARSE_LOSSES else [1, network.outputs])
-            fitting_arrays.build(self, (tf.zeros([1, *network.input_shape]), y))
+            fitting_arrays.build(self, (tf.zeros([1, *network.input_shape]), tf.zeros([1, *network.target_shape])))
 
 
 def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:

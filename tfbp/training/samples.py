@@ -5,6 +5,7 @@ N samples; x, y and sample_weight as NumPy arrays.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,14 @@ def checked(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Samples:
         return x, y
     weight = _array("sample_weight", sample_weight)
     check_y(model.network, x, y, weight)
+    if (tokens := model.network.output_shape[:-1]) and weight.ndim == 1:
+        # Keras's metrics take a row's weight for all of its tokens only where it is repeated
+        weight = np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
     return x, y, weight.astype(model.variable_dtype)
 
 
-def weighted(samples: Samples, class_weight: Any) -> Samples:
-    """The samples with the weight of each one's class as its sample weight, whatever x and y are of.
+def weighted(model: Any, samples: Samples, class_weight: Any) -> Samples:
+    """The samples with the weight of each one's class as its sample weight, or of each token's.
 
     Raises:
         InputError: a class_weight that is no dict of numbers, or one beside sample_weight.
@@ -46,15 +50,16 @@ def weighted(samples: Samples, class_weight: Any) -> Samples:
     if len(samples) == 3:
         raise InputError("class_weight: got one beside sample_weight; accepted: one of the two.")
     x, y = samples
-    # Keras's rule
-    labels = y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else np.round(y.reshape(-1)).astype(int)
+    of_each = (len(y), *model.network.output_shape[:-1])
+    # Keras's rule for rows
+    labels = np.round(y.reshape(of_each)).astype(int) if y.size == math.prod(of_each) else y.argmax(axis=-1)
     try:
-        weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
+        weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.ravel().tolist()])
     except (TypeError, ValueError) as error:
         raise InputError(
             f"class_weight: got {class_weight!r}; accepted: a dict from class numbers to weights."
         ) from error
-    return x, y, weights
+    return x, y, weights.reshape(of_each)
 
 
 def tensors(model: Any, samples: Samples) -> tuple[tf.Tensor, ...]:

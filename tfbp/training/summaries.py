@@ -133,7 +133,7 @@ def graph(model: Any) -> Any:
         return model.writing.loss_and_gradients(network, parameters, x, y, seed=seed)
 
     sparse = network.loss.name.startswith("sparse_")
-    y = tf.TensorSpec([1], tf.int32, "y") if sparse else tf.TensorSpec([1, network.outputs], dtype, "y")
+    y = tf.TensorSpec([1, *network.target_shape], tf.int32 if sparse else dtype, "y")
     weights = [
         tf.TensorSpec(shape, dtype, f"layer_{'_'.join(map(str, place))}_{name}")
         for place, name, shape in named_weights(shapes)

@@ -27,7 +27,7 @@ def loss_forward(loss: Loss, y: Array, outputs: Array) -> Clues:
             "-y · outputs": -(y * outputs).mean(axis=-1),
         }
     elif "categorical" in loss.name:
-        target = np.eye(outputs.shape[-1])[y] if y.ndim == 1 else y
+        target = np.eye(outputs.shape[-1])[y] if y.ndim < outputs.ndim else y
         picked = (target * outputs).sum(axis=-1)
         terms = {"-Σ y · outputs": -picked, "log Σ exp(outputs)": forward(loss, y, outputs)[0] + picked}
     return Clues(mistakes, terms, sizes={"B": len(outputs), "O": outputs.shape[-1]}, summed=outputs.shape[-1])
@@ -41,13 +41,13 @@ def loss_backward(loss: Loss, dlosses: Array, y: Array, outputs: Array) -> Clues
     mistakes = {"dlosses is left out": gradient(loss, np.ones_like(dlosses), y)}
     mistakes["weighted by the mean of dlosses"] = gradient(loss, np.full_like(dlosses, dlosses.mean()), y)
     if loss.name in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
-        target = np.eye(width)[y] if y.ndim == 1 else y
-        p, rows = softmax_forward(outputs), dlosses[:, None]
+        target = np.eye(width)[y] if y.ndim < outputs.ndim else y
+        p, rows = softmax_forward(outputs), dlosses[..., None]
         mistakes["targets are taken to sum to 1"] = rows * (p - target)
         mistakes["the outputs for their softmax"] = rows * (outputs * target.sum(axis=-1, keepdims=True) - target)
         terms = {"softmax": rows * p * target.sum(axis=-1, keepdims=True), "-y": -rows * target}
     elif loss.name == "binary_crossentropy":
-        p, rows = sigmoid_forward(outputs), dlosses[:, None] / width
+        p, rows = sigmoid_forward(outputs), dlosses[..., None] / width
         mistakes["the outputs for their sigmoid"] = rows * (outputs - y)
         mistakes["times sigmoid' once more"] = rows * (p - y) * p * (1 - p)
         terms = {"sigmoid(outputs)": rows * p, "-y": -rows * y}
@@ -61,7 +61,7 @@ def loss_backward(loss: Loss, dlosses: Array, y: Array, outputs: Array) -> Clues
             )
     for name, theirs in _of_other_losses(loss, y, outputs, dlosses).items():
         mistakes[f"this is {name}'s gradient"] = theirs
-    error = np.zeros(outputs.shape) if y.ndim == 1 else outputs - y
+    error = np.zeros(outputs.shape) if y.ndim < outputs.ndim else outputs - y
     regions = {"outputs > y": error > 0, "outputs < y": error < 0}
     kinks = {"outputs = y": error == 0}
     return Clues(mistakes, terms, sizes={"B": len(outputs), "O": width}, regions=regions, kinks=kinks)

@@ -11,6 +11,7 @@ import numpy as np
 from tfbp.agreement.clues.activations import activation_backward, activation_forward
 from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
+from tfbp.agreement.running_error import of_each_loss
 from tfbp.checking.diagnosis import Clues
 from tfbp.network import Dense, Layer, Residual, at
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -54,7 +55,7 @@ def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
     each = [{**at(tensors, node.place), "weights": at(numbers.parameters, node.place)} for node in network.nodes]
     out = local(network, [*each, {**last, "y": numbers.y}])
     out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
-    out["dlosses"] = partial(_seeds, numbers.sample_weight, network.outputs)
+    out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
     for place, name, regularizer in network.penalties:
         tensor, put = at(tensors, place), f"layer {'.'.join(map(str, place))} d{name}"
         if put in out:
@@ -70,7 +71,7 @@ def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
 
 
 def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
-    weight, penalties = numbers.sample_weight, 0.0
+    weight, penalties = of_each_loss(network, numbers.sample_weight), 0.0
     terms = {}
     for place, name, regularizer in network.penalties:
         one = float(penalty_forward(regularizer, at(numbers.parameters, place)[name])[0])
@@ -88,14 +89,15 @@ def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
 
 
 def _seeds(weight: Array, outputs: int) -> Clues:
-    rows = len(weight)
+    losses = weight.size
     mistakes = {
-        "sample weights are ignored": np.full(rows, 1 / rows),
+        "sample weights are ignored": np.full(weight.shape, 1 / losses),
         "divided by the sum of the sample weights, in place of B": weight / weight.sum(),
-        "sample weights and 1/B are ignored": np.ones(rows),
-        "sample weights are squared": weight**2 / rows,
+        "sample weights and 1/B are ignored": np.ones(weight.shape),
+        "sample weights are squared": weight**2 / losses,
     }
-    return Clues(mistakes, sizes={"B": rows, "O": outputs})
+    tokens = {} if weight.ndim == 1 else {"T": losses // len(weight)}
+    return Clues(mistakes, sizes={"B": len(weight), **tokens, "O": outputs})
 
 
 def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, right: Array) -> Clues:
