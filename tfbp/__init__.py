@@ -13,6 +13,7 @@ from tfbp.network.convolution import Conv2D as Conv2D
 from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
+from tfbp.network.embedding import Embedding as Embedding
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
@@ -29,6 +30,7 @@ from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
+from tfbp.network.tokens import Tokens as Tokens
 from tfbp.remembered_compile import remember
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
@@ -74,6 +76,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
@@ -91,6 +94,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "SimpleRNN",
+    "Tokens",
     "__version__",
     "agreement",
     "assert_gradients_agree",

@@ -101,13 +101,23 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
 
 
 def check_x(network: Any, x: Any) -> None:
-    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1."""
+    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1; where the
+    network is of tokens, integers of its vocabulary."""
     shape = _shape(x)
     sizes = ", ".join(map(str, network.input_shape))
     if not _fits(shape, (None, *network.input_shape)) or shape[:1] == (0,):
         raise InputError(f"x: got shape {shape}; accepted: (B, {sizes}) with a batch B of at least 1.")
     values = _values(x)
-    if values is not None and not np.isfinite(values).all():
+    if network.tokens is not None:
+        last = network.tokens.vocabulary - 1
+        # of NumPy, or TensorFlow's
+        dtype = np.dtype(getattr(x.dtype, "as_numpy_dtype", x.dtype))
+        if dtype.kind not in "iu":
+            raise InputError(f"x: got dtype {dtype.name}; accepted: integers, tokens from 0 to {last}.")
+        if values is not None and (wrong := (values < 0) | (values > last)).any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            raise InputError(f"x: got the token {values[place]} at {list(place)}; accepted: tokens from 0 to {last}.")
+    elif values is not None and not np.isfinite(values).all():
         place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
         raise InputError(f"x: got {values[place]} at {list(place)}; accepted: finite numbers.")
 

@@ -14,7 +14,19 @@ from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
 from tfbp.keras_graph import Sum, chain_of
-from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, Residual, at, kinds, placed
+from tfbp.network import (
+    ActivationLayer,
+    Embedding,
+    Layer,
+    Network,
+    Parameters,
+    Place,
+    Residual,
+    Tokens,
+    at,
+    kinds,
+    placed,
+)
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
 if TYPE_CHECKING:
@@ -27,7 +39,7 @@ _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 # what a layer of Keras's may have and no kind of the network's can express
 _OPTIONS = (
     "activity_regularizer",
-    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta")),
+    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta", "embeddings")),
     "lora_rank",
     "quantization_mode",
 )
@@ -97,7 +109,10 @@ def network_and_sources(model: keras.Model, loss: str | Loss) -> tuple[Network, 
     if None in shape:
         raise InputError(f"sequential: got inputs of shape {shape}; accepted: inputs whose shape is known.")
     sources: dict[Place, Any] = {}
-    return Network(shape, _layers_of(chain, sources, ()), loss), sources
+    layers = _layers_of(chain, sources, ())
+    first = layers[0]
+    inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
+    return Network(inputs, layers, loss), sources
 
 
 def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
@@ -185,7 +200,7 @@ def to_keras(
     made: dict[Place, Any] = {
         node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
     }
-    inputs = keras.Input(network.input_shape, dtype=dtype)
+    inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
     if not any(layer.parts for layer in network.layers):
         model = keras.Sequential([inputs, *made.values()])
     else:

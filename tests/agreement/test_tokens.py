@@ -6,10 +6,16 @@ import tensorflow as tf
 
 from tfbp.agreement.cases import token_cases
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
-from tfbp.manual import backprop, losses
+from tfbp.manual import backprop, embedding, losses
 
 CASES = {case.name.split("-B")[0]: case for case in token_cases()}
-RIGHT = {"forward": losses.loss_forward, "backward": losses.loss_backward, "weights": backprop._of_each_loss}
+RIGHT = {
+    "forward": losses.loss_forward,
+    "backward": losses.loss_backward,
+    "weights": backprop._of_each_loss,
+    "look up": embedding.embedding_forward,
+    "add up": embedding.embedding_backward,
+}
 
 
 def weights_of_the_batch(network, x, weight):
@@ -19,6 +25,39 @@ def weights_of_the_batch(network, x, weight):
 
 def tokens_reversed(loss, dlosses, residuals):
     return RIGHT["backward"](loss, tf.reverse(dlosses, [1]), residuals)
+
+
+def looked_up(change):
+    """The forward of a table with the tokens changed, and the right residuals."""
+
+    def forward(x, embeddings):
+        return RIGHT["look up"](change(x), embeddings)[0], RIGHT["look up"](x, embeddings)[1]
+
+    return forward
+
+
+def added_up(change):
+    """The backward of a table with dy and the tokens changed."""
+    return lambda dy, residuals: RIGHT["add up"](*change(dy, *residuals))
+
+
+def the_last_place_alone(dy, residuals):
+    x, rows = residuals
+    places, dys = tf.reshape(x, [-1, 1]), tf.reshape(dy, [-1, dy.shape[-1]])
+    return tf.tensor_scatter_nd_update(tf.zeros([rows, dy.shape[-1]], dy.dtype), places, dys)
+
+
+def mean_of_the_places(dy, residuals):
+    x, rows = residuals
+    count = tf.math.unsorted_segment_sum(tf.ones_like(x), x, rows)
+    return RIGHT["add up"](dy, residuals) / tf.cast(tf.maximum(count, 1), dy.dtype)[:, None]
+
+
+def one_for_each_example(dy, residuals):
+    """A token that stands twice in an example counts once."""
+    x = residuals[0]
+    before = [tf.reduce_any(x[:, :t] == x[:, t : t + 1], axis=1) for t in range(x.shape[1])]
+    return RIGHT["add up"](tf.where(tf.stack(before, axis=1)[..., None], tf.zeros_like(dy), dy), residuals)
 
 
 # what is planted where, in which case it shows, the scope, the tensor that is named, and the cause
@@ -43,6 +82,44 @@ MISTAKES = {
     "labels of tokens in another order": (
         losses, "loss_forward", lambda loss, y, outputs: RIGHT["forward"](loss, tf.reverse(y, [1]), outputs),
         "tokens-sparse", "local", "losses", "",
+    ),
+    "the row before": (
+        embedding, "embedding_forward", looked_up(lambda x: (x - 1) % 9), "embedding", "local", "layer 0 z", "",
+    ),
+    "tokens of another place": (
+        embedding, "embedding_forward", looked_up(lambda x: tf.reverse(x, [1])), "embedding", "local", "layer 0 z", "",
+    ),
+    "tokens of another example": (
+        embedding, "embedding_forward", looked_up(lambda x: tf.roll(x, 1, 0)), "embedding", "local", "layer 0 z", "",
+    ),
+    "a repeated row is overwritten": (
+        embedding, "embedding_backward", the_last_place_alone, "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "the mean of a row's places": (
+        embedding, "embedding_backward", mean_of_the_places, "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "once for each example": (
+        embedding, "embedding_backward", one_for_each_example, "embedding-pooled", "local", "layer 0 dembeddings", "",
+    ),
+    "dy goes to the row before": (
+        embedding, "embedding_backward", added_up(lambda dy, x, rows: (dy, ((x - 1) % rows, rows))),
+        "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "dy of another place": (
+        embedding, "embedding_backward", added_up(lambda dy, *kept: (tf.reverse(dy, [1]), kept)),
+        "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "the first example left out": (
+        embedding, "embedding_backward", added_up(lambda dy, x, rows: (dy[1:], (x[1:], rows))),
+        "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "the first token left out": (
+        embedding, "embedding_backward", added_up(lambda dy, x, rows: (dy[:, 1:], (x[:, 1:], rows))),
+        "embedding", "local", "layer 0 dembeddings", "",
+    ),
+    "dy halved": (
+        embedding, "embedding_backward", added_up(lambda dy, *kept: (dy / 2, kept)),
+        "embedding", "local", "layer 0 dembeddings", "factor",
     ),
     "dlosses of tokens in another order": (
         losses, "loss_backward", tokens_reversed, "tokens-sparse", "local", "doutputs", "",

@@ -24,6 +24,7 @@ from tfbp.network import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -37,6 +38,7 @@ from tfbp.network import (
     Residual,
     RMSNormalization,
     SimpleRNN,
+    Tokens,
     at,
     map_weights,
 )
@@ -230,6 +232,11 @@ def token_cases() -> Iterator[Case]:
     yield Case("tokens-categorical-B5-2x3x3", network, 5, any_targets=True, weighs_examples=True)
     recurrent = [SimpleRNN(4, return_sequences=True), Dense(1)]
     yield Case("tokens-huber-B5-6x3", Network((6, 3), recurrent, "huber"), 5)
+    # a table of more rows than there are tokens, each of which stands at several places
+    lookup = [Embedding(9, 5, embeddings_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4, "tanh"), Dense(7)]
+    yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, "sparse_categorical_crossentropy"), 5)
+    pooled = [Embedding(3, 4), GlobalAveragePooling1D(), Dense(3)]
+    yield Case("embedding-pooled-B6-T8-V3", Network(Tokens(8, 3), pooled, "sparse_categorical_crossentropy"), 6)
 
 
 def all_cases() -> list[Case]:
@@ -244,7 +251,11 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     parameters = map_weights(lambda w: round_to(w + 0.3 * rng.normal(size=w.shape), dtype), network.init(seed))
     for place, name, _ in network.penalties:
         at(parameters, place)[name].flat[::7] = 0  # the kink of L1
-    x = round_to(rng.normal(size=(case.batch, *network.input_shape)), dtype)
+    shape = (case.batch, *network.input_shape)
+    if network.tokens is not None:
+        x = rng.integers(0, network.tokens.vocabulary, shape)
+    else:
+        x = round_to(rng.normal(size=shape), dtype)
     shape = (case.batch, *network.target_shape)
     y: np.ndarray
     if network.loss.name.startswith("sparse"):

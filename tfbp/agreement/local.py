@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
     z, residuals, new = kind.forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
     dx, gradients = kind.backward(node.layer, fed["dz"], residuals)
     own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
-    return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, "dx": dx}
+    # of tokens there is no dx
+    return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **({} if dx is None else {"dx": dx})}
 
 
 def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
@@ -117,10 +119,14 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
             return z
 
         sources = [fed["x"], *(fed["weights"][name] for name in names)]
+        if node.layer.takes_tokens:
+            # no gradient moves a token
+            forward, sources = partial(forward, fed["x"]), sources[1:]
         out[f"{put} z"], gradients = _differentiate(forward, sources, fed["dz"])
         _put_new(out, node, out[f"{put} z"] if isinstance(out[f"{put} z"], Failure) else new)
         if not isinstance(gradients, Failure):
-            gradients = gradients[0], dict(zip(names, gradients[1:], strict=True))
+            dx, *dweights = [None, *gradients] if node.layer.takes_tokens else gradients
+            gradients = dx, dict(zip(names, dweights, strict=True))
         _put(out, node, gradients)
         out[f"{put} y"], gradients = _differentiate(
             lambda z, activation=activation: tape.activations.activation_forward(activation, z), [fed["z"]], fed["dy"]

@@ -249,7 +249,7 @@ def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Na
     wide = "float64" if cell.dtype == "float64" else "float32"
     return {
         "parameters": tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
-        "x": tf.constant(x.astype(numpy_dtype(cell.dtype))),
+        "x": tf.constant(x if x.dtype.kind == "i" else x.astype(numpy_dtype(cell.dtype))),
         "y": tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
         "sample_weight": tf.constant(sample_weight.astype(wide)),
     }

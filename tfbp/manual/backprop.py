@@ -1,8 +1,9 @@
 """The whole network, forward and backward, every gradient coded by hand.
 
 B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. N losses: B, or as
-many as the batch has tokens, where the outputs have a shape, (B, T, O). Everything runs in x's dtype, except that from
-the outputs to the loss and back, and in weights that no gradient moves, nothing is narrower than float32.
+many as the batch has tokens, where the outputs have a shape, (B, T, O). Everything runs in x's dtype, or, where x is
+tokens, in that of the embeddings, except that from the outputs to the loss and back, and in weights that no gradient
+moves, nothing is narrower than float32.
 """
 
 import tensorflow as tf
@@ -11,7 +12,7 @@ from tfbp.checks import InputError, check_parameters, check_seed, check_x, check
 from tfbp.manual.chain import chain_backward, chain_forward, kind_of
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
-from tfbp.network import at
+from tfbp.network import at, map_weights
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
@@ -45,7 +46,8 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`: arrays, tensors or variables.
-        x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype.
+        x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype. Tokens are
+            integers, (B, T), and the computation runs in the embeddings' dtype.
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
@@ -112,7 +114,7 @@ def loss_gradients_and_tensors(
             network.layers,
             layers,
             residuals,
-            tf.cast(doutputs, x.dtype),
+            tf.cast(doutputs, layers[-1]["y"].dtype),
             activations=network.activations_before_loss,
             input_gradient=False,
             weight_gradients=reweight is None,
@@ -123,7 +125,8 @@ def loss_gradients_and_tensors(
     for place, name, regularizer in network.penalties:
         # loss += penalty_forward(regularizer, parameter)
         dparameter = penalty_backward(regularizer, at(parameters, place)[name])
-        at(gradients, place)[name] += dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, x.dtype)
+        scaled = dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, dparameter.dtype)
+        at(gradients, place)[name] += scaled
     return loss, gradients, tensors
 
 
@@ -155,7 +158,7 @@ def _forward(network, parameters, x, y, weight, training, seed):
             seed=_first(seed),
         )
     with tf.name_scope("loss"):
-        outputs = tf.cast(outputs, _loss_dtype(x))
+        outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))
         losses, loss_residuals = loss_forward(network.loss, y, outputs)
         loss = tf.reduce_mean(losses if weight is None else weight * losses)
     for place, name, regularizer in network.penalties:
@@ -168,15 +171,16 @@ def _first(seed):
     return None if seed is None else (seed, 0)
 
 
-def _loss_dtype(x):
-    return tf.float64 if x.dtype == tf.float64 else tf.float32
+def _loss_dtype(dtype):
+    return tf.float64 if dtype == tf.float64 else tf.float32
 
 
 def _inputs(network, parameters, x, y, sample_weight):
     """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
     parameters, x = _parameters_and_x(network, parameters, x)
     y = tf.convert_to_tensor(y)
-    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
+    dtype = _loss_dtype(_computed_in(network, parameters, x))
+    weight = None if sample_weight is None else tf.cast(sample_weight, dtype)
     check_y(network, x, y, weight)
     return parameters, x, y, None if weight is None else _of_each_loss(network, x, weight)
 
@@ -192,14 +196,23 @@ def _of_each_loss(network, x, weight):
 def _parameters_and_x(network, parameters, x):
     """Checked parameters and x as tensors of one dtype. Each variable is read once, here."""
     x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
+    if network.tokens is None and not x.dtype.is_floating:
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
     if not x.shape.rank or None in x.shape.as_list()[1:]:
         # a shape that is known only as a function runs: the network knows its own
         x = tf.ensure_shape(x, [None, *network.input_shape])
-    return _tensors(network.layers, parameters, x.dtype), x
+    parameters = map_weights(tf.convert_to_tensor, parameters)
+    if network.tokens is not None and x.dtype not in (tf.int32, tf.int64):
+        # which all kernels of a lookup take
+        x = tf.cast(x, tf.int32)
+    return _tensors(network.layers, parameters, _computed_in(network, parameters, x)), x
+
+
+def _computed_in(network, parameters, x):
+    """The dtype of the computation: x's, or, where x is tokens, that of the embeddings."""
+    return x.dtype if network.tokens is None else parameters[0]["embeddings"].dtype
 
 
 def _tensors(layers, parameters, dtype):
@@ -210,6 +223,5 @@ def _tensors(layers, parameters, dtype):
         tensors.append({part: _tensors(inner, weights[part], dtype) for part, inner in layer.parts.items()})
         for name, w in weights.items():
             if name not in layer.parts:
-                w = tf.convert_to_tensor(w)
                 tensors[-1][name] = tf.cast(w, wide if name in layer.without_gradient else dtype)
     return tensors

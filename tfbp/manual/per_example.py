@@ -113,7 +113,9 @@ def _norm(layer, tensor):
             _norm(each, t) for part, layers in layer.parts.items() for each, t in zip(layers, tensor[part], strict=True)
         ]
         return tf.norm(tf.stack(inner, axis=1), axis=1)
-    x, dz, kind = _wide(tensor["x"]), _wide(tensor["dz"]), kind_of(layer)
+    dz, kind = _wide(tensor["dz"]), kind_of(layer)
+    # tokens, too
+    x = tf.cast(tensor["x"], dz.dtype)
     if hasattr(kind, "example_norms"):
         return kind.example_norms(layer, x, dz)
     squares = tf.zeros(tf.shape(x)[:1], x.dtype)

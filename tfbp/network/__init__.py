@@ -12,6 +12,7 @@ from tfbp.network.convolution import Conv2D as Conv2D
 from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
+from tfbp.network.embedding import Embedding as Embedding
 from tfbp.network.initializers import Initializer as Initializer
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.layer import kinds as kinds
@@ -32,3 +33,4 @@ from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
+from tfbp.network.tokens import Tokens as Tokens

@@ -24,12 +24,14 @@ class Layer:
     Attributes:
         keras_name: Keras's name for it, where the class's own is another.
         without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
+        takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         draws: how many random seeds a forward pass in training takes.
     """
 
     keras_name: ClassVar[str] = ""
     without_gradient: ClassVar[tuple[str, ...]] = ()
+    takes_tokens: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:

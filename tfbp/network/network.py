@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.residual import fit_chain
+from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.vocabulary import L1L2, Activation, Loss
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Network:
     """A feed-forward network: its inputs, its layers and its loss.
 
     Args:
-        inputs: the width of x, at least 1, or the shape of an example, such as (28, 28, 1).
+        inputs: the width of x, at least 1, the shape of an example, such as (28, 28, 1), or `tfbp.Tokens`, which an
+            `Embedding`, the first layer, looks up.
         layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too.
         loss: a name or a `tfbp.Loss`. It is taken of each row of outputs: one for each example, or, where the layers
             end in a shape (T, O), one for each of its T tokens; the mean of all is the network's. Cross-entropies take
@@ -66,16 +68,18 @@ class Network:
         <Network (2, 3): Dense (2, 4), Flatten (8), Dense (1); mean_squared_error>
     """
 
-    inputs: int | Shape
+    inputs: int | Shape | Tokens
     layers: tuple[Layer, ...]
     loss: Loss
 
-    def __init__(self, inputs: int | Sequence[int], layers: Sequence[Any], loss: str | Loss) -> None:
-        shape = _shape(inputs)
+    def __init__(self, inputs: int | Sequence[int] | Tokens, layers: Sequence[Any], loss: str | Loss) -> None:
+        tokens = inputs if isinstance(inputs, Tokens) else None
+        shape = _shape(inputs) if tokens is None else tokens.shape
         fitted = as_layers("layers", layers)
+        check_lookup(tokens, fitted)
         output_shape_of(fitted, shape)
         # a network says itself what its layers leave open
-        object.__setattr__(self, "inputs", shape[0] if len(shape) == 1 else shape)
+        object.__setattr__(self, "inputs", tokens or (shape[0] if len(shape) == 1 else shape))
         object.__setattr__(self, "layers", fit_chain(fitted, shape))
         object.__setattr__(self, "loss", vocabulary.loss(loss))
 
@@ -87,7 +91,8 @@ class Network:
         layers = ", ".join(
             f"{node.layer.keras_name} ({', '.join(map(str, node.output_shape))})" for node in self.top_nodes
         )
-        return f"<Network ({', '.join(map(str, self.input_shape))}): {layers}; {self.loss.name}>"
+        inputs = self.tokens or f"({', '.join(map(str, self.input_shape))})"
+        return f"<Network {inputs}: {layers}; {self.loss.name}>"
 
     def _repr_svg_(self) -> str:
         return self.draw().svg
@@ -95,7 +100,14 @@ class Network:
     @property
     def input_shape(self) -> Shape:
         """The shape of an example, without the batch."""
+        if isinstance(self.inputs, Tokens):
+            return self.inputs.shape
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The inputs, where they are tokens."""
+        return self.inputs if isinstance(self.inputs, Tokens) else None
 
     @property
     def output_shape(self) -> Shape:
@@ -179,7 +191,8 @@ class Network:
     def to_json(self) -> str:
         """The network as JSON text; `Network.from_json` reads it back as an equal network."""
         loss = {"name": self.loss.name, "arguments": dict(self.loss.arguments)}
-        config = {"inputs": self.inputs, "layers": [layer.config() for layer in self.layers], "loss": loss}
+        inputs = self.inputs if self.tokens is None else asdict(self.tokens)
+        config = {"inputs": inputs, "layers": [layer.config() for layer in self.layers], "loss": loss}
         return json.dumps(config, indent=1)
 
     @classmethod
@@ -192,7 +205,8 @@ class Network:
         try:
             config = json.loads(text)
             layers = [layer_from_config(layer) for layer in config["layers"]]
-            return cls(config["inputs"], layers, Loss(**config["loss"]))
+            inputs = Tokens(**config["inputs"]) if isinstance(config["inputs"], dict) else config["inputs"]
+            return cls(inputs, layers, Loss(**config["loss"]))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise InputError(f"text: got JSON that is no network ({error!r}); accepted: what to_json wrote.") from error
 

@@ -29,7 +29,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
         >>> reference.forward(network, [{"kernel": [[3.0], [4.0]]}], [[1.0, 0.5]])
         array([[5.]])
     """
-    parameters, x = map_weights(_as_float, parameters), _as_float(x)
+    parameters, x = map_weights(_as_float, parameters), _as_inputs(network, x)
     check_parameters(network, parameters)
     check_x(network, x)
     check_seed(network, training, seed)
@@ -116,7 +116,7 @@ def _first(seed):
 
 
 def _inputs(network, parameters, x, y, sample_weight):
-    parameters, x, y = map_weights(_as_float, parameters), _as_float(x), np.asarray(y)
+    parameters, x, y = map_weights(_as_float, parameters), _as_inputs(network, x), np.asarray(y)
     weight = None if sample_weight is None else _as_float(sample_weight)
     check_parameters(network, parameters)
     check_x(network, x)
@@ -130,6 +130,10 @@ def _of_each_loss(network, weight):
     if weight.ndim == 1 + len(tokens):
         return weight
     return np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
+
+
+def _as_inputs(network, x):
+    return _as_float(x) if network.tokens is None else np.asarray(x)
 
 
 def _as_float(array):

@@ -37,7 +37,8 @@ def chain_forward(layers, weights, x, *, activations=None, training=False, seed=
 
 
 def chain_backward(layers, tensors, residuals, dy, *, activations=None):
-    """dx of the chain and one dict of gradients per layer; dy, dz and dx of each go into its dict of tensors."""
+    """dx of the chain (None where it begins with tokens) and one dict of gradients per layer; dy, dz and dx of each go
+    into its dict of tensors."""
     gradients = [{} for _ in layers]
     for index in reversed(range(len(layers))):
         layer = layers[index]
@@ -47,6 +48,6 @@ def chain_backward(layers, tensors, residuals, dy, *, activations=None):
         dz = activation_backward(activation, dy, activation_kept)
         # z = forward(layer, weights, x)
         dx, gradients[index] = kind_of(layer).backward(layer, dz, kept)
-        tensors[index].update(dy=dy, dz=dz, dx=dx)
+        tensors[index].update(dy=dy, dz=dz, **({} if dx is None else {"dx": dx}))
         dy = dx
     return dy, gradients

@@ -33,7 +33,7 @@ class Trainer:
         self.network = network
         self._optimizer = optimizer
         self._seed = seed * 2**31
-        self._x, self._y = np.asarray(x, np.float64), np.asarray(y)
+        self._x, self._y = np.asarray(x, None if network.tokens else np.float64), np.asarray(y)
         self._parameters = map_weights(lambda w: np.array(w, np.float64), parameters)
 
     def train_epoch(self, order, batch_size):

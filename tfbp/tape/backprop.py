@@ -8,7 +8,7 @@ float32.
 import tensorflow as tf
 
 from tfbp.checks import InputError, check_parameters, check_seed, check_x, check_y
-from tfbp.network import at
+from tfbp.network import at, map_weights
 from tfbp.tape.chain import chain_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward
@@ -31,9 +31,8 @@ def forward(network, parameters, x, *, training=False, seed=None):
         >>> tape.forward(network, [{"kernel": [[3.0], [4.0]]}], tf.constant([[1.0, 0.5]])).numpy()
         array([[5.]], dtype=float32)
     """
-    x = _checked(network, parameters, x)
+    weights, x = _checked(network, parameters, x)
     check_seed(network, training, seed)
-    weights = _cast(network.layers, parameters, x.dtype)
     return chain_forward(network.layers, weights, x, training=training, seed=_first(seed))[0]
 
 
@@ -46,7 +45,8 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
     Args:
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`: arrays, tensors or variables.
-        x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype.
+        x: (B, I) or (B, …), float64, float32, bfloat16 or float16; the computation runs in this dtype. Tokens are
+            integers, (B, T), and the computation runs in the embeddings' dtype.
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
@@ -116,7 +116,7 @@ def _loss(network, parameters, x, y, weight, training, seed):
             seed=_first(seed),
         )
     with tf.name_scope("loss"):
-        outputs = tf.cast(outputs, _loss_dtype(x))
+        outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))
         losses = loss_forward(network.loss, y, outputs)
         loss = tf.reduce_mean(losses if weight is None else weight * losses)
     for place, name, regularizer in network.penalties:
@@ -128,15 +128,15 @@ def _first(seed):
     return None if seed is None else (seed, 0)
 
 
-def _loss_dtype(x):
-    return tf.float64 if x.dtype == tf.float64 else tf.float32
+def _loss_dtype(dtype):
+    return tf.float64 if dtype == tf.float64 else tf.float32
 
 
 def _inputs(network, parameters, x, y, sample_weight):
     """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
-    x = _checked(network, parameters, x)
+    parameters, x = _checked(network, parameters, x)
     y = tf.convert_to_tensor(y)
-    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(x))
+    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(dtype_of(network, parameters, x)))
     check_y(network, x, y, weight)
     if weight is not None:
         tokens = network.output_shape[:-1]
@@ -144,29 +144,38 @@ def _inputs(network, parameters, x, y, sample_weight):
             # an example's weight is that of each of its tokens
             weight = tf.broadcast_to(weight[(..., *(tf.newaxis for _ in tokens))], [tf.shape(weight)[0], *tokens])
         weight = tf.ensure_shape(weight, [x.shape[0], *tokens])
-    return _cast(network.layers, parameters, x.dtype), x, y, weight
+    return parameters, x, y, weight
 
 
 def _checked(network, parameters, x):
+    """Parameters as tensors, each variable read once, here; and x."""
     x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
+    if network.tokens is None and not x.dtype.is_floating:
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
     check_parameters(network, parameters)
     check_x(network, x)
     # a shape that is known only as a function runs: the network knows its own
     known = x.shape.rank and None not in x.shape.as_list()[1:]
-    return x if known else tf.ensure_shape(x, [None, *network.input_shape])
+    x = x if known else tf.ensure_shape(x, [None, *network.input_shape])
+    if network.tokens is not None:
+        x = x if x.dtype == tf.int64 else tf.cast(x, tf.int32)
+    parameters = map_weights(tf.convert_to_tensor, parameters)
+    return _cast(network.layers, parameters, dtype_of(network, parameters, x)), x
+
+
+def dtype_of(network, parameters, x):
+    """What a pass is computed in: x's type; tokens have none, and it is that of the embeddings."""
+    return tf.as_dtype((x if network.tokens is None else parameters[0]["embeddings"]).dtype)
 
 
 def _cast(layers, parameters, dtype):
-    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32. Each
-    variable is read once, here."""
+    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32."""
     wide = tf.float64 if dtype == tf.float64 else tf.float32
     return [
         {
             name: _cast(layer.parts[name], w, dtype)
             if name in layer.parts
-            else tf.cast(tf.convert_to_tensor(w), wide if name in layer.without_gradient else dtype)
+            else tf.cast(w, wide if name in layer.without_gradient else dtype)
             for name, w in weights.items()
         }
         for layer, weights in zip(layers, parameters, strict=True)

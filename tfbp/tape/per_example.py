@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfbp.checks import check_clip
 from tfbp.network import at, map_weights, named_weights
-from tfbp.tape.backprop import loss_and_gradients
+from tfbp.tape.backprop import dtype_of, loss_and_gradients
 from tfbp.tape.regularizers import penalty_forward
 
 
@@ -18,7 +18,8 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
     examples = network.without_penalties()
-    weight = tf.ones(tf.shape(x)[:1], _wide(x.dtype)) if sample_weight is None else sample_weight
+    dtype = _wide(dtype_of(network, parameters, x))
+    weight = tf.ones(tf.shape(x)[:1], dtype) if sample_weight is None else sample_weight
 
     def one(example):
         x, y, weight = (tensor[None] for tensor in example)
@@ -30,13 +31,15 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
 def gradient_norms(network, parameters, x, y, sample_weight=None):
     """‖g_b‖ in each layer, (B, L), at least float32."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
-    return tf.stack([_norm(layer, x) for layer in gradients], axis=1)
+    dtype = _wide(dtype_of(network, parameters, x))
+    return tf.stack([_norm(layer, tf.shape(x)[0], dtype) for layer in gradients], axis=1)
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     check_clip("clip", clip)
     x = tf.convert_to_tensor(x)
+    dtype = dtype_of(network, parameters, x)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     each = [g for _, _, g in named_weights(gradients)]
@@ -44,13 +47,13 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
     parts = iter(tf.split(tf.reduce_mean(clipped, axis=0), [tf.size(g[0]) for g in each]))
     means = map_weights(lambda g: tf.reshape(next(parts), tf.shape(g)[1:]), gradients)
     for place, name, regularizer in network.penalties:
-        w = tf.cast(tf.convert_to_tensor(at(parameters, place)[name]), x.dtype)
+        w = tf.cast(tf.convert_to_tensor(at(parameters, place)[name]), dtype)
         with tf.GradientTape(watch_accessed_variables=False) as penalty_tape:
             penalty_tape.watch(w)
             penalty = penalty_forward(regularizer, tf.cast(w, loss.dtype))
         layer = at(means, place)
-        layer[name] = tf.cast(layer[name], x.dtype) + penalty_tape.gradient(penalty, w)
-    return loss, map_weights(lambda mean: tf.cast(mean, x.dtype), means)
+        layer[name] = tf.cast(layer[name], dtype) + penalty_tape.gradient(penalty, w)
+    return loss, map_weights(lambda mean: tf.cast(mean, dtype), means)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
@@ -61,10 +64,10 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
     return mean, variance
 
 
-def _norm(layer, x):
+def _norm(layer, examples, dtype):
     """The norm of each example's gradient of one layer's weights, (B,); 0 where there are none."""
     weights = [g for _, _, g in named_weights([layer])]
-    return tf.linalg.norm(_flat(weights), axis=1) if weights else tf.zeros(tf.shape(x)[:1], _wide(x.dtype))
+    return tf.linalg.norm(_flat(weights), axis=1) if weights else tf.zeros([examples], dtype)
 
 
 def _flat(gradients):

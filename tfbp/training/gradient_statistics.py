@@ -128,7 +128,8 @@ def _program(kind: str, network: Network, dtype: str, jit_compile: bool) -> Any:
 
     def run(parameters: Any, x: Any, y: Any, sample_weight: Any = None) -> Any:
         # an example's gradient is that of the network as it predicts, where layers would draw
-        return function(network, parameters, tf.cast(x, dtype), y, sample_weight, training=not network.draws)
+        arguments = step.fed(network, dtype, parameters, x)
+        return function(network, *arguments, y, sample_weight, training=not network.draws)
 
     return tf.function(run, jit_compile=jit_compile, autograph=False)
 

@@ -87,7 +87,7 @@ class Model(keras.Model):
         # what a fit on arrays is at, for callbacks
         self.array_run: Any = None
         # Keras builds and exports only models that were called
-        self(tf.zeros([1, *network.input_shape], self.compute_dtype))
+        self(self._zeros())
 
     @classmethod
     def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
@@ -131,7 +131,8 @@ class Model(keras.Model):
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """The network's outputs, (B, O) or (B, …, O); in training, layers act and draw as in the step that is next."""
         options = {"training": True, "seed": step.seed_of(self)} if training is True else {}
-        return self.writing.forward(self.network, step.read(self), tf.cast(x, self.compute_dtype), **options)
+        weights, x = step.fed(self.network, self.compute_dtype, step.read(self), x)
+        return self.writing.forward(self.network, weights, x, **options)
 
     def compile(
         self,
@@ -300,8 +301,11 @@ class Model(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
-            network = self.network
-            fitting_arrays.build(self, (tf.zeros([1, *network.input_shape]), tf.zeros([1, *network.target_shape])))
+            fitting_arrays.build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
+
+    def _zeros(self) -> tf.Tensor:
+        """An example that any network can be called on."""
+        return tf.zeros([1, *self.network.input_shape], self.compute_dtype if self.network.tokens is None else "int32")
 
 
 def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:

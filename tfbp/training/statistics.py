@@ -150,7 +150,7 @@ class Statistics:
     ) -> Any:
         """The gradients of another writing, clipped as the model's are; layers draw what they drew in the step."""
         network, clip = self._model.network, self._model.clip
-        x = tf.cast(x, self._model.compute_dtype)
+        parameters, x = step.fed(network, self._model.compute_dtype, parameters, x)
         if clip is None:
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)[1]
         return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]

@@ -1,6 +1,6 @@
 """One step of a `tfbp.Model` on one batch: forward, backward by hand, update, metrics. Everything here compiles.
 
-B rows of the batch; x (B, I), y (B,) or (B, O), sample_weight (B,) or none.
+B rows of the batch; x (B, I), y (B,) or (B, O), sample_weight (B,) or none; or (B, T, …) of T tokens each.
 """
 
 from __future__ import annotations
@@ -51,12 +51,20 @@ def loss_gradients_and_tensors(
     model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
 ) -> Any:
     """The writing's; each example's gradient clipped where fit says so."""
-    arguments = (model.network, parameters, tf.cast(x, model.compute_dtype), y)
+    arguments = (model.network, *fed(model.network, model.compute_dtype, parameters, x), y)
     sample_weight = weight_of(model, x, sample_weight)
     seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
         return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
     return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale, **seed)
+
+
+def fed(network: Any, dtype: Any, parameters: Any, x: Any) -> tuple[Any, Any]:
+    """Weights and x, by which a writing computes in that dtype: tokens are integers, and the embeddings say it."""
+    if network.tokens is None:
+        return parameters, tf.cast(x, dtype)
+    table, *others = parameters
+    return [map_weights(lambda w: tf.cast(w, dtype), [table])[0], *others], x
 
 
 def seed_of(model: Any) -> Any:
@@ -79,7 +87,8 @@ def renew(model: Any, tensors: Any) -> None:
 def loss_and_outputs(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
     """The writing's."""
     weight = weight_of(model, x, sample_weight)
-    return model.writing.loss_and_outputs(model.network, parameters, tf.cast(x, model.compute_dtype), y, weight)
+    arguments = fed(model.network, model.compute_dtype, parameters, x)
+    return model.writing.loss_and_outputs(model.network, *arguments, y, weight)
 
 
 def weight_of(model: Any, x: Any, sample_weight: Any) -> Any:

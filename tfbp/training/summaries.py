@@ -139,7 +139,8 @@ def graph(model: Any) -> Any:
         for place, name, shape in named_weights(shapes)
     ]
     function = tf.function(loss_and_gradients, autograph=False)
-    traced = function.get_concrete_function(tf.TensorSpec([1, *network.input_shape], dtype, "x"), y, *weights).graph
+    x = tf.TensorSpec([1, *network.input_shape], dtype if network.tokens is None else tf.int32, "x")
+    traced = function.get_concrete_function(x, y, *weights).graph
     definition = traced.as_graph_def()
     # the tape puts gradient_tape before the name of what it differentiates: backward, as the manual writing has it
     for node in definition.node:

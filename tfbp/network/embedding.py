@@ -1,0 +1,57 @@
+"""The table of embeddings: what a network of tokens begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError, check_count
+from tfbp.network.layer import Layer, Shape
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Each token's row of a table: y[t] = embeddings[x[t]]. The first layer of a network of `tfbp.Tokens`.
+
+    Args:
+        input_dim: how many rows the table has, at least the vocabulary.
+        output_dim: the width of a row, at least 1.
+        embeddings_initializer: how the table starts: a Keras initializer, its name or its config.
+        embeddings_regularizer: a penalty on it: a `tfbp.L1L2`, a Keras name, or None.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> Embedding(100, 16).output_shape((64,)), Embedding(100, 16).weight_shapes((64,))
+        ((64, 16), {'embeddings': (100, 16)})
+
+    Reference: https://keras.io/api/layers/core_layers/embedding/
+    """
+
+    takes_tokens: ClassVar[bool] = True
+
+    input_dim: int
+    output_dim: int
+    embeddings_initializer: Any = field(default="uniform", hash=False)
+    embeddings_regularizer: Any = None
+
+    def __post_init__(self) -> None:
+        check_count("input_dim", self.input_dim)
+        check_count("output_dim", self.output_dim)
+        self._settle(**self.arguments())
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 1:
+            self._refuse(input_shape, "tokens, (length,)")
+        return (*input_shape, self.output_dim)
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return {"embeddings": (self.input_dim, self.output_dim)}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("mask_zero"):
+            raise InputError("mask_zero: got True; accepted: False.")
+        return super().from_keras_arguments(given)
