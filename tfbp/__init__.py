@@ -24,6 +24,8 @@ from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.network.pooling import MaxPooling2D as MaxPooling2D
+from tfbp.network.position import PositionEmbedding as PositionEmbedding
+from tfbp.network.position import RotaryEmbedding as RotaryEmbedding
 from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
@@ -89,10 +91,12 @@ __all__ = [
     "MaxPooling2D",
     "Model",
     "Network",
+    "PositionEmbedding",
     "RMSNormalization",
     "Report",
     "Reshape",
     "Residual",
+    "RotaryEmbedding",
     "SimpleRNN",
     "Tokens",
     "__version__",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -141,6 +142,9 @@ def layer_from_keras(keras_layer: Any) -> Layer:
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
         return ActivationLayer(_activation_from_keras(keras_layer))
+    if not hasattr(keras.layers, kind.keras_name) and not isinstance(keras_layer, _of_tfbp(kind.keras_name)):
+        other, name = type(keras_layer).__module__, kind.keras_name
+        raise InputError(f"sequential: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
     for option in _OPTIONS:
         if getattr(keras_layer, option, None) is not None:
             raise InputError(
@@ -212,10 +216,16 @@ def to_keras(
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
-    """The Keras layer that a layer is, of the room that has it, or of keras.layers."""
-    kind = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name)
+    """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
+    kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name, None)
+    kind = kind or _of_tfbp(layer.keras_name)
     arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
     return kind(**arguments, dtype=dtype)
+
+
+def _of_tfbp(name: str) -> Any:
+    """The layer of that name that Keras has not; by name, for what a network is described by imports no layers."""
+    return getattr(import_module("tfbp.layers"), name)
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfbp.agreement.cases import token_cases
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
-from tfbp.manual import backprop, embedding, losses
+from tfbp.manual import backprop, embedding, losses, position
 
 CASES = {case.name.split("-B")[0]: case for case in token_cases()}
 RIGHT = {
@@ -15,6 +15,10 @@ RIGHT = {
     "weights": backprop._of_each_loss,
     "look up": embedding.embedding_forward,
     "add up": embedding.embedding_backward,
+    "place": position.position_forward,
+    "place back": position.position_backward,
+    "turn": position.rotary_forward,
+    "turn back": position.rotary_backward,
 }
 
 
@@ -58,6 +62,39 @@ def one_for_each_example(dy, residuals):
     x = residuals[0]
     before = [tf.reduce_any(x[:, :t] == x[:, t : t + 1], axis=1) for t in range(x.shape[1])]
     return RIGHT["add up"](tf.where(tf.stack(before, axis=1)[..., None], tf.zeros_like(dy), dy), residuals)
+
+
+def placed(change):
+    """The forward of learned positions with their rows changed, and the right residuals."""
+    return lambda x, embeddings: (RIGHT["place"](x, change(embeddings))[0], RIGHT["place"](x, embeddings)[1])
+
+
+def placed_back(change):
+    """The backward of learned positions with the rows' gradient changed."""
+
+    def backward(dy, residuals, **options):
+        dx, dembeddings = RIGHT["place back"](dy, residuals, **options)
+        return dx, change(dembeddings)
+
+    return backward
+
+
+def turned(change):
+    """The forward of a rotation with x or its arguments changed."""
+
+    def forward(x, **options):
+        changed_x, changed = change(x, options)
+        return RIGHT["turn"](changed_x, **changed)[0], RIGHT["turn"](x, **options)[1]
+
+    return forward
+
+
+def pairs_of_neighbours(dy, residuals):
+    """Features 2i and 2i + 1 as a pair, as some write it, in place of the halves."""
+    half = dy.shape[-1] // 2
+    order = [*range(0, 2 * half, 2), *range(1, 2 * half, 2)]
+    back = [order.index(i) for i in range(2 * half)]
+    return tf.gather(RIGHT["turn back"](tf.gather(dy, order, axis=-1), residuals), back, axis=-1)
 
 
 # what is planted where, in which case it shows, the scope, the tensor that is named, and the cause
@@ -120,6 +157,78 @@ MISTAKES = {
     "dy halved": (
         embedding, "embedding_backward", added_up(lambda dy, *kept: (dy / 2, kept)),
         "embedding", "local", "layer 0 dembeddings", "factor",
+    ),
+    "one row for all positions": (
+        position, "position_forward", placed(lambda e: 0 * e + e[:1]),
+        "positions", "local", "layer 1 z", "",
+    ),
+    "positions from 1 on": (
+        position, "position_forward", placed(lambda e: tf.roll(e, -1, 0)),
+        "positions", "local", "layer 1 z", "",
+    ),
+    "positions from the end": (
+        position, "position_forward", placed(lambda e: tf.reverse(e, [0])),
+        "positions", "local", "layer 1 z", "",
+    ),
+    "positions in place of tokens": (
+        position, "position_forward", lambda x, e: (RIGHT["place"](0 * x, e)[0], RIGHT["place"](x, e)[1]),
+        "positions", "local", "layer 1 z", "",
+    ),
+    "dx left out": (
+        position, "position_backward", lambda dy, kept, **asked: (0 * dy, RIGHT["place back"](dy, kept, **asked)[1]),
+        "positions", "local", "layer 1 dx", "",
+    ),
+    "the mean over the batch": (
+        position, "position_backward", placed_back(lambda d: d / 5),
+        "positions", "local", "layer 1 dembeddings", "factor",
+    ),
+    "rows in another order": (
+        position, "position_backward", placed_back(lambda d: tf.reverse(d, [0])),
+        "positions", "local", "layer 1 dembeddings", "",
+    ),
+    "rows one too late": (
+        position, "position_backward", placed_back(lambda d: tf.roll(d, 1, 0)),
+        "positions", "local", "layer 1 dembeddings", "",
+    ),
+    "one example's dy alone": (
+        position, "_sum_over_batch", lambda dy: dy[0],
+        "positions", "local", "layer 1 dembeddings", "",
+    ),
+    "steps counted from 1": (
+        position, "rotary_forward", turned(lambda x, options: (x, {**options, "start": 1})),
+        "positions", "local", "layer 3 z", "",
+    ),
+    "another wavelength": (
+        position, "rotary_forward", turned(lambda x, options: (x, {**options, "max_wavelength": 10000})),
+        "positions", "local", "layer 3 z", "",
+    ),
+    "multiplied by the scaling factor": (
+        position, "rotary_forward", turned(lambda x, options: (x, {**options, "scaling_factor": 2.0})),
+        "positions", "local", "layer 3 z", "",
+    ),
+    "halves exchanged": (
+        position, "rotary_forward", turned(lambda x, options: (tf.roll(x, x.shape[-1] // 2, -1), options)),
+        "positions", "local", "layer 3 z", "",
+    ),
+    "turned on in place of back": (
+        position, "rotary_backward", lambda dy, kept: RIGHT["turn back"](dy, (kept[0], -kept[1])),
+        "positions", "local", "layer 3 dx", "",
+    ),
+    "not turned back": (
+        position, "rotary_backward", lambda dy, kept: dy,
+        "positions", "local", "layer 3 dx", "",
+    ),
+    "without the sines": (
+        position, "rotary_backward", lambda dy, kept: RIGHT["turn back"](dy, (kept[0], 0 * kept[1])),
+        "positions", "local", "layer 3 dx", "",
+    ),
+    "pairs of neighbours": (
+        position, "rotary_backward", pairs_of_neighbours,
+        "positions", "local", "layer 3 dx", "",
+    ),
+    "turned back by the step before": (
+        position, "rotary_backward", lambda dy, kept: RIGHT["turn back"](dy, [tf.roll(each, 1, 0) for each in kept]),
+        "positions", "local", "layer 3 dx", "",
     ),
     "dlosses of tokens in another order": (
         losses, "loss_backward", tokens_reversed, "tokens-sparse", "local", "doutputs", "",

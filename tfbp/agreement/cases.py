@@ -34,9 +34,11 @@ from tfbp.network import (
     MaxPooling2D,
     Network,
     Parameters,
+    PositionEmbedding,
     Reshape,
     Residual,
     RMSNormalization,
+    RotaryEmbedding,
     SimpleRNN,
     Tokens,
     at,
@@ -235,6 +237,8 @@ def token_cases() -> Iterator[Case]:
     # a table of more rows than there are tokens, each of which stands at several places
     lookup = [Embedding(9, 5, embeddings_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4, "tanh"), Dense(7)]
     yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, "sparse_categorical_crossentropy"), 5)
+    placed = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
+    yield Case("positions-B5-T6-V7", Network(Tokens(6, 7), placed, "sparse_categorical_crossentropy"), 5)
     pooled = [Embedding(3, 4), GlobalAveragePooling1D(), Dense(3)]
     yield Case("embedding-pooled-B6-T8-V3", Network(Tokens(8, 3), pooled, "sparse_categorical_crossentropy"), 6)
 

@@ -33,6 +33,8 @@ from tfbp.layers.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from tfbp.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.layers.pooling import MaxPooling2D as MaxPooling2D
+from tfbp.layers.position import PositionEmbedding as PositionEmbedding
+from tfbp.layers.position import RotaryEmbedding as RotaryEmbedding
 from tfbp.layers.prelu import PReLU as PReLU
 from tfbp.layers.recurrent import GRU as GRU
 from tfbp.layers.recurrent import LSTM as LSTM

@@ -1,4 +1,4 @@
-"""The hand-written backwards of recurrent layers, as `hand_written` has that of Dense."""
+"""The hand-written backwards of layers of sequences, as `hand_written` has that of Dense."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tensorflow.python.ops import control_flow_util
 from tensorflow.python.saved_model import save_context
 
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual import recurrent
+from tfbp.manual import position, recurrent
 
 
 def recur(
@@ -39,6 +39,29 @@ def _recurrence(kind: str, weights: int, options: tuple[tuple[str, Any], ...]) -
         return (y, *last), gradients
 
     return run
+
+
+def add_positions(x: tf.Tensor, embeddings: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """x + embeddings[start : start + T]."""
+
+    @custom_gradient
+    def run(x: tf.Tensor, embeddings: tf.Tensor) -> Any:
+        y, residuals = position.position_forward(x, embeddings, start)
+        return y, lambda dy: position.position_backward(dy, residuals)
+
+    return run(x, embeddings)
+
+
+def rotate(x: tf.Tensor, start: tf.Tensor, max_wavelength: float, scaling_factor: float) -> tf.Tensor:
+    """x with the pairs of features of each step turned."""
+    options = {"max_wavelength": max_wavelength, "scaling_factor": scaling_factor, "start": start}
+
+    @custom_gradient
+    def run(x: tf.Tensor) -> Any:
+        y, residuals = position.rotary_forward(x, **options)
+        return y, lambda dy: position.rotary_backward(dy, residuals)
+
+    return run(x)
 
 
 def _here() -> Any:

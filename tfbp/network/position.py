@@ -1,0 +1,95 @@
+"""Where a token stands: a learned row that is added to it, or a rotation of what it is. T steps of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Self
+
+from tfbp.checks import InputError, check_count
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape
+
+
+@dataclass(frozen=True)
+class PositionEmbedding(Layer):
+    """The sum of a sequence and a learned row for each position: y[t] = x[t] + embeddings[t].
+
+    Its Keras layer is `tfbp.layers.PositionEmbedding`; that of keras-hub gives the rows alone.
+
+    Args:
+        sequence_length: how many positions have a row, at least the sequence's T.
+        initializer: how the rows start: a Keras initializer, its name or its config.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> PositionEmbedding(64).output_shape((20, 16)), PositionEmbedding(64).weight_shapes((20, 16))
+        ((20, 16), {'embeddings': (64, 16)})
+
+    Reference: https://keras.io/keras_hub/api/modeling_layers/position_embedding/
+    """
+
+    sequence_length: int
+    embeddings_initializer: Any = field(hash=False)
+
+    def __init__(self, sequence_length: int, initializer: Any = "glorot_uniform") -> None:
+        check_count("sequence_length", sequence_length)
+        self._settle(sequence_length=sequence_length, embeddings_initializer=initializer)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2 or input_shape[0] > self.sequence_length:
+            self._refuse(input_shape, f"sequences, (steps, features), of at most {self.sequence_length} steps")
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return {"embeddings": (self.sequence_length, input_shape[-1])}
+
+    def without_penalties(self) -> Self:
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        initializer: Initializer = self.embeddings_initializer
+        return {"sequence_length": self.sequence_length, "initializer": initializer}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        return cls(given["sequence_length"], given["initializer"])
+
+
+@dataclass(frozen=True)
+class RotaryEmbedding(Layer):
+    """Each pair of features of step t turned by t times an angle of its own: products of steps tell their distance.
+
+        y[t, i]       = cos(t a_i) x[t, i]       - sin(t a_i) x[t, i + I/2]     for i of the first half of I features
+        y[t, i + I/2] = cos(t a_i) x[t, i + I/2] + sin(t a_i) x[t, i]
+        a_i           = max_wavelength^(-2 i/I) / scaling_factor
+
+    Args:
+        max_wavelength: above 0; the slowest pair takes nearly 2π times as many steps to turn around.
+        scaling_factor: above 0, by which positions are divided.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> RotaryEmbedding().output_shape((20, 16))
+        (20, 16)
+
+    Reference: Su et al., RoFormer (2021), https://arxiv.org/abs/2104.09864
+    """
+
+    max_wavelength: float = 10000
+    scaling_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in self.arguments().items():
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
+                raise InputError(f"{name}: got {value!r}; accepted: a finite number above 0.")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2 or input_shape[-1] % 2:
+            self._refuse(input_shape, "sequences, (steps, features), of an even number of features")
+        return input_shape

@@ -1,0 +1,49 @@
+"""Positions: a learned row added to each step, or a rotation of each step, and their gradients.
+
+B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I), cos and sin (T, I/2).
+"""
+
+import numpy as np
+
+
+def position_forward(x, embeddings):
+    """y[b, t] = x[b, t] + embeddings[t]; the residual is P."""
+    return x + embeddings[: x.shape[1]], len(embeddings)
+
+
+def position_backward(dy, positions):
+    """dx (B, T, I) and dembeddings (P, I): rows beyond the T-th were not used."""
+    # y = x + embeddings[:T]                          (B, T, I) <- (B, T, I) (T, I)
+    dembeddings = np.zeros((positions, dy.shape[-1]), dy.dtype)
+    dembeddings[: dy.shape[1]] += dy.sum(axis=0)
+    return dy, dembeddings
+
+
+def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0):
+    """y: the pairs (x[i], x[i + I/2]) of step t turned by t · a_i; the residuals are cos and sin."""
+    steps, half = x.shape[1], x.shape[2] // 2
+    angles = np.outer(np.arange(steps), max_wavelength ** (-np.arange(half) / half)) / scaling_factor
+    cos, sin = np.cos(angles), np.sin(angles)
+    first, second = x[..., :half], x[..., half:]
+    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), (cos, sin)
+
+
+def rotary_backward(dy, residuals):
+    """dx (B, T, I): dy turned back by the same angles, for a rotation's transpose is its inverse."""
+    cos, sin = residuals
+    dy_first, dy_second = dy[..., : cos.shape[1]], dy[..., cos.shape[1] :]
+    # y = [first · cos - second · sin, second · cos + first · sin]
+    return np.concatenate([dy_first * cos + dy_second * sin, dy_second * cos - dy_first * sin], axis=-1)
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name == "PositionEmbedding":
+        return *position_forward(x, weights["embeddings"]), {}
+    return *rotary_forward(x, **layer.arguments()), {}
+
+
+def backward(layer, dz, residuals):
+    if layer.keras_name == "PositionEmbedding":
+        dx, dembeddings = position_backward(dz, residuals)
+        return dx, {"embeddings": dembeddings}
+    return rotary_backward(dz, residuals), {}

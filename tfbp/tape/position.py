@@ -1,0 +1,26 @@
+"""Positions, forward only: a learned row added to each step, or a rotation of each step.
+
+B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I).
+"""
+
+import tensorflow as tf
+
+
+def position_forward(x, embeddings):
+    return x + embeddings[: x.shape[1]]
+
+
+def rotary_forward(x, max_wavelength, scaling_factor):
+    """The complex numbers x[i] + j x[i + I/2] times exp(j t a_i), in their real and imaginary parts."""
+    steps, half = x.shape[1], x.shape[2] // 2
+    rates = tf.exp(-tf.range(half, dtype=tf.float64) / half * tf.math.log(tf.constant(max_wavelength, tf.float64)))
+    angles = tf.tensordot(tf.range(steps, dtype=tf.float64), rates, 0) / scaling_factor
+    real, imaginary = tf.cast(tf.cos(angles), x.dtype), tf.cast(tf.sin(angles), x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return tf.concat([first * real - second * imaginary, first * imaginary + second * real], axis=-1)
+
+
+def forward(layer, weights, x, *, training, seed):
+    if layer.keras_name == "PositionEmbedding":
+        return position_forward(x, weights["embeddings"]), {}
+    return rotary_forward(x, layer.max_wavelength, layer.scaling_factor), {}
