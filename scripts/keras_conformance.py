@@ -70,12 +70,13 @@ TESTS = {
 def main() -> int:
     parser = options.Parser(__doc__)
     parser.add_argument("--what", default="layers", help="layers, all or fit (default: layers)")
+    parser.add_argument("--only", default="", help="only the files of tests whose path contains this")
     return options.run(parser, conform)
 
 
 def conform(arguments: argparse.Namespace) -> int:
     check_choice("what", arguments.what, TESTS)
-    tests = TESTS[arguments.what]
+    tests = tuple(options.part_of("only", arguments.only, TESTS[arguments.what]))
     with tempfile.TemporaryDirectory() as directory:
         ours = run("fit" if arguments.what == "fit" else "layers", tests, Path(directory))
         # where all pass there is nothing to compare

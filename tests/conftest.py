@@ -1,4 +1,11 @@
-"""`pytest --device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2."""
+"""What pytest's options mean here.
+
+`--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
+`--all` runs every case of every test; without it a test that is marked `sampled(n)` runs each n-th of its cases, the
+first among them: the same ones every time. A test that is named alone, by file and case, runs.
+"""
+
+from collections import Counter
 
 import pytest
 
@@ -13,9 +20,11 @@ collect_ignore = [
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the agreement matrix runs: cpu (default) or gpu")
+    parser.addoption("--all", action="store_true", help="every case of the tests that are marked sampled(n), too")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "sampled(n): without --all only each n-th case runs; n a prime to the modes")
     device = config.getoption("--device")
     if device != "cpu":
         from tfbp.agreement.placement import check_device
@@ -25,6 +34,20 @@ def pytest_configure(config):
             check_device(device)
         except InputError as error:
             pytest.exit(f"--{error}", returncode=2)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all"):
+        return
+    seen, kept, left = Counter(), [], []
+    for item in items:
+        marker = item.get_closest_marker("sampled")
+        test = item.nodeid.partition("[")[0]
+        (left if marker and seen[test] % marker.args[0] else kept).append(item)
+        seen[test] += 1
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
 
 
 @pytest.fixture(scope="session")

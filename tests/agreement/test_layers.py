@@ -13,6 +13,7 @@ from tfbp.layers import hand_written
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.sampled(5)
 def test_the_layers_agree_with_the_reference(dtype, mode, device):
     cases = layer_cases()
     if device == "cpu" and mode != "graph":  # in turns: `make agree` has every one in every dtype and mode

@@ -26,6 +26,7 @@ CELLS = [
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id.removesuffix("-cpu"))
+@pytest.mark.sampled(3)
 def test_the_writings_agree(cell, device):
     for tf32 in (False, True) if device == "gpu" and cell.dtype == "float32" else (False,):
         results = run_cell(Cell(cell.case, cell.dtype, cell.mode, device, tf32))

@@ -141,6 +141,7 @@ def pair_of(name):
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(5)
 def test_the_numbers_are_keras_s(name, mode):
     ours, theirs, x, dy = pair_of(name)
     got, expected = mode(ours, x, dy), mode(theirs, x, dy)

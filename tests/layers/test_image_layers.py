@@ -74,6 +74,7 @@ def second(run, *given):
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(5)
 def test_the_numbers_are_keras_s(name, mode):
     ours, theirs, x, dy = pair_of(name)
     if mode.__name__ == "forward_over_backward" and LAYERS[name][0] in OF_MOMENTS:
@@ -226,6 +227,7 @@ def test_tflite_converts_it_into_no_more_operations_than_keras_s(name):
 
 
 @pytest.mark.parametrize("name", ["Conv2D", "MaxPooling2D", "BatchNormalization", "LayerNormalization", "Dropout"])
+@pytest.mark.usefixtures("only_new_garbage")
 def test_a_graph_goes_with_its_function(name):
     ours, _, x, dy = pair_of(name)
     layer = InTraining(ours) if LAYERS[name][0] in TRAINING else ours

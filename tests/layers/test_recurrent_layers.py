@@ -62,6 +62,7 @@ def outcome(mode, layer, x, dy):
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
+@pytest.mark.sampled(5)
 def test_the_numbers_are_keras_s(name, mode):
     ours, theirs, x, dy = pair_of(name)
     expected = outcome(mode, theirs, x, dy)
@@ -201,6 +202,7 @@ def test_a_model_of_them_trains_as_keras_s():
     np.testing.assert_allclose(*histories, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("only_new_garbage")
 def test_a_graph_goes_with_its_function():
     ours, _, x, dy = pair_of("LSTM")
     MODES[0](ours, x, dy)

@@ -55,6 +55,9 @@ WAYS = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("only_new_garbage")
+
+
 def entries():
     for _ in range(3):  # a finalizer may bring back, for once, what it finalizes
         gc.collect()

@@ -27,9 +27,9 @@ def image_model():
 
 
 def sequence_model():
-    return keras.Sequential(
-        [keras.Input((6, 3)), keras.layers.LSTM(4, return_sequences=True), keras.layers.GRU(4), keras.layers.Dense(3)]
-    )
+    both_ways = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode="sum")
+    each_step = keras.layers.TimeDistributed(keras.layers.Dense(3, "relu"))
+    return keras.Sequential([keras.Input((6, 3)), both_ways, each_step, keras.layers.GRU(4), keras.layers.Dense(3)])
 
 
 def names(model):

@@ -53,6 +53,7 @@ def test_manual_compiles_to_what_tape_compiles_to(widths, batch):
 @pytest.mark.parametrize("name", ["train", "epochs"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.sampled(5)
 def test_so_do_other_activations_optimizers_and_whole_epochs(activation, optimizer, name):
     manual, tape = (
         operations(gradients, name, (64, 32, 16, 10), 32, activation, optimizer) for gradients in ("manual", "tape")

@@ -189,6 +189,7 @@ def test_keras_s_own_tags_and_runs_are_there(tmp_path):
     [(1, [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]), (2, [0, 2, 5, 6, 8, 10, 12]), (3, [0, 3, 6, 10, 12]), (100, [0])],
 )
 @pytest.mark.parametrize("block", [1, 2, 100, None])
+@pytest.mark.sampled(5)
 def test_every_so_many_steps_are_measured_however_long_blocks_are(tmp_path, every, block, steps):
     fit(tmp_path, every=every, block=block, epochs=3)
     assert [point.step for point in events_of(tmp_path).Tensors("rms/layer_0/y")] == steps

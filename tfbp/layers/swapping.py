@@ -24,13 +24,19 @@ _OURS = (
 OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
     getattr(keras.layers, ours.__name__): ours for ours in _OURS
 }
+# where a layer has layers inside: its argument for each, and its attribute
+_WRAPPED: dict[type[keras.layers.Layer], dict[str, str]] = {
+    keras.layers.TimeDistributed: {"layer": "layer"},
+    keras.layers.Bidirectional: {"layer": "forward_layer", "backward_layer": "backward_layer"},
+}
 
 
 def swap(model: keras.Model) -> keras.Model:
     """A copy of `model` in which each of Keras's layers that this package has by hand is that one.
 
     Arguments and the values of all variables are those of `model`: weights, moving statistics, the states of random
-    generators. Subclasses of Keras's layers, and layers inside of them, are copied as they are. Compile the copy anew.
+    generators; the layers of TimeDistributed and Bidirectional are swapped, too. Subclasses of Keras's layers, and
+    layers inside of them, are copied as they are. Compile the copy anew.
 
     Args:
         model: Sequential or Functional, models inside of it among them.
@@ -48,10 +54,14 @@ def swap(model: keras.Model) -> keras.Model:
     if not isinstance(model, keras.Sequential | Functional):
         raise InputError(f"model: got a {type(model).__name__}; accepted: a Sequential or Functional keras.Model")
 
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return OURS.get(type(layer), type(layer)).from_config(layer.get_config())
-
-    swapped = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    swapped = keras.models.clone_model(model, clone_function=_copied, recursive=True)
     for copy, variable in zip(swapped.variables, model.variables, strict=True):
         copy.assign(variable)
     return swapped
+
+
+def _copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+    config = layer.get_config()
+    for argument, attribute in _WRAPPED.get(type(layer), {}).items():
+        config[argument] = keras.saving.serialize_keras_object(_copied(getattr(layer, attribute)))
+    return OURS.get(type(layer), type(layer)).from_config(config)

@@ -1,0 +1,53 @@
+"""Models of keras.applications with tfbp's layers: alike, and told when they are not."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tfbp import layers
+from tfbp.layers import swapping
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+class Wrong(layers.Dense):
+    """A forward that is Keras's, and half of its gradient."""
+
+    __module__ = layers.Dense.__module__
+
+    def call(self, inputs):
+        y = super().call(inputs)
+        return 0.5 * y + tf.stop_gradient(0.5 * y)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import swap_models
+
+    def small(name):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((swap_models.SIZE, swap_models.SIZE, 3))
+        x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(inputs)
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
+        return keras.Model(inputs, keras.layers.Dense(swap_models.CLASSES)(x))
+
+    monkeypatch.setattr(swap_models, "build", small)
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    yield swap_models
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+    sys.modules.pop("swap_models")
+
+
+@pytest.mark.parametrize(("dense", "status", "said"), [(layers.Dense, 0, "ok"), (Wrong, 1, "WRONG")])
+def test_swapped_models_are_held_against_the_models(script, monkeypatch, capsys, dense, status, said):
+    monkeypatch.setitem(swapping.OURS, keras.layers.Dense, dense)
+    assert script.compare(Namespace(models="ResNet50", steps=2)) == status
+    out = capsys.readouterr().out
+    assert said in out
+    assert "4 of 5" in out
