@@ -1,5 +1,7 @@
 """Data, ready for a network: real images, as rows of pixels between 0 and 1, and sets in the plane; integer labels.
 
+Texts are in `tfbp.texts`.
+
 N samples, I inputs (pixels, or two coordinates) of a sample.
 """
 
@@ -16,7 +18,8 @@ from tfbp.checks import InputError, check_choice
 
 IMAGES = ("digits", "fashion_mnist", "mnist", "cifar10")
 PLANE = ("xor", "circles", "spirals")
-DATASETS = (*IMAGES, *PLANE)
+DATASETS = (*IMAGES, *PLANE)  # what `load` knows; TEXT is `tfbp.texts.load`'s
+TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Dataset:
     """Training and validation samples: x (N, I) in [0, 1], or around [-1, 1] in the plane; labels (N,) from 0.
 
     Attributes:
-        shape: of an example as it came: height, width and channels of an image, (2,) in the plane.
+        shape: of an example as it came: height, width and channels of an image, (2,) in the plane, (T,) of a text.
+        characters: of a text, whose x and labels are numbers of places in it; empty for other data.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Dataset:
     x_validation: np.ndarray
     labels_validation: np.ndarray
     shape: tuple[int, ...]
+    characters: str = ""
 
     @property
     def inputs(self) -> int:
@@ -40,7 +45,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        return int(self.labels_train.max()) + 1
+        return len(self.characters) or int(self.labels_train.max()) + 1
 
     def shaped(self, shape: Sequence[int]) -> Dataset:
         """The same samples, each as an array of that shape.

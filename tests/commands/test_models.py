@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tfbp import Conv2D, Dense, Flatten, InputError, Network
+from tfbp import Conv2D, Dense, Flatten, InputError, Network, Tokens
 from tfbp.commands import models
 from tfbp.datasets import Dataset
 from tfbp.network import named_weights
@@ -45,6 +45,15 @@ def test_those_of_images_fit_every_set(model, name):
     kinds = {node.layer.keras_name for node in made.nodes}
     wanted = {"cnn": {"Conv2D", "MaxPooling2D", "Dropout"}, "resnet": {"Conv2D", "BatchNormalization", "Residual"}}
     assert wanted[model] <= kinds
+
+
+@pytest.mark.parametrize(("model", "weighs"), [("lstm", 5 * 32 + 160 * 512 + 512 + 129 * 5), ("gpt", 795_525)])
+def test_those_of_texts_have_a_score_for_each_character_at_each_place(model, weighs):
+    x = np.zeros((2, 7), np.int32)
+    made = models.network_for(model, None, None, LOSS)(Dataset("text", x, x, x, x, (7,), "abcde"))
+    assert (made.inputs, made.output_shape) == (Tokens(7, 5), (7, 5))
+    assert Network.from_json(made.to_json()) == made
+    assert weights(made) == weighs
 
 
 def test_they_are_as_small_as_they_look():
@@ -96,12 +105,14 @@ def test_a_file_that_does_not_do_is_one_sentence(tmp_path, kind):
 @pytest.mark.parametrize(
     ("model", "dataset", "sentence"),
     [
-        ("cnm", "digits", "model: got 'cnm' (did you mean 'cnn'?); accepted: mlp, cnn, resnet, or a FILE.json."),
+        ("cnm", "digits", "model: got 'cnm' (did you mean 'cnn'?); accepted: mlp, cnn, resnet, lstm, gpt, or a"),
         (
             "cnn",
             "xor",
             "model: got 'cnn' with the dataset 'xor'; accepted: with digits, fashion_mnist, mnist, cifar10.",
         ),
+        ("lstm", "digits", "model: got 'lstm' with the dataset 'digits'; accepted: with text."),
+        ("mlp", "text", "model: got 'mlp' with the dataset 'text'; accepted: with digits, fashion_mnist,"),
         ("resnet", "spirals", "model: got 'resnet' with the dataset 'spirals'; accepted: with digits, fashion_mnist,"),
     ],
 )

@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfbp import (
     Activation,
     Dense,
+    Dropout,
     Flatten,
     InputError,
     Model,
@@ -104,6 +106,22 @@ def test_tensorboard_has_the_statistics_of_parts(tmp_path):
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert {"rms/layer_1.layers.0/dkernel", "rms/layer_2.projection.0/kernel", "disagreement/layer_5/dbias"} <= tags
+
+
+def test_clipped_examples_are_compared_with_what_dropout_drew(tmp_path):
+    """The tape's, too, from the masks of the step, and none of its own."""
+    network = Network(6, [Dense(5, "tanh"), Dropout(0.4), Dense(4)], "sparse_categorical_crossentropy")
+    model = Model(network, dtype="float64")
+    model.compile("sgd")
+    board, x = TensorBoard(tmp_path, every=1, compare=True), RNG.normal(size=(22, 6))
+    fed = {"batch_size": 22, "verbose": 0, "callbacks": [board], "clip_per_example": 0.1}
+    model.fit(x, LABELS, sample_weight=RNG.uniform(0.5, 2, 22), **fed)
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("disagreement")]
+    assert len(tags) == 4
+    for tag in tags:
+        assert tf.make_ndarray(events.Tensors(tag)[0].tensor_proto) < 1e-13, tag
 
 
 @pytest.mark.parametrize("x", [X[:, :, :5], X.reshape(22, -1)], ids=["width", "rank"])

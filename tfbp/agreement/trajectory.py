@@ -128,15 +128,17 @@ def train(
     batch_size: int,
     seed: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    dtype: str | None = None,
 ) -> None:
     """Train one writing; equal seeds give every writing the same parameters and the same batches.
 
     Args:
-        samples, validation: x (N, I) or (N, …), whose dtype is that of the parameters, and y.
+        samples, validation: x (N, I) or (N, …), and y.
         callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
+        dtype: of the parameters; x's own by default, which tokens have not.
     """
     rate = OPTIMIZERS[optimizer] if learning_rate is None else learning_rate
-    dtype = samples[0].dtype.name
+    dtype = dtype or samples[0].dtype.name
     if writing != "reference":
         model = Model(network, writing, seed=seed, dtype=dtype)
         model.compile(keras_optimizer(optimizer, rate), metrics=["accuracy"])

@@ -1,6 +1,6 @@
 """The networks that `train` has by name, and those that it reads from a file.
 
-C classes.
+C classes, of which a text's are its characters.
 """
 
 from __future__ import annotations
@@ -10,23 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from tfbp.checks import InputError, check_choice
-from tfbp.datasets import IMAGES, Dataset
+from tfbp.datasets import DATASETS, IMAGES, TEXT, Dataset
 from tfbp.network import (
+    LSTM,
     BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePooling2D,
     Layer,
+    LayerNormalization,
     MaxPooling2D,
+    MultiHeadAttention,
     Network,
+    PositionEmbedding,
     Residual,
+    Tokens,
 )
 from tfbp.vocabulary import Activation
 
 OF_IMAGES = ("cnn", "resnet")
-MODELS = ("mlp", *OF_IMAGES)
+OF_TEXTS = ("lstm", "gpt")
+MODELS = ("mlp", *OF_IMAGES, *OF_TEXTS)
 
 
 def is_file(model: str) -> bool:
@@ -39,8 +46,9 @@ def check_model(model: str, dataset: str) -> None:
     if is_file(model):
         return
     check_choice("model", model, MODELS, also="a FILE.json")
-    if model in OF_IMAGES and dataset not in IMAGES:
-        raise InputError(f"model: got {model!r} with the dataset {dataset!r}; accepted: with {', '.join(IMAGES)}.")
+    accepted = {"mlp": DATASETS, **dict.fromkeys(OF_IMAGES, IMAGES), **dict.fromkeys(OF_TEXTS, (TEXT,))}[model]
+    if dataset not in accepted:
+        raise InputError(f"model: got {model!r} with the dataset {dataset!r}; accepted: with {', '.join(accepted)}.")
 
 
 def network_for(model: str, units: str, activation: str, loss: str) -> Callable[[Dataset], Network]:
@@ -61,7 +69,12 @@ def network_for(model: str, units: str, activation: str, loss: str) -> Callable[
         hidden = [Dense(each, activation) for each in _integers(units)]
         Network(1, [*hidden, Dense(1)], loss)
         return lambda dataset: Network(dataset.inputs, [*hidden, Dense(dataset.classes)], loss)
-    layers: Any = {"cnn": cnn, "resnet": resnet}[model]
+    layers: Any = {"cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt}[model]
+    if model in OF_TEXTS:
+        Network(Tokens(1, 1), layers(1, 1), loss)
+        return lambda dataset: Network(
+            Tokens(dataset.inputs, dataset.classes), layers(dataset.inputs, dataset.classes), loss
+        )
     Network((8, 8, 1), layers(1), loss)
     return lambda dataset: Network(dataset.shape, layers(dataset.classes), loss)
 
@@ -95,6 +108,26 @@ def _normalized(filters: int, size: int, strides: int = 1) -> list[Layer]:
     # no bias, for the normalization takes every mean away; a short memory of moving statistics, for runs are short
     convolution = Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")
     return [convolution, BatchNormalization(momentum=0.9)]
+
+
+def lstm(context: int, classes: int) -> list[Layer]:
+    """Each character looked up, 128 units that remember, and a score for each character that may come next."""
+    return [Embedding(classes, 32), LSTM(128, return_sequences=True), Dense(classes)]
+
+
+def gpt(context: int, classes: int, blocks: int = 4, width: int = 128, heads: int = 4) -> list[Layer]:
+    """A small GPT: characters and places looked up, blocks of causal attention and dense layers, and scores.
+
+    Reference: Radford et al., Language models are unsupervised multitask learners (2019), made smaller
+    """
+    attention = MultiHeadAttention(heads, width // heads, use_causal_mask=True)
+    feed_forward = [Dense(4 * width, "gelu"), Dense(width)]
+    block = [Residual([LayerNormalization(), attention]), Residual([LayerNormalization(), *feed_forward])]
+    return [
+        *(Embedding(classes, width), PositionEmbedding(context)),
+        *(layer for _ in range(blocks) for layer in block),
+        *(LayerNormalization(), Dense(classes)),
+    ]
 
 
 def read(path: str) -> Network:

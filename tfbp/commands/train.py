@@ -3,10 +3,12 @@
     --model mlp        dense layers (default): --layers and --activation say which
     --model cnn        two convolutions with pooling, dropout, two dense layers; for images
     --model resnet     a convolution and three residual blocks with batch normalization; for images
+    --model lstm       characters of a text, one after another, through an LSTM; writes text after every epoch
+    --model gpt        the same by four blocks of attention
     --model FILE.json  the network that Network.to_json wrote; its inputs are rows, or images of the data's shape
 
 The reference is NumPy in float64: it takes seconds an epoch for images of digits, and many minutes for those of
-fashion_mnist, where --gradients manual,tape leaves it out. The exit status is 0, or 2 for bad input.
+fashion_mnist and for a gpt, where --gradients manual,tape leaves it out. The exit status is 0, or 2 for bad input.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import os
 import time
 from collections.abc import Sequence
 
-from tfbp import datasets
-from tfbp.checks import InputError, check_choice, check_learning_rate
+from tfbp import datasets, texts
+from tfbp.checks import InputError, check_choice, check_count, check_learning_rate
 from tfbp.commands import models
 from tfbp.commands.options import Parser, check_directory, choices, memory, need, run, what_fits
 from tfbp.commands.run_directory import check_free
@@ -28,11 +30,15 @@ from tfbp.vocabulary import OPTIMIZERS
 WRITINGS = ("manual", "tape", "reference")
 DTYPES = ("float32", "float64")
 LAYERS, ACTIVATION, LOSS = "64,32", "relu", "sparse_categorical_crossentropy"
+CONTEXT = 64
 
 
 def parser() -> Parser:
     parser = Parser(__doc__, names={"units": "--layers"}, prog="tfbp train")
-    parser.add_argument("--dataset", default="digits", help=f"{', '.join(datasets.DATASETS)} (default: digits)")
+    names = ", ".join((*datasets.DATASETS, datasets.TEXT))
+    parser.add_argument("--dataset", help=f"{names} (default: digits; text for lstm and gpt)")
+    parser.add_argument("--text", metavar="FILE", help="a text of your own (default: of what comes with Python)")
+    parser.add_argument("--context", type=int, help=f"characters of a text in a window (default: {CONTEXT})")
     parser.add_argument("--gradients", help="default: reference,manual,tape; with workers manual,tape")
     parser.add_argument("--model", default="mlp", help=f"{', '.join(models.MODELS)} or a FILE.json (default: mlp)")
     parser.add_argument("--layers", help=f"of mlp, the units of its hidden layers, '' for none (default: {LAYERS})")
@@ -75,7 +81,10 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.log_dir is None:
         arguments.log_dir = time.strftime(f"logs/{arguments.dataset}-%Y%m%d-%H%M%S")
     check_free(arguments.log_dir)
-    dataset = datasets.load(arguments.dataset, arguments.dtype)
+    if arguments.dataset == datasets.TEXT:
+        dataset = texts.load(arguments.text, arguments.context)
+    else:
+        dataset = datasets.load(arguments.dataset, arguments.dtype)
     samples = len(dataset.x_train)
     if not 1 <= arguments.batch_size <= samples:
         raise InputError(f"batch-size: got {arguments.batch_size}; accepted: 1 to {samples}, the training samples.")
@@ -113,8 +122,12 @@ def _check_size(arguments: argparse.Namespace, network: Network, several: bool) 
 
 def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
     """What no other part of the program checks; the writings."""
-    check_choice("dataset", arguments.dataset, datasets.DATASETS)
+    if arguments.dataset is None:
+        of_text = arguments.model in models.OF_TEXTS or arguments.text is not None
+        arguments.dataset = datasets.TEXT if of_text else "digits"
+    check_choice("dataset", arguments.dataset, (*datasets.DATASETS, datasets.TEXT))
     models.check_model(arguments.model, arguments.dataset)
+    _check_options_of_text(arguments)
     _check_options_of_model(arguments)
     check_choice("dtype", arguments.dtype, DTYPES)
     check_choice("optimizer", arguments.optimizer, OPTIMIZERS)
@@ -141,6 +154,17 @@ def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
         accepted = f"at most {arguments.batch_size}, the batch size: a row for each"
         raise InputError(f"workers: got {workers}; accepted: {accepted}.")
     return writings
+
+
+def _check_options_of_text(arguments: argparse.Namespace) -> None:
+    """Options that a text has and other data have not."""
+    if arguments.dataset == datasets.TEXT:
+        arguments.context = CONTEXT if arguments.context is None else arguments.context
+        check_count("context", arguments.context)
+        return
+    for option in ("text", "context"):
+        if (value := getattr(arguments, option)) is not None:
+            raise InputError(f"{option}: got {value!r} with the dataset {arguments.dataset!r}; accepted: with text.")
 
 
 def _check_options_of_model(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfbp.agreement.trajectory import Epoch, Trajectories, train
+from tfbp.commands.text_samples import TextSamples
 from tfbp.commands.training_report import Report, loss_text
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
@@ -23,7 +24,8 @@ def targets(network: Network, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     labels = dataset.labels_train, dataset.labels_validation
     if network.loss.name.startswith("sparse_"):
         return labels
-    one_hot = np.eye(dataset.classes, dtype=dataset.x_train.dtype)
+    floats = dataset.x_train.dtype if dataset.x_train.dtype.kind == "f" else np.float64
+    one_hot = np.eye(dataset.classes, dtype=floats)
     return one_hot[labels[0]], one_hot[labels[1]]
 
 
@@ -37,6 +39,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
         from tfbp.commands.pictures import Pictures
 
         pictures = Pictures(arguments.log_dir, network, dataset, y_train)
+    texts = TextSamples(report.directory, network, dataset, arguments.seed) if dataset.characters else None
     console = Console(stderr=True)
     progress = _progress(console)
     task = progress.add_task("compiling", total=arguments.epochs * len(writings))
@@ -48,6 +51,8 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
             report.log_filters(epoch, parameters)
             report.log(epoch)
         report.add(epoch, parameters)
+        if texts:
+            texts.add(epoch, parameters)
         if pictures:
             pictures.add(epoch.writing, epoch.number, parameters)
         line = f"{epoch.writing}: epoch {epoch.number + 1}, loss {loss_text(epoch.validation[0], 4)}"
@@ -74,11 +79,14 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
                     arguments.batch_size,
                     arguments.seed,
                     [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))],
+                    arguments.dtype,
                 )
     except KeyboardInterrupt:
         reached = f"after epoch {last[0].number + 1} of {last[0].writing}" if last else "before the first epoch's end"
         raise KeyboardInterrupt(f"stopped {reached}; curves: {arguments.log_dir}") from None
-    report.finish(len(y_validation))
+    report.finish(y_validation.size if dataset.characters else len(y_validation))
+    if texts:
+        print(f"Text of {writings[0]}: {texts.last[writings[0]]!r}")
     for path in pictures.save() if pictures else ():
         print(f"Picture: {path}")
     return 0

@@ -105,6 +105,22 @@ def loss_gradients_and_tensors(
     return loss, gradients, tensors
 
 
+def example_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
+    """Each example's own gradient, of its weighted loss without penalties, from one pass of the whole batch.
+
+    As `parameters`, each tensor with a first axis B more. Layers draw as they do for the batch.
+    """
+    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    check_seed(network, training, seed)
+    trained = _with_gradient(network.layers, parameters)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(trained)
+        losses = _loss(network, parameters, x, y, weight, training, seed)[1][-1]["losses"]
+        losses = losses if weight is None else weight * losses
+        losses = tf.reduce_mean(losses, axis=[*range(1, losses.shape.rank)])
+    return tape.jacobian(losses, trained)
+
+
 def _loss(network, parameters, x, y, weight, training, seed):
     with tf.name_scope("forward"):
         outputs, tensors = chain_forward(

@@ -7,16 +7,21 @@ import tensorflow as tf
 
 from tfbp.checks import check_clip
 from tfbp.network import at, map_weights, named_weights
+from tfbp.tape import backprop
 from tfbp.tape.backprop import dtype_of, loss_and_gradients
 from tfbp.tape.regularizers import penalty_forward
 
 
-def example_gradients(network, parameters, x, y, sample_weight=None):
+def example_gradients(network, parameters, x, y, sample_weight=None, *, seed=None):
     """g_b of every example: as `parameters`, each tensor with a first axis B more, in x's dtype.
+
+    Where layers draw, from the Jacobian of a pass of the whole batch: an example alone would draw other numbers.
 
     Reference: https://www.tensorflow.org/api_docs/python/tf/vectorized_map
     """
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+    if network.draws:
+        return backprop.example_gradients(network, parameters, x, y, sample_weight, seed=seed)
     examples = network.without_penalties()
     dtype = _wide(dtype_of(network, parameters, x))
     weight = tf.ones(tf.shape(x)[:1], dtype) if sample_weight is None else sample_weight
@@ -35,13 +40,13 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
     return tf.stack([_norm(layer, tf.shape(x)[0], dtype) for layer in gradients], axis=1)
 
 
-def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
+def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     check_clip("clip", clip)
     x = tf.convert_to_tensor(x)
     dtype = dtype_of(network, parameters, x)
-    loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
-    gradients = example_gradients(network, parameters, x, y, sample_weight)
+    loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)
+    gradients = example_gradients(network, parameters, x, y, sample_weight, seed=seed)
     each = [g for _, _, g in named_weights(gradients)]
     clipped = tf.clip_by_norm(_flat(each), clip, axes=[1])
     parts = iter(tf.split(tf.reduce_mean(clipped, axis=0), [tf.size(g[0]) for g in each]))

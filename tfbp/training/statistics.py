@@ -153,7 +153,8 @@ class Statistics:
         parameters, x = step.fed(network, self._model.compute_dtype, parameters, x)
         if clip is None:
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)[1]
-        return writing.per_example.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)[1]
+        clipped = writing.per_example.loss_and_clipped_gradients
+        return clipped(network, parameters, x, y, clip, sample_weight, seed=seed)[1]
 
     def _copy_optimizer(self) -> None:
         # an update that is not done is what a copy of the optimizer does to a copy of the weights: exact for every one

@@ -1,0 +1,57 @@
+"""What a network of characters writes after each epoch, as TensorBoard text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfbp import reference
+from tfbp.agreement.trajectory import Epoch
+from tfbp.commands.run_directory import RunDirectory
+from tfbp.datasets import Dataset
+from tfbp.network import Network, Parameters
+
+LENGTH = 100
+
+
+class TextSamples:
+    """After every epoch of every writing a text that goes on from the first validation window.
+
+    Characters are drawn by equal random numbers: parameters that agree to rounding write the same text.
+    """
+
+    def __init__(self, directory: RunDirectory, network: Network, dataset: Dataset, seed: int) -> None:
+        self._directory, self._network, self._dataset, self._seed = directory, network, dataset, seed
+        self.last: dict[str, str] = {}
+
+    def add(self, epoch: Epoch, parameters: Parameters) -> None:
+        import tensorflow as tf
+
+        start, generator = self._dataset.x_validation[0], np.random.default_rng(self._seed)
+        tokens = continued(self._network, parameters, start, LENGTH, generator)
+        text = "".join(self._dataset.characters[token] for token in tokens)
+        self.last[epoch.writing] = text
+        # a run of its own: that of the curves is open in another writer
+        writer = self._directory.writer(epoch.writing, "text")
+        with writer.as_default(step=epoch.number):
+            # four spaces before each line: TensorBoard reads Markdown, and leaves such lines as they are
+            tf.summary.text("sample", "\n".join(f"    {line}" for line in text.split("\n")))
+        writer.flush()
+
+
+def continued(
+    network: Network, parameters: Parameters, start: np.ndarray, count: int, generator: np.random.Generator
+) -> list[int]:
+    """`count` tokens that the network draws, one after another, each from what it gives after the T tokens before.
+
+    Args:
+        start: (T,), the tokens before the first.
+    """
+    tokens = list(start)
+    links = network.layers[-1].applied_activation.name == "softmax"
+    for _ in range(count):
+        outputs = reference.forward(network, parameters, np.array([tokens[-len(start) :]]))[0, -1]
+        probabilities = outputs if links else np.exp(outputs - outputs.max())
+        # the first whose sum is above: an equal draw of almost equal probabilities
+        sums = probabilities.cumsum()
+        tokens.append(int(np.searchsorted(sums, generator.random() * sums[-1], side="right")))
+    return tokens[len(start) :]

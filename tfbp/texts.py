@@ -1,0 +1,61 @@
+"""Texts as data: windows of characters, and at each place the character that comes next. T characters a window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfbp.checks import InputError, check_count
+from tfbp.datasets import Dataset
+
+# of the text that Python ships: enough to learn words from, and little enough for the reference to follow
+CHARACTERS = 100_000
+VALIDATES = 10  # one window in so many
+
+
+def load(path: str | None = None, context: int = 64) -> Dataset:
+    """A text's windows: x (N, T) are the numbers of characters, labels (N, T) those of the characters after each.
+
+    The last tenth of the windows validates. A character's number is its place in `Dataset.characters`.
+
+    Args:
+        path: a file of UTF-8 text; None for the first 100,000 characters of the language reference that comes with
+            Python (`pydoc_data.topics`), which needs no download and differs a little from version to version.
+        context: T, at least 1.
+
+    Raises:
+        InputError: a file that is no text or cannot be read, or too short for two windows.
+
+    Example:
+        >>> text = load(context=32)
+        >>> text.x_train.shape[1:], "".join(text.characters[i] for i in text.x_train[0, :20])
+        ((32,), 'The "assert" stateme')
+    """
+    check_count("context", context)
+    text = _python_s() if path is None else _read(path)
+    windows = (len(text) - 1) // context
+    if windows < 2:
+        raise InputError(f"text: got {len(text)} characters; accepted: at least {2 * context + 1}, for two windows.")
+    characters = "".join(sorted(set(text)))
+    numbers = np.searchsorted(np.array(list(characters)), np.array(list(text)))
+    x, labels = (numbers[start : start + windows * context].reshape(windows, context) for start in (0, 1))
+    trains = windows - max(windows // VALIDATES, 1)
+    x = x.astype(np.int32)
+    return Dataset("text", x[:trains], labels[:trains], x[trains:], labels[trains:], (context,), characters)
+
+
+def _python_s() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name].strip() for name in sorted(topics))[:CHARACTERS]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        reason = str(error.strerror)
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise InputError(f"text: got {path!r} ({reason}); accepted: a file of UTF-8 text.")
