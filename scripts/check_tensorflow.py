@@ -7,10 +7,12 @@ Every finding is one of those that are known, each confirmed by hand, or the exi
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 
 from known_operations.subjects import NAMES, subjects
+from tfbp.checks import InputError
 from tfbp.commands import options
 from tfbp.commands.check import DTYPES, MODES
 
@@ -67,16 +69,14 @@ def check(arguments: argparse.Namespace) -> int:
         table.add_column(heading)
     for name, (function, inputs) in track(chosen.items(), "checked", console=console, transient=True):
         start, weights = time.perf_counter(), isinstance(function, keras.Layer)
-        report = check_gradients(
-            function,
-            inputs,
-            dtypes=dtypes,
-            modes=modes,
-            auto_perturb=weights,
-        )
-        said = "" if report.agrees else KNOWN.get(name) or f"NEW: {report.findings[0]}"
+        try:
+            report = check_gradients(function, inputs, dtypes=dtypes, modes=modes, auto_perturb=weights)
+            finding = None if report.agrees else report.findings[0]
+            ratio = max(report.worst.values(), default=0.0)
+        except InputError as error:
+            finding, ratio = error, math.inf
+        said = "" if finding is None else KNOWN.get(name) or f"NEW: {finding}"
         unknown += said.startswith("NEW")
-        ratio = max(report.worst.values(), default=0.0)
         table.add_row(name, f"{ratio:.2f}", f"{time.perf_counter() - start:.1f}", escape(said))
     console.print(table)
     print(f"{len(chosen)} checked, {unknown} with a finding that is not known.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from known_operations import keras_layers
+from known_operations import keras_layers, more_operations
 
 ACTIVATIONS = (
     "relu elu selu gelu silu softplus sigmoid tanh softsign mish hard_sigmoid hard_tanh celu glu log_softmax "
@@ -43,7 +43,9 @@ OPERATIONS = (
 NAMES = (
     *ACTIVATIONS.split(),
     *(f"tf.math.{name}" for name in f"{EVERYWHERE} {POSITIVE} {INSIDE} {PAIRS} {REDUCTIONS} {SEGMENTS}".split()),
-    *f"{OPERATIONS} {keras_layers.LOSSES} {keras_layers.LAYERS}".split(),
+    *(f"tf.math.special.{name}" for name in more_operations.SPECIAL.split()),
+    *f"{OPERATIONS} {more_operations.OPERATIONS} {more_operations.CUSTOM}".split(),
+    *f"{keras_layers.LOSSES} {keras_layers.LAYERS}".split(),
 )
 
 
@@ -95,7 +97,7 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
         "svd": (lambda a: tf.linalg.svd(a, compute_uv=False), [square]),
         "rfft": (lambda a: tf.abs(tf.signal.rfft(a)), [x]),
     }
-    return found | keras_layers.losses(rng) | keras_layers.layers(rng)
+    return found | keras_layers.losses(rng) | keras_layers.layers(rng) | more_operations.subjects(rng)
 
 
 def others(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:
