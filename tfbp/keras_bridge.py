@@ -13,7 +13,7 @@ import numpy as np
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.keras_graph import Sum, chain_of
+from tfbp.keras_graph import Called, Sum, chain_of
 from tfbp.network import ActivationLayer, Layer, Network, Parameters, Place, Residual, at, kinds, placed
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation, Loss
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
 KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+_MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 # what a layer of Keras's may have and no kind of the network's can express
 _OPTIONS = (
@@ -49,7 +50,7 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     for (node, shapes), count in zip(layers, counts, strict=True):
         own = [next(seeds) for _ in range(count)]
         made[node.place] = {
-            name: node.layer.started(name, _initial(f"{name}_initializer", node.layer.initializer(name), shape, each))
+            name: node.layer.started(name, _first_of(node.layer, name, shape, each))
             for (name, shape), each in zip(shapes.items(), own, strict=False)
         }
     return placed(network.layers, made)
@@ -80,7 +81,10 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
     """
     network, sources = network_and_sources(sequential, loss)
     parameters = {
-        place: {w.name: np.asarray(w).astype(np.float64) for w in keras_layer.weights}
+        place: {
+            name: np.asarray(w).astype(np.float64)
+            for name, w in weights_of(at_place(network, place), keras_layer).items()
+        }
         for place, keras_layer in sources.items()
     }
     return network, placed(network.layers, parameters)
@@ -108,7 +112,8 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
-        layer = layer_from_keras(each)
+        each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
+        layer = layer_from_keras(each, **called_with)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
@@ -117,8 +122,11 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
     return layers
 
 
-def layer_from_keras(keras_layer: Any) -> Layer:
+def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """The layer that a Keras layer is.
+
+    Args:
+        called_with: what it is called with beside its inputs.
 
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
@@ -127,14 +135,18 @@ def layer_from_keras(keras_layer: Any) -> Layer:
     if kind is None or kind is ActivationLayer:
         return ActivationLayer(_activation_from_keras(keras_layer))
     for option in _OPTIONS:
-        if getattr(keras_layer, option, None) is not None:
+        if _attribute(keras_layer, option) not in (None, _MISSING):
             raise InputError(
                 f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
             )
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
-    given = {name: getattr(keras_layer, name) for name in names - _UNASKED if hasattr(keras_layer, name)}
+    given = {name: _attribute(keras_layer, name) for name in names - _UNASKED}
+    given = {name: value for name, value in given.items() if value is not _MISSING}
     try:
+        for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+            raise InputError(f"{name}: got one in its call; accepted: a call without it.")
+        given |= called_with
         return kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
@@ -186,21 +198,26 @@ def to_keras(
         node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
     }
     inputs = keras.Input(network.input_shape, dtype=dtype)
-    if not any(layer.parts for layer in network.layers):
+    if not any(node.layer.parts or type(node.layer).in_keras is not Layer.in_keras for node in network.nodes):
         model = keras.Sequential([inputs, *made.values()])
     else:
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
     for place, keras_layer in made.items():
-        for weight in keras_layer.weights:
-            weight.assign(np.asarray(at(parameters, place)[weight.name]))
+        for name, weight in weights_of(at_place(network, place), keras_layer).items():
+            weight.assign(np.asarray(at(parameters, place)[name]))
     return model
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
     """The Keras layer that a layer is, of the room that has it, or of keras.layers."""
-    kind = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name)
+    kind = getattr(room, layer.keras_name, None) or getattr(keras.layers, offered_as(layer.keras_name))
     arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
     return kind(**arguments, dtype=dtype)
+
+
+def offered_as(class_name: str) -> str:
+    """The name in keras.layers of one of Keras's classes."""
+    return "GroupQueryAttention" if class_name == "GroupedQueryAttention" else class_name
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
@@ -211,7 +228,7 @@ def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: s
             branches = {name: _called(part, made, x, dtype, (*here, name)) for name, part in layer.parts.items()}
             x = keras.layers.Add(dtype=dtype)([branches.get("projection", x), branches["layers"]])
         else:
-            x = made[here](x)
+            x = layer.in_keras(made[here], x)
     return x
 
 
@@ -219,6 +236,25 @@ def _takes_activation(layer: Layer) -> bool:
     """Whether an Activation after it may be its own: it has one, linear, that the chain applies to its output."""
     own = getattr(layer, "activation", None)
     return not isinstance(layer, ActivationLayer) and own == Activation("linear") and layer.applied_activation is own
+
+
+def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
+    """The weights of a layer's Keras layer, by the layer's names for them."""
+    named = {}
+    for weight in keras_layer.weights:
+        owner = weight.path.split("/")[-2] if "/" in weight.path else ""
+        named[f"{owner}_{weight.name}" if owner in layer.keras_parts else weight.name] = weight
+    return named
+
+
+def at_place(network: Network, place: Place) -> Layer:
+    """The layer of a network at a place."""
+    return next(node.layer for node in network.nodes if node.place == place)
+
+
+def _attribute(keras_layer: Any, argument: str) -> Any:
+    """What a Keras layer was given; some keep it under a private name."""
+    return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 
 def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
@@ -235,6 +271,11 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
     if isinstance(value, L1L2):
         return keras.regularizers.L1L2(value.l1, value.l2)
     return keras.initializers.get(value) if argument.endswith("_initializer") else value
+
+
+def _first_of(layer: Layer, name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    drawn_as = layer.drawn_shape(name, shape)
+    return _initial(f"{name}_initializer", layer.initializer(name), drawn_as, seed).reshape(shape)
 
 
 def _initial(argument: str, initializer: Initializer, shape: tuple[int, ...], seed: int) -> np.ndarray:
