@@ -108,7 +108,7 @@ def weighted_backward(dy, p, v):
 
 
 def dp_dot_p(dy, y):
-    """Σ dp · p over the keys, which the softmax's backward takes off dp, (B, K, G, C, 1): it is dy · y, for y = p · v."""
+    """Σ dp · p over the keys, which the softmax's backward takes off dp: (B, K, G, C, 1), dy · y, as y = p · v."""
     return tf.reduce_sum(_wide(dy) * _wide(y), axis=-1, keepdims=True)
 
 
