@@ -18,7 +18,7 @@ def text(tmp_path):
 
 def texts_of(directory, writing):
     events = EventAccumulator(str(directory / writing / "text"), size_guidance={"tensors": 0}).Reload()
-    return [(each.step, each.tensor_proto.string_val[0].decode()) for each in events.Tensors("sample/text_summary")]
+    return [(each.step, each.tensor_proto.string_val[0].decode()) for each in events.Tensors("sample")]
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "attention"])
