@@ -17,6 +17,7 @@ from tfbp.commands import options
 from tfbp.commands.check import DTYPES, MODES
 
 # what a finding is: a bug, a kink's convention, or on purpose
+STRAIGHT = "straight through the rounding, as if it were not there"
 KNOWN = {
     "celu": "a bug of Keras: at 0, where both slopes are 1, its derivative is 2",
     "cumprod": "a bug of TensorFlow: its backward divides by the input, and takes 0/0 for 0",
@@ -34,6 +35,23 @@ KNOWN = {
     "PReLU": "a kink's convention that is no derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
     "ELU": "of TensorFlow: in float32 it is exp(x) - 1, which loses digits where x is near 0",
     "Resizing": "of XLA: a NaN in the gradient of float64, as resize_bilinear",
+    "tf.math.special.bessel_k0e": "of TensorFlow: in float32 off by up to 24 roundings below 2",
+    "tf.math.special.bessel_k1e": "of TensorFlow: in float32 off by up to 14 roundings below 2",
+    "dynamic_stitch": "a bug of TensorFlow: a row that another one overwrites gets that one's gradient, too",
+    "rgb_to_hsv": "a bug of TensorFlow: at a channel of 0 the saturation has derivative 0, and both slopes are another",
+    "projective_transform": "of TensorFlow: its backward transforms back, which is not the transform's adjoint",
+    "fractional_avg_pool": "of TensorFlow: the gradient wants its sizes known while tracing",
+    "isotonic_regression": "of TensorFlow: the gradient wants its sizes known while tracing",
+    "resize_nearest": "of XLA: it cannot compile the backward in float64",
+    "grad_pass_through": f"on purpose: {STRAIGHT}",
+    "stop_gradient": "on purpose: what is stopped is taken for constant",
+    "fake_quant_args": f"on purpose: {STRAIGHT}",
+    "fake_quant_vars": f"on purpose: {STRAIGHT}",
+    "fake_quant_per_channel": f"on purpose: {STRAIGHT}",
+    "quantize_and_dequantize": f"on purpose: {STRAIGHT}",
+    "keras_fake_quant": f"on purpose: {STRAIGHT}",
+    "quantized_dense": f"on purpose: {STRAIGHT}",
+    "quantized_einsum_dense": f"on purpose: {STRAIGHT}",
     "SpectralNormalization": "on purpose: what scales the kernel is taken for constant",
 }
 

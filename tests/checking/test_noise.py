@@ -43,6 +43,24 @@ def test_what_is_right_is_within_it_and_uses_a_good_part_of_it(function, shapes,
     assert max(found) > 0.05
 
 
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        (lambda a: tf.sort(tf.math.real(tf.linalg.eigvals(a))), np.diag([9.0, 18, 27]) + RNG.normal(size=(2, 3, 3))),
+        (lambda a: tf.math.real(tf.signal.fft(tf.complex(a, a * a))), RNG.normal(size=(5, 16))),
+        (
+            lambda a: tf.abs(tf.matmul(tf.complex(a, a * a), tf.complex(-a, a), transpose_b=True)),
+            RNG.normal(size=(5, 9)),
+        ),
+    ],
+    ids=["eigvals", "fft", "matmul"],
+)
+def test_complex_numbers_inside_are_rounded_too(function, at):
+    found = ratios(function, [at], "float32")
+    assert max(found) <= 1
+    assert max(found) > 0.05
+
+
 def test_a_long_sum_in_16_bits_is_outside():
     x = np.random.default_rng(0).uniform(0.5, 1.5, (20_000, 8))
     assert max(ratios(lambda x: tf.reduce_sum(x, axis=0), [x], "float16")) > 20

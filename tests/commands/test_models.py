@@ -71,7 +71,10 @@ def test_a_file_s_network_takes_rows_or_images(tmp_path):
 
 
 FILES = {
-    "there is none": (None, r"\(No such file or directory\); accepted: mlp, cnn, resnet, lstm, gpt, or a file that Network.to_j"),
+    "there is none": (
+        None,
+        r"\(No such file or directory\); accepted: mlp, cnn, resnet, lstm, gpt, or a file that Network.to_j",
+    ),
     "no text": (b"\xff\xfe\x00", r"\('utf-8' codec can't decode"),
     "no JSON": (b"{", r"\(text: got JSON that is no network \(JSONDecodeError"),
     "another JSON": (b"[1]", r"\(text: got JSON that is no network \(TypeError"),

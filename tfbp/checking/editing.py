@@ -96,28 +96,38 @@ EXACT = frozenset(
         "Merge",
         "InvertPermutation",
         "Snapshot",
+        "Real",
+        "Imag",
+        "Complex",
+        "Conj",
+        "ConjugateTranspose",
     ]
 )
 Edit = Callable[[str, Any, Any], Any]
 
 
 @contextmanager
-def edited(edit: Edit) -> Iterator[None]:
+def edited(edit: Edit, *, complex_too: bool = False) -> Iterator[None]:
     """While open, `edit(type, inputs, output)` gives every float output of an operation that a graph takes up.
+
+    With `complex_too`, every complex one as well.
 
     Operations that `edit` adds are not edited in their turn.
     """
     inside = False
 
+    def is_edited(output: Any) -> bool:
+        return isinstance(output, tf.Tensor) and (output.dtype.is_floating or (complex_too and output.dtype.is_complex))
+
     def callback(
         op_type: str, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None
     ) -> Any:
         nonlocal inside
-        if graph is None or inside or not any(isinstance(o, tf.Tensor) and o.dtype.is_floating for o in outputs):
+        if graph is None or inside or not any(map(is_edited, outputs)):
             return None
         inside = True
         try:
-            return [edit(op_type, inputs, o) if o.dtype.is_floating else o for o in outputs]
+            return [edit(op_type, inputs, o) if is_edited(o) else o for o in outputs]
         finally:
             inside = False
 

@@ -67,9 +67,11 @@ OPAQUE = frozenset(
         *("Svd", "SelfAdjointEigV2", "Qr", "Lu", "Cholesky", "MatrixInverse", "MatrixSolve", "MatrixTriangularSolve"),
         *("MatrixDeterminant", "LogMatrixDeterminant", "MatrixExponential", "MatrixSquareRoot", "MatrixSolveLs"),
         *("Digamma", "Lgamma", "Polygamma", "Zeta", "Igamma", "Igammac", "IgammaGradA", "Betainc", "Ndtri", "Erfinv"),
-        *("Cross", "CumulativeLogsumexp"),
+        *("Cross", "CumulativeLogsumexp", "Eig"),
     )
 )
+# every number of theirs has part in all roundings, and there are few
+TRANSFORMS = frozenset(f"{kind}FFT{rank}" for kind in ("", "I", "R", "IR") for rank in ("", "2D", "3D", "ND"))
 DTYPES = tuple(NUMPY)
 
 
@@ -128,7 +130,7 @@ class Noise:
             # one graph for all dtypes: to trace it takes longer than to run it
 
             def moved(seed: Any, which: Any, tensors: Any, upstream: Any) -> Any:
-                with edited(_Roundings(program.dtype, seed, which).edit):
+                with edited(_Roundings(program.dtype, seed, which).edit, complex_too=True):
                     return program.backward(tensors, upstream)
 
             self._made = tf.function(moved, autograph=False).get_concrete_function(*arguments)
@@ -157,25 +159,31 @@ class _Roundings:
         if op_type in EXACT or output.op.type.startswith("Random") or output.op.type.startswith("Stateless"):
             return output
         # what the function itself computes in another type stays there
-        own = output.dtype.name == self.base
-        unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[output.dtype.name], output.dtype)
+        real = output.dtype.real_dtype
+        own = real.name == self.base
+        unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[real.name], real)
         size = tf.abs(output)
-        if op_type in OPAQUE:
-            scale = 16 * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
+        if op_type in OPAQUE or op_type in TRANSFORMS:
+            scale = (16 if op_type in OPAQUE else 2) * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
         elif op_type in SUMS:
-            accumulator = tf.cast(self.accumulator, output.dtype) if own else unit
+            accumulator = tf.cast(self.accumulator, real) if own else unit
             scale = 1.25 * unit * size + accumulator * _walk(output) * _of_absolutes(output)
         else:
             scale = (1.25 if op_type in SIMPLE else 4) * unit * size
+        moved = self._drawn(output) * tf.cast(scale, real)
+        if output.dtype.is_complex:
+            moved = tf.complex(moved, self._drawn(output) * tf.cast(scale, real))
+        # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
+        exact = (tf.round(size) == size) & (size <= 256) if output.dtype.is_floating else tf.zeros_like(size, tf.bool)
+        return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
+
+    def _drawn(self, output: Any) -> Any:
         self.count += 1
         seed = self.seed + tf.constant([0, 2 * self.count])
         # numbers that are equal are rounded equally: a part of the draw is common to all
         alone = tf.random.stateless_uniform(tf.shape(output), seed, -1, 1, tf.float32)
         drawn = 0.8 * alone + 0.6 * tf.random.stateless_uniform([], seed + tf.constant([0, 1]), -1, 1, tf.float32)
-        moved = tf.cast(drawn, output.dtype) * tf.cast(scale, output.dtype)
-        # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
-        exact = (tf.round(size) == size) & (size <= 256)
-        return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
+        return tf.cast(drawn, output.dtype.real_dtype)
 
     def _constant(self, output: Any) -> Any:
         """A constant as the narrower type holds it: ½ and 1 exactly."""
@@ -198,7 +206,7 @@ class _Roundings:
 
 def _walk(output: Any) -> float:
     """How far the roundings of a sum walk, in units of S: as the root of its length, where that is long."""
-    sizes = [each.shape.num_elements() for each in (*[i for i in output.op.inputs if i.dtype.is_floating], output)]
+    sizes = [each.shape.num_elements() for each in (*[i for i in output.op.inputs if _is_number(i)], output)]
     if None in sizes or not sizes[-1]:
         return 4.0
     # B·K and K·O numbers give B·O sums of K; N numbers give O sums of N/O
@@ -209,10 +217,14 @@ def _walk(output: Any) -> float:
 def _of_absolutes(output: Any) -> Any:
     """S: the operation on its inputs' absolute values."""
     op = output.op
-    absolutes = [tf.abs(i) if i.dtype.is_floating else i for i in op.inputs]
+    absolutes = [tf.cast(tf.abs(i), i.dtype) if _is_number(i) else i for i in op.inputs]
     types = [each.dtype for each in op.outputs]
     made = op.graph.create_op(op.type, absolutes, types, attrs=dict(op.node_def.attr), op_def=op.op_def)
-    return made.outputs[output.value_index]
+    return tf.abs(made.outputs[output.value_index])
+
+
+def _is_number(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_complex)
 
 
 def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, traced: bool) -> np.ndarray:
