@@ -44,6 +44,7 @@ LAYERS = {
     "RMSNormalization": "normalization.rms_normalization",
     "GroupNormalization": "normalization.group_normalization",
     "Dropout": "regularization.dropout",
+    "Embedding": "core.embedding",
     "SimpleRNN": "rnn.simple_rnn",
     "LSTM": "rnn.lstm",
     "GRU": "rnn.gru",
@@ -55,7 +56,10 @@ OF_IMAGES = (
     *(f"layers/normalization/{kind}_normalization_test.py" for kind in ("batch", "layer", "rms", "group")),
     "layers/regularization/dropout_test.py",
 )
-OF_SEQUENCES = tuple(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional"))
+OF_SEQUENCES = (
+    "layers/core/embedding_test.py",
+    *(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional")),
+)
 TESTS = {
     "layers": ("layers/core/dense_test.py", "layers/activations", *OF_IMAGES, *OF_SEQUENCES),
     "all": (
