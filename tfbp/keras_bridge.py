@@ -129,7 +129,7 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
             layers.append(layer)
-            sources[here] = each
+            sources.update({(*here, part, 0): getattr(each, part) for part in layer.parts} or {here: each})
     return layers
 
 
@@ -152,7 +152,9 @@ def layer_from_keras(keras_layer: Any) -> Layer:
             )
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
-    given = {name: getattr(keras_layer, name) for name in names - _UNASKED if hasattr(keras_layer, name)}
+    given = {name: getattr(keras_layer, name) for name in sorted(names - _UNASKED) if hasattr(keras_layer, name)}
+    if isinstance(keras_layer, keras.layers.Bidirectional):
+        given["layer"] = keras_layer.forward_layer
     try:
         return kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
@@ -201,25 +203,37 @@ def to_keras(
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
         raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
-    made: dict[Place, Any] = {
-        node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
-    }
+    made = _made(network, dtype, layers)
     inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
-    if not any(layer.parts for layer in network.layers):
-        model = keras.Sequential([inputs, *made.values()])
+    if not any(isinstance(layer, Residual) for layer in network.layers):
+        model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
     else:
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
-    for place, keras_layer in made.items():
-        for weight in keras_layer.weights:
-            weight.assign(np.asarray(at(parameters, place)[weight.name]))
+    for node in network.nodes:
+        for weight in () if node.layer.parts else made[node.place].weights:
+            weight.assign(np.asarray(at(parameters, node.place)[weight.name]))
     return model
+
+
+def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
+    """The Keras layer of each layer that is one in Keras, by its place; of a wrapper's parts, those that it made."""
+    made = {}
+    # parts come before the layer that has them
+    for node in network.nodes:
+        if not isinstance(node.layer, Residual):
+            made[node.place] = layer_to_keras(node.layer, dtype, room)
+            made.update({(*node.place, part, 0): getattr(made[node.place], part) for part in node.layer.parts})
+    return made
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
     """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
     kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name, None)
     kind = kind or _of_tfbp(layer.keras_name)
-    arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
+    arguments = {
+        name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
+        for name, value in layer.keras_arguments().items()
+    }
     return kind(**arguments, dtype=dtype)
 
 
@@ -229,10 +243,10 @@ def _of_tfbp(name: str) -> Any:
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
-    """The chain's Keras layers called on a Keras tensor; a layer with parts is an addition."""
+    """The chain's Keras layers called on a Keras tensor; a `Residual` is an addition."""
     for index, layer in enumerate(layers):
         here = (*place, index)
-        if layer.parts:
+        if isinstance(layer, Residual):
             branches = {name: _called(part, made, x, dtype, (*here, name)) for name, part in layer.parts.items()}
             x = keras.layers.Add(dtype=dtype)([branches.get("projection", x), branches["layers"]])
         else:
@@ -251,6 +265,8 @@ def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
         return _activation_from_keras(value)
     if argument.endswith("_regularizer"):
         return _regularizer_from_keras(layer_name, value)
+    if argument in ("layer", "backward_layer"):
+        return layer_from_keras(value)
     return value
 
 

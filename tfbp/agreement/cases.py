@@ -20,6 +20,7 @@ from tfbp.network import (
     LSTM,
     AveragePooling2D,
     BatchNormalization,
+    Bidirectional,
     Conv2D,
     Dense,
     DepthwiseConv2D,
@@ -221,6 +222,10 @@ def sequence_cases() -> Iterator[Case]:
     yield case("lstm-backwards-B5-5x3", (5, 3), sequences(LSTM(4, "silu", "softplus", **backwards)))
     yield case("gru-B5-6x3", (6, 3), [GRU(4, kernel_regularizer=penalty), Dense(3)])
     yield case("pooling-of-sequences-B5-6x3", (6, 3), [Dense(4, "tanh"), GlobalAveragePooling1D(), Dense(3)])
+    both = [Bidirectional(LSTM(3, return_sequences=True)), Bidirectional(GRU(4, recurrent_regularizer=penalty), "ave")]
+    yield case("bidirectional-B5-3x3", (3, 3), [*both, Dense(3)])
+    product = Bidirectional(SimpleRNN(4, return_sequences=True), "mul")
+    yield case("bidirectional-mul-B5-3x3", (3, 3), [product, Bidirectional(SimpleRNN(3), "sum")])
     before = GRU(4, "silu", "hard_sigmoid", **backwards, reset_after=False)
     yield case("gru-before-backwards-B5-5x3", (5, 3), sequences(before))
 

@@ -17,8 +17,8 @@ class Embedding(keras.layers.Embedding):
     Keras's gradient is a list, tf.IndexedSlices, with a row for each place. Where a token stands twice, Keras's
     optimizers do not add these up: Adam and RMSprop take the sum of the squares for the square of the sum, and a
     clipnorm the norm of the list. Here they get the gradient. For plain SGD the list is right, and faster where the
-    table has many times as many rows as a batch has tokens: keep Keras's layer there. LoRA, quantization and inputs that
-    are no dense tensors are left to Keras.
+    table has many times as many rows as a batch has tokens: keep Keras's layer there. LoRA, quantization and inputs
+    that are no dense tensors are left to Keras.
 
     Args:
         input_dim, output_dim, …: as in `keras.layers.Embedding`.
