@@ -44,6 +44,7 @@ LAYERS = {
     "RMSNormalization": "normalization.rms_normalization",
     "GroupNormalization": "normalization.group_normalization",
     "Dropout": "regularization.dropout",
+    "Embedding": "core.embedding",
     "SimpleRNN": "rnn.simple_rnn",
     "LSTM": "rnn.lstm",
     "GRU": "rnn.gru",
@@ -58,6 +59,7 @@ OF_IMAGES = (
     "layers/regularization/dropout_test.py",
 )
 OF_SEQUENCES = (
+    "layers/core/embedding_test.py",
     *(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional")),
     *(f"layers/attention/{kind}_attention_test.py" for kind in ("multi_head", "grouped_query")),
 )

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tfbp import Dense, InputError, Network, reference
+from tfbp import GRU, Bidirectional, Dense, Embedding, InputError, Network, Tokens, reference
 from tfbp.agreement import worked_example
 
 
@@ -41,6 +41,11 @@ def test_a_wide_layer_is_drawn_in_part():
     assert texts(drawing).count("⋮") == 3
     assert "300 relu" in texts(drawing)
     assert network._repr_svg_() == drawing.svg
+
+
+def test_a_network_of_tokens_is_drawn_in_boxes():
+    network = Network(Tokens(6, 9), [Embedding(9, 4), Bidirectional(GRU(3)), Dense(2)], "huber")
+    assert {"Embedding", "Bidirectional", "GRU", "6 × 4"} <= set(texts(network.draw()))
 
 
 def test_what_does_not_fit_is_refused():

@@ -11,6 +11,7 @@ from typing import Any
 from tfbp.checks import InputError as InputError
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
 from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
+from tfbp.network.bidirectional import Bidirectional as Bidirectional
 from tfbp.network.convolution import Conv2D as Conv2D
 from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
@@ -76,6 +77,7 @@ __all__ = [
     "Activation",
     "AveragePooling2D",
     "BatchNormalization",
+    "Bidirectional",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",

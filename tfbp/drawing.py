@@ -153,6 +153,10 @@ def _lines(layer: Layer) -> list[str]:
         activation = layer.applied_activation.name
         name = layer.keras_name
         return [activation] if name == "Activation" else [name] if activation == "linear" else [name, activation]
+    if "layers" not in layer.parts:
+        # of a wrapper's parts, which are alike, the first
+        first = next(iter(layer.parts.values()))
+        return [layer.keras_name, *(line for inner in first for line in _lines(inner))]
     lines = [line for inner in layer.parts["layers"] for line in _lines(inner)]
     shortcut = [line for inner in layer.parts.get("projection", ()) for line in _lines(inner)]
     return [*lines, "+ " + (", ".join(shortcut) or "its input")]

@@ -134,7 +134,7 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
             layers.append(layer)
-            sources[here] = each
+            sources.update({(*here, part, 0): getattr(each, part) for part in layer.parts} or {here: each})
     return layers
 
 
@@ -160,8 +160,10 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
             )
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
-    given = {name: _attribute(keras_layer, name) for name in names - _UNASKED}
+    given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
     given = {name: value for name, value in given.items() if value is not _MISSING}
+    if isinstance(keras_layer, keras.layers.Bidirectional):
+        given["layer"] = keras_layer.forward_layer
     try:
         for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
@@ -213,25 +215,38 @@ def to_keras(
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
         raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
-    made: dict[Place, Any] = {
-        node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
-    }
+    made = _made(network, dtype, layers)
     inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
-    if not any(node.layer.parts or type(node.layer).in_keras is not Layer.in_keras for node in network.nodes):
-        model = keras.Sequential([inputs, *made.values()])
-    else:
+    if any(isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes):
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
-    for place, keras_layer in made.items():
-        for name, weight in weights_of(at_place(network, place), keras_layer).items():
-            weight.assign(np.asarray(at(parameters, place)[name]))
+    else:
+        model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
+    for node in network.nodes:
+        if not node.layer.parts:
+            for name, weight in weights_of(node.layer, made[node.place]).items():
+                weight.assign(np.asarray(at(parameters, node.place)[name]))
     return model
+
+
+def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
+    """The Keras layer of each layer that is one in Keras, by its place; of a wrapper's parts, those that it made."""
+    made = {}
+    # parts come before the layer that has them
+    for node in network.nodes:
+        if not isinstance(node.layer, Residual):
+            made[node.place] = layer_to_keras(node.layer, dtype, room)
+            made.update({(*node.place, part, 0): getattr(made[node.place], part) for part in node.layer.parts})
+    return made
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
     """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
     kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, offered_as(layer.keras_name), None)
     kind = kind or _of_tfbp(layer.keras_name)
-    arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
+    arguments = {
+        name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
+        for name, value in layer.keras_arguments().items()
+    }
     return kind(**arguments, dtype=dtype)
 
 
@@ -246,10 +261,10 @@ def offered_as(class_name: str) -> str:
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
-    """The chain's Keras layers called on a Keras tensor; a layer with parts is an addition."""
+    """The chain's Keras layers called on a Keras tensor; a `Residual` is an addition."""
     for index, layer in enumerate(layers):
         here = (*place, index)
-        if layer.parts:
+        if isinstance(layer, Residual):
             branches = {name: _called(part, made, x, dtype, (*here, name)) for name, part in layer.parts.items()}
             x = keras.layers.Add(dtype=dtype)([branches.get("projection", x), branches["layers"]])
         else:
@@ -287,6 +302,8 @@ def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
         return _activation_from_keras(value)
     if argument.endswith("_regularizer"):
         return _regularizer_from_keras(layer_name, value)
+    if argument in ("layer", "backward_layer"):
+        return layer_from_keras(value)
     return value
 
 

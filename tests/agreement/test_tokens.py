@@ -104,7 +104,7 @@ MISTAKES = {
     ),
     "sample weights left out": (
         backprop, "_of_each_loss", lambda network, x, weight: tf.ones_like(weight),
-        "tokens-huber", "end to end", "loss", "sample weights are ignored",
+        "tokens-sparse", "end to end", "loss", "sample weights are ignored",
     ),
     "1/B in place of 1/N": (
         backprop, "loss_backward",
@@ -136,7 +136,7 @@ MISTAKES = {
         embedding, "embedding_backward", mean_of_the_places, "embedding", "local", "layer 0 dembeddings", "",
     ),
     "once for each example": (
-        embedding, "embedding_backward", one_for_each_example, "embedding-pooled", "local", "layer 0 dembeddings", "",
+        embedding, "embedding_backward", one_for_each_example, "embedding", "local", "layer 0 dembeddings", "",
     ),
     "dy goes to the row before": (
         embedding, "embedding_backward", added_up(lambda dy, x, rows: (dy, ((x - 1) % rows, rows))),

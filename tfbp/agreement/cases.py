@@ -20,6 +20,7 @@ from tfbp.network import (
     LSTM,
     AveragePooling2D,
     BatchNormalization,
+    Bidirectional,
     Conv2D,
     Dense,
     DepthwiseConv2D,
@@ -223,6 +224,8 @@ def sequence_cases() -> Iterator[Case]:
     yield case("lstm-backwards-B5-5x3", (5, 3), sequences(LSTM(4, "silu", "softplus", **backwards)))
     yield case("gru-B5-6x3", (6, 3), [GRU(4, kernel_regularizer=penalty), Dense(3)])
     yield case("pooling-of-sequences-B5-6x3", (6, 3), [Dense(4, "tanh"), GlobalAveragePooling1D(), Dense(3)])
+    product = Bidirectional(SimpleRNN(4, return_sequences=True, recurrent_regularizer=penalty), "mul")
+    yield case("bidirectional-B5-3x3", (3, 3), [product, Dense(3)])
     before = GRU(4, "silu", "hard_sigmoid", **backwards, reset_after=False)
     yield case("gru-before-backwards-B5-5x3", (5, 3), sequences(before))
 
@@ -234,15 +237,11 @@ def token_cases() -> Iterator[Case]:
     link = [*layers, Activation("softmax")]
     network = Network((2, 3, 3), link, "categorical_crossentropy")
     yield Case("tokens-categorical-B5-2x3x3", network, 5, any_targets=True, weighs_examples=True)
-    recurrent = [SimpleRNN(4, return_sequences=True), Dense(1)]
-    yield Case("tokens-huber-B5-6x3", Network((6, 3), recurrent, "huber"), 5)
     # a table of more rows than there are tokens, each of which stands at several places
     lookup = [Embedding(9, 5, embeddings_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4, "tanh"), Dense(7)]
     yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, "sparse_categorical_crossentropy"), 5)
     placed = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
     yield Case("positions-B5-T6-V7", Network(Tokens(6, 7), placed, "sparse_categorical_crossentropy"), 5)
-    pooled = [Embedding(3, 4), GlobalAveragePooling1D(), Dense(3)]
-    yield Case("embedding-pooled-B6-T8-V3", Network(Tokens(8, 3), pooled, "sparse_categorical_crossentropy"), 6)
 
 
 def attention_cases() -> Iterator[Case]:

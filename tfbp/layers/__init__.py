@@ -9,7 +9,8 @@ Example:
 
 Where their numbers are not Keras's to rounding, they are better: in float64 leaky_relu and gelu keep all digits of
 their constants, which Keras's have in float32; celu's derivative at 0 is 1, where Keras's tape adds up both sides to 2;
-and the gradient of a bias in float16 is added up in float32 on the CPU.
+and the gradient of a bias in float16 is added up in float32 on the CPU. Embedding's gradient is one tensor, which Adam
+squares as such; of Keras's, a list with a row for each place of a token, it adds up the squares.
 
 What fails for Keras's layers fails for these, with the same error: a model compiled with jit_compile=True under
 MirroredStrategy on CPUs, where XLA has no sum over replicas (compile with jit_compile=False), and keras.RematScope in
@@ -26,6 +27,7 @@ from tfbp.layers.convolution import Conv2D as Conv2D
 from tfbp.layers.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.layers.dense import Dense as Dense
 from tfbp.layers.dropout import Dropout as Dropout
+from tfbp.layers.embedding import Embedding as Embedding
 from tfbp.layers.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.layers.normalization import BatchNormalization as BatchNormalization
 from tfbp.layers.normalization import GroupNormalization as GroupNormalization

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.saved_model import save_context
 
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual import position, recurrent
+from tfbp.manual import embedding, position, recurrent
 
 
 def recur(
@@ -39,6 +40,18 @@ def _recurrence(kind: str, weights: int, options: tuple[tuple[str, Any], ...]) -
         return (y, *last), gradients
 
     return run
+
+
+def look_up(x: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+    """embeddings[x], as Keras takes rows: a number below 0 counts from the table's end."""
+
+    @custom_gradient
+    def run(embeddings: tf.Tensor) -> Any:
+        rows = embeddings.shape[0]
+        tokens = tf.where(x < 0, x + rows, x)
+        return keras.ops.take(embeddings, x, axis=0), lambda dy: embedding.embedding_backward(dy, (tokens, rows))
+
+    return run(embeddings)
 
 
 def add_positions(x: tf.Tensor, embeddings: tf.Tensor, start: tf.Tensor) -> tf.Tensor:

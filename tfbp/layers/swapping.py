@@ -11,6 +11,7 @@ from tfbp.layers.attention import GroupedQueryAttention, MultiHeadAttention
 from tfbp.layers.convolution import Conv2D, DepthwiseConv2D
 from tfbp.layers.dense import Dense
 from tfbp.layers.dropout import Dropout
+from tfbp.layers.embedding import Embedding
 from tfbp.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization
 from tfbp.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from tfbp.layers.prelu import PReLU
@@ -18,7 +19,7 @@ from tfbp.layers.recurrent import GRU, LSTM, SimpleRNN
 from tfbp.layers.softmax import Softmax
 
 _OURS = (
-    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
+    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, Embedding, SimpleRNN, LSTM, GRU),
     *(Conv2D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
     *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization, MultiHeadAttention),
 )

@@ -3,6 +3,7 @@
 from tfbp.network.activation import ActivationLayer as ActivationLayer
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
 from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
+from tfbp.network.bidirectional import Bidirectional as Bidirectional
 from tfbp.network.chain import Node as Node
 from tfbp.network.chain import Place as Place
 from tfbp.network.chain import at as at

@@ -1,0 +1,41 @@
+"""Keras's Embedding with a backward written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfbp.layers import hand_written_sequences
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with its gradient written by hand: the table's, each row summed over its token's places.
+
+    Keras's gradient is a list, tf.IndexedSlices, with a row for each place. Where a token stands twice, Keras's
+    optimizers do not add these up: Adam and RMSprop take the sum of the squares for the square of the sum, and a
+    clipnorm the norm of the list. Here they get the gradient. For plain SGD the list is right, and faster where the
+    table has many times as many rows as a batch has tokens: keep Keras's layer there. LoRA, quantization and inputs
+    that are no dense tensors are left to Keras.
+
+    Args:
+        input_dim, output_dim, …: as in `keras.layers.Embedding`.
+
+    Example:
+        >>> import numpy as np
+        >>> Embedding(5, 2, "ones")(np.array([[0, 4, 4]])).numpy().tolist()
+        [[[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]]
+
+    Reference: https://keras.io/api/layers/core_layers/embedding/
+    """
+
+    def call(self, inputs: Any) -> Any:
+        is_plain = not self.lora_enabled and self.quantization_mode is None and isinstance(inputs, tf.Tensor)
+        if not is_plain:
+            return super().call(inputs)
+        if inputs.dtype not in (tf.int32, tf.int64):
+            inputs = tf.cast(inputs, tf.int32)
+        y = hand_written_sequences.look_up(inputs, tf.convert_to_tensor(self.embeddings))
+        return tf.cast(y, self.compute_dtype)

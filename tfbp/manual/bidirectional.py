@@ -1,0 +1,63 @@
+"""A recurrence both ways, and what is made of the two, each backward under its forward.
+
+B batch, T steps, H units; there and back (B, T, H) or (B, H), y as they, or with 2H in the place of H.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual.chain import chain_backward, chain_forward
+
+
+def merge_forward(there, back, mode):
+    """y, and what a product's gradient reads."""
+    if mode == "concat":
+        return tf.concat([there, back], axis=-1), ()
+    if mode == "mul":
+        return there * back, (there, back)
+    return (there + back if mode == "sum" else (there + back) / 2), ()
+
+
+def merge_backward(dy, residuals, mode):
+    """dthere and dback."""
+    if mode == "concat":
+        # y = concat([there, back])                         (B, …, 2H) <- (B, …, H) (B, …, H)
+        return tf.split(dy, 2, axis=-1)
+    if mode == "mul":
+        there, back = residuals
+        # y = there · back                                  (B, …, H)
+        return dy * back, dy * there
+    # y = there + back, or half of it                       (B, …, H)
+    return (dy, dy) if mode == "sum" else (dy / 2, dy / 2)
+
+
+def forward(layer, weights, x, *, training, seed):
+    """y, and of each part its tensors and its residuals."""
+    made, kept = {}, {}
+    for part, layers in layer.parts.items():
+        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
+    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
+    return y, kept, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    # y = merge_forward(there, in_step(back))
+    dthere, dback = merge_backward(dz, residuals["merged"], layer.merge_mode)
+    ds, gradients, dxs = {"forward_layer": dthere, "backward_layer": _in_step(layer, dback)}, {}, []
+    for part, layers in layer.parts.items():
+        # there = forward_layer(x), back = backward_layer(x)
+        dx, gradients[part] = chain_backward(
+            layers,
+            *residuals[part],
+            ds[part],
+            input_gradient=input_gradient,
+            weight_gradients=weight_gradients,
+            scope=part,
+        )
+        dxs.append(dx)
+    # both are of x: their gradients add up
+    return dxs[0] + dxs[1] if input_gradient else None, gradients
+
+
+def _in_step(layer, back):
+    """Sequences that were made from the last step on, turned around; its own inverse."""
+    return tf.reverse(back, [1]) if layer.layer.return_sequences else back

@@ -1,0 +1,73 @@
+"""A recurrence both ways: one goes from the first step to the last, the other back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError, check_choice
+from tfbp.network.chain import weight_shapes_of
+from tfbp.network.layer import Layer, Shape, layer_from_config
+from tfbp.network.recurrent import GRU, LSTM, SimpleRNN
+
+
+@dataclass(frozen=True)
+class Bidirectional(Layer):
+    """Two recurrent layers of one kind, the second from the last step to the first, and what they make of both.
+
+    Its weights nest: `{"forward_layer": [{...}], "backward_layer": [{...}]}`. Where sequences are returned, the
+    second's are turned around again, so that the two stand at the same step.
+
+    Args:
+        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second is like it, with weights of its own.
+        merge_mode: "concat", "sum", "mul" or "ave".
+
+    Raises:
+        InputError: another layer, or one that goes backwards; an unknown mode.
+
+    Example:
+        >>> Bidirectional(LSTM(8)).output_shape((20, 3)), Bidirectional(LSTM(8), "sum").output_shape((20, 3))
+        ((16,), (8,))
+
+    Reference: https://keras.io/api/layers/recurrent_layers/bidirectional/
+    """
+
+    modes: ClassVar[tuple[str, ...]] = ("concat", "sum", "mul", "ave")
+
+    layer: Layer
+    merge_mode: str = "concat"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, SimpleRNN | LSTM | GRU) or self.layer.go_backwards:
+            accepted = "a tfbp.SimpleRNN, LSTM or GRU with go_backwards=False"
+            raise InputError(f"layer: got {self.layer!r}; accepted: {accepted}.")
+        check_choice("merge_mode", self.merge_mode, self.modes)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        *steps, units = self.layer.output_shape(input_shape)
+        return (*steps, 2 * units if self.merge_mode == "concat" else units)
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
+        return {name: weight_shapes_of(part, input_shape) for name, part in self.parts.items()}
+
+    @property
+    def parts(self) -> dict[str, tuple[Layer, ...]]:
+        back: Any = replace(self.layer, go_backwards=True)  # type: ignore[type-var]
+        return {"forward_layer": (self.layer,), "backward_layer": (back,)}
+
+    def without_penalties(self) -> Self:
+        return replace(self, layer=self.layer.without_penalties())
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(layer_from_config(config["layer"]), config["merge_mode"])
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        made = cls(given["layer"], given["merge_mode"])
+        ours, theirs = (each.arguments() for each in (made.parts["backward_layer"][0], given["backward_layer"]))
+        for name, value in ours.items():
+            if not name.endswith("_initializer") and theirs.get(name) != value:
+                raise InputError(f"backward_layer: got {name}={theirs.get(name)!r}; accepted: {value!r}, as forward.")
+        return made

@@ -1,0 +1,58 @@
+"""A recurrence both ways, and what is made of the two.
+
+B batch, T steps, H units; there and back (B, T, H) or (B, H), y as they, or with 2H in the place of H.
+"""
+
+import numpy as np
+
+from tfbp.reference.chain import chain_backward, chain_forward
+
+
+def merge_forward(there, back, mode):
+    """y, and the residuals there and back."""
+    made = {
+        "concat": lambda: np.concatenate([there, back], axis=-1),
+        "sum": lambda: there + back,
+        "mul": lambda: there * back,
+        "ave": lambda: (there + back) / 2,
+    }
+    return made[mode](), (there, back)
+
+
+def merge_backward(dy, residuals, mode):
+    """dthere and dback."""
+    there, back = residuals
+    if mode == "concat":
+        # y = [there, back]
+        return dy[..., : there.shape[-1]], dy[..., there.shape[-1] :]
+    if mode == "mul":
+        # y = there · back
+        return dy * back, dy * there
+    # y = there + back, or half of it
+    return (dy, dy) if mode == "sum" else (dy / 2, dy / 2)
+
+
+def forward(layer, weights, x, *, training, seed):
+    """y, and of each part its tensors and its residuals."""
+    made, kept = {}, {}
+    for part, layers in layer.parts.items():
+        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
+    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
+    return y, kept, {}
+
+
+def backward(layer, dz, residuals):
+    # y = merge_forward(there, in_step(back))
+    dthere, dback = merge_backward(dz, residuals["merged"], layer.merge_mode)
+    ds, gradients = {"forward_layer": dthere, "backward_layer": _in_step(layer, dback)}, {}
+    dx = 0
+    for part, layers in layer.parts.items():
+        # there = forward_layer(x), back = backward_layer(x): both are of x, and their gradients add up
+        of_part, gradients[part] = chain_backward(layers, *residuals[part], ds[part])
+        dx = dx + of_part
+    return dx, gradients
+
+
+def _in_step(layer, back):
+    """Sequences that were made from the last step on, turned around; its own inverse."""
+    return back[:, ::-1] if layer.layer.return_sequences else back
