@@ -51,3 +51,13 @@ def test_swapped_models_are_held_against_the_models(script, monkeypatch, capsys,
     out = capsys.readouterr().out
     assert said in out
     assert "4 of 5" in out
+
+
+def test_a_model_that_builds_its_own_layers_is_built_of_ours(script):
+    with script.replaced():
+        assert keras.layers.Dense is layers.Dense
+        assert keras.layers.GroupQueryAttention is layers.GroupedQueryAttention
+        assert type(keras.Sequential([keras.Input((3,)), keras.layers.LayerNormalization()]).layers[0]).__module__ == (
+            "tfbp.layers.normalization"
+        )
+    assert keras.layers.Dense is layers.Dense.__base__
