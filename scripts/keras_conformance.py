@@ -47,6 +47,8 @@ LAYERS = {
     "SimpleRNN": "rnn.simple_rnn",
     "LSTM": "rnn.lstm",
     "GRU": "rnn.gru",
+    "MultiHeadAttention": "attention.multi_head_attention",
+    "GroupedQueryAttention": "attention.grouped_query_attention",
 }
 OF_IMAGES = (
     "layers/convolutional/conv_test.py",
@@ -55,7 +57,10 @@ OF_IMAGES = (
     *(f"layers/normalization/{kind}_normalization_test.py" for kind in ("batch", "layer", "rms", "group")),
     "layers/regularization/dropout_test.py",
 )
-OF_SEQUENCES = tuple(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional"))
+OF_SEQUENCES = (
+    *(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional")),
+    *(f"layers/attention/{kind}_attention_test.py" for kind in ("multi_head", "grouped_query")),
+)
 TESTS = {
     "layers": ("layers/core/dense_test.py", "layers/activations", *OF_IMAGES, *OF_SEQUENCES),
     "all": (
@@ -122,6 +127,7 @@ def as_pytest(which: str, options: list[str]) -> int:
 
     import tfbp
     from tfbp import layers
+    from tfbp.keras_bridge import offered_as
 
     if find_spec("jax") is None:
         sys.modules["jax"] = ModuleType("jax")  # trainer_test.py imports it, and uses it on that backend alone
@@ -132,9 +138,10 @@ def as_pytest(which: str, options: list[str]) -> int:
         for name, place in LAYERS.items():
             # the tests of some take it from the module that defines it
             defining = import_module(f"keras.src.layers.{place}")
-            for module in (keras.layers, keras.src.layers, defining):
-                setattr(module, name, getattr(layers, name))
-            api_export.REGISTERED_NAMES_TO_OBJS[f"keras.layers.{name}"] = getattr(layers, name)
+            offered = offered_as(name)
+            for module, known in ((keras.layers, offered), (keras.src.layers, name), (defining, name)):
+                setattr(module, known, getattr(layers, name))
+            api_export.REGISTERED_NAMES_TO_OBJS[f"keras.layers.{offered}"] = getattr(layers, name)
     return pytest.main(options)
 
 

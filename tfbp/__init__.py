@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from tfbp.checks import InputError as InputError
+from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
+from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.network.convolution import Conv2D as Conv2D
 from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
@@ -85,11 +87,13 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GradientStatistics",
     "GroupNormalization",
+    "GroupedQueryAttention",
     "InputError",
     "LayerNormalization",
     "Loss",
     "MaxPooling2D",
     "Model",
+    "MultiHeadAttention",
     "Network",
     "PositionEmbedding",
     "RMSNormalization",

@@ -14,7 +14,7 @@ import numpy as np
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.keras_graph import Sum, chain_of
+from tfbp.keras_graph import Called, Sum, chain_of
 from tfbp.network import (
     ActivationLayer,
     Embedding,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
 KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+_MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 # what a layer of Keras's may have and no kind of the network's can express
 _OPTIONS = (
@@ -62,7 +63,7 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     for (node, shapes), count in zip(layers, counts, strict=True):
         own = [next(seeds) for _ in range(count)]
         made[node.place] = {
-            name: node.layer.started(name, _initial(f"{name}_initializer", node.layer.initializer(name), shape, each))
+            name: node.layer.started(name, _first_of(node.layer, name, shape, each))
             for (name, shape), each in zip(shapes.items(), own, strict=False)
         }
     return placed(network.layers, made)
@@ -93,7 +94,10 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
     """
     network, sources = network_and_sources(sequential, loss)
     parameters = {
-        place: {w.name: np.asarray(w).astype(np.float64) for w in keras_layer.weights}
+        place: {
+            name: np.asarray(w).astype(np.float64)
+            for name, w in weights_of(at_place(network, place), keras_layer).items()
+        }
         for place, keras_layer in sources.items()
     }
     return network, placed(network.layers, parameters)
@@ -124,7 +128,8 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
-        layer = layer_from_keras(each)
+        each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
+        layer = layer_from_keras(each, **called_with)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
@@ -133,8 +138,11 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
     return layers
 
 
-def layer_from_keras(keras_layer: Any) -> Layer:
+def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """The layer that a Keras layer is.
+
+    Args:
+        called_with: what it is called with beside its inputs.
 
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
@@ -142,18 +150,22 @@ def layer_from_keras(keras_layer: Any) -> Layer:
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
         return ActivationLayer(_activation_from_keras(keras_layer))
-    if not hasattr(keras.layers, kind.keras_name) and not isinstance(keras_layer, _of_tfbp(kind.keras_name)):
-        other, name = type(keras_layer).__module__, kind.keras_name
+    name, other = kind.keras_name, type(keras_layer).__module__
+    if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
         raise InputError(f"sequential: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
     for option in _OPTIONS:
-        if getattr(keras_layer, option, None) is not None:
+        if _attribute(keras_layer, option) not in (None, _MISSING):
             raise InputError(
                 f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
             )
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
-    given = {name: getattr(keras_layer, name) for name in names - _UNASKED if hasattr(keras_layer, name)}
+    given = {name: _attribute(keras_layer, name) for name in names - _UNASKED}
+    given = {name: value for name, value in given.items() if value is not _MISSING}
     try:
+        for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+            raise InputError(f"{name}: got one in its call; accepted: a call without it.")
+        given |= called_with
         return kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
@@ -205,19 +217,19 @@ def to_keras(
         node.place: layer_to_keras(node.layer, dtype, layers) for node in network.nodes if not node.layer.parts
     }
     inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
-    if not any(layer.parts for layer in network.layers):
+    if not any(node.layer.parts or type(node.layer).in_keras is not Layer.in_keras for node in network.nodes):
         model = keras.Sequential([inputs, *made.values()])
     else:
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
     for place, keras_layer in made.items():
-        for weight in keras_layer.weights:
-            weight.assign(np.asarray(at(parameters, place)[weight.name]))
+        for name, weight in weights_of(at_place(network, place), keras_layer).items():
+            weight.assign(np.asarray(at(parameters, place)[name]))
     return model
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
     """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
-    kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, layer.keras_name, None)
+    kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, offered_as(layer.keras_name), None)
     kind = kind or _of_tfbp(layer.keras_name)
     arguments = {name: _argument_to_keras(name, value) for name, value in layer.keras_arguments().items()}
     return kind(**arguments, dtype=dtype)
@@ -228,6 +240,11 @@ def _of_tfbp(name: str) -> Any:
     return getattr(import_module("tfbp.layers"), name)
 
 
+def offered_as(class_name: str) -> str:
+    """The name in keras.layers of one of Keras's classes."""
+    return "GroupQueryAttention" if class_name == "GroupedQueryAttention" else class_name
+
+
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
     """The chain's Keras layers called on a Keras tensor; a layer with parts is an addition."""
     for index, layer in enumerate(layers):
@@ -236,7 +253,7 @@ def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: s
             branches = {name: _called(part, made, x, dtype, (*here, name)) for name, part in layer.parts.items()}
             x = keras.layers.Add(dtype=dtype)([branches.get("projection", x), branches["layers"]])
         else:
-            x = made[here](x)
+            x = layer.in_keras(made[here], x)
     return x
 
 
@@ -244,6 +261,25 @@ def _takes_activation(layer: Layer) -> bool:
     """Whether an Activation after it may be its own: it has one, linear, that the chain applies to its output."""
     own = getattr(layer, "activation", None)
     return not isinstance(layer, ActivationLayer) and own == Activation("linear") and layer.applied_activation is own
+
+
+def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
+    """The weights of a layer's Keras layer, by the layer's names for them."""
+    named = {}
+    for weight in keras_layer.weights:
+        owner = weight.path.split("/")[-2] if "/" in weight.path else ""
+        named[f"{owner}_{weight.name}" if owner in layer.keras_parts else weight.name] = weight
+    return named
+
+
+def at_place(network: Network, place: Place) -> Layer:
+    """The layer of a network at a place."""
+    return next(node.layer for node in network.nodes if node.place == place)
+
+
+def _attribute(keras_layer: Any, argument: str) -> Any:
+    """What a Keras layer was given; some keep it under a private name."""
+    return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 
 def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
@@ -260,6 +296,11 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
     if isinstance(value, L1L2):
         return keras.regularizers.L1L2(value.l1, value.l2)
     return keras.initializers.get(value) if argument.endswith("_initializer") else value
+
+
+def _first_of(layer: Layer, name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    drawn_as = layer.drawn_shape(name, shape)
+    return _initial(f"{name}_initializer", layer.initializer(name), drawn_as, seed).reshape(shape)
 
 
 def _initial(argument: str, initializer: Initializer, shape: tuple[int, ...], seed: int) -> np.ndarray:

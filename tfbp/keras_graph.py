@@ -11,6 +11,14 @@ from tfbp.checks import InputError
 
 
 @dataclass(frozen=True)
+class Called:
+    """Attention that is called with more than tensors: use_causal_mask=True."""
+
+    layer: Any
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Sum:
     """An addition of two paths from one tensor; a path of no layers is the tensor itself."""
 
@@ -31,10 +39,20 @@ def chain_of(model: keras.Model) -> list[Any]:
         if len(tensors) != 1:
             raise InputError(f"sequential: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
-    used = _used(layer for layer, _ in path)
+    chain = [_called(*each) for each in path]
+    used = _used(chain)
     if twice := {layer.name for layer in used if sum(layer is other for other in used) > 1}:
         raise InputError(f"sequential: got the layer {min(twice)!r} in two places; accepted: each layer once.")
-    return [layer for layer, _ in path]
+    return chain
+
+
+def _called(layer: Any, tensor: Any) -> Any:
+    """The layer, and where its call that made the tensor had more than tensors, with that."""
+    if not asks_itself(layer):
+        return layer
+    given = layer._inbound_nodes[tensor._keras_history[1]].arguments.kwargs
+    plain = {name: value for name, value in given.items() if not isinstance(value, keras.KerasTensor | None)}
+    return Called(layer, plain) if plain else layer
 
 
 def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
@@ -45,12 +63,17 @@ def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
     inputs = layer._inbound_nodes[index].input_tensors
     if isinstance(layer, keras.layers.InputLayer):
         path = []
-    elif len(inputs) == 1:
+    elif len(inputs) == 1 or (asks_itself(layer) and all(each is inputs[0] for each in inputs)):
         path = [*_path(inputs[0], known), (layer, tensor)]
     else:
         path = _added(layer, tensor, [_path(each, known) for each in inputs])
     known[id(tensor)] = path
     return path
+
+
+def asks_itself(layer: Any) -> bool:
+    """Whether it is attention, which takes one tensor as query, value and key."""
+    return isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention)
 
 
 def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
@@ -61,7 +84,7 @@ def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
     shared = 0
     while shared < min(len(one), len(other)) and one[shared][1] is other[shared][1]:
         shared += 1
-    branches = sorted(([each for each, _ in path[shared:]] for path in paths), key=len, reverse=True)
+    branches = sorted(([_called(*each) for each in path[shared:]] for path in paths), key=len, reverse=True)
     if not branches[0]:
         raise InputError(f"sequential: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
     return [*one[:shared], (Sum(*branches), tensor)]
@@ -70,5 +93,8 @@ def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
 def _used(layers: Any) -> list[Any]:
     found: list[Any] = []
     for layer in layers:
-        found += [*_used(layer.layers), *_used(layer.projection)] if isinstance(layer, Sum) else [layer]
+        if isinstance(layer, Sum):
+            found += [*_used(layer.layers), *_used(layer.projection)]
+        else:
+            found.append(layer.layer if isinstance(layer, Called) else layer)
     return found

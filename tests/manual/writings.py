@@ -42,8 +42,8 @@ def wrong_tensors(got, expected, tolerances):
 
 
 def planted(name, *changes):
-    """tfbp.manual.<name>, and the module that moves its window or its steps, with texts exchanged; each occurs once."""
-    helper = "steps" if name == "recurrent" else "window"
+    """tfbp.manual.<name>, and the module that moves its window, steps or chunks, texts exchanged, each found once."""
+    helper = {"recurrent": "steps", "attention": "chunks"}.get(name, "window")
     sources = {each: (MANUAL / f"{each}.py").read_text() for each in (helper, name)}
     for right, wrong in changes:
         assert "".join(sources.values()).count(right) == 1, right

@@ -29,9 +29,11 @@ from tfbp.network import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
+    GroupedQueryAttention,
     GroupNormalization,
     LayerNormalization,
     MaxPooling2D,
+    MultiHeadAttention,
     Network,
     Parameters,
     PositionEmbedding,
@@ -243,9 +245,26 @@ def token_cases() -> Iterator[Case]:
     yield Case("embedding-pooled-B6-T8-V3", Network(Tokens(8, 3), pooled, "sparse_categorical_crossentropy"), 6)
 
 
+def attention_cases() -> Iterator[Case]:
+    """Attention of one head for each key and of groups, and a transformer's block."""
+    loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
+
+    def case(name: str, layers: list[Any]) -> Case:
+        return Case(name, Network((5, 6), layers, loss), 4)
+
+    asking = [MultiHeadAttention(2, 3, kernel_regularizer=penalty), Flatten(), Dense(3)]
+    yield case("attention-B4-5x6", asking)
+    grouped = GroupedQueryAttention(3, 4, 2, 0.3, use_bias=False, use_causal_mask=True)
+    yield case("grouped-attention-B4-5x6", [grouped, Flatten(), Dense(3)])
+    attention = [LayerNormalization(), MultiHeadAttention(2, 3, 4, 0.2, use_causal_mask=True)]
+    wider = [LayerNormalization(), Dense(8, "gelu"), Dense(6)]
+    block = [Residual(attention), Residual(wider), GlobalAveragePooling1D(), Dense(3)]
+    yield case("transformer-B4-5x6", block)
+
+
 def all_cases() -> list[Case]:
-    kinds = [*layer_kind_cases(), *image_cases(), *sequence_cases(), *token_cases()]
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *kinds]
+    of_layers = [*layer_kind_cases(), *image_cases(), *sequence_cases(), *attention_cases(), *token_cases()]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *of_layers]
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:

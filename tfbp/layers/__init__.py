@@ -20,6 +20,8 @@ from tfbp.layers.activations import ELU as ELU
 from tfbp.layers.activations import Activation as Activation
 from tfbp.layers.activations import LeakyReLU as LeakyReLU
 from tfbp.layers.activations import ReLU as ReLU
+from tfbp.layers.attention import GroupedQueryAttention as GroupedQueryAttention
+from tfbp.layers.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.layers.convolution import Conv2D as Conv2D
 from tfbp.layers.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.layers.dense import Dense as Dense

@@ -7,6 +7,7 @@ from keras.src.models.functional import Functional
 
 from tfbp.checks import InputError
 from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
+from tfbp.layers.attention import GroupedQueryAttention, MultiHeadAttention
 from tfbp.layers.convolution import Conv2D, DepthwiseConv2D
 from tfbp.layers.dense import Dense
 from tfbp.layers.dropout import Dropout
@@ -19,10 +20,12 @@ from tfbp.layers.softmax import Softmax
 _OURS = (
     *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
     *(Conv2D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
-    *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization),
+    *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization, MultiHeadAttention),
 )
 OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
-    getattr(keras.layers, ours.__name__): ours for ours in _OURS
+    **{getattr(keras.layers, ours.__name__): ours for ours in _OURS},
+    # whose class has another name than the one that it is offered under
+    keras.layers.GroupQueryAttention: GroupedQueryAttention,
 }
 
 

@@ -1,6 +1,8 @@
 """What a network is, in Keras's words: `Network`, and one module a kind of layer. No arithmetic, no TensorFlow."""
 
 from tfbp.network.activation import ActivationLayer as ActivationLayer
+from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
+from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.network.chain import Node as Node
 from tfbp.network.chain import Place as Place
 from tfbp.network.chain import at as at

@@ -26,6 +26,7 @@ class Layer:
         without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
         takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
         ties_examples: whether an example's output depends on the others of its batch, in training.
+        keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
         draws: how many random seeds a forward pass in training takes.
     """
 
@@ -33,6 +34,7 @@ class Layer:
     without_gradient: ClassVar[tuple[str, ...]] = ()
     takes_tokens: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
+    keras_parts: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -72,6 +74,10 @@ class Layer:
     def initializer(self, weight: str) -> Initializer:
         return getattr(self, f"{weight}_initializer")
 
+    def drawn_shape(self, weight: str, shape: Shape) -> Shape:
+        """The shape that a weight's initializer is asked for: some scale what they draw by it."""
+        return shape
+
     def started(self, weight: str, drawn: Any) -> Any:
         """The first values of a weight, of what its initializer drew."""
         return drawn
@@ -99,6 +105,10 @@ class Layer:
     def keras_arguments(self) -> dict[str, Any]:
         """Its Keras layer's arguments; the bridge turns activations, initializers and regularizers into Keras's."""
         return self.arguments()
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        """What its Keras layer makes of x, a Keras tensor, where it takes more than that."""
+        return keras_layer(x)
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:

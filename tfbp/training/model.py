@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.checks import InputError, check_choice, check_clip, check_count, check_parameters
-from tfbp.keras_bridge import dtype_policy_of, network_and_sources
+from tfbp.keras_bridge import dtype_policy_of, network_and_sources, weights_of
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.layer_weights import layer_weights
@@ -105,7 +105,7 @@ class Model(keras.Model):
         for node, ours in zip(nodes, model.layer_weights, strict=True):
             theirs = sources[node.place]
             ours.trainable = theirs.trainable
-            flags = {w.name: w.trainable for w in theirs.weights}
+            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
                 variable.trainable = theirs.trainable and flags[name]
         return model

@@ -1,0 +1,225 @@
+"""Attention by hand against the reference, whole and in chunks, and the reference against complex steps."""
+
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from writings import compiled, planted, tensor
+
+from tfbp.agreement.cases import round_to
+from tfbp.agreement.kernels import gradient_kernels, in_graph
+from tfbp.agreement.monte_carlo import sensitivity
+from tfbp.checking.comparison import compare
+from tfbp.checking.differences import complex_step
+from tfbp.checking.tolerances import Units
+from tfbp.manual import attention, chunks
+from tfbp.reference import attention as reference
+from tfbp.reference.dropout import dropout_mask
+from tfbp.tape import attention as tape
+
+NAMES = ("y", "dquery", "dkey", "dvalue")
+B, H, V = 2, 3, 5
+# queries, keys, query heads, key heads, causal, shapes of masks
+CASES = {
+    "plain": (7, 9, 2, 2, False, ()),
+    "causal": (9, 9, 4, 2, True, ()),
+    "causal-short": (9, 6, 2, 1, True, ()),
+    "padding": (7, 9, 4, 2, False, ((B, 1, 1, 9),)),
+    "blind-queries": (9, 7, 4, 1, True, ((B, 1, 1, 7), (B, 1, 9, 1))),
+    "of-heads": (9, 7, 4, 2, True, ((1, 4, 9, 7),)),
+}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 4)
+    monkeypatch.setattr(chunks, "BANDS", 3)
+
+
+def problem(name, dtype="float64"):
+    queries, keys, heads, key_heads, causal, masks = CASES[name]
+    rng = np.random.default_rng([*name.encode()])
+    shapes = (B, queries, heads, H), (B, keys, key_heads, H), (B, keys, key_heads, V), (B, queries, heads, V)
+    return [round_to(rng.normal(size=s), dtype) for s in shapes], [rng.random(s) > 0.4 for s in masks], causal
+
+
+def by_reference(arrays, masks, causal, **options):
+    mask = None
+    for each in masks:
+        mask = each if mask is None else mask & each
+    y, residuals = reference.attention_forward(*arrays[:3], mask, causal=causal, **options)
+    return dict(zip(NAMES, (y, *reference.attention_backward(arrays[3], residuals)), strict=True))
+
+
+def by_hand(arrays, masks, causal, room=attention, **options):
+    y, residuals = room.attention_forward(*arrays[:3], masks, causal=causal, **options)
+    return dict(zip(NAMES, (y, *room.attention_backward(arrays[3], residuals)), strict=True))
+
+
+@cache
+def expected_of(name):
+    return by_reference(*problem(name))
+
+
+def long(monkeypatch, in_chunks, room=attention):
+    for limit in ("LONG", "LONG_FOR_XLA"):
+        monkeypatch.setattr(room, limit, 0 if in_chunks else 10**9)
+
+
+@pytest.mark.parametrize(
+    ("name", "in_chunks", "dtype", "mode"),
+    [
+        *((name, in_chunks, "float64", "eager") for name in CASES for in_chunks in (False, True)),
+        *((name, True, "float64", "xla") for name in ("causal", "blind-queries")),
+        *(("blind-queries", in_chunks, "float32", "graph") for in_chunks in (False, True)),
+        *(
+            ("causal", in_chunks, dtype, "eager")
+            for in_chunks, dtype in itertools.product((False, True), ("bfloat16", "float16"))
+        ),
+    ],
+)
+def test_by_hand_agrees_with_the_reference(monkeypatch, name, in_chunks, dtype, mode):
+    long(monkeypatch, in_chunks)
+    arrays, masks, causal = problem(name, dtype)
+    run = compiled(lambda arrays, masks: by_hand(arrays, masks, causal), mode)
+    got = run([tensor(a, dtype) for a in arrays], list(map(tf.constant, masks)))
+    expected = by_reference(arrays, masks, causal)
+    tolerances = sensitivity(
+        lambda noise: by_reference(list(map(noise.on, arrays)), masks, causal), expected, Units.of(dtype)
+    )
+    for key, value in expected.items():
+        found = compare(key, got[key], value, tolerances[key], dtype)
+        assert found.agrees, f"{key}: {found.ratio:.3g} of its tolerance; {found.mistake}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_reference_s_gradient_is_that_of_complex_steps_and_the_tape_s(name):
+    arrays, masks, causal = problem(name)
+    expected = expected_of(name)
+    for index, key in enumerate(NAMES[1:]):
+
+        def loss(value, index=index):
+            given = [value if i == index else a for i, a in enumerate(arrays)]
+            return (arrays[3] * by_reference([*given[:3], arrays[3]], masks, causal)["y"]).sum()
+
+        if name in ("causal", "blind-queries"):
+            np.testing.assert_allclose(complex_step(loss, arrays[index]), expected[key], rtol=0, atol=1e-12)
+    given = [tf.constant(a) for a in arrays]
+    mask = np.logical_and.reduce(np.broadcast_arrays(*masks)) if masks else None
+    with tf.GradientTape() as record:
+        record.watch(given[:3])
+        y = tape.attention_forward(*given[:3], mask, causal=causal)
+    found = [y, *record.gradient(y, given[:3], output_gradients=given[3])]
+    for got, value in zip(found, expected.values(), strict=True):
+        np.testing.assert_allclose(got, value, rtol=0, atol=1e-12)
+
+
+def test_dropout_is_that_of_the_probabilities():
+    arrays, masks, causal = problem("causal")
+    kept = dropout_mask((B, 4, 9, 9), (5, 7), 0.3)
+    expected = by_reference(arrays, masks, causal, rate=0.3, seed=(5, 7))
+    got = by_hand([tf.constant(a) for a in arrays], masks, causal, dropped=(tf.constant(kept), 0.3))
+    for key, value in expected.items():
+        np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-12)
+    assert np.abs(expected["y"] - expected_of("causal")["y"]).max() > 0.1
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_lengths_that_are_unknown_to_a_trace(jit_compile):
+    arrays, masks, causal = problem("blind-queries")
+    signature = [[tf.TensorSpec([None, None, *a.shape[2:]], tf.float64) for a in arrays]]
+    signature.append([tf.TensorSpec([None if size > 1 else 1 for size in m.shape], tf.bool) for m in masks])
+    run = tf.function(
+        lambda arrays, masks: by_hand(arrays, masks, causal), signature, jit_compile=jit_compile, autograph=False
+    )
+    got = run(list(map(tf.constant, arrays)), list(map(tf.constant, masks)))
+    for key, value in expected_of("blind-queries").items():
+        np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-12)
+
+
+def test_no_gradient_kernel_is_called_and_no_whole_matrix_held(monkeypatch):
+    long(monkeypatch, True)
+    shapes = [(1, 64, 2, 3)] * 4
+    run = tf.function(lambda *arrays: by_hand(arrays, (), True), autograph=False)
+    graph = run.get_concrete_function(*(tf.TensorSpec(s, tf.float32) for s in shapes)).graph
+    assert gradient_kernels(in_graph(graph)) == []
+    graphs = [graph, *(each._cached_graph for each in graph._functions.values() if each._cached_graph)]
+    sizes = [out.shape for each in graphs for op in each.get_operations() for out in op.outputs]
+    assert max(size.num_elements() or 0 for size in sizes if size.rank is not None) <= 2 * 4 * 64
+    assert any(size.rank == 5 and size[-2:] == (4, 64) for size in sizes)
+
+
+GRADIENTS = {"dquery", "dkey", "dvalue"}
+# of one module: (exchanged text, what must be wrong); in chunks, but for the last ones, of the whole matrix
+IN_CHUNKS = {
+    "causal edge one too early": ("rows[:, None] >= tf.range", "rows[:, None] > tf.range", {"y", *GRADIENTS}),
+    "causal edge one too late": ("rows[:, None] >= tf.range", "rows[:, None] + 1 >= tf.range", {"y", *GRADIENTS}),
+    "a chunk's rows counted from 0": ("i * CHUNK + tf.range(CHUNK)", "tf.range(CHUNK)", {"y", *GRADIENTS}),
+    "a band's edge a chunk short": ("min(last * CHUNK, keys)", "min((last - 1) * CHUNK, keys)", {"y", *GRADIENTS}),
+    "mask missing in the backward": (
+        "p = tf.exp(z - log_sum_exps[i])", "p = tf.exp(scores(qs[i], keys) - log_sum_exps[i])", GRADIENTS,
+    ),
+    "log_sum_exp without the largest": ("largest + tf.math.log(total)", "tf.math.log(total)", GRADIENTS),
+    "dp without the row's sum": ("p * (dp - dp_dot_ps[i])", "p * dp", {"dquery", "dkey"}),
+    "the row's sum added": ("p * (dp - dp_dot_ps[i])", "p * (dp + dp_dot_ps[i])", {"dquery", "dkey"}),
+    "dkey of a chunk overwritten": ("dks + _wide(dk)", "_wide(dk)", {"dkey"}),
+    "dvalue of a chunk overwritten": ("dvs + _wide(dv)", "_wide(dv)", {"dvalue"}),
+    "bands joined in the wrong order": ("*reversed(finished)", "*finished", {"dkey", "dvalue"}),
+    "dquery of the values": ("scores_backward(dz, qs[i], keys)", "scores_backward(dz, qs[i], values[..., :3])", {"dquery"}),
+    "blind queries take the mean of the keys before the edge": (
+        "tf.reduce_mean(_wide(v), axis=2)", "tf.reduce_mean(_wide(v)[:, :, :-1], axis=2)", {"y"},
+    ),
+    "blind queries give their values nothing": ("dv += tf.reduce_sum(unseen", "dv += 0 * tf.reduce_sum(unseen", {"dvalue"}),
+}  # fmt: skip
+WHOLE = {
+    "scale missing in the backward": ("from_groups(dq) * scale", "from_groups(dq)", {"dquery"}),
+    "scale missing in the forward": ("by_group(query * scale, heads)", "by_group(query, heads)", {"y", *GRADIENTS}),
+    "scale of a value's size": ("query.shape[3] ** -0.5", "value.shape[3] ** -0.5", {"y", *GRADIENTS}),
+    "heads of a group mixed up": (
+        "[batch, length, heads, a.shape[2] // heads, a.shape[3]]), [0, 2, 3, 1, 4]",
+        "[batch, length, a.shape[2] // heads, heads, a.shape[3]]), [0, 3, 2, 1, 4]", {"y", *GRADIENTS},
+    ),
+    "dp without the row's sum": ("p * (dp - chunks.dp_dot_p(dy, y))", "p * dp", {"dquery", "dkey"}),
+    "dz without p": ("p * (dp - chunks.dp_dot_p(dy, y))", "dp - chunks.dp_dot_p(dy, y)", {"dquery", "dkey"}),
+    "mask missing in the backward": ("dz if seen is None else tf.where(seen, dz, 0)", "dz", {"dquery", "dkey"}),
+    "the softmax over the queries": ("tf.nn.softmax(chunks.masked", "(lambda z: tf.nn.softmax(z, axis=-2))(chunks.masked", {"y", *GRADIENTS}),
+    "dropout missing in the backward": ("dp = dp if dropped is None else _drop(dp, dropped)", "", {"dquery", "dkey"}),
+    "dvalue of what was not dropped": (
+        "weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)", "weighted_backward(dy, p, v)", {"dvalue"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", IN_CHUNKS)
+def test_a_planted_mistake_in_chunks_is_found_at_its_tensor(monkeypatch, mistake):
+    right, changed, tensors = IN_CHUNKS[mistake]
+    room = planted("attention", (right, changed))
+    long(monkeypatch, True, room)
+    room.chunks.CHUNK, room.chunks.BANDS = 4, 3
+    assert wrong_in(room) == tensors
+
+
+@pytest.mark.parametrize("mistake", WHOLE)
+def test_a_planted_mistake_in_the_whole_is_found_at_its_tensor(monkeypatch, mistake):
+    right, changed, tensors = WHOLE[mistake]
+    room = planted("attention", (right, changed))
+    long(monkeypatch, False, room)
+    assert wrong_in(room) == tensors
+
+
+def wrong_in(room):
+    wrong = set()
+    for name in ("causal", "blind-queries"):
+        arrays, masks, causal = problem(name)
+        given = [tf.constant(a) for a in arrays], list(map(tf.constant, masks)), causal
+        runs = [(expected_of(name), {})]
+        if room.LONG:
+            shape = (B, arrays[0].shape[2], arrays[0].shape[1], arrays[1].shape[1])
+            dropped = tf.constant(dropout_mask(shape, (5, 7), 0.3)), 0.3
+            runs.append((by_reference(arrays, masks, causal, rate=0.3, seed=(5, 7)), {"dropped": dropped}))
+        for expected, options in runs:
+            got = by_hand(*given, room=room, **options)
+            wrong |= {key for key, value in expected.items() if not np.abs(got[key] - value).max() < 1e-11}
+    return wrong

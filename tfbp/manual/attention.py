@@ -1,0 +1,184 @@
+"""Dot-product attention of several heads, and the layers around it: four projections, each a dense layer.
+
+Queries ask keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
+query heads share K key heads, G = N / K to each. Short sequences keep p; long ones go in chunks (chunks.py), and make
+it again.
+
+B batch, T queries, S keys, D features of x; query (B, T, N, H), key (B, S, K, H), value (B, S, K, V), y (B, T, N, V).
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfbp.manual import chunks
+from tfbp.manual.compiled import is_compiled
+from tfbp.manual.dense import dense_backward, dense_forward
+from tfbp.manual.dropout import dropout_backward, dropout_mask
+
+PARTS = ("query", "key", "value", "attention_output")
+# the number of scores, T · S, from which on chunks are faster than Keras's attention; XLA's from a smaller one
+LONG, LONG_FOR_XLA = 1024 * 1024, 512 * 512
+
+
+def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
+    """y (B, T, N, V), and the residuals.
+
+    A query that no key is shown to takes the mean of all values, as in Keras.
+
+    Args:
+        masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys that all of them show.
+        causal: whether query t sees the keys 0 … t alone.
+        dropped: None, or a pair: which probabilities are kept, booleans (B, N, T, S), and the rate of the others.
+
+    Example:
+        >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
+        >>> attention_forward(query, key, value)[0].numpy().ravel().tolist()
+        [3.0, 3.0]
+        >>> attention_forward(query, key, value, causal=True)[0].numpy().ravel().tolist()
+        [1.0, 1.5]
+    """
+    heads = key.shape[2]
+    scale = tf.constant(query.shape[3] ** -0.5, query.dtype)
+    q, k, v = by_group(query * scale, heads), tf.transpose(key, [0, 2, 1, 3]), tf.transpose(value, [0, 2, 1, 3])
+    masks = [_grouped(mask, heads) for mask in masks]
+    in_chunks = dropped is None and _is_long(query, key)
+    if in_chunks:
+        y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
+    else:
+        y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped)
+    return from_groups(y), (kept, scale, in_chunks)
+
+
+def attention_backward(dy, residuals):
+    """dquery, dkey and dvalue, given dy (B, T, N, V)."""
+    kept, scale, in_chunks = residuals
+    heads = kept[1].shape[1]
+    dq, dk, dv = (chunks.chunks_backward if in_chunks else whole_backward)(by_group(dy, heads), kept)
+    # q = by_group(query * scale), k = transpose(key), v = transpose(value)
+    return from_groups(dq) * scale, tf.transpose(dk, [0, 2, 1, 3]), tf.transpose(dv, [0, 2, 1, 3])
+
+
+def whole_forward(q, k, v, masks, *, causal, dropped):
+    """y (B, K, G, T, V), and the residuals, p (B, K, G, T, S) among them; q comes scaled."""
+    z = chunks.scores(q, k)
+    seen = chunks.seen_by(tf.range(tf.shape(z)[3]), z, masks, causal)
+    p = tf.nn.softmax(chunks.masked(z, seen))
+    # what is not seen has p = 0, but with a mask a query may see nothing at all
+    y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
+    return y, (q, k, v, y, p, seen if masks else None, dropped)
+
+
+def whole_backward(dy, residuals):
+    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    q, k, v, y, p, seen, dropped = residuals
+    # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
+    dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
+    dp = dp if dropped is None else _drop(dp, dropped)
+    # p = softmax(z)                                            (B, K, G, T, S)
+    dz = p * (dp - chunks.dp_dot_p(dy, y))
+    # z = masked(z, seen)
+    dz = dz if seen is None else tf.where(seen, dz, 0)
+    # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)
+    return *chunks.scores_backward(dz, q, k), dv
+
+
+def by_group(a, heads):
+    """(B, K, G, T, H) of (B, T, N, H)."""
+    batch, length = -1, a.shape[1] or tf.shape(a)[1]
+    return tf.transpose(tf.reshape(a, [batch, length, heads, a.shape[2] // heads, a.shape[3]]), [0, 2, 3, 1, 4])
+
+
+def from_groups(a):
+    """(B, T, N, H) of (B, K, G, T, H)."""
+    length = a.shape[3] or tf.shape(a)[3]
+    return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), [-1, length, a.shape[1] * a.shape[2], a.shape[4]])
+
+
+def _grouped(mask, heads):
+    """(B|1, K|1, G|1, T|1, S|1) of (B|1, N|1, T|1, S|1)."""
+    if mask.shape[1] == 1:
+        return mask[:, :, None]
+    batch, length, keys = (tf.shape(mask)[axis] if mask.shape[axis] is None else mask.shape[axis] for axis in (0, 2, 3))
+    return tf.reshape(mask, [batch, heads, mask.shape[1] // heads, length, keys])
+
+
+def _drop(p, dropped):
+    """p / (1 - rate) where it is kept, else 0."""
+    kept, rate = dropped
+    return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
+
+
+def _is_long(query, key):
+    """Whether chunks pay; where a length is unknown they may."""
+    lengths = query.shape[1], key.shape[1]
+    return None in lengths or lengths[0] * lengths[1] >= (LONG_FOR_XLA if is_compiled() else LONG)
+
+
+def projection_forward(x, kernel, bias=None):
+    """z (B, T, N, H) of x (B, T, D) by kernel (D, N, H), or z (B, T, D) of x (B, T, N, V) by kernel (N, V, D)."""
+    z, residuals = dense_forward(_rows(x), *_matrices(x, kernel, bias))
+    summed = x.shape.rank - 2
+    return tf.reshape(z, [-1, x.shape[1] or tf.shape(x)[1], *kernel.shape[summed:]]), (
+        *residuals,
+        x.shape,
+        kernel.shape,
+    )
+
+
+def projection_backward(dz, residuals, *, input_gradient=True, weight_gradients=True, bias_gradient=True):
+    """dx, dkernel and dbias, given dz; None for a gradient that is not asked for."""
+    *rows, shape, kernel_shape = residuals
+    length = dz.shape[1] or tf.shape(dz)[1]
+    # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
+    dx, dkernel, dbias = dense_backward(
+        tf.reshape(dz, [-1, rows[1].shape[1]]),
+        rows,
+        input_gradient=input_gradient,
+        kernel_gradient=weight_gradients,
+        bias_gradient=weight_gradients and bias_gradient,
+    )
+    dx = tf.reshape(dx, [-1, length, *shape[2:]]) if input_gradient else None
+    dkernel = tf.reshape(dkernel, kernel_shape) if weight_gradients else None
+    return dx, dkernel, None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2 :])
+
+
+def _rows(x):
+    return tf.reshape(x, [-1, math.prod(x.shape[2:])])
+
+
+def _matrices(x, kernel, bias):
+    """kernel and bias of a dense layer on the rows of x."""
+    return tf.reshape(kernel, [math.prod(x.shape[2:]), -1]), None if bias is None else tf.reshape(bias, [-1])
+
+
+def forward(layer, weights, x, *, training, seed):
+    given = {part: (weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS}
+    made, kept = {}, {}
+    for part in ("query", "key", "value"):
+        made[part], kept[part] = projection_forward(x, *given[part])
+    dropped = None
+    if training and layer.dropout:
+        shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], x.shape[1]]
+        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
+    y, kept["attention"] = attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)
+    z, kept["attention_output"] = projection_forward(y, *given["attention_output"])
+    return z, kept, {}
+
+
+def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+    asked, gradients = {"weight_gradients": weight_gradients, "bias_gradient": layer.use_bias}, {}
+    # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
+    dy, *gradients["attention_output"] = projection_backward(dz, residuals["attention_output"], **asked)
+    # y = attention_forward(query, key, value)                  (B, T, N, V) <- (B, T, N, H) (B, T, K, H) (B, T, K, V)
+    dmade, dx = attention_backward(dy, residuals["attention"]), None
+    for part, da in zip(("query", "key", "value"), dmade, strict=True):
+        # query, key or value = projection_forward(x)           (B, T, N, H) <- (B, T, D)
+        found, *gradients[part] = projection_backward(da, residuals[part], input_gradient=input_gradient, **asked)
+        # all are of one x: their gradients add up
+        dx = found if dx is None else dx + found
+    named = {
+        f"{part}_{name}": dw for part in PARTS for name, dw in zip(("kernel", "bias"), gradients[part], strict=True)
+    }
+    return dx, {name: dw for name, dw in named.items() if dw is not None}

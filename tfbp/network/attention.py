@@ -1,0 +1,188 @@
+"""Self-attention: every step of a sequence asks the others. T steps, D features of each.
+
+The weights' names are Keras's paths: query_kernel is the kernel of Keras's query.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError, check_count
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.vocabulary import L1L2
+
+# Keras's arguments that no kind here can express, and what each must be
+_LEFT_OUT = {"output_shape": None, "sliding_window": None, "flash_attention": False, "use_gate": False}
+
+
+class _Attention(Layer):
+    """What both share; no kind by itself."""
+
+    keras_name: ClassVar[str] = "_Attention"
+    keras_parts: ClassVar[tuple[str, ...]] = ("query", "key", "value", "attention_output")
+    counts: ClassVar[tuple[str, ...]] = ()
+
+    dropout: float
+    use_bias: bool
+    use_causal_mask: bool
+
+    def __post_init__(self) -> None:
+        for name in self.counts:
+            check_count(name, getattr(self, name))
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= float(self.dropout) <= 1:
+            raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to 1.")
+        check_flag("use_bias", self.use_bias)
+        check_flag("use_causal_mask", self.use_causal_mask)
+        self._settle(**self.arguments())
+
+    @property
+    def head_shapes(self) -> dict[str, Shape]:
+        """(heads, numbers of each) of query, key and value."""
+        raise NotImplementedError
+
+    @property
+    def draws(self) -> int:
+        return int(self.dropout > 0)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            self._refuse(input_shape, "sequences, (steps, features)")
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        width, shapes = input_shape[-1], {}
+        for part, heads in self.head_shapes.items():
+            shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (width, *heads), heads
+        made = self.head_shapes["query"][0], self.head_shapes["value"][1]
+        shapes |= {"attention_output_kernel": (*made, width), "attention_output_bias": (width,)}
+        return {name: shape for name, shape in shapes.items() if self.use_bias or name.endswith("_kernel")}
+
+    def drawn_shape(self, weight: str, shape: Shape) -> Shape:
+        """The kernel as the matrix that it is a product with: its rows are inputs, its columns outputs."""
+        if not weight.endswith("_kernel"):
+            return shape
+        inputs = 2 if weight.startswith("attention_output") else 1
+        return math.prod(shape[:inputs]), math.prod(shape[inputs:])
+
+    def initializer(self, weight: str) -> Initializer:
+        return super().initializer(weight.rpartition("_")[2])
+
+    def regularizer(self, weight: str) -> L1L2 | None:
+        return super().regularizer(weight.rpartition("_")[2])
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        return keras_layer(x, x, **({"use_causal_mask": True} if self.use_causal_mask else {}))
+
+    def keras_arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in self.arguments().items() if name != "use_causal_mask"}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        for name, accepted in {**_LEFT_OUT, "attention_axes": None}.items():
+            # a built layer has its axes written out
+            if given.get(name) not in (accepted, None, (1,) if name == "attention_axes" else None):
+                raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted}.")
+        return super().from_keras_arguments(given)
+
+
+@dataclass(frozen=True)
+class MultiHeadAttention(_Attention, Layer):
+    """Every step asks all steps in several heads: softmax(query · key / √key_dim) · value, projected back.
+
+        query, key, value = x · kernel + bias, each its own, (T, heads, key_dim or value_dim)
+        z = Σ over heads and value_dim of y · attention_output_kernel + attention_output_bias
+
+    Args:
+        num_heads: the number of heads.
+        key_dim: the size of a head's query and key.
+        value_dim: that of its value; None for key_dim.
+        dropout: as `Dropout`'s rate, of the probabilities.
+        use_bias: whether the four projections have biases.
+        use_causal_mask: whether a step sees none after itself. In Keras it is an argument of the call.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, of all four.
+
+    Raises:
+        InputError: an argument of the wrong kind.
+
+    Example:
+        >>> layer = MultiHeadAttention(2, 3)
+        >>> layer.output_shape((20, 8)), layer.weight_shapes((20, 8))["query_kernel"]
+        ((20, 8), (8, 2, 3))
+
+    Reference: Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("num_heads", "key_dim", "value_dim")
+
+    num_heads: int
+    key_dim: int
+    value_dim: int | None = None
+    dropout: float = 0.0
+    use_bias: bool = True
+    use_causal_mask: bool = False
+    kernel_initializer: Any = field(default="glorot_uniform", hash=False)
+    bias_initializer: Any = field(default="zeros", hash=False)
+    kernel_regularizer: Any = None
+    bias_regularizer: Any = None
+
+    def __post_init__(self) -> None:
+        if self.value_dim is None:
+            object.__setattr__(self, "value_dim", self.key_dim)
+        super().__post_init__()
+
+    @property
+    def head_shapes(self) -> dict[str, Shape]:
+        asked, told = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
+        return {"query": asked, "key": asked, "value": told}
+
+
+@dataclass(frozen=True)
+class GroupedQueryAttention(_Attention, Layer):
+    """`MultiHeadAttention` where several query heads share the key and the value of one.
+
+    Args:
+        head_dim: the size of a head's query, key and value.
+        num_query_heads: the number of heads.
+        num_key_value_heads: the number of keys and values for them, which divides it.
+        dropout, use_bias, …, bias_regularizer: as in `MultiHeadAttention`.
+
+    Raises:
+        InputError: an argument of the wrong kind, or heads that do not divide.
+
+    Example:
+        >>> GroupedQueryAttention(3, 4, 2).weight_shapes((20, 8))["key_kernel"]
+        (8, 2, 3)
+
+    Reference: Ainslie et al. (2023), https://arxiv.org/abs/2305.13245
+    """
+
+    counts: ClassVar[tuple[str, ...]] = ("head_dim", "num_query_heads", "num_key_value_heads")
+
+    head_dim: int
+    num_query_heads: int
+    num_key_value_heads: int
+    dropout: float = 0.0
+    use_bias: bool = True
+    use_causal_mask: bool = False
+    kernel_initializer: Any = field(default="glorot_uniform", hash=False)
+    bias_initializer: Any = field(default="zeros", hash=False)
+    kernel_regularizer: Any = None
+    bias_regularizer: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_query_heads % self.num_key_value_heads:
+            raise InputError(
+                f"num_key_value_heads: got {self.num_key_value_heads}, with {self.num_query_heads} query heads; "
+                "accepted: a divisor of num_query_heads."
+            )
+
+    @property
+    def head_shapes(self) -> dict[str, Shape]:
+        shared = (self.num_key_value_heads, self.head_dim)
+        return {"query": (self.num_query_heads, self.head_dim), "key": shared, "value": shared}
