@@ -32,6 +32,7 @@ PAGES = (
     "tour/normalization.md",
     "tour/convolution.md",
     "tour/dropout.md",
+    "tour/recurrence.md",
     "tour/represent.md",
     "tour/see_it_learn.md",
     "tour/exercises.md",
