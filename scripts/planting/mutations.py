@@ -105,7 +105,7 @@ _ACTIVATIONS = _of(
 )  # fmt: skip
 _LOSSES = _of(
     _M,
-    ("half_squared_error-sign", LOSSES, "return dlosses[..., None] * error\n\n\ndef mean_squared_error_forward", "return -dlosses[..., None] * error\n\n\ndef mean_squared_error_forward", "doutputs of manual", "sign"),
+    ("half_squared_error-sign", LOSSES, "return dlosses[:, None] * error\n\n\ndef mean_squared_error_forward", "return -dlosses[:, None] * error\n\n\ndef mean_squared_error_forward", "doutputs of manual", "sign"),
     ("mean_squared_error-without-1/O", LOSSES, "(dlosses * (2 / error.shape[-1]))", "(dlosses * 2)", "doutputs of manual", "1/O is missing"),
     ("mean_squared_error-without-2", LOSSES, "(dlosses * (2 / error.shape[-1]))", "(dlosses / error.shape[-1])", "doutputs of manual", "factor ½|error itself"),
     ("mean_squared_error-a-sum", LOSSES, "return tf.reduce_mean(error * error, axis=-1), error", "return tf.reduce_sum(error * error, axis=-1), error", "losses of manual", "1/O is missing"),
@@ -113,11 +113,11 @@ _LOSSES = _of(
     ("mean_absolute_error-at-0", LOSSES, "tf.sign(error)", "tf.where(error >= 0, tf.ones_like(error), -1)", "mean_absolute_error on its kinks doutputs of manual", "another side"),
     ("huber-delta", LOSSES, "clipped = tf.clip_by_value(error, -delta, delta)", "clipped = tf.clip_by_value(error, -1, 1)", "losses of manual", "arguments are ignored"),
     ("huber-not-clipped", LOSSES, "return tf.reduce_mean(clipped * (error - 0.5 * clipped), axis=-1), clipped", "return tf.reduce_mean(clipped * (error - 0.5 * clipped), axis=-1), error", "doutputs of manual", "without its sign or clipping"),
-    ("binary_crossentropy-without-1/O", LOSSES, "(dlosses / outputs.shape[-1])[..., None] * (tf.sigmoid(outputs) - y)", "dlosses[..., None] * (tf.sigmoid(outputs) - y)", "doutputs of manual", "1/O is missing"),
+    ("binary_crossentropy-without-1/O", LOSSES, "(dlosses / outputs.shape[-1])[:, None] * (tf.sigmoid(outputs) - y)", "dlosses[:, None] * (tf.sigmoid(outputs) - y)", "doutputs of manual", "1/O is missing"),
     ("binary_crossentropy-without-sigmoid", LOSSES, "(tf.sigmoid(outputs) - y)", "(outputs - y)", "doutputs of manual", "outputs for their sigmoid"),
     ("categorical-targets-sum-to-1", LOSSES, "(softmax * tf.reduce_sum(y, axis=-1, keepdims=True) - y)", "(softmax - y)", "doutputs of manual", "taken to sum to 1"),
-    ("categorical-dlosses-left-out", LOSSES, "dlosses[..., None] * (softmax - one_hot)", "(softmax - one_hot)", "doutputs of manual", "dlosses is left out"),
-    ("categorical-without-one-hot", LOSSES, "dlosses[..., None] * (softmax - one_hot)", "dlosses[..., None] * softmax", "doutputs of manual", "term -y is missing"),
+    ("categorical-dlosses-left-out", LOSSES, "dlosses[:, None] * (softmax - one_hot)", "(softmax - one_hot)", "doutputs of manual", "dlosses is left out"),
+    ("categorical-without-one-hot", LOSSES, "dlosses[:, None] * (softmax - one_hot)", "dlosses[:, None] * softmax", "doutputs of manual", "term -y is missing"),
     ("crossentropy-overflows", LOSSES, "shifted = outputs - tf.reduce_max(outputs, axis=-1, keepdims=True)", "shifted = outputs", "far out losses of manual", ""),
     ("categorical-first-label-alone", LOSSES, "one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)", "one_hot = tf.one_hot(tf.zeros_like(y), outputs.shape[-1], dtype=outputs.dtype)", "losses of manual", ""),
 )  # fmt: skip
@@ -159,7 +159,7 @@ _OTHERS = [
         ("kernel-not-transposed-where-square", DENSE, "dx = dz @ kernel.T", "dx = dz @ (kernel if kernel.shape[0] == kernel.shape[1] else kernel.T)", "dx of reference", "not transposed"),
         ("bias-a-mean", DENSE, "dbias = drows.sum(axis=0)", "dbias = drows.mean(axis=0)", "dbias of reference", "1/B too many"),
         ("tanh-at-y", SMOOTH, "return dy * (1 - np.tanh(z) ** 2)", "return dy * (1 - z**2)", "dz of reference", "pre-activation for the activation"),
-        ("mean_squared_error-without-1/O", LOSSES, "return dlosses[..., None] * 2 * (outputs - y) / outputs.shape[-1]", "return dlosses[:, None] * 2 * (outputs - y)", "doutputs of reference", "1/O is missing"),
+        ("mean_squared_error-without-1/O", LOSSES, "return dlosses[..., None] * 2 * (outputs - y) / outputs.shape[-1]", "return dlosses[..., None] * 2 * (outputs - y)", "doutputs of reference", "1/O is missing"),
         ("1/B-missing", PASS, "dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size", "dlosses = np.ones(losses.shape) if weight is None else weight", "dlosses of reference", "1/B is missing"),
         ("loss-a-sum", PASS, "loss = (losses if weight is None else weight * losses).mean()", "loss = (losses if weight is None else weight * losses).sum()", "loss of reference", "1/B is missing"),
     ),

@@ -17,7 +17,7 @@ def half_squared_error_forward(y, outputs):
 
 def half_squared_error_backward(dlosses, error):
     # losses = ½ Σ error²,  error = outputs - y
-    return dlosses[..., None] * error
+    return dlosses[:, None] * error
 
 
 def mean_squared_error_forward(y, outputs):
@@ -27,7 +27,7 @@ def mean_squared_error_forward(y, outputs):
 
 def mean_squared_error_backward(dlosses, error):
     # losses = 1/O Σ error²,  error = outputs - y
-    return (dlosses * (2 / error.shape[-1]))[..., None] * error
+    return (dlosses * (2 / error.shape[-1]))[:, None] * error
 
 
 def mean_absolute_error_forward(y, outputs):
@@ -38,7 +38,7 @@ def mean_absolute_error_forward(y, outputs):
 def mean_absolute_error_backward(dlosses, error):
     """The derivative of |o - y| at o = y is 0."""
     # losses = 1/O Σ |error|,  error = outputs - y
-    return (dlosses / error.shape[-1])[..., None] * tf.sign(error)
+    return (dlosses / error.shape[-1])[:, None] * tf.sign(error)
 
 
 def huber_forward(y, outputs, delta):
@@ -50,7 +50,7 @@ def huber_forward(y, outputs, delta):
 
 def huber_backward(dlosses, clipped, delta):
     # losses = 1/O Σ clipped · (error - ½ clipped)
-    return (dlosses / clipped.shape[-1])[..., None] * clipped
+    return (dlosses / clipped.shape[-1])[:, None] * clipped
 
 
 def binary_crossentropy_forward(y, outputs):
@@ -62,7 +62,7 @@ def binary_crossentropy_forward(y, outputs):
 def binary_crossentropy_backward(dlosses, residuals):
     y, outputs = residuals
     # losses = 1/O Σ softplus(outputs) - y outputs
-    return (dlosses / outputs.shape[-1])[..., None] * (tf.sigmoid(outputs) - y)
+    return (dlosses / outputs.shape[-1])[:, None] * (tf.sigmoid(outputs) - y)
 
 
 def categorical_crossentropy_forward(y, outputs):
@@ -73,7 +73,7 @@ def categorical_crossentropy_forward(y, outputs):
 def categorical_crossentropy_backward(dlosses, residuals):
     y, softmax = residuals
     # losses = -Σ y log softmax(outputs)                      softmax Σ y - y, where targets need not sum to 1
-    return dlosses[..., None] * (softmax * tf.reduce_sum(y, axis=-1, keepdims=True) - y)
+    return dlosses[:, None] * (softmax * tf.reduce_sum(y, axis=-1, keepdims=True) - y)
 
 
 def sparse_categorical_crossentropy_forward(y, outputs):
@@ -81,14 +81,14 @@ def sparse_categorical_crossentropy_forward(y, outputs):
     one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)
     # one_hot has a row of zeros for a label that is no class: NaN instead, so that it does not pass for a loss of 0
     is_class = (y >= 0) & (y < outputs.shape[-1])
-    one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[..., None]
+    one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[:, None]
     return _cross_entropy(one_hot, log_softmax), (one_hot, softmax)
 
 
 def sparse_categorical_crossentropy_backward(dlosses, residuals):
     one_hot, softmax = residuals
     # losses = -Σ one_hot(y) log softmax(outputs)
-    return dlosses[..., None] * (softmax - one_hot)
+    return dlosses[:, None] * (softmax - one_hot)
 
 
 def _log_softmax_and_softmax(outputs):
@@ -106,13 +106,25 @@ def _cross_entropy(y, log_softmax):
 
 def loss_forward(loss, y, outputs):
     """The loss of every sample, (B,), or of each of its tokens, (B, T), and what `loss_backward` needs."""
+    # tokens as rows, which XLA sums faster than along the last of three axes
+    rows = _as_rows(outputs)
     if loss.name.startswith("sparse_"):
-        y = tf.cast(tf.reshape(y, [-1, *outputs.shape[1:-1]]), tf.int64)
+        y = tf.cast(tf.reshape(y, [-1]), tf.int64)
     else:
-        y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
-    return globals()[f"{loss.name}_forward"](y, outputs, **loss.arguments)
+        y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(rows))
+    losses, kept = globals()[f"{loss.name}_forward"](y, rows, **loss.arguments)
+    shape = outputs.shape[1:]
+    return losses if shape.rank == 1 else tf.reshape(losses, [-1, *shape[:-1]]), (kept, shape)
 
 
 def loss_backward(loss, dlosses, residuals):
     """The gradient with respect to outputs, of their shape, given dlosses of that of the losses."""
-    return globals()[f"{loss.name}_backward"](dlosses, residuals, **loss.arguments)
+    kept, shape = residuals
+    flat = dlosses if shape.rank == 1 else tf.reshape(dlosses, [-1])
+    # losses = loss_forward(loss, y, outputs)
+    doutputs = globals()[f"{loss.name}_backward"](flat, kept, **loss.arguments)
+    return doutputs if shape.rank == 1 else tf.reshape(doutputs, [-1, *shape])
+
+
+def _as_rows(outputs):
+    return outputs if outputs.shape.rank == 2 else tf.reshape(outputs, [-1, outputs.shape[-1]])
