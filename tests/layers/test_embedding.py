@@ -12,6 +12,10 @@ X = tf.constant(np.random.default_rng(0).integers(0, 7, (5, 4)))
 DY = tf.constant(np.random.default_rng(1).normal(size=(5, 4, 3)))
 
 
+# a table of more rows than there are tokens, whose gradient is a list of rows, and one of fewer
+ROWS = {"list": 30, "table": 7}
+
+
 def pair(dtype="float64", rows=7, **options):
     ours, theirs = (room.Embedding(rows, 3, dtype=dtype, **options) for room in (layers, keras.layers))
     for layer in (ours, theirs):
@@ -34,12 +38,13 @@ def second_order(layer, x, dy):
     return (tape.gradient(loss, dy),)
 
 
+@pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla", "unknown-shape"])
 @pytest.mark.parametrize("run", [gradients, second_order], ids=lambda run: run.__name__)
-def test_the_numbers_are_keras_s(run, mode):
-    for x in (X, X - 7, tf.cast(X, tf.uint8), tf.cast(X, tf.float32))[: 4 if mode == "eager" else 1]:
+def test_the_numbers_are_keras_s(run, mode, rows):
+    for x in (X, X - ROWS[rows], tf.cast(X, tf.uint8), tf.cast(X, tf.float32))[: 4 if mode == "eager" else 1]:
         found = []
-        for layer in pair():
+        for layer in pair(rows=ROWS[rows]):
             function = lambda x, dy, layer=layer: run(layer, x, dy)  # noqa: E731
             if mode != "eager":
                 unknown = [tf.TensorSpec([None, None], x.dtype), tf.TensorSpec([None, None, 3], DY.dtype)]
@@ -93,29 +98,31 @@ def test_a_model_trains_as_keras_s_and_is_saved(jit_compile, tmp_path):
     np.testing.assert_allclose(*histories, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [4, 9], ids=["table", "list"])
 @pytest.mark.parametrize("optimizer", ["Adam", "RMSprop"])
-def test_a_token_that_stands_twice_is_one_row_to_an_optimizer(optimizer):
+def test_a_token_that_stands_twice_is_one_row_to_an_optimizer(optimizer, rows):
     """Keras's own layer hands over a row for each place, whose squares are added up."""
     x, weights = tf.constant([[1, 1, 1, 2]]), []
     dy = tf.constant([[[1.0, 2.0], [3.0, 4.0], [5.0, -6.0], [7.0, 8.0]]])
-    total = tf.constant([[0.0, 0.0], [9.0, 0.0], [7.0, 8.0], [0.0, 0.0]])
+    total = tf.constant([[0.0, 0.0], [9.0, 0.0], [7.0, 8.0], *[[0.0, 0.0]] * (rows - 3)])
     for room in (layers, keras.layers):
-        layer = room.Embedding(4, 2, "zeros")
+        layer = room.Embedding(rows, 2, "zeros")
         layer.build()
         update = getattr(keras.optimizers, optimizer)(0.1)
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(layer(x) * dy)
         update.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
         weights.append(layer.get_weights()[0])
-    dense = keras.Variable(np.zeros((4, 2), "float32"))
+    dense = keras.Variable(np.zeros((rows, 2), "float32"))
     getattr(keras.optimizers, optimizer)(0.1).apply([total], [dense])
     np.testing.assert_allclose(weights[0], dense, rtol=1e-6)
     # the day that this fails, Keras has mended it, and the docstring is out of date
     assert np.abs(weights[1] - dense).max() > 0.05
 
 
-def test_a_clipped_norm_is_the_gradient_s():
-    layer = layers.Embedding(4, 2, "zeros")
+@pytest.mark.parametrize("rows", [4, 9], ids=["table", "list"])
+def test_a_clipped_norm_is_the_gradient_s(rows):
+    layer = layers.Embedding(rows, 2, "zeros")
     layer.build()
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(tf.constant([[1, 1, 1, 2]])))

@@ -12,13 +12,13 @@ from tfbp.layers import hand_written_sequences
 
 @keras.saving.register_keras_serializable(package="tfbp")
 class Embedding(keras.layers.Embedding):
-    """`keras.layers.Embedding` with its gradient written by hand: the table's, each row summed over its token's places.
+    """`keras.layers.Embedding` with its gradient written by hand: rows, each the sum over its token's places.
 
-    Keras's gradient is a list, tf.IndexedSlices, with a row for each place. Where a token stands twice, Keras's
-    optimizers do not add these up: Adam and RMSprop take the sum of the squares for the square of the sum, and a
-    clipnorm the norm of the list. Here they get the gradient. For plain SGD the list is right, and faster where the
-    table has many times as many rows as a batch has tokens: keep Keras's layer there. LoRA, quantization and inputs
-    that are no dense tensors are left to Keras.
+    As Keras's, the gradient is a list of rows, tf.IndexedSlices, but where the table has fewer rows than the batch has
+    tokens: then it is the table's. Where a token stands twice, Keras's list
+    has its row twice, and its optimizers do not add these up: Adam and RMSprop take the sum of the squares for the
+    square of the sum, and a clipnorm the norm of the list. Here the first of them is the sum and the others are 0.
+    LoRA, quantization and inputs that are no dense tensors are left to Keras.
 
     Args:
         input_dim, output_dim, …: as in `keras.layers.Embedding`.

@@ -25,6 +25,18 @@ def embedding_backward(dy, residuals):
     return tf.cast(tf.math.unsorted_segment_sum(wide, x, rows), dy.dtype)
 
 
+def embedding_rows_backward(dy, residuals):
+    """dembeddings as rows (B T, O) for the tokens (B T,), which need no table: a token's sum stands at the first of its
+    places, and 0 at the others."""
+    x, rows = residuals
+    tokens, count = tf.reshape(x, [-1]), tf.size(x)
+    wide = tf.cast(dy, tf.float32) if dy.dtype.size == 2 else dy
+    first = tf.gather(tf.math.unsorted_segment_min(tf.range(count), tokens, rows), tokens)
+    # y = gather(embeddings, x): a row looked up in several places gets the sum     (B T, O) <- (B, T, O) (B T,)
+    sums = tf.math.unsorted_segment_sum(tf.reshape(wide, [-1, dy.shape[-1]]), first, count)
+    return tf.cast(sums, dy.dtype), tokens
+
+
 def forward(layer, weights, x, *, training, seed):
     return *embedding_forward(x, weights["embeddings"]), {}
 
