@@ -130,7 +130,7 @@ def as_pytest(which: str, options: list[str]) -> int:
 
     import tfbp
     from tfbp import layers
-    from tfbp.keras_bridge import offered_as
+    from tfbp.keras_layers import offered_as
 
     if find_spec("jax") is None:
         sys.modules["jax"] = ModuleType("jax")  # trainer_test.py imports it, and uses it on that backend alone

@@ -10,7 +10,7 @@ from tfbp import Dense, Flatten, GroupedQueryAttention, InputError, MultiHeadAtt
 from tfbp import reference as reference_room
 from tfbp.agreement.cases import Case, attention_cases, problem
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
-from tfbp.keras_bridge import layer_from_keras, weights_of
+from tfbp.keras_layers import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
 
 PLAIN = [MultiHeadAttention(2, 3, kernel_regularizer="l2"), Flatten(), Dense(3)]

@@ -20,7 +20,7 @@ from tfbp import (
     tape,
 )
 from tfbp.agreement.cases import Case, problem, sequence_cases
-from tfbp.keras_bridge import layer_from_keras, layer_to_keras
+from tfbp.keras_layers import layer_from_keras, layer_to_keras
 
 WRITINGS = {"manual": manual, "tape": tape}
 CASES = {case.name: case for case in sequence_cases()}

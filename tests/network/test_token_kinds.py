@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfbp
 from tfbp import Dense, Embedding, Flatten, InputError, Network, Residual, Tokens, manual, reference, tape
 from tfbp.agreement.cases import problem, token_cases
-from tfbp.keras_bridge import layer_from_keras
+from tfbp.keras_layers import layer_from_keras
 from tfbp.network import at, named_weights
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.checks import InputError, check_choice, check_clip, check_count, check_parameters
-from tfbp.keras_bridge import dtype_policy_of, network_and_sources, weights_of
+from tfbp.keras_bridge import dtype_policy_of, network_and_sources
+from tfbp.keras_layers import weights_of
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.layer_weights import layer_weights
