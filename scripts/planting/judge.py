@@ -16,7 +16,8 @@ from typing import Any
 from planting.mutations import Mutation
 from planting.plant import PACKAGE, planted
 from tfbp.agreement import beside, matrix, report, third_opinion
-from tfbp.agreement.cases import DTYPES, all_cases
+from tfbp.agreement.cases import all_cases
+from tfbp.agreement.problems import DTYPES
 
 
 @dataclass

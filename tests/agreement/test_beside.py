@@ -3,9 +3,9 @@
 import pytest
 
 from tfbp.agreement import beside
-from tfbp.agreement.cases import DTYPES
 from tfbp.agreement.matrix import MODES, first_wrong
 from tfbp.agreement.points import KINKS
+from tfbp.agreement.problems import DTYPES
 from tfbp.vocabulary import ACTIVATIONS
 
 

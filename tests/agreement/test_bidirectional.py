@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfbp import Bidirectional, Network, SimpleRNN
-from tfbp.agreement.cases import Case
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
+from tfbp.agreement.problems import Case
 from tfbp.manual import bidirectional
 
 CASES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbp.agreement.cases import layer_kind_cases
+from tfbp.agreement.kind_cases import layer_kind_cases
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.manual import activation, dense, residual, shapes
 

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.agreement.cases import DTYPES, activation_cases
+from tfbp.agreement.cases import activation_cases
 from tfbp.agreement.layers import layer_cases, run_layers
 from tfbp.agreement.matrix import MODES, first_wrong
+from tfbp.agreement.problems import DTYPES
 from tfbp.layers import hand_written
 
 

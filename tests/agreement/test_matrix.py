@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.agreement.cases import DTYPES, all_cases, problem, shape_cases
+from tfbp.agreement.cases import all_cases, shape_cases
 from tfbp.agreement.matrix import PAIRS, Cell, first_wrong, run_cell
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
+from tfbp.agreement.problems import DTYPES, problem
 from tfbp.network import named_weights
 
 # of each case four cells of twelve, in turns: two in float64 and two in narrower types, as a graph and in another mode;

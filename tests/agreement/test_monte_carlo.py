@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import DTYPES, all_cases, layer_kind_cases, problem
+from tfbp.agreement.cases import all_cases
+from tfbp.agreement.kind_cases import layer_kind_cases
 from tfbp.agreement.local import layer_tolerances, measured_tolerances
 from tfbp.agreement.matrix import Cell, in_order, rounded_inputs, typed
 from tfbp.agreement.monte_carlo import Noise, plain, sensitivity
+from tfbp.agreement.problems import DTYPES, problem
 from tfbp.agreement.running_error import errors_along_the_pass
 from tfbp.agreement.sensitivity import measured_errors
 from tfbp.checking.tolerances import Units

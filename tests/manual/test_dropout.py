@@ -6,8 +6,8 @@ import tensorflow as tf
 from writings import CELLS, MODES, assert_agree, compiled, planted, tensor
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import dropout_error
+from tfbp.agreement.problems import round_to
 from tfbp.checking.differences import complex_step
 from tfbp.checking.tolerances import Units
 

@@ -6,9 +6,9 @@ import tensorflow as tf
 from writings import CELLS, MODES, compiled, planted, tensor
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import normalization_errors
 from tfbp.agreement.kernels import gradient_kernels, in_graph
+from tfbp.agreement.problems import round_to
 from tfbp.checking.comparison import compare
 from tfbp.checking.differences import complex_step
 from tfbp.checking.tolerances import UNIT_ROUNDOFF, Units

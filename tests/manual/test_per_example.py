@@ -22,9 +22,10 @@ from tfbp import (
     reference,
     tape,
 )
-from tfbp.agreement.cases import DTYPES, all_cases, numpy_dtype, problem, round_to
+from tfbp.agreement.cases import all_cases
 from tfbp.agreement.per_example import answers, clip_of, tolerances
 from tfbp.agreement.precision import ACCEPTED_RATIO
+from tfbp.agreement.problems import DTYPES, numpy_dtype, problem, round_to
 from tfbp.checking.comparison import compare
 from tfbp.checking.tolerances import UNIT_ROUNDOFF, Units, product_tolerance, sum_tolerance
 

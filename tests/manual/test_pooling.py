@@ -6,9 +6,9 @@ import tensorflow as tf
 from writings import CELLS, MODES, assert_agree, compiled, planted, tensor, wrong_tensors
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import round_to
 from tfbp.agreement.image_errors import pooling_errors
 from tfbp.agreement.kernels import gradient_kernels, in_graph
+from tfbp.agreement.problems import round_to
 from tfbp.checking.differences import complex_step
 from tfbp.checking.tolerances import Units
 

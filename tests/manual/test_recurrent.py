@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from writings import compiled, planted, tensor
 
-from tfbp.agreement.cases import round_to
 from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.agreement.local import measured_tolerances
+from tfbp.agreement.problems import round_to
 from tfbp.checking.comparison import compare
 from tfbp.checking.differences import complex_step
 from tfbp.checking.tolerances import Units

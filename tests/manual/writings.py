@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfbp
-from tfbp.agreement.cases import numpy_dtype
+from tfbp.agreement.problems import numpy_dtype
 from tfbp.checking.comparison import compare
 
 MODES = {"eager": None, "graph": False, "xla": True}

@@ -8,8 +8,9 @@ import tensorflow as tf
 import tfbp
 from tfbp import Dense, Flatten, GroupedQueryAttention, InputError, MultiHeadAttention, Network, manual, tape
 from tfbp import reference as reference_room
-from tfbp.agreement.cases import Case, attention_cases, problem
+from tfbp.agreement.kind_cases import attention_cases
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
+from tfbp.agreement.problems import Case, problem
 from tfbp.keras_layers import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import InputError, Network, manual, reference, tape
-from tfbp.agreement.cases import image_cases, problem
+from tfbp.agreement.kind_cases import image_cases
+from tfbp.agreement.problems import problem
 from tfbp.keras_layers import layer_to_keras
 from tfbp.network import kinds
 

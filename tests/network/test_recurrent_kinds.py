@@ -19,7 +19,8 @@ from tfbp import (
     reference,
     tape,
 )
-from tfbp.agreement.cases import Case, problem, sequence_cases
+from tfbp.agreement.kind_cases import sequence_cases
+from tfbp.agreement.problems import Case, problem
 from tfbp.keras_layers import layer_from_keras, layer_to_keras
 
 WRITINGS = {"manual": manual, "tape": tape}

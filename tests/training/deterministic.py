@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import Dense, Model, Network, manual, tape
-from tfbp.agreement.cases import problem, shape_cases
+from tfbp.agreement.cases import shape_cases
 from tfbp.agreement.matrix import typed
 from tfbp.agreement.placement import array_from, check_device, strictly, strictly_on
+from tfbp.agreement.problems import problem
 from tfbp.agreement.programs import Cell, compiled
 from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
 

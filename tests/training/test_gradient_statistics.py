@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import L1L2, Dense, InputError, Model, Network, reference
-from tfbp.agreement.cases import Problem, round_to
 from tfbp.agreement.per_example import tolerances
+from tfbp.agreement.problems import Problem, round_to
 from tfbp.checking.comparison import compare
 from tfbp.checking.tolerances import Units
 

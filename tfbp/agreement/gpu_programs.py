@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import layers, manual, reference
-from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem
+from tfbp.agreement.cases import activation_cases
 from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, options_of, rounded_inputs, typed
+from tfbp.agreement.problems import Case, numpy_dtype, problem
 from tfbp.agreement.programs import Cell
 from tfbp.agreement.rehearsal import Program
 from tfbp.checking.failures import Failure

@@ -19,8 +19,9 @@ import tensorflow as tf
 
 from tfbp import layers, reference
 from tfbp.agreement import running_error
-from tfbp.agreement.cases import Case, activation_cases, numpy_dtype, problem, round_to, shape_cases
+from tfbp.agreement.cases import activation_cases, shape_cases
 from tfbp.agreement.matrix import rounded_inputs
+from tfbp.agreement.problems import Case, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import Cell, Named, Result, Trial, on, run_trials
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.tolerances import Units

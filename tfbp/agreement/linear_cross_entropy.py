@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.agreement.cases import numpy_dtype, round_to
+from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials
 from tfbp.checking.diagnosis import Clues
 from tfbp.checking.tolerances import Units, product_tolerance

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tfbp import manual, reference, tape
 from tfbp.agreement import clues
-from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.local import (
     SEED,
     Inputs,
@@ -23,6 +22,7 @@ from tfbp.agreement.local import (
     local_tolerances,
 )
 from tfbp.agreement.placement import array_from
+from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import MODES as MODES
 from tfbp.agreement.programs import Cell as Cell
 from tfbp.agreement.programs import Named, on, run_each

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import Case, Problem, numpy_dtype, problem, shape_cases
+from tfbp.agreement.cases import shape_cases
+from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem
 from tfbp.agreement.programs import Cell, Result, Trial, run_trials
 from tfbp.agreement.running_error import dense_backward_error, errors_along_the_pass
 from tfbp.checking.diagnosis import Clues

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfbp import manual, reference, tape
 from tfbp.agreement import clues, running_error
-from tfbp.agreement.cases import numpy_dtype, round_to
+from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials
 from tfbp.checking.tolerances import Units, elementwise_tolerance
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement import monte_carlo, running_error
-from tfbp.agreement.cases import Problem
 from tfbp.agreement.monte_carlo import Noise, plain
+from tfbp.agreement.problems import Problem
 from tfbp.agreement.running_error import (
     errors_along_the_pass,
     is_analysed,

@@ -15,7 +15,8 @@ import tensorflow as tf
 from scipy import special
 
 from tfbp import manual, reference
-from tfbp.agreement.cases import all_cases, problem
+from tfbp.agreement.cases import all_cases
+from tfbp.agreement.problems import problem
 from tfbp.agreement.programs import as_array
 from tfbp.checking.comparison import Comparison, compare
 from tfbp.checking.differences import central_differences, complex_step

@@ -18,7 +18,7 @@ from tfbp.commands.options import Parser, check_file, choices, need, run
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tfbp.agreement.cases import Case
+    from tfbp.agreement.problems import Case
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 MODES = ("eager", "graph", "xla")
