@@ -232,10 +232,10 @@ def test_check_names_a_wrong_layer(run, monkeypatch):
 
 
 def test_check_s_words_are_the_matrix_s():
-    from tfbp.agreement import cases, matrix
+    from tfbp.agreement import matrix, problems
     from tfbp.commands import check
 
-    assert tuple(cases.DTYPES) == check.DTYPES
+    assert tuple(problems.DTYPES) == check.DTYPES
     assert tuple(matrix.MODES) == check.MODES
 
 
