@@ -7,6 +7,7 @@
     --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
     --what layers       each of tfbp.layers in fit against Keras's own, taking turns
     --what images       a small convolutional network, by hand, by tape and by Keras, as its width and images grow
+    --what attention    causal self-attention as the sequence grows, against Keras's and PyTorch's: time, and memory
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -31,7 +32,13 @@ from tfbp.checks import check_choice
 from tfbp.commands import options
 
 # pairs of runs, and the least seconds of a run
-PAIRS = {"gradients": (201, 0.05), "callbacks": (21, 0.5), "layers": (15, 0.2), "images": (9, 0.5)}
+PAIRS = {
+    "gradients": (201, 0.05),
+    "callbacks": (21, 0.5),
+    "layers": (15, 0.2),
+    "images": (9, 0.5),
+    "attention": (9, 0.2),
+}
 WHAT = ("training", "growth", *PAIRS)
 CHARTED = ("training", "growth", "images")
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
@@ -135,7 +142,7 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
     console.print(table)
     if arguments.chart:
         charts.draw_images(arguments.chart, results, report.machine_line(arguments.device))
-    print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; sparse cross-entropy, float32.")
+    print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; {getattr(of, 'TASK', 'sparse cross-entropy, float32')}.")
     return finish(arguments, [], results)
 
 

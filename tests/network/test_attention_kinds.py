@@ -8,12 +8,15 @@ import tensorflow as tf
 import tfbp
 from tfbp import Dense, Flatten, GroupedQueryAttention, InputError, MultiHeadAttention, Network, manual, tape
 from tfbp import reference as reference_room
-from tfbp.agreement.cases import attention_cases, problem
+from tfbp.agreement.cases import Case, attention_cases, problem
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.keras_bridge import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
 
-CASES = {case.name.split("-B")[0]: case for case in attention_cases()}
+PLAIN = [MultiHeadAttention(2, 3, kernel_regularizer="l2"), Flatten(), Dense(3)]
+CASES = {case.name.split("-B")[0]: case for case in attention_cases()} | {
+    "attention": Case("attention", Network((5, 6), PLAIN, "sparse_categorical_crossentropy"), 4)
+}
 LAYERS = {
     "heads": MultiHeadAttention(2, 3, use_causal_mask=True),
     "value-dim": MultiHeadAttention(3, 2, 4, use_bias=False),

@@ -62,7 +62,10 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
     ("arguments", "sentence"),
     [
         (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu."),
-        (["--what", "speed"], "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images."),
+        (
+            ["--what", "speed"],
+            "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images, attention.",
+        ),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
         (["--layers", "Dense"], "--layers: got 'Dense'; accepted: with --what layers."),
@@ -156,3 +159,24 @@ def test_images_of_other_weights_are_not_timed(monkeypatch):
     ways["XLA"].set_weights([w + 1e-3 for w in ways["XLA"].get_weights()])
     with pytest.raises(AssertionError, match="XLA"):
         images.check_alike({**ours, **ways})
+
+
+def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import attention
+
+    monkeypatch.setattr(attention, "STEPS", (8,))
+    monkeypatch.setattr(attention, "MODES", {"tf.function": False})
+    monkeypatch.setattr(attention, "megabytes", lambda *given: 1.0)
+    table, results = attention.run(2, 1e-3)
+    assert table.row_count == 1
+    assert {len(times) for times in results[0]["milliseconds"].values()} == {2}
+    right = attention.contestant
+
+    def wrong(name, *given):
+        call = right(name, *given)
+        return (lambda: [1.01 * each for each in call()]) if name == "tfbp" else call
+
+    monkeypatch.setattr(attention, "contestant", wrong)
+    with pytest.raises(AssertionError, match="tfbp"):
+        attention.run(2, 1e-3)

@@ -246,17 +246,15 @@ def token_cases() -> Iterator[Case]:
 
 
 def attention_cases() -> Iterator[Case]:
-    """Attention of one head for each key and of groups, and a transformer's block."""
+    """Attention of query heads in groups, and a transformer's block."""
     loss, penalty = "sparse_categorical_crossentropy", L1L2(l1=0.01, l2=0.02)
 
     def case(name: str, layers: list[Any]) -> Case:
         return Case(name, Network((5, 6), layers, loss), 4)
 
-    asking = [MultiHeadAttention(2, 3, kernel_regularizer=penalty), Flatten(), Dense(3)]
-    yield case("attention-B4-5x6", asking)
     grouped = GroupedQueryAttention(3, 4, 2, 0.3, use_bias=False, use_causal_mask=True)
     yield case("grouped-attention-B4-5x6", [grouped, Flatten(), Dense(3)])
-    attention = [LayerNormalization(), MultiHeadAttention(2, 3, 4, 0.2, use_causal_mask=True)]
+    attention = [LayerNormalization(), MultiHeadAttention(2, 3, 4, 0.2, use_causal_mask=True, bias_regularizer=penalty)]
     wider = [LayerNormalization(), Dense(8, "gelu"), Dense(6)]
     block = [Residual(attention), Residual(wider), GlobalAveragePooling1D(), Dense(3)]
     yield case("transformer-B4-5x6", block)
