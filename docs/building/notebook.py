@@ -33,6 +33,7 @@ PAGES = (
     "tour/convolution.md",
     "tour/dropout.md",
     "tour/recurrence.md",
+    "tour/attention.md",
     "tour/represent.md",
     "tour/see_it_learn.md",
     "tour/exercises.md",
