@@ -19,12 +19,12 @@ _OVERRIDDEN = ("_compute_attention", "_compute_attention_mask", "_masked_softmax
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` with its gradient written by hand: long sequences take linear memory.
 
-    From about a thousand steps on, under XLA from half of that, queries go in chunks whose probabilities the backward
-    makes again; with `use_causal_mask`, what lies beyond a chunk's edge is left out. In float64 all of it is float64,
-    where Keras's scale is rounded to float32. What is left to Keras, gradient and all: `return_attention_scores`, a
-    gate, a sliding window, other attention axes, inputs of another rank than 3, masks that are neither booleans nor
-    integers, LoRA and quantization. With dropout, in training, the whole matrix is held. It is the same on a GPU, where
-    it has not been measured.
+    With `use_causal_mask` from 1,024 steps on, without it from 4,096, under XLA from half of that, queries go in
+    chunks whose probabilities the backward makes again, and what lies beyond a chunk's causal edge is left out. In
+    float64 all of it is float64, where Keras's scale is rounded to float32. What is left to Keras, gradient and all:
+    `return_attention_scores`, a gate, a sliding window, other attention axes, inputs of another rank than 3, masks that
+    are neither booleans nor integers, LoRA and quantization. With dropout, in training, the whole matrix is held. It is
+    the same on a GPU, where it has not been measured.
 
     Args:
         num_heads, key_dim, …: as in `keras.layers.MultiHeadAttention`.

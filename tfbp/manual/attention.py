@@ -17,8 +17,10 @@ from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.dropout import dropout_backward, dropout_mask
 
 PARTS = ("query", "key", "value", "attention_output")
-# the number of scores, T · S, from which on chunks are faster than Keras's attention; XLA's from a smaller one
+# the number of scores, T · S, from which on causal chunks are faster than Keras's attention; XLA's from a smaller one
 LONG, LONG_FOR_XLA = 1024 * 1024, 512 * 512
+# with nothing to leave out they take up to a quarter longer than it: they begin where its memory is the trouble
+LATER = 16
 
 
 def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
@@ -42,7 +44,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     scale = tf.constant(query.shape[3] ** -0.5, query.dtype)
     q, k, v = by_group(query * scale, heads), tf.transpose(key, [0, 2, 1, 3]), tf.transpose(value, [0, 2, 1, 3])
     masks = [_grouped(mask, heads) for mask in masks]
-    in_chunks = dropped is None and _is_long(query, key)
+    in_chunks = dropped is None and _is_long(query, key, causal)
     if in_chunks:
         y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
     else:
@@ -109,10 +111,11 @@ def _drop(p, dropped):
     return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
 
 
-def _is_long(query, key):
+def _is_long(query, key, causal):
     """Whether chunks pay; where a length is unknown they may."""
     lengths = query.shape[1], key.shape[1]
-    return None in lengths or lengths[0] * lengths[1] >= (LONG_FOR_XLA if is_compiled() else LONG)
+    limit = (LONG_FOR_XLA if is_compiled() else LONG) * (1 if causal else LATER)
+    return None in lengths or lengths[0] * lengths[1] >= limit
 
 
 def projection_forward(x, kernel, bias=None):
