@@ -23,6 +23,7 @@ def cases(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.sampled(3)
 def test_a_random_model_is_trained_as_by_keras(seed, cases):
     case = cases.case_of(seed)
     assert cases.difference(case, exact=False) is None, str(case)

@@ -152,6 +152,7 @@ PAIR = {"a": X, "b": X[:, :2]}, {"d": X[:, 0], "c": LABELS}
     ],
     ids=lambda options: "-".join(options) or "plain",
 )
+@pytest.mark.sampled(3)
 def test_every_argument_of_fit_means_what_it_means_in_keras(options):
     ours, theirs = both(dense, X, LABELS, **options)
     assert tfbp.evaluate(ours, X, LABELS, 9, verbose=0) == theirs.evaluate(X, LABELS, 9, verbose=0)
@@ -179,6 +180,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize(("make", "data"), MODELS.values(), ids=MODELS)
+@pytest.mark.sampled(3)
 def test_a_model_s_own_steps_are_what_is_run(make, data):
     both(make, *data)
 

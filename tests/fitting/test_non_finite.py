@@ -34,6 +34,7 @@ def step_of(row, epoch, batch_size, seed=1):
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("steps", [1, 3, None])
 @pytest.mark.parametrize("row", [0, 17, 59])
+@pytest.mark.sampled(5)
 def test_an_activation_that_overflows_is_named_with_its_step(row, steps, gradients, capsys):
     model, watch = model_of(gradients=gradients, steps_per_execution=steps), TerminateOnNaN()
     history = model.fit(poisoned(row), Y, batch_size=8, epochs=3, verbose=0, callbacks=[watch])

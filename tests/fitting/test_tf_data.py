@@ -51,6 +51,7 @@ def both(make, data, validation=lambda: None):
 
 @pytest.mark.parametrize("options", [{}, {"jit_compile": True}, {"steps_per_execution": 3}], ids=str)
 @pytest.mark.parametrize("data", DATASETS)
+@pytest.mark.sampled(3)
 def test_history_and_weights_are_keras_s(data, options):
     make = DATASETS[data]
     ours, theirs = both(lambda: model(**options), make, make)

@@ -79,6 +79,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("options", "arguments"), CASES.values(), ids=CASES)
+@pytest.mark.sampled(3)
 def test_history_and_weights_are_those_of_watched_epochs(options, arguments, bunches):
     make = options.get("optimizer", lambda: None)
     model, watched = (model_of(**{**options, "optimizer": make()}) for _ in range(2))

@@ -58,6 +58,7 @@ def fit(model, jit_compile=False, run_eagerly=False, optimizer="sgd", epochs=2, 
 
 @pytest.mark.parametrize("how", ["graph", "xla", "eager"])
 @pytest.mark.parametrize("build", [sequential, functional, subclassed])
+@pytest.mark.sampled(3)
 def test_fit_ends_in_keras_s_weights(build, how):
     ours, theirs = twins(build)
     start = ours.get_weights()[0]
@@ -274,6 +275,7 @@ def operations_of_gradient(layer):
 
 @pytest.mark.parametrize("room", ["Dense", "Activation"])
 @pytest.mark.parametrize("name", KERAS_LAYERS)
+@pytest.mark.sampled(3)
 def test_a_keras_layer_as_activation_is_by_hand_and_ends_in_keras_s_weights(name, room):
     def build(rooms):
         first = [rooms.Dense(8, KERAS_LAYERS[name]())]

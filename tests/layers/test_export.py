@@ -103,6 +103,7 @@ def operations_and_outputs(content, x):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(3)
 def test_tflite_converts_it_into_no_more_operations_than_keras_s(name):
     ours, theirs, x = pair_of(name)
     got, y = operations_and_outputs(converted(ours), x)

@@ -210,6 +210,7 @@ def test_saved_and_loaded_and_frozen(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "Conv2D-groups"])
+@pytest.mark.sampled(3)
 def test_tflite_converts_it_into_no_more_operations_than_keras_s(name):
     kind, arguments, shape = LAYERS[name]
     models = []
