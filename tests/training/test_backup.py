@@ -41,6 +41,7 @@ def interrupted(path, epoch=2, **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("epoch", [0, 2, 4])
+@pytest.mark.sampled(2)
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, epoch, dtype):
     interrupted(tmp_path / "backup", epoch, dtype=dtype)
     resumed, whole = model_of(dtype=dtype), model_of(dtype=dtype)

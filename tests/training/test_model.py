@@ -55,6 +55,7 @@ def fit_both(model, plain, *args, **kwargs):
 
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.sampled(3)
 def test_history_and_weights_are_keras_s(optimizer, gradients):
     fit_both(
         model_of(gradients, optimizer),
@@ -83,6 +84,7 @@ def test_history_and_weights_are_keras_s(optimizer, gradients):
     ],
     ids=lambda options: "-".join(options),
 )
+@pytest.mark.sampled(3)
 def test_every_argument_of_fit_means_what_it_means_in_keras(options):
     fit_both(model_of(), plain_of(), X, LABELS, **options)
 
@@ -308,6 +310,7 @@ def test_class_weights_are_not_of_the_kind_of_x(kind):
 
 @pytest.mark.parametrize("frozen", ["layer", "variable", "model", "from-keras"])
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.sampled(3)
 def test_what_is_frozen_stays_as_it_is(frozen, jit_compile):
     model = model_of()
     if frozen == "layer":
