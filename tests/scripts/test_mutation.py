@@ -46,6 +46,7 @@ def coverage():
 
 
 @pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.sampled(3)
 def test_it_is_found_located_and_not_misnamed(name, coverage):
     with planted(BY_ID[name]) as codes:
         complaint = verdict(codes, coverage, modes=["eager"])

@@ -100,7 +100,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
         (
             "train.py",
             ["--model", "cnm"],
-            "--model: got 'cnm' (did you mean 'cnn'?); accepted: mlp, cnn, resnet, or a FILE",
+            "--model: got 'cnm' (did you mean 'cnn'?); accepted: mlp, cnn, resnet, lstm, gpt, or a FILE",
         ),
         (
             "train.py",
