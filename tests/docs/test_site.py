@@ -83,6 +83,7 @@ def test_a_group_stays_in_one_process(request):
         assert request.node.nodeid.endswith("@browser")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_formula_is_cut_off(site, browser, width):
     browser.set_viewport_size({"width": width, "height": 900})
