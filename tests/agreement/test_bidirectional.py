@@ -1,10 +1,9 @@
 """Mistakes in recurrences both ways, planted on purpose: each is caught, and at the layer that makes it."""
 
-import numpy as np
 import pytest
+from float64_cell import assert_whole_passes_agree, blamed
 
 from tfbp import Bidirectional, Network, SimpleRNN
-from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.agreement.problems import Case
 from tfbp.manual import bidirectional
 
@@ -88,17 +87,11 @@ MISTAKES = {
 def test_a_planted_mistake_is_named_at_its_layer(monkeypatch, mistake):
     function, wrong, case, tensor, cause = MISTAKES[mistake]
     monkeypatch.setattr(bidirectional, function, wrong)
-    results = run_cell(Cell(CASES[case], "float64", "eager"))
-    found = first_wrong(results)
-    assert found is not None
-    writing, said = at_fault(results, found)
-    assert (writing, found.scope, said.tensor) == ("manual", "local", tensor)
-    assert cause in said.cause
+    *place, said = blamed(CASES[case])
+    assert place == ["manual", "local", tensor]
+    assert cause in said
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_in_float64_whole_passes_agree_to_1e_12(case):
-    for result in run_cell(Cell(case, "float64", "eager")):
-        if result.scope == "end to end":
-            assert result.comparison.relative_error < 1e-12, result.comparison.tensor
-            assert np.isfinite(result.comparison.ratio)
+    assert_whole_passes_agree(case)

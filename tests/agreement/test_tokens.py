@@ -1,11 +1,10 @@
 """Networks of tokens in the matrix: mistakes planted in their losses and layers are caught, each where it is made."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
+from float64_cell import assert_whole_passes_agree, blamed
 
 from tfbp.agreement.kind_cases import token_cases
-from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.manual import backprop, embedding, losses, position
 
 CASES = {case.name.split("-B")[0]: case for case in token_cases()}
@@ -240,16 +239,11 @@ MISTAKES = {
 def test_a_planted_mistake_is_named(monkeypatch, mistake):
     module, function, wrong, case, scope, tensor, cause = MISTAKES[mistake]
     monkeypatch.setattr(module, function, wrong)
-    found = first_wrong(run_cell(Cell(CASES[case], "float64", "eager")))
-    assert found is not None
-    writing, said = at_fault([found], found)
-    assert (writing, found.scope, said.tensor) == ("manual", scope, tensor)
-    assert cause in said.cause
+    *place, said = blamed(CASES[case])
+    assert place == ["manual", scope, tensor]
+    assert cause in said
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_in_float64_whole_passes_agree_to_1e_12(case):
-    for result in run_cell(Cell(case, "float64", "eager")):
-        if result.scope == "end to end":
-            assert result.comparison.relative_error < 1e-12, result.comparison.tensor
-            assert np.isfinite(result.comparison.ratio)
+    assert_whole_passes_agree(case)

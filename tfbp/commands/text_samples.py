@@ -9,6 +9,7 @@ from tfbp.agreement.trajectory import Epoch
 from tfbp.commands.run_directory import RunDirectory
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
+from tfbp.reference.softmax import softmax_forward
 
 LENGTH = 100
 
@@ -50,7 +51,7 @@ def continued(
     links = network.layers[-1].applied_activation.name == "softmax"
     for _ in range(count):
         outputs = reference.forward(network, parameters, np.array([tokens[-len(start) :]]))[0, -1]
-        probabilities = outputs if links else np.exp(outputs - outputs.max())
+        probabilities = outputs if links else softmax_forward(outputs)
         # the first whose sum is above: an equal draw of almost equal probabilities
         sums = probabilities.cumsum()
         tokens.append(int(np.searchsorted(sums, generator.random() * sums[-1], side="right")))

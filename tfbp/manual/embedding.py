@@ -7,6 +7,8 @@ import math
 
 import tensorflow as tf
 
+from tfbp.manual.window import wide
+
 
 def embedding_forward(x, embeddings):
     """y[b, t] = embeddings[x[b, t]], and the residuals (x, V); NaN for what is no row, which XLA would clip to one."""
@@ -20,9 +22,8 @@ def embedding_backward(dy, residuals):
     """dembeddings (V, O), given dy (B, T, O)."""
     x, rows = residuals
     # 16-bit numbers are added up in float32: a token may stand at many places
-    wide = tf.cast(dy, tf.float32) if dy.dtype.size == 2 else dy
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (V, O) <- (B, T, O) (B, T)
-    return tf.cast(tf.math.unsorted_segment_sum(wide, x, rows), dy.dtype)
+    return tf.cast(tf.math.unsorted_segment_sum(wide(dy), x, rows), dy.dtype)
 
 
 def embedding_rows_backward(dy, residuals):
@@ -30,10 +31,9 @@ def embedding_rows_backward(dy, residuals):
     places, and 0 at the others."""
     x, rows = residuals
     tokens, count = tf.reshape(x, [-1]), tf.size(x)
-    wide = tf.cast(dy, tf.float32) if dy.dtype.size == 2 else dy
     first = tf.gather(tf.math.unsorted_segment_min(tf.range(count), tokens, rows), tokens)
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (B T, O) <- (B, T, O) (B T,)
-    sums = tf.math.unsorted_segment_sum(tf.reshape(wide, [-1, dy.shape[-1]]), first, count)
+    sums = tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [-1, dy.shape[-1]]), first, count)
     return tf.cast(sums, dy.dtype), tokens
 
 

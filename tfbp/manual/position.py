@@ -6,6 +6,8 @@ The first step stands at position `start`, a number or a tensor.
 
 import tensorflow as tf
 
+from tfbp.manual.window import wide
+
 
 def position_forward(x, embeddings, start=0):
     """y[…, t, :] = x[…, t, :] + embeddings[start + t], and the residuals."""
@@ -27,8 +29,7 @@ def position_backward(dy, residuals, *, weight_gradients=True):
 
 def _sum_over_batch(dy):
     # 16-bit numbers are added up in float32
-    wide = tf.cast(dy, tf.float32) if dy.dtype.size == 2 else dy
-    return tf.cast(tf.reduce_sum(wide, axis=list(range(dy.shape.rank - 2))), dy.dtype)
+    return tf.cast(tf.reduce_sum(wide(dy), axis=list(range(dy.shape.rank - 2))), dy.dtype)
 
 
 def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0, start=0):
