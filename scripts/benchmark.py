@@ -8,6 +8,7 @@
     --what layers       each of tfbp.layers in fit against Keras's own, taking turns
     --what images       a small convolutional network, by hand, by tape and by Keras, as its width and images grow
     --what attention    causal self-attention as the sequence grows, against Keras's and PyTorch's: time, and memory
+    --what recurrence   LSTM and GRU as steps and units grow, against Keras's and PyTorch's
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
 its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
@@ -38,9 +39,10 @@ PAIRS = {
     "layers": (15, 0.2),
     "images": (9, 0.5),
     "attention": (9, 0.2),
+    "recurrence": (15, 0.05),
 }
 WHAT = ("training", "growth", *PAIRS)
-CHARTED = ("training", "growth", "images")
+CHARTED = ("training", "growth", "images", "attention", "recurrence")
 GROWTH_CONTESTANTS = ("manual", "keras", "jax-scan", "torch", "limit")
 
 
@@ -141,7 +143,8 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
         return 1
     console.print(table)
     if arguments.chart:
-        charts.draw_images(arguments.chart, results, report.machine_line(arguments.device))
+        draw = getattr(charts, f"draw_{arguments.what}")
+        draw(arguments.chart, results, report.machine_line(arguments.device))
     print(f"{of.UNIT}, {arguments.rounds} interleaved pairs; {getattr(of, 'TASK', 'sparse cross-entropy, float32')}.")
     return finish(arguments, [], results)
 

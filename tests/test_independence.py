@@ -33,7 +33,14 @@ def test_the_writings_hold_the_same_files():
     # TensorFlow's own kernels, each beside its spelled-out twin; the window, the steps and the chunks inside the tape's
     # operations;
     # what a form of a sum is chosen by
-    assert names["manual"] - names["tape"] == {"chunks.py", "compiled.py", "fused.py", "steps.py", "window.py"}
+    assert names["manual"] - names["tape"] == {
+        "chunks.py",
+        "compiled.py",
+        "fused.py",
+        "halves.py",
+        "steps.py",
+        "window.py",
+    }
     assert not names["tape"] - names["manual"]
     # the reference also trains itself, by Keras's rules
     assert names["reference"] - names["manual"] == {"optimizers.py", "trainer.py"}

@@ -127,6 +127,67 @@ def draw_images(path: str, results: list[dict], note: str) -> None:
     _save(pyplot, figure, path, note)
 
 
+def draw_attention(path: str, results: list[dict], note: str) -> None:
+    """Time and memory against the sequence's length, outside XLA and in it, each axis logarithmic."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    headings = {"milliseconds": "milliseconds, value and all gradients (median)", "megabytes": "MB needed at most"}
+    for panel, (of, heading) in zip(panels, headings.items(), strict=True):
+        for (name, mode), style in _lines(results).items():
+            points = [(r["steps"], r[of].get(name)) for r in results if r["mode"] == mode]
+            measured = [
+                (at, statistics.median(found) if of == "milliseconds" else found) for at, found in points if found
+            ]
+            if measured:
+                panel.plot(*zip(*measured, strict=True), **style)
+        panel.set(xscale="log", yscale="log", xlabel="steps", ylabel=heading)
+        _bare(panel, sorted({result["steps"] for result in results}))
+    panels[0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
+def draw_recurrence(path: str, results: list[dict], note: str) -> None:
+    """A row for each layer: its time against steps and against units, each axis logarithmic."""
+    from benchmarking.recurrence import AXES, LAYERS
+
+    pyplot = _pyplot()
+    figure, grid = pyplot.subplots(
+        len(LAYERS), len(AXES), figsize=(9, 7), layout="constrained", sharey="row", sharex="col"
+    )
+    for row, kind in zip(grid, LAYERS, strict=True):
+        for panel, (axis, points) in zip(row, AXES.items(), strict=True):
+            own = [r for r in results if r["layer"] == kind and any(vars(p).items() <= r.items() for p in points)]
+            for (name, mode), style in _lines(results).items():
+                measured = {r[axis]: statistics.median(r["milliseconds"][name]) for r in own if r["mode"] == mode}
+                panel.plot(*zip(*measured.items(), strict=True), **style)
+            panel.set(xscale="log", yscale="log")
+            _bare(panel, [getattr(point, axis) for point in points])
+        row[0].set_ylabel(f"{kind}: milliseconds (median)")
+    for panel, (axis, points) in zip(grid[-1], AXES.items(), strict=True):
+        same = ", ".join(f"{value} {name}" for name, value in vars(points[0]).items() if name not in ("batch", axis))
+        panel.set_xlabel(f"{axis}; batch {points[0].batch}, {same}")
+    grid[0, 0].legend(frameon=False, fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
+def _lines(results: list[dict]) -> dict[tuple[str, str], dict]:
+    """A line's style by contestant and mode; PyTorch has but one mode."""
+    colours = {"tfbp": COLOURS["manual"], "keras": COLOURS["keras"], "torch": COLOURS["torch"]}
+    labels = {"tfbp": "tfbp.layers", "keras": "keras.layers", "torch": "PyTorch"}
+    modes = list(dict.fromkeys(result["mode"] for result in results))
+    return {
+        (name, mode): {
+            "color": colours[name],
+            "linestyle": "--" if mode == "XLA" else "-",
+            "marker": "o",
+            "markersize": 4,
+            "label": labels[name] if name == "torch" else f"{labels[name]}, {mode}",
+        }
+        for name in results[0]["milliseconds"]
+        for mode in (modes if name != "torch" else modes[:1])
+    }
+
+
 def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
     """A row for each model, a dot for how much longer each contestant takes than tfbp.fit, which is the line at 1."""
     pyplot = _pyplot()

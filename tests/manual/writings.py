@@ -50,6 +50,7 @@ def planted(name, *changes):
         sources = {each: source.replace(right, wrong) for each, source in sources.items()}
     moving = _module(helper, sources[helper])
     own = re.sub(rf"^from tfbp.manual(.{helper} import .*| import {helper})\n", "", sources[name], flags=re.MULTILINE)
+    own = re.sub(rf"^(from tfbp.manual import \w+), {helper}$", r"\1", own, flags=re.MULTILINE)
     return _module(name, own, {**vars(moving), helper: moving})
 
 

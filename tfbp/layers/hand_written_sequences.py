@@ -12,7 +12,7 @@ from tensorflow.python.ops import control_flow_util
 from tensorflow.python.saved_model import save_context
 
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual import embedding, position, recurrent
+from tfbp.manual import embedding, halves, position, recurrent
 
 
 def recur(
@@ -29,12 +29,12 @@ def _recurrence(kind: str, weights: int, options: tuple[tuple[str, Any], ...]) -
     @custom_gradient
     def run(x: tf.Tensor, *given: tf.Tensor) -> Any:
         arguments = (x, *[*given[:weights], None][:3], given[weights:])
-        y, last, residuals = forward(*arguments, **dict(options))
+        y, last, residuals = halves.forward(forward, *arguments, **dict(options))
         made_in = _here()
 
         def gradients(dy: tf.Tensor, *dlast: tf.Tensor) -> list[tf.Tensor]:
-            kept = residuals if _are_read_here(made_in) else forward(*arguments, **dict(options))[2]
-            dx, *dweights, dfirst = backward(dy, kept, dlast, bias_gradient=weights == 3)
+            kept = residuals if _are_read_here(made_in) else halves.forward(forward, *arguments, **dict(options))[2]
+            dx, *dweights, dfirst = halves.backward(backward, dy, kept, dlast, bias_gradient=weights == 3)
             return [dx, *dweights[:weights], *dfirst]
 
         return (y, *last), gradients

@@ -10,7 +10,7 @@ drecurrent_kernel and dbias: that loop makes da alone.
 
 import tensorflow as tf
 
-from tfbp.manual import steps
+from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward
 
@@ -243,12 +243,13 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequenc
 
 def forward(layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    y, _, residuals = _FUNCTIONS[layer.keras_name][0](x, **weights, **options)
+    y, _, residuals = halves.forward(_FUNCTIONS[layer.keras_name][0], x, **weights, **options)
     return y, residuals, {}
 
 
 def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    dx, *dweights, _ = _FUNCTIONS[layer.keras_name][1](
+    dx, *dweights, _ = halves.backward(
+        _FUNCTIONS[layer.keras_name][1],
         dz,
         residuals,
         input_gradient=input_gradient,

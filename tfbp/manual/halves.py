@@ -1,0 +1,64 @@
+"""A recurrence over the two halves of a batch, whose loops through time run side by side.
+
+In a loop each step waits for the one before, and its operations are too small for more than one core. Outside XLA
+TensorFlow runs two loops at once, where neither waits for the other.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual.compiled import is_compiled
+
+# numbers that a step's products make from which on two loops are the faster; measured on two cores
+LEAST = 2**14
+# a batch of unknown size is taken for one of Keras's default
+_BATCH = 32
+
+
+def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, **options):
+    """y, the last states, and the residuals of each half, or those of the whole alone where halves do not pay."""
+    if not _pay(x, recurrent_kernel):
+        y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, **options)
+        return y, last, (residuals,)
+    states_of = zip(*map(_split, states), strict=True) if states else (None, None)
+    found = [
+        function(half, kernel, recurrent_kernel, bias, states_of_half, **options)
+        for half, states_of_half in zip(_split(x), states_of, strict=True)
+    ]
+    ys, lasts, residuals = zip(*found, strict=True)
+    return tf.concat(ys, axis=0), _joined(lasts), residuals
+
+
+def backward(function, dy, residuals, dstates=None, **asked):
+    """dx, the weights' gradients, and the first states'; dstates: the last ones', 0 by default."""
+    given = {} if dstates is None else {"dstates": dstates}
+    if len(residuals) == 1:
+        return function(dy, *residuals, **given, **asked)
+    dstates_of = (
+        [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(_split, dstates), strict=True)]
+    )
+    found = [
+        function(half, kept, **dstates_of_half, **asked)
+        for half, kept, dstates_of_half in zip(_split(dy), residuals, dstates_of, strict=True)
+    ]
+    # y = concat(halves of y), each from its half of x and from all weights
+    dxs, *dweights, dfirst = zip(*found, strict=True)
+    dx = None if dxs[0] is None else tf.concat(dxs, axis=0)
+    return dx, *(None if half is None else half + other for half, other in dweights), _joined(dfirst)
+
+
+def _pay(x, recurrent_kernel):
+    if tf.executing_eagerly() or is_compiled() or tf.config.list_logical_devices("GPU"):
+        return False
+    batch = _BATCH if x.shape[0] is None else x.shape[0]
+    return batch > 1 and batch * recurrent_kernel.shape[1] >= LEAST
+
+
+def _split(a):
+    if a is None:
+        return None, None
+    batch = tf.shape(a)[0] if a.shape[0] is None else a.shape[0]
+    return tf.split(a, [batch // 2, batch - batch // 2])
+
+
+def _joined(states_of):
+    return tuple(tf.concat(halves, axis=0) for halves in zip(*states_of, strict=True))
