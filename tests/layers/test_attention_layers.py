@@ -76,7 +76,8 @@ def assert_equal(got, expected, atol=1e-12):
 def in_chunks(monkeypatch):
     monkeypatch.setattr(attention, "LONG", 0)
     monkeypatch.setattr(attention, "LONG_FOR_XLA", 0)
-    monkeypatch.setattr(chunks, "CHUNK", 4)
+    for name in ("CHUNK", "CHUNK_OF_XLA"):
+        monkeypatch.setattr(chunks, name, 4)
     monkeypatch.setattr(chunks, "BANDS_OF_XLA", 2)
 
 

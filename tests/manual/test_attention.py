@@ -34,7 +34,8 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK", 4)
+    for name in ("CHUNK", "CHUNK_OF_XLA"):
+        monkeypatch.setattr(chunks, name, 4)
     monkeypatch.setattr(chunks, "BANDS", 3)
 
 
@@ -156,8 +157,8 @@ GRADIENTS = {"dquery", "dkey", "dvalue"}
 IN_CHUNKS = {
     "causal edge one too early": ("rows[:, None] >= tf.range", "rows[:, None] > tf.range", {"y", *GRADIENTS}),
     "causal edge one too late": ("rows[:, None] >= tf.range", "rows[:, None] + 1 >= tf.range", {"y", *GRADIENTS}),
-    "a chunk's rows counted from 0": ("i * CHUNK + tf.range(CHUNK)", "tf.range(CHUNK)", {"y", *GRADIENTS}),
-    "a band's edge a chunk short": ("min(last * CHUNK, keys)", "min((last - 1) * CHUNK, keys)", {"y", *GRADIENTS}),
+    "a chunk's rows counted from 0": ("i * size + tf.range(size)", "tf.range(size)", {"y", *GRADIENTS}),
+    "a band's edge a chunk short": ("min(last * size, keys)", "min((last - 1) * size, keys)", {"y", *GRADIENTS}),
     "mask missing in the backward": (
         "p = tf.exp(z - log_sum_exps[i])", "p = tf.exp(scores(qs[i], keys) - log_sum_exps[i])", GRADIENTS,
     ),

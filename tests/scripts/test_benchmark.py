@@ -64,7 +64,7 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
         (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu."),
         (
             ["--what", "speed"],
-            "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images, attention.",
+            "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images, attention, recurrence.",
         ),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),
@@ -180,3 +180,42 @@ def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed
     monkeypatch.setattr(attention, "contestant", wrong)
     with pytest.raises(AssertionError, match="tfbp"):
         attention.run(2, 1e-3)
+
+
+def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import recurrence
+
+    monkeypatch.setattr(recurrence, "POINTS", (recurrence.Point(3, 4, 2, 5),))
+    monkeypatch.setattr(recurrence, "MODES", {"tf.function": False})
+    table, results = recurrence.run(2, 1e-3)
+    assert table.row_count == 2
+    assert {len(times) for result in results for times in result["milliseconds"].values()} == {2}
+    right = recurrence.contestant
+
+    def wrong(name, *given):
+        call = right(name, *given)
+        return (lambda: [1.01 * each for each in call()]) if name == "tfbp" else call
+
+    monkeypatch.setattr(recurrence, "contestant", wrong)
+    with pytest.raises(AssertionError, match="tfbp"):
+        recurrence.run(2, 1e-3)
+
+
+def test_charts_of_sequences_have_a_line_for_each_contestant_and_mode(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarking import charts, recurrence
+
+    times = {"tfbp": [1.0], "keras": [2.0], "torch": [3.0]}
+    rows = [
+        {"layer": kind, **vars(point), "mode": mode, "milliseconds": times, "megabytes": {"tfbp": 1.0, "keras": 2.0}}
+        for kind in recurrence.LAYERS
+        for point in recurrence.POINTS
+        for mode in recurrence.MODES
+    ]
+    for draw in (charts.draw_recurrence, charts.draw_attention):
+        draw(str(tmp_path / "chart.svg"), rows, "a machine")
+        drawn = (tmp_path / "chart.svg").read_text()
+        for label in ("tfbp.layers, tf.function", "tfbp.layers, XLA", "keras.layers, XLA", "PyTorch", "a machine"):
+            assert label in drawn or f"<!-- {label} -->" in drawn, label

@@ -15,9 +15,10 @@ import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
 
-# as small as products are still fast with: a chunk's matrices then stay in a cache
-CHUNK = 64
-BANDS, BANDS_OF_XLA = 8, 4
+# queries of a chunk: as few as products are still fast with, so that its matrices stay in a cache
+CHUNK, CHUNK_OF_XLA = 128, 64
+# the more there are the less is computed for nothing; XLA compiles each for itself, in time and memory
+BANDS, BANDS_OF_XLA = 8, 5
 
 
 def chunks_forward(q, k, v, masks, *, causal):
@@ -154,7 +155,8 @@ def masked(z, seen):
 
 def _scores_of_chunk(i, q, keys, masks, causal):
     z = scores(q, keys)
-    return masked(z, seen_by(i * CHUNK + tf.range(CHUNK), z, masks, causal))
+    size = q.shape[3]
+    return masked(z, seen_by(i * size + tf.range(size), z, masks, causal))
 
 
 def _bands(q, k, causal):
@@ -163,23 +165,27 @@ def _bands(q, k, causal):
     queries, keys = q.shape[3], k.shape[2]
     if queries is None or keys is None or not causal:
         return [(0, _chunks(q), None)]
-    count = _chunks(q)
+    count, size = _chunks(q), _size()
     bands = BANDS_OF_XLA if is_compiled() else BANDS
     starts = sorted({round(count * band / bands) for band in range(bands + 1)})
-    return [(first, last, min(last * CHUNK, keys)) for first, last in itertools.pairwise(starts)][::-1]
+    return [(first, last, min(last * size, keys)) for first, last in itertools.pairwise(starts)][::-1]
+
+
+def _size():
+    return CHUNK_OF_XLA if is_compiled() else CHUNK
 
 
 def _chunks(a):
     length = a.shape[3]
-    return -(-tf.shape(a)[3] // CHUNK) if length is None else -(-length // CHUNK)
+    return -(-tf.shape(a)[3] // _size()) if length is None else -(-length // _size())
 
 
 def _split(a):
     """(n, B, K, G, C, H) of (B, K, G, T, H), filled up with 0."""
     length = a.shape[3] or tf.shape(a)[3]
     count = _chunks(a)
-    a = tf.pad(a, [[0, 0], [0, 0], [0, 0], [0, count * CHUNK - length], [0, 0]])
-    a = tf.reshape(a, [-1, a.shape[1], a.shape[2], count, CHUNK, a.shape[4]])
+    a = tf.pad(a, [[0, 0], [0, 0], [0, 0], [0, count * _size() - length], [0, 0]])
+    a = tf.reshape(a, [-1, a.shape[1], a.shape[2], count, _size(), a.shape[4]])
     return tf.transpose(a, [3, 0, 1, 2, 4, 5])
 
 
@@ -187,13 +193,13 @@ def _joined(chunks, like):
     """(B, K, G, T, …) of (n, B, K, G, C, …)."""
     chunks = tf.transpose(chunks, [1, 2, 3, 0, 4, 5])
     length = like.shape[3] or tf.shape(like)[3]
-    joined = tf.reshape(chunks, [-1, like.shape[1], like.shape[2], _chunks(like) * CHUNK, chunks.shape[5]])
+    joined = tf.reshape(chunks, [-1, like.shape[1], like.shape[2], _chunks(like) * _size(), chunks.shape[5]])
     return joined[:, :, :, :length]
 
 
 def _list(q, dtype, of=None):
     """Room for what each chunk makes, (B, K, G, C, V), V that of v; or 1."""
-    shape = [q.shape[0], q.shape[1], q.shape[2], CHUNK, 1 if of is None else of.shape[-1]]
+    shape = [q.shape[0], q.shape[1], q.shape[2], _size(), 1 if of is None else of.shape[-1]]
     return tf.TensorArray(dtype, size=_chunks(q), element_shape=shape)
 
 
