@@ -64,7 +64,8 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
         (["--device", "tpu"], "--device: got 'tpu' (did you mean 'gpu'?); accepted: cpu, gpu."),
         (
             ["--what", "speed"],
-            "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images, attention, recurrence.",
+            "--what: got 'speed'; accepted: training, growth, gradients, callbacks, layers, images, attention, "
+            "recurrence.",
         ),
         (["--sizes", "1-1"], "--sizes: got '1-1'"),
         (["--contestants", "kerras"], "--contestants: got 'kerras' (did you mean 'keras'?)"),

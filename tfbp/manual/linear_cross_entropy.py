@@ -22,12 +22,9 @@ def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap)
     if bias is not None:
         z = tf.nn.bias_add(z, bias)
     logits = z if soft_cap is None else soft_cap * tf.tanh(z / soft_cap)
-    # less the largest, so that no exponential overflows and none of their sums is below 1
-    largest = tf.reduce_max(logits, axis=-1)
-    exponentials = tf.exp(logits - largest[:, None])
-    total = tf.reduce_sum(exponentials, axis=-1)
-    # TensorFlow refuses a label that is no class where it can look at it; where not, its loss and gradients are NaN
-    total = tf.where((labels >= 0) & (labels < kernel.shape[1]), total, math.nan)
+    softmax = tf.nn.softmax(logits)
+    # Σ exp(logits - largest), for at the largest logit softmax is 1 / total
+    largest, total = tf.reduce_max(logits, axis=-1), 1 / tf.reduce_max(softmax, axis=-1)
     label_logit = tf.gather(logits, labels, batch_dims=1)
     log_sum_exp = largest + tf.math.log(total)
     # not log_sum_exp - label_logit, which cancels where both are large
@@ -36,7 +33,6 @@ def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap)
         losses += label_smoothing * (label_logit - tf.reduce_mean(logits, axis=-1))
     if z_loss:
         losses += z_loss * tf.square(log_sum_exp)
-    softmax = exponentials / total[:, None]
     return losses, (x, kernel, labels, logits, softmax, log_sum_exp)
 
 
@@ -77,6 +73,8 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     padded = tf.pad(x, [[0, spare], [0, 0]]), tf.concat([labels, label], axis=0), tf.pad(dlosses, [[0, spare]])
 
     def chunk(x, labels, dlosses):
+        # TensorFlow refuses a label that is no class where it can look at it; where not, loss and gradients are NaN
+        dlosses = tf.where((labels >= 0) & (labels < kernel.shape[1]), dlosses, math.nan)
         losses, residuals = chunk_forward(x, kernel, bias, labels, **options)
         dx, dkernel, dbias = chunk_backward(dlosses, residuals, bias_gradient=bias is not None, **options)
         return tf.reduce_sum(dlosses * losses), dx, [dkernel] if bias is None else [dkernel, dbias]
