@@ -4,7 +4,8 @@
 They are of keras.applications, and of keras-hub where that is installed. In float64, with random weights, some steps of
 SGD on random images or tokens; then all losses and all weights are compared. How far rounding alone drives such a model
 apart is measured beside it: the same model, its images changed in their last bit, or its first weights. A swapped model
-may differ ten times as far. The exit status is 0 when none differs more, 1 when one does, 2 for bad input.
+may differ ten times as far. Last it is saved and loaded, and exported: its outputs must stay. The exit status is 0 when
+none differs more, 1 when one does, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +31,7 @@ LENGTH, VOCABULARY = 24, 50
 SIZE, BATCH, CLASSES, RATE = 64, 8, 10, 0.01
 # Keras's gelu has float32's constants in float64, which moves ConvNeXt by some 1e-13
 TIMES_ROUNDING, LEAST = 10, 1e-12
-ROW = "{:<18}{:>12}{:>10}{:>10}{:>18}{:>19}  {}"
+ROW = "{:<18}{:>12}{:>10}{:>10}{:>18}{:>19}{:>9}{:>10}  {}"
 
 
 def main() -> int:
@@ -52,7 +54,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    head = ("model", "swapped", "losses", "weights", "losses, rounding", "weights, rounding")
+    head = ("model", "swapped", "losses", "weights", "losses, rounding", "weights, rounding", "loaded", "exported")
     print(ROW.format(*head, ""), flush=True)
     alike = True
     for name in names:
@@ -72,8 +74,10 @@ def compare(arguments: argparse.Namespace) -> int:
             moved = train(model, start, ulp(x), y, steps)
         found, rounding = distances(train(swapped, start, x, y, steps), expected), distances(moved, expected)
         good = all(ours <= max(TIMES_ROUNDING * theirs, LEAST) for ours, theirs in zip(found, rounding, strict=True))
+        stored = stored_distances(swapped, x)
+        good &= max(stored) <= LEAST
         alike &= good
-        numbers = (f"{each:.1e}" for each in (*found, *rounding))
+        numbers = (f"{each:.1e}" for each in (*found, *rounding, *stored))
         print(ROW.format(name, counts(swapped), *numbers, "ok" if good else "WRONG"), flush=True)
         keras.backend.clear_session()
     return 0 if alike else 1
@@ -161,6 +165,27 @@ def distances(run: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> 
     """Of the losses and of the weights, relative to their sizes."""
     pairs = zip(run, expected, strict=True)
     return [float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted)) for got, wanted in pairs]
+
+
+def stored_distances(model: keras.Model, x: Any) -> tuple[float, float]:
+    """How far the outputs of the model saved and loaded, and of the model exported, are from its own."""
+    import keras
+    import tensorflow as tf
+
+    expected = keras.ops.convert_to_numpy(model(x, training=False))
+    given = [tf.cast(each, spec.dtype) for each, spec in zip(keras.tree.flatten(x), model.inputs, strict=True)]
+    with TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        with replaced():
+            loaded = keras.models.load_model(f"{folder}/model.keras")
+        if counts(loaded) != counts(model):
+            raise RuntimeError(f"loaded: got {counts(loaded)} layers by hand; saved: {counts(model)}.")
+        model.export(f"{folder}/exported", verbose=False)
+        exported = tf.saved_model.load(f"{folder}/exported")
+        served = exported.serve(given if len(given) > 1 else given[0])
+        found = (keras.ops.convert_to_numpy(each) for each in (loaded(x, training=False), served))
+        size = np.linalg.norm(expected)
+        return tuple(float(np.linalg.norm(each - expected) / size) for each in found)
 
 
 def counts(swapped: keras.Model) -> str:
