@@ -14,6 +14,7 @@ from tfbp.layers import swapping
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
+@keras.saving.register_keras_serializable(package="swap_models_test")
 class Wrong(layers.Dense):
     """A forward that is Keras's, and half of its gradient."""
 
@@ -51,6 +52,19 @@ def test_swapped_models_are_held_against_the_models(script, monkeypatch, capsys,
     out = capsys.readouterr().out
     assert said in out
     assert "4 of 5" in out
+
+
+def test_a_model_that_is_loaded_otherwise_is_told(script, monkeypatch, capsys):
+    right = keras.models.load_model
+
+    def otherwise(path):
+        model = right(path)
+        model.layers[-1].kernel.assign(model.layers[-1].kernel + 1e-9)
+        return model
+
+    monkeypatch.setattr(keras.models, "load_model", otherwise)
+    assert script.compare(Namespace(models="ResNet50", steps=1)) == 1
+    assert "WRONG" in capsys.readouterr().out
 
 
 def test_a_model_that_builds_its_own_layers_is_built_of_ours(script):
