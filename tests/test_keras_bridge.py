@@ -101,6 +101,36 @@ def test_what_a_dense_cannot_express_is_refused(model, sentence):
     assert str(caught.value).startswith(sentence)
 
 
+def distributed(*inner):
+    layers = map(keras.layers.TimeDistributed, inner)
+    return keras.Sequential([keras.Input((6, 5)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+
+
+def test_what_is_time_distributed_along_the_last_axis_is_the_layer_itself():
+    layers, rng = keras.layers, np.random.default_rng(0)
+    model = distributed(
+        layers.Dense(4), layers.Activation("tanh"), layers.LayerNormalization(), layers.RMSNormalization()
+    )
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    network, parameters = Network.from_keras(model, "huber")
+    assert [layer.keras_name for layer in network.layers] == [
+        *("Dense", "LayerNormalization", "RMSNormalization", "Flatten", "Dense")
+    ]
+    assert network.layers[0].activation.name == "tanh"
+    x = rng.normal(size=(3, 6, 5)).astype("float32")
+    np.testing.assert_allclose(reference.forward(network, parameters, x), model(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner", [keras.layers.Reshape((5, 1)), keras.layers.Dropout(0.5)])
+def test_what_is_time_distributed_otherwise_is_refused(inner):
+    with pytest.raises(
+        InputError, match=f"'td' with a {type(inner).__name__} in it; accepted: a TimeDistributed Dense"
+    ):
+        Network.from_keras(
+            keras.Sequential([keras.Input((6, 5)), keras.layers.TimeDistributed(inner, name="td")]), "huber"
+        )
+
+
 def test_an_unknown_dtype_is_refused():
     with pytest.raises(InputError, match="dtype: got 'float8'"):
         network_of("relu").to_keras(network_of("relu").init(), dtype="float8")

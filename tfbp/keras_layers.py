@@ -11,11 +11,13 @@ import keras
 
 from tfbp.checks import InputError
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.network import ActivationLayer, Layer, Residual, kinds
+from tfbp.network import ActivationLayer, Dense, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
 KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+# what acts on each step alike, so that TimeDistributed changes nothing
+_OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
 _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 # what a layer of Keras's may have and no kind of the network's can express
@@ -28,7 +30,7 @@ _OPTIONS = (
 
 
 def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
-    """The layer that a Keras layer is.
+    """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
 
     Args:
         called_with: what it is called with beside its inputs.
@@ -36,6 +38,8 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
     """
+    if isinstance(keras_layer, keras.layers.TimeDistributed):
+        return _of_each_step(keras_layer)
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
         return ActivationLayer(_activation_from_keras(keras_layer))
@@ -65,6 +69,16 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         raise InputError(
             said if said.startswith("sequential: ") else f"sequential: {keras_layer.name!r}: {said}"
         ) from None
+
+
+def _of_each_step(distributed: Any) -> Layer:
+    layer = layer_from_keras(distributed.layer)
+    if not isinstance(layer, _OF_EACH_STEP):
+        raise InputError(
+            f"sequential: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
+            "activation, LayerNormalization or RMSNormalization."
+        )
+    return layer
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
