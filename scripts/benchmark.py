@@ -62,7 +62,9 @@ def main() -> int:
 
 def benchmark(arguments: argparse.Namespace) -> int:
     check(arguments)
-    return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, Console())
+    # where no terminal tells its width, a row stays a line
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, console)
 
 
 def check(arguments: argparse.Namespace) -> None:
