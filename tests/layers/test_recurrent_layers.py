@@ -46,6 +46,16 @@ def assert_equal(got, expected, rtol=1e-12):
         np.testing.assert_allclose(a, e, rtol=0, atol=rtol * (1 + np.abs(e).max()))
 
 
+class Masked:
+    """A layer under a mask that is made of x, and so goes wherever x goes."""
+
+    def __init__(self, layer):
+        self.layer, self.trainable_variables = layer, layer.trainable_variables
+
+    def __call__(self, x):
+        return self.layer(x, mask=x[..., 0] > -0.3)
+
+
 def outcome(mode, layer, x, dy):
     try:
         return mode(layer, x, dy)
@@ -73,16 +83,44 @@ def test_the_numbers_are_keras_s(name, mode):
     assert_equal(got, expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        *(("LSTM", mode) for mode in MODES),
+        *((name, MODES[2]) for name in LAYERS if name != "LSTM"),
+        *((name, mode) for name in ("SimpleRNN", "GRU-backwards") for mode in MODES if "second" in mode.__name__),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+@pytest.mark.sampled(5)
+def test_under_a_mask_the_numbers_are_keras_s(name, mode):
+    ours, theirs, x, dy = pair_of(name)
+    expected = outcome(mode, Masked(theirs), x, dy)
+    if isinstance(expected, str):
+        return
+    got = outcome(mode, Masked(ours), x, dy)
+    assert not isinstance(got, str), got
+    assert_equal(got, expected)
+
+
+# whole, padded after, padded before, nothing left
+MASK = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
+ORDERS = [{}, {"zero_output_for_mask": True}, {"return_sequences": True, "zero_output_for_mask": True}, BACKWARDS]
+
+
+@pytest.mark.parametrize("order", [None, *ORDERS], ids=lambda order: "whole" if order is None else "-".join(order))
 @pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
-def test_under_xla_with_states_in_and_out(name):
-    ours, theirs, x, _ = pair_of(name, return_state=True)
-    rng = np.random.default_rng(0)
+@pytest.mark.sampled(4)
+def test_under_xla_with_states_in_and_out(name, order):
+    """Without a mask, and under one."""
+    ours, theirs, x, _ = pair_of(name, return_state=True, **(order or {}))
+    rng, mask = np.random.default_rng(0), None if order is None else tf.constant(MASK)
     states = [tf.constant(rng.normal(size=(4, 3))) for _ in range(1 + (name == "LSTM"))]
 
     def run(layer, x, *states):
         with tf.GradientTape() as tape:
             tape.watch((x, states))
-            y, *last = layer(x, initial_state=list(states))
+            y, *last = layer(x, initial_state=list(states), mask=mask)
             loss = tf.reduce_sum(tf.cos(y)) + sum(tf.reduce_sum(tf.sin(each)) for each in last)
         return [y, *last, *tape.gradient(loss, [x, *states, *(w.value for w in layer.trainable_variables)])]
 
@@ -117,14 +155,16 @@ def test_a_batch_after_another_goes_on_where_it_ended():
 @pytest.mark.parametrize(
     ("name", "arguments", "called"),
     [
-        ("LSTM", {}, {"mask": np.array([[True, True, False]] * 4)}),
+        ("LSTM", {}, {"mask": MASK[:1]}),
+        ("SimpleRNN", {}, {"mask": MASK[..., None].repeat(3, -1)}),
+        ("GRU", {"unroll": True}, {"mask": MASK}),
         ("GRU", {"unroll": True}, {}),
         ("LSTM", {"dropout": 0.5, "seed": 3}, {"training": True}),
         ("GRU", {"recurrent_dropout": 0.5, "seed": 3}, {"training": True}),
         ("SimpleRNN", {"activation": keras.layers.ELU(dtype="float64")}, {}),
         ("SimpleRNN", {"activation": lambda x: x / 2}, {}),
     ],
-    ids=["mask", "unroll", "dropout", "recurrent-dropout", "layer", "callable"],
+    ids=["mask-of-one", "mask-of-units", "mask-unroll", "unroll", "dropout", "recurrent-dropout", "layer", "callable"],
 )
 def test_what_is_left_to_keras(monkeypatch, name, arguments, called):
     ours, theirs, x, _ = pair_of(name, **arguments)
@@ -141,18 +181,39 @@ def test_the_rest_is_by_hand(monkeypatch, name):
         ours(x)
 
 
+MASKS = {
+    "floats": MASK * 0.25,
+    "integers": MASK.astype("int32") * -1,
+    "column": MASK[..., None],
+    "column-of-floats": MASK[..., None] * 2.0,
+    "list": [MASK, None],
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
+def test_a_mask_of_any_dtype(monkeypatch, name, mask):
+    """By hand: Keras's own loop is not called. Keras's SimpleRNN takes no list."""
+    ours, theirs, x, _ = pair_of(name)
+    given = tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), MASKS[mask])
+    expected = theirs(x, mask=given[0] if mask == "list" else given)
+    monkeypatch.setattr(keras.layers.RNN, "inner_loop", lambda *given, **options: 1 / 0)
+    np.testing.assert_allclose(ours(x, mask=given), expected, rtol=0, atol=1e-13)
+
+
 def test_cudnn_without_a_gpu_is_keras_s_error():
     for room in (layers, keras.layers):
         with pytest.raises(ValueError, match="use_cudnn=True was specified"):
             room.LSTM(3, use_cudnn=True)(np.ones(SHAPE, "float32"))
 
 
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
-def test_dtypes_are_keras_s(name, policy):
+def test_dtypes_are_keras_s(name, policy, mask):
     # Keras's orthogonal start is not drawn in bfloat16
     ours, theirs, x, _ = pair_of(name, policy, recurrent_initializer="glorot_uniform")
-    y, expected = ours(x), theirs(x)
+    y, expected = ours(x, mask=mask), theirs(x, mask=mask)
     assert y.dtype == expected.dtype
     assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
     unit = {"float32": 2.0**-24, "mixed_float16": 2.0**-11}.get(policy, 2.0**-8)
@@ -180,6 +241,29 @@ def test_saved_and_loaded_and_exported(name, tmp_path):
             y = each(given)
         found.append([y, tape.gradient(y, given)])
     assert_equal(*found, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
+def test_the_mask_of_an_embedding_goes_through_a_bidirectional_and_on(monkeypatch, name):
+    rng, found = np.random.default_rng(0), []
+    tokens = tf.constant([[0, 2, 1, 0], [3, 4, 5, 2], [0, 0, 0, 0], [1, 0, 0, 0], [2, 0, 0, 1]])
+    dy = tf.constant(rng.normal(size=(5, 3)))
+    for room in (keras.layers, layers):
+        keras.utils.set_random_seed(1)
+        kind = getattr(room, name)
+        model = keras.Sequential(
+            [
+                keras.layers.Embedding(6, 4, mask_zero=True, dtype="float64"),
+                keras.layers.Bidirectional(kind(3, return_sequences=True, dtype="float64"), dtype="float64"),
+                keras.layers.Bidirectional(kind(3, dtype="float64"), merge_mode="sum", dtype="float64"),
+            ]
+        )
+        with tf.GradientTape() as tape:
+            y = model(tokens)
+        variables = [w.value for w in model.trainable_variables]
+        found.append([y, *map(tf.convert_to_tensor, tape.gradient(y, variables, output_gradients=dy))])
+        monkeypatch.setattr(keras.layers.RNN, "inner_loop", lambda *given, **options: 1 / 0)
+    assert_equal(*found)
 
 
 def test_a_model_of_them_trains_as_keras_s():

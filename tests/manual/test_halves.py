@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_recurrent import BATCH, INPUTS, LAYERS, STEPS, answers, as_tensors, problem
+from test_recurrent import BATCH, INPUTS, LAYERS, MASK, STEPS, answers, as_tensors, problem
 from writings import compiled, planted
 
 from tfbp.manual import halves, recurrent
@@ -49,7 +49,7 @@ def test_a_batch_of_unknown_size(batch):
         np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-12, err_msg=key)
 
 
-def with_states(room, kind, dlast=True):
+def with_states(room, kind, dlast=True, mask=None):
     """y, the last states and all gradients of a loop with states in and out, by halves or as one."""
     rng, layer = np.random.default_rng(0), KINDS[kind](4)
     weights = [tf.constant(rng.normal(size=s)) for s in layer.weight_shapes((STEPS, INPUTS)).values()]
@@ -62,17 +62,18 @@ def with_states(room, kind, dlast=True):
     forward, backward = (getattr(recurrent, f"{kind}_{way}") for way in ("forward", "backward"))
 
     def run():
-        y, last, residuals = room.forward(forward, x, *weights, states, **options, return_sequences=True)
+        y, last, residuals = room.forward(forward, x, *weights, states, mask, **options, return_sequences=True)
         return [y, *last, *tf.nest.flatten(room.backward(backward, dy, residuals, dstates))]
 
     return run
 
 
 @pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 @pytest.mark.parametrize("dlast", [True, False], ids=["dlast", "none"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_states_come_in_and_go_out_of_each_half(kind, dlast):
-    run = with_states(halves, kind, dlast)
+def test_states_come_in_and_go_out_of_each_half(kind, dlast, mask):
+    run = with_states(halves, kind, dlast, None if mask is None else tf.constant(mask))
     count, got = loops(run)
     assert count == 4
     for a, e in zip(got, run(), strict=True):  # eagerly it is one loop
@@ -99,7 +100,9 @@ MISTAKES = {
     "dy from the last example on": ("zip(_split(dy), residuals", "zip(_split(dy[::-1]), residuals"),
     "states of the halves exchanged": ("tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)"),
     "dstates left out": ("(half, kept, **dstates_of_half, **asked)", "(half, kept, **asked)"),
-    "the halves begin without states": ("bias, states_of_half, **options", "bias, None, **options"),
+    "the halves begin without states": ("bias, states_of_half, mask", "bias, None, mask"),
+    "the mask left out": ("states_of_half, mask=mask_of_half", "states_of_half"),
+    "the halves' masks from the last example on": ("_split(mask)", "_split(mask[::-1])"),
 }
 
 
@@ -107,6 +110,6 @@ MISTAKES = {
 def test_a_planted_mistake_is_found(mistake):
     room = planted("halves", MISTAKES[mistake])
     room.LEAST = 1
-    _, got = loops(with_states(room, "lstm"))
-    expected = with_states(halves, "lstm")()
+    _, got = loops(with_states(room, "lstm", mask=tf.constant(MASK)))
+    expected = with_states(halves, "lstm", mask=tf.constant(MASK))()
     assert any(a.shape != e.shape or np.abs(a - e).max() > 1e-9 for a, e in zip(got, expected, strict=True))

@@ -98,16 +98,21 @@ def test_the_reference_s_gradient_is_that_of_complex_steps(name):
         np.testing.assert_allclose(complex_step(loss, inner[key]), expected[f"d{key}"], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
-@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru"])
-def test_states_come_in_and_go_out(kind, sequences):
-    """With a tape over the forward's own loop as judge: it knows nothing of the backward."""
+def with_states(kind):
+    """x, weights, states of one kind, and its options."""
     rng, layer = np.random.default_rng(0), {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}[kind](4)
     weights = [tf.constant(rng.normal(size=s)) for s in layer.weight_shapes((STEPS, INPUTS)).values()]
     x = tf.constant(rng.normal(size=(BATCH, STEPS, INPUTS)))
     states = tuple(tf.constant(rng.normal(size=(BATCH, 4))) for _ in range(2 if kind == "lstm" else 1))
     names = ("activation", "recurrent_activation", "reset_after")
-    options = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+    return x, weights, states, {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+
+
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
+@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru"])
+def test_states_come_in_and_go_out(kind, sequences):
+    """With a tape over the forward's own loop as judge: it knows nothing of the backward."""
+    rng, (x, weights, states, options) = np.random.default_rng(1), with_states(kind)
     forward = getattr(recurrent, f"{kind}_forward")
     with tf.GradientTape() as tape:
         tape.watch((x, weights, states))
@@ -118,6 +123,60 @@ def test_states_come_in_and_go_out(kind, sequences):
     for a, e in zip(tf.nest.flatten(got), tf.nest.flatten(expected), strict=True):
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(last[0], y[:, -1] if sequences else y)
+
+
+# whole, padded after, padded before, with a gap, nothing left
+MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0]], bool)
+ORDERS = [
+    {"return_sequences": sequences, "go_backwards": backwards, "zero_output_for_mask": zero}
+    for sequences in (False, True)
+    for backwards in (False, True)
+    for zero in (False, True)
+]
+
+
+def ids_of(order):
+    return "-".join(name for name, value in order.items() if value) or "last"
+
+
+def step_by_step(kind, x, weights, states, options, order):
+    """y and the last states, from calls of a single step each: no loop of the forward sees a mask."""
+    y, ys = tf.zeros_like(states[0]), []
+    for t in reversed(range(STEPS)) if order["go_backwards"] else range(STEPS):
+        mask, forward = MASK[:, t, None], getattr(recurrent, f"{kind}_forward")
+        h, new, _ = forward(x[:, t : t + 1], *weights, states, **options)
+        y = tf.where(mask, h, tf.zeros_like(h) if order["zero_output_for_mask"] else y)
+        states = tuple(tf.where(mask, *pair) for pair in zip(new, states, strict=True))
+        ys.append(y)
+    return tf.stack(ys, axis=1) if order["return_sequences"] else y, states
+
+
+def both(kind, order, room=recurrent, mode="eager"):
+    """y, the last states and all gradients by hand under a mask, and by a tape over single steps."""
+    rng, (x, weights, states, options) = np.random.default_rng(1), with_states(kind)
+    with tf.GradientTape() as tape:
+        tape.watch((x, weights, states))
+        y, last = step_by_step(kind, x, weights, states, options, order)
+    dy, *dlast = (tf.constant(rng.normal(size=each.shape)) for each in (y, *last))
+    expected = tape.gradient((y, last), (x, weights, states), output_gradients=(dy, tuple(dlast)))
+
+    def by_hand(x, weights, states, mask):
+        y, last, residuals = getattr(room, f"{kind}_forward")(x, *weights, states, mask=mask, **options, **order)
+        return y, last, *getattr(room, f"{kind}_backward")(dy, residuals, tuple(dlast))
+
+    got = compiled(by_hand, mode)(x, weights, states, tf.constant(MASK))
+    names = ("y", *["last"] * len(last), "dx", "dkernel", "drecurrent_kernel", "dbias", *["dstates"] * len(last))
+    return list(zip(names, tf.nest.flatten(got), tf.nest.flatten((y, last, *expected)), strict=True))
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("order", ORDERS, ids=ids_of)
+@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.sampled(5)
+def test_masked_steps_are_left_out(kind, order, mode):
+    for name, got, expected in both(kind, order, mode=mode):
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["simple-backwards", "lstm-backwards", "gru"])
@@ -178,11 +237,11 @@ GRU_RESET = "dr, dreset = da_n * reset, da_n * r"
 MISTAKES = {
     # of all kinds
     "the last state's gradient left out": (
-        "return None, (dstates[0] + dy, *dstates[1:])", "return None, dstates", GRADIENTS, ALL,
+        "(None, (dstates[0] + dh, *dstates[1:]))", "(None, dstates)", GRADIENTS, ALL,
     ),
-    "dy of the last step alone": ("dh if dhs is None else dh + dhs[t]", "dh", GRADIENTS, ALL),
-    "dy alone": ("dh if dhs is None else dh + dhs[t]", "dh if dhs is None else dhs[t]", GRADIENTS, ALL),
-    "dy in the order of the loop back": ("else dh + dhs[t]", "else dh + dhs[-1 - t]", GRADIENTS, ALL),
+    "dy of the last step alone": ("dstates[0] if dhs is None else dstates[0] + dhs[t]", "dstates[0]", GRADIENTS, ALL),
+    "dy alone": ("else dstates[0] + dhs[t]", "else dhs[t]", GRADIENTS, ALL),
+    "dy in the order of the loop back": ("else dstates[0] + dhs[t]", "else dstates[0] + dhs[-1 - t]", GRADIENTS, ALL),
     "dx in the order of the steps": (
         "tf.reverse(dxs, [0]) if go_backwards else dxs", "dxs", {"dx"}, ALL,
     ),
@@ -192,7 +251,7 @@ MISTAKES = {
     ),
     "go_backwards forwards": ("tf.reverse(xs, [0]) if go_backwards else xs", "xs", EVERYTHING, ALL),
     "the outputs in the order of the inputs": (
-        "tf.transpose(hs[0].stack(), [1, 0, 2]) if", "tf.transpose(hs[0].stack()[::-1], [1, 0, 2]) if", {"z"}, ALL,
+        "tf.transpose(h, [1, 0, 2]) if", "tf.transpose(h[::-1], [1, 0, 2]) if", {"z"}, ALL,
     ),
     "the loop back leaves the first step out": ("lambda t, *_: t >= 0", "lambda t, *_: t > 0", GRADIENTS - {"drecurrent_kernel"}, ALL),
     # of the plain one
@@ -269,3 +328,34 @@ def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
 def test_there_are_mistakes_enough_of_each_kind():
     for kind in ALL:
         assert sum(kind in at for *_, at in MISTAKES.values()) >= 8
+
+
+DSTEPS = {"dx", *WEIGHTS, "dstates"}
+EVERY = {"y", "last", *DSTEPS}
+STAYED = "_where(masks[t], through, dstates)"
+SHOWN = "tf.where(_shown(_masks(mask, go_backwards), return_sequences, zero_output_for_mask), dh, 0)"
+# name: (exchanged texts, the tensors that must be wrong)
+MASK_MISTAKES = {
+    "a masked step changes the states": ("new_states if masks is None else _where(masks[t], new_states, states)", "new_states", EVERY),
+    "the mask the other way round": ("_where(masks[t], new_states, states)", "_where(masks[t], states, new_states)", EVERY),
+    "the mask in the order of the inputs": ("time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[..., None])", EVERY),
+    "before the first step y is the state": ("tf.cumsum(tf.cast(masks, tf.float32)) > 0", "masks | True", {"y", "dstates"}),
+    "y of a masked step is 0 always": ("    if not zero_output_for_mask:\n", "    if False:\n", {"y", *DSTEPS}),
+    "y of a masked step is never 0": ("    if not zero_output_for_mask:\n", "    if True:\n", {"y", *DSTEPS}),
+    "y of a sequence is the last step's mask's": ("masks if sequences else masks[-1]", "masks[-1]", {"y", *DSTEPS}),
+    "dy of a masked step dropped": (SHOWN, "tf.where(_shown(_masks(mask, go_backwards), return_sequences, True), dh, 0)", DSTEPS),
+    "dy of what is shown as 0 goes on": (SHOWN, "dh", DSTEPS),
+    "what passes by goes through the step, too": ("_where(masks[t], dstates, (0,) * len(dstates))", "dstates", DSTEPS - {"dstates"}),
+    "what goes through the step passes by, too": (STAYED, "tuple(map(tf.add, through, dstates))", DSTEPS),
+    "nothing passes a masked step by": (STAYED, "through", DSTEPS),
+    "everything passes by": (STAYED, "dstates", DSTEPS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MASK_MISTAKES)
+def test_a_planted_mistake_of_masks_is_found_in_each_kind(mistake):
+    right, changed, tensors = MASK_MISTAKES[mistake]
+    room = planted("recurrent", (right, changed))
+    for kind in ("simple_rnn", "lstm", "gru"):
+        found = [each for order in ORDERS for each in both(kind, order, room)]
+        assert {name for name, got, expected in found if not np.abs(got - expected).max() < 1e-9} == tensors

@@ -16,26 +16,33 @@ from tfbp.manual import embedding, halves, position, recurrent
 
 
 def recur(
-    kind: str, x: tf.Tensor, weights: Sequence[tf.Tensor], states: Sequence[tf.Tensor], **options: Any
+    kind: str,
+    x: tf.Tensor,
+    weights: Sequence[tf.Tensor],
+    states: Sequence[tf.Tensor],
+    mask: tf.Tensor | None = None,
+    **options: Any,
 ) -> tuple[tf.Tensor, ...]:
     """y and the last states of simple_rnn, lstm or gru; weights: kernel, recurrent_kernel, bias where it has one."""
-    return _recurrence(kind, len(weights), tuple(options.items()))(x, *weights, *states)
+    masks = () if mask is None else (mask,)
+    return _recurrence(kind, len(weights), len(masks), tuple(options.items()))(x, *masks, *weights, *states)
 
 
 @cache
-def _recurrence(kind: str, weights: int, options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+def _recurrence(kind: str, weights: int, masks: int, options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     forward, backward = getattr(recurrent, f"{kind}_forward"), getattr(recurrent, f"{kind}_backward")
 
     @custom_gradient
     def run(x: tf.Tensor, *given: tf.Tensor) -> Any:
-        arguments = (x, *[*given[:weights], None][:3], given[weights:])
+        mask, given = given[:masks], given[masks:]
+        arguments = (x, *[*given[:weights], None][:3], given[weights:], *mask)
         y, last, residuals = halves.forward(forward, *arguments, **dict(options))
         made_in = _here()
 
-        def gradients(dy: tf.Tensor, *dlast: tf.Tensor) -> list[tf.Tensor]:
+        def gradients(dy: tf.Tensor, *dlast: tf.Tensor) -> list[tf.Tensor | None]:
             kept = residuals if _are_read_here(made_in) else halves.forward(forward, *arguments, **dict(options))[2]
             dx, *dweights, dfirst = halves.backward(backward, dy, kept, dlast, bias_gradient=weights == 3)
-            return [dx, *dweights[:weights], *dfirst]
+            return [dx, *[None] * masks, *dweights[:weights], *dfirst]
 
         return (y, *last), gradients
 

@@ -17,8 +17,8 @@ class SimpleRNN(keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN` with its gradient written by hand.
 
     The loop back through time makes each step's gradient alone; the weights' are one product over all steps. What is
-    left to Keras, gradient and all: masks, dropout in training, `unroll`, a cell of another kind, an activation that
-    `tfbp.Activation` does not name, an empty batch.
+    left to Keras, gradient and all: dropout in training, `unroll`, a cell of another kind, an activation that
+    `tfbp.Activation` does not name, an empty batch, a mask that is no (B, T) or (B, T, 1).
 
     Args:
         units, …: as in `keras.layers.SimpleRNN`.
@@ -82,7 +82,8 @@ class GRU(keras.layers.GRU):
 def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: Any, training: Any) -> Any:
     """The last output, the outputs and the last states, or None where it is left to Keras."""
     cell = layer.cell
-    if type(cell) is not cell_type or not _is_plain(layer, x, mask, training):
+    mask = mask[0] if keras.tree.is_nested(mask) else mask
+    if type(cell) is not cell_type or not _is_plain(layer, x, training) or not _is_mask_of(mask, x):
         return None
     options: dict[str, Any] = {"activation": _function(cell.activation)}
     if kind != "simple_rnn":
@@ -98,17 +99,29 @@ def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: A
     x, *weights = (tf.cast(each, cell.compute_dtype) for each in (x, *weights))
     states = [tf.cast(tf.convert_to_tensor(each), cell.compute_dtype) for each in keras.tree.flatten(states)]
     options |= {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards}
-    y, *last = hand_written_sequences.recur(kind, x, weights, states, **options)
-    return last[0], y if layer.return_sequences else y[:, None], last
+    if mask is not None:
+        mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)
+        options["zero_output_for_mask"] = bool(layer.zero_output_for_mask)
+    y, *last = hand_written_sequences.recur(kind, x, weights, states, mask, **options)
+    return (y[:, -1], y, last) if layer.return_sequences else (y, y[:, None], last)
 
 
-def _is_plain(layer: Any, x: Any, mask: Any, training: Any) -> bool:
-    """Whether it is sequences that nothing is left out of, in time or by dropout."""
-    if any(each is not None for each in keras.tree.flatten(mask)) or layer.unroll:
-        return False
+def _is_plain(layer: Any, x: Any, training: Any) -> bool:
+    """Whether it is sequences, in a loop, that dropout leaves nothing out of."""
     if training is not False and training is not None and (layer.cell.dropout or layer.cell.recurrent_dropout):
         return False
+    if layer.unroll:
+        return False
     return hand_written.is_handled(x) and x.shape.rank == 3 and x.shape[-1] is not None and 0 not in x.shape
+
+
+def _is_mask_of(mask: Any, x: tf.Tensor) -> bool:
+    """Whether there is no mask, or a number, or a row of one, for each step of each sequence."""
+    if mask is None:
+        return True
+    if not isinstance(mask, tf.Tensor) or mask.shape.rank not in (2, 3) or mask.shape[2:] not in ([], [1]):
+        return False
+    return x.shape[:2].is_compatible_with(mask.shape[:2]) and (mask.shape[0] != 1 or x.shape[0] == 1)
 
 
 def _is_cudnn_s(layer: Any, cell: Any, kind: str) -> bool:

@@ -14,15 +14,15 @@ LEAST = 2**14
 _BATCH = 32
 
 
-def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, **options):
+def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
     """y, the last states, and the residuals of each half, or those of the whole alone where halves do not pay."""
     if not _pay(x, recurrent_kernel):
-        y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, **options)
+        y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, mask=mask, **options)
         return y, last, (residuals,)
     states_of = zip(*map(_split, states), strict=True) if states else (None, None)
     found = [
-        function(half, kernel, recurrent_kernel, bias, states_of_half, **options)
-        for half, states_of_half in zip(_split(x), states_of, strict=True)
+        function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)
+        for half, states_of_half, mask_of_half in zip(_split(x), states_of, _split(mask), strict=True)
     ]
     ys, lasts, residuals = zip(*found, strict=True)
     return tf.concat(ys, axis=0), _joined(lasts), residuals

@@ -41,14 +41,13 @@ def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
     back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
-        # y[t] = h, and it is the next step's h
-        dh = steps.plus(dstates[0], dhs, t)
+        (dh,) = dstates
         # h = activation(a)                                   (B, H)
         da = activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, H) <- (B, H) (B, H) (H, H)
         return (tf.matmul(da, back_kernel),), steps.written(das, t, (da,))
 
-    dstates, (das,) = steps.loop_back(step, dstates, steps.lists(1, xs, dstates[0]), xs)
+    dstates, (das,) = steps.loop_back(step, dhs, dstates, steps.lists(1, xs, dstates[0]), xs, **order)
     da = steps.rows(das)
     # x_a = xs · kernel + bias                                (T B, H) <- (T B, I) (I, H) (H,)
     dx, dkernel, dbias = steps.dense_backward(da, dense_residuals, xs, order, **asked)
@@ -93,8 +92,7 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
         g, residual_g = _activated(activation, kept_g)
         o, residual_o = _activated(recurrent_activation, kept_o)
         s, residual_s = _activated(activation, kept_s)
-        # y[t] = new_h, and it is the next step's h
-        dh, dc = steps.plus(dstates[0], dhs, t), dstates[1]
+        dh, dc = dstates
         # new_h = o * s                                       (B, H)
         da_o = activation_backward(recurrent_activation, dh * s, residual_o)
         # s = activation(new_c), and new_c is the next step's c
@@ -108,7 +106,7 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, 4H) <- (B, 4H) (B, H) (H, 4H)
         return (tf.matmul(da, back_kernel), dc * f), steps.written(das, t, (da,))
 
-    dstates, (das,) = steps.loop_back(step, dstates, steps.lists(1, xs, dstates[0], gates=4), xs)
+    dstates, (das,) = steps.loop_back(step, dhs, dstates, steps.lists(1, xs, dstates[0], gates=4), xs, **order)
     da = steps.rows(das)
     # x_a = xs · kernel + bias                                (T B, 4H) <- (T B, I) (I, 4H) (4H,)
     dx, dkernel, dbias = steps.dense_backward(da, dense_residuals, xs, order, **asked)
@@ -167,8 +165,7 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         z, residual_z = _activated(recurrent_activation, kept_z)
         r, residual_r = _activated(recurrent_activation, kept_r)
         n, residual_n = _activated(activation, kept_n)
-        # y[t] = new_h, and it is the next step's h
-        dh = steps.plus(dstates[0], dhs, t)
+        (dh,) = dstates
         # new_h = z * h + (1 - z) * n                         (B, H)
         da_z = activation_backward(recurrent_activation, dh * (h - n), residual_z)
         da_n = activation_backward(activation, dh * (1 - z), residual_n)
@@ -190,7 +187,7 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         return (dh,), steps.written(das, t, (da_zr, da_n, dreset)[: len(das)])
 
     lists = steps.lists(1, xs, dstates[0], gates=2) + steps.lists(2 if reset_after else 1, xs, dstates[0])
-    dstates, das = steps.loop_back(step, dstates, lists, xs)
+    dstates, das = steps.loop_back(step, dhs, dstates, lists, xs, **order)
     da_zr, da_n, *dresets = map(steps.rows, das)
     # x_zr = xs · kernel_zr + bias_zr,  x_n = xs · kernel_n + bias_n         (T B, …) <- (T B, I) (I, …) (…,)
     dx_zr, dkernel_zr, dbias_zr = steps.dense_backward(da_zr, residuals_zr, xs, order, **asked)

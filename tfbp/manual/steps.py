@@ -1,7 +1,8 @@
 """Steps through time and back: the two loops of recurrent layers, and what is done at once for all steps.
 
 xs (T, B, …) has time first, so that a step is a row of memory. What the steps keep lies in lists of one tensor a step,
-which are not copied together. `order` is go_backwards and return_sequences.
+which are not copied together. `order` is go_backwards and return_sequences; and mask (B, T), false where a step is left
+out, with zero_output_for_mask: there each state stays as it was, and y[t] is the output before, or 0.
 """
 
 import tensorflow as tf
@@ -9,12 +10,12 @@ import tensorflow as tf
 from tfbp.manual import dense
 
 
-def time_first(x, *, return_sequences=False, go_backwards=False):
+def time_first(x, *, go_backwards=False, **_):
     xs = tf.transpose(x, [1, 0, 2])
     return tf.reverse(xs, [0]) if go_backwards else xs
 
 
-def _time_first_backward(dxs, *, return_sequences=False, go_backwards=False):
+def _time_first_backward(dxs, *, go_backwards=False, **_):
     # xs = reverse(transpose(x))                              (T, B, I) <- (B, T, I)
     return tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])
 
@@ -36,45 +37,71 @@ def product_backward(hs, da, input_gradient=True, **asked):
     return dense.dense_backward(da, (rows(hs), None), input_gradient=False, **asked)[1:]
 
 
-def loop(step, states, kept, xs, *, return_sequences=False, go_backwards=False):
+def loop(step, states, kept, xs, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False):
     """y, the last states and the full lists, of step(t, states, lists) -> states, lists for every t."""
-    steps = _steps(xs)
+    steps, masks = _steps(xs), _masks(mask, go_backwards)
     hs = lists(1, xs, states[0]) if return_sequences else ()
 
     def body(t, states, kept, hs):
-        states, kept = step(t, states, kept)
+        new_states, kept = step(t, states, kept)
+        states = new_states if masks is None else _where(masks[t], new_states, states)
         return t + 1, states, kept, written(hs, t, states[: len(hs)])
 
     _, states, kept, hs = tf.while_loop(
         lambda t, *_: t < steps, body, (tf.constant(0), states, kept, hs), maximum_iterations=steps
     )
-    return tf.transpose(hs[0].stack(), [1, 0, 2]) if return_sequences else states[0], states, kept
+    h = hs[0].stack() if return_sequences else states[0]
+    if masks is not None:
+        h = tf.where(_shown(masks, return_sequences, zero_output_for_mask), h, 0)
+    return tf.transpose(h, [1, 0, 2]) if return_sequences else h, states, kept
 
 
-def loop_back(step, dstates, das, xs):
+def loop_back(step, dhs, dstates, das, xs, *, mask=None, go_backwards=False, **_):
     """The first states' gradients and the full lists, of step(t, dstates, das) -> dstates, das from the last t on."""
-    steps = _steps(xs)
+    steps, masks = _steps(xs), _masks(mask, go_backwards)
+
+    def body(t, dstates, das):
+        # y[t] = h, and it is the next step's h               (B, H)
+        dh = dstates[0] if dhs is None else dstates[0] + dhs[t]
+        dstates = (dh, *dstates[1:])
+        if masks is None:
+            return t - 1, *step(t, dstates, das)
+        # states = where(masks[t], new_states, states): it goes through the step, or passes it by
+        through, das = step(t, _where(masks[t], dstates, (0,) * len(dstates)), das)
+        return t - 1, _where(masks[t], through, dstates), das
+
     _, dstates, das = tf.while_loop(
-        lambda t, *_: t >= 0,
-        lambda t, dstates, das: (t - 1, *step(t, dstates, das)),
-        (tf.convert_to_tensor(steps - 1), dstates, das),
-        maximum_iterations=steps,
+        lambda t, *_: t >= 0, body, (tf.convert_to_tensor(steps - 1), dstates, das), maximum_iterations=steps
     )
     return dstates, das
 
 
-def split(dy, dstates, *, return_sequences=False, go_backwards=False):
+def split(dy, dstates, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False):
     """dy of every step, (T, B, H), or None where y is the last h, and the last states' gradients."""
-    # y = batch_first(hs), or the last h                      (B, T, H), or (B, H)
-    zeros = tf.zeros_like(dy[:, 0] if return_sequences else dy)
+    # y = batch_first(h), of all steps or the last            (B, T, H), or (B, H)
+    dh = tf.transpose(dy, [1, 0, 2]) if return_sequences else dy
+    if mask is not None:
+        # h = where(shown, h, 0)                              (T, B, H), or (B, H)
+        dh = tf.where(_shown(_masks(mask, go_backwards), return_sequences, zero_output_for_mask), dh, 0)
+    zeros = tf.zeros_like(dh[0] if return_sequences else dh)
     dstates = tuple(zeros if dstate is None else dstate for dstate in dstates)
-    if return_sequences:
-        return tf.transpose(dy, [1, 0, 2]), dstates
-    return None, (dstates[0] + dy, *dstates[1:])
+    return (dh, dstates) if return_sequences else (None, (dstates[0] + dh, *dstates[1:]))
 
 
-def plus(dh, dhs, t):
-    return dh if dhs is None else dh + dhs[t]
+def _masks(mask, go_backwards):
+    """(T, B, 1) in the order of the steps, or None."""
+    return None if mask is None else time_first(mask[..., None], go_backwards=go_backwards)
+
+
+def _shown(masks, sequences, zero_output_for_mask):
+    """Where y is h, of every step or the last. It is 0 elsewhere: also before the first step, whatever the state is."""
+    if not zero_output_for_mask:
+        masks = tf.cumsum(tf.cast(masks, tf.float32)) > 0
+    return masks if sequences else masks[-1]
+
+
+def _where(mask, states, others):
+    return tuple(tf.where(mask, state, other) for state, other in zip(states, others, strict=True))
 
 
 def lists(count, xs, like, gates=1):
