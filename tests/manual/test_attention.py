@@ -127,17 +127,40 @@ def test_dropout_is_that_of_the_probabilities():
     assert np.abs(expected["y"] - expected_of("causal")["y"]).max() > 0.1
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_lengths_that_are_unknown_to_a_trace(jit_compile):
-    arrays, masks, causal = problem("blind-queries")
+@pytest.mark.parametrize("name", ["blind-queries", "causal-short"])
+@pytest.mark.parametrize(
+    ("jit_compile", "in_chunks"),
+    [(False, True), (False, False), (True, True)],
+    ids=["graph-chunks", "graph-whole", "xla"],
+)
+def test_lengths_that_are_unknown_to_a_trace(monkeypatch, name, jit_compile, in_chunks):
+    long(monkeypatch, in_chunks)
+    arrays, masks, causal = problem(name)
     signature = [[tf.TensorSpec([None, None, *a.shape[2:]], tf.float64) for a in arrays]]
     signature.append([tf.TensorSpec([None if size > 1 else 1 for size in m.shape], tf.bool) for m in masks])
     run = tf.function(
         lambda arrays, masks: by_hand(arrays, masks, causal), signature, jit_compile=jit_compile, autograph=False
     )
     got = run(list(map(tf.constant, arrays)), list(map(tf.constant, masks)))
-    for key, value in expected_of("blind-queries").items():
+    for key, value in expected_of(name).items():
         np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "taken"), [(7, "whole"), (8, "chunks")])
+def test_how_long_a_sequence_is_is_seen_as_it_runs(monkeypatch, length, taken):
+    """Where 64 scores and more go in chunks: each branch is broken in turn, and the one that is taken shows it."""
+    monkeypatch.setattr(attention, "LONG", 4)
+    monkeypatch.setattr(attention, "LATER", 16)
+    arrays = [tf.constant(a) for a in np.random.default_rng(0).normal(size=(4, B, length, 2, H))]
+    expected = by_hand(arrays, (), True)
+    module = {"whole": attention, "chunks": chunks}[taken]
+    right = getattr(module, f"{taken}_backward")
+    monkeypatch.setattr(module, f"{taken}_backward", lambda *given: tuple(2 * each for each in right(*given)))
+    signature = [[tf.TensorSpec([None, None, 2, H], tf.float64)] * 4]
+    got = tf.function(lambda arrays: by_hand(arrays, (), True), signature, autograph=False)(arrays)
+    np.testing.assert_allclose(got["y"], expected["y"], rtol=0, atol=1e-12)
+    for key in GRADIENTS:
+        np.testing.assert_allclose(got[key], 2 * expected[key], rtol=0, atol=1e-12)
 
 
 def test_no_gradient_kernel_is_called_and_no_whole_matrix_held(monkeypatch):

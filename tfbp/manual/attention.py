@@ -44,19 +44,24 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     scale = tf.constant(query.shape[3] ** -0.5, query.dtype)
     q, k, v = by_group(query * scale, heads), tf.transpose(key, [0, 2, 1, 3]), tf.transpose(value, [0, 2, 1, 3])
     masks = [_grouped(mask, heads) for mask in masks]
-    in_chunks = dropped is None and _is_long(query, key, causal)
-    if in_chunks:
+    is_long = dropped is None and _is_long(q, k, causal)
+    if tf.is_tensor(is_long):
+        y, kept = by_length_forward(is_long, q, k, v, masks, causal=causal)
+    elif is_long:
         y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
     else:
         y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped)
-    return from_groups(y), (kept, scale, in_chunks)
+    return from_groups(y), (kept, scale, is_long)
 
 
 def attention_backward(dy, residuals):
     """dquery, dkey and dvalue, given dy (B, T, N, V)."""
-    kept, scale, in_chunks = residuals
-    heads = kept[1].shape[1]
-    dq, dk, dv = (chunks.chunks_backward if in_chunks else whole_backward)(by_group(dy, heads), kept)
+    kept, scale, is_long = residuals
+    dy = by_group(dy, kept[1].shape[1])
+    if tf.is_tensor(is_long):
+        dq, dk, dv = by_length_backward(is_long, dy, kept)
+    else:
+        dq, dk, dv = (chunks.chunks_backward if is_long else whole_backward)(dy, kept)
     # q = by_group(query * scale), k = transpose(key), v = transpose(value)
     return from_groups(dq) * scale, tf.transpose(dk, [0, 2, 1, 3]), tf.transpose(dv, [0, 2, 1, 3])
 
@@ -85,6 +90,36 @@ def whole_backward(dy, residuals):
     return *chunks.scores_backward(dz, q, k), dv
 
 
+def by_length_forward(is_long, q, k, v, masks, *, causal):
+    """As chunks or whole, where a trace does not know the lengths; of each its log_sum_exp or p is kept."""
+
+    def in_chunks():
+        y, (*_, log_sum_exp, _, _) = chunks.chunks_forward(q, k, v, masks, causal=causal)
+        return y, log_sum_exp
+
+    def whole():
+        y, (*_, p, _, _) = whole_forward(q, k, v, masks, causal=causal, dropped=None)
+        return y, p
+
+    y, log_sum_exp_or_p = tf.cond(is_long, in_chunks, whole)
+    return y, (q, k, v, y, log_sum_exp_or_p, masks, causal)
+
+
+def by_length_backward(is_long, dy, residuals):
+    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    q, k, v, y, p, masks, causal = residuals
+
+    def in_chunks():
+        log_sum_exp = tf.ensure_shape(p, [None, None, None, None, 1])
+        return chunks.chunks_backward(dy, (q, k, v, y, log_sum_exp, masks, causal))
+
+    def whole():
+        seen = chunks.seen_by(tf.range(tf.shape(q)[3]), p, masks, causal) if masks else None
+        return whole_backward(dy, (q, k, v, y, p, seen, None))
+
+    return tf.cond(is_long, in_chunks, whole)
+
+
 def by_group(a, heads):
     """(B, K, G, T, H) of (B, T, N, H)."""
     batch, length = -1, a.shape[1] or tf.shape(a)[1]
@@ -111,11 +146,15 @@ def _drop(p, dropped):
     return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
 
 
-def _is_long(query, key, causal):
-    """Whether chunks pay; where a length is unknown they may."""
-    lengths = query.shape[1], key.shape[1]
-    limit = (LONG_FOR_XLA if is_compiled() else LONG) * (1 if causal else LATER)
-    return None in lengths or lengths[0] * lengths[1] >= limit
+def _is_long(q, k, causal):
+    """Whether chunks pay: a tensor where it takes running to know, but under XLA, which has either or the other."""
+    lengths = q.shape[3], k.shape[2]
+    limit = LONG_FOR_XLA if is_compiled() else LONG
+    if None not in lengths:
+        return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
+    queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
+    # chunks leave nothing out here: where its causal edge is no trace knows
+    return is_compiled() or queries * keys >= limit * LATER
 
 
 def projection_forward(x, kernel, bias=None):
