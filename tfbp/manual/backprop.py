@@ -89,7 +89,8 @@ def loss_gradients_and_tensors(
 ):
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
-    theirs by the part's name; one that renews weights without a gradient has their new values as new_weights.
+    theirs by the part's name; one that renews weights without a gradient has their new values as new_weights. Where the
+    last layer is one with its loss, its z, dz and the loss's tensors are apart, and computed for those who ask alone.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
