@@ -17,6 +17,7 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
@@ -92,6 +93,7 @@ __all__ = [
     "GroupedQueryAttention",
     "InputError",
     "LayerNormalization",
+    "LinearCrossEntropy",
     "Loss",
     "MaxPooling2D",
     "Model",

@@ -83,8 +83,8 @@ def _of_each_step(distributed: Any) -> Layer:
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
     """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
-    kind: Any = getattr(room, layer.keras_name, None) or getattr(keras.layers, offered_as(layer.keras_name), None)
-    kind = kind or _of_tfbp(layer.keras_name)
+    name = layer.made_in_keras or layer.keras_name
+    kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
     arguments = {
         name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
         for name, value in layer.keras_arguments().items()

@@ -14,10 +14,7 @@ import tensorflow as tf
 
 from tfbp.checks import InputError
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual.linear_cross_entropy import loss_and_gradients
-
-BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
-FEWEST_TOKENS = 256  # in a chunk by default: the kernel's gradient is read and written once for each
+from tfbp.manual.linear_cross_entropy import chunk_size_for, loss_and_gradients
 
 
 def linear_cross_entropy(
@@ -101,7 +98,7 @@ def linear_cross_entropy(
     dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))
 
     if chunk_size is None:
-        chunk_size = max(FEWEST_TOKENS, BLOCK_BYTES // (outputs * dtype.size))
+        chunk_size = chunk_size_for(outputs, dtype)
     mean_loss = _mean_loss(inputs, outputs, dtype, chunk_size, float(label_smoothing), float(z_loss), soft_cap)
     # casts are outside of the hand-coded part: a gradient is scaled by what comes from above before it is narrowed
     parameters = [tf.cast(parameter, dtype) for parameter in (kernel, bias) if parameter is not None]

@@ -25,6 +25,7 @@ from tfbp.network import (
     GroupedQueryAttention,
     GroupNormalization,
     LayerNormalization,
+    LinearCrossEntropy,
     MaxPooling2D,
     MultiHeadAttention,
     Network,
@@ -152,6 +153,10 @@ def token_cases() -> Iterator[Case]:
     yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, "sparse_categorical_crossentropy"), 5)
     placed = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
     yield Case("positions-B5-T6-V7", Network(Tokens(6, 7), placed, "sparse_categorical_crossentropy"), 5)
+    # compiled, the manual writing takes the loss and the last layer's gradients a chunk at a time
+    head = LinearCrossEntropy(7, kernel_regularizer=L1L2(l1=0.01, l2=0.02))
+    network = Network(Tokens(6, 7), [Embedding(7, 5), Dense(4, "tanh"), head], "sparse_categorical_crossentropy")
+    yield Case("linear-cross-entropy-B5-T6-V7", network, 5)
 
 
 def attention_cases() -> Iterator[Case]:

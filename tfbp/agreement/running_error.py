@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfbp.checking.tolerances import Units, elementwise_tolerance, product_tolerance, sum_tolerance
-from tfbp.network import ActivationLayer, Dense, Flatten, Layer, Network, Reshape
+from tfbp.network import ActivationLayer, Dense, Flatten, Layer, LinearCrossEntropy, Network, Reshape
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -24,6 +24,7 @@ from tfbp.reference.softmax import softmax_forward
 from tfbp.vocabulary import Activation
 
 Array = np.ndarray
+_DENSE = (Dense, LinearCrossEntropy)
 _MOVES = (ActivationLayer, Flatten, Reshape)
 _ROWWISE = ("softmax", "log_softmax")
 _SOFTMAX = Activation("softmax")
@@ -53,14 +54,14 @@ def dense_backward_error(
 
 def is_analysed(network: Network) -> bool:
     """Whether `errors_along_the_pass` knows every layer of the network."""
-    return all(isinstance(layer, Dense | ActivationLayer | Flatten | Reshape) for layer in network.layers)
+    return all(isinstance(layer, _DENSE + _MOVES) for layer in network.layers)
 
 
 def layer_errors(layer: Layer, weights: Any, x: Array, dz: Array, units: Units) -> dict[str, Array] | None:
     """T of z, of dx and of each gradient of a layer by itself; None where there is no analysis."""
     if isinstance(layer, _MOVES):
         return {"z": np.zeros(dz.shape), "dx": np.zeros(x.shape)}
-    if not isinstance(layer, Dense):
+    if not isinstance(layer, _DENSE):
         return None
     errors = dense_backward_error(dz, x, weights["kernel"], units)
     return {"z": dense_forward_error(x, weights["kernel"], weights.get("bias"), units), **errors}
@@ -163,7 +164,7 @@ def errors_along_the_pass(
     along: list[dict[str, Array]] = []
     for layer, activation, weights, tensor in zip(network.layers, activations, parameters, layers, strict=True):
         along.append({"x": np.broadcast_to(error_y, tensor["x"].shape)})
-        if isinstance(layer, Dense):
+        if isinstance(layer, _DENSE):
             error_z = dense_forward_error(tensor["x"], weights["kernel"], weights.get("bias"), units, error_y)
         else:
             error_z = along[-1]["x"].reshape(tensor["z"].shape)
@@ -184,7 +185,7 @@ def errors_along_the_pass(
             activations[index], tensor["dy"], tensor["z"], units, error_dy, along[index]["z"]
         )
         along[index].update(dy=error_dy, dz=error_dz)
-        if not isinstance(layer, Dense):
+        if not isinstance(layer, _DENSE):
             error_dy = error_dz.reshape(tensor["x"].shape)
             continue
         errors = dense_backward_error(tensor["dz"], tensor["x"], weights["kernel"], units, error_dz, along[index]["x"])

@@ -79,7 +79,8 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
-    loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
+    arguments = _inputs(network, parameters, x, y, sample_weight)
+    loss, tensors, *_ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
     return loss, tensors[-1]["outputs"]
 
 
@@ -88,14 +89,17 @@ def loss_gradients_and_tensors(
 ):
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
-    theirs by the part's name; one that renews weights without a gradient has their new values as new_weights.
+    theirs by the part's name; one that renews weights without a gradient has their new values as new_weights. Where the
+    last layer is one with its loss, its z, dz and the loss's tensors are apart, and computed for those who ask alone.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
     gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are."""
     parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
-    loss, tensors, residuals = _forward(network, parameters, x, y, weight, training, seed)
+    # factors of examples are for each dz, which a layer that is one with its loss never holds
+    in_one = None if reweight else _in_one(network)
+    loss, tensors, residuals, of_head = _forward(network, parameters, x, y, weight, training, seed, in_one)
     *layers, last = tensors
     losses = last["losses"]
     count = tf.cast(tf.size(losses), losses.dtype)
@@ -109,16 +113,24 @@ def loss_gradients_and_tensors(
             # losses = loss_forward(loss, y, outputs)                   (B, …) <- (B, …, O)
             doutputs = loss_backward(network.loss, dlosses, residuals[-1])
         last.update(dlosses=dlosses, doutputs=doutputs)
+        dy, rest, of_last = tf.cast(doutputs, layers[-1]["y"].dtype), len(layers), []
+        if of_head:
+            # outputs = y = z of the last layer: for those who ask for its dz, as nothing here does
+            layers[-1].update(dy=dy, dz=dy)
+            # loss = mean_loss_and_gradients(layer, parameters, x, y)   () <- (B, …, I)
+            dy, *of_last = _scaled(of_head, loss_scale, dy.dtype)
+            rest -= 1
         # outputs = chain_forward(layers, parameters, x)                (B, …, O) <- (B, …)
         _, gradients = chain_backward(
-            network.layers,
-            layers,
-            residuals,
-            tf.cast(doutputs, layers[-1]["y"].dtype),
+            network.layers[:rest],
+            layers[:rest],
+            residuals[:rest],
+            dy,
             activations=network.activations_before_loss,
             input_gradient=False,
             weight_gradients=reweight is None,
         )
+        gradients += of_last
     if reweight is not None:
         # the factors follow from every layer's dz: so the parameters' gradients come last, and once
         gradients = _reweighted_gradients(network.layers, layers, residuals, reweight(tensors))
@@ -146,8 +158,22 @@ def _reweighted_gradients(layers, tensors, residuals, factors):
     return gradients
 
 
-def _forward(network, parameters, x, y, weight, training, seed):
-    """The loss, the tensors on the way, and each layer's residuals with the loss's as the last."""
+def _scaled(gradients, loss_scale, dtype):
+    """Gradients of the loss as those of loss_scale · loss, scaled before they are narrowed to dtype."""
+    scale = 1.0 if loss_scale is None else loss_scale
+    return tf.nest.map_structure(lambda g: tf.cast(g * tf.cast(scale, g.dtype), dtype), gradients)
+
+
+def _in_one(network):
+    """The function for the loss and the gradients of a last layer that is one with it; None of any other.
+
+    Eagerly none too: there the logits are made anyhow. In a tf.function, what nobody asks for is cut out."""
+    return None if tf.executing_eagerly() else getattr(kind_of(network.layers[-1]), "mean_loss_and_gradients", None)
+
+
+def _forward(network, parameters, x, y, weight, training, seed, in_one):
+    """The loss, the tensors on the way, and each layer's residuals with the loss's as the last; and, where `in_one` is
+    given, dx and the gradients of the last layer, which come with the loss."""
     with tf.name_scope("forward"):
         outputs, tensors, residuals = chain_forward(
             network.layers,
@@ -161,10 +187,13 @@ def _forward(network, parameters, x, y, weight, training, seed):
         outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))
         losses, loss_residuals = loss_forward(network.loss, y, outputs)
         loss = tf.reduce_mean(losses if weight is None else weight * losses)
+        of_head = []
+        if in_one:
+            loss, *of_head = in_one(network.layers[-1], parameters[-1], tensors[-1]["x"], y, weight, losses.dtype)
     for place, name, regularizer in network.penalties:
         loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]
     tensors.append({"outputs": outputs, "losses": losses})
-    return loss, tensors, [*residuals, loss_residuals]
+    return loss, tensors, [*residuals, loss_residuals], of_head
 
 
 def _first(seed):

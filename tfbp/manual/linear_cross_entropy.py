@@ -11,6 +11,15 @@ import math
 
 import tensorflow as tf
 
+# by itself, as any layer of a chain, it is a dense one
+from tfbp.manual.dense import backward as backward
+from tfbp.manual.dense import example_moments as example_moments
+from tfbp.manual.dense import example_norms as example_norms
+from tfbp.manual.dense import forward as forward
+
+BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
+FEWEST_TOKENS = 256  # in a chunk by default: the kernel's gradient is read and written once for each
+
 
 def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap):
     """The losses of a chunk, (C,), and the residuals:
@@ -94,3 +103,34 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     )
     dx = tf.concat([first_dx, tf.reshape(later_dx.stack(), [-1, inputs])], axis=0)
     return loss, dx, sums[0], None if bias is None else sums[1]
+
+
+def chunk_size_for(outputs, dtype):
+    """How many tokens a chunk has by default."""
+    return max(FEWEST_TOKENS, BLOCK_BYTES // (outputs * dtype.size))
+
+
+def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
+    """The mean loss of a network that ends in the layer, and dx (B, …, I) and the layer's gradients by name, in dtype.
+
+    x (B, …, I); labels y and sample_weight, or None, (B, …). A label that is no class makes the loss NaN, and raises
+    nowhere, as `manual.losses` has it."""
+    labels = tf.cast(tf.reshape(y, [-1]), tf.int64)
+    is_class = (labels >= 0) & (labels < layer.units)
+    weight = tf.ones_like(labels, dtype) if sample_weight is None else tf.reshape(sample_weight, [-1])
+    # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
+    dlosses = tf.where(is_class, weight, math.nan) / tf.cast(tf.size(labels), dtype)
+    bias = tf.cast(weights["bias"], dtype) if layer.use_bias else None
+    loss, dx, dkernel, dbias = loss_and_gradients(
+        tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]),
+        tf.cast(weights["kernel"], dtype),
+        bias,
+        tf.where(is_class, labels, 0),
+        dlosses,
+        chunk_size=chunk_size_for(layer.units, dtype),
+        label_smoothing=0.0,
+        z_loss=0.0,
+        soft_cap=None,
+    )
+    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    return loss, tf.reshape(dx, [-1, *x.shape[1:]]), found

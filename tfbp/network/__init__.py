@@ -19,6 +19,7 @@ from tfbp.network.embedding import Embedding as Embedding
 from tfbp.network.initializers import Initializer as Initializer
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.layer import kinds as kinds
+from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
 from tfbp.network.normalization import BatchNormalization as BatchNormalization

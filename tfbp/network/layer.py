@@ -23,6 +23,7 @@ class Layer:
 
     Attributes:
         keras_name: Keras's name for it, where the class's own is another.
+        made_in_keras: the Keras layer that `to_keras` makes of it, where that is one of another kind.
         without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
         takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
         ties_examples: whether an example's output depends on the others of its batch, in training.
@@ -31,6 +32,7 @@ class Layer:
     """
 
     keras_name: ClassVar[str] = ""
+    made_in_keras: ClassVar[str] = ""
     without_gradient: ClassVar[tuple[str, ...]] = ()
     takes_tokens: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False

@@ -16,6 +16,7 @@ from tfbp.checks import SPARSE_LOSSES, InputError, check_count
 from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of, weight_shapes_of
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
+from tfbp.network.linear_cross_entropy import check_head
 from tfbp.network.residual import fit_chain
 from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.vocabulary import L1L2, Activation, Loss
@@ -82,6 +83,7 @@ class Network:
         object.__setattr__(self, "inputs", tokens or (shape[0] if len(shape) == 1 else shape))
         object.__setattr__(self, "layers", fit_chain(fitted, shape))
         object.__setattr__(self, "loss", vocabulary.loss(loss))
+        check_head(self.nodes, self.loss)
 
     def __repr__(self) -> str:
         if isinstance(self.inputs, int) and all(isinstance(layer, Dense) for layer in self.layers):

@@ -6,7 +6,10 @@ z, logits, p = softmax(logits) and target (N, O); losses (N,). Analytic, for com
 
 import numpy as np
 
+# as a network's last layer it is a dense one
+from tfbp.reference.dense import backward as backward
 from tfbp.reference.dense import dense_backward, dense_forward
+from tfbp.reference.dense import forward as forward
 from tfbp.reference.softmax import log_softmax_forward
 
 

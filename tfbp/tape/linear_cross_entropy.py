@@ -5,7 +5,9 @@ N tokens, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or N
 
 import tensorflow as tf
 
+# as a network's last layer it is a dense one
 from tfbp.tape.dense import dense_forward
+from tfbp.tape.dense import forward as forward
 from tfbp.tape.losses import sparse_categorical_crossentropy
 
 

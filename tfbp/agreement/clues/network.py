@@ -13,7 +13,7 @@ from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
 from tfbp.agreement.running_error import of_each_loss
 from tfbp.checking.diagnosis import Clues
-from tfbp.network import Dense, Layer, Residual, at
+from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
 from tfbp.vocabulary import L1L2
 
@@ -38,7 +38,7 @@ def local(network: Any, inputs: Any) -> ByName:
 
 def _of_layer(layer: Layer, fed: Any) -> ByName:
     """Of z, dx and the gradients of a layer by itself."""
-    if isinstance(layer, Dense) and fed["x"].ndim == 2:
+    if isinstance(layer, Dense | LinearCrossEntropy) and fed["x"].ndim == 2:
         x, kernel, dz = fed["x"], fed["weights"]["kernel"], fed["dz"]
         return {
             "z": partial(dense_forward, x, kernel, fed["weights"].get("bias")),

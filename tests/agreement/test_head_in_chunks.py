@@ -1,0 +1,139 @@
+"""A network that ends in LinearCrossEntropy in the matrix, in several chunks; mistakes planted in them are caught."""
+
+import pytest
+import tensorflow as tf
+
+from tfbp.agreement.kind_cases import token_cases
+from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
+from tfbp.manual import backprop
+from tfbp.manual import linear_cross_entropy as head
+
+(CASE,) = (case for case in token_cases() if case.name.startswith("linear-cross-entropy"))
+CHUNK = 7  # of 30 tokens: four, and a remainder of two
+RIGHT = {
+    name: getattr(head, name)
+    for name in ("chunk_forward", "chunk_backward", "loss_and_gradients", "mean_loss_and_gradients")
+}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(head, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(head, "FEWEST_TOKENS", CHUNK)
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_the_writings_agree(dtype, mode):
+    results = run_cell(Cell(CASE, dtype, mode))
+    assert first_wrong(results) is None
+    if dtype == "float64":
+        assert max(r.comparison.relative_error for r in results if r.scope == "end to end") < 1e-12
+
+
+def of_a_chunk(change):
+    """A chunk's backward with a change of dx, dkernel and dbias, given dlosses too."""
+
+    def backward(dlosses, residuals, **options):
+        return change(*RIGHT["chunk_backward"](dlosses, residuals, **options), dlosses)
+
+    return backward
+
+
+def of_all_chunks(change):
+    """The loss, dx, dkernel and dbias of all chunks with a change."""
+    return lambda *given, **options: change(*RIGHT["loss_and_gradients"](*given, **options))
+
+
+def given(change):
+    """The loss and gradients of other labels, weights or inputs."""
+
+    def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
+        return RIGHT["mean_loss_and_gradients"](layer, weights, *change(x, y, sample_weight), dtype)
+
+    return mean_loss_and_gradients
+
+
+def of_the_labels_before(dlosses, residuals, **options):
+    x, kernel, labels, *others = residuals
+    return RIGHT["chunk_backward"](dlosses, (x, kernel, tf.roll(labels, 1, 0), *others), **options)
+
+
+def last_chunk_left_out(x, kernel, bias, labels, dlosses, **options):
+    some = RIGHT["loss_and_gradients"](x[:-CHUNK], kernel, bias, labels[:-CHUNK], dlosses[:-CHUNK], **options)
+    return *RIGHT["loss_and_gradients"](x, kernel, bias, labels, dlosses, **options)[:2], *some[2:]
+
+
+# what is planted where, the tensor that is named first, and the cause
+MISTAKES = {
+    "dbias left out": (
+        head, "chunk_backward", of_a_chunk(lambda dx, dkernel, dbias, _: (dx, dkernel, 0 * dbias)),
+        "layer 2 dbias", "all zero",
+    ),
+    "dbias without weights": (
+        head, "chunk_backward",
+        of_a_chunk(lambda dx, dkernel, dbias, w: (dx, dkernel, dbias / tf.reduce_sum(w))), "layer 2 dbias", "",
+    ),
+    "sample weights left out": (
+        head, "mean_loss_and_gradients", given(lambda x, y, w: (x, y, None)), "loss", "sample weights are ignored",
+    ),
+    "weights of another token": (
+        head, "mean_loss_and_gradients", given(lambda x, y, w: (x, y, tf.reverse(w, [1]))), "loss", "",
+    ),
+    "labels of another example": (
+        head, "mean_loss_and_gradients", given(lambda x, y, w: (x, tf.roll(y, 1, 0), w)), "loss", "",
+    ),
+    "1/B in place of 1/N": (
+        head, "mean_loss_and_gradients", given(lambda x, y, w: (x, y, 6 * w)), "loss", "",
+    ),
+    "weights in dx twice": (
+        head, "chunk_backward", of_a_chunk(lambda dx, dkernel, dbias, w: (w[:, None] * dx, dkernel, dbias)),
+        "layer 1 dy", "",
+    ),
+    "dx with the remainder behind": (
+        head, "loss_and_gradients",
+        of_all_chunks(lambda loss, dx, *others: (loss, tf.roll(dx, -(30 % CHUNK), 0), *others)), "layer 1 dy", "",
+    ),
+    "dx of chunks exchanged": (
+        head, "loss_and_gradients",
+        of_all_chunks(
+            lambda loss, dx, *others: (loss, tf.concat([dx[:2], tf.roll(dx[2:], CHUNK, 0)], axis=0), *others)
+        ),
+        "layer 1 dy", "",
+    ),
+    "the first chunk's dx alone": (
+        head, "loss_and_gradients",
+        of_all_chunks(lambda loss, dx, *others: (loss, tf.concat([dx[:9], 0 * dx[9:]], axis=0), *others)),
+        "layer 1 dy", "",
+    ),
+    "the last chunk's kernel left out": (head, "loss_and_gradients", last_chunk_left_out, "layer 2 dkernel", ""),
+    "the labels of a chunk shifted in the backward": (
+        head, "chunk_backward", of_the_labels_before, "layer 2 dkernel", "",
+    ),
+    "dkernel negative": (
+        head, "chunk_backward", of_a_chunk(lambda dx, dkernel, dbias, _: (dx, -dkernel, dbias)),
+        "layer 2 dkernel", "",
+    ),
+    "losses of a chunk added up without weights": (
+        head, "chunk_forward",
+        lambda *given, **options: (2 * RIGHT["chunk_forward"](*given, **options)[0],
+                                   RIGHT["chunk_forward"](*given, **options)[1]),
+        "loss", "",
+    ),
+    "a loss scale that nobody asked for": (
+        backprop, "_scaled", lambda gradients, *_: tf.nest.map_structure(lambda g: g / 2, gradients),
+        "layer 2 dkernel", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_named(monkeypatch, mistake):
+    module, function, wrong, tensor, cause = MISTAKES[mistake]
+    monkeypatch.setattr(module, function, wrong)
+    results = run_cell(Cell(CASE, "float64", "graph"))
+    found = first_wrong(results)
+    assert found is not None
+    writing, said = at_fault(results, found)
+    assert (writing, found.scope, said.tensor) == ("manual", "end to end", tensor)
+    assert cause in said.cause

@@ -1,0 +1,88 @@
+"""The last dense layer of a network of classes, one with its loss. I inputs, O outputs (units)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from tfbp.checks import InputError, check_count
+from tfbp.network.chain import Node
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.vocabulary import L1L2, Loss
+
+LOSS = "sparse_categorical_crossentropy"
+# options of the Keras layer that change the loss
+_OPTIONS = {"ignore_index": None, "label_smoothing": 0.0, "z_loss": 0.0, "soft_cap": None}
+
+
+@dataclass(frozen=True)
+class LinearCrossEntropy(Layer):
+    """A linear `Dense` as the last layer of a network with the loss "sparse_categorical_crossentropy".
+
+    Its outputs are logits, z = x · kernel + bias, and its numbers are a Dense's. But compiled, the manual writing takes
+    the loss and all gradients from a chunk of tokens at a time: the logits of a batch, a language model's largest
+    tensor, are held only where somebody asks for them, as a metric such as accuracy does. Eagerly, where every tensor
+    of a pass is made, and for each example's own gradient it is a Dense in every way.
+
+    In Keras it is a `keras.layers.Dense`, and so comes back as a `Dense`; a `tfbp.layers.LinearCrossEntropy` called on
+    x alone comes as this.
+
+    Args:
+        units: the number of classes O, at least 1.
+        use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as `Dense`.
+
+    Raises:
+        InputError: an argument of the wrong kind; in a network, another place than the last, or another loss.
+
+    Example:
+        >>> from tfbp import Embedding, Network, Tokens
+        >>> Network(Tokens(64, 100), [Embedding(100, 16), LinearCrossEntropy(100)], "sparse_categorical_crossentropy")
+        <Network Tokens(length=64, vocabulary=100): Embedding (64, 16), LinearCrossEntropy (64, 100); \
+sparse_categorical_crossentropy>
+
+    Reference: Wijmans et al., Cut your losses in large-vocabulary language models (2024),
+    https://arxiv.org/abs/2411.09009
+    """
+
+    made_in_keras: ClassVar[str] = "Dense"
+
+    units: int
+    use_bias: bool = True
+    kernel_initializer: Initializer = field(default="glorot_uniform", hash=False)
+    bias_initializer: Initializer = field(default="zeros", hash=False)
+    kernel_regularizer: L1L2 | None = None
+    bias_regularizer: L1L2 | None = None
+
+    def __post_init__(self) -> None:
+        check_count("units", self.units)
+        check_flag("use_bias", self.use_bias)
+        self._settle(**self.arguments())
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        bias = {"bias": (self.units,)} if self.use_bias else {}
+        return {"kernel": (input_shape[-1], self.units), **bias}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        for name, accepted in _OPTIONS.items():
+            if given.get(name, accepted) != accepted:
+                raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted!r}.")
+        return super().from_keras_arguments(given)
+
+
+def check_head(nodes: Sequence[Node], loss: Loss) -> None:
+    """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, and the loss its own."""
+    for node in nodes:
+        if not isinstance(node.layer, LinearCrossEntropy):
+            continue
+        if node is not nodes[-1]:
+            raise InputError(
+                f"layers[{node.name}]: got LinearCrossEntropy; accepted: as the last layer of a network only."
+            )
+        if loss.name != LOSS:
+            raise InputError(f"loss: got {loss.name!r} after LinearCrossEntropy; accepted: {LOSS!r}.")
