@@ -205,10 +205,10 @@ WHOLE = {
         "[batch, length, heads, a.shape[2] // heads, a.shape[3]]), [0, 2, 3, 1, 4]",
         "[batch, length, a.shape[2] // heads, heads, a.shape[3]]), [0, 3, 2, 1, 4]", {"y", *GRADIENTS},
     ),
-    "dp without the row's sum": ("p * (dp - chunks.dp_dot_p(dy, y))", "p * dp", {"dquery", "dkey"}),
-    "dz without p": ("p * (dp - chunks.dp_dot_p(dy, y))", "dp - chunks.dp_dot_p(dy, y)", {"dquery", "dkey"}),
+    "dp without the row's sum": ("softmax_backward(dp, p)", "p * dp", {"dquery", "dkey"}),
+    "dz without p": ("softmax_backward(dp, p)", "softmax_backward(dp, p) / p", {"dquery", "dkey"}),
     "mask missing in the backward": ("dz if seen is None else tf.where(seen, dz, 0)", "dz", {"dquery", "dkey"}),
-    "the softmax over the queries": ("tf.nn.softmax(chunks.masked", "(lambda z: tf.nn.softmax(z, axis=-2))(chunks.masked", {"y", *GRADIENTS}),
+    "the softmax over the queries": ("softmax_forward(chunks.masked(z, seen))", "softmax_forward(chunks.masked(z, seen), axis=-2)", {"y", *GRADIENTS}),
     "dropout missing in the backward": ("dp = dp if dropped is None else _drop(dp, dropped)", "", {"dquery", "dkey"}),
     "dvalue of what was not dropped": (
         "weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)", "weighted_backward(dy, p, v)", {"dvalue"},

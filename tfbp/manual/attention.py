@@ -15,6 +15,7 @@ from tfbp.manual import chunks
 from tfbp.manual.compiled import is_compiled
 from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.dropout import dropout_backward, dropout_mask
+from tfbp.manual.softmax import softmax_backward, softmax_forward
 
 PARTS = ("query", "key", "value", "attention_output")
 # the number of scores, T · S, from which on causal chunks are faster than Keras's attention; XLA's from a smaller one
@@ -70,20 +71,20 @@ def whole_forward(q, k, v, masks, *, causal, dropped):
     """y (B, K, G, T, V), and the residuals, p (B, K, G, T, S) among them; q comes scaled."""
     z = chunks.scores(q, k)
     seen = chunks.seen_by(tf.range(tf.shape(z)[3]), z, masks, causal)
-    p = tf.nn.softmax(chunks.masked(z, seen))
+    p, _ = softmax_forward(chunks.masked(z, seen))
     # what is not seen has p = 0, but with a mask a query may see nothing at all
     y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
-    return y, (q, k, v, y, p, seen if masks else None, dropped)
+    return y, (q, k, v, p, seen if masks else None, dropped)
 
 
 def whole_backward(dy, residuals):
     """dq, dk and dv, given dy (B, K, G, T, V)."""
-    q, k, v, y, p, seen, dropped = residuals
+    q, k, v, p, seen, dropped = residuals
     # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    dz = p * (dp - chunks.dp_dot_p(dy, y))
+    dz = softmax_backward(dp, p)
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
     # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)
@@ -115,7 +116,7 @@ def by_length_backward(is_long, dy, residuals):
 
     def whole():
         seen = chunks.seen_by(tf.range(tf.shape(q)[3]), p, masks, causal) if masks else None
-        return whole_backward(dy, (q, k, v, y, p, seen, None))
+        return whole_backward(dy, (q, k, v, p, seen, None))
 
     return tf.cond(is_long, in_chunks, whole)
 

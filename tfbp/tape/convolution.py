@@ -11,8 +11,8 @@ import tensorflow as tf
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
     # one convolution a group: TensorFlow has no float64 gradient of a convolution in groups on the CPU
     parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
-    z = [tf.nn.convolution(i, k, strides, padding.upper(), dilations=dilation_rate) for i, k in parts]
-    z = z[0] if groups == 1 else tf.concat(z, axis=-1)
+    z = [tf.nn.convolution(_wide(i), _wide(k), strides, padding.upper(), dilations=dilation_rate) for i, k in parts]
+    z = tf.cast(z[0] if groups == 1 else tf.concat(z, axis=-1), x.dtype)
     return z if bias is None else tf.nn.bias_add(z, bias)
 
 
@@ -20,8 +20,14 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
     strides_of_four = [1, *strides, 1]
     if strides[0] != strides[1] or (max(strides) > 1 and max(dilation_rate) > 1):
         return _as_convolution(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
-    z = tf.nn.depthwise_conv2d(x, kernel, strides_of_four, padding.upper(), dilations=dilation_rate)
+    options = dict(padding=padding.upper(), dilations=dilation_rate)
+    z = tf.cast(tf.nn.depthwise_conv2d(_wide(x), _wide(kernel), strides_of_four, **options), x.dtype)
     return z if bias is None else tf.nn.bias_add(z, bias)
+
+
+def _wide(a):
+    # on some CPUs the gradient of TensorFlow's convolution adds up float16 in float16
+    return tf.cast(a, tf.float32) if a.dtype == tf.float16 else a
 
 
 def _as_convolution(x, kernel, bias, **options):
