@@ -7,7 +7,7 @@ from tfbp.agreement.cases import all_cases
 from tfbp.agreement.matrix import Cell, Result, run_cell
 from tfbp.agreement.precision import error_ratio
 from tfbp.agreement.report import worst_relative_error
-from tfbp.checking.comparison import Comparison
+from tfbp.checking.comparison import Comparison, compare
 
 CASES = {case.name: case for case in all_cases()}
 CELL = Cell(CASES["batch-normalization-training-B8-5x4x2"], "float32", "eager")
@@ -35,6 +35,13 @@ def test_a_gradient_of_0_has_no_voice(factor):
         found = results([kernel, ("layer 0 dbias", 4, *lost)])
         assert error_ratio(found) == pytest.approx(factor, rel=0.2)
         assert worst_relative_error(found) == pytest.approx(factor * ROUNDING)
+
+
+def test_a_gradient_of_0_has_none_where_its_roundings_come_close():
+    expected, got = np.array([3e-17, -2e-17]), np.array([2e-17, -3e-17])
+    assert compare("dbias", got, expected, 1e-15).vanishes
+    assert not compare("dbias", got, expected, 2e-17).vanishes
+    assert not compare("dkernel", np.array([1.2, 2.0]), np.array([1.0, 2.0]), 0.3).vanishes
 
 
 def test_a_gradient_that_only_manual_loses_counts():

@@ -12,6 +12,9 @@ from tfbp.checking.arrays import as_float64
 from tfbp.checking.diagnosis import Clues, diagnose
 from tfbp.checking.failures import Failure
 
+# a relative error from which on it is asked whether it is one of rounding over rounding
+_LITTLE = 0.1
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -25,6 +28,7 @@ class Comparison:
         cause: what kind of mistake it looks like; empty where the tensors agree, and where nothing speaks for one.
         extent: how much is wrong, and where; empty where the tensors agree.
         size: how many numbers were compared.
+        is_small: whether what is expected is no larger than its tolerance, where the relative error says little.
     """
 
     tensor: str
@@ -33,6 +37,7 @@ class Comparison:
     cause: str = ""
     extent: str = ""
     size: int = 0
+    is_small: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -44,7 +49,7 @@ class Comparison:
 
         Its relative error is then one rounding error over another, and says nothing.
         """
-        return self.agrees and self.relative_error >= 1
+        return self.agrees and (self.relative_error >= 1 or self.is_small)
 
     @property
     def mistake(self) -> str:
@@ -97,6 +102,7 @@ def compare(
     relative = distance / norm if norm else (np.inf if distance else 0.0)
     # written so that a NaN ratio counts as a disagreement
     if ratio <= 1:
-        return Comparison(tensor, ratio, relative, size=got.size)
+        is_small = relative > _LITTLE and norm <= np.linalg.norm(np.broadcast_to(tolerance, got.shape))
+        return Comparison(tensor, ratio, relative, size=got.size, is_small=bool(is_small))
     found = diagnose(got, expected, tolerance, dtype, clues() if clues else None)
     return Comparison(tensor, ratio, relative, *found, got.size)

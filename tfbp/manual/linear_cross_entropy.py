@@ -56,7 +56,9 @@ def chunk_backward(dlosses, residuals, *, bias_gradient, label_smoothing, z_loss
     if label_smoothing:
         dlogits -= label_smoothing / kernel.shape[1]
     at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), labels], axis=1)
-    dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, (label_smoothing - 1) * tf.ones_like(dlosses))
+    # after all that reads softmax: TensorFlow then adds in its place
+    with tf.control_dependencies([log_sum_exp]):
+        dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, (label_smoothing - 1) * tf.ones_like(dlosses))
     # logits = soft_cap · tanh(z / soft_cap)         (C, O) <- (C, O)
     dz = dlogits if soft_cap is None else dlogits * (1 - tf.square(logits / soft_cap))
     # z = bias_add(z, bias)                          (C, O) <- (O,)
