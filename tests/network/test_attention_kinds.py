@@ -133,7 +133,7 @@ MISTAKES = {
         attention, "attention_backward",
         backward_with(lambda q, k, v: (q, k, v[:, :, ::-1])), "attention", "dvalue_kernel",
     ),
-    "softmax's row sum forgotten": (attention, "softmax_backward", lambda dp, p: p * dp, "attention", "dquery_kernel"),
+    "softmax's row sum forgotten": (chunks, "dp_dot_p", lambda dy, y: 0.0, "attention", "dquery_kernel"),
     "causal edge off by one": (
         chunks, "seen_by", lambda rows, *rest: RIGHT["seen"](rows + 1, *rest), "grouped-attention", "z",
     ),

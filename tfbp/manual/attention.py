@@ -74,17 +74,18 @@ def whole_forward(q, k, v, masks, *, causal, dropped):
     p, _ = softmax_forward(chunks.masked(z, seen))
     # what is not seen has p = 0, but with a mask a query may see nothing at all
     y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
-    return y, (q, k, v, p, seen if masks else None, dropped)
+    return y, (q, k, v, y, p, seen if masks else None, dropped)
 
 
 def whole_backward(dy, residuals):
     """dq, dk and dv, given dy (B, K, G, T, V)."""
-    q, k, v, p, seen, dropped = residuals
+    q, k, v, y, p, seen, dropped = residuals
     # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    dz = softmax_backward(dp, p)
+    # Σ dp p is dy · y, without a pass over the matrix; under XLA, where a pass costs nothing, the sum is more precise
+    dz = softmax_backward(dp, p) if is_compiled() else p * (dp - chunks.dp_dot_p(dy, y))
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
     # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)
@@ -116,7 +117,7 @@ def by_length_backward(is_long, dy, residuals):
 
     def whole():
         seen = chunks.seen_by(tf.range(tf.shape(q)[3]), p, masks, causal) if masks else None
-        return whole_backward(dy, (q, k, v, p, seen, None))
+        return whole_backward(dy, (q, k, v, y, p, seen, None))
 
     return tf.cond(is_long, in_chunks, whole)
 
