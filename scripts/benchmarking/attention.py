@@ -9,8 +9,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
+from benchmarking.layer_race import MODES, Call, by_keras, in_turns
 from tfbp import layers
 
 UNIT = "Milliseconds of the value and all gradients, and the most MB beside what was held before"
 TASK = "causal self-attention, float32"
 STEPS, BATCH, WIDTH, HEADS = (128, 512, 1024, 4096), 2, 128, 4
-MODES = {"tf.function": False, "XLA": True}
 Parameters = list[np.ndarray]
 
 
@@ -51,7 +49,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 
 
 def compare(names: list[str], steps: int, mode: str, pairs: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of a call of each in every round; where one is short, of the fastest of several."""
+    """Milliseconds of a call of each in every round."""
     parameters, x, dy = problem(steps)
     calls = {name: contestant(name, mode, parameters, x, dy) for name in names}
     expected = calls["keras"]()
@@ -60,18 +58,7 @@ def compare(names: list[str], steps: int, mode: str, pairs: int, seconds: float)
     for name, call in calls.items():
         for got, value in zip(call(), expected, strict=True):
             np.testing.assert_allclose(got, value, rtol=0, atol=1e-4 * largest, err_msg=name)
-    of_a_turn = max(1, round(seconds / timed(calls["keras"])))
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(pairs):
-        for name in names if turn % 2 else reversed(names):
-            times[name].append(1e3 * min(timed(calls[name]) for _ in range(of_a_turn)))
-    return times
-
-
-def timed(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return in_turns(calls, pairs, seconds)
 
 
 def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
@@ -83,7 +70,7 @@ def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
     return made[:-2], made[-2], made[-1]
 
 
-def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) -> Callable[[], list[np.ndarray]]:
+def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) -> Call:
     """y, dx and the weights' gradients, in Keras's order."""
     if name == "torch":
         return by_torch(parameters, x, dy)
@@ -91,19 +78,10 @@ def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) ->
     x, dy = tf.constant(x), tf.constant(dy)
     layer.build(x.shape, x.shape)
     layer.set_weights(parameters)
-
-    @tf.function(jit_compile=MODES[mode], autograph=False)
-    def step(x: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
-        variables = [w.value for w in layer.trainable_variables]
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, x, use_causal_mask=True)
-        return [y, *tape.gradient(y, [x, *variables], output_gradients=dy)]
-
-    return lambda: [each.numpy() for each in step(x, dy)]
+    return by_keras(layer, lambda x: layer(x, x, use_causal_mask=True), x, dy, MODES[mode])
 
 
-def by_torch(parameters: Parameters, x: Any, dy: Any) -> Callable[[], list[np.ndarray]]:
+def by_torch(parameters: Parameters, x: Any, dy: Any) -> Call:
     import torch
 
     given = [torch.tensor(a, requires_grad=True) for a in (x, *parameters)]

@@ -6,7 +6,6 @@ float32, every step's output asked for; first all have to give the same numbers.
 import importlib.util
 import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from benchmarking.attention import MODES, timed
+from benchmarking.layer_race import MODES, Call, by_keras, in_turns
 from tfbp import layers
 
 UNIT = "Milliseconds of the value and all gradients"
@@ -68,19 +67,14 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 
 
 def compare(names: list[str], kind: str, point: Point, mode: str, pairs: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of a call of each in every round; where one is short, of the fastest of several."""
+    """Milliseconds of a call of each in every round."""
     parameters, x, dy = problem(kind, point)
     calls = {name: contestant(name, kind, mode, parameters, x, dy) for name in names}
     expected = calls["keras"]()
     for name, call in calls.items():
         for got, value in zip(call(), expected, strict=True):
             np.testing.assert_allclose(got, value, rtol=0, atol=1e-4 * np.abs(value).max(), err_msg=name)
-    of_a_turn = max(1, round(seconds / timed(calls["keras"])))
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(pairs):
-        for name in names if turn % 2 else reversed(names):
-            times[name].append(1e3 * min(timed(calls[name]) for _ in range(of_a_turn)))
-    return times
+    return in_turns(calls, pairs, seconds)
 
 
 def problem(kind: str, point: Point) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -95,9 +89,7 @@ def problem(kind: str, point: Point) -> tuple[list[np.ndarray], np.ndarray, np.n
     return made[:-2], made[-2], made[-1]
 
 
-def contestant(
-    name: str, kind: str, mode: str, parameters: list[np.ndarray], x: Any, dy: Any
-) -> Callable[[], list[np.ndarray]]:
+def contestant(name: str, kind: str, mode: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
     """y, dx and the weights' gradients, in Keras's order."""
     if name == "torch":
         return by_torch(kind, parameters, x, dy)
@@ -105,19 +97,10 @@ def contestant(
     x, dy = tf.constant(x), tf.constant(dy)
     layer.build(x.shape)
     layer.set_weights(parameters)
-
-    @tf.function(jit_compile=MODES[mode], autograph=False)
-    def step(x: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
-        variables = [w.value for w in layer.trainable_variables]
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-        return [y, *tape.gradient(y, [x, *variables], output_gradients=dy)]
-
-    return lambda: [each.numpy() for each in step(x, dy)]
+    return by_keras(layer, layer, x, dy, MODES[mode])
 
 
-def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Callable[[], list[np.ndarray]]:
+def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
     """PyTorch's gates stand in another order, and its weights are transposed."""
     import torch
 

@@ -162,6 +162,18 @@ def test_images_of_other_weights_are_not_timed(monkeypatch):
         images.check_alike({**ours, **ways})
 
 
+def assert_what_is_wrong_is_not_timed(monkeypatch, race):
+    right = race.contestant
+
+    def wrong(name, *given):
+        call = right(name, *given)
+        return (lambda: [1.01 * each for each in call()]) if name == "tfbp" else call
+
+    monkeypatch.setattr(race, "contestant", wrong)
+    with pytest.raises(AssertionError, match="tfbp"):
+        race.run(2, 1e-3)
+
+
 def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     from benchmarking import attention
@@ -172,15 +184,7 @@ def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed
     table, results = attention.run(2, 1e-3)
     assert table.row_count == 1
     assert {len(times) for times in results[0]["milliseconds"].values()} == {2}
-    right = attention.contestant
-
-    def wrong(name, *given):
-        call = right(name, *given)
-        return (lambda: [1.01 * each for each in call()]) if name == "tfbp" else call
-
-    monkeypatch.setattr(attention, "contestant", wrong)
-    with pytest.raises(AssertionError, match="tfbp"):
-        attention.run(2, 1e-3)
+    assert_what_is_wrong_is_not_timed(monkeypatch, attention)
 
 
 def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
@@ -192,15 +196,7 @@ def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_time
     table, results = recurrence.run(2, 1e-3)
     assert table.row_count == 2
     assert {len(times) for result in results for times in result["milliseconds"].values()} == {2}
-    right = recurrence.contestant
-
-    def wrong(name, *given):
-        call = right(name, *given)
-        return (lambda: [1.01 * each for each in call()]) if name == "tfbp" else call
-
-    monkeypatch.setattr(recurrence, "contestant", wrong)
-    with pytest.raises(AssertionError, match="tfbp"):
-        recurrence.run(2, 1e-3)
+    assert_what_is_wrong_is_not_timed(monkeypatch, recurrence)
 
 
 def test_charts_of_sequences_have_a_line_for_each_contestant_and_mode(monkeypatch, tmp_path):

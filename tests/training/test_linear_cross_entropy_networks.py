@@ -4,13 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_token_networks import assert_follows_the_reference
 
 import tfbp
 from tfbp import Dense, Embedding, LinearCrossEntropy, Model, Network, Tokens, reference
 from tfbp.manual import linear_cross_entropy as head
 from tfbp.network import at, named_weights
-from tfbp.reference.optimizers import optimizer
-from tfbp.reference.trainer import Trainer
 from tfbp.training import TensorBoard
 
 LOSS = "sparse_categorical_crossentropy"
@@ -35,19 +34,8 @@ def test_fit_follows_the_reference(gradients, jit_compile, metrics):
     model = Model(NETWORK, gradients, dtype="float64")
     model.compile(keras.optimizers.Adam(0.01), metrics=metrics, jit_compile=jit_compile)
     history = model.fit(X, Y, batch_size=5, epochs=2, verbose=0, validation_data=(X, Y)).history
-    trainer = Trainer(NETWORK, NETWORK.init(0), optimizer("adam", 0.01), X, Y)
-    for epoch in range(2):
-        losses, accuracies = trainer.train_epoch(np.random.default_rng([0, epoch]).permutation(11), 5)
-        # the tracker of the loss is of float32
-        np.testing.assert_allclose(history["loss"][epoch], np.average(losses, weights=[5, 5, 1]), rtol=1e-6)
-        if metrics:
-            np.testing.assert_allclose(history["accuracy"][epoch], np.average(accuracies, weights=[5, 5, 1]), rtol=1e-6)
-    got, expected = model.get_parameters(), trainer.parameters()
-    for place, name, w in named_weights(expected):
-        np.testing.assert_allclose(at(got, place)[name], w, rtol=0, atol=1e-12, err_msg=f"{place} {name}")
-    loss, outputs = reference.loss_and_outputs(NETWORK, expected, X, Y)
-    np.testing.assert_allclose(history["val_loss"][-1], loss, rtol=1e-6)
-    np.testing.assert_allclose(model.predict(X, verbose=0), outputs, rtol=1e-6, atol=1e-6)
+    assert ("accuracy" in history) == bool(metrics)
+    assert_follows_the_reference(model, history, X, Y)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
