@@ -105,6 +105,14 @@ def test_in_16_bits_it_is_closer_to_float64_than_the_plain_pair(dtype):
         assert by_hand < by_tape, name
 
 
+@pytest.mark.parametrize(
+    ("gpu", "tokens"), [(False, {32768: 512, 65536: 256}), (True, {32768: 2048, 65536: 1024})], ids=["cpu", "gpu"]
+)
+def test_a_gpu_is_given_longer_chunks(monkeypatch, gpu, tokens):
+    monkeypatch.setattr("tfbp.manual.linear_cross_entropy.has_gpu", lambda: gpu)
+    assert {classes: manual.chunk_size_for(classes, tf.float32) for classes in tokens} == tokens
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("chunk_size", [1, 12, 13, 50, None], ids="chunk-{}".format)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])

@@ -76,7 +76,7 @@ def assert_equal(got, expected, atol=1e-12):
 def in_chunks(monkeypatch):
     monkeypatch.setattr(attention, "LONG", 0)
     monkeypatch.setattr(attention, "LONG_FOR_XLA", 0)
-    for name in ("CHUNK", "CHUNK_OF_XLA"):
+    for name in ("CHUNK", "CHUNK_OF_XLA", "CHUNK_ON_GPU"):
         monkeypatch.setattr(chunks, name, 4)
     monkeypatch.setattr(chunks, "BANDS_OF_XLA", 2)
 

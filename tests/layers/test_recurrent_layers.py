@@ -207,6 +207,25 @@ def test_cudnn_without_a_gpu_is_keras_s_error():
             room.LSTM(3, use_cudnn=True)(np.ones(SHAPE, "float32"))
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_where_keras_calls_cudnn_so_is_it_here_but_under_xla_which_cannot(monkeypatch, name, jit_compile):
+    ours, theirs, x, _ = pair_of(name)
+    expected = theirs(x)
+    left_to_keras = []
+
+    def keras_s(self, *given, **options):
+        left_to_keras.append(name)
+        return inner_loop(self, *given, **options)
+
+    inner_loop = keras.layers.RNN.inner_loop
+    monkeypatch.setattr("tfbp.layers.recurrent.cudnn_ok", lambda *given, **options: True)
+    monkeypatch.setattr(keras.layers.RNN, "inner_loop", keras_s)
+    y = tf.function(lambda x: ours(x), jit_compile=jit_compile, autograph=False)(x)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-13)
+    assert left_to_keras == ([] if jit_compile else [name])
+
+
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])

@@ -34,7 +34,7 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    for name in ("CHUNK", "CHUNK_OF_XLA"):
+    for name in ("CHUNK", "CHUNK_OF_XLA", "CHUNK_ON_GPU"):
         monkeypatch.setattr(chunks, name, 4)
     monkeypatch.setattr(chunks, "BANDS", 3)
 
@@ -67,6 +67,18 @@ def expected_of(name):
 def long(monkeypatch, in_chunks, room=attention):
     for limit in ("LONG", "LONG_FOR_XLA"):
         monkeypatch.setattr(room, limit, 0 if in_chunks else 10**9)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "causal", "shortest"),
+    [(False, True, 1024), (False, False, 4096), (True, True, 8192), (True, False, 32768)],
+    ids=["cpu-causal", "cpu", "gpu-causal", "gpu"],
+)
+def test_from_which_length_on_it_goes_in_chunks(monkeypatch, gpu, causal, shortest):
+    monkeypatch.setattr(attention, "has_gpu", lambda: gpu)
+    for length in (shortest - 1, shortest):
+        q, k = tf.zeros([1, 1, 1, length, 1]), tf.zeros([1, 1, length, 1])
+        assert attention._is_long(q, k, causal) == (length == shortest)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     chunks whose probabilities the backward makes again, and what lies beyond a chunk's causal edge is left out. In
     float64 all of it is float64, where Keras's scale is rounded to float32. What is left to Keras, gradient and all:
     `return_attention_scores`, a gate, a sliding window, other attention axes, inputs of another rank than 3, masks that
-    are neither booleans nor integers, LoRA and quantization. With dropout, in training, the whole matrix is held. It is
-    the same on a GPU, where it has not been measured.
+    are neither booleans nor integers, LoRA and quantization. With dropout, in training, the whole matrix is held. On a
+    GPU chunks are longer, and begin at eight times these lengths.
 
     Args:
         num_heads, key_dim, …: as in `keras.layers.MultiHeadAttention`.

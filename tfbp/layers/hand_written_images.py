@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfbp.custom_gradient import custom_gradient
 from tfbp.manual import convolution, fused, normalization, pooling
-from tfbp.manual.compiled import is_compiled
+from tfbp.manual.compiled import has_gpu, is_compiled
 
 Pair = tuple[int, int]
 
@@ -179,4 +179,4 @@ def _is_sized(x: tf.Tensor) -> bool:
 
 def _is_spelled_out(x: tf.Tensor) -> bool:
     """Whether XLA compiles what is traced here, for a CPU, and knows the image's size."""
-    return is_compiled() and _is_sized(x) and not tf.config.list_logical_devices("GPU")
+    return is_compiled() and _is_sized(x) and not has_gpu()

@@ -10,6 +10,7 @@ from keras.src.backend.tensorflow.rnn import cudnn_ok
 
 from tfbp.keras_activations import activation_of
 from tfbp.layers import hand_written, hand_written_sequences
+from tfbp.manual.compiled import is_compiled
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -41,7 +42,7 @@ class SimpleRNN(keras.layers.SimpleRNN):
 class LSTM(keras.layers.LSTM):
     """`keras.layers.LSTM` with its gradient written by hand, as `SimpleRNN`.
 
-    On a GPU, where Keras calls cuDNN, it does here too.
+    On a GPU, where Keras calls cuDNN, it does here too, but under XLA, which cannot: there Keras's raises.
 
     Args:
         units, …: as in `keras.layers.LSTM`.
@@ -125,12 +126,14 @@ def _is_mask_of(mask: Any, x: tf.Tensor) -> bool:
 
 
 def _is_cudnn_s(layer: Any, cell: Any, kind: str) -> bool:
-    """Whether Keras calls cuDNN, or says that it cannot."""
+    """Whether Keras calls cuDNN, or says that it cannot; XLA cannot."""
     reset = {"reset_after": cell.reset_after} if kind == "gru" else {}
     if layer.use_cudnn is True:
         return True
-    return layer.use_cudnn is not False and cudnn_ok(
-        cell.activation, cell.recurrent_activation, layer.unroll, cell.use_bias, **reset
+    return (
+        layer.use_cudnn is not False
+        and not is_compiled()
+        and cudnn_ok(cell.activation, cell.recurrent_activation, layer.unroll, cell.use_bias, **reset)
     )
 
 

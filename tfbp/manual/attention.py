@@ -12,7 +12,7 @@ import math
 import tensorflow as tf
 
 from tfbp.manual import chunks
-from tfbp.manual.compiled import is_compiled
+from tfbp.manual.compiled import has_gpu, is_compiled
 from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.dropout import dropout_backward, dropout_mask
 from tfbp.manual.softmax import softmax_backward, softmax_forward
@@ -22,6 +22,8 @@ PARTS = ("query", "key", "value", "attention_output")
 LONG, LONG_FOR_XLA = 1024 * 1024, 512 * 512
 # with nothing to leave out they take up to a quarter longer than it: they begin where its memory is the trouble
 LATER = 16
+# and on a GPU, which has the memory, where a loop waits for the start of one kernel after another
+LATER_ON_GPU = 64
 
 
 def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
@@ -151,7 +153,7 @@ def _drop(p, dropped):
 def _is_long(q, k, causal):
     """Whether chunks pay: a tensor where it takes running to know, but under XLA, which has either or the other."""
     lengths = q.shape[3], k.shape[2]
-    limit = LONG_FOR_XLA if is_compiled() else LONG
+    limit = (LONG_FOR_XLA if is_compiled() else LONG) * (LATER_ON_GPU if has_gpu() else 1)
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
     queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))

@@ -13,10 +13,12 @@ import math
 
 import tensorflow as tf
 
-from tfbp.manual.compiled import is_compiled
+from tfbp.manual.compiled import has_gpu, is_compiled
 
 # queries of a chunk: as few as products are still fast with, so that its matrices stay in a cache
 CHUNK, CHUNK_OF_XLA = 128, 64
+# a GPU is idle with those
+CHUNK_ON_GPU = 1024
 # the more there are the less is computed for nothing; XLA compiles each for itself, in time and memory
 BANDS, BANDS_OF_XLA = 8, 5
 
@@ -172,7 +174,7 @@ def _bands(q, k, causal):
 
 
 def _size():
-    return CHUNK_OF_XLA if is_compiled() else CHUNK
+    return CHUNK_ON_GPU if has_gpu() else CHUNK_OF_XLA if is_compiled() else CHUNK
 
 
 def _chunks(a):

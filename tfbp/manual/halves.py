@@ -6,7 +6,7 @@ TensorFlow runs two loops at once, where neither waits for the other.
 
 import tensorflow as tf
 
-from tfbp.manual.compiled import is_compiled
+from tfbp.manual.compiled import has_gpu, is_compiled
 
 # numbers that a step's products make from which on two loops are the faster; measured on two cores
 LEAST = 2**14
@@ -47,7 +47,7 @@ def backward(function, dy, residuals, dstates=None, **asked):
 
 
 def _pay(x, recurrent_kernel):
-    if tf.executing_eagerly() or is_compiled() or tf.config.list_logical_devices("GPU"):
+    if tf.executing_eagerly() or is_compiled() or has_gpu():
         return False
     batch = _BATCH if x.shape[0] is None else x.shape[0]
     return batch > 1 and batch * recurrent_kernel.shape[1] >= LEAST
