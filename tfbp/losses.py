@@ -93,6 +93,9 @@ def linear_cross_entropy(
         kept &= _of_tokens("mask", _booleans(mask), x)
     _check_labels(labels, kept, outputs, ignore_index)
     labels = tf.where(kept, labels, 0)
+    # TensorFlow refuses a label that is no class where it can look at it; where not, loss and gradients are NaN
+    is_class = (labels >= 0) & (labels < outputs)
+    labels = tf.where(is_class, tf.gather(tf.range(outputs, dtype=labels.dtype), labels), labels)
     kept = tf.cast(kept, dtype)
     # loss = Σ weight · losses / N: what seeds the backward pass
     dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))

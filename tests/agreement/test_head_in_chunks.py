@@ -18,7 +18,8 @@ RIGHT = {
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(head, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(head, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(head, "FEWEST_CLASSES", 3)
     monkeypatch.setattr(head, "FEWEST_TOKENS", CHUNK)
 
 
@@ -32,10 +33,12 @@ def test_the_writings_agree(dtype, mode):
 
 
 def of_a_chunk(change):
-    """A chunk's backward with a change of dx, dkernel and dbias, given dlosses too."""
+    """A chunk's backward with a change of dx, and of each block's dkernel and dbias, given dlosses too."""
 
     def backward(dlosses, residuals, **options):
-        return change(*RIGHT["chunk_backward"](dlosses, residuals, **options), dlosses)
+        dx, gradients = RIGHT["chunk_backward"](dlosses, residuals, **options)
+        changed = [change(dx, *of_block, dlosses) for of_block in gradients]
+        return changed[0][0], [of_block for _, *of_block in changed]
 
     return backward
 
@@ -57,6 +60,11 @@ def given(change):
 def of_the_labels_before(dlosses, residuals, **options):
     x, kernel, labels, *others = residuals
     return RIGHT["chunk_backward"](dlosses, (x, kernel, tf.roll(labels, 1, 0), *others), **options)
+
+
+def of_the_first_block_s_scale(dlosses, residuals, **options):
+    *others, scales, log_sum_exp = residuals
+    return RIGHT["chunk_backward"](dlosses, (*others, [scales[0]] * len(scales), log_sum_exp), **options)
 
 
 def last_chunk_left_out(x, kernel, bias, labels, dlosses, **options):
@@ -109,6 +117,12 @@ MISTAKES = {
     "the last chunk's kernel left out": (head, "loss_and_gradients", last_chunk_left_out, "layer 2 dkernel", ""),
     "the labels of a chunk shifted in the backward": (
         head, "chunk_backward", of_the_labels_before, "layer 2 dkernel", "",
+    ),
+    "a label in every block of classes": (
+        head, "_place_of", lambda labels, first, kernel: (labels % kernel.shape[0], labels >= 0), "loss", "",
+    ),
+    "all blocks scaled as the first": (
+        head, "chunk_backward", of_the_first_block_s_scale, "layer 2 dkernel", "",
     ),
     "dkernel negative": (
         head, "chunk_backward", of_a_chunk(lambda dx, dkernel, dbias, _: (dx, -dkernel, dbias)),

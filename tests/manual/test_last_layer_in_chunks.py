@@ -25,7 +25,8 @@ SCALE = 2.0**12
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(head, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(head, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(head, "FEWEST_CLASSES", 3)
     monkeypatch.setattr(head, "FEWEST_TOKENS", 5)
 
 
@@ -190,7 +191,8 @@ def test_under_xla_no_tensor_has_the_size_of_the_logits(monkeypatch, what):
     def sizes(network):
         step = compiled(lambda *given: getattr(manual, what)(network, *given)[wanted], "xla")
         hlo = step.experimental_get_compiler_ir(*long_arguments())(stage="optimized_hlo")
-        shapes = f"f32[{CHUNK},{CLASSES}]", f"f32[{BATCH * TOKENS},{CLASSES}]", f"f32[{BATCH},{TOKENS},{CLASSES}]"
+        block = CLASSES // head.BLOCKS
+        shapes = f"f32[{CHUNK},{block}]", f"f32[{BATCH * TOKENS},{CLASSES}]", f"f32[{BATCH},{TOKENS},{CLASSES}]"
         return [shape in hlo for shape in shapes]
 
     assert sizes(LONG) == [True, False, False]

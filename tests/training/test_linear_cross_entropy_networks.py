@@ -22,7 +22,8 @@ WEIGHTS = {"tokens": RNG.random((11, 6)), "examples": RNG.random(11), "none": No
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(head, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(head, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(head, "FEWEST_CLASSES", 3)
     monkeypatch.setattr(head, "FEWEST_TOKENS", 4)
 
 

@@ -3,8 +3,9 @@
 The mean loss and its gradients are made in the same pass: a chunk's logits are turned into its share of every gradient
 and let go. Loss and gradients are numbers that add up over tokens, so nothing is computed twice.
 
-N tokens, C tokens of a chunk, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or None, labels (N,)
-within 0 … O-1, dlosses (N,) what a token's loss counts in the mean; z, logits (C, O); losses (C,). One float dtype.
+N tokens, C tokens of a chunk, I inputs, O outputs (classes), K of a block; x (N, I), kernel (I, O), bias (O,) or None,
+labels (N,) within 0 … O-1, dlosses (N,) what a token's loss counts in the mean; z, logits, exponentials (C, K) of a
+block; losses (C,). One float dtype.
 """
 
 import math
@@ -19,57 +20,72 @@ from tfbp.manual.dense import example_moments as example_moments
 from tfbp.manual.dense import example_norms as example_norms
 from tfbp.manual.dense import forward as forward
 
-BLOCK_BYTES = 2**26  # of a chunk's logits: 512 tokens of 32,768 classes in float32
-FEWEST_TOKENS = 256  # in a chunk by default: the kernel's gradient is read and written once for each
-ON_GPU = 4  # times as many on a GPU, which is idle with fewer
+CHUNK_BYTES = 2**25  # of a chunk's logits: 256 tokens of 32,768 classes in float32
+FEWEST_TOKENS = 128  # in a chunk by default: the kernel's gradient is read and written once for each
+# a chunk's logits are made in so many blocks of classes, or fewer, so that most of the work is done in a cache
+BLOCKS, FEWEST_CLASSES = 8, 4096
+ON_GPU = 8  # times as many tokens, and all classes at once: it is idle with fewer
 
 
-def chunk_forward(x, kernel, bias, labels, *, label_smoothing, z_loss, soft_cap):
-    """The losses of a chunk, (C,), and the residuals:
+def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
+    """The losses of a chunk, (C,), and the residuals, of blocks of classes: (first, kernel (K, I), bias (K,) or None).
 
     losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
     target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
     """
-    z = tf.matmul(x, kernel)
-    if bias is not None:
-        z = tf.nn.bias_add(z, bias)
-    logits = z if soft_cap is None else soft_cap * tf.tanh(z / soft_cap)
-    softmax = tf.nn.softmax(logits)
-    # Σ exp(logits - largest), for at the largest logit softmax is 1 / total
-    largest, total = tf.reduce_max(logits, axis=-1), 1 / tf.reduce_max(softmax, axis=-1)
-    label_logit = tf.gather(logits, labels, batch_dims=1)
+    kept, label_logits, sums, maxima, totals = [], [], [], [], []
+    for first, kernel, bias in blocks:
+        z = tf.matmul(x, kernel, transpose_b=True)
+        if bias is not None:
+            z = tf.nn.bias_add(z, bias)
+        logits = z if soft_cap is None else soft_cap * tf.tanh(z / soft_cap)
+        place, is_here = _place_of(labels, first, kernel)
+        label_logits.append(tf.where(is_here, tf.gather(logits, place, batch_dims=1), 0))
+        sums.append(tf.reduce_sum(logits, axis=-1) if label_smoothing else 0)
+        maxima.append(tf.reduce_max(logits, axis=-1))
+        # after all that reads the logits: TensorFlow then writes in their place
+        with tf.control_dependencies([label_logits[-1], maxima[-1]]):
+            exponentials = tf.exp(logits - maxima[-1][:, None])
+        totals.append(tf.reduce_sum(exponentials, axis=-1))
+        kept.append((exponentials, logits))
+    largest = tf.reduce_max(tf.stack(maxima), axis=0)
+    # Σ exp(logits - largest), of each block's Σ exp(logits - its own largest)
+    factors = [tf.exp(each - largest) for each in maxima]
+    total = tf.add_n([factor * each for factor, each in zip(factors, totals, strict=True)])
+    label_logit = tf.add_n(label_logits)
     log_sum_exp = largest + tf.math.log(total)
     # not log_sum_exp - label_logit, which cancels where both are large
     losses = tf.math.log(total) + (largest - label_logit)
     if label_smoothing:
-        losses += label_smoothing * (label_logit - tf.reduce_mean(logits, axis=-1))
+        losses += label_smoothing * (label_logit - tf.add_n(sums) / _classes(blocks))
     if z_loss:
         losses += z_loss * tf.square(log_sum_exp)
-    return losses, (x, kernel, labels, logits, softmax, log_sum_exp)
+    return losses, (x, blocks, labels, kept, [factor / total for factor in factors], log_sum_exp)
 
 
-def chunk_backward(dlosses, residuals, *, bias_gradient, label_smoothing, z_loss, soft_cap):
-    """dx (C, I), dkernel (I, O) and dbias (O,) or None, given dlosses (C,).
+def chunk_backward(dlosses, residuals, *, label_smoothing, z_loss, soft_cap):
+    """dx (C, I), and dkernel (I, K) and, where there is a bias, dbias (K,) of each block, given dlosses (C,).
 
     dlosses scales rows of x and dx, which are short, instead of rows of dz; so dz is here that of Σ losses."""
-    x, kernel, labels, logits, softmax, log_sum_exp = residuals
-    # losses = log_sum_exp + z_loss · log_sum_exp² - …        d log_sum_exp = softmax
-    dlogits = softmax * (1 + 2 * z_loss * log_sum_exp)[:, None] if z_loss else softmax
-    # losses = … - (label_smoothing / O) · Σ logits - (1 - label_smoothing) · logits[label]
-    if label_smoothing:
-        dlogits -= label_smoothing / kernel.shape[1]
-    at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), labels], axis=1)
-    # after all that reads softmax: TensorFlow then adds in its place
-    with tf.control_dependencies([log_sum_exp]):
-        dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, (label_smoothing - 1) * tf.ones_like(dlosses))
-    # logits = soft_cap · tanh(z / soft_cap)         (C, O) <- (C, O)
-    dz = dlogits if soft_cap is None else dlogits * (1 - tf.square(logits / soft_cap))
-    # z = bias_add(z, bias)                          (C, O) <- (O,)
-    dbias = tf.linalg.matvec(dz, dlosses, transpose_a=True) if bias_gradient else None
-    # z = matmul(x, kernel)                          (C, O) <- (C, I) (I, O)
-    dx = dlosses[:, None] * tf.matmul(dz, kernel, transpose_b=True)
-    dkernel = tf.matmul(dlosses[:, None] * x, dz, transpose_a=True)
-    return dx, dkernel, dbias
+    x, blocks, labels, kept, scales, log_sum_exp = residuals
+    dxs, gradients = [], []
+    for (first, kernel, bias), (exponentials, logits), scale in zip(blocks, kept, scales, strict=True):
+        # losses = log_sum_exp + z_loss · log_sum_exp² - …        d log_sum_exp = softmax = scale · exponentials
+        dlogits = exponentials * (scale * (1 + 2 * z_loss * log_sum_exp) if z_loss else scale)[:, None]
+        # losses = … - (label_smoothing / O) · Σ logits - (1 - label_smoothing) · logits[label]
+        if label_smoothing:
+            dlogits -= label_smoothing / _classes(blocks)
+        place, is_here = _place_of(labels, first, kernel)
+        at_labels = tf.stack([tf.range(tf.size(labels, labels.dtype)), place], axis=1)
+        dlogits = tf.tensor_scatter_nd_add(dlogits, at_labels, (label_smoothing - 1) * tf.cast(is_here, dlogits.dtype))
+        # logits = soft_cap · tanh(z / soft_cap)         (C, K) <- (C, K)
+        dz = dlogits if soft_cap is None else dlogits * (1 - tf.square(logits / soft_cap))
+        # z = bias_add(z, bias)                          (C, K) <- (K,)
+        dbias = [] if bias is None else [tf.linalg.matvec(dz, dlosses, transpose_a=True)]
+        # z = matmul(x, transpose(kernel))               (C, K) <- (C, I) (K, I)
+        dxs.append(tf.matmul(dz, kernel))
+        gradients.append([tf.matmul(dlosses[:, None] * x, dz, transpose_a=True), *dbias])
+    return dlosses[:, None] * tf.add_n(dxs), gradients
 
 
 def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **options):
@@ -77,7 +93,7 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
 
     What is not used of them is not computed: in a tf.function, TensorFlow and XLA both cut it out of the loop.
     """
-    inputs = kernel.shape[0]
+    inputs, outputs = kernel.shape
     tokens = tf.shape(x)[0]
     # the remainder first, often no token at all: the loop, which does not wait for it, then starts beside a small block
     first, later = tokens % chunk_size, tokens // chunk_size
@@ -85,20 +101,20 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     spare = tf.cast(tokens == 0, tf.int32)
     label = tf.range(tf.cast(spare, labels.dtype))  # the GPU has no kernel that pads integers
     padded = tf.pad(x, [[0, spare], [0, 0]]), tf.concat([labels, label], axis=0), tf.pad(dlosses, [[0, spare]])
+    blocks = _blocks(kernel, bias)
 
     def chunk(x, labels, dlosses):
-        # TensorFlow refuses a label that is no class where it can look at it; where not, loss and gradients are NaN
-        dlosses = tf.where((labels >= 0) & (labels < kernel.shape[1]), dlosses, math.nan)
-        losses, residuals = chunk_forward(x, kernel, bias, labels, **options)
-        dx, dkernel, dbias = chunk_backward(dlosses, residuals, bias_gradient=bias is not None, **options)
-        return tf.reduce_sum(dlosses * losses), dx, [dkernel] if bias is None else [dkernel, dbias]
+        # of a label that is no class, loss and gradients are NaN
+        dlosses = tf.where((labels >= 0) & (labels < outputs), dlosses, math.nan)
+        losses, residuals = chunk_forward(x, blocks, labels, **options)
+        dx, gradients = chunk_backward(dlosses, residuals, **options)
+        return tf.reduce_sum(dlosses * losses), dx, gradients
 
     def add_chunk(index, loss, sums, later_dx):
         # not a slice: XLA refuses one that is longer than x, even in a loop of no turns
         rows = first + index * chunk_size + tf.range(chunk_size)
         of_chunk, dx, gradients = chunk(*(tf.gather(tensor, rows) for tensor in padded))
-        sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
-        return index + 1, loss + of_chunk, sums, later_dx.write(index, dx)
+        return index + 1, loss + of_chunk, tf.nest.map_structure(tf.add, sums, gradients), later_dx.write(index, dx)
 
     loss, first_dx, sums = chunk(x[:first], labels[:first], dlosses[:first])
     later_dx = tf.TensorArray(x.dtype, size=later, element_shape=(chunk_size, inputs))
@@ -107,12 +123,37 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
         lambda *_: True, add_chunk, (0, loss, sums, later_dx), parallel_iterations=1, maximum_iterations=later
     )
     dx = tf.concat([first_dx, tf.reshape(later_dx.stack(), [-1, inputs])], axis=0)
-    return loss, dx, sums[0], None if bias is None else sums[1]
+    dkernel, *dbias = (tf.concat(each, axis=-1) for each in zip(*sums, strict=True))
+    return loss, dx, dkernel, *(dbias or [None])
+
+
+def _blocks(kernel, bias):
+    """(first class, kernel (K, I), bias (K,) or None) of each block of classes.
+
+    The kernel transposed: the product that makes dx takes half the time by it."""
+    classes = kernel.shape[1]
+    size = classes if has_gpu() else max(FEWEST_CLASSES, -(-classes // BLOCKS))
+    firsts = range(0, classes, size)
+    sizes = [min(size, classes - first) for first in firsts]
+    kernels = tf.split(tf.transpose(kernel), sizes)
+    biases = [None] * len(sizes) if bias is None else tf.split(bias, sizes)
+    return [*zip(firsts, kernels, biases, strict=True)]
+
+
+def _place_of(labels, first, kernel):
+    """Where in a block the labels are, and which of them are."""
+    place = labels - first
+    is_here = (place >= 0) & (place < kernel.shape[0])
+    return tf.where(is_here, place, 0), is_here
+
+
+def _classes(blocks):
+    return sum(kernel.shape[0] for _, kernel, _ in blocks)
 
 
 def chunk_size_for(outputs, dtype):
     """How many tokens a chunk has by default."""
-    return max(FEWEST_TOKENS, BLOCK_BYTES // (outputs * dtype.size)) * (ON_GPU if has_gpu() else 1)
+    return max(FEWEST_TOKENS, CHUNK_BYTES // (outputs * dtype.size)) * (ON_GPU if has_gpu() else 1)
 
 
 def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
@@ -121,16 +162,15 @@ def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
     x (B, …, I); labels y and sample_weight, or None, (B, …). A label that is no class makes the loss NaN, and raises
     nowhere, as `manual.losses` has it."""
     labels = tf.cast(tf.reshape(y, [-1]), tf.int64)
-    is_class = (labels >= 0) & (labels < layer.units)
     weight = tf.ones_like(labels, dtype) if sample_weight is None else tf.reshape(sample_weight, [-1])
     # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
-    dlosses = tf.where(is_class, weight, math.nan) / tf.cast(tf.size(labels), dtype)
+    dlosses = weight / tf.cast(tf.size(labels), dtype)
     bias = tf.cast(weights["bias"], dtype) if layer.use_bias else None
     loss, dx, dkernel, dbias = loss_and_gradients(
         tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]),
         tf.cast(weights["kernel"], dtype),
         bias,
-        tf.where(is_class, labels, 0),
+        labels,
         dlosses,
         chunk_size=chunk_size_for(layer.units, dtype),
         label_smoothing=0.0,
