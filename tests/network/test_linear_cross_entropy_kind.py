@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfbp
-from tfbp import Dense, InputError, LinearCrossEntropy, Network, Residual, manual, reference, tape
+from tfbp import Dense, Embedding, InputError, LinearCrossEntropy, Network, Residual, Tokens, manual, reference, tape
 from tfbp.keras_layers import layer_from_keras
 from tfbp.network import kinds
 
@@ -55,6 +55,28 @@ def test_a_network_tells_it():
     assert "LinearCrossEntropy" in Network(5, [Dense(3), LinearCrossEntropy(7)], LOSS).draw().svg
 
 
+TIED = LinearCrossEntropy(7, use_bias=False, tied=True)
+
+
+def test_tied_it_has_no_weights_and_leaves_others_theirs():
+    layers = [Embedding(7, 5), Dense(5, "tanh")]
+    network = Network(Tokens(6, 7), [*layers, TIED], LOSS)
+    own = Network(Tokens(6, 7), [*layers, LinearCrossEntropy(7, use_bias=False)], LOSS)
+    assert (network.tied, own.tied, Network(5, [Dense(7)], LOSS).tied) == (True, False, False)
+    assert network.parameter_shapes() == [*own.parameter_shapes()[:2], {}]
+    for got, expected in zip(network.init(3)[:2], own.init(3)[:2], strict=True):
+        for name, w in expected.items():
+            np.testing.assert_array_equal(got[name], w)
+    assert Network.from_json(network.to_json()) == network != own
+    before = own.to_json().replace(',\n   "tied": false', "")
+    assert "tied" not in before
+    assert Network.from_json(before) == own
+
+
+def tied(first, *between, inputs=Tokens(6, 7)):  # noqa: B008
+    return Network(inputs, [first, *between, TIED], LOSS)
+
+
 HEAD = LinearCrossEntropy(7)
 ONLY_LAST = "got LinearCrossEntropy; accepted: as the last layer of a network only."
 
@@ -73,6 +95,36 @@ ONLY_LAST = "got LinearCrossEntropy; accepted: as the last layer of a network on
         ),
         (lambda: LinearCrossEntropy(0), "units: got 0; accepted: an integer of at least 1."),
         (lambda: LinearCrossEntropy(7, "relu"), "use_bias: got 'relu'; accepted: True or False."),
+        (lambda: LinearCrossEntropy(7, tied=1), "tied: got 1; accepted: True or False."),
+        (lambda: LinearCrossEntropy(7, tied=True), "use_bias: got True with tied=True; accepted: False."),
+        (
+            lambda: LinearCrossEntropy(7, False, kernel_regularizer="l1", tied=True),
+            "kernel_regularizer: got 'l1' with tied=True; accepted: None.",
+        ),
+        (
+            lambda: LinearCrossEntropy(7, False, bias_regularizer="l1", tied=True),
+            "bias_regularizer: got 'l1' with tied=True; accepted: None.",
+        ),
+        (
+            lambda: tied(Dense(5), inputs=5),
+            "layers[1]: got tied=True after Dense as the first layer; accepted: after a tfbp.Embedding.",
+        ),
+        (
+            lambda: Network(7, [TIED], LOSS),
+            "layers[0]: got tied=True after LinearCrossEntropy as the first layer; accepted: after a tfbp.Embedding.",
+        ),
+        (
+            lambda: tied(Embedding(9, 5)),
+            "layers[1]: units: got 7 with tied=True; accepted: 9, the rows of the table.",
+        ),
+        (
+            lambda: tied(Embedding(7, 5), Dense(4)),
+            "layers[2]: got inputs of width 4 with tied=True; accepted: 5, the width of the table.",
+        ),
+        (
+            lambda: tied(Embedding(7, 5), TIED),
+            f"layers[1]: {ONLY_LAST}",
+        ),
         (
             lambda: layer_from_keras(tfbp.layers.LinearCrossEntropy(7, z_loss=0.5, name="head")),
             "sequential: 'head': z_loss: got 0.5; accepted: 0.0.",
