@@ -31,7 +31,7 @@ class LinearCrossEntropy(Layer):
     z = x · embeddingsᵀ, and the table's gradient is the sum of both layers'.
 
     In Keras it is a `keras.layers.Dense`, and so comes back as a `Dense`; a `tfbp.layers.LinearCrossEntropy` called on
-    x alone comes as this.
+    x alone comes as this. Tied, it is the second call of a `keras.layers.ReversibleEmbedding`, and comes back.
 
     Args:
         units: the number of classes O, at least 1.
