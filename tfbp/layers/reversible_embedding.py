@@ -34,8 +34,8 @@ class ReversibleEmbedding(keras.layers.ReversibleEmbedding, Embedding):
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         is_plain = not self.lora_enabled and self.quantization_mode is None and hand_written.is_handled(inputs)
         if not reverse or not is_plain:
-            # a lookup is that of the next class, Embedding
-            return keras.layers.ReversibleEmbedding.call(self, inputs, reverse=reverse)
+            # Keras's, whose lookup is that of the class after it: Embedding, by hand
+            return super().call(inputs, reverse=reverse)  # type: ignore[call-arg]
         weights = tf.convert_to_tensor(self.embeddings if self.tie_weights else self.reverse_embeddings)
         dtype = self.reverse_dtype or keras.backend.result_type(inputs.dtype.name, weights.dtype.name)
         kernel = hand_written_sequences.transposed(weights) if self.tie_weights else weights
