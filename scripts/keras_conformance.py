@@ -45,6 +45,7 @@ LAYERS = {
     "GroupNormalization": "normalization.group_normalization",
     "Dropout": "regularization.dropout",
     "Embedding": "core.embedding",
+    "ReversibleEmbedding": "core.reversible_embedding",
     "SimpleRNN": "rnn.simple_rnn",
     "LSTM": "rnn.lstm",
     "GRU": "rnn.gru",
@@ -60,6 +61,7 @@ OF_IMAGES = (
 )
 OF_SEQUENCES = (
     "layers/core/embedding_test.py",
+    "layers/core/reversible_embedding_test.py",
     *(f"layers/rnn/{kind}_test.py" for kind in ("simple_rnn", "lstm", "gru", "bidirectional")),
     *(f"layers/attention/{kind}_attention_test.py" for kind in ("multi_head", "grouped_query")),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,18 +12,19 @@ import numpy as np
 
 from tfbp.checks import InputError, check_choice, check_parameters
 from tfbp.keras_activations import KerasActivation as KerasActivation
-from tfbp.keras_graph import Called, Sum, chain_of
+from tfbp.keras_graph import Called, Reversed, Sum, chain_of
 from tfbp.keras_layers import layer_from_keras, layer_to_keras, weights_of
 from tfbp.network import (
     ActivationLayer,
     Embedding,
     Layer,
+    LinearCrossEntropy,
     Network,
     Parameters,
     Place,
     Residual,
     Tokens,
-    at,
+    named_weights,
     placed,
 )
 from tfbp.vocabulary import Activation, Loss
@@ -61,7 +63,8 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
     Args:
         sequential: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
             of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
-            tensor is a `Residual`.
+            tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
+            `LinearCrossEntropy`.
         loss: the loss that the network is to have.
 
     Returns:
@@ -114,6 +117,10 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
+        if isinstance(each, Reversed):
+            # it has no weights of its own, and so no source
+            layers.append(LinearCrossEntropy(each.layer.input_dim, use_bias=False, tied=True))
+            continue
         each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
         layer = layer_from_keras(each, **called_with)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
@@ -140,7 +147,7 @@ def to_keras(
     network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = keras.layers
 ) -> Any:
     """A `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode. With a
-    `Residual` in the network it is a Functional model.
+    `Residual` in the network, or a tied last layer, it is a Functional model.
 
     Args:
         parameters: one dict per layer, as `Network.init` gives them.
@@ -163,24 +170,27 @@ def to_keras(
         raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
     made = _made(network, dtype, layers)
     inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
-    if any(isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes):
+    if network.tied or any(
+        isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes
+    ):
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
     else:
         model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
-    for node in network.nodes:
-        if not node.layer.parts:
-            for name, weight in weights_of(node.layer, made[node.place]).items():
-                weight.assign(np.asarray(at(parameters, node.place)[name]))
+    for place, name, w in named_weights(parameters):
+        weights_of(at_place(network, place), made[place])[name].assign(np.asarray(w))
     return model
 
 
 def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
     """The Keras layer of each layer that is one in Keras, by its place; of a wrapper's parts, those that it made."""
-    made = {}
+    made: dict[Place, Any] = {}
     # parts come before the layer that has them
     for node in network.nodes:
-        if not isinstance(node.layer, Residual):
-            made[node.place] = layer_to_keras(node.layer, dtype, room)
+        if network.tied and node.place == (len(network.layers) - 1,):
+            made[node.place] = partial(made[0,], reverse=True)
+        elif not isinstance(node.layer, Residual):
+            is_table = network.tied and node.place == (0,)
+            made[node.place] = layer_to_keras(node.layer, dtype, room, "ReversibleEmbedding" if is_table else "")
             made.update({(*node.place, part, 0): getattr(made[node.place], part) for part in node.layer.parts})
     return made
 

@@ -19,6 +19,13 @@ class Called:
 
 
 @dataclass(frozen=True)
+class Reversed:
+    """The second call of a ReversibleEmbedding, from its width to its rows."""
+
+    layer: Any
+
+
+@dataclass(frozen=True)
 class Sum:
     """An addition of two paths from one tensor; a path of no layers is the tensor itself."""
 
@@ -27,10 +34,11 @@ class Sum:
 
 
 def chain_of(model: keras.Model) -> list[Any]:
-    """The Keras layers from a model's input to its output in their order, with a `Sum` where two paths are added.
+    """The Keras layers from a model's input to its output in their order, with a `Sum` where two paths are added, and
+    the first once more as a last `Reversed`, where that is an embedding tied to itself.
 
     Raises:
-        InputError: several inputs or outputs, a layer that is used twice, or one with several inputs that is no
+        InputError: several inputs or outputs, any other layer that is used twice, or one with several inputs that is no
             addition of two paths from one tensor.
     """
     if isinstance(model, keras.Sequential):
@@ -40,7 +48,8 @@ def chain_of(model: keras.Model) -> list[Any]:
             raise InputError(f"sequential: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
     chain = [_called(*each) for each in path]
-    used = _used(chain)
+    is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
+    used = _used(chain[:-1] if is_tied else chain)
     if twice := {layer.name for layer in used if sum(layer is other for other in used) > 1}:
         raise InputError(f"sequential: got the layer {min(twice)!r} in two places; accepted: each layer once.")
     return chain
@@ -48,10 +57,13 @@ def chain_of(model: keras.Model) -> list[Any]:
 
 def _called(layer: Any, tensor: Any) -> Any:
     """The layer, and where its call that made the tensor had more than tensors, with that."""
-    if not asks_itself(layer):
+    is_reversible = isinstance(layer, keras.layers.ReversibleEmbedding)
+    if not is_reversible and not asks_itself(layer):
         return layer
-    given = layer._inbound_nodes[tensor._keras_history[1]].arguments.kwargs
-    plain = {name: value for name, value in given.items() if not isinstance(value, keras.KerasTensor | None)}
+    call = layer._inbound_nodes[tensor._keras_history[1]].arguments
+    if is_reversible:
+        return Reversed(layer) if call.kwargs.get("reverse") else layer
+    plain = {name: value for name, value in call.kwargs.items() if not isinstance(value, keras.KerasTensor | None)}
     return Called(layer, plain) if plain else layer
 
 
@@ -95,6 +107,11 @@ def _used(layers: Any) -> list[Any]:
     for layer in layers:
         if isinstance(layer, Sum):
             found += [*_used(layer.layers), *_used(layer.projection)]
+        elif isinstance(layer, Reversed):
+            raise InputError(
+                f"sequential: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
+                "is the first too."
+            )
         else:
             found.append(layer.layer if isinstance(layer, Called) else layer)
     return found

@@ -11,11 +11,13 @@ import keras
 
 from tfbp.checks import InputError
 from tfbp.keras_activations import activation_of, keras_activation
-from tfbp.network import ActivationLayer, Dense, Layer, LayerNormalization, Residual, RMSNormalization, kinds
+from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
 KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+# called forward, it is the table that it is a subclass of
+KINDS["ReversibleEmbedding"] = Embedding
 # what acts on each step alike, so that TimeDistributed changes nothing
 _OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
 _MISSING = object()
@@ -81,9 +83,10 @@ def _of_each_step(distributed: Any) -> Layer:
     return layer
 
 
-def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers) -> Any:
-    """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers."""
-    name = layer.made_in_keras or layer.keras_name
+def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str = "") -> Any:
+    """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers; or one of another
+    name, which takes its arguments."""
+    name = name or layer.made_in_keras or layer.keras_name
     kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
     arguments = {
         name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbp import Dense, Embedding, LinearCrossEntropy, Network, Residual, Tokens, manual, reference
+from tfbp import (
+    Dense,
+    Embedding,
+    LinearCrossEntropy,
+    Network,
+    PositionEmbedding,
+    Reshape,
+    Residual,
+    Tokens,
+    manual,
+    reference,
+)
 from tfbp.manual import backprop
 from tfbp.manual import linear_cross_entropy as head
 from tfbp.network import at, map_weights, named_weights
@@ -12,10 +23,18 @@ from tfbp.network import at, map_weights, named_weights
 LOSS = "sparse_categorical_crossentropy"
 MODES = {"graph": False, "xla": True}
 BATCH = 3
+TIED = LinearCrossEntropy(9, use_bias=False, tied=True)
 NETWORKS = {
     "rows": Network(5, [Dense(4, "tanh"), LinearCrossEntropy(7)], LOSS),
     "tokens": Network(Tokens(6, 9), [Embedding(9, 5), Dense(4, "tanh"), LinearCrossEntropy(7)], LOSS),
     "table-and-head": Network(Tokens(6, 9), [Embedding(9, 5), LinearCrossEntropy(7, use_bias=False)], LOSS),
+    "tied": Network(
+        Tokens(6, 7),
+        [Embedding(9, 5, embeddings_regularizer="l2"), PositionEmbedding(6), Dense(5, "tanh"), TIED],
+        LOSS,
+    ),
+    "tied-table-and-head": Network(Tokens(6, 9), [Embedding(9, 5), TIED], LOSS),
+    "tied-of-rank-4": Network(Tokens(6, 9), [Embedding(9, 5), Reshape((2, 3, 5)), TIED], LOSS),
     "alone": Network((2, 3, 5), [LinearCrossEntropy(7)], LOSS),
     "penalties": Network((6, 5), [Residual([Dense(5, "silu")]), LinearCrossEntropy(7, kernel_regularizer="l2")], LOSS),
 }
@@ -174,13 +193,18 @@ def test_a_label_that_is_no_class_makes_the_loss_nan(label, mode):
 
 TOKENS, CLASSES, CHUNK = 23, 96, 8
 LONG = Network(Tokens(TOKENS, 40), [Embedding(40, 5), Dense(4, "tanh"), LinearCrossEntropy(CLASSES)], LOSS)
+LONG_TIED = Network(
+    Tokens(TOKENS, CLASSES),
+    [Embedding(CLASSES, 4), Dense(4, "tanh"), LinearCrossEntropy(CLASSES, use_bias=False, tied=True)],
+    LOSS,
+)
 PLAIN = Network(Tokens(TOKENS, 40), [Embedding(40, 5), Dense(4, "tanh"), Dense(CLASSES)], LOSS)
 
 
-def long_arguments():
+def long_arguments(network=LONG):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 40, (BATCH, TOKENS)), rng.integers(0, CLASSES, (BATCH, TOKENS))
-    return tensors(LONG.init(0), x, y, rng.random(y.shape), "float32")
+    return tensors(network.init(0), x, y, rng.random(y.shape), "float32")
 
 
 @pytest.mark.parametrize("what", ["loss_and_gradients", "loss_and_outputs"])
@@ -190,17 +214,18 @@ def test_under_xla_no_tensor_has_the_size_of_the_logits(monkeypatch, what):
 
     def sizes(network):
         step = compiled(lambda *given: getattr(manual, what)(network, *given)[wanted], "xla")
-        hlo = step.experimental_get_compiler_ir(*long_arguments())(stage="optimized_hlo")
+        hlo = step.experimental_get_compiler_ir(*long_arguments(network))(stage="optimized_hlo")
         block = CLASSES // head.BLOCKS
         shapes = f"f32[{CHUNK},{block}]", f"f32[{BATCH * TOKENS},{CLASSES}]", f"f32[{BATCH},{TOKENS},{CLASSES}]"
         return [shape in hlo for shape in shapes]
 
-    assert sizes(LONG) == [True, False, False]
+    assert sizes(LONG) == sizes(LONG_TIED) == [True, False, False]
     assert any(sizes(PLAIN)[1:])
 
 
+@pytest.mark.parametrize("network", [LONG, LONG_TIED], ids=["own-kernel", "tied"])
 @pytest.mark.parametrize("batch", [BATCH, None], ids=["known", "unknown"])
-def test_in_a_graph_the_logits_are_cut_out(monkeypatch, batch):
+def test_in_a_graph_the_logits_are_cut_out(monkeypatch, batch, network):
     """A z that fails where it is run: it does not run, unless somebody asks for the outputs."""
     right = head.forward
 
@@ -208,15 +233,15 @@ def test_in_a_graph_the_logits_are_cut_out(monkeypatch, batch):
         z, residuals, new = right(layer, weights, x, **options)
         return z + tf.gather(tf.zeros(1), tf.size(z)), residuals, new
 
-    given = long_arguments()
-    _, expected = manual.loss_and_gradients(LONG, *given)
+    given = long_arguments(network)
+    _, expected = manual.loss_and_gradients(network, *given)
     monkeypatch.setattr(head, "forward", trapped)
     parameters, *others = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), given)
     others = [tf.TensorSpec([batch, TOKENS], spec.dtype) for spec in others]
 
     def of(what, *wanted):
         step = tf.function(
-            lambda *given: tuple(getattr(manual, what)(LONG, *given)[i] for i in wanted),
+            lambda *given: tuple(getattr(manual, what)(network, *given)[i] for i in wanted),
             input_signature=[parameters, *others],
             autograph=False,
         )

@@ -143,20 +143,25 @@ def sequence_cases() -> Iterator[Case]:
 
 def token_cases() -> Iterator[Case]:
     """Networks whose tokens have losses of their own, weighted by token and by example."""
+    loss = "sparse_categorical_crossentropy"
     layers = [Dense(5, "tanh", kernel_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4)]
-    yield Case("tokens-sparse-B5-6x3", Network((6, 3), layers, "sparse_categorical_crossentropy"), 5)
+    yield Case("tokens-sparse-B5-6x3", Network((6, 3), layers, loss), 5)
     link = [*layers, Activation("softmax")]
     network = Network((2, 3, 3), link, "categorical_crossentropy")
     yield Case("tokens-categorical-B5-2x3x3", network, 5, any_targets=True, weighs_examples=True)
     # a table of more rows than there are tokens, each of which stands at several places
     lookup = [Embedding(9, 5, embeddings_regularizer=L1L2(l1=0.01, l2=0.02)), Dense(4, "tanh"), Dense(7)]
-    yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, "sparse_categorical_crossentropy"), 5)
+    yield Case("embedding-B5-T6-V7", Network(Tokens(6, 7), lookup, loss), 5)
     placed = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
-    yield Case("positions-B5-T6-V7", Network(Tokens(6, 7), placed, "sparse_categorical_crossentropy"), 5)
+    yield Case("positions-B5-T6-V7", Network(Tokens(6, 7), placed, loss), 5)
     # compiled, the manual writing takes the loss and the last layer's gradients a chunk at a time
     head = LinearCrossEntropy(7, kernel_regularizer=L1L2(l1=0.01, l2=0.02))
-    network = Network(Tokens(6, 7), [Embedding(7, 5), Dense(4, "tanh"), head], "sparse_categorical_crossentropy")
+    network = Network(Tokens(6, 7), [Embedding(7, 5), Dense(4, "tanh"), head], loss)
     yield Case("linear-cross-entropy-B5-T6-V7", network, 5)
+    tied = LinearCrossEntropy(9, use_bias=False, tied=True)
+    table = Embedding(9, 5, embeddings_regularizer=L1L2(l1=0.01, l2=0.02))
+    network = Network(Tokens(6, 7), [table, PositionEmbedding(6), Dense(5, "tanh"), tied], loss)
+    yield Case("tied-B5-T6-V7", network, 5)
 
 
 def attention_cases() -> Iterator[Case]:
@@ -172,3 +177,7 @@ def attention_cases() -> Iterator[Case]:
     wider = [LayerNormalization(), Dense(8, "gelu"), Dense(6)]
     block = [Residual(attention), Residual(wider), GlobalAveragePooling1D(), Dense(3)]
     yield case("transformer-B4-5x6", block)
+    seen = Residual([LayerNormalization(), MultiHeadAttention(2, 3, use_causal_mask=True)])
+    tied = LinearCrossEntropy(9, use_bias=False, tied=True)
+    layers = [Embedding(9, 6), PositionEmbedding(5), seen, LayerNormalization(), tied]
+    yield Case("tied-attention-B4-T5-V9", Network(Tokens(5, 9), layers, loss), 4, weighs_examples=True)

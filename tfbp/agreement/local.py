@@ -21,6 +21,7 @@ from tfbp.agreement.monte_carlo import Noise
 from tfbp.checking.failures import Failure, attempt
 from tfbp.checking.tolerances import Units
 from tfbp.network import Network, Node, at, is_part, map_weights
+from tfbp.reference.tied import tied_forward
 from tfbp.vocabulary import Activation
 
 Inputs = list[dict[str, Any]]
@@ -30,7 +31,8 @@ SEED = 2026
 
 
 def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """What each layer is fed, from the reference's tensors."""
+    """What each layer is fed, from the reference's tensors; a tied last layer its kernel too."""
+    parameters = tied_forward(network, parameters)
     layers = [
         {
             "weights": at(parameters, node.place),
@@ -86,6 +88,7 @@ def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Ten
         _put(
             out,
             node,
+            fed["weights"],
             _attempt_with(
                 residuals, lambda kept, node=node, kind=kind, fed=fed: kind.backward(node.layer, fed["dz"], kept)
             ),
@@ -127,7 +130,7 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
         if not isinstance(gradients, Failure):
             dx, *dweights = [None, *gradients] if node.layer.takes_tokens else gradients
             gradients = dx, dict(zip(names, dweights, strict=True))
-        _put(out, node, gradients)
+        _put(out, node, fed["weights"], gradients)
         out[f"{put} y"], gradients = _differentiate(
             lambda z, activation=activation: tape.activations.activation_forward(activation, z), [fed["z"]], fed["dy"]
         )
@@ -212,9 +215,9 @@ def _put_new(out: Tensors, node: Node, new: Any) -> None:
             out[f"layer {node.name} new {name}"] = new[name]
 
 
-def _put(out: Tensors, node: Node, gradients: Any) -> None:
-    shapes = {} if node.layer.parts else node.layer.weight_shapes(node.input_shape)
-    names = [*(f"d{name}" for name in shapes if name not in node.layer.without_gradient), "dx"]
+def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
+    own = () if node.layer.parts else weights
+    names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), "dx"]
     if isinstance(gradients, Failure):
         # the line that raised may say whose it is; the others were not reached, and nothing is said of them
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]

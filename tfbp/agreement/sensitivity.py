@@ -23,6 +23,7 @@ from tfbp.network import Network, at, map_weights, named_weights
 from tfbp.reference import chain
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.reference.tied import tied_backward, tied_forward
 
 Errors = tuple[Any, Any, Any]
 
@@ -56,7 +57,7 @@ def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any)
     with _activations_with(noise):
         outputs, tensors, residuals = chain.chain_forward(
             network.layers,
-            parameters,
+            tied_forward(network, parameters),
             on(numbers.x),
             training=training,
             seed=None if seed is None else (seed, 0),
@@ -75,6 +76,7 @@ def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any)
         doutputs = plain(noise.of_operation(doutputs))
     with _activations_with(noise):
         _, gradients = chain.chain_backward(network.layers, tensors, residuals, on(doutputs), **how)
+    gradients = tied_backward(network, gradients)
     loss = (weight * losses).mean()
     if noise is not None:
         loss = noise.moved(loss, 8 * unit * (weight * np.abs(losses)).mean())

@@ -64,7 +64,7 @@ def ops() -> Iterator[Op]:
             yield _loss_op(case.network.loss, rng)
     yield _dense_op(rng)
     for case in all_cases():
-        if case.name.startswith(("deep5", "regularized", "one-", "softmax-", "no-bias")):
+        if case.name.startswith(("deep5", "regularized", "one-", "softmax-", "no-bias", "tied-B5")):
             yield _network_op(case)
 
 

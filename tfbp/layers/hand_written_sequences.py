@@ -12,7 +12,7 @@ from tensorflow.python.ops import control_flow_util
 from tensorflow.python.saved_model import save_context
 
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual import embedding, halves, position, recurrent
+from tfbp.manual import embedding, halves, position, recurrent, smooth_activations
 
 
 def recur(
@@ -66,6 +66,26 @@ def look_up(x: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         return keras.ops.take(embeddings, x, axis=0), backward
 
     return run(embeddings)
+
+
+@custom_gradient
+def transposed(embeddings: tf.Tensor) -> Any:
+    """The kernel of the way back, of rows (V, O) as (O, V)."""
+    # kernel = transpose(embeddings)                    (O, V) <- (V, O)
+    return tf.transpose(embeddings), tf.transpose
+
+
+@cache
+def capped(soft_cap: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    """logits = soft_cap · tanh(z / soft_cap), as a function of z."""
+
+    @custom_gradient
+    def run(z: tf.Tensor) -> Any:
+        y, residuals = smooth_activations.tanh_forward(z / soft_cap)
+        # the cap before tanh and the one behind it cancel
+        return soft_cap * y, lambda dlogits: smooth_activations.tanh_backward(dlogits, residuals)
+
+    return run
 
 
 def add_positions(x: tf.Tensor, embeddings: tf.Tensor, start: tf.Tensor) -> tf.Tensor:

@@ -16,10 +16,12 @@ from tfbp.layers.normalization import BatchNormalization, GroupNormalization, La
 from tfbp.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from tfbp.layers.prelu import PReLU
 from tfbp.layers.recurrent import GRU, LSTM, SimpleRNN
+from tfbp.layers.reversible_embedding import ReversibleEmbedding
 from tfbp.layers.softmax import Softmax
 
 _OURS = (
-    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, Embedding, SimpleRNN, LSTM, GRU),
+    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
+    *(Embedding, ReversibleEmbedding),
     *(Conv2D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
     *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization, MultiHeadAttention),
 )

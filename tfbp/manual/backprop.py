@@ -12,6 +12,7 @@ from tfbp.checks import InputError, check_parameters, check_seed, check_x, check
 from tfbp.manual.chain import chain_backward, chain_forward, kind_of
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
+from tfbp.manual.tied import tied_backward, tied_forward
 from tfbp.network import at, map_weights
 
 
@@ -134,6 +135,8 @@ def loss_gradients_and_tensors(
     if reweight is not None:
         # the factors follow from every layer's dz: so the parameters' gradients come last, and once
         gradients = _reweighted_gradients(network.layers, layers, residuals, reweight(tensors))
+    # parameters = tied_forward(network, parameters)
+    gradients = tied_backward(network, gradients)
     for place, name, regularizer in network.penalties:
         # loss += penalty_forward(regularizer, parameter)
         dparameter = penalty_backward(regularizer, at(parameters, place)[name])
@@ -223,7 +226,8 @@ def _of_each_loss(network, x, weight):
 
 
 def _parameters_and_x(network, parameters, x):
-    """Checked parameters and x as tensors of one dtype. Each variable is read once, here."""
+    """Checked parameters and x as tensors of one dtype, with the kernel of a tied last layer. Each variable is read
+    once, here."""
     x = tf.convert_to_tensor(x)
     if network.tokens is None and not x.dtype.is_floating:
         raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
@@ -236,7 +240,8 @@ def _parameters_and_x(network, parameters, x):
     if network.tokens is not None and x.dtype not in (tf.int32, tf.int64):
         # which all kernels of a lookup take
         x = tf.cast(x, tf.int32)
-    return _tensors(network.layers, parameters, _computed_in(network, parameters, x)), x
+    parameters = _tensors(network.layers, parameters, _computed_in(network, parameters, x))
+    return tied_forward(network, parameters), x
 
 
 def _computed_in(network, parameters, x):

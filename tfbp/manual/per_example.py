@@ -19,6 +19,7 @@ import tensorflow as tf
 from tfbp.checks import check_clip, check_examples_apart
 from tfbp.manual.backprop import loss_gradients_and_tensors
 from tfbp.manual.chain import kind_of
+from tfbp.manual.tied import tied_moments, tied_norms
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -87,7 +88,7 @@ def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=
 def norms_from(network, tensors, loss_scale=None):
     """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
     norms = [_norm(layer, tensor) for layer, tensor in zip(network.layers, tensors, strict=False)]
-    norms = tf.stack(norms, axis=1)
+    norms = tf.stack(tied_norms(network, tensors, norms), axis=1)
     # dz comes with the loss scale and 1/B in it
     return norms * _undo(tensors, loss_scale, norms.dtype)
 
@@ -103,7 +104,7 @@ def moments_from(network, tensors, loss_scale=None):
     undo = _undo(tensors, loss_scale, tf.float64)
     pairs = [_moments(layer, tensor, undo) for layer, tensor in zip(network.layers, tensors, strict=False)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))
-    return totals, squares
+    return tied_moments(network, tensors, undo, totals, squares)
 
 
 def _norm(layer, tensor):

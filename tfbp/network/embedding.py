@@ -9,6 +9,9 @@ from typing import Any, ClassVar, Self
 from tfbp.checks import InputError, check_count
 from tfbp.network.layer import Layer, Shape
 
+# options of the Keras layers that no network can express
+_OPTIONS = {"mask_zero": False, "tie_weights": True, "reverse_dtype": None, "logit_soft_cap": None}
+
 
 @dataclass(frozen=True)
 class Embedding(Layer):
@@ -52,6 +55,8 @@ class Embedding(Layer):
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        if given.get("mask_zero"):
-            raise InputError("mask_zero: got True; accepted: False.")
+        # of a ReversibleEmbedding besides
+        for name, accepted in _OPTIONS.items():
+            if given.get(name, accepted) != accepted:
+                raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted!r}.")
         return super().from_keras_arguments(given)

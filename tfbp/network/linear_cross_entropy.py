@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from tfbp.checks import InputError, check_count
 from tfbp.network.chain import Node
+from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2, Loss
@@ -26,15 +27,20 @@ class LinearCrossEntropy(Layer):
     tensor, are held only where somebody asks for them, as a metric such as accuracy does. Eagerly, where every tensor
     of a pass is made, and for each example's own gradient it is a Dense in every way.
 
+    Tied, it has no weights: its kernel is the table of the `Embedding` that the network begins with, transposed,
+    z = x · embeddingsᵀ, and the table's gradient is the sum of both layers'.
+
     In Keras it is a `keras.layers.Dense`, and so comes back as a `Dense`; a `tfbp.layers.LinearCrossEntropy` called on
-    x alone comes as this.
+    x alone comes as this. Tied, it is the second call of a `keras.layers.ReversibleEmbedding`, and comes back.
 
     Args:
         units: the number of classes O, at least 1.
         use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as `Dense`.
+        tied: whether the kernel is the first layer's table, transposed; then without a bias and regularizers.
 
     Raises:
-        InputError: an argument of the wrong kind; in a network, another place than the last, or another loss.
+        InputError: an argument of the wrong kind; in a network, another place than the last, or another loss; tied,
+            no `Embedding` as the first layer, or a table of another shape.
 
     Example:
         >>> from tfbp import Embedding, Network, Tokens
@@ -54,18 +60,27 @@ sparse_categorical_crossentropy>
     bias_initializer: Initializer = field(default="zeros", hash=False)
     kernel_regularizer: L1L2 | None = None
     bias_regularizer: L1L2 | None = None
+    tied: bool = False
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
         check_flag("use_bias", self.use_bias)
+        check_flag("tied", self.tied)
+        if self.tied:
+            self._check_nothing_of_its_own()
         self._settle(**self.arguments())
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        if self.tied:
+            return {}
         bias = {"bias": (self.units,)} if self.use_bias else {}
         return {"kernel": (input_shape[-1], self.units), **bias}
+
+    def keras_arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in self.arguments().items() if name != "tied"}
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
@@ -74,9 +89,15 @@ sparse_categorical_crossentropy>
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted!r}.")
         return super().from_keras_arguments(given)
 
+    def _check_nothing_of_its_own(self) -> None:
+        for name, accepted in (("use_bias", False), ("kernel_regularizer", None), ("bias_regularizer", None)):
+            if getattr(self, name) != accepted:
+                raise InputError(f"{name}: got {getattr(self, name)!r} with tied=True; accepted: {accepted}.")
+
 
 def check_head(nodes: Sequence[Node], loss: Loss) -> None:
-    """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, and the loss its own."""
+    """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, the loss its own, and the table that it is
+    tied to one of its shape."""
     for node in nodes:
         if not isinstance(node.layer, LinearCrossEntropy):
             continue
@@ -86,3 +107,23 @@ def check_head(nodes: Sequence[Node], loss: Loss) -> None:
             )
         if loss.name != LOSS:
             raise InputError(f"loss: got {loss.name!r} after LinearCrossEntropy; accepted: {LOSS!r}.")
+        if node.layer.tied:
+            _check_table(nodes[0].layer, node, node.layer.units)
+
+
+def _check_table(first: Layer, head: Node, units: int) -> None:
+    if not isinstance(first, Embedding):
+        raise InputError(
+            f"layers[{head.name}]: got tied=True after {first.keras_name} as the first layer; accepted: after a "
+            "tfbp.Embedding."
+        )
+    if units != first.input_dim:
+        raise InputError(
+            f"layers[{head.name}]: units: got {units} with tied=True; accepted: {first.input_dim}, the rows of the "
+            "table."
+        )
+    if head.input_shape[-1] != first.output_dim:
+        raise InputError(
+            f"layers[{head.name}]: got inputs of width {head.input_shape[-1]} with tied=True; accepted: "
+            f"{first.output_dim}, the width of the table."
+        )

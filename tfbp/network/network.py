@@ -16,7 +16,7 @@ from tfbp.checks import SPARSE_LOSSES, InputError, check_count
 from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of, weight_shapes_of
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
-from tfbp.network.linear_cross_entropy import check_head
+from tfbp.network.linear_cross_entropy import LinearCrossEntropy, check_head
 from tfbp.network.residual import fit_chain
 from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.vocabulary import L1L2, Activation, Loss
@@ -125,6 +125,11 @@ class Network:
     def target_shape(self) -> Shape:
         """The shape of an example's y: that of the outputs, or without the last axis for labels."""
         return self.output_shape[:-1] if self.loss.name in SPARSE_LOSSES else self.output_shape
+
+    @property
+    def tied(self) -> bool:
+        """Whether the last layer's kernel is the first's table of embeddings, transposed."""
+        return isinstance(self.layers[-1], LinearCrossEntropy) and self.layers[-1].tied
 
     @property
     def nodes(self) -> list[Node]:

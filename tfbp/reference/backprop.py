@@ -11,6 +11,7 @@ from tfbp.network import at, map_weights
 from tfbp.reference.chain import chain_backward, chain_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.reference.tied import tied_backward, tied_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
@@ -33,6 +34,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
     check_parameters(network, parameters)
     check_x(network, x)
     check_seed(network, training, seed)
+    parameters = tied_forward(network, parameters)
     return chain_forward(network.layers, parameters, x, training=training, seed=_first(seed))[0]
 
 
@@ -93,6 +95,7 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
     activations = network.activations_before_loss
     _, gradients = chain_backward(network.layers, tensors, residuals, doutputs, activations=activations)
+    gradients = tied_backward(network, gradients)
     for place, name, regularizer in network.penalties:
         layer = at(gradients, place)
         layer[name] = layer[name] + penalty_backward(regularizer, at(parameters, place)[name])
@@ -100,9 +103,9 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def _forward(network, parameters, x, y, weight, training, seed):
-    activations = network.activations_before_loss
+    activations, weights = network.activations_before_loss, tied_forward(network, parameters)
     outputs, tensors, residuals = chain_forward(
-        network.layers, parameters, x, activations=activations, training=training, seed=_first(seed)
+        network.layers, weights, x, activations=activations, training=training, seed=_first(seed)
     )
     losses, loss_residuals = loss_forward(network.loss, y, outputs)
     loss = (losses if weight is None else weight * losses).mean()

@@ -12,6 +12,7 @@ from tfbp.network import at, map_weights
 from tfbp.tape.chain import chain_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward
+from tfbp.tape.tied import tied_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
@@ -33,6 +34,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
     """
     weights, x = _checked(network, parameters, x)
     check_seed(network, training, seed)
+    weights = tied_forward(network, weights)
     return chain_forward(network.layers, weights, x, training=training, seed=_first(seed))[0]
 
 
@@ -125,7 +127,7 @@ def _loss(network, parameters, x, y, weight, training, seed):
     with tf.name_scope("forward"):
         outputs, tensors = chain_forward(
             network.layers,
-            parameters,
+            tied_forward(network, parameters),
             x,
             activations=network.activations_before_loss,
             training=training,

@@ -104,7 +104,9 @@ class Model(keras.Model):
         _, sources = network_and_sources(sequential, loss)
         nodes = [node for node in network.nodes if not node.layer.parts]
         for node, ours in zip(nodes, model.layer_weights, strict=True):
-            theirs = sources[node.place]
+            theirs = sources.get(node.place)
+            if theirs is None:
+                continue  # a tied last layer, which has no weights
             ours.trainable = theirs.trainable
             flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():

@@ -14,7 +14,9 @@ from tfbp.agreement.clues.losses import loss_backward, loss_forward
 from tfbp.agreement.running_error import of_each_loss
 from tfbp.checking.diagnosis import Clues
 from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
+from tfbp.reference.embedding import embedding_backward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
+from tfbp.reference.tied import tied_forward
 from tfbp.vocabulary import L1L2
 
 Array = np.ndarray
@@ -52,7 +54,8 @@ def _of_layer(layer: Layer, fed: Any) -> ByName:
 def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
     """Of every tensor of a whole pass."""
     last = tensors[-1]
-    each = [{**at(tensors, node.place), "weights": at(numbers.parameters, node.place)} for node in network.nodes]
+    parameters = tied_forward(network, numbers.parameters)
+    each = [{**at(tensors, node.place), "weights": at(parameters, node.place)} for node in network.nodes]
     out = local(network, [*each, {**last, "y": numbers.y}])
     out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
     out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
@@ -63,6 +66,8 @@ def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
             of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
             right = of_loss + penalty_backward(regularizer, w)
             out[put] = partial(_with_penalty, out[put], regularizer, w, right)
+    if network.tied:
+        out["layer 0 dembeddings"] = partial(_of_both_uses, network.layers[0].input_dim, tensors[0], tensors[-2])
     for node in network.top_nodes:
         (i,) = node.place
         handed = tensors[i + 1]["dz"] if i + 1 < len(network.layers) else last["doutputs"]
@@ -119,6 +124,13 @@ def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, rig
         "|w|' is taken without its sign, as 1 everywhere": right + regularizer.l1 * (1 - np.sign(w)),
     }
     return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, kinks, known.summed)
+
+
+def _of_both_uses(rows: int, first: Any, last: Any) -> Clues:
+    width = last["x"].shape[-1]
+    of_last = last["dz"].reshape(-1, rows).T @ last["x"].reshape(-1, width)
+    terms = {"of the lookups": embedding_backward(first["dz"], (first["x"], rows)), "of the last layer": of_last}
+    return Clues(terms=terms, sizes={"B": len(first["x"])})
 
 
 def _handed_on(handed: Array, rows: int) -> Clues:

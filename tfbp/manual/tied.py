@@ -1,0 +1,64 @@
+"""A last layer tied to the embeddings: its kernel is the first layer's table, transposed.
+
+V rows of the table, O their width; embeddings (V, O), kernel (O, V). An example's own gradient of the table is a sum of
+two, of the lookups and of the last layer, g_b = a_b + c_b: what their product adds to the squares is known from the
+rows of c_b that the example looks up. B batch, T tokens of an example, S rows of it in the last layer.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def tied_forward(network, parameters):
+    """The parameters, with the kernel of a last layer that is tied."""
+    if not network.tied:
+        return parameters
+    return [*parameters[:-1], {"kernel": tf.transpose(parameters[0]["embeddings"])}]
+
+
+def tied_backward(network, gradients):
+    """The gradients of the network's own parameters: a table that is used twice gets the sum."""
+    if not network.tied:
+        return gradients
+    first, *others, last = gradients
+    # kernel = transpose(embeddings)                    (O, V) <- (V, O)
+    dembeddings = first["embeddings"] + tf.transpose(last["kernel"])
+    return [{"embeddings": dembeddings}, *others, {}]
+
+
+def tied_norms(network, tensors, norms):
+    """The norm of each layer, a list of (B,): the table's of both uses together, and 0 for a last layer that is tied.
+
+    ‖a + c‖² = ‖a‖² + ‖c‖² + 2 Σ a · c"""
+    if not network.tied:
+        return norms
+    first, *others, last = norms
+    squares = first * first + last * last + 2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])
+    # where the two cancel, it may be below 0 by its rounding
+    return [tf.sqrt(tf.maximum(squares, 0)), *others, tf.zeros_like(last)]
+
+
+def tied_moments(network, tensors, undo, totals, squares):
+    """Σ_b g_b and Σ_b g_b² of the network's own parameters, in float64; `undo` takes the scale out of a dz.
+
+    Σ (a + c)² = Σ a² + Σ c² + 2 Σ a · c, elementwise"""
+    if not network.tied:
+        return totals, squares
+    products = 2 * undo * undo * _products(network, tensors, undo.dtype)
+    # at the rows of the example's tokens alone: elsewhere a is 0
+    crossed = tf.math.unsorted_segment_sum(products, tensors[0]["x"], network.layers[0].input_dim)
+    squares = tied_backward(network, squares)
+    squares[0]["embeddings"] += crossed
+    return tied_backward(network, totals), squares
+
+
+def _products(network, tensors, dtype):
+    """a · c, elementwise, (B, T, O): dz of each place's lookup by the row of c that its token has."""
+    tokens, dy, last = tensors[0]["x"], tf.cast(tensors[0]["dz"], dtype), tensors[len(network.layers) - 1]
+    x, dz = (
+        tf.reshape(tf.cast(a, dtype), [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (last["x"], last["dz"])
+    )
+    # c = dzᵀ · x: its rows of the tokens               (B, T, O) <- (B, S, T) (B, S, O)
+    rows = tf.matmul(tf.gather(dz, tokens, axis=2, batch_dims=1), x, transpose_a=True)
+    return dy * rows
