@@ -5,7 +5,6 @@ N samples, B batch, I inputs, O outputs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from tfbp.keras_bridge import dtype_policy_of, network_and_sources
 from tfbp.keras_layers import weights_of
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
+from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
 from tfbp.vocabulary import Loss
 
@@ -164,7 +164,7 @@ class Model(keras.Model):
             raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
         if steps_per_execution is not None:
             check_count("steps_per_execution", steps_per_execution)
-        self.loss_weight = _loss_weight(options.pop("loss_weights", None))
+        self.loss_weight = loss_weight_of(options.pop("loss_weights", None))
         if jit_compile is None:
             jit_compile = not self._is_slow_under_xla()
         with self.distribute_strategy.scope():
@@ -244,7 +244,7 @@ class Model(keras.Model):
                 with gradients="tape".
             ConnectionError: another worker is gone.
         """
-        options = _by_name(keras.Model.fit, positional, options)
+        options = by_name(keras.Model.fit, positional, options)
         if clip_per_example is None:
             return self._fit(x, y, options)
         check_clip("clip_per_example", clip_per_example)
@@ -281,7 +281,7 @@ class Model(keras.Model):
         Raises:
             InputError: as `fit`.
         """
-        options = _by_name(keras.Model.evaluate, positional, options)
+        options = by_name(keras.Model.evaluate, positional, options)
         if fitting_arrays.takes(self, x, y, options):
             with workers.lost_worker_named(self):
                 return fitting_arrays.evaluate(self, x, y, **options)
@@ -301,6 +301,19 @@ class Model(keras.Model):
         config = dict(config)
         return cls(Network.from_json(config.pop("network")), **config)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """As Keras's export; tokens are integers in what it writes, where Keras would have floats."""
+        if input_signature is None and self.network.tokens is not None:
+            input_signature = [keras.InputSpec("int32", (None, *self.network.input_shape))]
+        super().export(filepath, format, verbose, input_signature, **options)
+
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
@@ -309,22 +322,3 @@ class Model(keras.Model):
     def _zeros(self) -> tf.Tensor:
         """An example that any network can be called on."""
         return tf.zeros([1, *self.network.input_shape], self.compute_dtype if self.network.tokens is None else "int32")
-
-
-def _by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """All arguments after x and y by the names that Keras's method has for them."""
-    names = list(inspect.signature(method).parameters)[3:]
-    if len(positional) > len(names):
-        raise TypeError(f"{method.__name__}() takes {len(names) + 2} arguments, got {len(positional) + 2}")
-    given = dict(zip(names, positional, strict=False))
-    if twice := given.keys() & options.keys():
-        raise TypeError(f"{method.__name__}() got multiple values for argument {min(twice)!r}")
-    return {**given, **options}
-
-
-def _loss_weight(given: Any) -> float | None:
-    """Keras's loss_weights, of a model with one loss."""
-    values = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list | tuple) else [given]
-    if len(values) != 1 or not (values[0] is None or isinstance(values[0], int | float | np.number)):
-        raise InputError(f"loss_weights: got {given!r}; accepted: one number, for the model has one loss.")
-    return None if values[0] is None else float(values[0])
