@@ -135,8 +135,8 @@ def test_it_is_saved_loaded_and_exported(tmp_path, network):
     np.testing.assert_array_equal(fresh(X), model(X))
     for name, each in {"exported": model, "of-keras": model.to_keras()}.items():
         each.export(tmp_path / name, verbose=False)
-        served = tf.saved_model.load(tmp_path / name).serve(tf.constant(X, tf.int32))
-        np.testing.assert_allclose(served, model(X), rtol=1e-5, atol=1e-6)
+        archive = tf.saved_model.load(tmp_path / name)
+        np.testing.assert_allclose(archive.serve(tf.constant(X, tf.int32)), model(X), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("optimizer", "near"), [("SGD", 1e-9), ("Adam", 1e-5)], ids=["SGD", "Adam"])

@@ -314,6 +314,11 @@ class Model(keras.Model):
             input_signature = [keras.InputSpec("int32", (None, *self.network.input_shape))]
         super().export(filepath, format, verbose, input_signature, **options)
 
+    @property
+    def _default_save_signature(self) -> Any:
+        # Keras traces a call on floats for it, whatever `export` is told
+        return None if self.network.tokens is not None else super()._default_save_signature
+
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
