@@ -133,7 +133,7 @@ _WHOLE = _of(
     ("penalty-gradient-forgotten", PASS, "at(gradients, place)[name] += scaled", "pass", "of manual", "of the penalties is missing"),
     ("penalty-in-the-narrow-type", PASS, "tf.cast(at(parameters, place)[name], losses.dtype))[0]", "at(parameters, place)[name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
     ("bias-gradient-as-a-row", DENSE, 'found = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'found = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
-    ("outputs-in-16-bits", PASS, "outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))", "outputs = tf.cast(outputs, tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
+    ("outputs-in-16-bits", PASS, "outputs = tf.cast(outputs, loss_dtype(outputs.dtype))", "outputs = tf.cast(outputs, tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
     ("l2-without-2", "regularizers.py", "dw += (2 * regularizer.l2) * w", "dw += regularizer.l2 * w", "of manual", "factor 2 is missing"),
     ("l1-at-0", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1 * tf.where(w >= 0, tf.ones_like(w), -1)", "dkernel of manual", "another side"),
     ("l1-sign", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1", "dkernel of manual", "without its sign"),
@@ -141,7 +141,7 @@ _WHOLE = _of(
     ("norms-divided-by-B", "per_example.py", "return norms * _undo(tensors, loss_scale, norms.dtype)", "return norms", "clipped layer 0 dkernel of manual", "clipped"),
     ("clip-of-one-layer", "per_example.py", "total = tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "total = norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
     ("variance-not-centred", "per_example.py", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
-    ("linear_cross_entropy-smoothing", "linear_cross_entropy.py", "dlogits -= label_smoothing / kernel.shape[1]", "dlogits -= label_smoothing", "dx of manual", ""),
+    ("linear_cross_entropy-smoothing", "linear_cross_entropy.py", "dlogits -= label_smoothing / _classes(blocks)", "dlogits -= label_smoothing", "dx of manual", ""),
 )  # fmt: skip
 _OTHERS = [
     *_of(

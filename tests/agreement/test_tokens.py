@@ -5,13 +5,13 @@ import tensorflow as tf
 from float64_cell import assert_whole_passes_agree, blamed
 
 from tfbp.agreement.kind_cases import token_cases
-from tfbp.manual import backprop, embedding, losses, position
+from tfbp.manual import backprop, embedding, inputs, losses, position
 
 CASES = {case.name.split("-B")[0]: case for case in token_cases()}
 RIGHT = {
     "forward": losses.loss_forward,
     "backward": losses.loss_backward,
-    "weights": backprop._of_each_loss,
+    "weights": inputs._of_each_loss,
     "look up": embedding.embedding_forward,
     "add up": embedding.embedding_backward,
     "place": position.position_forward,
@@ -99,10 +99,10 @@ def pairs_of_neighbours(dy, residuals):
 # what is planted where, in which case it shows, the scope, the tensor that is named, and the cause
 MISTAKES = {
     "the first token's weight for all": (
-        backprop, "_of_each_loss", weights_of_the_batch, "tokens-sparse", "end to end", "loss", "",
+        inputs, "_of_each_loss", weights_of_the_batch, "tokens-sparse", "end to end", "loss", "",
     ),
     "sample weights left out": (
-        backprop, "_of_each_loss", lambda network, x, weight: tf.ones_like(weight),
+        inputs, "_of_each_loss", lambda network, x, weight: tf.ones_like(weight),
         "tokens-sparse", "end to end", "loss", "sample weights are ignored",
     ),
     "1/B in place of 1/N": (

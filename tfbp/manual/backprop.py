@@ -8,12 +8,13 @@ moves, nothing is narrower than float32.
 
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_parameters, check_seed, check_x, check_y
+from tfbp.checks import check_seed
 from tfbp.manual.chain import chain_backward, chain_forward, kind_of
+from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
-from tfbp.manual.tied import tied_backward, tied_forward
-from tfbp.network import at, map_weights
+from tfbp.manual.tied import tied_backward
+from tfbp.network import at
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
@@ -33,7 +34,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
         >>> manual.forward(network, [{"kernel": [[3.0], [4.0]]}], tf.constant([[1.0, 0.5]])).numpy()
         array([[5.]], dtype=float32)
     """
-    parameters, x = _parameters_and_x(network, parameters, x)
+    parameters, x = parameters_and_x(network, parameters, x)
     check_seed(network, training, seed)
     return chain_forward(network.layers, parameters, x, training=training, seed=_first(seed))[0]
 
@@ -80,7 +81,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
-    arguments = _inputs(network, parameters, x, y, sample_weight)
+    arguments = inputs_of(network, parameters, x, y, sample_weight)
     loss, tensors, *_ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
     return loss, tensors[-1]["outputs"]
 
@@ -96,7 +97,7 @@ def loss_gradients_and_tensors(
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
     gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are."""
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weight = inputs_of(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     # factors of examples are for each dz, which a layer that is one with its loss never holds
     in_one = None if reweight else _in_one(network)
@@ -187,7 +188,7 @@ def _forward(network, parameters, x, y, weight, training, seed, in_one):
             seed=_first(seed),
         )
     with tf.name_scope("loss"):
-        outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))
+        outputs = tf.cast(outputs, loss_dtype(outputs.dtype))
         losses, loss_residuals = loss_forward(network.loss, y, outputs)
         loss = tf.reduce_mean(losses if weight is None else weight * losses)
         of_head = []
@@ -201,61 +202,3 @@ def _forward(network, parameters, x, y, weight, training, seed, in_one):
 
 def _first(seed):
     return None if seed is None else (seed, 0)
-
-
-def _loss_dtype(dtype):
-    return tf.float64 if dtype == tf.float64 else tf.float32
-
-
-def _inputs(network, parameters, x, y, sample_weight):
-    """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
-    parameters, x = _parameters_and_x(network, parameters, x)
-    y = tf.convert_to_tensor(y)
-    dtype = _loss_dtype(_computed_in(network, parameters, x))
-    weight = None if sample_weight is None else tf.cast(sample_weight, dtype)
-    check_y(network, x, y, weight)
-    return parameters, x, y, None if weight is None else _of_each_loss(network, x, weight)
-
-
-def _of_each_loss(network, x, weight):
-    """(B, …): an example's weight, (B,), is that of each of its tokens."""
-    tokens = network.output_shape[:-1]
-    if tokens and weight.shape.rank == 1:
-        weight = tf.reshape(weight, [-1, *(1 for _ in tokens)]) * tf.ones([1, *tokens], weight.dtype)
-    return weight if weight.shape.is_fully_defined() else tf.ensure_shape(weight, [x.shape[0], *tokens])
-
-
-def _parameters_and_x(network, parameters, x):
-    """Checked parameters and x as tensors of one dtype, with the kernel of a tied last layer. Each variable is read
-    once, here."""
-    x = tf.convert_to_tensor(x)
-    if network.tokens is None and not x.dtype.is_floating:
-        raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
-    check_parameters(network, parameters)
-    check_x(network, x)
-    if not x.shape.rank or None in x.shape.as_list()[1:]:
-        # a shape that is known only as a function runs: the network knows its own
-        x = tf.ensure_shape(x, [None, *network.input_shape])
-    parameters = map_weights(tf.convert_to_tensor, parameters)
-    if network.tokens is not None and x.dtype not in (tf.int32, tf.int64):
-        # which all kernels of a lookup take
-        x = tf.cast(x, tf.int32)
-    parameters = _tensors(network.layers, parameters, _computed_in(network, parameters, x))
-    return tied_forward(network, parameters), x
-
-
-def _computed_in(network, parameters, x):
-    """The dtype of the computation: x's, or, where x is tokens, that of the embeddings."""
-    return x.dtype if network.tokens is None else parameters[0]["embeddings"].dtype
-
-
-def _tensors(layers, parameters, dtype):
-    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32."""
-    wide = tf.float64 if dtype == tf.float64 else tf.float32
-    tensors = []
-    for layer, weights in zip(layers, parameters, strict=True):
-        tensors.append({part: _tensors(inner, weights[part], dtype) for part, inner in layer.parts.items()})
-        for name, w in weights.items():
-            if name not in layer.parts:
-                tensors[-1][name] = tf.cast(w, wide if name in layer.without_gradient else dtype)
-    return tensors
