@@ -7,7 +7,9 @@ bad input.
 """
 
 import argparse
+import itertools
 import sys
+from functools import partial
 
 from planting.mutations import HARMLESS, MUTATIONS
 from tfbp import InputError
@@ -33,7 +35,9 @@ def plant(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     import tfbp.commands.quiet_tensorflow  # noqa: F401
-    from planting.judge import Coverage, grade, judged
+    from planting.judge import Coverage, grade, judged, judged_at
+    from tfbp.agreement import matrix
+    from tfbp.agreement.problems import DTYPES
 
     console = Console()
     coverage = None if all(mutation in HARMLESS for mutation in chosen) else Coverage.seen()
@@ -41,10 +45,11 @@ def plant(arguments: argparse.Namespace) -> int:
     failed = False
     for mutation in chosen[:: arguments.every]:
         if mutation in HARMLESS:
-            # nothing ends it early: a process of its own, for one may hold only so many compiled programs
+            # nothing ends it early: a process of its own for each mode and dtype
+            places = list(itertools.product(matrix.MODES, DTYPES))
             try:
-                with cells.mapping(2) as each:
-                    (complaint,) = each(judged, [mutation])
+                with cells.mapping(2, tasks_each=1) as each:
+                    complaint = next(filter(None, each(partial(judged_at, mutation), places)), "")
             except cells.ProcessGone as gone:
                 complaint = str(gone)
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]

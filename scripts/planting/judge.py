@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -37,19 +37,24 @@ class Coverage:
         return found
 
 
-def verdict(mutated: Iterable[CodeType], coverage: Coverage, modes: Iterable[str] = matrix.MODES) -> str:
+def verdict(
+    mutated: Iterable[CodeType],
+    coverage: Coverage,
+    modes: Sequence[str] = matrix.MODES,
+    dtypes: Sequence[str] = DTYPES,
+) -> str:
     """The first complaint, or "" where the harness has none."""
     mutated = set(mutated)
     cases = [case for case in all_cases() if coverage.cases[case.name] & mutated]
     parts = [run for name, run in beside.PARTS.items() if coverage.parts[name] & mutated]
     every: list[Any] = []
     for mode in modes:
-        for cell in matrix.cells(cases, DTYPES, [mode]):
+        for cell in matrix.cells(cases, dtypes, [mode]):
             results = matrix.run_cell(cell)
             every += results
             if matrix.first_wrong(results):
                 return report.complaints(results, [], [])[0]
-        for dtype in DTYPES:
+        for dtype in dtypes:
             for run in parts:
                 found = report.complaints([], run(dtype, mode), [])
                 if found:
@@ -58,11 +63,17 @@ def verdict(mutated: Iterable[CodeType], coverage: Coverage, modes: Iterable[str
     return next(iter(report.complaints(every, [], opinions)), "")
 
 
-def judged(mutation: Mutation, coverage: Coverage | None = None) -> str:
+def judged(mutation: Mutation, coverage: Coverage | None = None, **where: Sequence[str]) -> str:
     """The same with a mutation planted."""
     coverage = coverage or Coverage.seen()
     with planted(mutation) as codes:
-        return verdict(codes, coverage)
+        return verdict(codes, coverage, **where)
+
+
+def judged_at(mutation: Mutation, place: tuple[str, str]) -> str:
+    """The same in one mode and dtype alone."""
+    mode, dtype = place
+    return judged(mutation, modes=[mode], dtypes=[dtype])
 
 
 def _codes(run: Callable[[], Any]) -> set[CodeType]:

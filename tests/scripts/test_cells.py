@@ -16,6 +16,15 @@ def test_what_is_found_comes_in_order():
         assert list(each(partial(pow, 2), range(40))) == [2**i for i in range(40)]
 
 
+def process_id(_):
+    return os.getpid()
+
+
+def test_a_process_does_as_many_as_it_is_given():
+    with cells.mapping(2, tasks_each=1) as each:
+        assert len(set(each(process_id, range(4)))) == 4
+
+
 @pytest.mark.parametrize(
     "how", [partial(os._exit, 3), partial(signal.raise_signal, signal.SIGKILL)], ids=["exit", "killed"]
 )

@@ -25,12 +25,18 @@ class ProcessGone(Exception):
 
 
 @contextmanager
-def mapping(processes: int, deterministic: bool = False) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`map` in so many processes: what it gives comes in order, until a `ProcessGone`, whatever took it."""
+def mapping(
+    processes: int, deterministic: bool = False, tasks_each: int | None = None
+) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map` in so many processes: what it gives comes in order, until a `ProcessGone`, whatever took it.
+
+    With `tasks_each`, a process does so many and a fresh one goes on: one may hold only so many compiled programs.
+    """
     if processes == 1:
         yield map
         return
-    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (deterministic,))
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(processes, context, _start, (deterministic,), max_tasks_per_child=tasks_each)
 
     def in_order(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         done = 0
