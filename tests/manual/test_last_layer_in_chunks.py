@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from writings import compiled
 
 from tfbp import (
     Dense,
@@ -21,7 +22,7 @@ from tfbp.manual import linear_cross_entropy as head
 from tfbp.network import at, map_weights, named_weights
 
 LOSS = "sparse_categorical_crossentropy"
-MODES = {"graph": False, "xla": True}
+MODES = ("graph", "xla")
 BATCH = 3
 TIED = LinearCrossEntropy(9, use_bias=False, tied=True)
 NETWORKS = {
@@ -57,10 +58,6 @@ def numbers(network, weights="tokens"):
     y = rng.integers(0, network.outputs, (BATCH, *network.target_shape))
     weight = {"tokens": rng.random(y.shape), "examples": rng.random(BATCH), "none": None}[weights]
     return parameters, x, y, weight
-
-
-def compiled(function, mode):
-    return tf.function(function, jit_compile=MODES[mode], autograph=False)
 
 
 def tensors(parameters, x, y, weight, dtype="float64"):

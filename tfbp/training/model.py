@@ -16,6 +16,7 @@ from tfbp import manual, tape
 from tfbp.checks import InputError, check_choice, check_clip, check_count, check_parameters
 from tfbp.keras_bridge import dtype_policy_of, network_and_sources
 from tfbp.keras_layers import weights_of
+from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
@@ -188,7 +189,7 @@ class Model(keras.Model):
         self._traced: dict[str, list[Any]] = {}
 
     def _is_slow_under_xla(self) -> bool:
-        by_kernels = self.writing is tape and not tf.config.list_logical_devices("GPU")
+        by_kernels = self.writing is tape and not has_gpu()
         return by_kernels and any(node.layer.keras_name in SLOW_ON_CPU for node in self.network.nodes)
 
     def get_compile_config(self) -> dict[str, Any] | None:
