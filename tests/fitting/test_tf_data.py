@@ -116,7 +116,7 @@ def ragged():
     "data", [generated(), ragged(), in_order().repeat(), X], ids=["of unknown length", "ragged", "endless", "an array"]
 )
 def test_keras_s_own_loop_has_what_this_is_not_for(data):
-    assert datasets.run_of(model(), "train", data) is None
+    assert datasets.run_of(model(), data) is None
 
 
 def test_never_traces_again():

@@ -16,10 +16,12 @@ from tfbp.fitting import compiler, random_numbers
 
 # a step's name, and the model's method
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
+# programs, or steps, for data of one structure: a fit, its validation and predict with other batch sizes have some 20
+MOST_KEPT = 64
 
 
 class Unsuitable(Exception):
-    """A step whose results do not fit into a loop."""
+    """What Keras's own loop is to run, and why."""
 
 
 class Programs:
@@ -39,17 +41,21 @@ class Programs:
         self._inlines = False
         self._steps: dict[Any, Any] = {}
         self._programs: dict[Any, Any] = {}
+        self._seen: list[list[tf.TensorSpec]] = []
         # the seconds of a step, by what its batches are, and by the hooks around it
         self.learned: dict[Any, dict[tuple[str, ...], float]] = {}
         self.traces = 0
 
-    def step(self, name: str, data: Sequence[tf.TensorSpec], batch_size: int, rows: int | None = None) -> Any:
+    def step(
+        self, name: str, data: Sequence[tf.TensorSpec], batch_size: int, even: bool, rows: int | None = None
+    ) -> Any:
         """One step on a batch of so many rows, B by default, of such data, traced once: a function of the batch's
-        tensors, and its results. As in Keras the graph is that of any number of rows unless all batches have the same;
-        that of this number, too, where XLA compiles it, but for a model with several losses, whose means depend on it.
+        tensors, and its results. As in Keras the graph is that of any number of rows unless all batches have the same
+        (`even`); that of this number, too, where XLA compiles it, but for a model with several losses, whose means
+        depend on it.
         """
         rows = rows or batch_size
-        alike = rows if data[0].shape[0] % batch_size == 0 else None
+        alike = rows if even else None
         if name not in self._compiled:
             self._compiled[name] = self._asked
             if self._asked is None:
@@ -67,8 +73,9 @@ class Programs:
             # as Keras traces it: what is written for XLA, or without, is chosen while it is traced
             compiled = True if self._asked else None
             one = tf.function(lambda *tensors: self._untraced(name, tensors), jit_compile=compiled, autograph=False)
-            self._steps[name, batch] = one.get_concrete_function(*batch)
-            let_go(self._steps[name, batch].graph)
+            traced = one.get_concrete_function(*batch)
+            let_go(traced.graph)
+            _keep(self._steps, (name, batch), traced)
             self.traces += 1
         return self._steps[name, batch]
 
@@ -83,27 +90,63 @@ class Programs:
         """Whether XLA compiles the steps of a name; None before any was traced."""
         return self._compiled.get(name)
 
-    def call(self, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], **options: Any) -> Any:
-        """Run the program that `make` makes, on tensors; `make` takes these programs, B and the arguments'
-        specs, and gives a function and the name of the step that is in it."""
-        specs = tuple(map(tf.TensorSpec.from_tensor, arguments))
+    def variables(self, name: str) -> list[tf.Variable]:
+        """The variables that the traced steps of a name read."""
+        traced = [step for (known, _), step in self._steps.items() if known == name]
+        return list({id(each): each for step in traced for each in step.graph.variables}.values())
+
+    def call(
+        self,
+        make: Callable[..., Any],
+        batch_size: int,
+        order: tf.Tensor,
+        numbers: Sequence[int],
+        data: Sequence[tf.Tensor],
+        **options: Any,
+    ) -> Any:
+        """Run the program that `make` makes, on rows in an order, some numbers and the data; `make` takes these
+        programs, B, the arguments' specs and the options, the name of the step among them.
+
+        Without XLA one program does for any number of rows, as in Keras.
+        """
+        arguments = [order, tf.constant(numbers), *data]
+        specs = self._specs(options["name"], arguments)
         key = make.__name__, batch_size, specs, *options.values()
         if key not in self._programs:
             return self._first_call(key, make, batch_size, arguments, options)
         # calling what was traced costs a third of what calling a tf.function costs
         return self._programs[key](*arguments)[0]
 
+    def _specs(self, name: str, arguments: Sequence[tf.Tensor]) -> tuple[tf.TensorSpec, ...]:
+        if self._compiled[name]:
+            return tuple(map(tf.TensorSpec.from_tensor, arguments))
+        order, numbers, *data = arguments
+        rows = tf.TensorSpec([None] * order.shape.rank, order.dtype)
+        return rows, tf.TensorSpec.from_tensor(numbers), *self.specs_of(data)
+
+    def specs_of(self, data: Sequence[tf.Tensor]) -> list[tf.TensorSpec]:
+        """Those of any number of rows; and of rows of any size where more than two sizes were seen, as in Keras."""
+        specs = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
+        if specs not in self._seen and not any(self._compiled.values()):
+            if len(self._seen) >= 2:
+                alike = [each for each in self._seen if _are_of_one_kind(each, specs)]
+                specs = [_common(several) for several in zip(specs, *alike, strict=True)]
+            if specs not in self._seen:
+                self._seen.append(specs)
+        return specs
+
     def _first_call(
-        self, key: Any, make: Any, batch_size: int, arguments: Sequence[tf.Tensor], options: dict[str, Any]
+        self, key: Any, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], options: Any
     ) -> Any:
-        function, name = make(self, batch_size, [*key[2]], **options)
+        name, specs = options["name"], key[2]
+        function = make(self, batch_size, [*specs], **options)
         compiled = self._compiled[name]
         graph = self._any_graph(name)
 
         def whole(*given: tf.Tensor) -> Any:
             return function(*given), random_numbers.second_place(graph, batch_size, given) if compiled else []
 
-        program = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
+        program = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*specs)
         let_go(program.graph)
         self.traces += 1
         try:
@@ -112,8 +155,9 @@ class Programs:
             # XLA refuses before a step is run
             if not (compiled and self._concedes(name)):
                 raise
+            key = (*key[:2], self._specs(name, arguments), *key[3:])
             return self._first_call(key, make, batch_size, arguments, options)
-        self._programs[key] = program
+        _keep(self._programs, key, program)
         return results
 
     def _any_graph(self, name: str) -> tf.Graph:
@@ -134,31 +178,54 @@ class Programs:
         return True
 
 
-def of(model: Any, data: Any) -> Programs:
-    """The programs of a model as it is compiled now, for data of this structure."""
+def of(model: Any, data: Any, name: str = "train") -> Programs:
+    """The programs of a model as it is compiled now, for data of this structure, of which one with a step is needed."""
     structure = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
-    return table_of(model).of(model, structure)
+    return table_of(model, name).of(model, structure)
 
 
-def table_of(model: Any) -> Table:
-    """All programs of a model as it is compiled now."""
+def table_of(model: Any, name: str = "train") -> Table:
+    """All programs of a model as it is compiled now, of which one with a step of a name is needed."""
     table = getattr(model, "_tfbp_programs", None)
-    if table is None or table.compiled is not getattr(model, "_compile_config", None):
+    if table is None or not table.holds(model):
         table = model._tfbp_programs = Table(model)
+    table.follow(model, name)
     return table
 
 
 class Table:
-    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again.
+    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again, or Keras
+    drops one of its functions or makes it again: `quantize` and make_train_function(force=True) do so.
 
     Attributes:
         streams: those of datasets, by what their elements are.
     """
 
     def __init__(self, model: Any) -> None:
-        self.compiled = getattr(model, "_compile_config", None)
+        self._compiled = getattr(model, "_compile_config", None)
+        self._functions: dict[str, Any] = {}
         self.streams: dict[str, dict[Any, Any]] = {}
         self._programs: dict[str, Programs] = {}
+
+    def holds(self, model: Any) -> bool:
+        """Whether the model is still compiled as it was, and Keras's functions are those that it had."""
+        if self._compiled is not getattr(model, "_compile_config", None):
+            return False
+        return all(getattr(model, function) is known for function, known in self._functions.items())
+
+    def follow(self, model: Any, name: str) -> None:
+        """Have Keras make its function of this name, as its own loop does, and see from here on whether it is
+        another."""
+        function = f"{name}_function"
+        if function not in self._functions:
+            getattr(model, f"make_{function}")()
+            self._functions[function] = getattr(model, function)
+
+    def stream(self, spec: Any) -> dict[Any, Any]:
+        """The programs of datasets of such elements."""
+        if repr(spec) not in self.streams:
+            _keep(self.streams, repr(spec), {})
+        return self.streams[repr(spec)]
 
     def of(self, model: Any, structure: Any) -> Programs:
         return self._programs.setdefault(repr(structure), Programs(model, structure))
@@ -167,6 +234,24 @@ class Table:
     def traces(self) -> int:
         """How many programs and steps were traced."""
         return sum(each.traces for each in self._programs.values())
+
+
+def _keep(room: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put a value into a room that holds so many: the first that came goes."""
+    room[key] = value
+    while len(room) > MOST_KEPT:
+        room.pop(next(iter(room)))
+
+
+def _are_of_one_kind(some: Sequence[tf.TensorSpec], others: Sequence[tf.TensorSpec]) -> bool:
+    pairs = zip(some, others, strict=True)
+    return all(a.dtype == b.dtype and a.shape.rank == b.shape.rank for a, b in pairs)
+
+
+def _common(specs: Sequence[tf.TensorSpec]) -> tf.TensorSpec:
+    """The narrowest that all of them are of."""
+    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(each.shape for each in specs), strict=True)]
+    return tf.TensorSpec(sizes, specs[0].dtype)
 
 
 def unflattened(structure: Any, tensors: Sequence[tf.Tensor]) -> Any:

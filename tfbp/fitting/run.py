@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting import loops, programs
 from tfbp.fitting.block import take
-from tfbp.fitting.residence import OnHost, residence_of
+from tfbp.fitting.residence import OnHost, Resident, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
 
 
@@ -63,6 +63,18 @@ class Run(ABC):
         return _are_finite(tf.nest.map_structure(lambda log: log.numpy(), self._logs))
 
     @abstractmethod
+    def trace(self, name: str = "train") -> Any:
+        """A step's graph, and with it whatever the model builds at its first step.
+
+        Raises:
+            Unsuitable: a step that Keras's own loop is to run.
+        """
+
+    def variables(self) -> list[tf.Variable]:
+        """The variables that a training step reads, as far as it was traced."""
+        return []
+
+    @abstractmethod
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
 
@@ -83,6 +95,7 @@ class ArrayRun(Run):
         data: the packed data, as tensors.
         batch_size: B.
         rows: N.
+        tensors: the data's; where XLA compiles the steps they have some rows more, see `room`.
     """
 
     def __init__(
@@ -92,7 +105,7 @@ class ArrayRun(Run):
         self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
         self.rows = int(self.tensors[0].shape[0])
         super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
-        self.full = self.rows // batch_size
+        self.full, self.left = divmod(self.rows, batch_size)
         self._shuffle = shuffle
         # how often the model had trained an epoch of a number before this fit
         self._times = dict(self.shuffling.times)
@@ -112,29 +125,50 @@ class ArrayRun(Run):
         Returns:
             The logs of each, and whether these and the weights after them are finite.
         """
-        between = [start, self.steps if stop is None else stop, self.batch_size]
-        arguments = [*map(tf.convert_to_tensor, (orders, count, between)), *self.tensors]
-        logs, weights_are_finite = self._programs.call(loops.epochs, self.batch_size, arguments)
+        known, full = self._ready("train"), self.full * self.batch_size
+        numbers = [count, start, self.steps if stop is None else stop, self.batch_size, full, self.rows]
+        # without XLA, one program does for any number of rows that is left
+        left = self.left if known.compiles("train") else min(self.left, 1)
+        options: dict[str, Any] = {"name": "train", "full": self.full > 0, "left": left}
+        orders = tf.convert_to_tensor(orders)
+        logs, weights_are_finite = known.call(loops.epochs, self.batch_size, orders, numbers, self.tensors, **options)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
         finite = bool(weights_are_finite) and _are_finite(logs)
         return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
 
+    def orders(self, epochs: range, most: int) -> np.ndarray:
+        """The orders of some epochs, with room for `most`, as `train_epochs` takes them."""
+        compiled = self._ready("train").compiles("train")
+        orders = np.zeros([most, room(self.rows) if compiled else self.rows], np.int32)
+        for number, epoch in enumerate(epochs):
+            orders[number, : self.rows] = self.order(epoch)
+        return orders
+
     def predict(self) -> Any:
         """The model's outputs for all rows, as NumPy arrays."""
-        order = tf.range(self.rows)
+        known, order = self._ready("predict"), np.arange(self.rows, dtype=np.int32)
         parts = []
         if self.full:
-            parts.append(self._programs.call(loops.predictions, self.batch_size, [order, *self.tensors]))
-        if self.rows % self.batch_size:
-            arguments = [order, self._first_of_rest(order), *self.tensors]
-            parts.append(self._programs.call(loops.rest, self.batch_size, arguments, name="predict")[0])
+            options: dict[str, Any] = {"name": "predict", "even": not self.left}
+            numbers = [self.full]
+            arguments = (self._order_tensor(order, known.compiles("predict")), numbers, self.tensors)
+            parts.append(known.call(loops.predictions, self.batch_size, *arguments, **options))
+        if self.left:
+            arguments = (tf.constant(order[-self.left :]), [self.left], self.tensors)
+            parts.append(self._rest("predict", *arguments)[0])
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
+        if self.full:
+            arrays[0] = [array[: self.full * self.batch_size] for array in arrays[0]]
         joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
         return keras.tree.pack_sequence_as(parts[0], joined)
 
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
-        return self._programs.compiles("train")
+        return programs.of(self.model, self.data, "train").compiles("train")
+
+    def variables(self) -> list[tf.Variable]:
+        """As `Run.variables`."""
+        return programs.of(self.model, self.data, "train").variables("train")
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
@@ -158,19 +192,17 @@ class ArrayRun(Run):
     def rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
         return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
 
-    def trace(self, name: str = "train") -> None:
-        """Make a step's graph, and with it whatever the model builds at its first step.
-
-        Raises:
-            Unsuitable: a step whose results do not fit into a loop.
-        """
-        specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
-        rows = min(self.rows, self.batch_size)
-        step = self._programs.step(name, specs, self.batch_size, rows)
+    def trace(self, name: str = "train") -> Any:
+        """As `Run.trace`."""
+        known = self._ready(name)
+        step = self._step_of(known, name)
         if name == "predict":
-            loops.batch_outputs(step, rows)
+            loops.batch_outputs(step, min(self.rows, self.batch_size))
+            if not known.compiles(name) and loops.draws_by_seed(step):
+                raise programs.Unsuitable("it draws seeded numbers by tf.random")
         else:
-            loops.check_suitable(step)
+            loops.check_suitable(step, known.compiles(name))
+        return step
 
     def shuffle_by(self, seed: int) -> None:
         """From here on, as a run with this seed."""
@@ -190,38 +222,65 @@ class ArrayRun(Run):
     def learned(self) -> dict[tuple[str, ...], float]:
         """The seconds of a step on such batches, for `Pace`."""
         batch = self.batch_size, *(tuple(each.shape[1:]) for each in self.tensors)
-        return self._programs.learned.setdefault(batch, {})
+        return programs.of(self.model, self.data).learned.setdefault(batch, {})
 
-    @property
-    def _programs(self) -> programs.Programs:
-        # asked for at every block: a callback may compile the model anew
-        return programs.of(self.model, self.data)
+    def _ready(self, name: str) -> programs.Programs:
+        """The model's programs, once it is known whether XLA compiles the steps of a name."""
+        # looked up at every block: a callback may compile the model again
+        known = programs.of(self.model, self.data, name)
+        if known.compiles(name) is None:
+            self._step_of(known, name)
+        if known.compiles(name) and self.is_resident and self.tensors[0].shape[0] == self.rows < room(self.rows):
+            more = room(self.rows) - self.rows
+            self.tensors = [tf.pad(each, [[0, more], *[[0, 0]] * (each.shape.rank - 1)]) for each in self.tensors]
+            self._residence = Resident(self.tensors, self.batch_size)
+        return known
+
+    def _step_of(self, known: programs.Programs, name: str) -> Any:
+        compiled = known.compiles(name) in (True, None)
+        specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)
+        return known.step(name, specs, self.batch_size, not self.left, min(self.rows, self.batch_size))
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        known = self._ready(name)
         order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
         for piece in self._residence.pieces(order, start, end):
-            arguments = [piece.order, tf.constant([piece.start, piece.stop, self.batch_size]), *piece.tensors]
-            options = {"name": name, "guarded": guarded}
-            done, self._logs, self._results = self._programs.call(loops.block, self.batch_size, arguments, **options)
+            options: dict[str, Any] = {"name": name, "even": not self.left, "guarded": guarded}
+            arguments = (piece.order, [piece.start, piece.stop, self.batch_size], piece.tensors)
+            done, self._logs, self._results = known.call(loops.block, self.batch_size, *arguments, **options)
             reached = piece.first + (int(done) if guarded else piece.stop)
             if reached < piece.first + piece.stop:
                 return reached
         if stop > self.full and not (guarded and reached > start and not self.is_finite):
             tensors, rest = self._residence.rest(order)
-            arguments = [rest, self._first_of_rest(rest), *tensors]
-            self._logs, self._results = self._programs.call(loops.rest, self.batch_size, arguments, name=name)
+            self._logs, self._results = self._rest(name, rest, [self.left], tensors)
             reached = stop
         return reached
 
-    def _first_of_rest(self, order: tf.Tensor) -> tf.Tensor:
-        return tf.constant(order.shape[0] // self.batch_size * self.batch_size)
+    def _rest(self, name: str, *arguments: Any) -> Any:
+        known = self._ready(name)
+        # without XLA, one program does for any number of rows that is left
+        left = self.left if known.compiles(name) else 1
+        return known.call(loops.rest, self.batch_size, *arguments, name=name, left=left)
+
+    def _order_tensor(self, order: np.ndarray, compiled: bool | None) -> tf.Tensor:
+        more = room(len(order)) - len(order) if compiled and self.is_resident else 0
+        return tf.constant(np.pad(order, [0, more]))
 
     def _rows_of(self, epoch: int) -> tuple[np.ndarray, tf.Tensor]:
         """The epoch's order twice: reading a tensor costs a copy of all of it."""
         if self._order is None or self._order[0] != epoch:
             order = self.order(epoch)
-            self._order = epoch, order, tf.constant(order)
+            compiled = self.tensors[0].shape[0] > self.rows
+            self._order = epoch, order, self._order_tensor(order, compiled)
         return self._order[1:]
+
+
+def room(rows: int) -> int:
+    """The next of 5, 6, 7 or 8 times a power of two: XLA's programs are made for so many rows, so that data of many
+    sizes need few."""
+    unit = 2 ** max(0, (rows - 1).bit_length() - 3)
+    return -(-rows // unit) * unit
 
 
 def _are_finite(logs: Any) -> bool:
