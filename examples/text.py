@@ -2,8 +2,8 @@
 
     python examples/text.py
 
-`TextVectorization` turns words into integers, once, before training. The data are lines of Python's standard library: code
-or comment.
+`TextVectorization` turns words into integers, once, before training. The data are lines of Python's standard library:
+code or comment.
 """
 
 import inspect

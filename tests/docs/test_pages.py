@@ -78,6 +78,25 @@ def test_a_chinese_page_holds_the_code_the_formulas_and_the_pictures_of_the_engl
     assert displayed[0] == displayed[1]
 
 
+@pytest.mark.parametrize("page", CHINESE, ids=name)
+def test_a_chinese_page_has_the_rows_and_the_code_words_of_the_english_one(page):
+    english = next(path for path in ENGLISH if path.name == page.name and DOCS in path.parents)
+    theirs, ours = (re.sub(r"^```.*?^```$", "", p.read_text(), flags=re.MULTILINE | re.DOTALL) for p in (english, page))
+    assert rows(ours) == rows(theirs)
+    assert code_words(ours) == code_words(theirs)
+
+
+def rows(text):
+    """The number of lines of each table."""
+    return [table.count("\n") for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+
+
+def code_words(text):
+    """What stands between backticks, without the targets of links; a line break within is a space."""
+    found = re.findall(r"(?<!`)`([^`]+)`(?!`)", re.sub(r"\]\([^)]*\)", "]", text))
+    return {" ".join(word.split()) for word in found}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_exists(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
