@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tfbp.commands.quiet_tensorflow import tensorflow  # noqa: E402, F401  before any module that imports it
+from tfbp.console.quiet_tensorflow import tensorflow  # noqa: E402, F401  before any module that imports it
 
 # users import these whole; the other packages are how they are made
 PUBLIC = (
