@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting.contract import build_optimizer
 from tfbp.fitting.state import state_of, value_of
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting import arrays
 from tfbp.fitting.pace import Pace
 from tfbp.fitting.rules import Rules
