@@ -95,7 +95,8 @@ def fit(
     if validation_split and validation_data is None:
         (x, y, sample_weight), validation_data = arrays.split((x, y, sample_weight), validation_split)
     data = arrays.packed(x, y, sample_weight, class_weight)
-    run = ArrayRun(model, data, batch_size or 32, shuffle, shuffling_of(model))
+    passes = epochs - initial_epoch
+    run = ArrayRun(model, data, batch_size or 32, shuffle, shuffling_of(model), passes)
     if not _fits_into_a_loop(run, "train"):
         return KERAS["fit"](model, **given)
     return _train(model, run, {**given, "validation_data": validation_data})
@@ -146,7 +147,7 @@ def evaluate(
         if of_fit or not takes(model, (x, y, sample_weight), steps) or x is None:
             return KERAS["evaluate"](model, **given, **of_fit)
         check_targets(model, y)
-        run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
+        run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32, passes=1)
         if not _fits_into_a_loop(run, "test"):
             return KERAS["evaluate"](model, **given)
     logs = _evaluated(model, run, callbacks, 1 if verbose == "auto" else verbose)
@@ -187,7 +188,7 @@ def predict(
     )
     if x is None or not plain or not takes(model, (x,), steps):
         return KERAS["predict"](model, **given)
-    run = ArrayRun(model, arrays.packed(x), batch_size or 32)
+    run = ArrayRun(model, arrays.packed(x), batch_size or 32, passes=1)
     if not run.is_resident or not _fits_into_a_loop(run, "predict"):
         return KERAS["predict"](model, **given)
     shown = keras.callbacks.CallbackList(
@@ -213,21 +214,23 @@ def _train(model: Any, run: Run, given: dict[str, Any]) -> keras.callbacks.Histo
         epochs=given["epochs"],
         initial_epoch=given["initial_epoch"],
         verbose=given["verbose"],
-        validate=validation_of(model, given["validation_data"], batch_size, given["validation_steps"]),
+        validate=validation_of(
+            model, given["validation_data"], batch_size, given["validation_steps"], _times_validated(given)
+        ),
         validation_freq=given["validation_freq"],
         block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
     )
 
 
-def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> Any:
-    """What evaluates between epochs, given the callbacks; None without data."""
+def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any, passes: int | None = None) -> Any:
+    """What evaluates between epochs, so often, given the callbacks; None without data."""
     if data is None:
         return None
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if not own_method(model, "evaluate"):
         run: Run | None = None
         if x is not None and takes(model, (x, y, sample_weight), steps):
-            run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32)
+            run = ArrayRun(model, arrays.packed(x, y, sample_weight), batch_size or 32, passes=passes)
             run = run if _fits_into_a_loop(run, "test") else None
         elif datasets.alone(y, sample_weight, steps):
             run = datasets.run_of(model, "test", x)
@@ -236,6 +239,14 @@ def validation_of(model: Any, data: Any, batch_size: int | None, steps: Any) -> 
     evaluate = own_method(model, "evaluate") or KERAS["evaluate"].__get__(model)
     options = {"batch_size": batch_size, "steps": steps, "return_dict": True}
     return lambda callbacks: evaluate(x=x, y=y, sample_weight=sample_weight, callbacks=callbacks, **options)
+
+
+def _times_validated(given: dict[str, Any]) -> int:
+    """After how many of a fit's epochs the model is evaluated."""
+    freq, first, stop = given["validation_freq"], given["initial_epoch"], given["epochs"]
+    if isinstance(freq, int):
+        return max(0, stop // max(1, freq) - first // max(1, freq))
+    return sum(first < epoch <= stop for epoch in freq)
 
 
 def _evaluated(model: Any, run: Run, callbacks: Any, verbose: Any = 0) -> Any:

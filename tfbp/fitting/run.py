@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting import loops, programs
 from tfbp.fitting.block import take
+from tfbp.fitting.compiler import Way
 from tfbp.fitting.residence import OnHost, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
 
@@ -83,17 +84,25 @@ class ArrayRun(Run):
         data: the packed data, as tensors.
         batch_size: B.
         rows: N.
+        passes: how often the rows are to be gone through, if known: whether compiling pays follows from it.
     """
 
     def __init__(
-        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, shuffling: Shuffling | None = None
+        self,
+        model: Any,
+        data: Any,
+        batch_size: int,
+        shuffle: Any = False,
+        shuffling: Shuffling | None = None,
+        passes: int | None = None,
     ) -> None:
         self.data, self.batch_size = data, batch_size
         self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
         self.rows = int(self.tensors[0].shape[0])
         super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
         self.full = self.rows // batch_size
-        self._shuffle = shuffle
+        self._shuffle, self.passes = shuffle, passes
+        self._ways: dict[str, tuple[programs.Programs, Way]] = {}
         # how often the model had trained an epoch of a number before this fit
         self._times = dict(self.shuffling.times)
         self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
@@ -114,7 +123,9 @@ class ArrayRun(Run):
         """
         between = [start, self.steps if stop is None else stop, self.batch_size]
         arguments = [*map(tf.convert_to_tensor, (orders, count, between)), *self.tensors]
-        logs, weights_are_finite = self._programs.call(loops.epochs, self.batch_size, arguments)
+        logs, weights_are_finite = self._call(loops.epochs, arguments, "train")
+        steps = min(between[1], self.full) - start
+        self._count("train", max(0, steps) * count, count if between[1] > self.full else 0)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
         finite = bool(weights_are_finite) and _are_finite(logs)
         return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
@@ -124,17 +135,19 @@ class ArrayRun(Run):
         order = tf.range(self.rows)
         parts = []
         if self.full:
-            parts.append(self._programs.call(loops.predictions, self.batch_size, [order, *self.tensors]))
+            parts.append(self._call(loops.predictions, [order, *self.tensors], "predict"))
         if self.rows % self.batch_size:
             arguments = [order, self._first_of_rest(order), *self.tensors]
-            parts.append(self._programs.call(loops.rest, self.batch_size, arguments, name="predict")[0])
+            parts.append(self._call(loops.rest, arguments, "predict")[0])
+        self._count("predict", self.full, self.rows % self.batch_size > 0)
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
         joined = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*arrays, strict=True)]
         return keras.tree.pack_sequence_as(parts[0], joined)
 
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
-        return self._programs.compiles("train")
+        programs, way = self._ways.get("train", (None, None))
+        return None if way is None or programs is not self._programs else way.full if self.full else way.rest
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
@@ -166,7 +179,8 @@ class ArrayRun(Run):
         """
         specs = [tf.TensorSpec.from_tensor(tensor) for tensor in self.tensors]
         rows = min(self.rows, self.batch_size)
-        step = self._programs.step(name, specs, self.batch_size, rows)
+        way = self._way(name)
+        step = self._programs.step(name, specs, self.batch_size, rows, way.full if self.full else way.rest)
         if name == "predict":
             loops.batch_outputs(step, rows)
         else:
@@ -183,8 +197,9 @@ class ArrayRun(Run):
 
     @property
     def bunches_epochs(self) -> bool:
-        """Whether `train_epochs` can be called."""
-        return self.is_resident
+        """Whether `train_epochs` can be called: one program is compiled, or it is not."""
+        way = self._way("train")
+        return self.is_resident and (way.full == way.rest or not self.full or not self.rows % self.batch_size)
 
     @property
     def learned(self) -> dict[tuple[str, ...], float]:
@@ -201,17 +216,41 @@ class ArrayRun(Run):
         order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
         for piece in self._residence.pieces(order, start, end):
             arguments = [piece.order, tf.constant([piece.start, piece.stop, self.batch_size]), *piece.tensors]
-            options = {"name": name, "guarded": guarded}
-            done, self._logs, self._results = self._programs.call(loops.block, self.batch_size, arguments, **options)
+            done, self._logs, self._results = self._call(loops.block, arguments, name, guarded=guarded)
             reached = piece.first + (int(done) if guarded else piece.stop)
             if reached < piece.first + piece.stop:
                 return reached
         if stop > self.full and not (guarded and reached > start and not self.is_finite):
             tensors, rest = self._residence.rest(order)
             arguments = [rest, self._first_of_rest(rest), *tensors]
-            self._logs, self._results = self._programs.call(loops.rest, self.batch_size, arguments, name=name)
+            self._logs, self._results = self._call(loops.rest, arguments, name)
             reached = stop
+        self._count(name, min(reached, self.full) - start, reached > self.full)
         return reached
+
+    def _call(self, make: Any, arguments: list[tf.Tensor], name: str, **options: Any) -> Any:
+        """Run a program, and where "auto" gave it to XLA in vain, without."""
+        known = self._programs
+        try:
+            return known.call(make, self.batch_size, arguments, name, self._way(name), **options)
+        except programs.Conceded:
+            self._ways[name] = known, Way(False, False)
+            return known.call(make, self.batch_size, arguments, name, Way(False, False), **options)
+
+    def _way(self, name: str) -> Way:
+        """Which batches XLA compiles: decided once a run, and anew where a callback compiles the model anew."""
+        known = self._programs
+        if name not in self._ways or self._ways[name][0] is not known:
+            self._ways[name] = known, known.way(name, self.tensors, self.batch_size, self.passes)
+        return self._ways[name][1]
+
+    def _count(self, name: str, full: int, rest: int) -> None:
+        """Remember how many batches were run."""
+        known = self._programs.ran
+        for is_rest, number in ((False, full), (True, rest)):
+            if number > 0:
+                key = programs.key_of(name, self.batch_size, self.tensors, is_rest)
+                known[key] = known.get(key, 0) + int(number)
 
     def _first_of_rest(self, order: tf.Tensor) -> tf.Tensor:
         return tf.constant(order.shape[0] // self.batch_size * self.batch_size)
