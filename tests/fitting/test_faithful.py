@@ -76,7 +76,14 @@ CASES = {
         Y,
     ),
     "computed-token": (
-        chain(lambda x: x * 2 - 3, keras.layers.Embedding(5, 2), keras.layers.Flatten(), dense(), shape=(4,), dtype="int32"),
+        chain(
+            lambda x: x * 2 - 3,
+            keras.layers.Embedding(5, 2),
+            keras.layers.Flatten(),
+            dense(),
+            shape=(4,),
+            dtype="int32",
+        ),
         TOKENS,
         Y,
     ),
@@ -96,7 +103,9 @@ CASES = {
     "list-that-grows": (chain(grows, dense()), X, Y),
     "tf-random": (chain(lambda x: x + tf.random.normal(tf.shape(x)), dense()), X, Y),
     "maximum-of-nan": (
-        chain(dense(4), lambda x: x[:, :, None], keras.layers.GlobalMaxPooling1D(data_format="channels_first"), dense()),
+        chain(
+            dense(4), lambda x: x[:, :, None], keras.layers.GlobalMaxPooling1D(data_format="channels_first"), dense()
+        ),
         with_row(X, 9, [1e38, 0, 0]),
         Y,
     ),
@@ -104,7 +113,9 @@ CASES = {
     "second-of-two": (chain(dense(4), lambda x: tf.maximum(0.0, tf.math.log(x)), dense()), X, Y),
     "float-to-int": (chain(dense(), lambda x: x + tf.cast(tf.cast(x * 1e20, tf.int32), tf.float32)), X, Y),
     "segments": (
-        chain(dense(4), lambda x: tf.math.unsorted_segment_sum(tf.transpose(x), tf.cast(x[0] * 9, tf.int32), 4)[:1] + x),
+        chain(
+            dense(4), lambda x: tf.math.unsorted_segment_sum(tf.transpose(x), tf.cast(x[0] * 9, tf.int32), 4)[:1] + x
+        ),
         X,
         RNG.normal(size=(24, 4)),
     ),

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from keras.src.trainers.trainer import model_supports_jit
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting import worthwhile
 from tfbp.remembered_compile import told
 
 # for every "auto" of a process: XLA wherever it computes what TensorFlow does, never, or by the rule
 VARIABLE = "TFBP_AUTO_XLA"
 MODES = ("auto", "on", "off")
-# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels (benchmark_fit.py)
+# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels
+# (scripts/benchmarks/benchmark_fit.py)
 SLOW_ON_CPU = {
     "Conv2D",
     "Conv2DBackpropFilter",
