@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ SCATTERED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Demand:
     """What the data are to keep so that XLA computes what TensorFlow's kernels do.
 
@@ -92,12 +93,12 @@ def refusal(graph: Any) -> str | None:
 
 def demands(graph: Any) -> list[Demand]:
     """What a step asks of its data and of the constants that it holds."""
-    found = []
+    found = {}
     for check in _checks(graph.get_operations()):
         source = _source(check.tensor)
         if source.op.type == "Placeholder" and check.low is not None:
-            found.append(Demand(source, check.low, check.high))
-    return list(dict.fromkeys(found))
+            found[source.name, check.low, check.high] = Demand(source, check.low, check.high)
+    return list(found.values())
 
 
 def alarms(operations: Sequence[Any], exempt: tuple[str, ...] = ()) -> list[Any]:
@@ -120,7 +121,7 @@ def alarms(operations: Sequence[Any], exempt: tuple[str, ...] = ()) -> list[Any]
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Check:
     operation: Any
     tensor: Any
@@ -140,11 +141,11 @@ def _checks(operations: Iterable[Any]) -> Iterable[_Check]:
         elif kind in SKIP_NAN:
             tensor = operation.inputs[SKIP_NAN[kind]]
             if tensor.dtype.is_floating and from_data(tensor):
-                yield _Check(operation, tensor, lambda tensor=tensor: _any(tf.math.is_nan(tensor)))
+                yield _Check(operation, tensor, partial(_is_any, tf.math.is_nan, tensor))
         elif kind in INTEGER_DIVISIONS and operation.inputs[1].dtype.is_integer:
             tensor = operation.inputs[1]
             if from_data(tensor):
-                yield _Check(operation, tensor, lambda tensor=tensor: _any(tf.equal(tensor, 0)))
+                yield _Check(operation, tensor, partial(_is_any, lambda each: tf.equal(each, 0), tensor))
         elif kind in ("Pow", "LeftShift", "RightShift") and operation.inputs[1].dtype.is_integer:
             if from_data(operation.inputs[1]):
                 top = operation.inputs[0].dtype.size * 8 - 1
@@ -187,7 +188,7 @@ def _of_indices(operation: Any, from_data: _FromData) -> Iterable[_Check]:
         if known is None or known[0] < low or known[1] > int(size) - 1:
             yield _within(operation, index, low, int(size) - 1)
     else:
-        yield _Check(operation, index, lambda: _any((index < low) | (index >= tf.cast(number, index.dtype))))
+        yield _Check(operation, index, lambda: tf.reduce_any((index < low) | (index >= tf.cast(number, index.dtype))))
 
 
 def _within(operation: Any, tensor: Any, low: float, high: float) -> _Check:
@@ -202,7 +203,7 @@ def _within(operation: Any, tensor: Any, low: float, high: float) -> _Check:
 
 
 def _root_alarm(operation: Any) -> Callable[[], Any]:
-    return lambda: _any(tf.equal(operation.inputs[1], 0) & tf.math.is_nan(operation.outputs[0]))
+    return lambda: tf.reduce_any(tf.equal(operation.inputs[1], 0) & tf.math.is_nan(operation.outputs[0]))
 
 
 def _nd_alarm(operation: Any, index: Any) -> Any:
@@ -219,11 +220,11 @@ def _nd_alarm(operation: Any, index: Any) -> Any:
         sizes = tf.constant(shape.as_list()[: index.shape[-1] if "Nd" in kind else 1], tf.int32)
     else:
         sizes = tf.shape(operation.inputs[0])[: index.shape[-1]]
-    return _any((index < 0) | (index >= tf.cast(sizes, index.dtype)))
+    return tf.reduce_any((index < 0) | (index >= tf.cast(sizes, index.dtype)))
 
 
-def _any(condition: Any) -> Any:
-    return tf.reduce_any(condition)
+def _is_any(holds: Callable[[Any], Any], tensor: Any) -> Any:
+    return tf.reduce_any(holds(tensor))
 
 
 class _FromData:
