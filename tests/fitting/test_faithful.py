@@ -34,8 +34,9 @@ class Of(keras.layers.Layer):
 def chain(*parts, shape=(3,), dtype=None, loss="mse", optimizer="adam"):
     def make():
         keras.utils.set_random_seed(1)
-        layers = [part() if isinstance(part, type) else Of(part) if callable(part) else part for part in parts]
-        layers = [type(each).from_config(each.get_config()) if not isinstance(each, Of) else each for each in layers]
+        layers = [
+            type(part).from_config(part.get_config()) if isinstance(part, keras.Layer) else Of(part) for part in parts
+        ]
         model = keras.Sequential([keras.Input(shape, dtype=dtype), *layers])
         model.compile(optimizer, loss)
         return model
@@ -57,7 +58,7 @@ def grows(x):
     list_ = tf.TensorArray(tf.float32, 0, dynamic_size=True)
     for i in range(3):
         list_ = list_.write(i, x[:, i])
-    return tf.transpose(list_.stack())
+    return tf.reshape(tf.transpose(list_.stack()), [-1, 3])
 
 
 def rooted(y, p):

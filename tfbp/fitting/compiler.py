@@ -63,6 +63,7 @@ def way_of(
     traced: Any,
     under_xla: Callable[[], Any],
     data: Sequence[tf.Tensor],
+    batch_size: int,
     counts: Sequence[int],
     compiled: Sequence[bool],
 ) -> Way:
@@ -74,7 +75,7 @@ def way_of(
     Args:
         traced: the step, as it is without XLA.
         under_xla: traces it for XLA, where layers may take other operations.
-        data: what it is to be run on.
+        data: what it is to be run on. batch_size: rows of a full batch.
         counts: how many full batches there are, and how many last ones.
         compiled: whether there is a program of XLA's for them.
     """
@@ -84,7 +85,7 @@ def way_of(
     if mode == "off" or not model_supports_jit(model):
         return Way(False, False)
     pays = [
-        count > 0 and (known or mode == "on" or worthwhile.pays(traced.size, count))
+        count > 0 and (known or mode == "on" or worthwhile.pays(traced.size(batch_size), count))
         for count, known in zip(counts, compiled, strict=True)
     ]
     if not any(pays) or traced.refusal or not _are_met(traced, data):

@@ -161,18 +161,21 @@ def _checks(operations: Iterable[Any]) -> Iterable[_Check]:
 
 def _of_indices(operation: Any, from_data: _FromData) -> Iterable[_Check]:
     kind, inputs = operation.type, operation.inputs
+    number: Callable[[], Any]
     if kind in ("GatherV2", "Gather"):
         axis = tf.get_static_value(inputs[2]) if kind == "GatherV2" else 0
-        size = None if axis is None else inputs[0].shape[int(axis)]
-        low, index, depth = 0, inputs[1], [size, None if axis is None else tf.shape(inputs[0])[int(axis)]]
+        if axis is None:
+            return
+        low, index, size = 0, inputs[1], inputs[0].shape[int(axis)]
+        number = partial(_size, inputs[0], int(axis))
     elif kind == "ResourceGather":
         shape = tf.TensorShape(inputs[0]._handle_data.shape_and_type[0].shape)
-        low, index, depth = 0, inputs[1], [shape[0], shape[0]]
+        low, index, size, number = 0, inputs[1], shape[0], lambda: shape[0]
     elif kind == "SparseSoftmaxCrossEntropyWithLogits":
-        low, index, depth = 0, inputs[1], [inputs[0].shape[-1], tf.shape(inputs[0])[-1]]
+        low, index, size, number = 0, inputs[1], inputs[0].shape[-1], partial(_size, inputs[0], -1)
     elif kind in SEGMENTS:
         # a negative one is left out by both
-        low, index, depth = -(2**31), inputs[1], [tf.get_static_value(inputs[2]), inputs[2]]
+        low, index, size, number = -(2**31), inputs[1], tf.get_static_value(inputs[2]), lambda: inputs[2]
     elif kind in LISTS or kind in SCATTERED or kind in ("GatherNd", "ResourceGatherNd", "InvertPermutation"):
         index = inputs[SCATTERED.get(kind, 0 if kind == "InvertPermutation" else 1)]
         if from_data(index):
@@ -182,13 +185,16 @@ def _of_indices(operation: Any, from_data: _FromData) -> Iterable[_Check]:
         return
     if not from_data(index):
         return
-    size, number = depth
     if size is not None:
         known = _known_range(index)
         if known is None or known[0] < low or known[1] > int(size) - 1:
             yield _within(operation, index, low, int(size) - 1)
     else:
-        yield _Check(operation, index, lambda: tf.reduce_any((index < low) | (index >= tf.cast(number, index.dtype))))
+        yield _Check(operation, index, lambda: tf.reduce_any((index < low) | (index >= tf.cast(number(), index.dtype))))
+
+
+def _size(tensor: Any, axis: int) -> Any:
+    return tf.shape(tensor)[axis]
 
 
 def _within(operation: Any, tensor: Any, low: float, high: float) -> _Check:

@@ -38,6 +38,7 @@ class Step:
 
     def __init__(self, function: Any, outputs: Any) -> None:
         self.function, self.outputs, self.graph = function, outputs, function.graph
+        self._sizes: dict[int, worthwhile.Size] = {}
 
     @cached_property
     def refusal(self) -> str | None:
@@ -49,10 +50,11 @@ class Step:
         """As `faithful.demands`."""
         return faithful.demands(self.graph)
 
-    @cached_property
-    def size(self) -> worthwhile.Size:
+    def size(self, rows: int) -> worthwhile.Size:
         """As `worthwhile.size_of`."""
-        return worthwhile.size_of(self.graph)
+        if rows not in self._sizes:
+            self._sizes[rows] = worthwhile.size_of(self.graph, rows)
+        return self._sizes[rows]
 
 
 class Programs:
@@ -103,6 +105,7 @@ class Programs:
             self.step(name, specs, batch_size),
             lambda: self.step(name, specs, batch_size, compiled=True),
             data,
+            batch_size,
             counts,
             [key in self._compiled for key in keys],
         )
