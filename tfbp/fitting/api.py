@@ -160,7 +160,7 @@ def predict(
     )
     if x is None or not plain or why_keras(model, (x,), steps=steps):
         return KERAS["predict"](model, **given)
-    run = ArrayRun(model, arrays.packed(x), batch_size or 32)
+    run = ArrayRun(model, arrays.packed(x), batch_size or 32, passes=1)
     try:
         plans.trace(Rules(model), run, "predict", callbacks)
     except Unsuitable:

@@ -69,8 +69,10 @@ class DatasetRun(Run):
             step = tf.function(lambda batch: method(batch), jit_compile=self.is_compiled(), autograph=False)
             traced = step.get_concrete_function(self._dataset.element_spec)
             let_go(traced.graph)
-            loops.check_suitable(traced, self.is_compiled())
-            known[name] = traced
+            known_step = programs.Step(traced, traced.structured_outputs)
+            loops.check_suitable(known_step)
+            loops.check_draws(known_step, self.is_compiled())
+            known[name] = known_step
         return known[name]
 
     def _block(self, name: str, guarded: bool) -> Callable[..., Any]:
@@ -90,9 +92,9 @@ class DatasetRun(Run):
                 return tf.logical_and(number < count, is_finite)
 
             def step(number: tf.Tensor, logs: Any) -> Any:
-                return number + 1, one(next(batches))
+                return number + 1, one.function(next(batches))
 
-            nothing = loops.nothing_of(one.structured_outputs)
+            nothing = loops.nothing_of(one.outputs)
             # one step at a time: each reads the weights that the one before has written
             number, logs = tf.while_loop(goes_on, step, (tf.constant(0), nothing), parallel_iterations=1)
             return number, logs, loops.results(model, logs)

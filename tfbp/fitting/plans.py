@@ -86,7 +86,7 @@ def validation_of(rules: Rules, data: Any, batch_size: int | None, given: dict[s
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if not own:
         try:
-            run = _test_run(rules, (x, y, sample_weight), batch_size, steps, given["callbacks"], True)
+            run = _test_run(rules, (x, y, sample_weight), batch_size, steps, given["callbacks"], True, _times(given))
             block = rules.block_steps(run)
             return lambda callbacks: loop.evaluate(model, run, callbacks, 0, block), getattr(run, "data", None)
         except Unsuitable as reason:
@@ -131,13 +131,16 @@ def _training_run(rules: Rules, given: dict[str, Any]) -> tuple[Run, dict[str, A
         data, validation = arrays.split(data, given["validation_split"])
         given = {**given, "validation_data": validation}
     packed = rules.packed(data, given["class_weight"], own=True)
-    run = rules.run(packed, batch_size, bool(given["shuffle"]) and given["shuffle"])
+    passes = given["epochs"] - given["initial_epoch"]
+    run = rules.run(packed, batch_size, passes, given["shuffle"] or False)
     trace(rules, run, "train", given["callbacks"])
     return run, given
 
 
-def _test_run(rules: Rules, data: Any, batch_size: int | None, steps: Any, callbacks: Any, own: bool) -> Run:
-    """The steps that evaluate a model; `own`, on data that nobody can change meanwhile.
+def _test_run(
+    rules: Rules, data: Any, batch_size: int | None, steps: Any, callbacks: Any, own: bool, passes: int = 1
+) -> Run:
+    """The steps that evaluate a model so often; `own`, on data that nobody can change meanwhile.
 
     Raises:
         Unsuitable: Keras's own loop is to do it.
@@ -149,9 +152,17 @@ def _test_run(rules: Rules, data: Any, batch_size: int | None, steps: Any, callb
         if why := rules.why_keras(data, steps=steps):
             raise Unsuitable(why)
         size = rules.batch_size("batch_size", batch_size)
-        run = rules.run(rules.packed(rules.checked(data, size), own=own), size)
+        run = rules.run(rules.packed(rules.checked(data, size), own=own), size, passes)
     trace(rules, run, "test", callbacks)
     return run
+
+
+def _times(given: dict[str, Any]) -> int:
+    """After how many of a fit's epochs the model is evaluated."""
+    freq, first, stop = given["validation_freq"], given["initial_epoch"], given["epochs"]
+    if isinstance(freq, int):
+        return max(0, stop // max(1, freq) - first // max(1, freq))
+    return sum(first < epoch <= stop for epoch in freq)
 
 
 def _dataset_run(rules: Rules, data: Any) -> Run | None:

@@ -6,13 +6,15 @@ B batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
-from tfbp.fitting import compiler, random_numbers
+from tfbp.fitting import compiler, faithful, random_numbers, worthwhile
+from tfbp.fitting.compiler import Way
 
 # a step's name, and the model's method
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
@@ -22,6 +24,39 @@ MOST_KEPT = 64
 
 class Unsuitable(Exception):
     """What Keras's own loop is to run, and why."""
+
+
+class Conceded(Exception):
+    """A program that nobody asked XLA to compile, and that is to run without it."""
+
+
+class Step:
+    """One step, traced.
+
+    Attributes:
+        function: of a batch's tensors, to the results and the alarms.
+        outputs: the results, as the graph's tensors. graph: the step's.
+    """
+
+    def __init__(self, function: Any, outputs: Any) -> None:
+        self.function, self.outputs, self.graph = function, outputs, function.graph
+        self._sizes: dict[int, worthwhile.Size] = {}
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """As `faithful.refusal`."""
+        return faithful.refusal(self.graph)
+
+    @cached_property
+    def demands(self) -> list[faithful.Demand]:
+        """As `faithful.demands`."""
+        return faithful.demands(self.graph)
+
+    def size(self, rows: int) -> worthwhile.Size:
+        """As `worthwhile.size_of`."""
+        if rows not in self._sizes:
+            self._sizes[rows] = worthwhile.size_of(self.graph, rows)
+        return self._sizes[rows]
 
 
 class Programs:
@@ -34,65 +69,106 @@ class Programs:
 
     def __init__(self, model: Any, structure: Any) -> None:
         self.model, self._structure = model, structure
-        self._asked = compiler.is_asked_for(model)
-        self._compiled: dict[str, bool | None] = {}
+        self.asked = compiler.is_asked_for(model)
+        # what XLA refused, or computed otherwise than TensorFlow
+        self._conceded: set[str] = set()
         # what is tried where XLA compiles: a step that does not know its rows; one that is not called but inlined
         self._hides_rows: bool | None = None
         self._inlines = False
-        self._steps: dict[Any, Any] = {}
+        self._steps: dict[Any, Step] = {}
         self._programs: dict[Any, Any] = {}
         self._seen: list[list[tf.TensorSpec]] = []
+        self._compiled: set[Any] = set()
+        # how many batches of some data were run, full and last ones
+        self.ran: dict[Any, int] = {}
         # the seconds of a step, by what its batches are, and by the hooks around it
         self.learned: dict[Any, dict[tuple[str, ...], float]] = {}
         self.traces = 0
 
-    def step(
-        self, name: str, data: Sequence[tf.TensorSpec], batch_size: int, even: bool, rows: int | None = None
-    ) -> Any:
-        """One step on a batch of so many rows, B by default, of such data, traced once: a function of the batch's
-        tensors, and its results. As in Keras the graph is that of any number of rows unless all batches have the same
-        (`even`); that of this number, too, where XLA compiles it, but for a model with several losses, whose means
-        depend on it.
+    def way(self, name: str, data: Sequence[tf.Tensor], rows: int, batch_size: int, passes: int | None) -> Way:
+        """Which of the batches of a call XLA compiles.
+
+        Args:
+            rows: N, of the data.
+            passes: how often the data are gone through; not known if None, and taken for as often as it takes.
         """
-        rows = rows or batch_size
-        alike = rows if even else None
-        if name not in self._compiled:
-            self._compiled[name] = self._asked
-            if self._asked is None:
-                self._compiled[name] = compiler.pays(self.model, self._traced(name, data, alike))
-        if not self._compiled[name]:
-            return self._traced(name, data, alike)
-        known = self._traced(name, data, rows)
+        if self.asked is not None:
+            return Way(self.asked, self.asked)
+        if name in self._conceded:
+            return Way(False, False)
+        specs = self.specs_of(data)
+        full, left = divmod(rows, batch_size)
+        passes = 10**9 if passes is None else passes
+        keys = [key_of(name, batch_size, data, each) for each in (0, left)]
+        counts = [
+            passes * each + self.ran.get(key, 0) if each else 0
+            for each, key in zip((full, left > 0), keys, strict=True)
+        ]
+        return compiler.way_of(
+            self.model,
+            self.step(name, specs, batch_size, not left),
+            lambda: self.step(name, specs, batch_size, not left, compiled=True),
+            data,
+            batch_size,
+            counts,
+            [key in self._compiled for key in keys],
+        )
+
+    def step(
+        self,
+        name: str,
+        data: Sequence[tf.TensorSpec],
+        batch_size: int,
+        even: bool,
+        rows: int | None = None,
+        compiled: bool = False,
+    ) -> Step:
+        """One step on a batch of so many rows, B by default, of such data, traced once. As in Keras the graph is that
+        of any number of rows unless all batches have the same (`even`); that of this number where XLA compiles it, but
+        for a model with several losses, whose means depend on it.
+        """
+        alike = batch_size if even else None
+        if not compiled:
+            return self._traced(name, data, alike, False)
+        if self._hides_rows is None and self.asked is None:  # the model is built
+            self._hides_rows = _has_several_losses(self.model)
+        if self._hides_rows:
+            return self._traced(name, data, alike, True)
+        known = self._traced(name, data, rows or batch_size, True)
         if self._hides_rows is None:
-            self._hides_rows = bool(getattr(self.model._compile_loss, "metrics", None))
-        return self._traced(name, data, alike) if self._hides_rows else known
+            self._hides_rows = _has_several_losses(self.model)
+        return self._traced(name, data, alike, True) if self._hides_rows else known
 
-    def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None) -> Any:
+    def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None, compiled: bool) -> Step:
         batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
-        if (name, batch) not in self._steps:
+        if (name, batch, compiled) not in self._steps:
             # as Keras traces it: what is written for XLA, or without, is chosen while it is traced
-            compiled = True if self._asked else None
-            one = tf.function(lambda *tensors: self._untraced(name, tensors), jit_compile=compiled, autograph=False)
-            traced = one.get_concrete_function(*batch)
-            let_go(traced.graph)
-            _keep(self._steps, (name, batch), traced)
+            one = tf.function(
+                lambda *tensors: self._results(name, tensors, compiled), jit_compile=compiled or None, autograph=False
+            ).get_concrete_function(*batch)
+            let_go(one.graph)
+            _keep(self._steps, (name, batch, compiled), Step(one, one.structured_outputs[0]))
             self.traces += 1
-        return self._steps[name, batch]
+        return self._steps[name, batch, compiled]
 
-    def _untraced(self, name: str, tensors: Sequence[tf.Tensor]) -> Any:
-        return getattr(self.model, STEPS[name])(unflattened(self._structure, tensors))
+    def _results(self, name: str, tensors: Sequence[tf.Tensor], compiled: bool) -> tuple[Any, list[Any]]:
+        """A step's results and, for a program that XLA compiles though nobody asked for it, its alarms."""
+        graph = tf.compat.v1.get_default_graph()
+        before = len(graph.get_operations())
+        results = getattr(self.model, STEPS[name])(unflattened(self._structure, tensors))
+        if not compiled or self.asked or tf.config.list_logical_devices("GPU"):
+            return results, []
+        optimizer = getattr(getattr(self.model, "optimizer", None), "name", None)
+        found = faithful.alarms(graph.get_operations()[before:], (f"{optimizer}/",) if optimizer else ())
+        return results, [tf.reduce_any(tf.stack(found))] if found else []
 
-    def run(self, name: str, one: Any, batch: Sequence[tf.Tensor]) -> Any:
-        """A step's results, inside of a program: that of `one`, which `step` has made."""
-        return self._untraced(name, batch) if self._inlines and self._compiled[name] else one(*batch)
-
-    def compiles(self, name: str) -> bool | None:
-        """Whether XLA compiles the steps of a name; None before any was traced."""
-        return self._compiled.get(name)
+    def run(self, name: str, one: Step, batch: Sequence[tf.Tensor], compiled: bool) -> tuple[Any, list[Any]]:
+        """A step's results and alarms, inside of a program: that of `one`, which `step` has made."""
+        return self._results(name, batch, True) if self._inlines and compiled else one.function(*batch)
 
     def variables(self, name: str) -> list[tf.Variable]:
         """The variables that the traced steps of a name read."""
-        traced = [step for (known, _), step in self._steps.items() if known == name]
+        traced = [step for (known, *_), step in self._steps.items() if known == name]
         return list({id(each): each for step in traced for each in step.graph.variables}.values())
 
     def call(
@@ -102,23 +178,27 @@ class Programs:
         order: tf.Tensor,
         numbers: Sequence[int],
         data: Sequence[tf.Tensor],
+        name: str,
+        way: Way,
         **options: Any,
     ) -> Any:
         """Run the program that `make` makes, on rows in an order, some numbers and the data; `make` takes these
-        programs, B, the arguments' specs and the options, the name of the step among them.
+        programs, B, the arguments' specs, the step's name, which of its batches XLA compiles, and the options, and
+        gives a function of its results and alarms. Without XLA one program does for any number of rows, as in Keras.
 
-        Without XLA one program does for any number of rows, as in Keras.
+        Raises:
+            Conceded: it cannot be compiled, or XLA computed otherwise; nothing is changed.
         """
         arguments = [order, tf.constant(numbers), *data]
-        specs = self._specs(options["name"], arguments)
-        key = make.__name__, batch_size, specs, *options.values()
+        specs = self._specs(self.compiles(make.__name__, way), arguments)
+        key = make.__name__, batch_size, specs, name, way, *options.values()
         if key not in self._programs:
             return self._first_call(key, make, batch_size, arguments, options)
         # calling what was traced costs a third of what calling a tf.function costs
-        return self._programs[key](*arguments)[0]
+        return self._watched(name, self._programs[key], arguments)
 
-    def _specs(self, name: str, arguments: Sequence[tf.Tensor]) -> tuple[tf.TensorSpec, ...]:
-        if self._compiled[name]:
+    def _specs(self, compiled: bool, arguments: Sequence[tf.Tensor]) -> tuple[tf.TensorSpec, ...]:
+        if compiled:
             return tuple(map(tf.TensorSpec.from_tensor, arguments))
         order, numbers, *data = arguments
         rows = tf.TensorSpec([None] * order.shape.rank, order.dtype)
@@ -127,7 +207,7 @@ class Programs:
     def specs_of(self, data: Sequence[tf.Tensor]) -> list[tf.TensorSpec]:
         """Those of any number of rows; and of rows of any size where more than two sizes were seen, as in Keras."""
         specs = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
-        if specs not in self._seen and not any(self._compiled.values()):
+        if specs not in self._seen and not self.asked:
             if len(self._seen) >= 2:
                 alike = [each for each in self._seen if _are_of_one_kind(each, specs)]
                 specs = [_common(several) for several in zip(specs, *alike, strict=True)]
@@ -138,44 +218,81 @@ class Programs:
     def _first_call(
         self, key: Any, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], options: Any
     ) -> Any:
-        name, specs = options["name"], key[2]
-        function = make(self, batch_size, [*specs], **options)
-        compiled = self._compiled[name]
-        graph = self._any_graph(name)
+        _, _, specs, name, way, *_ = key
+        function = make(self, batch_size, [*specs], name, way, **options)
+        compiled = self.compiles(make.__name__, way)
+        graph = next(step.graph for (known, *_), step in self._steps.items() if known == name)
+        written = faithful.written(graph) if compiled and self.asked is None else []
 
         def whole(*given: tf.Tensor) -> Any:
-            return function(*given), random_numbers.second_place(graph, batch_size, given) if compiled else []
+            before = [tf.identity(variable) for variable in written]
+            results, alarms = function(*given)
+            drawn = random_numbers.second_place(graph, batch_size, given) if compiled else []
+            return results, [*alarms, *(before if alarms else [])], drawn
 
-        program = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*specs)
-        let_go(program.graph)
+        traced = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*specs)
+        let_go(traced.graph)
         self.traces += 1
+        program = traced, written
         try:
-            results, _ = program(*arguments)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
+            results = self._watched(name, program, arguments)
+        except (
+            tf.errors.InvalidArgumentError,
+            tf.errors.UnimplementedError,
+            tf.errors.NotFoundError,
+            tf.errors.InternalError,
+        ) as error:
             # XLA refuses before a step is run
-            if not (compiled and self._concedes(name)):
+            if not compiled:
                 raise
-            key = (*key[:2], self._specs(name, arguments), *key[3:])
-            return self._first_call(key, make, batch_size, arguments, options)
+            if self._has_another_way():
+                return self._first_call(key, make, batch_size, arguments, options)
+            if self.asked is not None:
+                raise
+            self._conceded.add(name)
+            raise Conceded from error
         _keep(self._programs, key, program)
+        if compiled:
+            left = options.get("left", 0)
+            for each, its in ((0, way.full), (left, way.rest)):
+                if its and (make.__name__ == "epochs" or (each > 0) == (make.__name__ == "rest")):
+                    self._compiled.add(key_of(name, batch_size, arguments[2:], each))
         return results
 
-    def _any_graph(self, name: str) -> tf.Graph:
-        """A step's graph: all of a name draw the same random numbers."""
-        return next(step.graph for (known, _), step in self._steps.items() if known == name)
+    def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
+        """A program's results; where it gave an alarm, what it changed is changed back."""
+        traced, written = program
+        results, watched, _ = traced(*arguments)
+        if watched and bool(watched[0]):
+            for variable, value in zip(written, watched[1:], strict=True):
+                variable.assign(value)
+            self._conceded.add(name)
+            raise Conceded
+        return results
 
-    def _concedes(self, name: str) -> bool:
+    def compiles(self, kind: str, way: Way) -> bool:
+        """Whether XLA compiles a program of `loops`."""
+        return way.rest if kind == "rest" else way.full or (kind == "epochs" and way.rest)
+
+    def _has_another_way(self) -> bool:
         """Whether there is another way to try, where XLA refuses one."""
         if self._hides_rows:
             self._hides_rows = False
         elif not self._inlines:
             # in a call XLA does not find all sizes: those of an LSTM's lists, if the layer before it has weights
             self._inlines = True
-        elif self._asked is None:
-            self._compiled[name] = False
         else:
             return False
         return True
+
+
+def key_of(name: str, batch_size: int, data: Sequence[Any], left: int) -> Any:
+    """What the full batches of some data are counted by, or the last ones of `left` rows."""
+    return name, batch_size, tuple((tuple(each.shape[1:]), each.dtype) for each in data), left
+
+
+def _has_several_losses(model: Any) -> bool:
+    return bool(getattr(model._compile_loss, "metrics", None))
 
 
 def of(model: Any, data: Any, name: str = "train") -> Programs:

@@ -51,11 +51,11 @@ class Rules:
         x, y, sample_weight = data
         return arrays.packed(x, y, sample_weight, class_weight, own)
 
-    def run(self, data: Any, batch_size: int, shuffle: Any = None) -> ArrayRun:
-        """The steps on packed data; shuffled in training, where `shuffle` is not None."""
-        if shuffle is None:
-            return ArrayRun(self.model, data, batch_size)
-        return ArrayRun(self.model, data, batch_size, shuffle, shuffling_of(self.model))
+    def run(self, data: Any, batch_size: int, passes: int | None, shuffle: Any = None) -> ArrayRun:
+        """The steps on packed data, that are gone through so often; shuffled in training, where `shuffle` is not
+        None."""
+        shuffling = None if shuffle is None else shuffling_of(self.model)
+        return ArrayRun(self.model, data, batch_size, shuffle or False, shuffling, passes)
 
     def trace(self, run: Run, name: str) -> Any:
         """The traced step of a run, with all variables of the model built."""

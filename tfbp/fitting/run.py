@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting import loops, programs
 from tfbp.fitting.block import take
+from tfbp.fitting.compiler import Way
 from tfbp.fitting.residence import OnHost, Resident, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
 
@@ -96,17 +97,25 @@ class ArrayRun(Run):
         batch_size: B.
         rows: N.
         tensors: the data's; where XLA compiles the steps they have some rows more, see `room`.
+        passes: how often the rows are to be gone through, if known: whether compiling pays follows from it.
     """
 
     def __init__(
-        self, model: Any, data: Any, batch_size: int, shuffle: Any = False, shuffling: Shuffling | None = None
+        self,
+        model: Any,
+        data: Any,
+        batch_size: int,
+        shuffle: Any = False,
+        shuffling: Shuffling | None = None,
+        passes: int | None = None,
     ) -> None:
         self.data, self.batch_size = data, batch_size
         self.tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
         self.rows = int(self.tensors[0].shape[0])
         super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
         self.full, self.left = divmod(self.rows, batch_size)
-        self._shuffle = shuffle
+        self._shuffle, self.passes = shuffle, passes
+        self._ways: dict[str, tuple[programs.Programs, Way]] = {}
         # how often the model had trained an epoch of a number before this fit
         self._times = dict(self.shuffling.times)
         self._order: tuple[int, np.ndarray, tf.Tensor] | None = None
@@ -125,37 +134,34 @@ class ArrayRun(Run):
         Returns:
             The logs of each, and whether these and the weights after them are finite.
         """
-        known, full = self._ready("train"), self.full * self.batch_size
-        numbers = [count, start, self.steps if stop is None else stop, self.batch_size, full, self.rows]
-        # without XLA, one program does for any number of rows that is left
-        left = self.left if known.compiles("train") else min(self.left, 1)
-        options: dict[str, Any] = {"name": "train", "full": self.full > 0, "left": left}
+        stop = self.steps if stop is None else stop
+        numbers = [count, start, stop, self.batch_size, self.full * self.batch_size, self.rows]
+        options = {"full": self.full > 0, "left": self.left}
         orders = tf.convert_to_tensor(orders)
-        logs, weights_are_finite = known.call(loops.epochs, self.batch_size, orders, numbers, self.tensors, **options)
+        logs, weights_are_finite = self._call(loops.epochs, "train", orders, numbers, self.tensors, **options)
+        self._count("train", max(0, min(stop, self.full) - start) * count, count if stop > self.full else 0)
         logs = tf.nest.map_structure(lambda log: log.numpy()[:count], logs)
         finite = bool(weights_are_finite) and _are_finite(logs)
         return [tf.nest.map_structure(lambda log, number=number: log[number], logs) for number in range(count)], finite
 
     def orders(self, epochs: range, most: int) -> np.ndarray:
         """The orders of some epochs, with room for `most`, as `train_epochs` takes them."""
-        compiled = self._ready("train").compiles("train")
-        orders = np.zeros([most, room(self.rows) if compiled else self.rows], np.int32)
+        orders = np.zeros([most, room(self.rows) if any(self._way("train")) else self.rows], np.int32)
         for number, epoch in enumerate(epochs):
             orders[number, : self.rows] = self.order(epoch)
         return orders
 
     def predict(self) -> Any:
         """The model's outputs for all rows, as NumPy arrays."""
-        known, order = self._ready("predict"), np.arange(self.rows, dtype=np.int32)
-        parts = []
+        order, parts = np.arange(self.rows, dtype=np.int32), []
+        self._way("predict")
         if self.full:
-            options: dict[str, Any] = {"name": "predict", "even": not self.left}
-            numbers = [self.full]
-            arguments = (self._order_tensor(order, known.compiles("predict")), numbers, self.tensors)
-            parts.append(known.call(loops.predictions, self.batch_size, *arguments, **options))
+            arguments = (self._order_tensor(order), [self.full], self.tensors)
+            parts.append(self._call(loops.predictions, "predict", *arguments, even=not self.left))
         if self.left:
             arguments = (tf.constant(order[-self.left :]), [self.left], self.tensors)
-            parts.append(self._rest("predict", *arguments)[0])
+            parts.append(self._call(loops.rest, "predict", *arguments, left=self.left)[0])
+        self._count("predict", self.full, self.left > 0)
         arrays = [[tensor.numpy() for tensor in keras.tree.flatten(part)] for part in parts]
         if self.full:
             arrays[0] = [array[: self.full * self.batch_size] for array in arrays[0]]
@@ -164,7 +170,9 @@ class ArrayRun(Run):
 
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
-        return programs.of(self.model, self.data, "train").compiles("train")
+        known, way = self._ways.get("train", (None, None))
+        is_current = known is programs.of(self.model, self.data, "train")
+        return None if way is None or not is_current else way.full if self.full else way.rest
 
     def variables(self) -> list[tf.Variable]:
         """As `Run.variables`."""
@@ -194,14 +202,15 @@ class ArrayRun(Run):
 
     def trace(self, name: str = "train") -> Any:
         """As `Run.trace`."""
-        known = self._ready(name)
-        step = self._step_of(known, name)
+        way, known = self._way(name), programs.of(self.model, self.data, name)
+        compiled, rows = way.full if self.full else way.rest, min(self.rows, self.batch_size)
+        specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)
+        step = known.step(name, specs, self.batch_size, not self.left, rows, compiled)
         if name == "predict":
-            loops.batch_outputs(step, min(self.rows, self.batch_size))
-            if not known.compiles(name) and loops.draws_by_seed(step):
-                raise programs.Unsuitable("it draws seeded numbers by tf.random")
+            loops.batch_outputs(step, rows)
         else:
-            loops.check_suitable(step, known.compiles(name))
+            loops.check_suitable(step)
+        loops.check_draws(step, compiled)
         return step
 
     def shuffle_by(self, seed: int) -> None:
@@ -215,8 +224,9 @@ class ArrayRun(Run):
 
     @property
     def bunches_epochs(self) -> bool:
-        """Whether `train_epochs` can be called."""
-        return self.is_resident
+        """Whether `train_epochs` can be called: one program is compiled, or it is not."""
+        way = self._way("train")
+        return self.is_resident and (way.full == way.rest or not self.full or not self.left)
 
     @property
     def learned(self) -> dict[tuple[str, ...], float]:
@@ -224,55 +234,68 @@ class ArrayRun(Run):
         batch = self.batch_size, *(tuple(each.shape[1:]) for each in self.tensors)
         return programs.of(self.model, self.data).learned.setdefault(batch, {})
 
-    def _ready(self, name: str) -> programs.Programs:
-        """The model's programs, once it is known whether XLA compiles the steps of a name."""
-        # looked up at every block: a callback may compile the model again
-        known = programs.of(self.model, self.data, name)
-        if known.compiles(name) is None:
-            self._step_of(known, name)
-        if known.compiles(name) and self.is_resident and self.tensors[0].shape[0] == self.rows < room(self.rows):
-            more = room(self.rows) - self.rows
-            self.tensors = [tf.pad(each, [[0, more], *[[0, 0]] * (each.shape.rank - 1)]) for each in self.tensors]
-            self._residence = Resident(self.tensors, self.batch_size)
-        return known
-
-    def _step_of(self, known: programs.Programs, name: str) -> Any:
-        compiled = known.compiles(name) in (True, None)
-        specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)
-        return known.step(name, specs, self.batch_size, not self.left, min(self.rows, self.batch_size))
-
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
-        known = self._ready(name)
+        self._way(name)
         order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
         for piece in self._residence.pieces(order, start, end):
-            options: dict[str, Any] = {"name": name, "even": not self.left, "guarded": guarded}
+            options: dict[str, Any] = {"even": not self.left, "guarded": guarded}
             arguments = (piece.order, [piece.start, piece.stop, self.batch_size], piece.tensors)
-            done, self._logs, self._results = known.call(loops.block, self.batch_size, *arguments, **options)
+            done, self._logs, self._results = self._call(loops.block, name, *arguments, **options)
             reached = piece.first + (int(done) if guarded else piece.stop)
             if reached < piece.first + piece.stop:
                 return reached
         if stop > self.full and not (guarded and reached > start and not self.is_finite):
             tensors, rest = self._residence.rest(order)
-            self._logs, self._results = self._rest(name, rest, [self.left], tensors)
+            self._logs, self._results = self._call(loops.rest, name, rest, [self.left], tensors, left=self.left)
             reached = stop
+        self._count(name, min(reached, self.full) - start, reached > self.full)
         return reached
 
-    def _rest(self, name: str, *arguments: Any) -> Any:
-        known = self._ready(name)
-        # without XLA, one program does for any number of rows that is left
-        left = self.left if known.compiles(name) else 1
-        return known.call(loops.rest, self.batch_size, *arguments, name=name, left=left)
+    def _call(self, make: Any, name: str, order: Any, numbers: list[int], data: Any, **options: Any) -> Any:
+        """Run a program, and where "auto" gave it to XLA in vain, without."""
+        known = programs.of(self.model, self.data, name)
 
-    def _order_tensor(self, order: np.ndarray, compiled: bool | None) -> tf.Tensor:
-        more = room(len(order)) - len(order) if compiled and self.is_resident else 0
-        return tf.constant(np.pad(order, [0, more]))
+        def run(way: Way) -> Any:
+            # without XLA, one program does for any number of rows that is left
+            one_for_all = "left" in options and not known.compiles(make.__name__, way)
+            its = {**options, "left": min(options["left"], 1)} if one_for_all else options
+            return known.call(make, self.batch_size, order, numbers, data, name, way, **its)
+
+        try:
+            return run(self._way(name))
+        except programs.Conceded:
+            self._ways[name] = known, Way(False, False)
+            return run(Way(False, False))
+
+    def _way(self, name: str) -> Way:
+        """Which batches XLA compiles: decided once a run, and again where a callback compiles the model again. For XLA
+        the data get more rows."""
+        known = programs.of(self.model, self.data, name)
+        if name not in self._ways or self._ways[name][0] is not known:
+            self._ways[name] = known, known.way(name, self.tensors, self.rows, self.batch_size, self.passes)
+            more = room(self.rows) - len(self.tensors[0])
+            if any(self._ways[name][1]) and self.is_resident and more > 0:
+                self.tensors = [tf.pad(each, [[0, more], *[[0, 0]] * (each.shape.rank - 1)]) for each in self.tensors]
+                self._residence = Resident(self.tensors, self.batch_size)
+        return self._ways[name][1]
+
+    def _count(self, name: str, full: int, rest: int) -> None:
+        """Remember how many batches were run."""
+        known = programs.of(self.model, self.data, name).ran
+        for left, number in ((0, full), (self.left, rest)):
+            if number > 0:
+                key = programs.key_of(name, self.batch_size, self.tensors, left)
+                known[key] = known.get(key, 0) + int(number)
+
+    def _order_tensor(self, order: np.ndarray) -> tf.Tensor:
+        """An epoch's order, of as many rows as the data have."""
+        return tf.constant(np.pad(order, [0, len(self.tensors[0]) - self.rows]))
 
     def _rows_of(self, epoch: int) -> tuple[np.ndarray, tf.Tensor]:
         """The epoch's order twice: reading a tensor costs a copy of all of it."""
         if self._order is None or self._order[0] != epoch:
             order = self.order(epoch)
-            compiled = self.tensors[0].shape[0] > self.rows
-            self._order = epoch, order, self._order_tensor(order, compiled)
+            self._order = epoch, order, self._order_tensor(order)
         return self._order[1:]
 
 

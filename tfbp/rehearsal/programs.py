@@ -17,6 +17,7 @@ from tfbp.agreement.problems import Case, numpy_dtype, problem
 from tfbp.agreement.programs import Cell
 from tfbp.bridge.activations import keras_activation
 from tfbp.fitting import loops
+from tfbp.fitting.compiler import Way
 from tfbp.fitting.programs import of as programs_of
 from tfbp.judging.failures import Failure
 from tfbp.losses import linear_cross_entropy
@@ -159,13 +160,15 @@ def training(dtype: str) -> Iterator[Rehearsed]:
                 for name, (make, data, arguments) in _made(x, y).items():
                     title = f"{network.loss.name}-{gradients}-{optimizer}-{name}"
                     fed = (*arguments, *data)
-                    function = make(programs_of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
+                    specs, way = list(map(tf.TensorSpec.from_tensor, fed)), Way(mode == "xla", mode == "xla")
+                    function = make(programs_of(model, data), _BATCH, specs, way=way)
                     run = partial(_unpacked, function)
                     yield Rehearsed("training", title, dtype, run, fed, (mode,), True, gradients == "manual")
 
 
 def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
-    return function(*fed)
+    results, _ = function(*fed)
+    return results
 
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:

@@ -57,11 +57,10 @@ class NetworkRules(Rules):
         taken = data if class_weight is None else samples.weighted(self.model, data, class_weight)
         return samples.tensors(self.model, taken, own)
 
-    def run(self, data: Any, batch_size: int, shuffle: Any = None) -> ArrayRun:
+    def run(self, data: Any, batch_size: int, passes: int | None, shuffle: Any = None) -> ArrayRun:
         kind = MeasuredRun if self.model._distribute_strategy is None else DistributedRun
-        if shuffle is None:
-            return kind(self.model, data, batch_size)
-        return kind(self.model, data, batch_size, shuffle, shuffling_of(self.model, self.model.seed))
+        shuffling = None if shuffle is None else shuffling_of(self.model, self.model.seed)
+        return kind(self.model, data, batch_size, shuffle or False, shuffling, passes)
 
     def trace(self, run: Run, name: str) -> Any:
         assert isinstance(run, ArrayRun)
