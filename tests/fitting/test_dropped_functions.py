@@ -10,6 +10,8 @@ from tfbp.fitting.contract import KERAS
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 6)).astype(np.float32), RNG.normal(size=(40, 2)).astype(np.float32)
 OPTIONS = {"batch_size": 8, "epochs": 3, "verbose": 0, "shuffle": False}
+# Keras says of its own input layer that it cannot be quantized
+QUANTIZED = pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
 OURS = {"fit": tfbp.fit, "evaluate": tfbp.evaluate, "predict": tfbp.predict}
 
 
@@ -25,6 +27,7 @@ def both(act):
     return [act(model(), functions) for functions in (OURS, KERAS)]
 
 
+@QUANTIZED
 def test_a_quantized_model_predicts_and_is_evaluated_by_its_new_weights():
     def act(made, functions):
         before = functions["predict"](made, X, verbose=0)
@@ -49,11 +52,9 @@ class Freezes(keras.callbacks.Callback):
         self.model.layers[0].trainable = False
         if self.how == "force":
             self.model.make_train_function(force=True)
-        elif self.how == "compile":
-            self.model.compile("sgd", "mse", jit_compile=False)
 
 
-@pytest.mark.parametrize(("how", "frozen"), [("force", True), ("compile", True), ("not at all", False)])
+@pytest.mark.parametrize(("how", "frozen"), [("force", True), ("not at all", False)])
 def test_a_layer_frozen_in_a_callback_stays_where_keras_is_told_to_trace_again(how, frozen):
     def act(made, functions):
         seen = [layer.kernel.numpy() for layer in made.layers]
@@ -85,6 +86,7 @@ def test_functions_set_to_none_between_two_fits_are_made_again():
         np.testing.assert_array_equal(got, expected)
 
 
+@QUANTIZED
 def test_a_quantized_model_is_trained_by_its_new_graph_or_refused_as_by_keras():
     def act(made, functions):
         functions["fit"](made, X, Y, **OPTIONS)

@@ -27,6 +27,8 @@ def why_keras(model: Any, data: Any, **steps: Any) -> str | None:
     if not arrays.in_memory(data):
         kinds = {type(leaf).__name__ for leaf in keras.tree.flatten(data) if not arrays.in_memory(leaf)}
         return f"the data are no dense numbers in memory ({', '.join(sorted(kinds))})"
+    if not any(leaf.shape[1:] == () or all(leaf.shape[1:]) for leaf in keras.tree.flatten(data) if leaf is not None):
+        return "no array has a column"
     return why_driven_by_keras(model)
 
 

@@ -35,9 +35,10 @@ def evaluate(model: Any, batches: Iterator[Any], steps: int | None, callbacks: A
         done += 1
         if model.stop_evaluating:
             break
-    if done < (1 if steps is None else steps) and not model.stop_evaluating:
+    expected = 1 if steps is None else steps
+    if done < expected and not model.stop_evaluating:
         warnings.warn(
-            f"validation_data: the generator had {done} batches left; accepted: as many as all epochs take.",
+            f"validation_data: got {done} more batches of a generator; accepted: {expected} an evaluation.",
             stacklevel=2,
         )
     logs = pythonify_logs(model._get_metrics_result_or_logs(logs)) if done else {}
