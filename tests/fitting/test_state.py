@@ -29,7 +29,7 @@ class Keeps(keras.Model):
         self.inner = keras.layers.Dense(4, activation)
         self.head = keras.layers.Dense(4)
         optimizer = keras.optimizers.Adam(0.05)
-        self.hidden = None
+        self.choose = lambda: optimizer
         if keep == "list":
             self.optimizers = [[optimizer]]
         elif keep == "dict":
@@ -41,27 +41,22 @@ class Keeps(keras.Model):
             self.helper = Holder(optimizer)
         elif keep == "layer":
             self.inner.own_optimizer = optimizer
-        else:
-            self.hidden = lambda: optimizer
         # a counter that Keras does not track
         self.counts = Holder(tf.Variable(0.0))
 
     def call(self, x):
         return self.head(self.inner(x))
 
-    def optimizer_of_step(self):
-        return self.hidden() if self.hidden else optimizers_of(self)[0]
-
     def train_step(self, x):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(self(x) - x)) + 0.01 * self.counts.optimizer
         variables = self.inner.trainable_variables + self.head.trainable_variables
-        self.optimizer_of_step().apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.choose().apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.counts.optimizer.assign_add(1.0)
         return {"loss": loss}
 
 
-KEPT = ("list", "dict", "submodel", "object", "layer", "closure")
+FOUND = ("list", "dict", "submodel", "object", "layer")
 
 
 def model(keep, activation="tanh"):
@@ -79,7 +74,14 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("keep", KEPT)
+@pytest.mark.parametrize("keep", FOUND)
+def test_an_optimizer_is_found_where_a_model_keeps_it(keep):
+    made = model(keep)
+    assert optimizers_of(made) == [made.choose()]
+    assert len(optimizers_of(model("closure"))) == 0
+
+
+@pytest.mark.parametrize("keep", [*FOUND, "closure"])
 def test_a_killed_and_resumed_run_ends_in_the_same_bits(keep, tmp_path):
     whole = model(keep)
     expected = tfbp.fit(whole, X, **OPTIONS).history["loss"]

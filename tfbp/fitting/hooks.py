@@ -84,7 +84,7 @@ def intervals(callbacks: Iterable[Any]) -> list[tuple[int, int]]:
 def counting(callbacks: Iterable[Any]) -> list[Any]:
     """The callbacks of Keras that count batches by their calls."""
     kinds = (*COUNT_ON, keras.callbacks.TensorBoard)
-    return [each for each in callbacks if isinstance(each, kinds) and _interval(each)]
+    return [each for each in callbacks if isinstance(each, kinds) and _interval(each, INTERVALS[:2])]
 
 
 def call_within(callbacks: Iterable[Any], kind: str, start: int, reached: int) -> None:
@@ -104,9 +104,9 @@ def writes_batches(callbacks: Any) -> bool:
     return any(each.update_freq != "epoch" for each in boards) or bool(tf.summary.should_record_summaries())
 
 
-def _interval(callback: Any) -> int | None:
-    """After how many batches a callback acts; None where it is not told so."""
-    for name in INTERVALS:
+def _interval(callback: Any, names: tuple[str, ...] = INTERVALS) -> int | None:
+    """After how many batches a callback acts, by attributes of some names; None where none of them is a number."""
+    for name in names:
         value = getattr(callback, name, None)
         if isinstance(value, int):
             return abs(int(value)) or 1

@@ -63,7 +63,8 @@ def _found(place: Any, seen: set[int]) -> Iterator[keras.optimizers.Optimizer]:
     elif isinstance(place, list | tuple | set | frozenset):
         parts = list(place)
     elif isinstance(place, keras.layers.Layer | keras.optimizers.Optimizer) or not _is_foreign(place):
-        parts = list(getattr(place, "__dict__", {}).values())
+        # TensorFlow's own lists of attributes hold what was there before, too
+        parts = [part for name, part in getattr(place, "__dict__", {}).items() if not name.startswith("_self_")]
     else:
         return
     for part in parts:
