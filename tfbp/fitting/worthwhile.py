@@ -84,6 +84,8 @@ def _elements(operation: Any, rows: int) -> int:
 
 def _turns(loop: Any) -> int | None:
     """How many turns a tf.while_loop has at most, its second input, where the graph says so."""
+    if len(loop.inputs) < 2:
+        return None
     most = loop.inputs[1]
     # Keras takes the largest of the examples' lengths, which is a constant
     value = tf.get_static_value(most.op.inputs[0] if most.op.type == "Max" else most)
