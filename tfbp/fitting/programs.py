@@ -18,10 +18,12 @@ from tfbp.fitting.compiler import Way
 
 # a step's name, and the model's method
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
+# programs, or steps, for data of one structure: a fit, its validation and predict with other batch sizes have some 20
+MOST_KEPT = 64
 
 
 class Unsuitable(Exception):
-    """A step whose results do not fit into a loop."""
+    """What Keras's own loop is to run, and why."""
 
 
 class Conceded(Exception):
@@ -75,6 +77,7 @@ class Programs:
         self._inlines = False
         self._steps: dict[Any, Step] = {}
         self._programs: dict[Any, Any] = {}
+        self._seen: list[list[tf.TensorSpec]] = []
         self._compiled: set[Any] = set()
         # how many batches of some data were run, full and last ones
         self.ran: dict[Any, int] = {}
@@ -82,28 +85,29 @@ class Programs:
         self.learned: dict[Any, dict[tuple[str, ...], float]] = {}
         self.traces = 0
 
-    def way(self, name: str, data: Sequence[tf.Tensor], batch_size: int, passes: int | None) -> Way:
+    def way(self, name: str, data: Sequence[tf.Tensor], rows: int, batch_size: int, passes: int | None) -> Way:
         """Which of the batches of a call XLA compiles.
 
         Args:
+            rows: N, of the data.
             passes: how often the data are gone through; not known if None, and taken for as often as it takes.
         """
         if self.asked is not None:
             return Way(self.asked, self.asked)
         if name in self._conceded:
             return Way(False, False)
-        specs = [tf.TensorSpec.from_tensor(tensor) for tensor in data]
-        full, rest = divmod(int(data[0].shape[0]), batch_size)
+        specs = self.specs_of(data)
+        full, left = divmod(rows, batch_size)
         passes = 10**9 if passes is None else passes
-        keys = [key_of(name, batch_size, specs, is_rest) for is_rest in (False, True)]
+        keys = [key_of(name, batch_size, data, each) for each in (0, left)]
         counts = [
             passes * each + self.ran.get(key, 0) if each else 0
-            for each, key in zip((full, rest > 0), keys, strict=True)
+            for each, key in zip((full, left > 0), keys, strict=True)
         ]
         return compiler.way_of(
             self.model,
-            self.step(name, specs, batch_size),
-            lambda: self.step(name, specs, batch_size, compiled=True),
+            self.step(name, specs, batch_size, not left),
+            lambda: self.step(name, specs, batch_size, not left, compiled=True),
             data,
             batch_size,
             counts,
@@ -111,13 +115,19 @@ class Programs:
         )
 
     def step(
-        self, name: str, data: Sequence[tf.TensorSpec], batch_size: int, rows: int | None = None, compiled: bool = False
+        self,
+        name: str,
+        data: Sequence[tf.TensorSpec],
+        batch_size: int,
+        even: bool,
+        rows: int | None = None,
+        compiled: bool = False,
     ) -> Step:
         """One step on a batch of so many rows, B by default, of such data, traced once. As in Keras the graph is that
-        of any number of rows unless all batches have the same; that of this number where XLA compiles it, but for a
-        model with several losses, whose means depend on it.
+        of any number of rows unless all batches have the same (`even`); that of this number where XLA compiles it, but
+        for a model with several losses, whose means depend on it.
         """
-        alike = batch_size if data[0].shape[0] % batch_size == 0 else None
+        alike = batch_size if even else None
         if not compiled:
             return self._traced(name, data, alike, False)
         if self._hides_rows is None and self.asked is None:  # the model is built
@@ -137,7 +147,7 @@ class Programs:
                 lambda *tensors: self._results(name, tensors, compiled), jit_compile=compiled or None, autograph=False
             ).get_concrete_function(*batch)
             let_go(one.graph)
-            self._steps[name, batch, compiled] = Step(one, one.structured_outputs[0])
+            _keep(self._steps, (name, batch, compiled), Step(one, one.structured_outputs[0]))
             self.traces += 1
         return self._steps[name, batch, compiled]
 
@@ -156,32 +166,60 @@ class Programs:
         """A step's results and alarms, inside of a program: that of `one`, which `step` has made."""
         return self._results(name, batch, True) if self._inlines and compiled else one.function(*batch)
 
+    def variables(self, name: str) -> list[tf.Variable]:
+        """The variables that the traced steps of a name read."""
+        traced = [step for (known, *_), step in self._steps.items() if known == name]
+        return list({id(each): each for step in traced for each in step.graph.variables}.values())
+
     def call(
         self,
         make: Callable[..., Any],
         batch_size: int,
-        given: Sequence[tf.Tensor],
+        order: tf.Tensor,
+        numbers: Sequence[int],
+        data: Sequence[tf.Tensor],
         name: str,
         way: Way,
         **options: Any,
     ) -> Any:
-        """Run the program that `make` makes, on tensors; `make` takes these programs, B, the tensors' specs, the step's
-        name, and which of its batches XLA compiles, and gives a function of its results and alarms.
+        """Run the program that `make` makes, on rows in an order, some numbers and the data; `make` takes these
+        programs, B, the arguments' specs, the step's name, which of its batches XLA compiles, and the options, and
+        gives a function of its results and alarms. Without XLA one program does for any number of rows, as in Keras.
 
         Raises:
             Conceded: it cannot be compiled, or XLA computed otherwise; nothing is changed.
         """
-        specs = tuple(map(tf.TensorSpec.from_tensor, given))
+        arguments = [order, tf.constant(numbers), *data]
+        specs = self._specs(self.compiles(make.__name__, way), arguments)
         key = make.__name__, batch_size, specs, name, way, *options.values()
         if key not in self._programs:
-            return self._first_call(key, make, batch_size, given, name, way, options)
+            return self._first_call(key, make, batch_size, arguments, options)
         # calling what was traced costs a third of what calling a tf.function costs
-        return self._watched(name, self._programs[key], given)
+        return self._watched(name, self._programs[key], arguments)
+
+    def _specs(self, compiled: bool, arguments: Sequence[tf.Tensor]) -> tuple[tf.TensorSpec, ...]:
+        if compiled:
+            return tuple(map(tf.TensorSpec.from_tensor, arguments))
+        order, numbers, *data = arguments
+        rows = tf.TensorSpec([None] * order.shape.rank, order.dtype)
+        return rows, tf.TensorSpec.from_tensor(numbers), *self.specs_of(data)
+
+    def specs_of(self, data: Sequence[tf.Tensor]) -> list[tf.TensorSpec]:
+        """Those of any number of rows; and of rows of any size where more than two sizes were seen, as in Keras."""
+        specs = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
+        if specs not in self._seen and not self.asked:
+            if len(self._seen) >= 2:
+                alike = [each for each in self._seen if _are_of_one_kind(each, specs)]
+                specs = [_common(several) for several in zip(specs, *alike, strict=True)]
+            if specs not in self._seen:
+                self._seen.append(specs)
+        return specs
 
     def _first_call(
-        self, key: Any, make: Any, batch_size: int, arguments: Sequence[tf.Tensor], name: str, way: Way, options: Any
+        self, key: Any, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], options: Any
     ) -> Any:
-        function = make(self, batch_size, [*key[2]], name, way, **options)
+        _, _, specs, name, way, *_ = key
+        function = make(self, batch_size, [*specs], name, way, **options)
         compiled = self.compiles(make.__name__, way)
         graph = next(step.graph for (known, *_), step in self._steps.items() if known == name)
         written = faithful.written(graph) if compiled and self.asked is None else []
@@ -192,7 +230,7 @@ class Programs:
             drawn = random_numbers.second_place(graph, batch_size, given) if compiled else []
             return results, [*alarms, *(before if alarms else [])], drawn
 
-        traced = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*key[2])
+        traced = tf.function(whole, jit_compile=compiled, autograph=False).get_concrete_function(*specs)
         let_go(traced.graph)
         self.traces += 1
         program = traced, written
@@ -208,17 +246,17 @@ class Programs:
             if not compiled:
                 raise
             if self._has_another_way():
-                return self._first_call(key, make, batch_size, arguments, name, way, options)
+                return self._first_call(key, make, batch_size, arguments, options)
             if self.asked is not None:
                 raise
             self._conceded.add(name)
             raise Conceded from error
-        self._programs[key] = program
+        _keep(self._programs, key, program)
         if compiled:
-            data = key[2][-sum(leaf is not None for leaf in keras.tree.flatten(self._structure)) :]
-            for is_rest, its in enumerate((way.full, way.rest)):
-                if its and (make.__name__ == "epochs" or is_rest == (make.__name__ == "rest")):
-                    self._compiled.add(key_of(name, batch_size, data, bool(is_rest)))
+            left = options.get("left", 0)
+            for each, its in ((0, way.full), (left, way.rest)):
+                if its and (make.__name__ == "epochs" or (each > 0) == (make.__name__ == "rest")):
+                    self._compiled.add(key_of(name, batch_size, arguments[2:], each))
         return results
 
     def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
@@ -248,40 +286,63 @@ class Programs:
         return True
 
 
-def key_of(name: str, batch_size: int, specs: Sequence[Any], is_rest: bool) -> Any:
-    """What the last batches of some data, or the full ones, are counted by."""
-    return name, batch_size, tuple((tuple(spec.shape), spec.dtype) for spec in specs), is_rest
+def key_of(name: str, batch_size: int, data: Sequence[Any], left: int) -> Any:
+    """What the full batches of some data are counted by, or the last ones of `left` rows."""
+    return name, batch_size, tuple((tuple(each.shape[1:]), each.dtype) for each in data), left
 
 
 def _has_several_losses(model: Any) -> bool:
     return bool(getattr(model._compile_loss, "metrics", None))
 
 
-def of(model: Any, data: Any) -> Programs:
-    """The programs of a model as it is compiled now, for data of this structure."""
+def of(model: Any, data: Any, name: str = "train") -> Programs:
+    """The programs of a model as it is compiled now, for data of this structure, of which one with a step is needed."""
     structure = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
-    return table_of(model).of(model, structure)
+    return table_of(model, name).of(model, structure)
 
 
-def table_of(model: Any) -> Table:
-    """All programs of a model as it is compiled now."""
+def table_of(model: Any, name: str = "train") -> Table:
+    """All programs of a model as it is compiled now, of which one with a step of a name is needed."""
     table = getattr(model, "_tfbp_programs", None)
-    if table is None or table.compiled is not getattr(model, "_compile_config", None):
+    if table is None or not table.holds(model):
         table = model._tfbp_programs = Table(model)
+    table.follow(model, name)
     return table
 
 
 class Table:
-    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again.
+    """The programs of one compile, by the structure of the data; a model keeps it until it is compiled again, or Keras
+    drops one of its functions or makes it again: `quantize` and make_train_function(force=True) do so.
 
     Attributes:
         streams: those of datasets, by what their elements are.
     """
 
     def __init__(self, model: Any) -> None:
-        self.compiled = getattr(model, "_compile_config", None)
+        self._compiled = getattr(model, "_compile_config", None)
+        self._functions: dict[str, Any] = {}
         self.streams: dict[str, dict[Any, Any]] = {}
         self._programs: dict[str, Programs] = {}
+
+    def holds(self, model: Any) -> bool:
+        """Whether the model is still compiled as it was, and Keras's functions are those that it had."""
+        if self._compiled is not getattr(model, "_compile_config", None):
+            return False
+        return all(getattr(model, function) is known for function, known in self._functions.items())
+
+    def follow(self, model: Any, name: str) -> None:
+        """Have Keras make its function of this name, as its own loop does, and see from here on whether it is
+        another."""
+        function = f"{name}_function"
+        if function not in self._functions:
+            getattr(model, f"make_{function}")()
+            self._functions[function] = getattr(model, function)
+
+    def stream(self, spec: Any) -> dict[Any, Any]:
+        """The programs of datasets of such elements."""
+        if repr(spec) not in self.streams:
+            _keep(self.streams, repr(spec), {})
+        return self.streams[repr(spec)]
 
     def of(self, model: Any, structure: Any) -> Programs:
         return self._programs.setdefault(repr(structure), Programs(model, structure))
@@ -290,6 +351,24 @@ class Table:
     def traces(self) -> int:
         """How many programs and steps were traced."""
         return sum(each.traces for each in self._programs.values())
+
+
+def _keep(room: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put a value into a room that holds so many: the first that came goes."""
+    room[key] = value
+    while len(room) > MOST_KEPT:
+        room.pop(next(iter(room)))
+
+
+def _are_of_one_kind(some: Sequence[tf.TensorSpec], others: Sequence[tf.TensorSpec]) -> bool:
+    pairs = zip(some, others, strict=True)
+    return all(a.dtype == b.dtype and a.shape.rank == b.shape.rank for a, b in pairs)
+
+
+def _common(specs: Sequence[tf.TensorSpec]) -> tf.TensorSpec:
+    """The narrowest that all of them are of."""
+    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(each.shape for each in specs), strict=True)]
+    return tf.TensorSpec(sizes, specs[0].dtype)
 
 
 def unflattened(structure: Any, tensors: Sequence[tf.Tensor]) -> Any:
