@@ -149,3 +149,47 @@ def test_what_xla_would_compute_otherwise_is_keras_s(name):
         np.testing.assert_allclose(got[1], expected[1], rtol=1e-4)
         for ours, theirs in zip(got[2], expected[2], strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def gradient_at_zero(function):
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.where(x > 0, function(x), 0.0)
+        return tape.gradient(y, x)
+
+    return gradient
+
+
+NAN = np.float32("nan")
+ROWS = np.arange(3, dtype=np.float32)
+# a line of the guide's table: a function, what it is given, what TensorFlow's kernels do, what XLA does
+LINES = {
+    "index-after-the-last": (lambda i: tf.gather(ROWS, i), 3, "raises", 2.0),
+    "index-before-the-first": (lambda i: tf.gather(ROWS, i), -1, "raises", 0.0),
+    "label": (lambda i: tf.nn.sparse_softmax_cross_entropy_with_logits(i, ROWS), 3, "raises", NAN),
+    "quotient": (lambda i: 7 // i, 0, "raises", -1),
+    "remainder": (lambda i: 7 % i, 0, "raises", 7),
+    "check-numerics": (lambda x: tf.debugging.check_numerics(x, "here"), NAN, "raises", NAN),
+    "assertion": (lambda x: tf.identity(x) if tf.debugging.assert_positive(x) is None else x + 0, -1.0, "raises", -1.0),
+    "sqrt": (gradient_at_zero(tf.sqrt), np.float32(0), 0.0, NAN),
+    "rsqrt": (gradient_at_zero(tf.math.rsqrt), np.float32(0), 0.0, NAN),
+    "maximum": (lambda x: tf.maximum(0.0, x), NAN, NAN, 0.0),
+    "reduce-max": (lambda x: tf.reduce_max(tf.stack([x, 1.0])), NAN, NAN, 1.0),
+    "cast-of-nan": (lambda x: tf.cast(x, tf.int32), NAN, -(2**31), 0),
+    "cast-of-3e9": (lambda x: tf.cast(x, tf.int32), np.float32(3e9), -(2**31), 2**31 - 1),
+    "inverse": (lambda x: tf.linalg.inv(tf.fill([2, 2], x))[0, 0] * 0 + 1, np.float32(1), "raises", 1.0),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.sampled(3)
+def test_the_guide_s_table_is_true(name):
+    function, given, *expected = LINES[name]
+    for is_compiled, one in zip((False, True), expected, strict=True):
+        compiled = tf.function(function, jit_compile=is_compiled, autograph=False)
+        if one == "raises":
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                compiled(tf.constant(given))
+        else:
+            np.testing.assert_array_equal(compiled(tf.constant(given)).numpy(), one)

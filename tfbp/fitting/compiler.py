@@ -18,19 +18,17 @@ from tfbp.remembered_compile import told
 VARIABLE = "TFBP_AUTO_XLA"
 MODES = ("auto", "on", "off")
 # What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels
-# (scripts/benchmarks/benchmark_fit.py)
-SLOW_ON_CPU = {
-    "Conv2D",
+# (scripts/benchmarks/benchmark_fit.py): gradients, and convolutions where they come with them
+SLOW_GRADIENTS = {
     "Conv2DBackpropFilter",
     "Conv2DBackpropInput",
-    "Conv3D",
     "Conv3DBackpropFilterV2",
     "Conv3DBackpropInputV2",
-    "DepthwiseConv2dNative",
     "DepthwiseConv2dNativeBackpropFilter",
     "DepthwiseConv2dNativeBackpropInput",
     "MaxPoolGrad",
 }
+SLOW_ON_CPU = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"} | SLOW_GRADIENTS
 
 
 class Way(NamedTuple):
@@ -90,15 +88,11 @@ def way_of(
     ]
     if not any(pays) or traced.refusal or not _are_met(traced, data):
         return Way(False, False)
-    is_tried = mode == "on" or any(compiled)
-    # a layer by hand has other operations for XLA
-    if not is_tried and _is_slow(traced) and (not _has_layers_by_hand(model) or _is_slow(under_xla())):
-        return Way(False, False)
+    if mode != "on" and not any(compiled) and operations(traced.graph) & SLOW_ON_CPU:
+        # a layer by hand makes its gradients of other operations for XLA, convolutions forward among them
+        is_by_hand = _has_layers_by_hand(model) and not operations(under_xla().graph) & SLOW_GRADIENTS
+        return Way(*pays) if is_by_hand else Way(False, False)
     return Way(*pays)
-
-
-def _is_slow(step: Any) -> bool:
-    return bool(operations(step.graph) & SLOW_ON_CPU)
 
 
 def _are_met(traced: Any, data: Sequence[tf.Tensor]) -> bool:

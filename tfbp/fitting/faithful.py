@@ -185,12 +185,30 @@ def _of_indices(operation: Any, from_data: _FromData) -> Iterable[_Check]:
         return
     if not from_data(index):
         return
+    if size is not None and (inner := _counted_from_the_end(index, int(size))) is not None:
+        index, low = inner, min(low, -int(size))
     if size is not None:
         known = _known_range(index)
         if known is None or known[0] < low or known[1] > int(size) - 1:
             yield _within(operation, index, low, int(size) - 1)
     else:
         yield _Check(operation, index, lambda: tf.reduce_any((index < low) | (index >= tf.cast(number(), index.dtype))))
+
+
+def _counted_from_the_end(index: Any, size: int) -> Any:
+    """What an index was before Keras's `take` added the size to negative ones; None where it was not that."""
+    operation = _source(index).op
+    if operation.type not in ("Select", "SelectV2"):
+        return None
+    is_negative, moved = (each.op for each in operation.inputs[:2])
+    if is_negative.type != "Less" or moved.type not in ("AddV2", "Add") or len(is_negative.inputs) != 2:
+        return None
+    same = is_negative.inputs[0] is moved.inputs[0] is operation.inputs[2]
+    taken = _source(moved.inputs[1])
+    is_shape = taken.op.type == "Shape"
+    added = taken.op.inputs[0].shape.as_list() if is_shape else tf.get_static_value(taken)
+    zero = tf.get_static_value(is_negative.inputs[1])
+    return operation.inputs[2] if same and zero == 0 and size in np.ravel(added) else None
 
 
 def _size(tensor: Any, axis: int) -> Any:

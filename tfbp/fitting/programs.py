@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
-from tfbp.fitting import compiler, faithful, random_numbers, worthwhile
+from tfbp.fitting import compiler, contract, faithful, random_numbers, twins, worthwhile
 from tfbp.fitting.compiler import Way
 
 # a step's name, and the model's method
@@ -51,6 +51,13 @@ class Step:
     def demands(self) -> list[faithful.Demand]:
         """As `faithful.demands`."""
         return faithful.demands(self.graph)
+
+    @cached_property
+    def twin_key(self) -> Any:
+        """As `twins.key_of`, with the results by name; None where that cannot be said."""
+        key = twins.key_of(self.graph)
+        told = tf.nest.map_structure(lambda output: (output.shape.as_list(), output.dtype.name), self.outputs)
+        return key and (key, repr(told))
 
     def size(self, rows: int) -> worthwhile.Size:
         """As `worthwhile.size_of`."""
@@ -219,6 +226,10 @@ class Programs:
         self, key: Any, make: Callable[..., Any], batch_size: int, arguments: Sequence[tf.Tensor], options: Any
     ) -> Any:
         _, _, specs, name, way, *_ = key
+        shared = self._shared_key(key, arguments, options)
+        if shared is not None and (kept := twins.find(shared[0])) is not None:
+            _keep(self._programs, key, kept.of(shared[1].graph))
+            return self._watched(name, self._programs[key], arguments)
         function = make(self, batch_size, [*specs], name, way, **options)
         compiled = self.compiles(make.__name__, way)
         graph = next(step.graph for (known, *_), step in self._steps.items() if known == name)
@@ -252,12 +263,27 @@ class Programs:
             self._conceded.add(name)
             raise Conceded from error
         _keep(self._programs, key, program)
+        if shared is not None:
+            twins.keep(shared[0], traced, written, shared[1].graph)
         if compiled:
             left = options.get("left", 0)
             for each, its in ((0, way.full), (left, way.rest)):
                 if its and (make.__name__ == "epochs" or (each > 0) == (make.__name__ == "rest")):
                     self._compiled.add(key_of(name, batch_size, arguments[2:], each))
         return results
+
+    def _shared_key(self, key: Any, arguments: Sequence[tf.Tensor], options: Any) -> tuple[Any, Step] | None:
+        """What a program has in common with those of the model's twins, and the step that says so; None where Python of
+        the model's own takes part."""
+        kind, batch_size, _, name, *_ = key
+        own = (STEPS[name], "get_metrics_result", "reset_metrics", "compute_loss", "compute_metrics")
+        if self.asked or any(contract.is_overridden(self.model, each) for each in own):
+            return None
+        even = kind != "rest" and options.get("even", not options.get("left"))
+        step = self.step(name, self.specs_of(arguments[2:]), batch_size, even)
+        places = {id(outer): place for place, (outer, _) in enumerate(step.graph.captures)}
+        trained = tuple(places.get(id(each.value.handle)) for each in self.model.trainable_variables)
+        return step.twin_key and ((step.twin_key, key, trained, self._hides_rows, self._inlines), step)
 
     def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
         """A program's results; where it gave an alarm, what it changed is changed back."""

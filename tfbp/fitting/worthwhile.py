@@ -18,8 +18,10 @@ SECONDS_A_PROGRAM = 0.8
 SECONDS_AN_OPERATION = 4e-3
 # the seconds that a step is shorter by, for each operation that TensorFlow's executor need not start, and for each
 # element that stays in the processor's registers between two of them
-SAVED_AN_OPERATION = 0.6e-6
+SAVED_AN_OPERATION = 0.5e-6
 SAVED_AN_ELEMENT = 0.2e-9
+# of what is saved in a loop: XLA's loops take their time, too
+IN_A_LOOP = 0.4
 LOOPS = {"While", "StatelessWhile"}
 # a loop's turns where no loop of the graph says how many there are at most
 TURNS = 8
@@ -32,13 +34,13 @@ class Size(NamedTuple):
 
     Attributes:
         distinct: of the graph and of its functions: what is compiled.
-        started: in a call, those of a loop at every turn.
+        started: in a call, those of a loop at every turn, by `IN_A_LOOP`.
         elements: of their results, which TensorFlow's kernels write to memory and read again.
     """
 
     distinct: int
-    started: int
-    elements: int
+    started: float
+    elements: float
 
 
 def pays(size: Size, steps: int) -> bool:
@@ -61,14 +63,14 @@ def size_of(graph: Any, rows: int) -> Size:
     """The operations of a graph, and the elements of their results for so many rows."""
     own = [operation for operation in graph.get_operations() if operation.type not in FREE]
     turns = max([known for each in own if each.type in LOOPS and (known := _turns(each))], default=TURNS)
-    distinct = started = len(own)
-    elements = sum(_elements(each, rows) for each in own)
+    distinct, started = len(own), float(len(own))
+    elements: float = sum(_elements(each, rows) for each in own)
     for operation in own:
         is_loop = operation.type in LOOPS
         for inner in _inner(graph, operation, ("cond", "body") if is_loop else ("f", "then_branch")):
             size = size_of(inner, rows)
             # the loop back does not say how many turns it has: those of the loop forward
-            times = (_turns(operation) or turns) if is_loop else 1
+            times = IN_A_LOOP * (_turns(operation) or turns) if is_loop else 1
             distinct += size.distinct
             started, elements = started + times * size.started, elements + times * size.elements
     return Size(distinct, started, elements)
@@ -82,6 +84,8 @@ def _elements(operation: Any, rows: int) -> int:
 
 def _turns(loop: Any) -> int | None:
     """How many turns a tf.while_loop has at most, its second input, where the graph says so."""
+    if len(loop.inputs) < 2:
+        return None
     most = loop.inputs[1]
     # Keras takes the largest of the examples' lengths, which is a constant
     value = tf.get_static_value(most.op.inputs[0] if most.op.type == "Max" else most)
