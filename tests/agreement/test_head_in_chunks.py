@@ -3,15 +3,16 @@
 import pytest
 import tensorflow as tf
 
-from tfbp.agreement.kind_cases import attention_cases, token_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.manual import backprop
 from tfbp.manual import linear_cross_entropy as head
+from tfbp.network import attention, linear_cross_entropy
 from tfbp.reference import backprop as backprop_of_reference
 
 CASES = {
     case.name.split("-B")[0]: case
-    for case in (*token_cases(), *attention_cases())
+    for case in cases_of(linear_cross_entropy, attention)
     if case.name.startswith(("linear-cross-entropy", "tied"))
 }
 CASE, TIED = CASES["linear-cross-entropy"], CASES["tied"]
