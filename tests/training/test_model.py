@@ -220,9 +220,9 @@ def test_weights_do_not_race_with_their_update(jit_compile):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_keeps_float32_weights_and_learns_as_keras_does(policy):
-    x = RNG.normal(size=(256, 6)).astype(np.float32)
-    labels = (x @ RNG.normal(size=(6, 3))).argmax(axis=1)
+def test_mixed_precision_keeps_float32_weights_and_learns_as_keras_does(policy, rng):
+    x = rng.normal(size=(256, 6)).astype(np.float32)
+    labels = (x @ rng.normal(size=(6, 3))).argmax(axis=1)
     model = model_of(dtype=policy)
     history = model.fit(x, labels, epochs=20, verbose=0).history
     assert all(w.dtype == np.float32 for w in model.get_weights())
