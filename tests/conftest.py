@@ -32,7 +32,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n a prime to the modes")
+    config.addinivalue_line(
+        "markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row"
+    )
     device = config.getoption("--device")
     if device != "cpu":
         from tfbp.agreement.placement import check_device
