@@ -32,13 +32,11 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row"
-    )
+    config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
     if device != "cpu":
-        from tfbp.agreement.placement import check_device
-        from tfbp.checks import InputError
+        from tfbp.errors import InputError
+        from tfbp.judging.placement import check_device
 
         try:
             check_device(device)

@@ -15,7 +15,10 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark.py", *map(str, arguments)], capture_output=True, text=True, timeout=600
+        [sys.executable, SCRIPTS / "benchmarks" / "benchmark.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 
@@ -36,9 +39,9 @@ def test_the_contestants_of_the_lock_run_and_are_reported(tmp_path):
 
 def test_a_wrong_gradient_is_thrown_out(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking.gate import Gate
-    from benchmarking.problem import SIZES, Problem
-    from contestants import numpy_by_hand
+    from benchmarks.contestants import numpy_by_hand
+    from benchmarks.gate import Gate
+    from benchmarks.problem import SIZES, Problem
 
     problem = Problem.make(SIZES["2-2-2-b4"])
     gate = Gate(problem)
@@ -86,7 +89,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence):
 
 def test_every_layer_that_is_timed_is_one_of_both(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking.layers import INPUTS, LAYERS, ROOMS
+    from benchmarks.layers import INPUTS, LAYERS, ROOMS
 
     for name, layers in LAYERS.items():
         shapes = [keras.Sequential([keras.Input((INPUTS,)), *layers(room)]).output_shape for room in ROOMS.values()]
@@ -103,9 +106,9 @@ def test_a_gpu_that_is_not_there_is_one_sentence():
 
 def test_a_contestant_that_trains_elsewhere_is_an_error(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import worker
-    from benchmarking.problem import SIZES, Problem
-    from contestants import Unavailable, numpy_by_hand, tfbp_model
+    from benchmarks import worker
+    from benchmarks.contestants import Unavailable, numpy_by_hand, tfbp_model
+    from benchmarks.problem import SIZES, Problem
 
     problem = Problem.make(SIZES["2-2-2-b4"])
     problem.device = "gpu"
@@ -118,7 +121,7 @@ def test_a_contestant_that_trains_elsewhere_is_an_error(monkeypatch, tmp_path):
 
 def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import gradients, placed
+    from benchmarks import gradients, placed
 
     assert placed.check("manual", [tf.ones([2])], "cpu") is None
     with placed.alone_on("cpu"):
@@ -130,7 +133,7 @@ def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
 
 def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import charts, images
+    from benchmarks import charts, images
 
     # two points a panel, of one network: small, and without the ways that XLA takes seconds to compile
     monkeypatch.setattr(images, "KERAS_WAYS", {"by default": {}, "an epoch a call": {"steps_per_execution": 2}})
@@ -153,7 +156,7 @@ def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_
 
 def test_images_of_other_weights_are_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import images
+    from benchmarks import images
 
     ours, ways = images.contestants(images.Point(side=10, filters=2))
     images.check_alike({**ours, **ways})
@@ -176,7 +179,7 @@ def assert_what_is_wrong_is_not_timed(monkeypatch, race):
 
 def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import attention
+    from benchmarks import attention
 
     monkeypatch.setattr(attention, "STEPS", (8,))
     monkeypatch.setattr(attention, "MODES", {"tf.function": False})
@@ -189,7 +192,7 @@ def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed
 
 def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import recurrence
+    from benchmarks import recurrence
 
     monkeypatch.setattr(recurrence, "POINTS", (recurrence.Point(3, 4, 2, 5),))
     monkeypatch.setattr(recurrence, "MODES", {"tf.function": False})
@@ -202,7 +205,7 @@ def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_time
 def test_charts_of_sequences_have_a_line_for_each_contestant_and_mode(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import charts, recurrence
+    from benchmarks import charts, recurrence
 
     times = {"tfbp": [1.0], "keras": [2.0], "torch": [3.0]}
     rows = [

@@ -13,11 +13,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfbp.agreement.placement import array_from, strictly_on
-from tfbp.checking.comparison import Comparison, compare
-from tfbp.checking.diagnosis import Clues
-from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.tf32 import tf32_enabled
+from tfbp.judging.comparison import Comparison, compare
+from tfbp.judging.diagnosis import Clues
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.placement import array_from, strictly_on
+from tfbp.judging.tf32 import tf32_enabled
 
 MODES = ("eager", "graph", "xla")
 # what has no row for each example, and what holds nothing else

@@ -9,9 +9,9 @@ import sys
 from rich.console import Console
 
 from tfbp import Model
-from tfbp.agreement.trajectory import Epoch, Recorder, Trajectories
 from tfbp.commands.train_writings import targets
 from tfbp.commands.training_report import Report
+from tfbp.commands.trajectory import Epoch, Recorder, Trajectories
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.training import die_with_parent, is_local_worker, keras_optimizer, multi_worker_strategy, run_local_workers

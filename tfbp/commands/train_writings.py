@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tfbp.agreement.trajectory import Epoch, Trajectories, train
 from tfbp.commands.text_samples import TextSamples
 from tfbp.commands.training_report import Report, loss_text
+from tfbp.commands.trajectory import Epoch, Trajectories, train
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.training import TensorBoard

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 from tfbp import manual
-from tfbp.agreement.placement import is_on, strictly_on
 from tfbp.fitting.block import run_block
 from tfbp.gpu_report.contestants.tfbp_model import Contestant
 from tfbp.gpu_report.sizes import Size
 from tfbp.gpu_report.steps import Problem
 from tfbp.gpu_report.worker import Misplaced
+from tfbp.judging.placement import is_on, strictly_on
 
 PARTS = ("gather", "forward", "backward", "optimizer", "fit")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfbp.agreement.placement import strictly
 from tfbp.gpu_report.contestants.fit import POLICIES, Fit, keras
+from tfbp.judging.placement import strictly
 from tfbp.training import Model
 
 
