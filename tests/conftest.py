@@ -1,9 +1,9 @@
 """What pytest's options mean here.
 
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
-`--all` runs every case of every test; without it a test that is marked `sampled(n)` runs each n-th of its cases, the
-first among them: the same ones every time. `sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the
-others. A test that is named alone, by file and case, runs.
+A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;
+`sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the others. `--all` runs every case, and what
+is marked `rare`; `--quick` runs the first case, or those of that mode, and no other. A test that is named alone runs.
 `--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
@@ -27,11 +27,13 @@ collect_ignore = [
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the agreement matrix runs: cpu (default) or gpu")
-    parser.addoption("--all", action="store_true", help="every case of the tests that are marked sampled(n), too")
+    parser.addoption("--all", action="store_true", help="every case of what is marked sampled(n), and what is rare")
+    parser.addoption("--quick", action="store_true", help="one case of what is marked sampled(n)")
     parser.addoption("--chance", type=int, default=0, metavar="N", help="another order and other random numbers")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
     config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
     if device != "cpu":
@@ -52,16 +54,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 def leave_out(config, items):
-    """Of each test that is marked sampled(n) every n-th case stays."""
+    """Of what is sampled a few cases stay, of what is rare none, unless it is named."""
+    named, quick = any("::" in argument for argument in config.args), config.getoption("--quick")
     seen, kept, left = Counter(), [], []
     for item in items:
-        marker = item.get_closest_marker("sampled")
-        if marker is None or (marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()):
-            kept.append(item)
-            continue
-        test = item.nodeid.partition("[")[0]
-        (left if seen[test] % marker.args[0] else kept).append(item)
-        seen[test] += 1
+        marker, stays = item.get_closest_marker("sampled"), named or not item.get_closest_marker("rare")
+        if marker and not (marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()):
+            test = item.nodeid.partition("[")[0]
+            stays &= not (seen[test] or marker.kwargs) if quick else seen[test] % marker.args[0] == 0
+            seen[test] += 1
+        (kept if stays else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
