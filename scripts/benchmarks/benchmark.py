@@ -115,7 +115,7 @@ def training(arguments: argparse.Namespace, console: Console) -> int:
     return finish(arguments, results, [result.to_json() for result in results])
 
 
-def _race(size: Size, arguments: argparse.Namespace, say: Callable[[str], None]) -> list[report.Result]:
+def _race(size: Size, arguments: argparse.Namespace, say: Callable[[str], None]) -> list[report.RaceResult]:
     return race(size, arguments.contestants, arguments.rounds, arguments.seconds, say, arguments.device)
 
 

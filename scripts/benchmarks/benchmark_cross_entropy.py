@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is a package 
 from rich.console import Console
 
 from benchmarks import charts, report
-from benchmarks.cross_entropy import MODES, Point, measure, table
+from benchmarks.cross_entropy import MODES, CrossEntropyPoint, measure, table
 from tfbp import InputError
 from tfbp.console import options
 
@@ -58,12 +58,12 @@ def check(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     here = {"tokens": arguments.tokens, "width": arguments.width, "classes": arguments.classes}
-    points = [Point(mode, **here) for mode in arguments.modes]
+    points = [CrossEntropyPoint(mode, **here) for mode in arguments.modes]
     growth = {}
     for axis in ("tokens", "classes"):
         # from an eighth of the size to twice it, by factors of 2
         sizes = [here[axis] * 2**power // 8 for power in range(arguments.growth)]
-        growth[axis] = [Point(arguments.modes[0], **{**here, axis: size}) for size in sizes if size]
+        growth[axis] = [CrossEntropyPoint(arguments.modes[0], **{**here, axis: size}) for size in sizes if size]
     results = {}
     for point in [*points, *growth["tokens"], *growth["classes"]]:
         if point not in results:

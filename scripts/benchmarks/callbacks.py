@@ -12,7 +12,7 @@ from rich.table import Table
 
 from benchmarks import placed
 from benchmarks.contestants.fit import Clock
-from benchmarks.problem import SIZES, Problem
+from benchmarks.problem import SIZES, Task
 from tfbp import Model
 from tfbp.training import TensorBoard, TerminateOnNaN
 
@@ -33,7 +33,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
             f"TensorBoard, every {EVERY}": lambda name: TensorBoard(Path(directory) / name, every=EVERY),
         }
         for size in CHOSEN:
-            problem = Problem.make(SIZES[size])
+            problem = Task.make(SIZES[size])
             for callback, make in watched.items():
                 times = compare(problem, make(size), pairs, seconds, device)
                 ratio = statistics.median(w / p for p, w in zip(times["without"], times["with"], strict=True))
@@ -44,7 +44,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 
 
 def compare(
-    problem: Problem, watcher: keras.callbacks.Callback, pairs: int, seconds: float, device: str = "cpu"
+    problem: Task, watcher: keras.callbacks.Callback, pairs: int, seconds: float, device: str = "cpu"
 ) -> dict[str, list[float]]:
     """Microseconds a step without and with the callback, a number for each pair of runs."""
     runs = {"without": (_model(problem), None), "with": (_model(problem), watcher)}
@@ -67,7 +67,7 @@ def compare(
     return times
 
 
-def _model(problem: Problem) -> Model:
+def _model(problem: Task) -> Model:
     model = Model(problem.network)
     model.set_parameters(problem.parameters)
     model.compile(keras.optimizers.SGD(problem.rate))

@@ -3,8 +3,8 @@
 import statistics
 
 from benchmarks.contestants import CONTESTANTS
-from benchmarks.cross_entropy import Result as CrossEntropyResult
-from benchmarks.race import Result
+from benchmarks.cross_entropy import CrossEntropyResult
+from benchmarks.race import RaceResult
 from tfbp import InputError
 
 COLOURS = {
@@ -32,7 +32,7 @@ def check_matplotlib() -> None:
         ) from None
 
 
-def draw_sizes(path: str, results: list[Result], note: str) -> None:
+def draw_sizes(path: str, results: list[RaceResult], note: str) -> None:
     """A row for each size, a dot for each contestant's median, the limit a line."""
     pyplot = _pyplot()
     sizes = list(dict.fromkeys(result.size for result in results))
@@ -56,7 +56,7 @@ def draw_sizes(path: str, results: list[Result], note: str) -> None:
     _save(pyplot, figure, path, note)
 
 
-def draw_growth(path: str, by_axis: dict[str, list[tuple[int, Result]]], note: str) -> None:
+def draw_growth(path: str, by_axis: dict[str, list[tuple[int, RaceResult]]], note: str) -> None:
     """Time a step against batch, width and depth, each axis logarithmic."""
     pyplot = _pyplot()
     figure, panels = pyplot.subplots(1, len(by_axis), figsize=(11, 4), layout="constrained", sharey=True)

@@ -17,7 +17,7 @@ TOLERANCE = 1e-4  # relative: float32 rounding over these reductions
 
 
 @dataclass(frozen=True)
-class Point:
+class CrossEntropyPoint:
     """One size in one execution mode."""
 
     mode: str
@@ -31,10 +31,10 @@ class Point:
 
 
 @dataclass
-class Result:
+class CrossEntropyResult:
     """Seconds a step, one for each round, and the most memory beyond the arguments', by contestant; or what failed."""
 
-    point: Point
+    point: CrossEntropyPoint
     seconds: dict[str, list[float]] = field(default_factory=dict)
     extra_bytes: dict[str, int] = field(default_factory=dict)
     error: str = ""
@@ -55,9 +55,9 @@ class Result:
         return {**asdict(self), **ratios}
 
 
-def measure(point: Point, rounds: int, say: Callable[[str], None]) -> Result:
+def measure(point: CrossEntropyPoint, rounds: int, say: Callable[[str], None]) -> CrossEntropyResult:
     """Both contestants at one point, each in a fresh process; checked against each other; then timed in turns."""
-    result, running, fingerprints = Result(point), {}, {}
+    result, running, fingerprints = CrossEntropyResult(point), {}, {}
     try:
         for name in CONTESTANTS:
             say(f"{point.mode}, {point.tokens} tokens, {point.classes} classes: memory of {name}")
@@ -83,7 +83,7 @@ def measure(point: Point, rounds: int, say: Callable[[str], None]) -> Result:
     return result
 
 
-def table(results: list[Result]) -> Table:
+def table(results: list[CrossEntropyResult]) -> Table:
     """A row for each point."""
     found = Table(box=None, pad_edge=False)
     sizes, memory = ("\nmode", "\ntokens", "\nclasses", "logits\nMiB"), ("manual\nMiB", "tape\nMiB", "tape /\nmanual")

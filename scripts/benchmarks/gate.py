@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmarks.problem import Problem
+from benchmarks.problem import Task
 from tfbp import reference
 
 STEPS = 20
@@ -14,7 +14,7 @@ TOLERANCE = 1e-4  # relative, of a loss; float32 rounding, carried through an ep
 class Gate:
     """The losses that the reference finds on a problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Task) -> None:
         self.problem, self.steps = problem, min(STEPS, problem.steps)
 
     def complaint(self, losses: list[float], weights: list[np.ndarray]) -> str:

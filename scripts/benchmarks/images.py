@@ -29,7 +29,7 @@ KERAS_WAYS = {
 
 
 @dataclass(frozen=True)
-class Point:
+class ImagePoint:
     """A network: images of so many pixels a side, and the first convolution's filters."""
 
     side: int = 28
@@ -49,8 +49,8 @@ class Point:
 
 # along each axis the other is held where most small data sets are
 AXES = {
-    "filters": [(n, Point(filters=n)) for n in (8, 16, 32)],
-    "side": [(n, Point(side=n)) for n in (14, 28, 56)],
+    "filters": [(n, ImagePoint(filters=n)) for n in (8, 16, 32)],
+    "side": [(n, ImagePoint(side=n)) for n in (14, 28, 56)],
 }
 
 
@@ -79,7 +79,7 @@ def ratio(times: dict[str, list[float]], other: str) -> float:
     return statistics.median(o / m for o, m in zip(times[other], times["manual"], strict=True))
 
 
-def compare(point: Point, rounds: int, seconds: float, device: str = "cpu") -> tuple[dict[str, list[float]], str]:
+def compare(point: ImagePoint, rounds: int, seconds: float, device: str = "cpu") -> tuple[dict[str, list[float]], str]:
     """Microseconds a step of each in every round, and Keras's fastest way."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(STEPS * BATCH, point.side, point.side, 1)).astype("float32")
@@ -112,7 +112,7 @@ def fastest(ways: dict[str, keras.Model], x: np.ndarray, y: np.ndarray) -> str:
     return min(near, key=lambda way: min(time_epochs(ways[way], x, y, 1) for _ in range(2)))
 
 
-def contestants(point: Point) -> tuple[dict[str, keras.Model], dict[str, keras.Model]]:
+def contestants(point: ImagePoint) -> tuple[dict[str, keras.Model], dict[str, keras.Model]]:
     """tfbp's by writing, and Keras's by way, compiled and with the same weights."""
     network, parameters = point.network, point.network.init(seed=0)
     ours = {"manual": Model(network, "manual"), "tape": Model(network, "tape")}

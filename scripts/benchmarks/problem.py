@@ -25,7 +25,7 @@ def growth_sizes() -> dict[str, list[tuple[int, Size]]]:
     }
 
 
-class Problem:
+class Task:
     """A size with its data: x (N, I) float32, y (N,) labels, and the initial parameters in float64; and where it is
     trained, on "cpu" or "gpu"."""
 
@@ -37,7 +37,7 @@ class Problem:
         self.x, self.y, self.parameters = x, y, parameters
 
     @classmethod
-    def make(cls, size: Size) -> "Problem":
+    def make(cls, size: Size) -> "Task":
         rng = np.random.default_rng(0)
         samples = size.batch * size.steps
         x = rng.standard_normal((samples, size.widths[0]), np.float32)
@@ -59,7 +59,7 @@ class Problem:
         np.savez(path, size=np.array(size), x=self.x, y=self.y, **arrays)
 
     @classmethod
-    def load(cls, path) -> "Problem":
+    def load(cls, path) -> "Task":
         with np.load(path) as arrays:
             widths, batch, steps, title = json.loads(str(arrays["size"]))
             parameters = [

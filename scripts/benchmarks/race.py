@@ -12,14 +12,14 @@ import numpy as np
 
 from benchmarks.contestants import CONTESTANTS, Unavailable
 from benchmarks.gate import Gate
-from benchmarks.problem import Problem, Size
+from benchmarks.problem import Size, Task
 from benchmarks.processes import Failed, Process
 
 WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass
-class Result:
+class RaceResult:
     """A contestant on a size: times in microseconds a step, one for each round; or why there are none."""
 
     contestant: str
@@ -51,10 +51,10 @@ class Result:
 
 def race(
     size: Size, names: list[str], rounds: int, seconds: float, say: Callable[[str], None], device: str = "cpu"
-) -> list[Result]:
+) -> list[RaceResult]:
     """One result for each of the contestants named, on one size; `say` is told what is going on."""
     with tempfile.TemporaryDirectory() as directory:
-        problem, file = Problem.make(size), Path(directory) / "problem.npz"
+        problem, file = Task.make(size), Path(directory) / "problem.npz"
         problem.save(file)
         gate, running, results, first_epochs = Gate(problem), {}, {}, {}
         try:
@@ -63,7 +63,7 @@ def race(
                 entry = CONTESTANTS[name]
                 arguments = entry.module, json.dumps(entry.options), str(file), device
                 running[name] = Process(entry.label, WORKER, *arguments, device=device)
-                results[name] = result = Result(name, size.name, size.steps)
+                results[name] = result = RaceResult(name, size.name, size.steps)
                 try:
                     first_epochs[name] = _start(running[name], gate, result, Path(directory))
                 except Unavailable as error:
@@ -89,7 +89,7 @@ def race(
     return list(results.values())
 
 
-def _start(process: Process, gate: Gate, result: Result, directory: Path) -> float:
+def _start(process: Process, gate: Gate, result: RaceResult, directory: Path) -> float:
     """Start a contestant and send it through the gate; the seconds of an epoch, compiled."""
     weights = directory / f"{result.contestant}.npz"
     answer = process.ask("start", weights=str(weights))
@@ -103,7 +103,7 @@ def _start(process: Process, gate: Gate, result: Result, directory: Path) -> flo
     return answer["first_epoch"]
 
 
-def _run(process: Process, result: Result) -> None:
+def _run(process: Process, result: RaceResult) -> None:
     """One round."""
     if result.error:
         return

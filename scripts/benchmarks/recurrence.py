@@ -23,7 +23,7 @@ LAYERS = ("LSTM", "GRU")
 
 
 @dataclass(frozen=True)
-class Point:
+class RecurrencePoint:
     """Sequences of so many steps and inputs, so many of them at once, and the layer's units."""
 
     batch: int
@@ -37,10 +37,10 @@ class Point:
 
 # as either grows, and the smallest and the largest
 AXES = {
-    "steps": [Point(32, steps, 64, 256) for steps in (10, 50, 200, 400)],
-    "units": [Point(64, 100, 32, units) for units in (16, 64, 128, 512)],
+    "steps": [RecurrencePoint(32, steps, 64, 256) for steps in (10, 50, 200, 400)],
+    "units": [RecurrencePoint(64, 100, 32, units) for units in (16, 64, 128, 512)],
 }
-POINTS = (*AXES["steps"], *AXES["units"], Point(32, 10, 16, 16), Point(32, 400, 64, 512))
+POINTS = (*AXES["steps"], *AXES["units"], RecurrencePoint(32, 10, 16, 16), RecurrencePoint(32, 400, 64, 512))
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
@@ -66,7 +66,9 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
     return table, results
 
 
-def compare(names: list[str], kind: str, point: Point, mode: str, pairs: int, seconds: float) -> dict[str, list[float]]:
+def compare(
+    names: list[str], kind: str, point: RecurrencePoint, mode: str, pairs: int, seconds: float
+) -> dict[str, list[float]]:
     """Milliseconds of a call of each in every round."""
     parameters, x, dy = problem(kind, point)
     calls = {name: contestant(name, kind, mode, parameters, x, dy) for name in names}
@@ -77,7 +79,7 @@ def compare(names: list[str], kind: str, point: Point, mode: str, pairs: int, se
     return in_turns(calls, pairs, seconds)
 
 
-def problem(kind: str, point: Point) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+def problem(kind: str, point: RecurrencePoint) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Weights in Keras's order and layout, x and dy."""
     rng, gates = np.random.default_rng(0), {"LSTM": 4, "GRU": 3}[kind]
     bias = (gates * point.units,) if kind == "LSTM" else (2, gates * point.units)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from benchmarks.race import Result
+from benchmarks.race import RaceResult
 from tfbp.gpu_report.machine import gpu, processor
 from tfbp.gpu_report.processes import threads
 
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "numpy")
 
 
-def table(size: str, results: list[Result]) -> Table:
+def table(size: str, results: list[RaceResult]) -> Table:
     """One size's contestants, the fastest first, and those that did not run last."""
     found = Table(box=None, pad_edge=False, title=size, title_justify="left")
     for heading in ("contestant", "min µs", "median µs", "of limit", "of manual", "first step s", "MiB"):
@@ -37,7 +37,7 @@ def table(size: str, results: list[Result]) -> Table:
     return found
 
 
-def reasons(results: list[Result]) -> list[str]:
+def reasons(results: list[RaceResult]) -> list[str]:
     """A line for each contestant that broke, was wrong or could not run."""
     return [
         f"{'Error' if r.error else 'n/a'}: {r.label}, {r.size}: {r.error or r.unavailable}"

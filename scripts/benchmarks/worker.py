@@ -22,11 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from benchmarks.contestants import Unavailable
-from benchmarks.problem import Problem
+from benchmarks.problem import Task
 
 
 def main() -> None:
-    module_name, options, path, device = sys.argv[1:]
+    where, options, path, device = sys.argv[1:]
+    module_name, _, class_name = where.partition(":")
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
     contestant = None
@@ -38,11 +39,11 @@ def main() -> None:
                     from tfbp.console.quiet_tensorflow import tensorflow
 
                     tensorflow.config.experimental.enable_tensor_float_32_execution(False)
-                module, problem = importlib.import_module(module_name), Problem.load(path)
+                kind, problem = getattr(importlib.import_module(module_name), class_name), Task.load(path)
                 problem.device = device
-                contestant, answer = start(module, json.loads(options), problem, request)
+                contestant, answer = start(kind, json.loads(options), problem, request)
             elif request["do"] == "follow":
-                answer = {"losses": module.Contestant(problem, **json.loads(options)).follow(request["steps"])}
+                answer = {"losses": kind(problem, **json.loads(options)).follow(request["steps"])}
             else:
                 answer = train(contestant, request["epochs"], shuffle=True)
         except (ImportError, Unavailable) as error:
@@ -53,11 +54,11 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def start(module, options, problem, request):
-    if problem.device != "cpu" and module.Contestant.device == "cpu":
+def start(kind, options, problem, request):
+    if problem.device != "cpu" and kind.device == "cpu":
         raise Unavailable("it runs on a CPU alone")
     started = time.perf_counter()
-    contestant = module.Contestant(problem, **options)
+    contestant = kind(problem, **options)
     contestant.train(1, shuffle=False)
     answer = {"seconds": time.perf_counter() - started}
     if contestant.device != problem.device:

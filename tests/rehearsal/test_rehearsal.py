@@ -11,7 +11,7 @@ from tfbp.commands import agree as check
 from tfbp.rehearsal import findings as rehearsal
 from tfbp.rehearsal import operations as kernels
 from tfbp.rehearsal import programs as gpu_programs
-from tfbp.rehearsal.findings import Program, rehearse
+from tfbp.rehearsal.findings import Rehearsed, rehearse
 
 SEED = 2026
 
@@ -77,7 +77,7 @@ def test_a_planted_operation_without_a_kernel_is_named(planted, mode):
         return planted(fed["x"])
 
     for dtype, missing in (("float32", False), ("bfloat16", True)):
-        program = Program("layers", "planted", dtype, run, {"x": tf.ones([2, 3], dtype)})
+        program = Rehearsed("layers", "planted", dtype, run, {"x": tf.ones([2, 3], dtype)})
         (finding,) = rehearse(program, [mode])
         named = f"layers: planted-{dtype}-{mode}: no GPU kernel for " in finding.complaint
         assert named == missing
@@ -85,7 +85,7 @@ def test_a_planted_operation_without_a_kernel_is_named(planted, mode):
 
 
 def test_what_xla_cannot_compile_is_named():
-    program = Program("layers", "planted", "float32", lambda fed: tf.strings.length(tf.as_string(fed)), tf.ones([2]))
+    program = Rehearsed("layers", "planted", "float32", lambda fed: tf.strings.length(tf.as_string(fed)), tf.ones([2]))
     (finding,) = rehearse(program, ["xla"])
     assert "no GPU kernel for AsString (T float32), StringLength" in finding.complaint
     assert "does not lower" in finding.reason
@@ -98,7 +98,7 @@ def test_a_program_with_variables_is_looked_through():
         weight.assign(softplus(weight) + fed)
         return tf.constant(0)
 
-    program = Program("training", "planted", "bfloat16", step, tf.ones([2], tf.bfloat16), ("graph",), True)
+    program = Rehearsed("training", "planted", "bfloat16", step, tf.ones([2], tf.bfloat16), ("graph",), True)
     (finding,) = rehearse(program)
     assert finding.complaint == "training: planted-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)"
 
@@ -107,7 +107,7 @@ def test_what_raises_is_told():
     def run(fed):
         raise ValueError("planted")
 
-    (finding,) = rehearse(Program("layers", "planted", "float32", run, tf.ones([2])), ["graph"])
+    (finding,) = rehearse(Rehearsed("layers", "planted", "float32", run, tf.ones([2])), ["graph"])
     assert finding.complaint.startswith("layers: planted-float32-graph: it raises ValueError: planted, raised at")
 
 
@@ -132,7 +132,7 @@ def test_the_command_prints_the_table_and_exits_with_0(capsys):
 
 
 def test_the_command_exits_with_1_and_names_what_is_missing(capsys, monkeypatch):
-    planted = Program("writings", "planted", "bfloat16", softplus, tf.ones([2, 3], tf.bfloat16))
+    planted = Rehearsed("writings", "planted", "bfloat16", softplus, tf.ones([2, 3], tf.bfloat16))
     monkeypatch.setattr(gpu_programs, "programs", lambda *_: [planted])
     assert check.main(["--rehearse", "gpu", "--dtype", "bfloat16", "--mode", "graph"]) == 1
     out = capsys.readouterr().out
@@ -172,7 +172,7 @@ def test_bad_input_is_one_sentence(options, sentence, capsys):
 
 def test_the_table_counts_programs_and_what_is_missing():
     x = tf.ones([2, 3], tf.bfloat16)
-    found = [f for name in "ab" for f in rehearse(Program("layers", name, "bfloat16", softplus, x), ["graph", "xla"])]
+    found = [f for name in "ab" for f in rehearse(Rehearsed("layers", name, "bfloat16", softplus, x), ["graph", "xla"])]
     cells = [list(column.cells) for column in rehearsal.table(found).columns]
     assert cells[:3] == [["layers"] * 2, ["graph", "xla"], ["2", "2"]]
     assert cells[5:] == [["1", "0"], ["", "2 of 2"]]

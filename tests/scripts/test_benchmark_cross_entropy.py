@@ -46,7 +46,7 @@ def test_what_computes_another_thing_is_thrown_out(monkeypatch):
             pass
 
     monkeypatch.setattr(cross_entropy, "Process", Process)
-    point = cross_entropy.Point("graph", 1, 1, 1)
+    point = cross_entropy.CrossEntropyPoint("graph", 1, 1, 1)
     found = {"manual": -2.0001, "tape": -2.0}
     assert cross_entropy.measure(point, 3, print).error == ""
     for wrong in (-2.001, float("nan")):

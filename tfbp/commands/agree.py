@@ -119,7 +119,7 @@ def _rehearse(cases: list[Case], dtypes: list[str], modes: list[str], console: C
     from tfbp.rehearsal import programs as gpu_programs
 
     parts = gpu_programs.PARTS if every_part else ("writings",)
-    findings: list[rehearsal.Finding] = []
+    findings: list[rehearsal.KernelGap] = []
     with tf.device("/CPU:0"):
         for dtype in track(dtypes, "what a run on a GPU consists of", console=console, transient=True):
             for program in gpu_programs.programs(cases, dtype, parts):

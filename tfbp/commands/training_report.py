@@ -16,7 +16,7 @@ from tfbp.training import filters, summaries
 from tfbp.vocabulary import OPTIMIZERS
 
 
-class Report:
+class TrainingReport:
     """Collects every epoch; the curves of manual and tape are written by their own `TensorBoard`."""
 
     def __init__(self, arguments: argparse.Namespace, writings: list[str], network: Network) -> None:

@@ -23,7 +23,7 @@ from tfbp.rehearsal.operations import Operation
 
 
 @dataclass(frozen=True)
-class Program:
+class Rehearsed:
     """A function of what it is fed, in the modes in which it runs; one that has variables cannot be lowered. `by_hand`
     is one whose gradients are `tfbp.manual`'s."""
 
@@ -38,7 +38,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Finding:
+class KernelGap:
     """What one program was found to consist of in one mode.
 
     Attributes:
@@ -46,7 +46,7 @@ class Finding:
             raises; or empty.
     """
 
-    program: Program
+    program: Rehearsed
     mode: str
     operations: frozenset[Operation]
     missing: tuple[Operation, ...] = ()
@@ -69,12 +69,13 @@ class Finding:
         return f"{where}: {self.reason}" if self.reason else ""
 
 
-def rehearse(program: Program, modes: Any = MODES) -> Iterator[Finding]:
+def rehearse(program: Rehearsed, modes: Any = MODES) -> Iterator[KernelGap]:
     """A finding for each mode, as the matrix runs it: in a graph the number of rows is unknown.
 
     Example:
         >>> fed = {"x": tf.ones([2, 3], tf.bfloat16)}
-        >>> planted = Program("layers", "softplus", "bfloat16", lambda fed: tf.raw_ops.Softplus(features=fed["x"]), fed)
+        >>> run = lambda fed: tf.raw_ops.Softplus(features=fed["x"])
+        >>> planted = Rehearsed("layers", "softplus", "bfloat16", run, fed)
         >>> [finding.complaint for finding in rehearse(planted, ["graph"])]
         ['layers: softplus-bfloat16-graph: no GPU kernel for Softplus (T bfloat16)']
     """
@@ -82,10 +83,10 @@ def rehearse(program: Program, modes: Any = MODES) -> Iterator[Finding]:
         if mode in modes:
             found = attempt(_found, program, mode)
             failed = isinstance(found, Failure)
-            yield Finding(program, mode, frozenset(), reason=f"it raises {found.sentence}") if failed else found
+            yield (KernelGap(program, mode, frozenset(), reason=f"it raises {found.sentence}") if failed else found)
 
 
-def _found(program: Program, mode: str) -> Finding:
+def _found(program: Rehearsed, mode: str) -> KernelGap:
     if mode == "eager":
         with kernels.run_eagerly() as operations:
             program.function(program.fed)
@@ -100,8 +101,8 @@ def _found(program: Program, mode: str) -> Finding:
     return _finding(program, mode, operations, "XLA_GPU_JIT", _why_not_lowered(function, program.fed))
 
 
-def _finding(program: Program, mode: str, operations: set[Operation], device: str, reason: str = "") -> Finding:
-    return Finding(program, mode, frozenset(operations), tuple(kernels.without_kernel(operations, device)), reason)
+def _finding(program: Rehearsed, mode: str, operations: set[Operation], device: str, reason: str = "") -> KernelGap:
+    return KernelGap(program, mode, frozenset(operations), tuple(kernels.without_kernel(operations, device)), reason)
 
 
 def _why_not_lowered(function: Any, fed: Any) -> str:
@@ -112,7 +113,7 @@ def _why_not_lowered(function: Any, fed: Any) -> str:
     return "" if "ENTRY" in lowered else "it lowers to nothing for a GPU"
 
 
-def table(findings: list[Finding]) -> Table:
+def table(findings: list[KernelGap]) -> Table:
     """What was proven, by part and mode."""
     found = Table(box=None, pad_edge=False)
     for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
@@ -128,7 +129,7 @@ def table(findings: list[Finding]) -> Table:
     return found
 
 
-def by_hand(findings: list[Finding]) -> str:
+def by_hand(findings: list[KernelGap]) -> str:
     """The types of all operations of what is written by hand, and that none is a gradient kernel; or which are."""
     of = [finding for finding in findings if finding.program.by_hand]
     names = sorted({operation.name for finding in of for operation in finding.operations})
@@ -138,7 +139,7 @@ def by_hand(findings: list[Finding]) -> str:
     return f"Written by hand, {programs} programs of {len(names)} operations: {', '.join(names)}; {verdict}."
 
 
-def summary(findings: list[Finding]) -> str:
+def summary(findings: list[KernelGap]) -> str:
     """What came of it, and what it does not say."""
     of = f"GPU kernels of TensorFlow {tf.__version__}, {len(findings)} programs"
     wrong = sum(bool(finding.complaint) for finding in findings)

@@ -21,7 +21,7 @@ from tfbp.fitting.programs import of as programs_of
 from tfbp.judging.failures import Failure
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
-from tfbp.rehearsal.findings import Program
+from tfbp.rehearsal.findings import Rehearsed
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as on_tape
 from tfbp.training.fitting_arrays import build
 from tfbp.training.model import Model
@@ -39,7 +39,7 @@ _LINEAR_OPTIONS: tuple[dict[str, Any], ...] = (
 _BATCH = 3
 
 
-def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Program]:
+def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Rehearsed]:
     """What a GPU run runs: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
     if "writings" in parts:
         for case in cases:
@@ -55,7 +55,7 @@ def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Prog
             yield from of(dtype)
 
 
-def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iterator[Program]:
+def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iterator[Rehearsed]:
     """A whole pass of each writing, and each of its operations by itself, on the numbers that the matrix tries."""
     cell, numbers = Cell(case, dtype, "graph"), problem(case, dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
@@ -63,7 +63,7 @@ def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iter
     fed = {"local": as_tensors(rounded_inputs(cell, numbers, tensors), cell), **typed(cell, *arguments)}
     for writing in writings:
         run, by_hand = partial(_write, writing, case), writing == "manual"
-        yield Program("writings", f"{case.name}-{writing}", dtype, run, fed, by_hand=by_hand)
+        yield Rehearsed("writings", f"{case.name}-{writing}", dtype, run, fed, by_hand=by_hand)
 
 
 def _write(writing: str, case: Case, fed: Any) -> Any:
@@ -75,7 +75,7 @@ def _write(writing: str, case: Case, fed: Any) -> Any:
     return local, WRITINGS[writing].loss_gradients_and_tensors(case.network, *whole, **options_of(case))
 
 
-def layers_of(dtype: str) -> Iterator[Program]:
+def layers_of(dtype: str) -> Iterator[Rehearsed]:
     """Every layer of tfbp.layers, forward and backward."""
     named = {case.name.split("-B")[0]: case.network.layers[0].applied_activation for case in activation_cases()}
     made = {f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()}
@@ -94,7 +94,7 @@ def layers_of(dtype: str) -> Iterator[Program]:
         layer.build(x.shape)
         weights = {weight.name: tf.convert_to_tensor(weight) for weight in layer.weights}
         fed = {"x": x, "dy": tf.ones_like(layer(x)), "weights": weights}
-        yield Program("layers", name, dtype, partial(_forward_and_backward, layer), fed, by_hand=True)
+        yield Rehearsed("layers", name, dtype, partial(_forward_and_backward, layer), fed, by_hand=True)
 
 
 def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
@@ -107,7 +107,7 @@ def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
     return y, record.gradient(y, sources, output_gradients=fed["dy"], unconnected_gradients="zero")
 
 
-def per_example(dtype: str) -> Iterator[Program]:
+def per_example(dtype: str) -> Iterator[Rehearsed]:
     """Every example's norm, clipped gradients, and the moments of the examples' gradients, by hand."""
     room = manual.per_example
     functions: dict[str, Callable[..., Any]] = {
@@ -118,14 +118,14 @@ def per_example(dtype: str) -> Iterator[Program]:
     for network in (_TRAINED[0], _WITHOUT_LABELS):
         for name, function in functions.items():
             title, run = f"{name}-{network.loss.name}", partial(_of_examples, function, network)
-            yield Program("per example", title, dtype, run, _batch(network, dtype), by_hand=True)
+            yield Rehearsed("per example", title, dtype, run, _batch(network, dtype), by_hand=True)
 
 
 def _of_examples(function: Callable[..., Any], network: Network, fed: Any) -> Any:
     return function(network, fed["parameters"], fed["x"], fed["y"])
 
 
-def linear_cross_entropies(dtype: str) -> Iterator[Program]:
+def linear_cross_entropies(dtype: str) -> Iterator[Rehearsed]:
     """The last layer and its loss, with chunks and a remainder, and its gradients; and what the tape writes for it."""
     batch = _batch(_TRAINED[0], dtype)
     fed = {"x": batch["x"], "labels": tf.constant([0, 1, 2, 3, 4, 0, 1]), **batch["parameters"][0]}
@@ -134,7 +134,7 @@ def linear_cross_entropies(dtype: str) -> Iterator[Program]:
         for options in _LINEAR_OPTIONS:
             run = partial(_loss_and_gradients, partial(function, **options))
             title = f"{name}-{'all' if options else 'no'}-options"
-            yield Program("linear cross-entropy", title, dtype, run, fed, by_hand=name == "manual")
+            yield Rehearsed("linear cross-entropy", title, dtype, run, fed, by_hand=name == "manual")
 
 
 def _loss_and_gradients(function: Callable[..., Any], fed: Any) -> Any:
@@ -145,7 +145,7 @@ def _loss_and_gradients(function: Callable[..., Any], fed: Any) -> Any:
     return loss, record.gradient(loss, sources)
 
 
-def training(dtype: str) -> Iterator[Program]:
+def training(dtype: str) -> Iterator[Rehearsed]:
     """The compiled programs of `tfbp.Model` on arrays: blocks of steps, the rest, whole epochs, predictions."""
     policy = f"mixed_{dtype}" if "16" in dtype else dtype
     for network in _TRAINED:
@@ -161,7 +161,7 @@ def training(dtype: str) -> Iterator[Program]:
                     fed = (*arguments, *data)
                     function, _ = make(programs_of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
                     run = partial(_unpacked, function)
-                    yield Program("training", title, dtype, run, fed, (mode,), True, gradients == "manual")
+                    yield Rehearsed("training", title, dtype, run, fed, (mode,), True, gradients == "manual")
 
 
 def _unpacked(function: Callable[..., Any], fed: Any) -> Any:

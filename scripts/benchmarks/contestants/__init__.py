@@ -1,6 +1,6 @@
-"""What the benchmark races. A contestant is a module with a class `Contestant`:
+"""What the benchmark races. A contestant is a class in a module of its own:
 
-    Contestant(problem, **options)       builds the network with the problem's weights, and takes its data
+    Class(problem, **options)            builds the network with the problem's weights, and takes its data
     .follow(steps) -> list[float]        trains on the first batches, unshuffled: the loss of each, before its update
     .train(epochs, shuffle) -> seconds   trains, and waits until it is done; None where the call's own time is meant
     .weights() -> list[array]            kernel, bias, kernel, bias, …
@@ -28,17 +28,17 @@ class Entry:
 
 
 CONTESTANTS = {
-    "manual": Entry("tfbp.Model, manual", "benchmarks.contestants.tfbp_model", {"gradients": "manual"}),
-    "tape": Entry("tfbp.Model, tape", "benchmarks.contestants.tfbp_model", {"gradients": "tape"}),
-    "keras": Entry("Keras fit", "benchmarks.contestants.keras_fit"),
+    "manual": Entry("tfbp.Model, manual", "benchmarks.contestants.tfbp_model:TfbpModel", {"gradients": "manual"}),
+    "tape": Entry("tfbp.Model, tape", "benchmarks.contestants.tfbp_model:TfbpModel", {"gradients": "tape"}),
+    "keras": Entry("Keras fit", "benchmarks.contestants.keras_fit:KerasFit"),
     # "auto" is no XLA on a CPU
-    "keras-jit": Entry("Keras fit, XLA", "benchmarks.contestants.keras_fit", {"jit_compile": True}),
-    "keras-epoch": Entry("Keras fit, whole epochs", "benchmarks.contestants.keras_fit", {"whole_epoch": True}),
-    "jax-step": Entry("JAX, jit step", "benchmarks.contestants.jax_step"),
-    "jax-scan": Entry("JAX, scan of an epoch", "benchmarks.contestants.jax_scan"),
-    "torch": Entry("PyTorch, eager", "benchmarks.contestants.pytorch"),
-    "torch-compile": Entry("PyTorch, torch.compile", "benchmarks.contestants.pytorch", {"compiled": True}),
-    "sklearn": Entry("scikit-learn", "benchmarks.contestants.scikit_learn"),
-    "numpy": Entry("NumPy by hand", "benchmarks.contestants.numpy_by_hand"),
-    "limit": Entry("limit: matrix products", "benchmarks.contestants.limit", gated=False),
+    "keras-jit": Entry("Keras fit, XLA", "benchmarks.contestants.keras_fit:KerasFit", {"jit_compile": True}),
+    "keras-epoch": Entry("Keras fit, whole epochs", "benchmarks.contestants.keras_fit:KerasFit", {"whole_epoch": True}),
+    "jax-step": Entry("JAX, jit step", "benchmarks.contestants.jax_step:JaxStep"),
+    "jax-scan": Entry("JAX, scan of an epoch", "benchmarks.contestants.jax_scan:JaxScan"),
+    "torch": Entry("PyTorch, eager", "benchmarks.contestants.pytorch:PyTorch"),
+    "torch-compile": Entry("PyTorch, torch.compile", "benchmarks.contestants.pytorch:PyTorch", {"compiled": True}),
+    "sklearn": Entry("scikit-learn", "benchmarks.contestants.scikit_learn:ScikitLearn"),
+    "numpy": Entry("NumPy by hand", "benchmarks.contestants.numpy_by_hand:NumpyByHand"),
+    "limit": Entry("limit: matrix products", "benchmarks.contestants.limit:Limit", gated=False),
 }

@@ -13,7 +13,7 @@ def epoch(parameters, x, y, order, rate):
     return jax.lax.scan(lambda carry, rows: jax_step.step(carry, x, y, rows, rate), parameters, order)
 
 
-class Contestant(jax_step.Contestant):
+class JaxScan(jax_step.JaxStep):
     def follow(self, steps):
         return self._epoch(self._order(shuffle=False)[:steps]).tolist()
 

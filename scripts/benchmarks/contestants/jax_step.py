@@ -28,7 +28,7 @@ def step(parameters, x, y, rows, rate):
     return jax.tree.map(lambda w, dw: w - rate * dw, parameters, gradients), value
 
 
-class Contestant:
+class JaxStep:
     def __init__(self, problem):
         try:
             jax.devices("cuda" if problem.device == "gpu" else "cpu")

@@ -5,7 +5,7 @@ import keras
 from benchmarks.contestants.fit import Fit
 
 
-class Contestant(Fit):
+class KerasFit(Fit):
     def __init__(self, problem, whole_epoch=False, jit_compile="auto"):
         hidden = [keras.layers.Dense(units, "relu") for units in problem.widths[1:-1]]
         model = keras.Sequential([keras.Input([problem.widths[0]]), *hidden, keras.layers.Dense(problem.widths[-1])])

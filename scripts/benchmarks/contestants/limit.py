@@ -7,7 +7,7 @@ measured is the cost of calling BLAS from Python, which a compiled loop does not
 import numpy as np
 
 
-class Contestant:
+class Limit:
     device = "cpu"
 
     def __init__(self, problem):

@@ -5,7 +5,7 @@ import torch
 from benchmarks.contestants import Unavailable
 
 
-class Contestant:
+class PyTorch:
     def __init__(self, problem, compiled=False):
         self.problem = problem
         if problem.device == "gpu" and not torch.cuda.is_available():

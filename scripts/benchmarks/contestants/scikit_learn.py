@@ -6,7 +6,7 @@ from sklearn.neural_network import MLPClassifier
 from benchmarks.contestants import Unavailable
 
 
-class Contestant:
+class ScikitLearn:
     device = "cpu"
 
     def __init__(self, problem):

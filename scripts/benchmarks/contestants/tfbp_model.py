@@ -7,7 +7,7 @@ from tfbp import Model
 from tfbp.judging.placement import strictly
 
 
-class Contestant(Fit):
+class TfbpModel(Fit):
     def __init__(self, problem, gradients):
         model = Model(problem.network, gradients=gradients)
         model.set_parameters(problem.parameters)

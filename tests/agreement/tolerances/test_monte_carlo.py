@@ -9,7 +9,7 @@ from tfbp.agreement.kind_cases import layer_kind_cases
 from tfbp.agreement.local import layer_tolerances, measured_tolerances
 from tfbp.agreement.matrix import Cell, in_order, rounded_inputs, typed
 from tfbp.agreement.problems import DTYPES, problem
-from tfbp.agreement.tolerances.monte_carlo import Noise, plain, sensitivity
+from tfbp.agreement.tolerances.monte_carlo import Rounding, plain, sensitivity
 from tfbp.agreement.tolerances.running_error import errors_along_the_pass
 from tfbp.agreement.tolerances.whole_pass import measured_errors
 from tfbp.judging.tolerances import Units
@@ -67,7 +67,7 @@ def test_of_one_dense_layer_it_finds_what_the_analysis_says(name, dtype):
 
 
 def test_every_operation_is_wrong_but_those_that_are_exact():
-    noise = Noise(Units.of("float32"), 0)
+    noise = Rounding(Units.of("float32"), 0)
     a = np.random.default_rng(1).normal(size=(5, 4)) + 3
     wrong = {
         "sum": lambda a: a.sum(axis=0),

@@ -21,7 +21,7 @@ from tfbp import layers, reference
 from tfbp.agreement.cases import activation_cases, shape_cases
 from tfbp.agreement.matrix import rounded_inputs
 from tfbp.agreement.problems import Case, numpy_dtype, problem, round_to
-from tfbp.agreement.programs import Cell, Named, Result, Trial, on, run_trials
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, on, run_trials
 from tfbp.agreement.tolerances import running_error
 from tfbp.bridge.activations import keras_activation
 from tfbp.judging.diagnosis import Clues
@@ -66,17 +66,17 @@ def _run(layer: Any, fed: Named) -> Named:
 
 def _trial(
     case: Any, name: str, layer: Any, dtype: str, x: Array, dy: Array, expected: Named, limits: Named, **others: Any
-) -> Trial:
+) -> SuiteCase:
     """A trial of a layer; answers for x of rank 2 are given x's leading axes."""
     leading = x.shape[:-1]
     rows = {"y", "dx"}
     shaped = {n: v.reshape(*leading, v.shape[-1]) if n in rows and v.ndim == 2 else v for n, v in expected.items()}
     limits = {n: np.reshape(limits[n], np.shape(shaped[n])) for n in expected}
     fed = {"x": x.astype(numpy_dtype(dtype)), "dy": dy.astype(numpy_dtype(dtype)), **others}
-    return Trial(case, name, "layers", lambda fed: _run(layer, fed), fed, shaped, limits)
+    return SuiteCase(case, name, "layers", lambda fed: _run(layer, fed), fed, shaped, limits)
 
 
-def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[Trial]:
+def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[SuiteCase]:
     """The layers of one case; a linear Dense of shapes that were `seen` in another is not tried again."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
@@ -96,7 +96,7 @@ def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[Trial]:
             yield _dense_trial(cell, f"layer {index} Dense with {name}", layer.applied_activation, fed, units)
 
 
-def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> Trial:
+def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> SuiteCase:
     """Its tolerances carry the error of z through the activation and back."""
     x, kernel, bias, dtype = fed["x"], fed["weights"]["kernel"], fed["weights"].get("bias"), cell.dtype
     dy = fed["dz"] if activation.name == "linear" else fed["dy"]
@@ -120,7 +120,7 @@ def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, unit
     return _trial(cell.case, name, layer, dtype, x, dy, {"y": y, **expected}, limits)
 
 
-def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> Trial:
+def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> SuiteCase:
     z, dy = fed["z"], fed["dy"]
     y, residual = activation_forward(activation, z)
     expected = {"y": y, "dx": activation_backward(activation, dy, residual)}
@@ -144,7 +144,7 @@ def _activation_layer(activation: Activation, dtype: str) -> keras.layers.Layer:
     return layers.Activation(keras_activation(activation), dtype=dtype)
 
 
-def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
+def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
     """Softmax along each axis, over several, and with a mask: the reference's on rows that hold what is summed."""
     rng = np.random.default_rng(3)
     x, dy = (round_to(rng.normal(size=(4, 3, 5)), cell.dtype) for _ in range(2))
@@ -188,7 +188,7 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[Trial]:
         fed = {"x": x.astype(numpy_dtype(cell.dtype)), "dy": dy.astype(numpy_dtype(cell.dtype))}
         if mask is not None:
             fed["mask"] = mask
-        yield Trial(
+        yield SuiteCase(
             _PRELU,
             name,
             "layers",
@@ -214,7 +214,7 @@ def _softmax_backward_error(p: Array, dy: Array, z: Array, units: Units) -> Arra
     return error_p * centred + p * (sums + 8 * units.out * (np.abs(dy) + centred)) + 8 * units.underflow
 
 
-def _prelu_trials(cell: Cell, fed: Named, units: Units) -> Iterator[Trial]:
+def _prelu_trials(cell: Cell, fed: Named, units: Units) -> Iterator[SuiteCase]:
     x, dy = (fed[name].reshape(3, 4, 5) for name in ("z", "dy"))
     x = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, 0.0, x)  # the kink
     yield _prelu_trial(cell, "PReLU", x, dy, None, units)
@@ -225,7 +225,7 @@ def _prelu_trials(cell: Cell, fed: Named, units: Units) -> Iterator[Trial]:
     yield _prelu_trial(cell, "PReLU on 1100 rows", x, dy, None, units)
 
 
-def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[int] | None, units: Units) -> Trial:
+def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[int] | None, units: Units) -> SuiteCase:
     layer = layers.PReLU(shared_axes=shared_axes, dtype=cell.dtype)
     layer.build(x.shape)
     alpha = 0.25 * (1 + np.arange(np.prod(layer.alpha.shape)).reshape(layer.alpha.shape) % 3)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.agreement.problems import numpy_dtype, round_to
-from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.tolerances import Units, product_tolerance
 from tfbp.losses import linear_cross_entropy
@@ -35,7 +35,7 @@ def run_linear_cross_entropy(dtype: str, mode: str, device: str = "cpu", tf32: b
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
-def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> Trial:
+def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> SuiteCase:
     rng = np.random.default_rng(11)
     arrays = {
         "x": round_to(rng.normal(size=(13, 7)), dtype),
@@ -70,7 +70,7 @@ def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> Trial:
     fed = {n: a.astype(numpy_dtype(dtype)) for n, a in {**arrays, "sample_weight": weight}.items()}
     wide = "float64" if dtype == "float64" else "float32"
     sizes = {"N": 13, "O": 11}
-    return Trial(
+    return SuiteCase(
         Topic(f"linear_cross_entropy {name}"),
         "linear_cross_entropy",
         "manual",

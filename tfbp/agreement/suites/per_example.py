@@ -16,7 +16,7 @@ import numpy as np
 from tfbp import manual, reference, tape
 from tfbp.agreement.cases import shape_cases
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem
-from tfbp.agreement.programs import Cell, Result, Trial, run_trials
+from tfbp.agreement.programs import Cell, Result, SuiteCase, run_trials
 from tfbp.agreement.tolerances.running_error import dense_backward_error, errors_along_the_pass
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.tolerances import UNDERFLOW, UNIT_ROUNDOFF, Units
@@ -47,7 +47,7 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
-def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Trial:
+def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> SuiteCase:
     network, numbers = case.network, problem(case, dtype)
     clip, units = clip_of(network, numbers), Units.of(dtype, writing, tf32, device)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
@@ -61,7 +61,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Tri
     parameters = [{name: w.astype(numpy_dtype(dtype)) for name, w in layer.items()} for layer in numbers.parameters]
     room = {"manual": manual, "tape": tape}[writing]
     kept = {"norms": wide, "clipped": dtype}
-    return Trial(
+    return SuiteCase(
         case,
         SCOPE,
         writing,

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfbp import manual, reference, tape
 from tfbp.agreement import clues
 from tfbp.agreement.problems import numpy_dtype, round_to
-from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials
 from tfbp.agreement.tolerances import running_error
 from tfbp.judging.tolerances import Units, elementwise_tolerance
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
@@ -59,7 +59,7 @@ def run_points(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -
     return results
 
 
-def _at_kinks(writing: str, dtype: str) -> Iterator[Trial]:
+def _at_kinks(writing: str, dtype: str) -> Iterator[SuiteCase]:
     units = Units.of(dtype, writing)
     for name, (activation, points) in KINKS.items():
         z = np.array([[*points, *_AROUND], [*reversed(_AROUND), *points]])
@@ -78,7 +78,7 @@ def _at_kinks(writing: str, dtype: str) -> Iterator[Trial]:
         yield _loss_trial(writing, f"{loss.name} on its kinks", loss, dtype, np.array(outputs), np.array(targets))
 
 
-def _far_out(writing: str, dtype: str) -> Iterator[Trial]:
+def _far_out(writing: str, dtype: str) -> Iterator[SuiteCase]:
     units = Units.of(dtype, writing)
     choices = {name: Activation(name) for name in ACTIVATIONS if name != "threshold"}
     choices["gelu approximate"] = Activation("gelu", {"approximate": True})
@@ -114,7 +114,7 @@ def _far_out(writing: str, dtype: str) -> Iterator[Trial]:
 
 def _activation_trial(
     writing: str, name: str, activation: Activation, dtype: str, z: Array, dy: Array, y: Array, dz: Array, limits: Named
-) -> Trial:
+) -> SuiteCase:
     def run(fed: Named) -> Named:
         if writing == "manual":
             y, kept = manual.activations.activation_forward(activation, fed["z"])
@@ -129,10 +129,10 @@ def _activation_trial(
         "y": lambda: clues.activation_forward(activation, z),
         "dz": lambda: clues.activation_backward(activation, dy, z),
     }
-    return Trial(Topic(name), name, writing, run, typed, {"y": y, "dz": dz}, limits, clues=hints)
+    return SuiteCase(Topic(name), name, writing, run, typed, {"y": y, "dz": dz}, limits, clues=hints)
 
 
-def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array, y: Array) -> Trial:
+def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array, y: Array) -> SuiteCase:
     wide = "float64" if dtype == "float64" else "float32"
     units = Units.of(wide, writing)
     dlosses = round_to(np.random.default_rng(3).normal(size=len(outputs)), wide)
@@ -161,4 +161,4 @@ def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array,
         "losses": lambda: clues.loss_forward(loss, y, outputs),
         "doutputs": lambda: clues.loss_backward(loss, dlosses, y, outputs),
     }
-    return Trial(Topic(name), name, writing, run, fed, expected, limits, dict.fromkeys(expected, wide), hints)
+    return SuiteCase(Topic(name), name, writing, run, fed, expected, limits, dict.fromkeys(expected, wide), hints)

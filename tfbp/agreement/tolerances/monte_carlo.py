@@ -27,7 +27,7 @@ _EXACT = {"negative", "positive", "absolute", "fabs", "sign", "maximum", "minimu
 _PRODUCTS = {np.einsum, np.tensordot, np.dot, np.inner}
 
 
-class Noise:
+class Rounding:
     """Random errors of one way to compute.
 
     Args:
@@ -69,7 +69,7 @@ class Noise:
 class Noisy(np.ndarray):
     """A float64 array whose operations have the errors of its `noise`."""
 
-    noise: Noise | None = None
+    noise: Rounding | None = None
 
     def __array_finalize__(self, made_from: Any) -> None:
         self.noise = getattr(made_from, "noise", None)
@@ -110,7 +110,9 @@ def plain(array: Any) -> Any:
     return array.view(np.ndarray) if isinstance(array, Noisy) else array
 
 
-def sensitivity(run: Callable[[Noise], dict[str, Any]], exact: dict[str, Any], units: Units) -> dict[str, np.ndarray]:
+def sensitivity(
+    run: Callable[[Rounding], dict[str, Any]], exact: dict[str, Any], units: Units
+) -> dict[str, np.ndarray]:
     """T of every tensor that `run` returns by name, on arrays with a noise that it is given.
 
     Example:
@@ -123,14 +125,14 @@ def sensitivity(run: Callable[[Noise], dict[str, Any]], exact: dict[str, Any], u
     squares = {name: np.zeros(np.shape(value)) for name, value in exact.items()}
     for seed in range(RUNS):
         with np.errstate(over="ignore", invalid="ignore"):
-            for name, value in run(Noise(units, seed)).items():
+            for name, value in run(Rounding(units, seed)).items():
                 change = np.abs(np.asarray(plain(value)) - exact[name])
                 largest[name] = np.maximum(largest[name], change)
                 squares[name] += change**2 / RUNS
     return {name: np.maximum(moved, 3 * np.sqrt(squares[name])) + units.underflow for name, moved in largest.items()}
 
 
-def _noise_of(inputs: Any) -> Noise | None:
+def _noise_of(inputs: Any) -> Rounding | None:
     return next((each.noise for each in inputs if isinstance(each, Noisy) and each.noise is not None), None)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfbp.agreement.problems import Problem
 from tfbp.agreement.tolerances import monte_carlo, running_error
-from tfbp.agreement.tolerances.monte_carlo import Noise, plain
+from tfbp.agreement.tolerances.monte_carlo import Rounding, plain
 from tfbp.agreement.tolerances.running_error import (
     errors_along_the_pass,
     is_analysed,
@@ -47,7 +47,7 @@ def measured_errors(network: Network, numbers: Problem, units: Units, options: A
     return found["loss"], gradients, along
 
 
-def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any) -> Errors:
+def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
     """`reference.loss_gradients_and_tensors` on arrays whose operations have errors; the loss, which is computed in
     float32 or wider, has those that its analysis knows."""
     training, seed = options.get("training", True), options.get("seed")
@@ -88,7 +88,7 @@ def _pass(network: Network, numbers: Problem, noise: Noise | None, options: Any)
 
 
 @contextmanager
-def _activations_with(noise: Noise | None) -> Iterator[None]:
+def _activations_with(noise: Rounding | None) -> Iterator[None]:
     """While it lasts, the reference's chain has activations that are wrong by what their own analysis allows.
 
     That is for all formulas of one function; the reference's alone says little of another's rounding.

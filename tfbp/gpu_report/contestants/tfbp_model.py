@@ -9,7 +9,7 @@ from tfbp.judging.placement import strictly
 from tfbp.training import Model
 
 
-class Contestant(Fit):
+class GpuTfbpModel(Fit):
     def __init__(self, problem: Any, precision: str, device: str) -> None:
         model = Model(problem.size.network, dtype=POLICIES[precision])
         model.set_parameters([{"kernel": kernel, "bias": bias} for kernel, bias in problem.parameters])
