@@ -19,7 +19,7 @@ from tfbp import (
     tape,
 )
 from tfbp.commands import trajectory
-from tfbp.commands.trajectory import Trajectories, train
+from tfbp.commands.trajectory import Plan, Trajectories, train
 
 WRITINGS = ("reference", "manual", "tape")
 
@@ -33,7 +33,7 @@ def epochs_of(optimizer, loss="sparse_categorical_crossentropy", epochs=3):
     validation, found = (data.x_validation, y_validation), []
     trajectories = Trajectories(network, validation, lambda epoch, parameters: found.append(epoch))
     for writing in WRITINGS:
-        train(trajectories, writing, network, optimizer, None, (data.x_train, y), validation, epochs, 20, seed=0)
+        train(trajectories, writing, (data.x_train, y), Plan(optimizer, epochs, 20))
     return found
 
 
@@ -96,7 +96,7 @@ def epochs_on_images():
     found = []
     trajectories = Trajectories(IMAGES, validation, lambda epoch, parameters: found.append((epoch, parameters)))
     for writing in WRITINGS:
-        train(trajectories, writing, IMAGES, "adam", 0.01, samples, validation, 2, 16, seed=3)
+        train(trajectories, writing, samples, Plan("adam", 2, 16, 0.01, seed=3))
     return found, validation
 
 
@@ -150,7 +150,7 @@ def test_a_run_that_leaves_the_range_of_numbers_is_apart_by_nan_and_not_by_zero(
     x, found = np.array([[1.0], [2.0]]), []
     trajectories = Trajectories(network, (x, x), lambda epoch, parameters: found.append(epoch))
     for writing in WRITINGS:
-        train(trajectories, writing, network, "sgd", 1e30, (x, x), (x, x), epochs=12, batch_size=1, seed=0)
+        train(trajectories, writing, (x, x), Plan("sgd", 12, 1, 1e30))
     last = [epoch for epoch in found if epoch.number == 11]
     assert len(last) == 3
     assert all(np.isnan(epoch.disagreement) for epoch in last)
