@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the site: source lines, both styles of a picture, formulas, notebook, API reference."""
+"""What MkDocs calls as it builds the site: source lines, pictures in both styles, formulas, notebook, API reference."""
 
 from __future__ import annotations
 
