@@ -33,6 +33,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "xla: a Model of tests/training is compiled by XLA, as it is by default")
     config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
     config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
