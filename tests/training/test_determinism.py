@@ -35,7 +35,7 @@ def test_two_runs_give_the_same_bits(device):
 
 
 def test_train_and_check_can_be_asked_for_it(tmp_path):
-    train = ["train", "--deterministic", "--epochs", "1", "--gradients", "manual", "--log-dir", str(tmp_path / "curves")]
+    train = ["train", "--deterministic", "--epochs", "1", "--gradients", "manual", "--log-dir", str(tmp_path / "logs")]
     agree = ["agree", "--deterministic", "--case", "dense", "--mode", "graph", "--dtype", "float32"]
     # one after another in a process of its own, because determinism cannot be turned off again
     code = f"import sys; from tfbp.__main__ import main; sys.exit(main({train}) or main({agree}))"
