@@ -33,7 +33,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "xla: a Model of tests/training is compiled by XLA, as it is by default")
+    config.addinivalue_line("markers", "xla: what a Model compiles by default, it compiles by XLA here, too")
     config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
     config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
@@ -94,3 +94,11 @@ def rng(request):
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(seed)
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def default_is_no_xla(request, monkeypatch):
+    """XLA takes most of a test's time: without --all a Model has it where it is asked for, or a test marked `xla`."""
+    model = sys.modules.get("tfbp.training.model")
+    if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
+        monkeypatch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)
