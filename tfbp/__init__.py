@@ -41,6 +41,7 @@ from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
 from tfbp.remembered_compile import remember
+from tfbp.versions import warn_of_untested
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
@@ -174,3 +175,4 @@ def __dir__() -> list[str]:
 
 attach()
 remember()
+warn_of_untested()

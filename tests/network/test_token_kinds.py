@@ -78,9 +78,9 @@ def test_a_model_computes_in_its_policy_s_dtype_and_is_saved(tmp_path):
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(X), model(X))
 
 
-def test_single_examples_have_gradients_by_hand_and_by_tape():
+def test_single_examples_have_gradients_by_hand_and_by_tape(rng):
     x = X % 3  # tokens that stand several times in an example
-    arguments = NETWORK, NETWORK.init(0), x, Y, RNG.random((11, 6))
+    arguments = NETWORK, NETWORK.init(0), x, Y, rng.random((11, 6))
     for name in ("gradient_norms", "gradient_mean_and_variance"):
         expected = tf.nest.flatten(getattr(reference.per_example, name)(*arguments))
         for got, right in zip(tf.nest.flatten(getattr(manual.per_example, name)(*arguments)), expected, strict=True):
