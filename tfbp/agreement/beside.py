@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tfbp.agreement.calls import run_calls
 from tfbp.agreement.layers import layer_cases, run_layers
 from tfbp.agreement.linear_cross_entropy import run_linear_cross_entropy
 from tfbp.agreement.per_example import per_example_cases, run_per_example
@@ -16,6 +17,7 @@ PARTS: dict[str, Callable[..., list[Result]]] = {
     "layers": lambda *place: run_layers(layer_cases(), *place),
     "per example": lambda *place: run_per_example(per_example_cases(), *place),
     "points": run_points,
+    "calls": run_calls,
     "linear cross-entropy": run_linear_cross_entropy,
     "metrics": run_weighted_metrics,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfbp.agreement.kind_cases import attention_cases, image_cases, layer_kind_cases, sequence_cases, token_cases
+from tfbp.agreement.more_cases import more_cases
 from tfbp.agreement.problems import Case
 from tfbp.network import (
     Dense,
@@ -75,4 +76,4 @@ def shape_cases() -> Iterator[Case]:
 
 def all_cases() -> list[Case]:
     of_layers = [*layer_kind_cases(), *image_cases(), *sequence_cases(), *attention_cases(), *token_cases()]
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *of_layers]
+    return [*shape_cases(), *loss_cases(), *activation_cases(), *of_layers, *more_cases()]

@@ -25,7 +25,7 @@ from tfbp.agreement.placement import array_from
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import MODES as MODES
 from tfbp.agreement.programs import Cell as Cell
-from tfbp.agreement.programs import Named, on, run_each
+from tfbp.agreement.programs import Named, on, run_each, with_constants
 from tfbp.agreement.programs import Result as Result
 from tfbp.agreement.sensitivity import errors_of_the_pass
 from tfbp.checking.comparison import Comparison, compare
@@ -112,7 +112,8 @@ def _accused(
 def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
     """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
     network = cell.case.network
-    with on(cell):
+    constants = cell.case.constants if writing == "manual" else {}
+    with on(cell), with_constants(constants):
         fed = {"local": as_tensors(rounded, cell), **typed(cell, *arguments)}
 
         def program(fed: Any) -> Named:

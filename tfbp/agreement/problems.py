@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -28,6 +30,8 @@ class Case:
     any_targets: bool = False
     training: bool = True
     weighs_examples: bool = False
+    # of tfbp.manual, by module and name, while it is on trial: what is for large sizes runs at small ones
+    constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -10,3 +10,4 @@ from tfbp.agreement.clues.losses import loss_backward as loss_backward
 from tfbp.agreement.clues.losses import loss_forward as loss_forward
 from tfbp.agreement.clues.network import end_to_end as end_to_end
 from tfbp.agreement.clues.network import local as local
+from tfbp.agreement.clues.calls import of_a_call as of_a_call
