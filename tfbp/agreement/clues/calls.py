@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.checking.diagnosis import Clues
+from tfbp.judging.diagnosis import Clues
 
 
 def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
