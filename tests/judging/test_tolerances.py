@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfbp.agreement.suites.linear_cross_entropy import expected
-from tfbp.agreement.tolerances.running_error import activation_backward_error
+from tfbp.agreement.tolerances.formulas import activation_backward_error
 from tfbp.judging.tolerances import Units, product_tolerance
 from tfbp.vocabulary import Activation
 

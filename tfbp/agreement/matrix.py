@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tfbp.agreement import clues
 from tfbp.agreement.local import (
     SEED,
     Inputs,
+    by_reference,
     inputs_from,
     local_manual,
     local_reference,
@@ -41,25 +44,18 @@ _WHOLE_PASS = "a whole pass"  # in the place of its tensors where it raises
 _WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
-def run_cell(cell: Cell) -> list[Result]:
-    """Every comparison of one cell: three pairs of writings, each locally and end to end."""
-    network, numbers = cell.case.network, problem(cell.case, cell.dtype)
-    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+def run_cell(cell: Cell, remember: bool = False) -> list[Result]:
+    """Every comparison of one cell: three pairs of writings, each locally and end to end.
+
+    Args:
+        remember: whether the reference is asked once for all modes; most of a cell's time goes into its tolerances.
+    """
     try:
-        loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **options_of(cell.case))
-        rounded = rounded_inputs(cell, numbers, tensors)
-        expected = {
-            "local": local_reference(network, rounded, cell.case.training),
-            "end to end": in_order(network, loss, gradients, tensors),
-        }
-        tolerances = {writing: _tolerances(cell, writing, numbers, tensors, rounded) for writing in WRITINGS}
-        hints = {
-            "local": clues.local(network, rounded),
-            "end to end": clues.end_to_end(network, numbers, tensors),
-        }
+        known = _remembered(replace(cell, mode="eager")) if remember else right_answers(cell)
     except Exception as error:  # the reference is on trial like the others
         return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
-    got = {writing: _answers(cell, writing, arguments, rounded, expected) for writing in WRITINGS}
+    expected, tolerances, hints = known.expected, known.tolerances, known.hints
+    got = {writing: answers(cell, writing, known) for writing in WRITINGS}
     results = [
         Result(cell, f"{writing}-reference", "end to end", compare(_WHOLE_PASS, raised, 0.0, 0.0))
         for writing in WRITINGS
@@ -109,9 +105,50 @@ def _accused(
     return found
 
 
-def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
+@dataclass(frozen=True)
+class Right:
+    """What a case has to give in a dtype, whatever the mode: by scope, and the tolerances by writing and scope."""
+
+    numbers: Problem
+    rounded: Inputs
+    expected: dict[str, Named]
+    tolerances: dict[str, dict[str, Named]]
+    hints: dict[str, Named]
+
+
+def right_answers(cell: Cell) -> Right:
+    """By the reference, whose sensitivity says how far another may lie from it."""
+    network, numbers = cell.case.network, problem(cell.case, cell.dtype)
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **options_of(cell.case))
+    rounded = rounded_inputs(cell, numbers, tensors)
+    expected = {
+        "local": local_reference(network, rounded, cell.case.training),
+        "end to end": in_order(network, loss, gradients, tensors),
+    }
+    units = {writing: Units.of(cell.dtype, writing, cell.tf32, cell.device) for writing in WRITINGS}
+    # most often those of both writings are alike
+    limits = {each: _tolerances(cell, each, numbers, rounded) for each in set(units.values())}
+    run = partial(by_reference, training=cell.case.training)
+    hints = {
+        "local": clues.local(network, rounded, run),
+        "end to end": clues.end_to_end(network, numbers, tensors, run),
+    }
+    return Right(numbers, rounded, expected, {writing: limits[each] for writing, each in units.items()}, hints)
+
+
+_remembered = functools.cache(right_answers)
+
+
+def forget() -> None:
+    """What the reference said may be wrong by now: it is on trial."""
+    _remembered.cache_clear()
+
+
+def answers(cell: Cell, writing: str, known: Right) -> dict[str, Named]:
     """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
-    network = cell.case.network
+    network, numbers, rounded, expected = cell.case.network, known.numbers, known.rounded, known.expected
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     constants = cell.case.constants if writing == "manual" else {}
     with on(cell), with_constants(constants):
         fed = {"local": as_tensors(rounded, cell), **typed(cell, *arguments)}
@@ -149,9 +186,9 @@ def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected
     }
 
 
-def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounded: Inputs) -> dict[str, Named]:
-    network, units = cell.case.network, Units.of(cell.dtype, writing, cell.tf32, cell.device)
-    errors = errors_of_the_pass(network, numbers, tensors, units, options_of(cell.case))
+def _tolerances(cell: Cell, units: Units, numbers: Problem, rounded: Inputs) -> dict[str, Named]:
+    network = cell.case.network
+    errors = errors_of_the_pass(network, numbers, units, options_of(cell.case))
     local = local_tolerances(network, rounded, units, cell.case.training)
     return {"local": local, "end to end": in_order(network, *errors)}
 

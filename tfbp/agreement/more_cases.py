@@ -51,7 +51,9 @@ CHUNKS = {
     **{"attention.LONG": 0, "attention.LONG_FOR_XLA": 0, "chunks.BANDS": 3, "chunks.BANDS_OF_XLA": 2},
     **{f"chunks.CHUNK{of}": 3 for of in ("", "_OF_XLA", "_ON_GPU")},
 }
-BLOCKS = {f"linear_cross_entropy.{name}": v for name, v in (("CHUNK_BYTES", 0), ("FEWEST_TOKENS", 7), ("FEWEST_CLASSES", 3))}
+BLOCKS = {
+    f"linear_cross_entropy.{name}": v for name, v in (("CHUNK_BYTES", 0), ("FEWEST_TOKENS", 7), ("FEWEST_CLASSES", 3))
+}
 
 
 def _case(name: str, inputs: Any, layers: list[Any], batch: int = 4, **options: Any) -> Case:
@@ -63,7 +65,10 @@ def geometry_cases() -> Iterator[Case]:
     """Windows: one channel, groups, dilations and strides together, kernels smaller than their strides, long ones."""
     one = [Conv2D(1, (3, 2), padding="same", dilation_rate=(2, 1)), Conv2D(1, 2, (2, 1)), Conv2D(2, (2, 3), 2, "same")]
     yield _case("conv-one-channel-B4-8x7x1", (8, 7, 1), one)
-    dilated = [Conv2D(6, 3, padding="same", dilation_rate=(2, 1), groups=2), Conv2D(4, 2, dilation_rate=(1, 2), groups=2)]
+    dilated = [
+        Conv2D(6, 3, padding="same", dilation_rate=(2, 1), groups=2),
+        Conv2D(4, 2, dilation_rate=(1, 2), groups=2),
+    ]
     yield _case("conv-groups-dilated-B4-6x5x4", (6, 5, 4), dilated)
     strided = [Conv2D(8, (3, 2), (2, 1), "same", groups=4, use_bias=False), Conv2D(4, 2, (1, 2), groups=4)]
     yield _case("conv-groups-of-each-channel-B4-6x5x4", (6, 5, 4), strided)
@@ -73,7 +78,10 @@ def geometry_cases() -> Iterator[Case]:
     yield _case("conv-kernel-2-strides-3-B4-8x10x2", (8, 10, 2), skipping)
     deep = [DepthwiseConv2D(2, padding="same", depth_multiplier=3), DepthwiseConv2D((3, 2), (1, 2), dilation_rate=1)]
     yield _case("depthwise-3-B4-5x6x2", (5, 6, 2), deep)
-    wide = [DepthwiseConv2D((2, 3), padding="same", dilation_rate=(1, 2), depth_multiplier=2), DepthwiseConv2D(1, 3, "same")]
+    wide = [
+        DepthwiseConv2D((2, 3), padding="same", dilation_rate=(1, 2), depth_multiplier=2),
+        DepthwiseConv2D(1, 3, "same"),
+    ]
     yield _case("depthwise-dilated-B4-5x6x2", (5, 6, 2), [*wide, DepthwiseConv2D((1, 2), (2, 1), use_bias=False)])
     yield _case("pooling-of-144-B2-13x12x2", (13, 12, 2), [MaxPooling2D((13, 12), 5, "same")], 2)
     yield _case("pooling-of-289-B2-18x17x1", (18, 17, 1), [MaxPooling2D(17, (1, 5), "same")], 2)
@@ -96,7 +104,11 @@ def normalization_cases() -> Iterator[Case]:
         yield _case(f"batch-normalization-rows-{which}-B6-5", (5,), rows, 6, training=training)
     groups = [GroupNormalization(-1), GroupNormalization(1, 0.02), GroupNormalization(3, scale=False)]
     yield _case("group-normalization-groups-B3-3x2x6", (3, 2, 6), groups, 3)
-    more = [GroupNormalization(2, center=False), GroupNormalization(4, center=False, scale=False), GroupNormalization(2)]
+    more = [
+        GroupNormalization(2, center=False),
+        GroupNormalization(4, center=False, scale=False),
+        GroupNormalization(2),
+    ]
     yield _case("group-normalization-ranks-B3-3x8", (3, 8), [*more, Flatten(), GroupNormalization(3)], 3)
     layers = [LayerNormalization(0.02, center=False), LayerNormalization(scale=False), RMSNormalization(0.02)]
     bare = LayerNormalization(center=False, scale=False)
@@ -122,6 +134,7 @@ def recurrence_cases() -> Iterator[Case]:
         "mul": LSTM(2, "gelu"),
         "ave": SimpleRNN(2, use_bias=False),
     }
+    layer: Any
     for mode, layer in kinds.items():
         every_step: Any = replace(layer, return_sequences=True)
         layers = [Bidirectional(every_step, mode), Bidirectional(layer, mode)]

@@ -72,6 +72,12 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     return Problem(parameters, x, y, round_to(rng.uniform(0.5, 2, weighed), wide))
 
 
+def of_each_loss(network: Any, sample_weight: np.ndarray) -> np.ndarray:
+    """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
+    shape = (len(sample_weight), *network.output_shape[:-1])
+    return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
+
+
 def round_to(array: np.ndarray, dtype: str) -> np.ndarray:
     """`array` rounded to `dtype`, as float64."""
     return np.asarray(array).astype(numpy_dtype(dtype)).astype(np.float64)

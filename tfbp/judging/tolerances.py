@@ -6,7 +6,7 @@ is the rounding of the computation itself:
     a product C = A · B            T = 4 (u_in + u_part) Q + 8 u_acc S + u_out |C|,   S = |A| |B|,  Q = √((A∘A) (B∘B))
     an elementwise y = f(z)        T = 8 (|f(z (1 ± u)) - f(z)| + u (1 + |z| + |y|)): what one rounding of z can do,
                                    and a few roundings of intermediates as large as 1, z and y
-    a whole network                each line's own T, and the T of its inputs carried through the line (`running_error`)
+    a layer, a whole network       what the reference makes of random errors of these sizes in every operation
 
 Each T also has the dtype's underflow, half its smallest number, for results too small to keep their digits.
 u_in counts only where the hardware rounds the inputs again (TF32); u_acc is the accumulator's. On a GPU, a product may

@@ -92,7 +92,9 @@ def lstm_backward(dhs, residuals, dstates=None):
     return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias, (dh, dc)
 
 
-def gru_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation, recurrent_activation, reset_after):
+def gru_forward(
+    x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation, recurrent_activation, reset_after
+):
     """bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
     input_bias = bias[0] if reset_after and bias is not None else bias
     (h,), hs, steps = states or (_zeros(x, recurrent_kernel),), [], []

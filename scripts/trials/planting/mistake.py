@@ -16,6 +16,7 @@ class Mistake(NamedTuple):
         where: what a complaint's place has to hold, the tensor and the writing.
         cause: a regular expression for what may be said of the cause; "" where the numbers do not show it, and silence
             is right.
+        needs: "graph", "xla" or a dtype, where it shows there alone; "" where it shows eagerly in float64.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Mistake(NamedTuple):
     new: str
     where: str = ""
     cause: str = ""
+    needs: str = ""
 
     @property
     def room(self) -> str:
@@ -31,11 +33,11 @@ class Mistake(NamedTuple):
         return self.function.partition(".")[0]
 
 
-Row = tuple[str, str, str, str, str]
+Row = tuple[str, ...]
 
 
 def of(writing: str, file: str, rows: dict[str, Row]) -> list[Mistake]:
-    """The mistakes of a file: by name, the function in it, old, new, where and cause."""
+    """The mistakes of a file: by name, the function in it, old, new, where, cause and what it needs."""
     return [
         Mistake(f"{writing}-{name}", f"{writing}.{file}.{function}", *row) for name, (function, *row) in rows.items()
     ]

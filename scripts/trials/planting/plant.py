@@ -19,15 +19,12 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-import tfbp
 from planting.mistake import Mistake
-
-PACKAGE = Path(tfbp.__file__).parent
 
 
 @contextmanager
-def planted(mistake: Mistake) -> Iterator[list[CodeType]]:
-    """The package with the mistake in it; gives the original code of the function that it changes."""
+def planted(mistake: Mistake) -> Iterator[None]:
+    """The package with the mistake in it."""
     module, path, name = _place(mistake.function)
     source = path.read_text()
     changed = changed_source(source, name, mistake)
@@ -37,7 +34,7 @@ def planted(mistake: Mistake) -> Iterator[list[CodeType]]:
     try:
         function.__code__ = _code(changed, str(path), name)
         forget_programs()
-        yield [right]
+        yield
     finally:
         function.__code__ = right
         linecache.cache.pop(str(path), None)
@@ -119,9 +116,7 @@ def _definition(tree: ast.AST, name: str) -> ast.AST:
     """The function or method of that name."""
     for part in name.split("."):
         tree = next(
-            each
-            for each in getattr(tree, "body")
-            if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == part
+            each for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == part
         )
     return tree
 

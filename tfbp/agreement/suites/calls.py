@@ -1,7 +1,7 @@
 """Functions of the writings called as no layer of a network's does: masks, states in and out, other axes, a start.
 
-A call is data: the arrays that it differentiates, what it is told beside them, and how each writing is asked. What takes
-another way where sizes are large (halves of a batch, chunks of queries) takes it here at small ones, by `constants`.
+A call is data: the arrays that it differentiates, what it is told beside them, and how each writing is asked. What
+takes another way where sizes are large (halves of a batch, chunks of queries) takes it at small ones, by `constants`.
 
 B batch, T steps or queries, S keys, I inputs, H units; names of tensors are those of the functions.
 """
@@ -9,6 +9,7 @@ B batch, T steps or queries, S keys, I inputs, H units; names of tensors are tho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -16,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras import StatelessScope
 
-from tfbp import manual, reference, tape
+from tfbp import layers, manual, reference, tape
 from tfbp.agreement import clues
-from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.problems import numpy_dtype, round_to
-from tfbp.agreement.programs import Cell, Named, Result, Topic, Trial, run_trials, with_constants
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials, with_constants
+from tfbp.agreement.tolerances import monte_carlo
+from tfbp.bridge.activations import keras_activation
 from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
 from tfbp.manual import halves
 from tfbp.vocabulary import Activation
@@ -44,6 +47,8 @@ class Call:
         fixed: what is no number that a gradient could move: masks, tokens.
         constants: of tfbp.manual, by module and name, while it is called.
         unknown: whether a graph is kept from knowing the sizes of all axes but the last two.
+        otherwise: functions like `by_hand` of calls with other arguments, by what may then be said of a cause.
+        by_layer: of a dtype and the weights, the call of its layer of tfbp.layers, like `by_tape`.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Call:
     fixed: Named = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
     unknown: bool = False
+    otherwise: Callable[[], Mapping[str, Callable[..., Named]]] = dict
+    by_layer: Callable[[str, Named], Callable[[Named, Named], Named]] | None = None
 
 
 def run_calls(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
@@ -69,7 +76,13 @@ def calls() -> list[Call]:
     return [*_recurrences(), *_attentions(), *_normalizations(), *_positions(), *_others()]
 
 
-def _trials(call: Call, writing: str, dtype: str, units: Units) -> Iterator[Trial]:
+def trial_of_layer(call: Call, dtype: str, units: Units) -> Iterator[SuiteCase]:
+    """The call by its layer of tfbp.layers, where it has one."""
+    if call.by_layer is not None:
+        yield from _trials(call, "layers", dtype, units)
+
+
+def _trials(call: Call, writing: str, dtype: str, units: Units) -> Iterator[SuiteCase]:
     if writing == "tape" and call.by_tape is None:
         return
     arrays, upstream, expected = _problem(call, dtype)
@@ -88,8 +101,11 @@ def _trials(call: Call, writing: str, dtype: str, units: Units) -> Iterator[Tria
         "fixed": dict(call.fixed),
         "upstream": {name: a.astype(numpy_dtype(dtype)) for name, a in upstream.items()},
     }
+    by_layer = call.by_layer(dtype, cast) if writing == "layers" and call.by_layer else None
     hints = {name: partial(clues.of_a_call, name, call, arrays, upstream) for name in expected}
-    yield Trial(Topic(call.name), call.name, writing, partial(_run, call, writing), fed, expected, limits, clues=hints)
+    yield SuiteCase(
+        Topic(call.name), call.name, writing, partial(_run, call, writing, by_layer), fed, expected, limits, clues=hints
+    )
 
 
 def _problem(call: Call, dtype: str) -> tuple[Named, Named, Named]:
@@ -110,26 +126,29 @@ def _on(noise: Any, arrays: Named) -> Named:
     return {name: noise.on(a) for name, a in arrays.items()}
 
 
-def _run(call: Call, writing: str, fed: Named) -> Named:
+def _run(call: Call, writing: str, by_layer: Any, fed: Named) -> Named:
     arrays = {**{n: a for n, a in fed.items() if n not in ("weights", "fixed", "upstream")}, **fed["weights"]}
     if call.unknown and not tf.executing_eagerly():
         arrays = {n: a if n in _WEIGHTS else _of_unknown_size(a) for n, a in arrays.items()}
     if writing == "manual":
         with with_constants(call.constants):
             return call.by_hand(manual, arrays, fed["fixed"], fed["upstream"])
-    assert call.by_tape is not None
+    run = call.by_tape if by_layer is None else by_layer
+    assert run is not None
     with tf.GradientTape() as record:
         record.watch(arrays)
-        outputs = call.by_tape(arrays, fed["fixed"])
+        outputs = run(arrays, fed["fixed"])
     upstream = [fed["upstream"][name] for name in outputs]
     gradients = record.gradient(list(outputs.values()), arrays, output_gradients=upstream)
     return {**outputs, **{f"d{name}": gradient for name, gradient in gradients.items()}}
 
 
 def _of_unknown_size(a: Any) -> Any:
-    return tf.compat.v1.placeholder_with_default(a, [None] * (a.shape.rank - 2) + a.shape[-2:].as_list()) if (
-        a.shape.rank > 2
-    ) else a
+    return (
+        tf.compat.v1.placeholder_with_default(a, [None] * (a.shape.rank - 2) + a.shape[-2:].as_list())
+        if (a.shape.rank > 2)
+        else a
+    )
 
 
 _WEIGHTS = {"kernel", "recurrent_kernel", "bias", "gamma", "beta", "scale", "embeddings"}
@@ -201,12 +220,47 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
             *_file(tape, "recurrent").recurrence(keras_name, *given, first, fixed.get("mask"), **options, **order)
         )
 
-    return Call(name, shapes, by_hand, by_tape, mask, {"halves.LEAST": 1}, unknown)
+    def otherwise() -> Named:
+        turned = [(f"{key} is taken for {not value}", {**order, key: not value}) for key, value in order.items()]
+        others = {said: _recurrence(kind, options, other, mask, name, unknown).by_hand for said, other in turned}
+        if "recurrent_activation" in options:
+            gates = {
+                "activation": options["recurrent_activation"],
+                "recurrent_activation": options["activation"],
+            }
+            exchanged = _recurrence(kind, options | gates, order, mask, name, unknown)
+            others["activation and recurrent_activation are exchanged"] = exchanged.by_hand
+        return others
+
+    def by_layer(dtype: str, cast: Named) -> Callable[[Named, Named], Named]:
+        arguments = {n: keras_activation(v) if isinstance(v, Activation) else v for n, v in (options | order).items()}
+        layer = getattr(layers, keras_name)(_UNITS, **arguments, return_state=True, dtype=dtype)
+        layer.build((batch, _STEPS, _INPUTS))
+
+        def run(a: Named, fixed: Named) -> Named:
+            # the weights are the call's own tensors: what is differentiated
+            with _weights_of(layer, [a[n] for n in ("kernel", "recurrent_kernel", "bias")]):
+                y, *last = layer(a["x"], mask=fixed.get("mask"), initial_state=[a[n] for n in states])
+            return outputs(y, last)
+
+        return run
+
+    told: Named = {"otherwise": otherwise, "by_layer": None if unknown else by_layer}
+    return Call(name, shapes, by_hand, by_tape, mask, {"halves.LEAST": 1}, unknown, **told)
+
+
+@contextmanager
+def _weights_of(layer: Any, tensors: list[Any]) -> Iterator[None]:
+    """While it lasts, a layer of Keras's reads these tensors for its weights."""
+    with StatelessScope(state_mapping=list(zip(layer.trainable_variables, tensors, strict=True))):
+        yield
 
 
 def _forward(room: Any, forward: Any, given: Any, states: Any, mask: Any, options: Named, order: Named) -> Any:
     if room is manual:
-        return halves.forward(forward, *given, states, mask, **options, **order)
+        told: Named = {"states": states, "mask": mask, **options, **order}
+        x, kernel, recurrent_kernel, bias = given
+        return halves.forward(forward, x, kernel, recurrent_kernel, bias, **told)
     x, *weights = given
     turned = [a if a is None or not order["go_backwards"] else a[:, ::-1] for a in (x, mask)]
     hs, last, residuals = forward(turned[0], *weights, states, turned[1], **options)
@@ -240,7 +294,7 @@ _CHUNKS |= {f"chunks.CHUNK{of}": 4 for of in ("", "_OF_XLA", "_ON_GPU")}
 
 
 def _attentions() -> Iterator[Call]:
-    """Masks of every shape, more keys than queries and fewer, whole and in chunks, in lengths that a graph knows not."""
+    """Masks of every shape, more keys than queries and fewer, whole and in chunks, of lengths unknown to a graph."""
     for name in _ATTENTIONS:
         yield _attention(name)
         yield _attention(name, constants=_CHUNKS)
@@ -251,8 +305,11 @@ def _attentions() -> Iterator[Call]:
         yield _attention(name, drops=True)
 
 
-def _attention(name: str, constants: Named | None = None, unknown: bool = False, drops: bool = False) -> Call:
+def _attention(
+    name: str, constants: Named | None = None, unknown: bool = False, drops: bool = False, **others: Any
+) -> Call:
     queries, keys, heads, key_heads, causal, masks = _ATTENTIONS[name]
+    causal, seed = others.get("causal", causal), others.get("seed", SEED)
     width, value_width, batch = 3, 5, 2
     shapes = {
         "query": (batch, queries, heads, width),
@@ -268,11 +325,17 @@ def _attention(name: str, constants: Named | None = None, unknown: bool = False,
         options: Named = {}
         if room is manual:
             if drops:
-                options["dropped"] = _file(manual, "dropout").dropout_mask([batch, heads, queries, keys], SEED, rate), rate
+                options["dropped"] = (
+                    _file(manual, "dropout").dropout_mask([batch, heads, queries, keys], seed, rate),
+                    rate,
+                )
         else:
             seen = np.logical_and.reduce(np.broadcast_arrays(*seen)) if seen else None
-            options = {"rate": rate, "seed": SEED} if drops else {}
-        y, residuals = _file(room, "attention").attention_forward(a["query"], a["key"], a["value"], seen, causal=causal, **options)
+            seen = others["edge"](queries, keys, seen) if "edge" in others else seen
+            options = {"rate": rate, "seed": seed} if drops else {}
+        y, residuals = _file(room, "attention").attention_forward(
+            a["query"], a["key"], a["value"], seen, causal=causal, **options
+        )
         if not upstream:
             return {"y": y}
         gradients = _file(room, "attention").attention_backward(upstream["y"], residuals)
@@ -282,14 +345,32 @@ def _attention(name: str, constants: Named | None = None, unknown: bool = False,
         seen: Any = None
         for mask in fixed.values():
             seen = mask if seen is None else seen & mask
-        options = {"rate": rate, "seed": SEED} if drops else {}
+        options = {"rate": rate, "seed": seed} if drops else {}
         return {
-            "y": _file(tape, "attention").attention_forward(a["query"], a["key"], a["value"], seen, causal=causal, **options)
+            "y": _file(tape, "attention").attention_forward(
+                a["query"], a["key"], a["value"], seen, causal=causal, **options
+            )
         }
+
+    def otherwise() -> Named:
+        def shown(further: int) -> Any:
+            edge = np.tri(queries, keys, further, dtype=bool)
+            return lambda queries, keys, seen: edge if seen is None else edge & seen
+
+        found: dict[str, Named] = {f"the causal mask is {'left out' if causal else 'taken'}": {"causal": not causal}}
+        if causal:
+            found["the causal edge is a key too early"] = {"causal": False, "edge": shown(-1)}
+            found["the causal edge is a key too late"] = {"causal": False, "edge": shown(1)}
+        if drops:
+            found["the seed's words are exchanged"] = {"seed": SEED[::-1]}
+        made = {said: _attention(name, drops=drops, **changed).by_hand for said, changed in found.items()}
+        if drops:
+            made["dropout is left out"] = _attention(name).by_hand
+        return made
 
     words = [name, *(["in chunks"] if constants else []), *(["of unknown length"] if unknown else [])]
     words += ["with dropout"] if drops else []
-    return Call(f"attention {' '.join(words)}", shapes, by_hand, by_tape, fixed, constants or {}, unknown)
+    return Call(f"attention {' '.join(words)}", shapes, by_hand, by_tape, fixed, constants or {}, unknown, otherwise)
 
 
 def _normalizations() -> Iterator[Call]:
@@ -307,7 +388,7 @@ def _normalizations() -> Iterator[Call]:
 
 def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[int, ...], **options: Any) -> Call:
     of_weights = shape[-1:] if axes is None else tuple(shape[axis] for axis in axes)
-    options |= {"epsilon": 0.02} | ({} if axes is None else {"axes": axes})
+    options = {"epsilon": 0.02} | options | ({} if axes is None else {"axes": axes})
     names = ("scale",) if kind == "rms" else ("gamma", "beta")
     forward = f"{kind}_normalization_forward"
 
@@ -321,11 +402,25 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         return {"y": y, "dx": dx, **{f"d{name}": found[name] for name in given}}
 
     def by_tape(a: Named, fixed: Named) -> Named:
-        return {"y": getattr(_file(tape, "normalization"), forward)(a["x"], *(a.get(name) for name in names), **options)}
+        return {
+            "y": getattr(_file(tape, "normalization"), forward)(a["x"], *(a.get(name) for name in names), **options)
+        }
+
+    def otherwise() -> Named:
+        found = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
+        if axes is not None:
+            found["the last axis alone is normalized"] = {**options, "axes": (-1,)}
+        else:
+            found |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
+        return {
+            said: _normalization(kind, changed.pop("axes", None), given, shape, **changed).by_hand
+            for said, changed in found.items()
+        }
 
     words = [f"over {axes}" if axes else f"of {options['groups']} groups", *(["of", *given] if given else ["bare"])]
     shapes = {"x": shape, **dict.fromkeys(given, of_weights)}
-    return Call(f"{kind} normalization {' '.join(words)} {len(shape)}", shapes, by_hand, by_tape)
+    name = f"{kind} normalization {' '.join(words)} {len(shape)}"
+    return Call(name, shapes, by_hand, by_tape, otherwise=otherwise)
 
 
 def _positions() -> Iterator[Call]:
@@ -358,7 +453,16 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
         return {"y": getattr(_file(tape, "position"), f"{kind}_forward")(*a.values(), start=start, **options)}
 
     name = f"{kind} {'x'.join(map(str, shape))} from {start}{' off the defaults' * bool(options)}"
-    return Call(name, {"x": shape, **rows}, by_hand, by_tape)
+
+    def otherwise() -> Named:
+        starts = {"the start is left out": 0, "the start is one too late": start + 1}
+        found = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
+        for option in options:
+            others = {name: value for name, value in options.items() if name != option}
+            found[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
+        return found
+
+    return Call(name, {"x": shape, **rows}, by_hand, by_tape, otherwise=otherwise)
 
 
 def _others() -> Iterator[Call]:
@@ -366,7 +470,10 @@ def _others() -> Iterator[Call]:
 
     def drop(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         y, residuals = _file(room, "dropout").dropout_forward(a["x"], SEED, rate=0.3, noise_shape=(4, 1, 5))
-        return {"y": y, **({"dx": _file(room, "dropout").dropout_backward(upstream["y"], residuals)} if upstream else {})}
+        return {
+            "y": y,
+            **({"dx": _file(room, "dropout").dropout_backward(upstream["y"], residuals)} if upstream else {}),
+        }
 
     def dropped(a: Named, fixed: Named) -> Named:
         return {"y": _file(tape, "dropout").dropout_forward(a["x"], SEED, rate=0.3, noise_shape=(4, 1, 5))}
