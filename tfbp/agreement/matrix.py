@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ from tfbp.agreement.local import (
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import MODES as MODES
 from tfbp.agreement.programs import Cell as Cell
-from tfbp.agreement.programs import Named, on, run_each, with_constants
+from tfbp.agreement.programs import Named, on, remembered, run_each, with_constants
 from tfbp.agreement.programs import Result as Result
 from tfbp.agreement.tolerances.whole_pass import errors_of_the_pass
 from tfbp.judging.comparison import Comparison, compare
@@ -44,18 +43,22 @@ _WHOLE_PASS = "a whole pass"  # in the place of its tensors where it raises
 _WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
-def run_cell(cell: Cell, remember: bool = False) -> list[Result]:
+def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
     """Every comparison of one cell: three pairs of writings, each locally and end to end.
 
     Args:
-        remember: whether the reference is asked once for all modes; most of a cell's time goes into its tolerances.
+        remember: the writings that are asked once: the reference, whose tolerances are most of a cell's time, for all
+            modes; another where it is not on trial.
     """
     try:
-        known = _remembered(replace(cell, mode="eager")) if remember else right_answers(cell)
+        known = _remembered(replace(cell, mode="eager")) if "reference" in remember else right_answers(cell)
     except Exception as error:  # the reference is on trial like the others
         return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
     expected, tolerances, hints = known.expected, known.tolerances, known.hints
-    got = {writing: answers(cell, writing, known) for writing in WRITINGS}
+    got = {
+        writing: _remembered_answers(cell, writing) if writing in remember else answers(cell, writing, known)
+        for writing in WRITINGS
+    }
     results = [
         Result(cell, f"{writing}-reference", "end to end", compare(_WHOLE_PASS, raised, 0.0, 0.0))
         for writing in WRITINGS
@@ -137,12 +140,7 @@ def right_answers(cell: Cell) -> Right:
     return Right(numbers, rounded, expected, {writing: limits[each] for writing, each in units.items()}, hints)
 
 
-_remembered = functools.cache(right_answers)
-
-
-def forget() -> None:
-    """What the reference said may be wrong by now: it is on trial."""
-    _remembered.cache_clear()
+_remembered = remembered(right_answers)
 
 
 def answers(cell: Cell, writing: str, known: Right) -> dict[str, Named]:
@@ -184,6 +182,11 @@ def answers(cell: Cell, writing: str, known: Right) -> dict[str, Named]:
         }
         for scope, right in expected.items()
     }
+
+
+@remembered
+def _remembered_answers(cell: Cell, writing: str) -> dict[str, Named]:
+    return answers(cell, writing, _remembered(replace(cell, mode="eager")))
 
 
 def _tolerances(cell: Cell, units: Units, numbers: Problem, rounded: Inputs) -> dict[str, Named]:

@@ -5,6 +5,7 @@ In graph mode the number of rows is unknown while tracing, in XLA it is known.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -194,6 +195,22 @@ def _constant(name: str) -> tuple[Any, Any]:
     file, _, attribute = name.partition(".")
     module = import_module(f"tfbp.manual.{file}")
     return module, getattr(module, attribute)
+
+
+_REMEMBERED: list[Any] = []
+
+
+def remembered(function: Callable[..., Any]) -> Any:
+    """The function, asked once for each of its arguments; what it says follows from the reference, until `forget`."""
+    cached = functools.cache(function)
+    _REMEMBERED.append(cached)
+    return cached
+
+
+def forget() -> None:
+    """What the reference said may be wrong by now: it is on trial."""
+    for cached in _REMEMBERED:
+        cached.cache_clear()
 
 
 def as_array(value: Any) -> Any:

@@ -15,6 +15,7 @@ from planting.plant import planted
 from tfbp.agreement import matrix, report, third_opinion
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import DTYPES, Case
+from tfbp.agreement.programs import forget
 from tfbp.agreement.suites import all as beside
 from tfbp.manual.chain import name_of
 
@@ -31,10 +32,12 @@ _KINDS = {
     *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
 }
+# what no case of the matrix runs: an example's own gradient
+_OF_EXAMPLES = r"example|tied_(norms|moments)|_products|_reweighted|_summed_by_token|_row_squares"
 # the part beside the matrix that tries a room or a function first; the others follow
 _PARTS = {
     "calls": r"\.(recurrent|steps|halves|attention|chunks|normalization|position|dropout|embedding)\.",
-    "per example": r"example|tied|\.backprop\._reweighted",
+    "per example": rf"{_OF_EXAMPLES}|tied",
     "points": r"activations|losses",
     "linear cross-entropy": r"linear_cross_entropy|^losses",
     "layers": r"^layers\.|softmax|prelu",
@@ -46,11 +49,12 @@ def verdict(mistake: Mistake, modes: Sequence[str] = matrix.MODES, dtypes: Seque
     """The first complaint of the package as it is, or "" where the harness has none."""
     cases = [case for case in all_cases() if runs(case, mistake)]
     parts = list(_parts(mistake))
+    known = {"reference", "tape", "manual"} - {mistake.room}
     every: list[Any] = []
     for mode in modes:
         for dtype in dtypes:
             for cell in matrix.cells(cases, [dtype], [mode]):
-                results = matrix.run_cell(cell, remember=True)
+                results = matrix.run_cell(cell, remember=known)
                 every += results
                 if matrix.first_wrong(results):
                     return report.complaints(results, [], [])[0]
@@ -65,7 +69,7 @@ def verdict(mistake: Mistake, modes: Sequence[str] = matrix.MODES, dtypes: Seque
 def runs(case: Case, mistake: Mistake) -> bool:
     """Whether a case may run the function: it has a layer of its file, or its activation, or its loss."""
     room, file, *_, function = mistake.function.split(".")
-    if room == "layers":
+    if room == "layers" or re.search(_OF_EXAMPLES, mistake.function):
         return False
     files = _USED_BY.get(file, {file})
     name = re.sub("_(forward|backward)$", "", function)
@@ -90,11 +94,11 @@ def judged(mistake: Mistake, **where: Sequence[str]) -> str:
     try:
         with planted(mistake):
             if is_on_trial:
-                matrix.forget()
+                forget()
             return verdict(mistake, **where)
     finally:
         if is_on_trial:
-            matrix.forget()
+            forget()
 
 
 def judged_at(mistake: Mistake, place: tuple[str, str]) -> str:

@@ -22,7 +22,7 @@ from keras import StatelessScope
 from tfbp import layers, manual, reference, tape
 from tfbp.agreement import clues
 from tfbp.agreement.problems import numpy_dtype, round_to
-from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials, with_constants
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, remembered, run_trials, with_constants
 from tfbp.agreement.tolerances import monte_carlo
 from tfbp.bridge.activations import keras_activation
 from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
@@ -64,12 +64,16 @@ class Call:
 
 def run_calls(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Every call by manual and tape, in one dtype and mode; the tape in float64 alone, where it is another's judge."""
-    cell = Cell(Topic("calls"), dtype, mode, device, tf32)
-    found = []
+    cell, found = Cell(Topic("calls"), dtype, mode, device, tf32), []
     for writing in ("manual", "tape") if dtype == "float64" else ("manual",):
-        units = Units.of(dtype, writing, tf32, device)
-        found += run_trials([trial for call in calls() for trial in _trials(call, writing, dtype, units)], SCOPE, cell)
+        found += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
     return found
+
+
+@remembered
+def _all_trials(dtype: str, writing: str, device: str, tf32: bool) -> list[SuiteCase]:
+    units = Units.of(dtype, writing, tf32, device)
+    return [trial for call in calls() for trial in _trials(call, writing, dtype, units)]
 
 
 def calls() -> list[Call]:

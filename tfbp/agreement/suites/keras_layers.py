@@ -20,7 +20,7 @@ from tfbp.agreement.clues.geometry import of_node
 from tfbp.agreement.local import by_reference, measured_tolerances
 from tfbp.agreement.matrix import rounded_inputs
 from tfbp.agreement.problems import Case, numpy_dtype, problem
-from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, on, run_trials
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, on, remembered, run_trials
 from tfbp.agreement.suites.calls import calls, trial_of_layer
 from tfbp.bridge.layers import layer_to_keras, weights_of
 from tfbp.judging.tolerances import Units
@@ -36,11 +36,17 @@ def run_keras_layers(dtype: str, mode: str, device: str = "cpu", tf32: bool = Fa
     """Every kind once for each way that it is called, in float64 and, as a graph, float32."""
     if (dtype, mode) not in {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}:
         return []
-    cell, units = Cell(Topic(SCOPE), dtype, mode, device, tf32), Units.of(dtype, "manual", tf32, device)
+    cell = Cell(Topic(SCOPE), dtype, mode, device, tf32)
     with on(cell):
-        trials = list(_trials(dtype, units))
-        trials += [trial for call in calls() for trial in trial_of_layer(call, dtype, units)]
+        trials = _all_trials(dtype, device, tf32)
     return run_trials(trials, SCOPE, cell)
+
+
+@remembered
+def _all_trials(dtype: str, device: str, tf32: bool) -> list[SuiteCase]:
+    units = Units.of(dtype, "manual", tf32, device)
+    of_calls = [trial for call in calls() for trial in trial_of_layer(call, dtype, units)]
+    return [*_trials(dtype, units), *of_calls]
 
 
 def _trials(dtype: str, units: Units) -> Iterator[SuiteCase]:

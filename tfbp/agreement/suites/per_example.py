@@ -17,7 +17,7 @@ import numpy as np
 from tfbp import manual, reference, tape
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem
-from tfbp.agreement.programs import Cell, Result, SuiteCase, run_trials, with_constants
+from tfbp.agreement.programs import Cell, Result, SuiteCase, remembered, run_trials, with_constants
 from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.whole_pass import gradients_of_the_pass
 from tfbp.judging.diagnosis import Clues
@@ -65,6 +65,7 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
 _OF_EVERY_KIND = {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}
 
 
+@remembered
 def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> SuiteCase:
     network, numbers = case.network, problem(case, dtype)
     units = Units.of(dtype, writing, tf32, device)
