@@ -41,7 +41,12 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
             said: other[name] for said, other in others.items() if not isinstance(other, Failure) and name in other
         }
         mistakes = found | _of_another(name, right) | in_another_order(name, right[name], fed["x"].shape, node.layer)
-        return Clues(mistakes, sizes=sizes_of(fed["x"].shape), summed=len(fed["x"]))
+        mistakes |= _of_statistics(node, fed, right) if name == "z" else {}
+        factors = {}
+        if node.layer.draws and isinstance(rate := node.layer.arguments().get("rate"), float) and 0 < rate < 1:
+            factors = {"1 / (1 - rate)": np.full(np.shape(right[name]), 1 / (1 - rate))}
+        terms = _through_statistics(node, fed, right) if name == "dx" else {}
+        return Clues(mistakes, terms, factors, sizes_of(fed["x"].shape), summed=len(fed["x"]))
 
     names = ["z", "dx", *(f"d{name}" for name in fed["weights"]), *(f"new {name}" for name in fed["weights"])]
     return {name: partial(of_tensor, name) for name in names}
@@ -59,6 +64,23 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
                 turned = weight[(slice(None, None, -1),) * 2]
                 said = f"{name} is turned by half a turn"
                 yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: turned}})
+            for axis, size in enumerate(weight.shape if weight.ndim > 1 else ()):
+                for place, what in ((0, "first"), (size - 1, "last")):
+                    part = weight.copy()
+                    np.moveaxis(part, axis, 0)[place] = 0
+                    said = f"the {what} of {name} along its axis {axis} is left out"
+                    yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+            yield from _without_gates(node, fed, run, name, weight)
+    for moved in (-2, -1, 1) if node.layer.draws else ():
+        before = dataclasses.replace(node, draws_before=node.draws_before + moved)
+        yield (
+            f"drawn as if {abs(moved)} {'more' if moved > 0 else 'fewer'} had been drawn before",
+            partial(run, before, fed),
+        )
+    if node.layer.draws and node.draws_before > 2:
+        yield "drawn as if none had been drawn before", partial(run, dataclasses.replace(node, draws_before=0), fed)
+    if fed["x"].ndim == 4:
+        yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
     if rows > 1 and not node.layer.draws:
         for said, kept in (
@@ -67,6 +89,74 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
             ("the first example alone is in the sum", slice(0, 1)),
         ):
             yield said, partial(run, node, {**fed, "x": fed["x"][kept], "dz": fed["dz"][kept]})
+
+
+def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
+    """A weight of an LSTM or a GRU without what it has for one gate; of two rows of a bias in one of them."""
+    letters = _GATES.get(node.layer.keras_name, "")
+    for number, gate in enumerate(letters):
+        for row in range(2 if name == "bias" and weight.ndim == 2 else 1):
+            part = weight.copy()
+            at = np.split(part, len(letters), axis=-1)[number]
+            (at if name != "bias" or weight.ndim == 1 else at[row])[...] = 0
+            said = f"{name} of the gate {gate} is left out" + (
+                f", in row {row}" if part.ndim == 2 and name == "bias" else ""
+            )
+            yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+
+
+def _turned(node: Node, fed: Named, run: Any) -> Named:
+    """The layer on images turned by half a turn, and turned back; so is a kernel, and an odd row comes above."""
+    turn = np.s_[:, ::-1, ::-1]
+    kernel = {name: w[::-1, ::-1] for name, w in fed["weights"].items() if name == "kernel" and w.ndim == 4}
+    dz = fed["dz"][turn] if fed["dz"].ndim == 4 else fed["dz"]
+    found = run(node, {**fed, "x": fed["x"][turn], "dz": dz, "weights": {**fed["weights"], **kernel}})
+    return {
+        name: value[turn]
+        if name in ("z", "dx") and value.ndim == 4
+        else value[::-1, ::-1]
+        if name == "dkernel"
+        else value
+        for name, value in found.items()
+    }
+
+
+def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
+    """Of a normalization by constants, whose shift is made apart: what is taken off x unscaled, or added."""
+    weights = fed["weights"]
+    if "moving_mean" not in weights:
+        return {}
+    mean, gamma = weights["moving_mean"], weights.get("gamma", np.ones(1))
+    inverse = 1 / np.sqrt(weights["moving_variance"] + node.layer.arguments()["epsilon"])
+    shift = mean * inverse * gamma
+    return {
+        "the shift lacks its factor gamma / σ: the mean is taken off as it is": right["z"] + shift - mean,
+        "the shift lacks its factor gamma": right["z"] + shift - mean * inverse,
+        "the shift lacks its factor 1 / σ": right["z"] + shift - mean * gamma,
+        "the mean is added, not taken off": right["z"] + 2 * shift,
+        "the mean is not taken off": right["z"] + shift,
+    }
+
+
+def _through_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
+    """The parts of a normalization's dx: straight through, and by way of the mean and of the variance."""
+    weights, x = fed["weights"], fed["x"]
+    name = type(node.layer).__name__
+    if name not in ("BatchNormalization", "LayerNormalization") or ("moving_mean" in weights and not _renews(right)):
+        return {}
+    axes: Any = tuple(range(x.ndim - 1)) if name == "BatchNormalization" else (-1,)
+    epsilon = node.layer.arguments()["epsilon"]
+    mean, variance = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    inverse, dn = 1 / np.sqrt(variance + epsilon), fed["dz"] * weights.get("gamma", 1.0)
+    normalized = (x - mean) * inverse
+    return {
+        "through the mean": -inverse * dn.mean(axis=axes, keepdims=True) * np.ones(x.shape),
+        "through the variance": -inverse * normalized * (dn * normalized).mean(axis=axes, keepdims=True),
+    }
+
+
+def _renews(right: Named) -> bool:
+    return any(name.startswith("new ") for name in right)
 
 
 def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -67,7 +67,18 @@ def run_calls(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) ->
     cell, found = Cell(Topic("calls"), dtype, mode, device, tf32), []
     for writing in ("manual", "tape") if dtype == "float64" else ("manual",):
         found += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
-    return found
+    return [_laid(result, found) for result in found]
+
+
+def _laid(result: Result, every: list[Result]) -> Result:
+    """The result; where manual and tape are wrong by the same, the reference's."""
+    if result.comparison.agrees:
+        return result
+    distances = [r.comparison.relative_error for r in every if r.comparison.tensor == result.comparison.tensor]
+    if len(distances) < 2 or not np.ptp(distances) <= 1e-9 * max(distances):
+        return result
+    # the cause was looked for in the wrong numbers
+    return replace(result, pair="reference-manual", comparison=replace(result.comparison, cause=""))
 
 
 @remembered

@@ -213,8 +213,8 @@ def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: f
                 if each == weight:
                     at(others, place)[each] = 0 * g
             mistakes[f"the {weight}' gradient is left out"] = _norms(others)
-        mistakes["squared: the root is missing"] = norms**2
         mistakes["1/B is in it"] = norms / rows
+        mistakes |= _other_norms(network, numbers, norms)
     elif kind == "clipped":
         total = np.linalg.norm(norms, axis=1)
         factors = {"no example is clipped": np.ones(rows)}
@@ -229,7 +229,50 @@ def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: f
         mean = right[f"mean {tensor}"]
         if kind == "variance":
             mistakes["not centred: the mean of the squares"] = right[name] + mean**2
+            mistakes["the square of the sum for the sum of squares"] = (rows - 1) * mean**2
     return Clues(mistakes, sizes={"B": rows}, summed=rows)
+
+
+def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, Array]:
+    """Norms of which those of one layer are made otherwise."""
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
+    rows, found = len(numbers.x), {}
+    with_weights = [i for i, layer in enumerate(network.layers) if norms[:, i].any()]
+    for i in with_weights:
+        layer, tensor = network.layers[i], tensors[i]
+        of: dict[str, Array] = {"squared: the root is missing": norms[:, i] ** 2}
+        if not layer.parts and tensor["x"].shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
+            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (tensor["x"], rows * tensor["dz"]))
+            of_dz, of_x = (dz**2).sum(axis=2), (x**2).sum(axis=2)
+            each = (of_dz * of_x).sum(axis=1)
+            bias = (dz.sum(axis=1) ** 2).sum(axis=1) if getattr(layer, "use_bias", False) else np.zeros(rows)
+            of["the squares of its places are added up, not squared in sum"] = np.sqrt(each + bias)
+            kernel = norms[:, i] ** 2 - bias
+            of["of its bias the squares of the places are added up"] = np.sqrt(
+                np.maximum(kernel, 0) + of_dz.sum(axis=1)
+            )
+        if layer.takes_tokens:
+            of_dz = (rows * tensor["dz"]) ** 2
+            of["the places of one token are not added up"] = np.sqrt(of_dz.reshape(rows, -1).sum(axis=1))
+            same = numbers.x[:, :, None] == numbers.x[:, None, :]
+            sums = np.einsum("bst,bto->bso", same, rows * tensor["dz"])
+            of["a token counts once for each of its places"] = np.sqrt((sums**2).sum(axis=(1, 2)))
+        for said, column in of.items():
+            other = norms.copy()
+            other[:, i] = column
+            found[f"of layer {i}: {said}"] = other
+    alike: dict[str, Array] = {}
+    for kind in {type(network.layers[i]) for i in with_weights}:
+        where = [i for i in with_weights if type(network.layers[i]) is kind]
+        for said in {key.split(": ", 1)[1] for key in found if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {said}" in found]
+            if len(columns) > 1:
+                other = norms.copy()
+                for i in columns:
+                    other[:, i] = found[f"of layer {i}: {said}"][:, i]
+                alike[f"of every {kind.__name__}: {said}"] = other
+    return found | alike
 
 
 def _named(what: str, layers: Any) -> dict[str, Any]:
