@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,14 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
             f"{key} from the last example on": mask[::-1],
         }.items():
             asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, key: other}, upstream)
+    masks = {key: mask for key, mask in call.fixed.items() if mask.dtype == bool}
+    if len(masks) > 1:
+        either = functools.reduce(np.logical_or, masks.values())
+        for said, every in (
+            ("every mask is ignored", {key: np.ones_like(mask) for key, mask in masks.items()}),
+            ("one of the masks is enough", dict.fromkeys(masks, either)),
+        ):
+            asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, **every}, upstream)
     for key, value in arrays.items():
         if (value.ndim == 2 and key in ("h", "c")) or key in ("bias", "beta"):
             without = {**arrays, key: np.zeros_like(value)}

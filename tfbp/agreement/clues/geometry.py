@@ -79,6 +79,8 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
         )
     if node.layer.draws and node.draws_before > 2:
         yield "drawn as if none had been drawn before", partial(run, dataclasses.replace(node, draws_before=0), fed)
+    if "query_kernel" in fed["weights"]:
+        yield from _of_heads(node, fed, run)
     if fed["x"].ndim == 4:
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
@@ -103,6 +105,38 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
                 f", in row {row}" if part.ndim == 2 and name == "bias" else ""
             )
             yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+
+
+def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
+    """Attention with projections exchanged, scores scaled otherwise, heads in another order."""
+    weights = fed["weights"]
+
+    def with_weights(others: Named) -> Any:
+        return partial(run, node, {**fed, "weights": {**weights, **others}})
+
+    for one, other in (("key", "value"), ("query", "key"), ("query", "value")):
+        exchanged = {
+            name.replace(a, b, 1): w
+            for a, b in ((one, other), (other, one))
+            for name, w in weights.items()
+            if name.startswith(a)
+        }
+        if all(w.shape == weights[name].shape for name, w in exchanged.items()):
+            yield f"{one} and {other} are exchanged", with_weights(exchanged)
+    _, heads, width = weights["query_kernel"].shape
+    query = {name: w for name, w in weights.items() if name.startswith("query")}
+    for said, factor in (
+        ("the scores are not scaled", width**0.5),
+        ("the scores are scaled twice", width**-0.5),
+        ("the scores are scaled by the number of heads for their width", (width / heads) ** 0.5),
+    ):
+        yield said, with_weights({name: factor * w for name, w in query.items()})
+    output, groups = weights["attention_output_kernel"], weights["key_kernel"].shape[1]
+    yield "the heads come in the reverse order", with_weights({"attention_output_kernel": output[::-1]})
+    if 1 < groups < heads:
+        order = np.arange(heads).reshape(groups, -1).T.ravel()
+        for said, each in (("of a group", order), ("of the groups", np.argsort(order))):
+            yield f"the heads {said} are interleaved", with_weights({"attention_output_kernel": output[each]})
 
 
 def _turned(node: Node, fed: Named, run: Any) -> Named:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.judging.tolerances import Units
+from tfbp.judging.tolerances import Units, product_tolerance
 
 RUNS = 16
 _EXACT = {"negative", "positive", "absolute", "fabs", "sign", "maximum", "minimum", "fmax", "fmin", "floor", "ceil"}
@@ -49,14 +49,7 @@ class Rounding:
 
     def of_product(self, result: Any, product: Callable[[Callable[[Any], Any]], Any]) -> Any:
         """Of product(a function of each factor), e.g. of its magnitudes."""
-        units = self.units
-        steps: Any = 8.0
-        if units.in_sequence:
-            steps = np.maximum(8.0, np.sqrt(product(np.ones_like)))
-        size = steps * units.product * product(np.abs)
-        if units.product_in or units.part:
-            size = size + 4 * (units.product_in + units.part) * np.sqrt(product(np.square))
-        return self.moved(result, size + 2 * units.out * np.abs(result) + units.underflow)
+        return self.moved(result, product_tolerance(product, result, self.units) + self.units.out * np.abs(result))
 
     def of_sum(self, result: Any, magnitudes: Any) -> Any:
         return self.moved(
