@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from tfbp.errors import InputError, check_choice
+from tfbp.errors import InputError, check_choice, likely
 
 Arguments = Mapping[str, float | bool | None]
 
@@ -169,12 +169,13 @@ def regularizer(argument: str, value: object) -> L1L2 | None:
 
 def _settle(choice: Activation | Loss, kind: str, table: Mapping[str, Arguments], name: str) -> None:
     """Check the name and arguments of a frozen choice, and write its defaults in."""
-    check_choice(kind, name, table)
+    check_choice(kind, name, table, see=f"tfbp.vocabulary.{kind.upper()}{'S' if kind == 'activation' else 'ES'}")
     defaults = table[name]
     unknown = sorted(set(choice.arguments) - set(defaults))
     if unknown:
         accepted = ", ".join(defaults) or "no arguments"
-        raise InputError(f"{kind} {name!r}: got the argument {unknown[0]!r}; accepted: {accepted}.")
+        hint = likely(unknown[0], defaults)
+        raise InputError(f"{kind} {name!r}: got the argument {unknown[0]!r}{hint}; accepted: {accepted}.")
     arguments = {**defaults, **choice.arguments}
     for argument, value in arguments.items():
         if argument not in choice.arguments and value is _REQUIRED:

@@ -13,6 +13,7 @@ import numpy as np
 from tfbp.bridge.activations import KerasActivation as KerasActivation
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras, weights_of
+from tfbp.bridge.losses import check_logits, loss_of
 from tfbp.errors import InputError, check_choice
 from tfbp.network import (
     ActivationLayer,
@@ -33,18 +34,21 @@ from tfbp.vocabulary import Activation, Loss
 if TYPE_CHECKING:
     pass
 
+# what to do with a model that a network cannot express
+OTHER_WAYS = "tfbp.fit trains this model as it is; tfbp.layers.swap accepts it too."
+
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
 
 
-def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
+def from_keras(model: keras.Model, loss: str | Loss | None = None) -> tuple[Network, Parameters]:
     """The network and parameters of a built Sequential, or of a Functional model that is a chain with additions.
 
     Args:
-        sequential: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
+        model: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
             of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
             tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
             `LinearCrossEntropy`.
-        loss: the loss that the network is to have.
+        loss: the network's loss; by default the one that the model is compiled with.
 
     Returns:
         The network, and its parameters as float64 arrays holding exactly the model's values.
@@ -60,7 +64,7 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
         >>> network.layers[0].activation.name, parameters[1]["kernel"].shape
         ('relu', (3, 2))
     """
-    network, sources = network_and_sources(sequential, loss)
+    network, sources = network_and_sources(model, loss)
     parameters = {
         place: {
             name: np.asarray(w).astype(np.float64)
@@ -71,21 +75,31 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
     return network, placed(network.layers, parameters)
 
 
-def network_and_sources(model: keras.Model, loss: str | Loss) -> tuple[Network, dict[Place, Any]]:
+def network_and_sources(model: keras.Model, loss: str | Loss | None) -> tuple[Network, dict[Place, Any]]:
     """The network of a Keras model, and the Keras layer that each of its layers comes from, by its place."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise InputError(f"sequential: got {model!r}; accepted: a keras.Sequential, or a Functional keras.Model.")
+        kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
+        way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
+        raise InputError(f"model: got {kind}; accepted: a keras.Sequential, or a Functional keras.Model.{way_out}")
     if not model.built or not model.layers:
-        raise InputError("sequential: got a model that is not built; accepted: one with a keras.Input or a first call.")
-    chain = chain_of(model)
-    shape = tuple(model.input_shape[1:])
-    if None in shape:
-        raise InputError(f"sequential: got inputs of shape {shape}; accepted: inputs whose shape is known.")
-    sources: dict[Place, Any] = {}
-    layers = _layers_of(chain, sources, ())
+        raise InputError("model: got a model that is not built; accepted: one with a keras.Input or a first call.")
+    try:
+        chain = chain_of(model)
+        shape = tuple(model.input_shape[1:])
+        if None in shape:
+            raise InputError(f"model: got inputs of shape {shape}; accepted: inputs of a known shape.")
+        sources: dict[Place, Any] = {}
+        layers = _layers_of(chain, sources, ())
+    except InputError as error:
+        raise InputError(f"{error} {OTHER_WAYS}") from None
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
-    return Network(inputs, layers, loss), sources
+    if loss is not None:
+        return Network(inputs, layers, loss), sources
+    loss, from_logits = loss_of(model)
+    network = Network(inputs, layers, loss)
+    check_logits(network, from_logits)
+    return network, sources
 
 
 def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
@@ -110,16 +124,16 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
     return layers
 
 
-def dtype_policy_of(sequential: keras.Sequential) -> Any:
-    """The dtype policy that the layers of a Sequential share.
+def dtype_policy_of(model: keras.Model) -> Any:
+    """The dtype policy that the layers of a Keras model share.
 
     Raises:
         InputError: layers of different policies.
     """
-    policies = {layer.dtype_policy.name: layer.dtype_policy for layer in sequential.layers if layer.weights}
+    policies = {layer.dtype_policy.name: layer.dtype_policy for layer in model.layers if layer.weights}
     if len(policies) > 1:
-        raise InputError(f"sequential: got layers of {' and '.join(policies)}; accepted: one dtype policy for all.")
-    return next(iter(policies.values()), sequential.dtype_policy)
+        raise InputError(f"model: got layers of {' and '.join(policies)}; accepted: one dtype policy for all.")
+    return next(iter(policies.values()), model.dtype_policy)
 
 
 def to_keras(
@@ -146,7 +160,7 @@ def to_keras(
     check_choice("dtype", dtype, _FLOATS)
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
-        raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
+        raise InputError(f"layers: got {getattr(layers, '__name__', layers)!r}; accepted: keras.layers or tfbp.layers.")
     made = _made(network, dtype, layers)
     inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
     if network.tied or any(

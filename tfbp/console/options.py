@@ -7,12 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tfbp.errors import InputError, check_choice
+from tfbp.errors import InputError, check_choice, likely, one_of
 
 KINDS = {"int": "an integer", "float": "a number"}
 
@@ -53,7 +52,8 @@ class Parser(argparse.ArgumentParser):
         if found := re.fullmatch(r"argument (\S+): expected one argument", message):
             return f"{found[1]}: got nothing after it; accepted: one value."
         if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
-            return f"{found[1]}: got {found[2]}; accepted: {found[3].replace(chr(39), '')}."
+            names = found[3].replace("'", "").split(", ")
+            return f"{found[1]}: got {found[2]}{likely(found[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
         if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
             return self._unknown(found[1].split("=")[0])
         if found := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
@@ -64,10 +64,9 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, option: str) -> str:
         options = [each for each in self._option_string_actions if each.startswith("--")]
         if not option.startswith("-"):
-            return f"{option}: got a word that stands by itself; accepted: options, {', '.join(options)}."
-        close = get_close_matches(option, options, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{option}: got an unknown option{hint}; accepted: {', '.join(options)}."
+            return f"{option}: got a word after all arguments; accepted: {one_of(options, '--help')}."
+        hint = likely(option, options).replace("'", "")
+        return f"{option}: got an unknown option{hint}; accepted: {one_of(options, '--help')}."
 
 
 def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
@@ -176,7 +175,10 @@ def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
     names = list(names)
     found = [name for name in names if given in name]
     if not found:
-        raise InputError(f"{argument}: got {given!r}, which no name contains; accepted: part of {', '.join(names)}.")
+        # the parts of a name count, too: part of a long name is unlike the whole
+        parts = {part: part for name in names for part in (name, *re.split(r"[-_.]", name)) if len(part) > 2}
+        hint = likely(given, parts)
+        raise InputError(f"{argument}: got {given!r}, which no name contains{hint}; accepted: part of {one_of(names)}.")
     return found
 
 

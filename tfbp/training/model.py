@@ -93,19 +93,24 @@ class Model(keras.Model):
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
+    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
         """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+
+        Args:
+            model: a Sequential, or a Functional model that is a chain with additions.
+            loss: by default the one that the model is compiled with.
+            options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
             InputError: a layer or option that a network cannot express, named.
         """
-        network, parameters = Network.from_keras(sequential, loss)
-        model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
-        model.set_parameters(parameters)
-        model.trainable = sequential.trainable
-        _, sources = network_and_sources(sequential, loss)
+        network, parameters = Network.from_keras(model, loss)
+        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        made.set_parameters(parameters)
+        made.trainable = model.trainable
+        _, sources = network_and_sources(model, loss)
         nodes = [node for node in network.nodes if not node.layer.parts]
-        for node, ours in zip(nodes, model.layer_weights, strict=True):
+        for node, ours in zip(nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
@@ -113,7 +118,7 @@ class Model(keras.Model):
             flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
                 variable.trainable = theirs.trainable and flags[name]
-        return model
+        return made
 
     def to_keras(self) -> keras.Model:
         """A plain Keras model with the weights as they stand; see `Network.to_keras`."""
