@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfbp import reference
 from tfbp.commands.text_samples import TextSamples
 from tfbp.commands.training_report import TrainingReport, loss_text
-from tfbp.commands.trajectory import Epoch, Trajectories, train
+from tfbp.commands.trajectory import Epoch, Plan, Trajectories, train
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters, named_weights
 from tfbp.training import TensorBoard
@@ -73,23 +73,19 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     trajectories = Trajectories(network, validation, follow)
     try:
         with progress:
+            plan = Plan(
+                arguments.optimizer,
+                arguments.epochs,
+                arguments.batch_size,
+                arguments.learning_rate,
+                arguments.seed,
+                arguments.dtype,
+            )
             for writing in writings:
                 if writing == "reference":
                     report.describe(writing)
-                train(
-                    trajectories,
-                    writing,
-                    network,
-                    arguments.optimizer,
-                    arguments.learning_rate,
-                    (dataset.x_train, y_train),
-                    validation,
-                    arguments.epochs,
-                    arguments.batch_size,
-                    arguments.seed,
-                    [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))],
-                    arguments.dtype,
-                )
+                callbacks = [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))]
+                train(trajectories, writing, (dataset.x_train, y_train), plan, callbacks)
     except KeyboardInterrupt:
         reached = f"after epoch {last[0].number + 1} of {last[0].writing}" if last else "before the first epoch's end"
         raise KeyboardInterrupt(f"stopped {reached}; curves: {arguments.log_dir}") from None
