@@ -1,4 +1,4 @@
-"""The error for bad input, one sentence: the argument, what was given, what is accepted; checks of single values."""
+"""The error for bad input, one sentence: the argument, its value, what is accepted; checks of single values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LONGEST_VALUE, LONGEST_LIST = 60, 120
 
 
 class InputError(ValueError):
-    """Raised for every bad input: one sentence with the argument, what was given and what is accepted.
+    """Raised for every bad input: one sentence with the argument, its value and what is accepted.
 
-    A sentence of more than 240 characters is shortened: first the value that was given, then the list of what is
+    A sentence of more than 240 characters is shortened: first the value, then the list of what is
     accepted.
 
     Example:

@@ -35,7 +35,7 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
 
     Args:
-        called_with: what it is called with beside its inputs.
+        called_with: the arguments of its call beside its inputs.
 
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
@@ -113,7 +113,7 @@ def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
 
 
 def _attribute(keras_layer: Any, argument: str) -> Any:
-    """What a Keras layer was given; some keep it under a private name."""
+    """A Keras layer's argument; some layers keep it under a private name."""
     return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 

@@ -143,9 +143,9 @@ def to_keras(
     `Residual` in the network, or a tied last layer, it is a Functional model.
 
     Args:
-        parameters: one dict per layer, as `Network.init` gives them.
+        parameters: one dict per layer, as `Network.init` returns them.
         dtype: "float64", "float32", "bfloat16" or "float16".
-        layers: where layers are taken from: keras.layers, or `tfbp.layers`, whose backward is written by hand.
+        layers: the module of the layers: keras.layers, or `tfbp.layers` with a hand-written backward.
 
     Raises:
         InputError: parameters that do not fit, an unknown dtype, or layers without a Keras Dense.

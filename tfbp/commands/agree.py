@@ -66,7 +66,7 @@ def agree(arguments: argparse.Namespace) -> int:
     chosen = part_of("case", arguments.case, [case.name for case in all_cases()])
     cases = [case for case in all_cases() if case.name in chosen]
 
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     from rich.console import Console
     from rich.progress import track
 

@@ -98,7 +98,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
 
 
 def _first_line(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> str:
-    """What is about to be trained, on what, by which writings."""
+    """The network, the data and the writings, for the first line of the output."""
     model = "" if arguments.model == "mlp" else f" ({arguments.model})"
     data = (
         f"{arguments.dataset}, {len(dataset.x_train):,} training and {len(dataset.x_validation):,} validation samples"

@@ -1,4 +1,4 @@
-"""What a training run leaves: curves and parameters in its directory, and a table of its writings."""
+"""The results of a training run: curves and parameters in its directory, and a table of its writings."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ KINDS = {"int": "an integer", "float": "a number"}
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in the words of `InputError`.
+    """An argument parser with the error messages of `InputError`.
 
     Args:
-        description: what the command does; its lines stay as they are.
-        names: the options whose names differ from those of the arguments that the package complains of, e.g.
+        description: of the command; its line breaks are kept.
+        names: options with other names than the arguments in the package's errors, e.g.
             `{"units": "--layers"}`.
     """
 
@@ -38,13 +38,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self._in_our_words(message)}\n")
 
     def typed(self, sentence: str) -> str:
-        """The sentence of an `InputError`, with the option as it is typed in place of the argument's name."""
+        """The sentence of an `InputError`, with the option instead of the argument's name."""
         argument, colon, rest = sentence.partition(":")
         option = self._names.get(argument) or f"--{argument.replace('_', '-')}"
         return f"{option}{colon}{rest}" if option in self._option_string_actions else sentence
 
     def _in_our_words(self, message: str) -> str:
-        # an unknown option is the nearest mistake; argparse tells of it only when all else is right
+        # an unknown option first: argparse reports it only if all else is right
         for option in (each.split("=")[0] for each in self._given if each.startswith("--")):
             if not any(each.startswith(option) for each in self._option_string_actions):
                 return self._unknown(option)
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
-    """Read the options, do what is asked, and give the exit status: 2 for bad input, 130 for Ctrl-C."""
+    """Read the options, run the command, and return the exit status: 2 for bad input, 130 for Ctrl-C."""
     arguments = parser.parse_args(given)
     try:
         return command(arguments)
@@ -93,7 +93,7 @@ def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Seq
 
 
 def without_deterministic_kernel(error: Exception) -> str:
-    """The operation that TensorFlow refuses to run while determinism is asked for, by an option or by
+    """The operation that TensorFlow refuses to run with determinism, by an option or by
     `tf.config.experimental.enable_op_determinism()`, for it has no such kernel; empty for any other error."""
     said = str(error)
     # by its name: TensorFlow is not imported here
@@ -104,7 +104,7 @@ def without_deterministic_kernel(error: Exception) -> str:
 
 
 def beyond_memory(error: Exception) -> str:
-    """What was too large for the machine's memory, in NumPy's words or in TensorFlow's; empty for any other error."""
+    """The array that was too large for memory, in NumPy's words or in TensorFlow's; empty for any other error."""
     if isinstance(error, MemoryError):
         found = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
         return f"an {found[0]}" if found else "more than that"
@@ -168,7 +168,7 @@ def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
 
 
 def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
-    """The names that contain what is given.
+    """The names that contain the option's value.
 
     Raises:
         InputError: there is none.
