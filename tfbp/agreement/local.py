@@ -31,7 +31,7 @@ SEED = 2026
 
 
 def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """What each layer is fed, from the reference's tensors; a tied last layer its kernel too."""
+    """Each layer's inputs, from the reference's tensors; for a tied last layer its kernel too."""
     parameters = tied_forward(network, parameters)
     layers = [
         {
@@ -72,7 +72,7 @@ def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
     z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
     dx, gradients = backward(node.layer, fed["dz"], residuals)
     own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
-    # of tokens there is no dx
+    # tokens have no dx
     return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **({} if dx is None else {"dx": dx})}
 
 
@@ -217,7 +217,7 @@ def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
     own = () if node.layer.parts else weights
     names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), "dx"]
     if isinstance(gradients, Failure):
-        # the line that raised may say whose it is; the others were not reached, and nothing is said of them
+        # the line that raised may show the layer; the layers after it have no result
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
         out.update({f"layer {node.name} {name}": gradients for name in assigned or names})
         return

@@ -61,7 +61,7 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
         y = y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
     else:
         y = rng.normal(size=shape)
-    # the loss is computed in float32 or wider: what it is given is rounded to that
+    # the loss is computed in float32 or wider: its arguments are rounded to that
     wide = "float64" if dtype == "float64" else "float32"
     y = y if y.dtype.kind == "i" else round_to(y, wide)
     weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shape[:-1])

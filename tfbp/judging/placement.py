@@ -1,7 +1,7 @@
 """Where something runs: on the device that was requested, or not at all.
 
 By default TensorFlow places softly: under `tf.device("/GPU:0")` an operation without a GPU kernel runs on the CPU and
-says nothing. Here it is an error that names the operation, and every result tells its device.
+prints no message. Here it is an error that names the operation, and every result has its device.
 """
 
 from __future__ import annotations

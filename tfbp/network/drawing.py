@@ -23,7 +23,7 @@ MOST_UNITS = 8
 COLUMN, ROW, RADIUS, MARGIN = 250, 130, 27, 46
 # of a layer's box, and of a line in it
 BOX, LINE = 124, 18
-# text, forward values, what comes back: Okabe and Ito's, which the color-blind can tell apart
+# text, forward values, gradients: Okabe and Ito's colors, which color-blind people can distinguish
 LIGHT, DARK = ("#222222", "#0072b2", "#d55e00"), ("#dddddd", "#56b4e9", "#ff8c4a")
 
 
@@ -52,10 +52,10 @@ def draw(
     Dense on rows are drawn as a box a layer, with the shapes between them.
 
     Args:
-        parameters: one dict per layer: every weight stands on its connection.
+        parameters: one dict per layer: every connection shows its weight.
         tensors: of one row, as `tfbp.reference.loss_gradients_and_tensors` returns them: every unit shows its y, with
             its delta dz below it.
-        gradients: every weight's gradient stands under the weight.
+        gradients: shown under the weights.
         dark: colors for dark paper.
 
     Raises:
@@ -169,7 +169,7 @@ def _check_tensors(network: Any, tensors: Any) -> None:
 
 
 def _lines(layer: Layer) -> list[str]:
-    """What stands in a layer's box."""
+    """The lines of text in a layer's box."""
     if not layer.parts:
         activation = layer.applied_activation.name
         name = layer.keras_name

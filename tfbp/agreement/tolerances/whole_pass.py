@@ -1,4 +1,4 @@
-"""What a whole pass may be wrong by, tensor by tensor: by analysis where there is one, else as measured."""
+"""Tolerances of a whole pass, tensor by tensor: by analysis if there is one, else measured."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measured_errors(network: Network, numbers: Problem, units: Units, options: A
 
 
 def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
-    """`reference.loss_gradients_and_tensors` on arrays whose operations have errors; the loss, which is computed in
+    """`reference.loss_gradients_and_tensors` on arrays with errors in their operations; the loss, which is computed in
     float32 or wider, has those that its analysis knows."""
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
@@ -71,7 +71,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
         losses = noise.moved(losses, loss_forward_error(network.loss, numbers.y, outputs, unit))
         doutputs = noise.moved(doutputs, loss_backward_error(network.loss, dlosses, numbers.y, outputs, unit))
         dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
-        # given back in the narrower type
+        # returned in the narrower type
         doutputs = plain(noise.of_operation(doutputs))
     with _activations_with(noise):
         _, gradients = chain.chain_backward(layers, tensors, residuals, on(doutputs))
@@ -90,7 +90,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
 def _activations_with(noise: Rounding | None) -> Iterator[None]:
     """While it lasts, the reference's chain has activations that are wrong by what their own analysis allows.
 
-    That is for all formulas of one function; the reference's alone says little of another's rounding.
+    That covers all formulas of one function. The reference's formula alone does not bound another's rounding.
     """
     right = chain.activation_forward, chain.activation_backward
     if noise is None:
