@@ -294,7 +294,7 @@ def test_saved_loaded_and_trained_on(tmp_path):
         ),
         (
             lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization()]), "huber"),
-            "model: got UnitNormalization",
+            "model: got the layer 'unit_normalization', a UnitNormalization; accepted: layers that tfbp.Network has.",
         ),
         (lambda: Model(NETWORK).set_parameters([]), "parameters: got 0 layers; accepted: 2, one dict per layer."),
     ],
