@@ -102,6 +102,10 @@ def test_a_long_sentence_is_shortened_and_keeps_its_start(sentence):
         assert short.endswith("xxx; accepted: a short one.")
 
 
+def test_an_address_in_memory_is_left_out():
+    assert str(InputError(f"x: got {object()!r}; accepted: 2.")) == "x: got <object>; accepted: 2."
+
+
 def test_a_short_sentence_stays_as_it_is():
     assert str(InputError("x: got 1; accepted: 2.")) == "x: got 1; accepted: 2."
 

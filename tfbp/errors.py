@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -71,7 +72,9 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
 
 
 def _shortened(sentence: str) -> str:
-    """The sentence within LONGEST characters: a line, its value cut in the middle, its list cut at its end."""
+    """The sentence within LONGEST characters: a line, without addresses in memory, its value cut in the middle, its list
+    cut at its end."""
+    sentence = re.sub(r"( object)? at 0x[0-9a-f]+", "", sentence)
     sentence = " ".join(sentence.split()) if len(sentence) > LONGEST else sentence
     if len(sentence) <= LONGEST:
         return sentence
