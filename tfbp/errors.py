@@ -72,7 +72,7 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
 
 
 def _shortened(sentence: str) -> str:
-    """The sentence within LONGEST characters: a line, without addresses in memory, its value cut in the middle, its list
+    """The sentence within LONGEST characters: one line, without addresses, its value cut in the middle, its list
     cut at its end."""
     sentence = re.sub(r"( object)? at 0x[0-9a-f]+", "", sentence)
     sentence = " ".join(sentence.split()) if len(sentence) > LONGEST else sentence
