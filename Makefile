@@ -42,7 +42,7 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 test-all: .venv/docs-installed ## every case of every test, browser and wheel, planted mistakes, other versions (hours)
 	@$(EVERY) $(LINT) $(call PARTS,--all) "$(BIN)/python docs/building/notebook.py --run" \
 		"$(BIN)/python scripts/trials/mutation.py" "$(BIN)/python scripts/trials/mutation_benchmark.py" \
-		$(patsubst %,"$(MAKE) quick VENV=.venv-%",lowest 3.11 3.13)
+		$(patsubst %,"make quick VENV=.venv-%",lowest 3.11 3.13)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
