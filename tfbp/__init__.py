@@ -18,6 +18,8 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.kinds import register as register
+from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
@@ -118,6 +120,7 @@ __all__ = [
     "GroupNormalization",
     "GroupedQueryAttention",
     "InputError",
+    "Layer",
     "LayerNormalization",
     "LinearCrossEntropy",
     "Loss",
@@ -150,6 +153,7 @@ __all__ = [
     "per_example_gradient_norms",
     "predict",
     "reference",
+    "register",
     "tape",
     "training",
 ]

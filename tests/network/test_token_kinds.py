@@ -7,15 +7,15 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import Dense, Embedding, Flatten, InputError, Network, Residual, Tokens, manual, reference, tape
-from tfbp.agreement.kind_cases import token_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import problem
 from tfbp.bridge.layers import layer_from_keras
-from tfbp.network import at, named_weights
+from tfbp.network import at, embedding, linear_cross_entropy, named_weights, position
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer
 
 WRITINGS = {"reference": reference, "manual": manual, "tape": tape}
-CASES = {case.name.split("-B")[0]: case for case in token_cases() if case.network.tokens is not None}
+CASES = {case.name.split("-B")[0]: case for case in cases_of(embedding, position, linear_cross_entropy)}
 LOSS = "sparse_categorical_crossentropy"
 LAYERS = [Embedding(7, 5), Dense(4, "tanh"), Dense(7)]
 NETWORK = Network(Tokens(6, 7), LAYERS, LOSS)
