@@ -98,8 +98,10 @@ def rng(request):
 
 
 @pytest.fixture(autouse=True)
-def default_is_no_xla(request, monkeypatch):
+def default_is_no_xla(request):
     """XLA takes most of a test's time: without --all a Model has it where it is asked for, or a test marked `xla`."""
     model = sys.modules.get("tfbp.training.model")
-    if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
-        monkeypatch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)
+    with pytest.MonkeyPatch.context() as patch:
+        if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
+            patch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)
+        yield
