@@ -16,12 +16,14 @@ from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
 from tfbp.bridge.models import dtype_policy_of, network_and_sources
 from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.fitting import plans
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import fitting_arrays, replica, step, suspects, workers
+from tfbp.training import replica, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
+from tfbp.training.rules import NetworkRules, build
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -64,6 +66,8 @@ class Model(keras.Model):
 
     Reference: https://keras.io/api/models/model_training_apis/
     """
+
+    fitting_rules = NetworkRules
 
     def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -251,29 +255,25 @@ class Model(keras.Model):
                 with gradients="tape".
             ConnectionError: another worker is gone.
         """
-        options = by_name(keras.Model.fit, positional, options)
+        given = by_name(keras.Model.fit, x, y, positional, options)
         if clip_per_example is None:
-            return self._fit(x, y, options)
+            return self._fit(given)
         check_positive("clip_per_example", clip_per_example)
         if self.writing is not manual:
             raise InputError(
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
                 "gradients='manual' only."
             )
-        if not self.compiled:
-            return super().fit(x, y, **options)
+        self._assert_compile_called("fit")
         self._clip_to(float(clip_per_example))
         try:
-            return self._fit(x, y, options)
+            return self._fit(given)
         finally:
             self._clip_to(None)
 
-    def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.fit(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().fit(x, y, **options)
+    def _fit(self, given: dict[str, Any]) -> keras.callbacks.History:
+        with workers.lost_worker_named(self):
+            return plans.fit(self, given)
 
     def _clip_to(self, clip: float | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
@@ -288,12 +288,10 @@ class Model(keras.Model):
         Raises:
             InputError: as `fit`.
         """
-        options = by_name(keras.Model.evaluate, positional, options)
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.evaluate(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().evaluate(x, y, **options)
+        of_fit = {name: options.pop(name) for name in ("_use_cached_eval_dataset",) if name in options}
+        given = by_name(keras.Model.evaluate, x, y, positional, options)
+        with workers.lost_worker_named(self):
+            return plans.evaluate(self, given, of_fit)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -329,7 +327,7 @@ class Model(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
-            fitting_arrays.build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
+            build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
 
     def _zeros(self) -> tf.Tensor:
         """An example that any network can be called on."""
