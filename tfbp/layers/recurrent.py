@@ -11,6 +11,7 @@ from keras.src.backend.tensorflow.rnn import cudnn_ok
 from tfbp.keras_activations import activation_of
 from tfbp.layers import hand_written, hand_written_sequences
 from tfbp.manual.compiled import is_compiled
+from tfbp.manual.sizes import size_of
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -98,13 +99,21 @@ def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: A
     # each variable is read here, once
     weights = [tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
     x, *weights = (tf.cast(each, cell.compute_dtype) for each in (x, *weights))
-    states = [tf.cast(tf.convert_to_tensor(each), cell.compute_dtype) for each in keras.tree.flatten(states)]
+    states = [_of_each(x, tf.cast(tf.convert_to_tensor(each), x.dtype)) for each in keras.tree.flatten(states)]
     options |= {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards}
     if mask is not None:
         mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)
         options["zero_output_for_mask"] = bool(layer.zero_output_for_mask)
     y, *last = hand_written_sequences.recur(kind, x, weights, states, mask, **options)
     return (y[:, -1], y, last) if layer.return_sequences else (y, y[:, None], last)
+
+
+def _of_each(x: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+    """A state of each sequence, (B, H), also where one of shape (1, H) is given for all."""
+    batch, given = x.shape[0], state.shape[0]
+    if given == batch and given is not None:
+        return state
+    return tf.broadcast_to(state, [size_of(x, 0), state.shape[1]])
 
 
 def _is_plain(layer: Any, x: Any, training: Any) -> bool:

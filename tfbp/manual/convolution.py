@@ -49,7 +49,8 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     if kernel_gradient and window.is_plain and groups == 1 and is_compiled():
         # at each position of the kernel the products of x and dz under it, over all places and examples: a convolution
         # of x by dz, in which examples and channels have changed places
-        by_inputs, by_examples = tf.transpose(wide(window.pad(x)), [3, 1, 2, 0]), tf.transpose(wide(dz), [1, 2, 0, 3])
+        by_inputs, by_examples = (_with_an_example(wide(a)) for a in (window.pad(x), dz))
+        by_inputs, by_examples = tf.transpose(by_inputs, [3, 1, 2, 0]), tf.transpose(by_examples, [1, 2, 0, 3])
         dkernel = tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, "VALID"), [1, 2, 0, 3])
         dkernel = tf.cast(dkernel, kernel.dtype)
     elif kernel_gradient:
@@ -135,6 +136,14 @@ def _product(a, b, **transposed):
     if a.shape[0] > 1:
         return tf.matmul(a, b, **transposed)
     return tf.matmul(tf.squeeze(a, [0]), tf.squeeze(b, [0]), **transposed)[None]
+
+
+def _with_an_example(a):
+    """Of no example one of zeros: XLA has no convolution of no channel, and the process would end."""
+    if a.shape[0]:
+        return a
+    spare = tf.cast(tf.shape(a)[0] == 0, tf.int32)
+    return tf.pad(a, [[0, spare], [0, 0], [0, 0], [0, 0]])
 
 
 def _sum_over_places(dz):
