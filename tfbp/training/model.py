@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_of
+from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
@@ -94,25 +95,24 @@ class Model(keras.Model):
 
     @classmethod
     def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
-        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+        """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
 
         Raises:
-            InputError: a layer or option that a network cannot express, named.
+            InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
-        network, parameters = Network.from_keras(sequential, loss)
+        network, sources = network_and_sources(sequential, loss)
         model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
-        model.set_parameters(parameters)
+        model.set_parameters(parameters_of(network, sources))
         model.trainable = sequential.trainable
-        _, sources = network_and_sources(sequential, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes, trained = [node for node in network.nodes if not node.layer.parts], trained_in(sequential)
         for node, ours in zip(nodes, model.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
+            flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
-            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
+                variable.trainable = flags[name]
         return model
 
     def to_keras(self) -> keras.Model:
