@@ -8,8 +8,8 @@ own part is known from a row of x and a row of dz, and nothing of the size B · 
     Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
     Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
-A kind of layer has these in its own file: `example_norms` and `example_moments`; or, where the
-weights are few and shared by an image's places, `example_gradients`, which makes every g_b.
+A kind of layer has these in its own file, under PER_EXAMPLE: "norms" and "moments"; or, where the weights are few and
+shared by an image's places, "gradients", which makes every g_b.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfbp.errors import check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
-from tfbp.manual.chain import kind_of
+from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_norms
 from tfbp.network.validation import check_examples_apart
 
@@ -115,11 +115,11 @@ def _norm(layer, tensor):
             _norm(each, t) for part, layers in layer.parts.items() for each, t in zip(layers, tensor[part], strict=True)
         ]
         return tf.norm(tf.stack(inner, axis=1), axis=1)
-    dz, kind = _wide(tensor["dz"]), kind_of(layer)
+    dz, functions = _wide(tensor["dz"]), examples_of(layer)
     # tokens, too
     x = tf.cast(tensor["x"], dz.dtype)
-    if hasattr(kind, "example_norms"):
-        return kind.example_norms(layer, x, dz)
+    if "norms" in functions:
+        return functions["norms"](layer, x, dz)
     squares = tf.zeros(tf.shape(x)[:1], x.dtype)
     for g in _example_gradients(layer, x, dz).values():
         squares += tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank)))
@@ -134,21 +134,21 @@ def _moments(layer, tensor, undo):
             for part, layers in layer.parts.items()
         }
         return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
-    x, dz, kind = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, kind_of(layer)
-    if hasattr(kind, "example_moments"):
-        return kind.example_moments(layer, x, dz)
+    x, dz, functions = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, examples_of(layer)
+    if "moments" in functions:
+        return functions["moments"](layer, x, dz)
     each = _example_gradients(layer, x, dz)
     return tuple({name: tf.reduce_sum(g**power, axis=0) for name, g in each.items()} for power in (1, 2))
 
 
 def _example_gradients(layer, x, dz):
     """g_b of each weight by name, (B, …); of a kind without weights, none."""
-    find = getattr(kind_of(layer), "example_gradients", None)
-    return {} if find is None else find(layer, x, dz)
+    functions = examples_of(layer)
+    return functions["gradients"](layer, x, dz) if "gradients" in functions else {}
 
 
 def _is_known(layer):
-    return any(hasattr(kind_of(layer), name) for name in ("example_norms", "example_gradients"))
+    return bool(examples_of(layer))
 
 
 def _undivided(network, parameters, x, y, sample_weight, training, seed):
