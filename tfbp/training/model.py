@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_of
+from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.fitting import plans
 from tfbp.manual.compiled import has_gpu
@@ -98,7 +99,7 @@ class Model(keras.Model):
 
     @classmethod
     def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
-        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+        """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
 
         Args:
             model: a Sequential, or a Functional model that is a chain with additions.
@@ -106,22 +107,21 @@ class Model(keras.Model):
             options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
-            InputError: a layer or option that a network cannot express, named.
+            InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
-        network, parameters = Network.from_keras(model, loss)
+        network, sources = network_and_sources(model, loss)
         made = cls(network, **{"dtype": dtype_policy_of(model), **options})
-        made.set_parameters(parameters)
+        made.set_parameters(parameters_of(network, sources))
         made.trainable = model.trainable
-        _, sources = network_and_sources(model, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes, trained = [node for node in network.nodes if not node.layer.parts], trained_in(model)
         for node, ours in zip(nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
+            flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
-            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
+                variable.trainable = flags[name]
         return made
 
     def to_keras(self) -> keras.Model:
