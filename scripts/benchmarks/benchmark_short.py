@@ -74,9 +74,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
             f"| {name} | " + " | ".join(_shown(each, arguments.clock) for each in results[name].values()) + " |",
             flush=True,
         )
-    print(
-        f"Seconds of {' / '.join(ways)} by the {arguments.clock} clock, medians of {arguments.rounds}, and the first's share of the second's."
-    )
+    print(f"Seconds of {' / '.join(ways)} by the {arguments.clock} clock, medians of {arguments.rounds},")
+    print("and the first's share of the second's.")
     print(report.machine_line())
     if arguments.chart:
         charts.draw_short(arguments.chart, shares(results, arguments.clock), report.machine_line())
