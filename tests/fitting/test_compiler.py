@@ -38,6 +38,12 @@ def test_a_fit_of_many_steps_is_compiled_and_one_of_few_is_not():
     assert compiles(dense(), X, LABELS, epochs=MANY) is True
 
 
+def test_recurrence_is_compiled():
+    model = keras.Sequential([keras.Input((3, 2)), keras.layers.LSTM(3)])
+    model.compile("sgd", "mse")
+    assert compiles(model, X[:16].reshape(16, 3, 2), X[:16, :3], epochs=MANY) is True
+
+
 def test_without_xla_a_short_fit_has_keras_s_bits():
     ours, theirs = dense(), dense()
     got = tfbp.fit(ours, X, LABELS, epochs=2, **OPTIONS).history["loss"]
