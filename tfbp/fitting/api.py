@@ -50,11 +50,11 @@ def fit(
     A model with a `fit` of its own is trained by that, with what it takes; what it calls by `super().fit(…)` is this.
 
     `compile(jit_compile="auto")` compiles a step where that pays for as many steps as this fit has, and where XLA
-    computes what TensorFlow does; `TFBP_AUTO_XLA` in the environment may be "on" or "off". `history.params["jit_compile"]`
-    says which it was, and "keras" where Keras's own loop was taken; the log "tfbp" has a line that says why. A callback
-    with a hook for batches of its own is called at every batch, and then every batch is a program's call. The order of
-    an epoch's rows follows from `keras.utils.set_random_seed`, the epoch's number, and how often the model has trained
-    an epoch of that number.
+    computes what TensorFlow does; `TFBP_AUTO_XLA` in the environment may be "on" or "off".
+    `history.params["jit_compile"]` says which it was, and "keras" where Keras's own loop was taken; the log "tfbp" has
+    a line that says why. A callback with a hook for batches of its own is called at every batch, and then every batch
+    is a program's call. The order of an epoch's rows follows from `keras.utils.set_random_seed`, the epoch's number,
+    and how often the model has trained an epoch of that number.
 
     Args:
         model: compiled, on the TensorFlow backend; a `tfbp.Model` is trained by its own fit.
