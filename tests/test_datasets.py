@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfbp import Dense, InputError, Network, datasets
-from tfbp.agreement import trajectory
+from tfbp.commands import trajectory
 
 
 def test_digits():

@@ -82,7 +82,7 @@ def test_it_trains(run):
     [
         (["--help"], 0, "tfbp train"),
         (["--version"], 0, "tfbp 0."),
-        ([], 0, "tfbp check"),
+        ([], 0, "tfbp agree"),
         (["trian"], 2, "command: got 'trian' (did you mean 'train'?); accepted: train, check, seed"),
         (["gpu-report", "--minutes", "0"], 2, "--minutes: got 0.0; accepted: a finite number above 0."),
         (["train", "--epochs", "0"], 2, "--epochs: got 0; accepted: an integer of at least 1."),

@@ -8,7 +8,8 @@ trains with them.
 from importlib import import_module
 from typing import Any
 
-from tfbp.checks import InputError as InputError
+from tfbp.bridge.methods import attach
+from tfbp.errors import InputError as InputError
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
 from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.network.bidirectional import Bidirectional as Bidirectional
@@ -145,4 +146,5 @@ def __dir__() -> list[str]:
     return __all__
 
 
+attach()
 remember()

@@ -6,7 +6,7 @@ import style
 from matplotlib import pyplot as plt
 
 from tfbp import Dense, Network, datasets
-from tfbp.agreement import trajectory
+from tfbp.commands import trajectory
 
 EPOCHS = 20
 

@@ -11,7 +11,7 @@ from tfbp import reference as reference_room
 from tfbp.agreement.cases import cases_of
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.agreement.problems import Case, problem
-from tfbp.keras_layers import layer_from_keras, weights_of
+from tfbp.bridge.layers import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
 from tfbp.network import attention as kinds_of_attention
 

@@ -21,7 +21,7 @@ from tfbp import (
 )
 from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import Case, problem
-from tfbp.keras_layers import layer_from_keras, layer_to_keras
+from tfbp.bridge.layers import layer_from_keras, layer_to_keras
 from tfbp.network import bidirectional, recurrent
 
 WRITINGS = {"manual": manual, "tape": tape}

@@ -9,7 +9,7 @@ import tfbp
 from tfbp import Dense, Embedding, Flatten, InputError, Network, Residual, Tokens, manual, reference, tape
 from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import problem
-from tfbp.keras_layers import layer_from_keras
+from tfbp.bridge.layers import layer_from_keras
 from tfbp.network import at, embedding, linear_cross_entropy, named_weights, position
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer

@@ -8,7 +8,6 @@ moves, nothing is narrower than float32.
 
 import tensorflow as tf
 
-from tfbp.checks import check_seed
 from tfbp.manual.chain import chain_backward, chain_forward
 from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
 from tfbp.manual.kinds import WITH_LOSS, kind_of
@@ -16,6 +15,7 @@ from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
 from tfbp.network import at
+from tfbp.network.validation import check_seed
 
 
 def forward(network, parameters, x, *, training=False, seed=None):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.convolution import Conv2D
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 Kind = TypeVar("Kind", bound=type)

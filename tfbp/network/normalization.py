@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.convolution import Conv2D
 from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
