@@ -18,9 +18,18 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.input import Input as Input
 from tfbp.network.kinds import register as register
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.merge import Add as Add
+from tfbp.network.merge import Average as Average
+from tfbp.network.merge import Concatenate as Concatenate
+from tfbp.network.merge import Dot as Dot
+from tfbp.network.merge import Maximum as Maximum
+from tfbp.network.merge import Minimum as Minimum
+from tfbp.network.merge import Multiply as Multiply
+from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
@@ -79,12 +88,16 @@ __all__ = [
     "L1L2",
     "LSTM",
     "Activation",
+    "Add",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -94,14 +107,18 @@ __all__ = [
     "GradientStatistics",
     "GroupNormalization",
     "GroupedQueryAttention",
+    "Input",
     "InputError",
     "Layer",
     "LayerNormalization",
     "LinearCrossEntropy",
     "Loss",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
     "Model",
     "MultiHeadAttention",
+    "Multiply",
     "Network",
     "PositionEmbedding",
     "RMSNormalization",
@@ -110,6 +127,7 @@ __all__ = [
     "Residual",
     "RotaryEmbedding",
     "SimpleRNN",
+    "Subtract",
     "Tokens",
     "__version__",
     "agreement",

@@ -22,6 +22,7 @@ from tfbp.network import (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
     pooling,
     position,
@@ -73,7 +74,7 @@ def loss_cases() -> Iterator[Case]:
 # the files of `tfbp.network` that have CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
-    *(recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+    *(merge, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
 )
 
 

@@ -9,9 +9,11 @@ from tfbp.manual import convolution as convolution
 from tfbp.manual import dense as dense
 from tfbp.manual import dropout as dropout
 from tfbp.manual import embedding as embedding
+from tfbp.manual import graph as graph
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
+from tfbp.manual import merge as merge
 from tfbp.manual import normalization as normalization
 from tfbp.manual import per_example as per_example
 from tfbp.manual import pooling as pooling
@@ -33,6 +35,7 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
     pooling,
     position,

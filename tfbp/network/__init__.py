@@ -16,7 +16,11 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.graph import Call as Call
+from tfbp.network.graph import Graph as Graph
+from tfbp.network.graph import Symbol as Symbol
 from tfbp.network.initializers import Initializer as Initializer
+from tfbp.network.input import Input as Input
 from tfbp.network.kinds import is_known as is_known
 from tfbp.network.kinds import kinds as kinds
 from tfbp.network.kinds import known as known
@@ -25,6 +29,14 @@ from tfbp.network.kinds import registered as registered
 from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.merge import Add as Add
+from tfbp.network.merge import Average as Average
+from tfbp.network.merge import Concatenate as Concatenate
+from tfbp.network.merge import Dot as Dot
+from tfbp.network.merge import Maximum as Maximum
+from tfbp.network.merge import Minimum as Minimum
+from tfbp.network.merge import Multiply as Multiply
+from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
@@ -50,12 +62,16 @@ from tfbp.network.tokens import Tokens as Tokens
 # the house's own kinds: `from_json` finds them by their names
 for _kind in (
     ActivationLayer,
+    Add,
+    Average,
     AveragePooling2D,
     BatchNormalization,
     Bidirectional,
+    Concatenate,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Dot,
     Dropout,
     Embedding,
     Flatten,
@@ -69,12 +85,16 @@ for _kind in (
     LayerNormalization,
     LinearCrossEntropy,
     MaxPooling2D,
+    Maximum,
+    Minimum,
     MultiHeadAttention,
+    Multiply,
     PositionEmbedding,
     RMSNormalization,
     Reshape,
     Residual,
     RotaryEmbedding,
     SimpleRNN,
+    Subtract,
 ):
     known(_kind)

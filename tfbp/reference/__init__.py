@@ -9,9 +9,11 @@ from tfbp.reference import convolution as convolution
 from tfbp.reference import dense as dense
 from tfbp.reference import dropout as dropout
 from tfbp.reference import embedding as embedding
+from tfbp.reference import graph as graph
 from tfbp.reference import kinds as kinds
 from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
+from tfbp.reference import merge as merge
 from tfbp.reference import normalization as normalization
 from tfbp.reference import per_example as per_example
 from tfbp.reference import pooling as pooling
@@ -33,6 +35,7 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
     pooling,
     position,

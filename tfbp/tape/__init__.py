@@ -9,9 +9,11 @@ from tfbp.tape import convolution as convolution
 from tfbp.tape import dense as dense
 from tfbp.tape import dropout as dropout
 from tfbp.tape import embedding as embedding
+from tfbp.tape import graph as graph
 from tfbp.tape import kinds as kinds
 from tfbp.tape import linear_cross_entropy as linear_cross_entropy
 from tfbp.tape import losses as losses
+from tfbp.tape import merge as merge
 from tfbp.tape import normalization as normalization
 from tfbp.tape import per_example as per_example
 from tfbp.tape import pooling as pooling
@@ -33,6 +35,7 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
     pooling,
     position,

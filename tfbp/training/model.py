@@ -70,10 +70,13 @@ class Model(keras.Model):
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
+        if len(network.input_shapes) > 1 or len(network.losses) > 1:
+            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         self.layer_weights = [
             layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
@@ -104,7 +107,7 @@ class Model(keras.Model):
         model.set_parameters(parameters)
         model.trainable = sequential.trainable
         _, sources = network_and_sources(sequential, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         for node, ours in zip(nodes, model.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
