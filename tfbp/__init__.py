@@ -35,6 +35,7 @@ from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.padding import ZeroPadding2D as ZeroPadding2D
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
@@ -46,6 +47,8 @@ from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.scaling import Normalization as Normalization
+from tfbp.network.scaling import Rescaling as Rescaling
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
@@ -120,15 +123,18 @@ __all__ = [
     "MultiHeadAttention",
     "Multiply",
     "Network",
+    "Normalization",
     "PositionEmbedding",
     "RMSNormalization",
     "Report",
+    "Rescaling",
     "Reshape",
     "Residual",
     "RotaryEmbedding",
     "SimpleRNN",
     "Subtract",
     "Tokens",
+    "ZeroPadding2D",
     "__version__",
     "agreement",
     "assert_gradients_agree",

@@ -24,11 +24,13 @@ from tfbp.network import (
     linear_cross_entropy,
     merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     registered,
     residual,
+    scaling,
     shapes,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
@@ -74,7 +76,7 @@ def loss_cases() -> Iterator[Case]:
 # the files of `tfbp.network` that have CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
-    *(merge, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+    *(merge, scaling, padding, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
 )
 
 

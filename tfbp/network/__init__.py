@@ -43,6 +43,7 @@ from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.padding import ZeroPadding2D as ZeroPadding2D
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
@@ -54,6 +55,8 @@ from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.scaling import Normalization as Normalization
+from tfbp.network.scaling import Rescaling as Rescaling
 from tfbp.network.setting import Setting as Setting
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
@@ -89,12 +92,15 @@ for _kind in (
     Minimum,
     MultiHeadAttention,
     Multiply,
+    Normalization,
     PositionEmbedding,
     RMSNormalization,
+    Rescaling,
     Reshape,
     Residual,
     RotaryEmbedding,
     SimpleRNN,
     Subtract,
+    ZeroPadding2D,
 ):
     known(_kind)

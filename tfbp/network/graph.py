@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from tfbp.errors import InputError
 
 _COUNT = itertools.count()
-# the layers that x + y, x - y and x * y stand for, by name; `merge` has them
+# the layers that x + y, x - y, x * y and 2 * x stand for, by name; `merge` and `scaling` have them
 OPERATORS: dict[str, Any] = {}
 
 
@@ -61,14 +62,19 @@ class Symbol:
     def __repr__(self) -> str:
         return f"<Symbol {self.shape}>"
 
-    def __add__(self, other: Symbol) -> Symbol:
-        return called(OPERATORS["+"](), (self, other))
+    def __add__(self, other: Any) -> Symbol:
+        return self._scaled(1.0, other) if isinstance(other, Real) else called(OPERATORS["+"](), (self, other))
 
-    def __sub__(self, other: Symbol) -> Symbol:
-        return called(OPERATORS["-"](), (self, other))
+    def __sub__(self, other: Any) -> Symbol:
+        return self._scaled(1.0, -other) if isinstance(other, Real) else called(OPERATORS["-"](), (self, other))
 
-    def __mul__(self, other: Symbol) -> Symbol:
-        return called(OPERATORS["*"](), (self, other))
+    def __mul__(self, other: Any) -> Symbol:
+        return self._scaled(other, 0.0) if isinstance(other, Real) else called(OPERATORS["*"](), (self, other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def _scaled(self, scale: Any, offset: Any) -> Symbol:
+        return called(OPERATORS["scaled"](float(scale), float(offset)), (self,))
 
 
 def calls_of_a_chain(length: int) -> tuple[Call, ...]:
@@ -124,14 +130,8 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
     Raises:
         InputError: an output that depends on an input which is not given, or a given one that nothing takes.
     """
-    seen: dict[int, Symbol] = {}
-    left = list(outputs)
-    while left:
-        each = left.pop()
-        if each.number not in seen:
-            seen[each.number] = each
-            left += each.takes
-    made = [each for number, each in sorted(seen.items()) if each.layer is not None]
+    seen = _needed(outputs)
+    made = [each for each in seen.values() if each.layer is not None]
     for each in seen.values():
         if each.layer is None and each not in inputs:
             raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
@@ -139,14 +139,32 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
         if each.layer is not None or each.number not in seen:
             raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
     numbers = {each.number: index for index, each in enumerate([*inputs, *made])}
-    layers: list[Any] = []
-    calls = []
+    layers, calls = layers_of(outputs), []
     for each in made:
-        index = next((i for i, layer in enumerate(layers) if layer is each.layer), len(layers))
-        if index == len(layers):
-            layers.append(each.layer)
+        index = next(i for i, layer in enumerate(layers) if layer is each.layer)
         calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
     return layers, calls, [numbers[each.number] for each in outputs]
+
+
+def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
+    """The layers that outputs depend on, each once, in the order of their first calls."""
+    layers: list[Any] = []
+    for each in _needed(outputs).values():
+        if each.layer is not None and not any(each.layer is layer for layer in layers):
+            layers.append(each.layer)
+    return layers
+
+
+def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
+    """The tensors that outputs depend on, in the order in which they were written."""
+    seen: dict[int, Symbol] = {}
+    left = list(outputs)
+    while left:
+        each = left.pop()
+        if each.number not in seen:
+            seen[each.number] = each
+            left += each.takes
+    return dict(sorted(seen.items()))
 
 
 def draws_before(layers: Sequence[Any], calls: Sequence[Call]) -> list[int]:

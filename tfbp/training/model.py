@@ -115,7 +115,7 @@ class Model(keras.Model):
             ours.trainable = theirs.trainable
             flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
+                variable.trainable = theirs.trainable and flags.get(name, False)
         return model
 
     def to_keras(self) -> keras.Model:
