@@ -1,13 +1,14 @@
-"""Mistakes in the layers beside Dense, planted on purpose: each is caught, and at the layer that makes it."""
+"""Layers with parts in the matrix: a wrong part is named, and whole passes agree."""
 
 import pytest
 from float64_cell import assert_whole_passes_agree
 
-from tfbp.agreement.kind_cases import layer_kind_cases
+from tfbp import network
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.matrix import Cell, first_wrong, run_cell
 from tfbp.manual import dense
 
-CASES = {case.name.split("-B")[0]: case for case in layer_kind_cases()}
+CASES = {case.name.split("-B")[0]: case for case in cases_of(network.shapes, network.residual)}
 
 
 def test_a_wrong_part_is_named_and_not_the_layer_around_it(monkeypatch):

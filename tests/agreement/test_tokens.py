@@ -3,9 +3,11 @@
 import pytest
 from float64_cell import assert_whole_passes_agree
 
-from tfbp.agreement.kind_cases import token_cases
+from tfbp import network
+from tfbp.agreement.cases import cases_of
 
-CASES = {case.name.split("-B")[0]: case for case in token_cases()}
+FILES = network.dense, network.embedding, network.position, network.linear_cross_entropy
+CASES = {case.name.split("-B")[0]: case for case in cases_of(*FILES)}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -145,6 +145,7 @@ def test_dropout_is_that_of_the_probabilities():
     [(False, True), (False, False), (True, True)],
     ids=["graph-chunks", "graph-whole", "xla"],
 )
+@pytest.mark.sampled(1)
 def test_lengths_that_are_unknown_to_a_trace(monkeypatch, name, jit_compile, in_chunks):
     long(monkeypatch, in_chunks)
     arrays, masks, causal = problem(name)

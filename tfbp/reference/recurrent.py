@@ -6,6 +6,8 @@ step's state; states are those before the first step, (h,) or (h, c), 0 by defau
 left out: there each state stays as it was. What is called a_… is before its activation.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tfbp.reference.activations import activation_backward, activation_forward
@@ -208,25 +210,27 @@ def _gates(a, count):
     return [a[..., k * units : (k + 1) * units] for k in range(count)]
 
 
-_FUNCTIONS = {
-    "SimpleRNN": (simple_rnn_forward, simple_rnn_backward),
-    "LSTM": (lstm_forward, lstm_backward),
-    "GRU": (gru_forward, gru_backward),
-}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    hs, _, kept = _FUNCTIONS[layer.keras_name][0](x[:, ::-1] if layer.go_backwards else x, **weights, **options)
+    hs, _, kept = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
     y, of_outputs = outputs_forward(hs, return_sequences=layer.return_sequences)
     return y, (kept, of_outputs), {}
 
 
-def backward(layer, dz, residuals):
+def _backward(function, layer, dz, residuals):
     kept, of_outputs = residuals
     # z = outputs_forward(hs)                                 (B, T, H), or (B, H)
     dhs = outputs_backward(dz, of_outputs)
-    dx, dkernel, drecurrent_kernel, dbias, _ = _FUNCTIONS[layer.keras_name][1](dhs, kept)
+    dx, dkernel, drecurrent_kernel, dbias, _ = function(dhs, kept)
     gradients = {"kernel": dkernel, "recurrent_kernel": drecurrent_kernel}
     return dx[:, ::-1] if layer.go_backwards else dx, {**gradients, "bias": dbias} if layer.use_bias else gradients
+
+
+KINDS = {
+    "SimpleRNN": (partial(_forward, simple_rnn_forward), partial(_backward, simple_rnn_backward)),
+    "LSTM": (partial(_forward, lstm_forward), partial(_backward, lstm_backward)),
+    "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
+}

@@ -42,12 +42,11 @@ def gru_step(a, states, recurrent_kernel, bias=None, *, activation, recurrent_ac
     return (z * h + (1 - z) * n,)
 
 
-_STEPS = {"SimpleRNN": simple_rnn_step, "LSTM": lstm_step, "GRU": gru_step}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards")
 
 
-def recurrence(kind, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
-    """y and the last states of SimpleRNN, LSTM or GRU.
+def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
+    """y and the last states of a step that carries `count` states.
 
     Args:
         states: (h,) or (h, c) before the first step, (B, H); 0 by default.
@@ -70,7 +69,7 @@ def recurrence(kind, x, kernel, recurrent_kernel, bias=None, states=None, mask=N
     inputs = tf.TensorArray(x.dtype, size=steps, clear_after_read=False).unstack(a)
     sequences = order["return_sequences"]
     ys = (tf.TensorArray(x.dtype, size=steps, element_shape=zeros.shape),) if sequences else ()
-    step = partial(_STEPS[kind], recurrent_kernel=recurrent_kernel, **options)
+    step = partial(step, recurrent_kernel=recurrent_kernel, **options)
 
     def body(t, ys, y, states):
         new = step(inputs.read(t), states)
@@ -81,12 +80,17 @@ def recurrence(kind, x, kernel, recurrent_kernel, bias=None, states=None, mask=N
             states = tuple(tf.where(mask[t], *pair) for pair in zip(new, states, strict=True))
         return t + 1, tuple(each.write(t, y) for each in ys), y, states
 
-    states = states or ((zeros, zeros) if kind == "LSTM" else (zeros,))
+    states = states or (zeros,) * count
     given = tf.constant(0), ys, zeros, states
     _, ys, y, states = tf.while_loop(lambda t, *_: t < steps, body, given, maximum_iterations=steps)
     return tf.transpose(ys[0].stack(), [1, 0, 2]) if sequences else y, states
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(step, states, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    return recurrence(layer.keras_name, x, **weights, **options)[0], {}
+    return recurrence(step, states, x, **weights, **options)[0], {}
+
+
+# the step, and how many states it carries
+STEPS = {"SimpleRNN": (simple_rnn_step, 1), "LSTM": (lstm_step, 2), "GRU": (gru_step, 1)}
+KINDS = {name: partial(_forward, *step) for name, step in STEPS.items()}

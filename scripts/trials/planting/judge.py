@@ -17,7 +17,6 @@ from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import DTYPES, Case
 from tfbp.agreement.programs import forget
 from tfbp.agreement.suites import all as beside
-from tfbp.manual.chain import name_of
 
 # files that others of a kind stand on
 _USED_BY = {
@@ -33,7 +32,9 @@ _KINDS = {
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
 }
 # what no case of the matrix runs: an example's own gradient
-_OF_EXAMPLES = r"example|tied_(norms|moments)|_products|_reweighted|_summed_by_token|_row_squares"
+_OF_EXAMPLES = (
+    r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_(norms|moments)|_products|_reweighted|_summed_by_token"
+)
 # the part beside the matrix that tries a room or a function first; the others follow
 _PARTS = {
     "calls": r"\.(recurrent|steps|halves|attention|chunks|normalization|position|dropout|embedding)\.",
@@ -74,7 +75,7 @@ def runs(case: Case, mistake: Mistake) -> bool:
     files = _USED_BY.get(file, {file})
     name = re.sub("_(forward|backward)$", "", function)
     if files & _KINDS:
-        return any(name_of(node.layer) in files for node in case.network.nodes)
+        return any(type(node.layer).__module__.rpartition(".")[2] in files for node in case.network.nodes)
     if file in ("smooth_activations", "piecewise_activations") and name != function:
         return f'"{name}"' in case.network.to_json()
     if file == "losses" and name != function and name != "loss":

@@ -34,9 +34,12 @@ def local(network: Any, inputs: Any, run: Any) -> ByName:
         out.update({f"{put} {name}": found for name, found in found_of.items()})
         out[f"{put} y"] = partial(activation_forward, activation, fed["z"])
         out[f"{put} dz"] = partial(activation_backward, activation, fed["dy"], fed["z"])
-    last = inputs[-1]
-    out["losses"] = partial(loss_forward, network.loss, last["y"], last["outputs"])
-    out["doutputs"] = partial(loss_backward, network.loss, last["dlosses"], last["y"], last["outputs"])
+    for number, loss in enumerate(network.losses):
+        several = len(network.losses) > 1
+        put = f" {number}" if several else ""
+        last = {name: value[number] for name, value in inputs[-1].items()} if several else inputs[-1]
+        out[f"losses{put}"] = partial(loss_forward, loss, last["y"], last["outputs"])
+        out[f"doutputs{put}"] = partial(loss_backward, loss, last["dlosses"], last["y"], last["outputs"])
     return out
 
 
@@ -57,20 +60,22 @@ def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
     """Of every tensor of a whole pass."""
     last = tensors[-1]
     parameters = tied_forward(network, numbers.parameters)
-    each = [{**at(tensors, node.place), "weights": at(parameters, node.place)} for node in network.nodes]
+    each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]
     out = local(network, [*each, {**last, "y": numbers.y}], run)
-    out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
-    out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
+    if len(network.losses) == 1:
+        out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
+        out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
     nodes = {node.place: (node, fed) for node, fed in zip(network.nodes, each, strict=True)}
-    for place, name, regularizer in network.penalties:
-        put, (node, fed) = f"layer {'.'.join(map(str, place))} d{name}", nodes[place]
+    for place, name, regularizer in network.penalties if network.is_chain else []:
+        node, fed = nodes[place]
+        put = f"layer {node.name} d{name}"
         if put in out:
             w = at(numbers.parameters, place)[name]
             right = partial(_right_with_penalty, run, node, fed, name, regularizer, w)
             out[put] = partial(_with_penalty, out[put], regularizer, w, right)
     if network.tied:
         out["layer 0 dembeddings"] = partial(_of_both_uses, network.layers[0].input_dim, tensors[0], tensors[-2])
-    for node in network.top_nodes:
+    for node in network.top_nodes if network.is_chain else []:
         (i,) = node.place
         handed = tensors[i + 1]["dz"] if i + 1 < len(network.layers) else last["doutputs"]
         out[f"layer {i} dy"] = partial(_handed_on, handed, len(numbers.x))

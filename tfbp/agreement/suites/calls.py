@@ -230,10 +230,9 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
 
     def by_tape(a: Named, fixed: Named) -> Named:
         given = [a[n] for n in ("x", "kernel", "recurrent_kernel", "bias")]
-        first = tuple(a[n] for n in states)
-        return outputs(
-            *_file(tape, "recurrent").recurrence(keras_name, *given, first, fixed.get("mask"), **options, **order)
-        )
+        room, first = _file(tape, "recurrent"), tuple(a[n] for n in states)
+        step = room.STEPS[keras_name]
+        return outputs(*room.recurrence(*step, *given, first, fixed.get("mask"), **options, **order))
 
     def otherwise() -> Named:
         turned = [(f"{key} is taken for {not value}", {**order, key: not value}) for key, value in order.items()]

@@ -1,4 +1,4 @@
-"""Each example's own gradient: what a writing says of it, and how far that may lie from the reference's.
+"""Each example's own gradient: a writing's results, and their tolerances from the reference's.
 
 Of every kind of layer whose examples have gradients of their own. How far is measured: the reference's passes of one
 example are run with random errors in every operation, and norms, clipping and moments made of what they give.
@@ -99,7 +99,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:
-    """Everything that a writing says of the examples' own gradients, by name; `arguments` as of loss_and_gradients."""
+    """All results of a writing for the examples' own gradients, by name; `arguments` as of loss_and_gradients."""
     parameters, x, y, sample_weight = arguments
     room = writing.per_example
     _, clipped = room.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)

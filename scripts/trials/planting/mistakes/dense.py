@@ -57,8 +57,8 @@ MISTAKES = [
         "manual",
         "residual",
         {
-            "shortcut-dx-left-out": ("backward", "dshortcut + dx if input_gradient else None", "dx if input_gradient else None", "dx of manual", "shortcut"),
-            "shortcut-dx-twice": ("backward", "dshortcut + dx if input_gradient else None", "2 * dshortcut + dx if input_gradient else None", "dx of manual", "shortcut"),
+            "shortcut-dx-left-out": ("backward", "return dshortcut + dx, gradients", "return dx, gradients", "dx of manual", "shortcut"),
+            "shortcut-dx-twice": ("backward", "return dshortcut + dx, gradients", "return 2 * dshortcut + dx, gradients", "dx of manual", "shortcut"),
             "branch-subtracted": ("add_forward", "shortcut + branch", "shortcut - branch", "z of manual", ""),
             "branch-alone": ("add_forward", "shortcut + branch", "branch", "z of manual", "nothing is added"),
             "dy-halved-at-the-addition": ("add_backward", "return dy, dy", "return dy / 2, dy / 2", "dx of manual", "factor"),

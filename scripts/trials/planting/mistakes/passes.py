@@ -7,27 +7,18 @@ MISTAKES = [
         "manual",
         "backprop",
         {
-            "1/B-missing": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) if weight is None else weight", "dlosses of manual", "1/B is missing"),
-            "weights-ignored": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) / count", "dlosses of manual", "weights are ignored"),
-            "weights-ignored-in-the-loss": ("_forward", "losses if weight is None else weight * losses", "losses", "loss of manual", "weights are ignored"),
-            "divided-by-the-weights": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "weight / tf.reduce_sum(weight)", "dlosses of manual", "sum of the sample weights"),
+            "1/B-missing": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "tf.ones_like(losses) if weighed is None else weighed", "dlosses of manual", "1/B is missing"),
+            "weights-ignored": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "tf.ones_like(losses) / count", "dlosses of manual", "weights are ignored"),
+            "weights-ignored-in-the-loss": ("_forward", "losses if weighed is None else weighed * losses", "losses", "loss of manual", "weights are ignored"),
+            "divided-by-the-weights": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "weighed / tf.reduce_sum(weighed)", "dlosses of manual", "sum of the sample weights"),
             "sum-in-place-of-the-mean": ("_forward", "tf.reduce_mean", "tf.reduce_sum", "loss of manual", "1/B is missing"),
-            "penalty-in-the-loss-forgotten": ("_forward", "loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
+            "penalty-in-the-loss-forgotten": ("_forward", "total += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], total.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
             "penalty-gradient-forgotten": ("loss_gradients_and_tensors", "at(gradients, place)[name] += scaled", "pass", "of manual", "of the penalties is missing"),
-            "penalty-in-the-narrow-type": ("_forward", "tf.cast(at(parameters, place)[name], losses.dtype)", "at(parameters, place)[name]", "a whole pass of manual", "raised at manual/backprop.py"),
-            "outputs-in-16-bits": ("_forward", "loss_dtype(outputs.dtype)", "tf.float32", "a whole pass of manual", "raised at manual/backprop.py"),
-            "1/B-for-1/N": ("loss_gradients_and_tensors", "doutputs = loss_backward(network.loss, dlosses, residuals[-1])", "doutputs = loss_backward(network.loss, dlosses * (tf.cast(tf.size(dlosses) // tf.shape(dlosses)[0], dlosses.dtype)), residuals[-1])", "doutputs of manual", "factor"),
+            "penalty-in-the-narrow-type": ("_forward", "tf.cast(at(parameters, place)[name], total.dtype)", "at(parameters, place)[name]", "a whole pass of manual", "raised at manual/backprop.py"),
+            "outputs-in-16-bits": ("_forward", "loss_dtype(made[number].dtype)", "tf.float32", "a whole pass of manual", "raised at manual/backprop.py"),
+            "1/B-for-1/N": ("loss_gradients_and_tensors", "loss_backward(loss_of, dlosses, last.pop(\"residuals\"))", "loss_backward(loss_of, dlosses * tf.cast(tf.size(dlosses) // tf.shape(dlosses)[0], dlosses.dtype), last.pop(\"residuals\"))", "doutputs of manual", "factor"),
             "head-loss-scale-unasked": ("_scaled", "g * tf.cast(scale, g.dtype)", "g * tf.cast(scale, g.dtype) / 2", "of manual", ""),
-            "example-factor-squared": ("_reweighted_gradients", "rows * tf.cast(tensor['dz'], factors.dtype)", "rows * rows * tf.cast(tensor['dz'], factors.dtype)", "clipped", ""),
-        },
-    ),
-    *of(
-        "manual",
-        "chain",
-        {
-            "upstream-not-handed-on": ("chain_backward", "dy = dx", "pass", "layer 0 dy of manual", "handed past its kernel"),
-            "a-layer-draws-once": ("chain_forward", "seed[1] + layer.draws", "seed[1] + min(layer.draws, 1)", "of manual", ""),
-            "a-layer-without-draws-counts": ("chain_forward", "seed[1] + layer.draws", "seed[1] + max(layer.draws, 1)", "of manual", ""),
+            "example-factor-squared": ("_reweighted_gradients", "rows * tf.cast(tensor['dz'], factors.dtype)", "rows * rows * tf.cast(tensor['dz'], factors.dtype)", "clipped", "clipped twice: the factors are squared"),
         },
     ),
     *of(
@@ -50,8 +41,8 @@ MISTAKES = [
         "reference",
         "backprop",
         {
-            "1/B-missing": ("loss_gradients_and_tensors", "np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size", "np.ones(losses.shape) if weight is None else weight", "dlosses of reference", "1/B is missing"),
-            "loss-a-sum": ("_forward", "(losses if weight is None else weight * losses).mean", "(losses if weight is None else weight * losses).sum", "loss of reference", "1/B is missing"),
+            "1/B-missing": ("loss_gradients_and_tensors", "np.full(losses.shape, 1 / losses.size) if weighed is None else weighed / losses.size", "np.ones(losses.shape) if weighed is None else weighed", "dlosses of reference", "1/B is missing"),
+            "loss-a-sum": ("_forward", "(losses if weighed is None else weighed * losses).mean()", "(losses if weighed is None else weighed * losses).sum()", "loss of reference", "1/B is missing"),
         },
     ),
     *of(
@@ -59,13 +50,6 @@ MISTAKES = [
         "inputs",
         {
             "first-token-s-weight-for-all": ("_of_each_loss", "weight = tf.reshape(weight, [-1, *(1 for _ in tokens)]) * tf.ones([1, *tokens], weight.dtype)", "weight = tf.reshape(weight[:1], [-1, *(1 for _ in tokens)]) * tf.ones([tf.shape(weight)[0], *tokens], weight.dtype)", "of manual", ""),
-        },
-    ),
-    *of(
-        "tape",
-        "chain",
-        {
-            "a-layer-draws-once": ("chain_forward", "seed[1] + layer.draws", "seed[1] + min(layer.draws, 1)", "of tape", ""),
         },
     ),
 ]  # fmt: skip

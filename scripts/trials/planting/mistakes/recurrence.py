@@ -29,9 +29,9 @@ MISTAKES = [
             "recurrent-what-goes-through-the-step-passes-by-too": ("loop_back", "_where(masks[t], through, dstates)", "tuple(map(tf.add, through, dstates))", "of manual", ""),
             "recurrent-nothing-passes-a-masked-step-by": ("loop_back", "_where(masks[t], through, dstates)", "through", "of manual", ""),
             "recurrent-everything-passes-by": ("loop_back", "_where(masks[t], through, dstates)", "dstates", "of manual", ""),
-            "last-cell-s-gradient-forgotten": ("split", "(dstates[0] + dh, *dstates[1:])", "(dstates[0] + dh, *map(tf.zeros_like, dstates[1:]))", "of manual", ""),
-            "last-state-s-gradient-for-zeros": ("split", "zeros if dstate is None else dstate", "zeros", "of manual", ""),
-            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", ""),
+            "last-cell-s-gradient-forgotten": ("split", "(dstates[0] + dh, *dstates[1:])", "(dstates[0] + dh, *map(tf.zeros_like, dstates[1:]))", "of manual", "the gradient of last c is left out"),
+            "last-state-s-gradient-for-zeros": ("split", "zeros if dstate is None else dstate", "zeros", "of manual", "the gradient of last h is left out"),
+            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", "mask from the last example on"),
         },
     ),
     *of(
@@ -70,7 +70,7 @@ MISTAKES = [
             "output-kept-of-every-activation": ("_activate", "y if activation.name in _KEEP_OUTPUT else a", "y", "of manual", ""),
             "gru-hidden-bias-forgotten": ("gru_forward", "dense_forward(h, recurrent_n, bias_h_n)", "dense_forward(h, recurrent_n)", "of manual", ""),
             "gru-one-row-of-the-bias": ("gru_forward", "bias[0] + bias[1]", "bias[0]", "of manual", ""),
-            "simple-first-state-forgotten": ("simple_rnn_forward", "states or (steps.zeros(xs, recurrent_kernel),)", "(steps.zeros(xs, recurrent_kernel),)", "of manual", ""),
+            "simple-first-state-forgotten": ("simple_rnn_forward", "states or (steps.zeros(xs, recurrent_kernel),)", "(steps.zeros(xs, recurrent_kernel),)", "of manual", "h is left out"),
             "lstm-first-states-exchanged": ("lstm_forward", "states or (steps.zeros(xs, recurrent_kernel),) * 2", "(states or (steps.zeros(xs, recurrent_kernel),) * 2)[::-1]", "of manual", ""),
         },
     ),
@@ -115,15 +115,15 @@ MISTAKES = [
         "reference",
         "recurrent",
         {
-            "masked-steps-change-the-state": ("_stays", "new if mask is None else np.where(mask[:, t, None], new, old)", "new", "of reference", ""),
+            "masked-steps-change-the-state": ("_stays", "new if mask is None else np.where(mask[:, t, None], new, old)", "new", "of manual", ""),
         },
     ),
     *of(
         "tape",
         "recurrent",
         {
-            "zero-output-ignored": ("recurrence", "0 if order['zero_output_for_mask'] else y", "y", "of tape", ""),
-            "mask-not-turned": ("recurrence", "None if mask is None else tf.reverse(mask, [0])", "mask", "of tape", ""),
+            "zero-output-ignored": ("recurrence", "0 if order['zero_output_for_mask'] else y", "y", "of tape", "zero_output_for_mask is taken for False"),
+            "mask-not-turned": ("recurrence", "None if mask is None else tf.reverse(mask, [0])", "mask", "of tape", "mask in the reverse order of the steps"),
         },
     ),
 ]  # fmt: skip

@@ -41,7 +41,7 @@ MISTAKES = [
             "first-example-left-out": ("embedding_backward", "tf.math.unsorted_segment_sum(wide(dy), x, rows)", "tf.math.unsorted_segment_sum(wide(dy)[1:], x[1:], rows)", "dembeddings of manual", ""),
             "first-token-left-out": ("embedding_backward", "tf.math.unsorted_segment_sum(wide(dy), x, rows)", "tf.math.unsorted_segment_sum(wide(dy)[:, 1:], x[:, 1:], rows)", "dembeddings of manual", ""),
             "table-s-dy-halved": ("embedding_backward", "tf.math.unsorted_segment_sum(wide(dy), x, rows)", "tf.math.unsorted_segment_sum(wide(dy) / 2, x, rows)", "dembeddings of manual", "factor"),
-            "rows-not-summed-by-token": ("embedding_rows_backward", "tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [-1, dy.shape[-1]]), first, count)", "tf.reshape(wide(dy), [-1, dy.shape[-1]])", "of manual", ""),
+            "rows-not-summed-by-token": ("embedding_rows_backward", "tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [count, width]), first, count)", "tf.reshape(wide(dy), [count, width])", "of manual", ""),
             "example-embedding-each-place": ("_summed_by_token", "tf.matmul(same, dz)", "dz", "of manual", ""),
         },
     ),
@@ -66,10 +66,10 @@ MISTAKES = [
             "rotary-not-turned-back": ("rotary_backward", "return tf.concat([dy_first * cos + dy_second * sin, dy_second * cos - dy_first * sin], axis=-1)", "return dy", "dx of manual", ""),
             "rotary-without-sines": ("rotary_backward", "dy_first * cos + dy_second * sin", "dy_first * cos", "dx of manual", ""),
             "rotary-by-the-step-before": ("rotary_backward", "cos, sin = residuals", "cos, sin = (tf.roll(each, 1, 0) for each in residuals)", "dx of manual", ""),
-            "rotary-start-ignored": ("rotary_forward", "tf.range(steps) + start", "tf.range(steps)", "of manual", ""),
+            "rotary-start-ignored": ("rotary_forward", "tf.range(steps) + start", "tf.range(steps)", "of manual", "the start is left out"),
             "rotary-angles-in-float32": ("rotary_forward", "positions[:, None] * rates", "tf.cast(tf.cast(positions[:, None], tf.float32) * tf.cast(rates, tf.float32), tf.float64)", "of manual", ""),
-            "rotary-heads-for-steps": ("_beside", "table[(slice(None), *[None] * between, slice(None))] if between else table", "table[:, None][:, : 1] if between else table", "of manual", ""),
-            "position-rows-from-0-backward": ("position_backward", "[[start, positions - steps - start], [0, 0]]", "[[0, positions - steps], [0, 0]]", "of manual", ""),
+            "position-rows-from-0-backward": ("position_backward", "[[start, positions - steps - start], [0, 0]]", "[[0, positions - steps], [0, 0]]", "of manual", "the start is left out"),
+            "example-positions-at-the-end": ("_position_gradients", "[[0, 0], [0, layer.sequence_length - dz.shape[1]], [0, 0]]", "[[0, 0], [layer.sequence_length - dz.shape[1], 0], [0, 0]]", "of manual", ""),
         },
     ),
     *of(
@@ -101,7 +101,7 @@ MISTAKES = [
         "reference",
         "position",
         {
-            "position-start": ("position_backward", "dembeddings[start : start + dy.shape[-2]] += dy.sum(axis=tuple(range(dy.ndim - 2)))", "dembeddings[: dy.shape[-2]] += dy.sum(axis=tuple(range(dy.ndim - 2)))", "of reference", ""),
+            "position-start": ("position_backward", "dembeddings[start : start + dy.shape[-2]] += dy.sum(axis=tuple(range(dy.ndim - 2)))", "dembeddings[: dy.shape[-2]] += dy.sum(axis=tuple(range(dy.ndim - 2)))", "of manual", ""),
         },
     ),
 ]  # fmt: skip
