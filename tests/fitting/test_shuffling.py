@@ -24,7 +24,8 @@ class Watching(keras.Model):
         return x * self.scale
 
     def train_step(self, data):
-        rows = data[0][:, 0]
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        rows = x[:, 0]
         places = self.count + tf.range(tf.size(rows))
         self.rows.assign(tf.tensor_scatter_nd_update(self.rows, places[:, None], rows))
         self.count.assign_add(tf.size(rows))

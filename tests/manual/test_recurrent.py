@@ -214,15 +214,3 @@ def test_no_gradient_kernel_is_called_and_weights_have_one_product_over_all_step
     definition = graph.as_graph_def()
     bodies = [node for each in definition.library.function for node in each.node_def]
     assert sum(each.op == "MatMul" for each in [*definition.node, *bodies]) == products
-
-
-def test_what_is_not_asked_for_is_not_made():
-    node, fed = problem("gru")
-    given = as_tensors(fed, "float64")
-    residuals = recurrent.forward(node.layer, given["weights"], given["x"], **PASS)[1]
-    dx, gradients = recurrent.backward(node.layer, given["dz"], residuals, input_gradient=False)
-    assert dx is None
-    assert gradients.keys() == given["weights"].keys()
-    dx, gradients = recurrent.backward(node.layer, given["dz"], residuals, weight_gradients=False)
-    assert dx is not None
-    assert gradients == {}

@@ -4,7 +4,7 @@ The NumPy reference is run on arrays that make every operation a little wrong, a
 in the dtype may be, as `judging.tolerances` has it:
 
     a product or a sum     8 u_acc S + 4 u_in Q + 2 u_out |C|   S the sum of the terms' magnitudes, Q² that of squares
-    a + b, a - b           4 u_out |result| + 2 u_acc (|a| + |b|)
+    a + b, a - b           4 u_out |result| + 8 u_acc (|a| + |b|)
     any other operation    4 u_out |result| + underflow         exact are comparisons, maxima, signs and moves of data
 
 each times a random number between -1 and 1. T of a tensor is, element by element, the largest change in several runs or
@@ -62,7 +62,7 @@ class Rounding:
     def of_terms(self, result: Any, a: Any, b: Any) -> Any:
         """Of a sum of two, which another formula may round before and not after."""
         return self.moved(
-            result, 4 * self.units.out * np.abs(result) + 2 * self.units.sum * (a + b) + self.units.underflow
+            result, 4 * self.units.out * np.abs(result) + 8 * self.units.sum * (a + b) + self.units.underflow
         )
 
     def moved(self, result: Any, size: Any) -> Any:
