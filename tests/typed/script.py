@@ -31,3 +31,4 @@ def use() -> None:
     z = tfbp.reference.forward(network, parameters, x)
     picture = network.draw(parameters, dark=True)
     picture.save("network.svg")
+    print(history, norms, predicted, swapped, loss, gradients, z)
