@@ -76,7 +76,12 @@ def let_go(graph: tf.Graph) -> None:
 def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
     """dy with all that is known of y's shape: a py_function's gradient, e.g., comes with no shape at all."""
     dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
-    return dy if dy.shape.is_fully_defined() else tf.ensure_shape(dy, shape)
+    if dy.shape.is_fully_defined():
+        return dy
+    # said, not checked as it runs: kernels that get no example may return other sizes, of no number, than they announce
+    dy = tf.identity(dy)
+    dy.set_shape(shape)
+    return dy
 
 
 def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:

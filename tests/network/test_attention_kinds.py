@@ -159,6 +159,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_named_at_its_tensor(monkeypatch, mistake):
     module, function, wrong, case, tensor = MISTAKES[mistake]
     monkeypatch.setattr(module, function, wrong)

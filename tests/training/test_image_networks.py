@@ -16,6 +16,7 @@ def network_of(*layers):
     return Network((6, 6, 1), [*layers, Flatten(), Dense(2)], "sparse_categorical_crossentropy")
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize(
     ("layers", "gradients", "given", "compiled"),
     [

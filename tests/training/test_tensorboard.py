@@ -83,6 +83,22 @@ def test_histogram_counts_are_numpy_s(rng):
 
 
 @pytest.mark.parametrize("shape", [(784, 128), (100, 64), (4096, 16), (5000,), (64, 64), (3, 5)])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("bad", [[np.nan], [np.inf, -np.inf], [np.nan, np.inf]], ids=["nan", "infinite", "both"])
+def test_a_histogram_counts_finite_elements_alone(bad, jit_compile):
+    values = np.array([1.0, *bad, 2.0, 4.0], np.float32)
+    made = tf.function(reductions.histogram, jit_compile=jit_compile)
+    limits, counts = (each.numpy() for each in made(tf.constant(values)))
+    assert limits.tolist() == [1.0, 4.0]
+    assert (counts.sum(), counts[0], counts[10], counts[29]) == (3, 1, 1, 1)
+
+
+def test_of_elements_that_are_all_nan_nothing_is_counted():
+    limits, counts = reductions.histogram(tf.constant([np.nan, np.nan]))
+    assert counts.numpy().sum() == 0
+    assert np.isfinite(limits.numpy()).all()
+
+
 def test_a_histogram_s_sample_is_small_and_takes_from_every_column(shape):
     columns = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
     stride = reductions._stride(tf.TensorShape(shape))

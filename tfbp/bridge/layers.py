@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfbp.bridge.activations import activation_of, keras_activation
+from tfbp.bridge.unexpressed import check_arguments
 from tfbp.errors import InputError, likely, one_of
 from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
@@ -22,13 +23,6 @@ KINDS["ReversibleEmbedding"] = Embedding
 _OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
 _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
-# what a layer of Keras's may have and no kind of the network's can express
-_OPTIONS = (
-    "activity_regularizer",
-    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta", "embeddings")),
-    "lora_rank",
-    "quantization_mode",
-)
 
 
 def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
@@ -44,13 +38,12 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         return _of_each_step(keras_layer)
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
-        return ActivationLayer(_activation_from_keras(keras_layer))
+        applied = ActivationLayer(_activation_from_keras(keras_layer))
+        check_arguments(keras_layer, applied, layer_to_keras(applied, keras_layer.dtype))
+        return applied
     name, other = kind.keras_name, type(keras_layer).__module__
     if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
         raise InputError(f"model: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
-    for option in _OPTIONS:
-        if _attribute(keras_layer, option) not in (None, _MISSING):
-            raise InputError(f"model: got {keras_layer.name!r} with {option}; accepted: {kind.keras_name} without it.")
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
@@ -61,9 +54,13 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
         given |= called_with
-        return kind.from_keras_arguments(
+        layer = kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
+        check_arguments(
+            keras_layer, layer, layer_to_keras(layer, keras_layer.dtype, name=offered_as(type(keras_layer).__name__))
+        )
+        return layer
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
@@ -137,6 +134,8 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 
 def _activation_from_keras(given: Any) -> Activation:
     activation = activation_of(given)
+    if activation is None and isinstance(given, keras.layers.Softmax):
+        raise InputError(f"model: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
     if activation is None:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__

@@ -14,6 +14,7 @@ from tfbp.bridge.activations import KerasActivation as KerasActivation
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras, weights_of
 from tfbp.bridge.losses import check_logits, loss_of
+from tfbp.bridge.unexpressed import check_trained
 from tfbp.errors import InputError, check_choice
 from tfbp.network import (
     ActivationLayer,
@@ -54,8 +55,8 @@ def from_keras(model: keras.Model, loss: str | Loss | None = None) -> tuple[Netw
         The network, and its parameters as float64 arrays holding exactly the model's values.
 
     Raises:
-        InputError: no such model, one that is not built or of unknown shapes, or a layer or option that a network
-            cannot express.
+        InputError: no such model, one that is not built or of unknown shapes, or a layer or an argument that a network
+            cannot express, trainable=False among them.
 
     Example:
         >>> import keras
@@ -65,14 +66,21 @@ def from_keras(model: keras.Model, loss: str | Loss | None = None) -> tuple[Netw
         ('relu', (3, 2))
     """
     network, sources = network_and_sources(model, loss)
-    parameters = {
+    pairs = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
+    check_trained(model, [(*pair, weights_of(*pair)) for pair in pairs])
+    return network, parameters_of(network, sources)
+
+
+def parameters_of(network: Network, sources: Mapping[Place, Any]) -> Parameters:
+    """The values of the Keras layers that a network was made of, in float64."""
+    values = {
         place: {
             name: np.asarray(w).astype(np.float64)
             for name, w in weights_of(at_place(network, place), keras_layer).items()
         }
         for place, keras_layer in sources.items()
     }
-    return network, placed(network.layers, parameters)
+    return placed(network.layers, values)
 
 
 def network_and_sources(model: keras.Model, loss: str | Loss | None) -> tuple[Network, dict[Place, Any]]:

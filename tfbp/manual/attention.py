@@ -15,6 +15,7 @@ from tfbp.manual import chunks
 from tfbp.manual.compiled import has_gpu, is_compiled
 from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.dropout import dropout_backward, dropout_mask
+from tfbp.manual.sizes import size_of, with_batch_of
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 
 PARTS = ("query", "key", "value", "attention_output")
@@ -126,21 +127,21 @@ def by_length_backward(is_long, dy, residuals):
 
 def by_group(a, heads):
     """(B, K, G, T, H) of (B, T, N, H)."""
-    batch, length = -1, a.shape[1] or tf.shape(a)[1]
-    return tf.transpose(tf.reshape(a, [batch, length, heads, a.shape[2] // heads, a.shape[3]]), [0, 2, 3, 1, 4])
+    shape = with_batch_of(a, size_of(a, 1), heads, a.shape[2] // heads, a.shape[3])
+    return tf.transpose(tf.reshape(a, shape), [0, 2, 3, 1, 4])
 
 
 def from_groups(a):
     """(B, T, N, H) of (B, K, G, T, H)."""
-    length = a.shape[3] or tf.shape(a)[3]
-    return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), [-1, length, a.shape[1] * a.shape[2], a.shape[4]])
+    shape = with_batch_of(a, size_of(a, 3), a.shape[1] * a.shape[2], a.shape[4])
+    return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), shape)
 
 
 def _grouped(mask, heads):
     """(B|1, K|1, G|1, T|1, S|1) of (B|1, N|1, T|1, S|1)."""
     if mask.shape[1] == 1:
         return mask[:, :, None]
-    batch, length, keys = (tf.shape(mask)[axis] if mask.shape[axis] is None else mask.shape[axis] for axis in (0, 2, 3))
+    batch, length, keys = (size_of(mask, axis) for axis in (0, 2, 3))
     return tf.reshape(mask, [batch, heads, mask.shape[1] // heads, length, keys])
 
 
@@ -165,20 +166,17 @@ def projection_forward(x, kernel, bias=None):
     """z (B, T, N, H) of x (B, T, D) by kernel (D, N, H), or z (B, T, D) of x (B, T, N, V) by kernel (N, V, D)."""
     z, residuals = dense_forward(_rows(x), *_matrices(x, kernel, bias))
     summed = x.shape.rank - 2
-    return tf.reshape(z, [-1, x.shape[1] or tf.shape(x)[1], *kernel.shape[summed:]]), (
-        *residuals,
-        x.shape,
-        kernel.shape,
-    )
+    z = tf.reshape(z, with_batch_of(x, size_of(x, 1), *kernel.shape[summed:]))
+    return z, (*residuals, x.shape, kernel.shape)
 
 
 def projection_backward(dz, residuals, *, bias_gradient=True):
     """dx, dkernel and dbias, from dz; None for a dbias that is off."""
     *rows, shape, kernel_shape = residuals
-    length = dz.shape[1] or tf.shape(dz)[1]
     # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
     dx, dkernel, dbias = dense_backward(tf.reshape(dz, [-1, rows[1].shape[1]]), rows, bias_gradient=bias_gradient)
-    dx, dkernel = tf.reshape(dx, [-1, length, *shape[2:]]), tf.reshape(dkernel, kernel_shape)
+    dx = tf.reshape(dx, with_batch_of(dz, size_of(dz, 1), *shape[2:]))
+    dkernel = tf.reshape(dkernel, kernel_shape)
     return dx, dkernel, None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2 :])
 
 

@@ -29,11 +29,11 @@ def embedding_backward(dy, residuals):
 def embedding_rows_backward(dy, residuals):
     """dembeddings as rows (B T, O) for the tokens (B T,), which need no table: a token's sum stands at the first of its
     places, and 0 at the others."""
-    x, rows = residuals
+    x, rows, width = residuals
     tokens, count = tf.reshape(x, [-1]), tf.size(x)
     first = tf.gather(tf.math.unsorted_segment_min(tf.range(count), tokens, rows), tokens)
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (B T, O) <- (B, T, O) (B T,)
-    sums = tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [-1, dy.shape[-1]]), first, count)
+    sums = tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [count, width]), first, count)
     return tf.cast(sums, dy.dtype), tokens
 
 

@@ -91,13 +91,13 @@ def global_average_pool1d_forward(x, *, keepdims=False):
 def global_average_pool1d_backward(dy, shape):
     """dx (B, T, C)."""
     # y = Σ x / T                                           (B, C) <- (B, T, C)
-    step = tf.reshape(dy, [-1, 1, dy.shape[-1]])
+    step = dy if dy.shape.rank == 3 else dy[:, None]
     return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
 
 
 def _pixel(y):
     """(B, C) or (B, 1, 1, C) -> (B, 1, 1, C)."""
-    return tf.reshape(y, [-1, 1, 1, y.shape[-1]])
+    return y if y.shape.rank == 4 else y[:, None, None]
 
 
 def _pixels_inside(window):

@@ -7,6 +7,8 @@ from itertools import product
 
 import tensorflow as tf
 
+from tfbp.manual.sizes import with_batch_of
+
 
 class Window:
     """A window of a kernel's size that is moved over x (B, H, W, …) in strides, its positions `dilation_rate` apart.
@@ -80,7 +82,7 @@ class Window:
         # pixel stride · k + phase is pixel k of its phase      (B, H/s, s, W/s, s, …) -> (B, H, W, …)
         dx = tf.stack([tf.stack(row, axis=3) for row in found], axis=2)
         whole = [size * stride for size, stride in zip(self.phase_sizes, self.strides, strict=True)]
-        dx = tf.reshape(dx, [-1, *whole, *some.shape[3:]])
+        dx = tf.reshape(dx, with_batch_of(some, *whole, *some.shape[3:]))
         return dx if tuple(whole) == self.sizes else dx[:, : self.sizes[0], : self.sizes[1]]
 
     def _phases(self, axis):
