@@ -91,7 +91,7 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
 
 
 def _of_tfbp(name: str) -> Any:
-    """The layer of that name that Keras has not; by name, for what a network is described by imports no layers."""
+    """The layer of tfbp.layers of that name, which Keras does not have. The import is late to avoid a circle."""
     return getattr(import_module("tfbp.layers"), name, None)
 
 
