@@ -68,7 +68,7 @@ def run_cell(cell: Cell) -> list[Result]:
     for scope, right in expected.items():
         for name, value in right.items():
             # what no gradient moves is kept in float32 at least
-            is_wide = name in _WIDE or " new " in name
+            is_wide = name.split()[0] in _WIDE or " new " in name
             dtype = ("float64" if cell.dtype == "float64" else "float32") if is_wide else cell.dtype
             for pair in PAIRS:
                 left, other = pair.split("-")
@@ -164,16 +164,19 @@ def options_of(case: Case) -> dict[str, Any]:
 def in_order(network: Network, loss: Any, gradients: Any, tensors: Any) -> Named:
     """The results of a whole pass by name, in the order of computation, without those that are not returned."""
     *_, last = tensors
-    nodes = [(node, f"layer {node.name}", at(tensors, node.place)) for node in network.nodes]
+    nodes = [(node, f"layer {node.name}", at(tensors, node.at)) for node in network.nodes]
     out: Named = {}
     for _, put, tensor in nodes:
         out.update({f"{put} {name}": tensor[name] for name in ("z", "y")})
         out.update({f"{put} new {name}": w for name, w in tensor.get("new_weights", {}).items()})
-    out.update({"outputs": last["outputs"], "losses": last["losses"], "loss": loss})
-    out.update({name: last[name] for name in ("dlosses", "doutputs") if name in last})
+    for names in (("outputs", "losses"), ("dlosses", "doutputs")):
+        for number in range(len(network.losses)):
+            put = "" if len(network.losses) == 1 else f" {number}"
+            out.update({f"{name}{put}": last[name][number] if put else last[name] for name in names if name in last})
+        out.setdefault("loss", loss)
     for node, put, tensor in reversed(nodes):
         out.update({f"{put} {name}": tensor[name] for name in ("dy", "dz") if name in tensor})
-        if not node.layer.parts:
+        if not node.layer.parts and not node.calls_before:
             out.update({f"{put} d{name}": dw for name, dw in at(gradients, node.place).items()})
     return out
 
@@ -196,6 +199,8 @@ def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
     return {
         name: _mapped(value, function)
         if isinstance(value, dict | list)
+        else tuple(_mapped({name: each}, function)[name] for each in value)
+        if isinstance(value, tuple)
         else value
         if value.dtype.kind == "i"
         else function(name, value)
@@ -249,10 +254,15 @@ def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Na
     wide = "float64" if cell.dtype == "float64" else "float32"
     return {
         "parameters": tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
-        "x": tf.constant(x if x.dtype.kind == "i" else x.astype(numpy_dtype(cell.dtype))),
-        "y": tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
-        "sample_weight": tf.constant(sample_weight.astype(wide)),
+        "x": tf.nest.map_structure(lambda a: _constant(a, numpy_dtype(cell.dtype)), x),
+        "y": tf.nest.map_structure(lambda a: _constant(a, wide), y),
+        "sample_weight": tf.nest.map_structure(lambda a: _constant(a, wide), sample_weight),
     }
+
+
+def _constant(array: np.ndarray, dtype: Any) -> tf.Tensor:
+    """A tensor of that dtype; integers stay."""
+    return tf.constant(array if array.dtype.kind == "i" else array.astype(dtype))
 
 
 def as_tensors(inputs: Any, cell: Cell) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ class Setting:
 
     name: str
     inputs: Any
-    layers: Sequence[Any]
+    layers: Any
     batch: int
     loss: Any = LABELS
     any_targets: bool = False

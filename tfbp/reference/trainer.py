@@ -5,7 +5,7 @@ N samples, B batch, I inputs, O outputs, S steps of an epoch.
 
 import numpy as np
 
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import at, map_weights
 from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
@@ -45,9 +45,10 @@ class Trainer:
             loss, gradients, tensors = loss_gradients_and_tensors(self.network, self._parameters, x, y, seed=self._seed)
             self._optimizer.apply(gradients, self._parameters)
             self._seed += 1
-            for place, name, w in named_weights(self._parameters):
+            for node in self.network.nodes:
                 # weights that no gradient moves
-                w[...] = at(tensors, place).get("new_weights", {}).get(name, w)
+                for name, new in at(tensors, node.at).get("new_weights", {}).items():
+                    at(self._parameters, node.place)[name][...] = new
             losses.append(loss)
             accuracies.append(_accuracy(tensors[-1]["outputs"], y))
         return np.array(losses), np.array(accuracies)

@@ -75,10 +75,13 @@ class Model(keras.Model):
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
+        if len(network.input_shapes) > 1 or len(network.losses) > 1:
+            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         self.layer_weights = [
             layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
@@ -113,15 +116,15 @@ class Model(keras.Model):
         made = cls(network, **{"dtype": dtype_policy_of(model), **options})
         made.set_parameters(parameters_of(network, sources))
         made.trainable = model.trainable
-        nodes, trained = [node for node in network.nodes if not node.layer.parts], trained_in(model)
-        for node, ours in zip(nodes, made.layer_weights, strict=True):
+        trained = trained_in(model)
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
             flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
             for name, variable in ours.parameters.items():
-                variable.trainable = flags[name]
+                variable.trainable = flags.get(name, False)
         return made
 
     def to_keras(self) -> keras.Model:

@@ -111,11 +111,11 @@ class Statistics:
         scalars: dict[str, tf.Tensor] = {}
         network = self._model.network
         for node in network.nodes:
-            layer, passed_here = f"layer_{node.name}", at(passed, node.place)
+            layer, passed_here = f"layer_{node.name}", at(passed, node.at)
             activation, outputs = network.activation_before_loss(node), passed_here["y"]
             tensors[f"{layer}/y"] = _wide(outputs)
             tensors[f"{layer}/dz"] = _unscaled(passed_here["dz"], scale)
-            own = {} if node.layer.parts else at(gradients, node.place)
+            own = {} if node.layer.parts or node.calls_before else at(gradients, node.place)
             for name, dw in own.items():
                 w = at(parameters, node.place)[name]
                 tensors[f"{layer}/{name}"] = _wide(w)

@@ -54,7 +54,7 @@ def dense_backward_error(
 
 def is_analysed(network: Network) -> bool:
     """Whether `errors_along_the_pass` knows every layer of the network."""
-    return all(isinstance(layer, _DENSE + _MOVES) for layer in network.layers)
+    return network.is_chain and all(isinstance(layer, _DENSE + _MOVES) for layer in network.layers)
 
 
 def layer_errors(layer: Layer, weights: Any, x: Array, dz: Array, units: Units) -> dict[str, Array] | None:
@@ -200,9 +200,9 @@ def errors_along_the_pass(
     return float(error_loss), gradients, along
 
 
-def of_each_loss(network: Any, sample_weight: Array) -> Array:
+def of_each_loss(network: Any, sample_weight: Array, output: int = 0) -> Array:
     """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
-    shape = (len(sample_weight), *network.output_shape[:-1])
+    shape = (len(sample_weight), *network.output_shapes[output][:-1])
     return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
 
 
