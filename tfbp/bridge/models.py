@@ -97,7 +97,7 @@ def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pla
     sources: dict[Place, Any] = {}
     for index, (layer, source) in enumerate(zip(network.layers, found, strict=True)):
         if source is not None:
-            parts = {(index, part, 0): getattr(source, part) for part in layer.parts}
+            parts: dict[Place, Any] = {(index, part, 0): getattr(source, part) for part in layer.parts}
             sources.update(parts or {(index,): source})
     return network, sources
 

@@ -18,7 +18,7 @@ class Mutation(NamedTuple):
 
 _M, _T, _R = "manual", "tape", "reference"
 DENSE, SMOOTH, PIECES = "dense.py", "smooth_activations.py", "piecewise_activations.py"
-LOSSES, PASS, CHAIN = "losses.py", "backprop.py", "chain.py"
+LOSSES, PASS, GRAPH = "losses.py", "backprop.py", "graph.py"
 
 
 def _of(writing: str, *rows: tuple[str, str, str, str, str, str]) -> list[Mutation]:
@@ -128,12 +128,12 @@ _WHOLE = _of(
     ("weights-ignored-in-the-loss", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_mean(losses)", "loss of manual", "weights are ignored"),
     ("divided-by-the-weights", PASS, "dlosses = tf.ones_like(losses) / count if weight is None else weight / count", "dlosses = weight / tf.reduce_sum(weight)", "dlosses of manual", "sum of the sample weights"),
     ("sum-in-place-of-the-mean", PASS, "loss = tf.reduce_mean(losses if weight is None else weight * losses)", "loss = tf.reduce_sum(losses if weight is None else weight * losses)", "loss of manual", "1/B is missing"),
-    ("upstream-not-handed-on", CHAIN, "dy = dx", "pass", "layer 0 dy of manual", "handed past its kernel"),
-    ("penalty-in-the-loss-forgotten", PASS, "loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
+    ("upstream-not-handed-on", GRAPH, "            add(dmade, taken, d)", "            add(dmade, taken, dy)", "layer 0 dy of manual", "handed past its kernel"),
+    ("penalty-in-the-loss-forgotten", PASS, "total += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], total.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
     ("penalty-gradient-forgotten", PASS, "at(gradients, place)[name] += scaled", "pass", "of manual", "of the penalties is missing"),
-    ("penalty-in-the-narrow-type", PASS, "tf.cast(at(parameters, place)[name], losses.dtype))[0]", "at(parameters, place)[name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
+    ("penalty-in-the-narrow-type", PASS, "tf.cast(at(parameters, place)[name], total.dtype))[0]", "at(parameters, place)[name])[0]", "a whole pass of manual", "raised at manual/backprop.py"),
     ("bias-gradient-as-a-row", DENSE, 'found = {"kernel": dkernel, "bias": dbias} if layer.use_bias', 'found = {"kernel": dkernel, "bias": dbias[None]} if layer.use_bias', "dbias of manual", "axis of size 1|row"),
-    ("outputs-in-16-bits", PASS, "outputs = tf.cast(outputs, loss_dtype(outputs.dtype))", "outputs = tf.cast(outputs, tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
+    ("outputs-in-16-bits", PASS, "outputs = tf.cast(made[number], loss_dtype(made[number].dtype))", "outputs = tf.cast(made[number], tf.float32)", "a whole pass of manual", "raised at manual/backprop.py"),
     ("l2-without-2", "regularizers.py", "dw += (2 * regularizer.l2) * w", "dw += regularizer.l2 * w", "of manual", "factor 2 is missing"),
     ("l1-at-0", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1 * tf.where(w >= 0, tf.ones_like(w), -1)", "dkernel of manual", "another side"),
     ("l1-sign", "regularizers.py", "dw += regularizer.l1 * tf.sign(w)", "dw += regularizer.l1", "dkernel of manual", "without its sign"),
