@@ -1,6 +1,8 @@
 """The tour as a Jupyter notebook: every page's text as a cell of Markdown, every block of Python as a cell of code.
 
-python docs/building/notebook.py           writes docs/tour.ipynb
+The site has it beside its pages.
+
+python docs/building/notebook.py           writes build/tour.ipynb
 python docs/building/notebook.py --run     runs it from top to bottom as well, and keeps nothing (needs nbclient)
 """
 
@@ -22,11 +24,12 @@ import source_lines
 DOCS = Path(__file__).parents[1]
 PAGES = (
     "tour/derivatives.md",
-    "tour/why_backwards.md",
     "tour/gradient_descent.md",
+    "tour/one_neuron.md",
+    "tour/worked_example.md",
+    "tour/why_backwards.md",
     "tour/activations.md",
     "derivation.md",
-    "tour/worked_example.md",
     "tour/autodiff.md",
     "tour/initialization.md",
     "tour/normalization.md",
@@ -50,7 +53,8 @@ The tour of tfbp in one notebook. It needs Python 3.11 to 3.13; the next cell in
 INSTALL = """try:
     import tfbp
 except ImportError:
-    %pip install --quiet "tfbp[scripts]"
+    # from docs/ of a checkout; after the first release: "tfbp[scripts]"
+    %pip install --quiet "../.[scripts]"
 """
 HIDDEN = re.compile(r"</?div[^>]*>\n+")
 
@@ -123,6 +127,8 @@ def _cell(kind: str, source: str, name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    (DOCS / "tour.ipynb").write_text(notebook())
+    place = DOCS.parent / "build" / "tour.ipynb"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(notebook())
     if "--run" in sys.argv:
         run(notebook())

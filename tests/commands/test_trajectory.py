@@ -10,7 +10,6 @@ from tfbp import (
     Dropout,
     Flatten,
     MaxPooling2D,
-    Model,
     Network,
     Residual,
     datasets,
@@ -19,7 +18,7 @@ from tfbp import (
     tape,
 )
 from tfbp.commands import trajectory
-from tfbp.commands.trajectory import Trajectories, train
+from tfbp.commands.trajectory import Plan, Trajectories, train
 
 WRITINGS = ("reference", "manual", "tape")
 
@@ -33,10 +32,11 @@ def epochs_of(optimizer, loss="sparse_categorical_crossentropy", epochs=3):
     validation, found = (data.x_validation, y_validation), []
     trajectories = Trajectories(network, validation, lambda epoch, parameters: found.append(epoch))
     for writing in WRITINGS:
-        train(trajectories, writing, network, optimizer, None, (data.x_train, y), validation, epochs, 20, seed=0)
+        train(trajectories, writing, (data.x_train, y), Plan(optimizer, epochs, 20))
     return found
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "half_squared_error"])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.sampled(5)
@@ -96,17 +96,10 @@ def epochs_on_images():
     found = []
     trajectories = Trajectories(IMAGES, validation, lambda epoch, parameters: found.append((epoch, parameters)))
     for writing in WRITINGS:
-        train(trajectories, writing, IMAGES, "adam", 0.01, samples, validation, 2, 16, seed=3)
+        train(trajectories, writing, samples, Plan("adam", 2, 16, 0.01, seed=3))
     return found, validation
 
 
-@pytest.fixture
-def without_xla(monkeypatch):
-    """Which takes seconds to compile; that it gives the same is the matrix's to show."""
-    monkeypatch.setattr(Model, "_is_slow_under_xla", lambda model: True)
-
-
-@pytest.mark.usefixtures("without_xla")
 def test_dropout_and_moving_statistics_stay_together_too(monkeypatch):
     monkeypatch.setattr(trajectory, "ROWS", 16)
     found, validation = epochs_on_images()
@@ -127,7 +120,6 @@ def test_dropout_and_moving_statistics_stay_together_too(monkeypatch):
     assert np.abs(moving["moving_variance"] - 1).max() > 1e-3
 
 
-@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize(("mistake", "writing"), [("a moving mean that stays", "manual"), ("another mask", "tape")])
 def test_a_mistake_in_either_shows(monkeypatch, mistake, writing):
     module = {"manual": manual, "tape": tape}[writing]
@@ -155,7 +147,7 @@ def test_a_run_that_leaves_the_range_of_numbers_is_apart_by_nan_and_not_by_zero(
     x, found = np.array([[1.0], [2.0]]), []
     trajectories = Trajectories(network, (x, x), lambda epoch, parameters: found.append(epoch))
     for writing in WRITINGS:
-        train(trajectories, writing, network, "sgd", 1e30, (x, x), (x, x), epochs=12, batch_size=1, seed=0)
+        train(trajectories, writing, (x, x), Plan("sgd", 12, 1, 1e30))
     last = [epoch for epoch in found if epoch.number == 11]
     assert len(last) == 3
     assert all(np.isnan(epoch.disagreement) for epoch in last)

@@ -195,7 +195,7 @@ def test_loops_and_branches_are_seen_as_what_they_are_made_into():
 
 
 @pytest.mark.parametrize("dtype", check.DTYPES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype):
     """By the operations of the traced graphs, loops and functions included: each case, the examples' own gradients."""
     programs = [p for case in all_cases() for p in gpu_programs.writings_of(case, dtype, ["manual"])]

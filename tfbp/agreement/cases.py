@@ -91,7 +91,7 @@ def shape_cases() -> Iterator[Case]:
 
 
 def registered_cases() -> list[Case]:
-    """Those of the kinds that `tfbp.register` was given."""
+    """The cases of the kinds that `tfbp.register` has registered."""
     return [_case(setting) for writings in registered().values() for setting in writings.cases]
 
 

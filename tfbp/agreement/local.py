@@ -31,7 +31,7 @@ SEED = 2026
 
 
 def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """What each layer is fed, from the reference's tensors; a tied last layer its kernel too."""
+    """Each layer's inputs, from the reference's tensors; for a tied last layer its kernel too."""
     parameters = tied_forward(network, parameters)
     layers = [
         {
@@ -239,7 +239,7 @@ def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
     of_inputs = [f"dx{number}" for number in range(len(node.takes))] if node.layer.takes_several else ["dx"]
     names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), *of_inputs]
     if isinstance(gradients, Failure):
-        # the line that raised may say whose it is; the others were not reached, and nothing is said of them
+        # the line that raised may show the layer; the layers after it have no result
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
         out.update({f"layer {node.name} {name}": gradients for name in assigned or names})
         return

@@ -26,8 +26,28 @@ ROWS = 1000
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How a writing trains; equal plans give every writing the same parameters and the same batches.
+
+    Attributes:
+        optimizer: "sgd", "momentum" or "adam".
+        epochs, batch_size: counts of at least 1.
+        learning_rate: None for the optimizer's default.
+        seed: of the first parameters and of the order of the samples.
+        dtype: of the parameters; None for x's own, which tokens do not have.
+    """
+
+    optimizer: str
+    epochs: int
+    batch_size: int
+    learning_rate: float | None = None
+    seed: int = 0
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
 class Epoch:
-    """What one writing did in one epoch.
+    """The results of one writing in one epoch.
 
     Attributes:
         writing: "manual", "tape" or "reference".
@@ -50,13 +70,13 @@ class Trajectories:
     """Holds every writing's epochs against those of the writing that comes first.
 
     Args:
-        network: what is trained.
+        network: the network to train.
         validation: x (N, I) or (N, …) and y, on which every epoch is judged in x's dtype, by the writing itself.
         follow: is called with each epoch and the parameters after it.
     """
 
     def __init__(self, network: Network, validation: Arrays, follow: Callable[[Epoch, Parameters], None]) -> None:
-        self._network, self._validation, self._follow = network, validation, follow
+        self.network, self.validation, self._follow = network, validation, follow
         self._first: str | None = None
         self._losses: list[float] = []
         # the first writing's parameters after each epoch: too much for memory where there are many epochs
@@ -74,7 +94,7 @@ class Trajectories:
             self._file.write(flat.tobytes())
         self._file.seek(number * flat.nbytes)
         expected = np.frombuffer(self._file.read(flat.nbytes))
-        # a run that leaves the range of numbers is apart by NaN, and says so without NumPy's warnings
+        # a run that overflows differs by NaN, without NumPy's warnings
         with np.errstate(over="ignore", invalid="ignore"):
             apart = np.maximum(
                 np.abs(validation[0] - self._losses[number]) / np.abs(self._losses[number]),
@@ -84,11 +104,11 @@ class Trajectories:
 
     def _judge(self, writing: str, parameters: Parameters) -> tuple[float, float]:
         """The loss and the accuracy on the validation samples; layers act as at inference."""
-        x, y = self._validation
+        x, y = self.validation
         found, sizes = [], []
         for start in range(0, len(x), ROWS):
             part = slice(start, start + ROWS)
-            loss, outputs = WRITINGS[writing].loss_and_outputs(self._network, parameters, x[part], y[part])
+            loss, outputs = WRITINGS[writing].loss_and_outputs(self.network, parameters, x[part], y[part])
             found.append((float(loss), _accuracy(np.asarray(outputs), y[part])))
             sizes.append(len(outputs))
         loss, accuracy = np.average(found, axis=0, weights=sizes)
@@ -119,43 +139,36 @@ class Recorder(keras.callbacks.Callback):
 def train(
     trajectories: Trajectories,
     writing: str,
-    network: Network,
-    optimizer: str,
-    learning_rate: float | None,
     samples: Arrays,
-    validation: Arrays,
-    epochs: int,
-    batch_size: int,
-    seed: int,
+    plan: Plan,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    dtype: str | None = None,
 ) -> None:
-    """Train one writing; equal seeds give every writing the same parameters and the same batches.
+    """Train the trajectories' network by one writing.
 
     Args:
-        samples, validation: x (N, I) or (N, …), and y.
+        samples: x (N, I) or (N, …), and y.
         callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
-        dtype: of the parameters; x's own by default, which tokens have not.
     """
-    rate = OPTIMIZERS[optimizer] if learning_rate is None else learning_rate
-    dtype = dtype or samples[0].dtype.name
+    network, seed, batch_size = trajectories.network, plan.seed, plan.batch_size
+    rate = OPTIMIZERS[plan.optimizer] if plan.learning_rate is None else plan.learning_rate
+    dtype = plan.dtype or samples[0].dtype.name
     if writing != "reference":
         model = Model(network, writing, seed=seed, dtype=dtype)
-        model.compile(keras_optimizer(optimizer, rate), metrics=["accuracy"])
+        model.compile(keras_optimizer(plan.optimizer, rate), metrics=["accuracy"])
         model.fit(
             *samples,
             batch_size=batch_size,
-            epochs=epochs,
-            validation_data=validation,
+            epochs=plan.epochs,
+            validation_data=trajectories.validation,
             verbose=0,
             callbacks=[Recorder(trajectories, writing), *callbacks],
         )
         return
     # the numbers that the other writings start from: those that x's dtype holds
     parameters = map_weights(lambda w: w.astype(dtype), network.init(seed))
-    trainer = Trainer(network, parameters, reference_optimizer(optimizer, rate), *samples, seed=seed)
+    trainer = Trainer(network, parameters, reference_optimizer(plan.optimizer, rate), *samples, seed=seed)
     rows = len(samples[0])
-    for number in range(epochs):
+    for number in range(plan.epochs):
         # as Model.fit shuffles
         order = np.random.default_rng([seed, number]).permutation(rows)
         started = time.perf_counter()

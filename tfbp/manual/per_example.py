@@ -50,7 +50,7 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
     The norm is over all parameters together. The loss is not clipped.
 
     Raises:
-        InputError: a clip that is no finite number above 0, or arguments that do not fit the network.
+        InputError: a clip that is not a finite number above 0, or arguments that do not fit the network.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
@@ -62,7 +62,7 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 def loss_clipped_gradients_and_tensors(
     network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
 ):
-    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
+    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`; their dz are not clipped."""
     check_positive("clip", clip)
     check_examples_apart(network, _is_known)
 

@@ -28,7 +28,7 @@ class LinearCrossEntropy(Layer):
 
     Its outputs are logits, z = x · kernel + bias, and its numbers are a Dense's. But compiled, the manual writing takes
     the loss and all gradients from a chunk of tokens at a time: the logits of a batch, a language model's largest
-    tensor, are held only where somebody asks for them, as a metric such as accuracy does. Eagerly, where every tensor
+    tensor, are held only if something needs them, such as accuracy. Eagerly, where every tensor
     of a pass is made, and for each example's own gradient it is a Dense in every way.
 
     Tied, it has no weights: its kernel is the table of the `Embedding` that the network begins with, transposed,

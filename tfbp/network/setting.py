@@ -1,4 +1,4 @@
-"""What the harness tries a kind of layer on: a network around it, as data, beside the kind."""
+"""The harness's test of a kind of layer: a network around it, as data, beside the kind."""
 
 from __future__ import annotations
 

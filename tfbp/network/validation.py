@@ -18,9 +18,9 @@ SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
 UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor whose rank is not known
 
 
-def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> None:
-    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
-    _check_layers("parameters", network.parameter_shapes(), parameters)
+def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]], argument: str = "parameters") -> None:
+    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes that the network needs."""
+    _check_layers(argument, network.parameter_shapes(), parameters)
 
 
 def _check_layers(argument: str, shapes: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> None:

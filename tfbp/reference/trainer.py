@@ -1,4 +1,4 @@
-"""Trains a network by the reference, in NumPy: what a trajectory of the other two is held against.
+"""Trains a network by the reference, in NumPy; the trajectories of the other two are compared with it.
 
 N samples, B batch, I inputs, O outputs, S steps of an epoch.
 """
@@ -13,11 +13,11 @@ class Trainer:
     """A network being trained, step by step.
 
     Args:
-        network: what is trained; it classifies, so that its targets are labels or one-hot rows.
-        parameters: where training starts, as `network.init` gives them.
+        network: a classifier: its targets are labels or one-hot rows.
+        parameters: where training starts, as `network.init` returns them.
         optimizer: one of `tfbp.reference.optimizers`, fresh.
         x, y: the training samples, (N, I) or (N, …), and labels (N,) or (N, …), or targets of the outputs' shape.
-        seed: what layers that draw draw from, as in a `tfbp.Model` of that seed.
+        seed: of the layers that draw, as in a `tfbp.Model` of that seed.
 
     Example:
         >>> from tfbp import Dense, Network
@@ -54,7 +54,7 @@ class Trainer:
         return np.array(losses), np.array(accuracies)
 
     def parameters(self):
-        """A copy of the parameters as they stand."""
+        """A copy of the current parameters."""
         return map_weights(np.copy, self._parameters)
 
 

@@ -1,4 +1,4 @@
-"""What a whole pass may be wrong by, tensor by tensor: by analysis where there is one, else as measured."""
+"""Tolerances of a whole pass, tensor by tensor: by analysis if there is one, else measured."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def measured_errors(network: Network, numbers: Problem, units: Units, options: A
 
 
 def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
-    """`reference.loss_gradients_and_tensors` on arrays whose operations have errors; the loss, which is computed in
+    """`reference.loss_gradients_and_tensors` on arrays with errors in their operations; the loss, which is computed in
     float32 or wider, has those that its analysis knows."""
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
@@ -105,7 +105,7 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
 def _activations_with(noise: Rounding | None) -> Iterator[None]:
     """While it lasts, the reference's passes have activations that are wrong by what their own analysis allows.
 
-    That is for all formulas of one function; the reference's alone says little of another's rounding.
+    That covers all formulas of one function. The reference's formula alone does not bound another's rounding.
     """
     right = graph.activation_forward, graph.activation_backward
     if noise is None:
