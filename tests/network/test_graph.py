@@ -1,4 +1,4 @@
-"""Networks that are written as graphs: what they are, bad input at its line, and mistakes planted where gradients meet."""
+"""Networks that are written as graphs: what they are, bad input at its line, mistakes planted where gradients meet."""
 
 import numpy as np
 import pytest
@@ -151,7 +151,6 @@ def test_tokens_and_numbers_may_come_in_side_by_side():
 
 
 def test_examples_norms_are_those_of_a_shared_layer_s_sum():
-    network, arguments = arguments_of("taken-often")
     x, shared = Input(4), Dense(4, "tanh")
     network = Network(x, Dense(2)(shared(shared(x))), "huber")
     rng = np.random.default_rng(4)
@@ -256,7 +255,7 @@ BAD = {
     "two for one": (lambda: Dense(3)(x4(), x4()), "Dense: got 2 tensors; accepted: one."),
     "one for two": (lambda: Add()(x4()), "Add: got 1 tensors; accepted: two or more."),
     "shapes": (lambda: Add()(x4(), Input(3)), "Add: got inputs of shape ((4,), (3,)); accepted: tensors of one shape"),
-    "axis": (lambda: Concatenate(2)(x4(), x4()), "Concatenate: got inputs of shape ((4,), (4,)); accepted: tensors with"),
+    "axis": (lambda: Concatenate(2)(x4(), x4()), "Concatenate: got inputs of shape ((4,), (4,)); accepted: tensors"),
     "dot": (lambda: Dot(1)(x4(), Input(3)), "Dot: got inputs of shape ((4,), (3,)); accepted: two tensors of one size"),
     "tokens": (lambda: Dense(3)(Input(Tokens(4, 5))), "Dense: got Tokens(length=4, vocabulary=5); accepted: no tokens"),
     "numbers": (lambda: Embedding(7, 3)(x4()), "Embedding: got (4,); accepted: tokens."),
@@ -277,7 +276,7 @@ BAD = {
         lambda: Network(a := x4(), (block := Residual([Dense(4)]))(block(a)), "huber"),
         "Residual: got a second call; accepted: one, of a layer that is made of others.",
     ),
-    "a merge in a chain": (lambda: Network(4, [Average()], "huber"), "layers[0]: got Average, which takes several tens"),
+    "a merge in a chain": (lambda: Network(4, [Average()], "huber"), "layers[0]: got Average, which takes several"),
     "two inputs for a model": (
         lambda: Model(CASES["shared"].network),
         "network: got one of 2 inputs and 1 outputs; accepted: one input and one output.",
