@@ -115,6 +115,9 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
 
 def _chain_or_none(model: keras.Model) -> list[Any] | None:
     """The layers of a model that is a chain with additions; None of any other graph."""
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    if any(isinstance(part, keras.Model) or not isinstance(part, keras.layers.Layer) for part in parts):
+        return None
     try:
         return chain_of(model)
     except InputError:
