@@ -15,7 +15,7 @@ _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
 # layers in a layer, each looked at by itself
 _INNER = {"layer", "backward_layer"}
 # a built layer has its axes written out; what a network takes of them, the kind itself says
-_OF_THE_KIND = {"axis", "attention_axes"}
+_OF_THE_KIND = {"axis", "axes", "attention_axes", "mean", "variance"}
 # of activation layers, which are all one kind
 _OF_AN_ACTIVATION = {"activation", "alpha", "axis", "max_value", "negative_slope", "threshold"}
 
