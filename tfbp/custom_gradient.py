@@ -1,4 +1,4 @@
-"""tf.custom_gradient whose graphs are freed with what uses them."""
+"""tf.custom_gradient that frees its graphs together with their users."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def let_go(graph: tf.Graph) -> None:
             continue
         seen.add(id(graph))
         for operation in graph.get_operations():
-            # tf.custom_gradient's operation; a description is made anew at each look, so at few
+            # tf.custom_gradient's operation; a description is made again at each look, so at few
             if operation.type == "IdentityN" and "_gradient_op_type" in operation.node_def.attr:
                 _let_its_graph_hold_the_backward(operation)
         # not .graph, which makes a copy where the original is gone

@@ -170,7 +170,7 @@ def frozen(layer):
 
 def test_a_frozen_layer_stays_frozen_in_a_model_and_is_none_of_a_network_s():
     model = frozen(keras.layers.Dense(3, name="frozen"))
-    with pytest.raises(InputError, match="sequential: got 'frozen' with trainable=False; accepted: layers that train"):
+    with pytest.raises(InputError, match="model: got 'frozen' with trainable=False; accepted: layers that train"):
         Network.from_keras(model, "huber")
     ours = Model.from_keras(model, "huber")
     assert [w.trainable for w in ours.weights if w.shape.rank] == [True, True, False, False, True, True]

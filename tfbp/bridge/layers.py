@@ -11,7 +11,7 @@ import keras
 
 from tfbp.bridge.activations import activation_of, keras_activation
 from tfbp.bridge.unexpressed import check_arguments
-from tfbp.errors import InputError
+from tfbp.errors import InputError, likely
 from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
@@ -29,7 +29,7 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
 
     Args:
-        called_with: what it is called with beside its inputs.
+        called_with: the arguments of its call beside its inputs.
 
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
@@ -43,7 +43,7 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         return applied
     name, other = kind.keras_name, type(keras_layer).__module__
     if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
-        raise InputError(f"sequential: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
+        raise InputError(f"model: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
@@ -63,16 +63,14 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         return layer
     except InputError as error:
         said = str(error)
-        raise InputError(
-            said if said.startswith("sequential: ") else f"sequential: {keras_layer.name!r}: {said}"
-        ) from None
+        raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
 
 
 def _of_each_step(distributed: Any) -> Layer:
     layer = layer_from_keras(distributed.layer)
     if not isinstance(layer, _OF_EACH_STEP):
         raise InputError(
-            f"sequential: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
+            f"model: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
             "activation, LayerNormalization or RMSNormalization."
         )
     return layer
@@ -112,7 +110,7 @@ def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
 
 
 def _attribute(keras_layer: Any, argument: str) -> Any:
-    """What a Keras layer was given; some keep it under a private name."""
+    """A Keras layer's argument; some layers keep it under a private name."""
     return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 
@@ -137,13 +135,15 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 def _activation_from_keras(given: Any) -> Activation:
     activation = activation_of(given)
     if activation is None and isinstance(given, keras.layers.Softmax):
-        raise InputError(f"sequential: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
+        raise InputError(f"model: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
     if activation is None:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
+        if isinstance(inner, keras.layers.Layer):
+            raise InputError(f"model: got the layer {inner.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
+        name = getattr(inner, "__name__", kind)
         raise InputError(
-            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(sorted(KINDS))}, ReLU, "
-            f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
+            f"model: got the activation {name!r}{likely(name, ACTIVATIONS)}; accepted: those that tfbp.Activation has."
         )
     return activation
 
@@ -152,5 +152,5 @@ def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
     if given is None:
         return None
     if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):
-        raise InputError(f"sequential: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
+        raise InputError(f"model: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
     return L1L2(float(getattr(given, "l1", 0.0)), float(getattr(given, "l2", 0.0)))

@@ -33,12 +33,12 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
         >>> regularized = keras.layers.Dense(3, name="d", activity_regularizer="l2")
         >>> check_arguments(regularized, Dense(3), keras.layers.Dense(3))
         Traceback (most recent call last):
-        tfbp.errors.InputError: sequential: got 'd' with activity_regularizer; accepted: a Dense without it.
+        tfbp.errors.InputError: model: got 'd' with activity_regularizer; accepted: a Dense without it.
     """
     kind = type(keras_layer).__name__
     if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
         given = f"{type(keras_layer).__module__}.{kind}"
-        raise InputError(f"sequential: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
+        raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
     said, expressed = keras_layer.get_config(), made.get_config()
     free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
     # the bridge turns these into the network's words, or refuses them
@@ -72,7 +72,7 @@ def trained_in(model: keras.Model) -> set[int]:
 
 
 def _refused(keras_layer: keras.layers.Layer, given: str, accepted: str) -> InputError:
-    return InputError(f"sequential: got {keras_layer.name!r} with {given}; accepted: {accepted}.")
+    return InputError(f"model: got {keras_layer.name!r} with {given}; accepted: {accepted}.")
 
 
 def _named(name: str, value: Any) -> str:

@@ -125,7 +125,7 @@ def in_module(argument: str, words: str | None) -> tuple[str, str]:
 
 
 def imported(argument: str, words: str | None) -> Any:
-    """What `package.module:function` names."""
+    """The function that `package.module:function` names."""
     if words is None:
         return None
     module, path = in_module(argument, words)

@@ -1,7 +1,7 @@
-"""What kind of mistake a wrong gradient looks like, learned from the numbers: said only where they leave little doubt.
+"""The likely mistake in a wrong gradient, from its numbers; named only if they leave little doubt.
 
-Every cause is a hypothesis that says what the tensor would be. One that explains the difference, to the tolerance, is
-named; where none does, nothing is said of the cause, and how much is wrong, and where, is said all the same.
+Every cause is a hypothesis: values of the tensor. One that explains the difference, to the tolerance, is
+named. If none does, the diagnosis names no cause, but still the size and the place of the error.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Clues:
-    """What is known around a tensor, for its diagnosis. All arrays broadcast to the tensor's shape.
+    """Clues for the diagnosis of a tensor. All arrays broadcast to the tensor's shape.
 
     Attributes:
         mistakes: by a sentence that names the mistake, what the tensor would be if it had been made.
         terms: the parts that the tensor is the sum of, by name: one may be missing, counted twice or of wrong sign.
-        factors: what the tensor, or a term of it, may be short of or have once too often, by name.
+        factors: by name; a mistake may omit one from the tensor or a term of it, or repeat it.
         sizes: numbers whose inverse or self is easily forgotten, e.g. {"B": 12}.
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
         kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
@@ -79,7 +79,7 @@ def diagnose(
         for cause, hypothesis in chain(_usual(expected), _known(expected, clues))
         if _explains(hypothesis, got, expected, tolerance)
     ]
-    # two that say the same numbers are both named: which of them it is, the numbers cannot tell
+    # two with the same numbers are both named: the numbers cannot separate them
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
         cause = _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
@@ -132,7 +132,7 @@ def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tol
 
 
 def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray, clues: Clues) -> str:
-    """A factor that is the same for all elements; one without a name is told only where three elements agree on it."""
+    """A factor that is the same for all elements; one without a name counts only if three elements agree on it."""
     if not expected.any():
         return ""
     factor = float(np.vdot(got, expected) / np.vdot(expected, expected))

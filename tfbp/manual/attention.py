@@ -1,6 +1,6 @@
 """Dot-product attention of several heads, and the layers around it: four projections, each a dense layer.
 
-Queries ask keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
+Queries meet keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
 query heads share K key heads, G = N / K to each. Short sequences keep p; long ones go in chunks (chunks.py), and make
 it again.
 
@@ -35,7 +35,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     Args:
         masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys that all of them show.
         causal: whether query t sees the keys 0 … t alone.
-        dropped: None, or a pair: which probabilities are kept, booleans (B, N, T, S), and the rate of the others.
+        dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate of the others.
 
     Example:
         >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
@@ -59,7 +59,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, given dy (B, T, N, V)."""
+    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
     kept, scale, is_long = residuals
     dy = by_group(dy, kept[1].shape[1])
     if tf.is_tensor(is_long):
@@ -81,7 +81,7 @@ def whole_forward(q, k, v, masks, *, causal, dropped):
 
 
 def whole_backward(dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, seen, dropped = residuals
     # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
@@ -111,7 +111,7 @@ def by_length_forward(is_long, q, k, v, masks, *, causal):
 
 
 def by_length_backward(is_long, dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, masks, causal = residuals
 
     def in_chunks():
@@ -158,7 +158,7 @@ def _is_long(q, k, causal):
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
     queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
-    # chunks leave nothing out here: where its causal edge is no trace knows
+    # chunks leave nothing out here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
 
@@ -171,7 +171,7 @@ def projection_forward(x, kernel, bias=None):
 
 
 def projection_backward(dz, residuals, *, bias_gradient=True):
-    """dx, dkernel and dbias, given dz; None for a dbias that is not asked for."""
+    """dx, dkernel and dbias, from dz; None for a dbias that is off."""
     *rows, shape, kernel_shape = residuals
     # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
     dx, dkernel, dbias = dense_backward(tf.reshape(dz, [-1, rows[1].shape[1]]), rows, bias_gradient=bias_gradient)

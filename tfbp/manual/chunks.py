@@ -55,7 +55,7 @@ def chunks_forward(q, k, v, masks, *, causal):
 
 
 def chunks_backward(dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, log_sum_exp, masks, causal = residuals
     qs, dys, log_sum_exps, dp_dot_ps = map(_split, (q, dy, log_sum_exp, dp_dot_p(dy, y)))
     dks, dvs = (tf.zeros_like(each, wide(each.dtype)) for each in (k, v))
@@ -121,7 +121,7 @@ def wide(dtype):
 
 
 def lowest(dtype):
-    """What stands for a score that is not seen: its exponential is 0 beside any other, and 1 beside its like."""
+    """The score of a masked pair: its exponential is 0 beside any other score, and 1 beside the same."""
     return tf.constant(0.7 * dtype.min, dtype)
 
 
@@ -140,7 +140,7 @@ def _by_group(rows, like):
 
 
 def seen_by(rows, z, masks, causal):
-    """Which keys the queries of these rows see, booleans that broadcast to z (B, K, G, C, E), or None: all."""
+    """The keys that the queries of these rows see, booleans broadcastable to z (B, K, G, C, E), or None: all."""
     seen = [rows[:, None] >= tf.range(size_of(z, 4))] if causal else []
     for mask in masks:
         # what fills a chunk after the last query looks as that one does
@@ -201,7 +201,7 @@ def _list(q, dtype, of=None):
 
 
 def _loop(first, last, chunk, carried):
-    """What is carried, after the chunks from `first` to `last`: one at a time, or several matrices would be held."""
+    """The carried values after the chunks from `first` to `last`: one at a time, or several matrices would be held."""
     return tf.while_loop(
         lambda i, *_: i < last,
         lambda i, *carried: (i + 1, *chunk(i, *carried)),

@@ -2,7 +2,7 @@
 
 B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
-of the depthwise convolution, where O = I · D. A patch is what lies under the kernel at one place, M N pixels.
+of the depthwise convolution, where O = I · D. A patch is the M N pixels under the kernel at one place.
 """
 
 from functools import partial
@@ -42,7 +42,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
 
 
 def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), given dz; None for a gradient that is not asked for."""
+    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), from dz; None for a gradient that is off."""
     x, kernel, window, groups = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
@@ -86,7 +86,7 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
 
 
 def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), given dz; None for one that is not asked for."""
+    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), from dz; None for one that is off."""
     x, kernel, window = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)

@@ -11,7 +11,7 @@ from tfbp.manual.window import wide
 
 
 def embedding_forward(x, embeddings):
-    """y[b, t] = embeddings[x[b, t]], and the residuals (x, V); NaN for what is no row, which XLA would clip to one."""
+    """y[b, t] = embeddings[x[b, t]], and the residuals (x, V); NaN for a token without a row, which XLA would clip."""
     rows = embeddings.shape[0]
     is_row = (x >= 0) & (x < rows)
     y = tf.where(is_row[..., None], tf.gather(embeddings, x), tf.constant(math.nan, embeddings.dtype))
@@ -19,9 +19,9 @@ def embedding_forward(x, embeddings):
 
 
 def embedding_backward(dy, residuals):
-    """dembeddings (V, O), given dy (B, T, O)."""
+    """dembeddings (V, O), from dy (B, T, O)."""
     x, rows = residuals
-    # 16-bit numbers are added up in float32: a token may stand at many places
+    # 16-bit numbers are added up in float32: a token may occur at many places
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (V, O) <- (B, T, O) (B, T)
     return tf.cast(tf.math.unsorted_segment_sum(wide(dy), x, rows), dy.dtype)
 
@@ -42,7 +42,7 @@ def forward(layer, weights, x, *, training, seed):
 
 
 def backward(layer, dz, residuals):
-    """Tokens are no numbers that a gradient could move: dx is None."""
+    """Tokens have no gradient: dx is None."""
     return None, {"embeddings": embedding_backward(dz, residuals)}
 
 

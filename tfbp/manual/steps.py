@@ -1,6 +1,6 @@
 """Steps through time and back: the two loops of recurrent layers, and what is done at once for all steps.
 
-xs (T, B, …) has time first, so that a step is a row of memory. What the steps keep lies in lists of one tensor a step,
+xs (T, B, …) has time first, so that a step is a row of memory. The residuals are lists of one tensor a step,
 which are not copied together. `order` is go_backwards and return_sequences; and mask (B, T), false where a step is left
 out, with zero_output_for_mask: there each state stays as it was, and y[t] is the output before, or 0.
 """
@@ -118,7 +118,7 @@ def written(kept, t, tensors):
 
 
 def rows(tensors):
-    """(T B, …): what stands in a list, of all steps."""
+    """(T B, …): the tensors of a list, of all steps."""
     stacked = tensors.stack()
     return tf.reshape(stacked, [-1, stacked.shape[-1]])
 
