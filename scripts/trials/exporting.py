@@ -127,8 +127,8 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
         try:
             if each == "LiteRT":
                 # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
-                traced = tf.function(model).get_concrete_function(tf.TensorSpec(x.shape, x.dtype))
-                converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], model)
+                fixed = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+                converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, model(fixed)))
                 Path(path).write_bytes(converter.convert())
             else:
                 model.export(path, format=FORMATS[each], verbose=False)
