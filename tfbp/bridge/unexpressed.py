@@ -61,6 +61,9 @@ def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers
         layers: of each layer the network's, the Keras layer that it was made of, and its variables by their names.
     """
     trained = trained_in(model)
+    for each in model._flatten_layers(include_self=False):
+        if each.weights and not each.trainable:
+            raise _refused(each, "trainable=False", "layers that train, or tfbp.Model.from_keras")
     for layer, keras_layer, weights in layers:
         if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
             raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")
