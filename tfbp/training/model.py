@@ -14,14 +14,17 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_of
+from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.fitting import plans
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import fitting_arrays, replica, step, suspects, workers
+from tfbp.training import replica, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
+from tfbp.training.rules import NetworkRules, build
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -65,15 +68,20 @@ class Model(keras.Model):
     Reference: https://keras.io/api/models/model_training_apis/
     """
 
+    fitting_rules = NetworkRules
+
     def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
+        if len(network.input_shapes) > 1 or len(network.losses) > 1:
+            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         self.layer_weights = [
             layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
@@ -93,27 +101,31 @@ class Model(keras.Model):
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
-        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
+        """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
+
+        Args:
+            model: a Sequential, or a Functional model that is a chain with additions.
+            loss: by default the one that the model is compiled with.
+            options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
-            InputError: a layer or option that a network cannot express, named.
+            InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
-        network, parameters = Network.from_keras(sequential, loss)
-        model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
-        model.set_parameters(parameters)
-        model.trainable = sequential.trainable
-        _, sources = network_and_sources(sequential, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
-        for node, ours in zip(nodes, model.layer_weights, strict=True):
+        network, sources = network_and_sources(model, loss)
+        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        made.set_parameters(parameters_of(network, sources))
+        made.trainable = model.trainable
+        trained = trained_in(model)
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
+            flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
-            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
-        return model
+                variable.trainable = flags.get(name, False)
+        return made
 
     def to_keras(self) -> keras.Model:
         """A plain Keras model with the weights as they stand; see `Network.to_keras`."""
@@ -246,29 +258,25 @@ class Model(keras.Model):
                 with gradients="tape".
             ConnectionError: another worker is gone.
         """
-        options = by_name(keras.Model.fit, positional, options)
+        given = by_name(keras.Model.fit, x, y, positional, options)
         if clip_per_example is None:
-            return self._fit(x, y, options)
+            return self._fit(given)
         check_positive("clip_per_example", clip_per_example)
         if self.writing is not manual:
             raise InputError(
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
                 "gradients='manual' only."
             )
-        if not self.compiled:
-            return super().fit(x, y, **options)
+        self._assert_compile_called("fit")
         self._clip_to(float(clip_per_example))
         try:
-            return self._fit(x, y, options)
+            return self._fit(given)
         finally:
             self._clip_to(None)
 
-    def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.fit(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().fit(x, y, **options)
+    def _fit(self, given: dict[str, Any]) -> keras.callbacks.History:
+        with workers.lost_worker_named(self):
+            return plans.fit(self, given)
 
     def _clip_to(self, clip: float | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
@@ -283,12 +291,10 @@ class Model(keras.Model):
         Raises:
             InputError: as `fit`.
         """
-        options = by_name(keras.Model.evaluate, positional, options)
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.evaluate(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().evaluate(x, y, **options)
+        of_fit = {name: options.pop(name) for name in ("_use_cached_eval_dataset",) if name in options}
+        given = by_name(keras.Model.evaluate, x, y, positional, options)
+        with workers.lost_worker_named(self):
+            return plans.evaluate(self, given, of_fit)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -324,7 +330,7 @@ class Model(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
-            fitting_arrays.build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
+            build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
 
     def _zeros(self) -> tf.Tensor:
         """An example that any network can be called on."""
