@@ -68,6 +68,17 @@ def test_weights_of_no_axis():
             fit(model_of(3, 2), x, x[..., :1], sample_weight=np.ones(8), batch_size=4, **OPTIONS)
 
 
+def test_rank_of_weights():
+    x, ones = numbers(8, 3, 2), np.ones((8, 3))
+    ours, theirs = model_of(3, 2), model_of(3, 2)
+    KERAS["fit"](theirs, x, x[..., :1], sample_weight=ones, batch_size=4, **OPTIONS)
+    with pytest.raises(ValueError, match="unknown rank"):
+        KERAS["fit"](theirs, x, x[..., :1], sample_weight=ones[..., None], batch_size=4, **OPTIONS)
+    for weight in (ones, ones[..., None]):
+        history = tfbp.fit(ours, x, x[..., :1], sample_weight=weight, batch_size=4, **OPTIONS).history
+    assert np.isfinite(history["loss"]).all()
+
+
 def test_masked_metrics():
     inputs = keras.Input((3, 2))
     model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Masking()(inputs)))

@@ -386,10 +386,10 @@ def test_never_traces_again():
     assert model._tfbp_programs.traces == traces
 
 
-def test_xla_takes_recurrence_after_a_layer_with_weights():
+def test_xla_takes_recurrence_after_a_layer_with_weights(rng):
     model = keras.Sequential([keras.Input((5,)), keras.layers.Embedding(4, 3), keras.layers.LSTM(3)])
     model.compile("sgd", "mse", jit_compile=True)
-    tokens = RNG.integers(0, 4, (20, 5))
+    tokens = rng.integers(0, 4, (20, 5))
     history = tfbp.fit(model, tokens, X[:20, :3], batch_size=8, verbose=0)
     assert history.params["jit_compile"] is True
     assert int(model.optimizer.iterations) == 3

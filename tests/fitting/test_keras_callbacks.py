@@ -67,16 +67,23 @@ def written(directory):
     return {name: sorted(each, key=str) if isinstance(each, list) else each for name, each in found.items()}
 
 
-def trained(fit, make, directory, fits=1, inner=(), **options):
-    """What a fit leaves: files, weights, history, and what its callback remembers."""
-    callback, made = make(directory), model(*inner, **options)
+def trained(fit, names, directory, fits=1, inner=(), **options):
+    """What a fit leaves: files, weights, history, and what its callbacks remember."""
+    callbacks, made = {}, model(*inner, **options)
+    for name in names:
+        (directory / name).mkdir(parents=True)
+        callbacks[name] = CASES[name](directory / name)
     history = None
     for _ in range(fits):
         made._initial_epoch = None  # where Keras's BackupAndRestore leaves the next fit nothing to do
-        history = fit(made, X, LABELS, callbacks=[callback], **OPTIONS).history
-    kept = {name: value for name, value in vars(callback).items() if isinstance(value, int | str | bool)}
-    # a TensorBoard that writes at the ends of epochs counts calls, which nothing reads
-    kept = {name: value for name, value in kept.items() if "_global_" not in name and str(directory) not in str(value)}
+        history = fit(made, X, LABELS, callbacks=list(callbacks.values()), **OPTIONS).history
+    kept = {
+        (name, attribute): value
+        for name, callback in callbacks.items()
+        for attribute, value in vars(callback).items()
+        # a TensorBoard that writes at the ends of epochs counts calls, which nothing reads
+        if isinstance(value, int | str | bool) and "_global_" not in attribute and str(directory) not in str(value)
+    }
     return written(directory), made.get_weights(), history, kept
 
 
@@ -112,9 +119,31 @@ CASES = {
 }
 
 
-def assert_as_keras(make, tmp_path, **options):
+# those that are called for blocks alone, those that count batches, those that are called at every batch, and those that
+# change what is trained
+GROUPS = {
+    "epochs": [
+        *("board-epochs", "board-histograms", "board-seconds", "board-embeddings", "checkpoint", "checkpoint-best"),
+        *("backup", "csv", "nan", "bar", "history"),
+    ],
+    "counting": ["board-every-7", "checkpoint-every-7", "backup-every-5"],
+    "every-batch": ["board-every-batch"],
+    "seconds": ["board-seconds-every-5"],
+    "profile": ["board-profile"],
+    **{name: [name] for name in ("early", "plateau", "rates", "averages", "averages-of-epochs")},
+}
+
+
+def test_every_callback_is_in_a_group():
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(CASES)
+    # a LambdaCallback is whatever its caller makes it; the other two need a server and a package
+    kinds = {type(make("logs")) for make in CASES.values()} | {C.LambdaCallback, C.RemoteMonitor, C.OrbaxCheckpoint}
+    assert {each for each in vars(C).values() if isinstance(each, type)} - kinds == {C.Callback, C.CallbackList}
+
+
+def assert_as_keras(names, tmp_path, **options):
     ours, theirs = (
-        trained(fit, make, tmp_path / name, **options) for name, fit in (("ours", tfbp.fit), ("theirs", KERAS["fit"]))
+        trained(fit, names, tmp_path / name, **options) for name, fit in (("ours", tfbp.fit), ("theirs", KERAS["fit"]))
     )
     assert ours[0] == theirs[0]
     for got, expected in zip(ours[1], theirs[1], strict=True):
@@ -123,30 +152,22 @@ def assert_as_keras(make, tmp_path, **options):
     return ours
 
 
-@pytest.fixture(autouse=True)
-def directories(tmp_path):
-    for name in ("ours", "theirs"):
-        (tmp_path / name).mkdir()
+@pytest.mark.parametrize("names", GROUPS.values(), ids=GROUPS)
+def test_it_does_what_it_does_in_keras_s_fit(names, tmp_path):
+    assert_as_keras(names, tmp_path)
 
 
-@pytest.mark.parametrize("make", CASES.values(), ids=CASES)
-def test_it_does_what_it_does_in_keras_s_fit(make, tmp_path):
-    assert_as_keras(make, tmp_path)
+def test_what_was_counted_goes_on_in_the_next_fit(tmp_path):
+    assert_as_keras(GROUPS["counting"], tmp_path, fits=2)
 
 
-@pytest.mark.parametrize("name", ["board-every-7", "checkpoint-every-7", "backup-every-5"])
-def test_what_it_has_counted_goes_on_in_the_next_fit(name, tmp_path):
-    assert_as_keras(CASES[name], tmp_path, fits=2)
-
-
-@pytest.mark.parametrize("name", ["board-every-7", "checkpoint-every-7"])
-def test_it_counts_executions_of_several_steps_as_keras_does(name, tmp_path):
-    assert_as_keras(CASES[name], tmp_path, steps_per_execution=2)
+def test_executions_of_several_steps_are_counted_as_by_keras(tmp_path):
+    assert_as_keras(["board-every-7", "checkpoint-every-7"], tmp_path, steps_per_execution=2)
 
 
 def test_summaries_of_the_model_s_own_step_are_recorded(tmp_path):
-    files, *_ = assert_as_keras(CASES["board-every-batch"], tmp_path, inner=[Summary()])
-    assert any("mean" in tag for tag, _, _ in files["train"])
+    files, *_ = assert_as_keras(["board-every-batch"], tmp_path, inner=[Summary()])
+    assert any("mean" in tag for tag, _, _ in files["board-every-batch/train"])
 
 
 def test_a_writer_of_the_caller_s_gets_what_keras_writes_to_it(tmp_path):
@@ -161,7 +182,7 @@ def test_a_writer_of_the_caller_s_gets_what_keras_writes_to_it(tmp_path):
 def test_many_batches_in_a_call_all_the_same(tmp_path, monkeypatch):
     calls, run = [], fitting.run.ArrayRun._run
     monkeypatch.setattr(fitting.run.ArrayRun, "_run", lambda self, *given: calls.append(given[0]) or run(self, *given))
-    trained(tfbp.fit, CASES["board-every-7"], tmp_path)
+    trained(tfbp.fit, ["board-every-7"], tmp_path)
     assert calls.count("train") < 3 * 18 / 2
 
 

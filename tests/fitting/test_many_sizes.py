@@ -14,7 +14,7 @@ from tfbp.fitting.run import room
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(300, 4)).astype(np.float32), RNG.normal(size=(300, 1)).astype(np.float32)
-SIZES = (1, 7, 8, 31, 64, 65, 100, 131, 200, 299)
+SIZES = (1, 31, 64, 100, 131, 299)
 
 
 def model(jit_compile=False):
@@ -43,12 +43,12 @@ def test_as_few_programs_for_any_number_of_rows_as_in_keras():
 
 def test_xla_s_programs_are_for_groups_of_sizes():
     ours, theirs = model(True), model()
-    for rows in range(81, 97):
+    for rows in range(81, 97, 5):
         tfbp.fit(ours, X[:rows], Y[:rows], batch_size=8, epochs=2, verbose=0, shuffle=False)
         KERAS["fit"](theirs, X[:rows], Y[:rows], batch_size=8, epochs=2, verbose=0, shuffle=False)
     np.testing.assert_allclose(ours.get_weights()[0], theirs.get_weights()[0], rtol=1e-4, atol=1e-6)
     (known,) = ours._tfbp_programs._programs.values()
-    assert len({key[2][2].shape[0] for key in known._programs}) == len({room(rows) for rows in range(81, 97)}) == 1
+    assert len({key[2][2].shape[0] for key in known._programs}) == len({room(rows) for rows in range(81, 97, 5)}) == 1
     predicted = tfbp.predict(ours, X[:90], batch_size=8, verbose=0)
     np.testing.assert_allclose(predicted, ours(X[:90]).numpy(), rtol=1e-5, atol=1e-6)
 

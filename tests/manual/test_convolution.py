@@ -93,6 +93,7 @@ def by_tape(room, case, x, kernel, bias, dz):
 
 @pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(13, dtype="float64", mode="eager")
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     case, *arrays = problem(name, dtype)
     expected = by_hand(reference, case, *arrays)
@@ -101,9 +102,10 @@ def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     assert_agree(run(*(tensor(a, dtype) for a in arrays)), expected, tolerances, dtype)
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_by_tape_agrees_with_the_reference(name, dtype, mode):
     case, *arrays = problem(name, dtype)
     expected = by_hand(reference, case, *arrays)
@@ -149,6 +151,7 @@ def test_the_reference_s_output_is_scipy_s_correlation(name):
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["stride2-same-odd", "groups2", "depthwise-depth2-same"])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(name, mode):
     case, x, kernel, bias, dz = problem(name)
     expected = by_hand(reference, case, x, kernel, bias, dz)
@@ -277,6 +280,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor(mistake):
     changes, located = MISTAKES[mistake]
     room = planted("convolution", *changes)

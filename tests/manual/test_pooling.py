@@ -66,6 +66,7 @@ def by_tape(kind, options, x, dy):
 
 @pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(13, dtype="float64", mode="eager")
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     kind, options, x, dy = problem(name, dtype)
     expected = by_hand(reference.pooling, kind, options, x, dy)
@@ -80,6 +81,7 @@ def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     [(name, mode) for name in CASES for mode in MODES if (name, mode) != ("max-ties", "xla")],
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_by_tape_agrees_with_the_reference(name, dtype, mode):
     """Of ties, too: a window's gradient goes to the first, that of a whole image to all in equal parts."""
     kind, options, x, dy = problem(name, dtype)
@@ -124,6 +126,7 @@ def test_what_is_added_around_the_image_is_never_the_largest():
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["max-overlap-same", "average-same-odd", "global-max", "global-average"])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(name, mode):
     kind, options, x, dy = problem(name)
     signature = [tf.TensorSpec([None, *a.shape[1:]], tf.float64) for a in (x, dy)]
@@ -190,6 +193,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
     changes, tensors, kinds = MISTAKES[mistake]
     room, wrong = planted("pooling", *changes), {}

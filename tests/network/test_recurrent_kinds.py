@@ -19,12 +19,13 @@ from tfbp import (
     reference,
     tape,
 )
-from tfbp.agreement.kind_cases import sequence_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import Case, problem
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras
+from tfbp.network import bidirectional, recurrent
 
 WRITINGS = {"manual": manual, "tape": tape}
-CASES = {case.name: case for case in sequence_cases()}
+CASES = {case.name: case for case in cases_of(recurrent, bidirectional)}
 LAYERS = {
     "simple": SimpleRNN(4),
     "simple-relu": SimpleRNN(4, "relu", use_bias=False, return_sequences=True),
@@ -166,7 +167,7 @@ def test_what_a_network_cannot_express_is_refused_from_keras(kind, argument, val
     layer = getattr(keras.layers, kind)(4, name="mine", **{argument: value})
     with pytest.raises(InputError) as caught:
         layer_from_keras(layer)
-    assert str(caught.value) == f"sequential: 'mine': {argument}: got {value!r}; accepted: {accepted}."
+    assert str(caught.value).startswith(f"model: 'mine': {argument}: got {value!r}; accepted: {accepted}.")
 
 
 def test_a_constraint_is_refused_from_keras():

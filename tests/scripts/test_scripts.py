@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_table(run, tmp_path):
     def table(name, seed):
         path = tmp_path / name
         _, out, _ = run("train.py", "--epochs", 1, "--gradients", "manual", "--seed", seed, "--log-dir", path)
-        return out.splitlines()[1].split()[:3]
+        return next(line for line in out.splitlines() if line.startswith("manual ")).split()[:3]
 
     assert table("a", 1) == table("b", 1) != table("c", 2)
 
@@ -134,7 +134,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
             ["--model", "cnn", "--workers", "2"],
             "--model: got 'cnn' with workers; accepted: layers that neither draw nor renew weights in training (each",
         ),
-        ("trials/fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: 0 to 4294967256, for 32 bits seed Keras."),
+        ("trials/fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: an integer of at least 0."),
         ("trials/mutation.py", ["--every", "0"], "--every: got 0; accepted: an integer of at least 1."),
         (
             "trials/mutation.py",

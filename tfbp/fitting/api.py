@@ -77,8 +77,8 @@ def fit(
     """
     given = {name: value for name, value in locals().items() if name not in ("model", "of_model")}
     check_model("model", model)
-    if (own := own_method(model, "fit")) and not own_methods.is_inside(model):
-        return own_methods.call(model, own, given, of_model, _ours())
+    if own_method(model, "fit") and not own_methods.is_inside(model):
+        return own_methods.call(model, "fit", given, of_model, _ours())
     if of_model:
         raise TypeError(f"fit() got an unexpected keyword argument {min(of_model)!r}")
     return plans.fit(model, given)
@@ -116,8 +116,8 @@ def evaluate(
     check_model("model", model)
     # what Keras's own fit asks for, between epochs
     of_fit = {name: others.pop(name) for name in ("_use_cached_eval_dataset",) if name in others}
-    if (own := own_method(model, "evaluate")) and not own_methods.is_inside(model):
-        return own_methods.call(model, own, given, {**others, **of_fit}, _ours())
+    if own_method(model, "evaluate") and not own_methods.is_inside(model):
+        return own_methods.call(model, "evaluate", given, {**others, **of_fit}, _ours())
     if others:
         raise TypeError(f"evaluate() got an unexpected keyword argument {min(others)!r}")
     return plans.evaluate(model, given, of_fit)
@@ -149,8 +149,8 @@ def predict(
     """
     given = {name: value for name, value in locals().items() if name not in ("model", "of_model")}
     check_model("model", model)
-    if (own := own_method(model, "predict")) and not own_methods.is_inside(model):
-        return own_methods.call(model, own, given, of_model, _ours())
+    if own_method(model, "predict") and not own_methods.is_inside(model):
+        return own_methods.call(model, "predict", given, of_model, _ours())
     if of_model:
         raise TypeError(f"predict() got an unexpected keyword argument {min(of_model)!r}")
     (batch_size,) = sizes(batch_size=batch_size)

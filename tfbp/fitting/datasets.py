@@ -23,7 +23,7 @@ class DatasetRun(Run):
         super().__init__(model, int(dataset.cardinality()), Shuffling(0))
         self._dataset = dataset
         self._batches: Any = None
-        self._name = "train"
+        self._name, self._spec = "train", repr(dataset.element_spec)
 
     def is_compiled(self) -> bool:
         """Whether XLA compiles the steps."""
@@ -49,7 +49,7 @@ class DatasetRun(Run):
 
     def _known(self, name: str) -> dict[Any, Any]:
         # looked up at every block: a callback may compile the model again
-        return programs.table_of(self.model, name).stream(self._dataset.element_spec)
+        return programs.table_of(self.model, name).stream(self._spec)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         if start == 0:

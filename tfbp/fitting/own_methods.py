@@ -28,20 +28,26 @@ def is_inside(model: Any) -> bool:
     return id(model) in _inside.get()
 
 
-def call(model: Any, own: Callable[..., Any], given: dict[str, Any], others: dict[str, Any], ours: Any) -> Any:
-    """A model's own method, with the arguments that differ from Keras's defaults, by name where it has such names.
+def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], ours: dict[str, Any]) -> Any:
+    """A model's own method of a name, with the arguments that differ from Keras's defaults, by name where it has such
+    names.
 
     Args:
         given: Keras's arguments, with None for x and y where they were not given.
         others: arguments that Keras does not know.
         ours: the functions that `super()` reaches, by their names.
     """
-    defaults = {name: each.default for name, each in inspect.signature(ours[own.__name__]).parameters.items()}
-    differing = {name: value for name, value in given.items() if value is not defaults[name]}
+    own = getattr(model, name)
+    defaults = {each.name: each.default for each in inspect.signature(ours[name]).parameters.values()}
+    differing = {each: value for each, value in given.items() if not _is_default(value, defaults[each])}
     names = inspect.signature(own).parameters
-    data = [differing.pop(name) for name in ("x", "y") if name in differing and name not in names]
+    data = [differing.pop(each) for each in ("x", "y") if each in differing and each not in names]
     with _reached(model, ours):
         return own(*data, **differing, **others)
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, bool | int | float | str) and value == default)
 
 
 @contextmanager

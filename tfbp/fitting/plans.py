@@ -26,7 +26,8 @@ def fit(model: Any, given: dict[str, Any]) -> keras.callbacks.History:
     """
     contract.check_compiled(model)
     rules = rules_of(model)
-    contract.sizes(batch_size=given["batch_size"], validation_batch_size=given["validation_batch_size"])
+    names = ("batch_size", "validation_batch_size")
+    given = {**given, **dict(zip(names, contract.sizes(**{name: given[name] for name in names}), strict=True))}
     contract.check_data(**{name: given[name] for name in ("x", "y", "sample_weight")})
     try:
         run, given = _training_run(rules, given)

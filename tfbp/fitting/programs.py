@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -329,8 +329,13 @@ def _has_several_losses(model: Any) -> bool:
 
 def of(model: Any, data: Any, name: str = "train") -> Programs:
     """The programs of a model as it is compiled now, for data of this structure, of which one with a step is needed."""
-    structure = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
-    return table_of(model, name).of(model, structure)
+    return table_of(model, name).of(model, structure_of(data))
+
+
+def structure_of(data: Any) -> Structure:
+    """That of packed data."""
+    value = keras.tree.map_structure(lambda leaf: None if leaf is None else True, data)
+    return Structure(repr(value), value)
 
 
 def table_of(model: Any, name: str = "train") -> Table:
@@ -340,6 +345,13 @@ def table_of(model: Any, name: str = "train") -> Table:
         table = model._tfbp_programs = Table(model)
     table.follow(model, name)
     return table
+
+
+class Structure(NamedTuple):
+    """Packed data with True in place of every tensor, and as a text, which is made once."""
+
+    text: str
+    value: Any
 
 
 class Table:
@@ -370,14 +382,17 @@ class Table:
             getattr(model, f"make_{function}")()
             self._functions[function] = getattr(model, function)
 
-    def stream(self, spec: Any) -> dict[Any, Any]:
-        """The programs of datasets of such elements."""
-        if repr(spec) not in self.streams:
-            _keep(self.streams, repr(spec), {})
-        return self.streams[repr(spec)]
+    def stream(self, spec: str) -> dict[Any, Any]:
+        """The programs of datasets whose elements are described so."""
+        if spec not in self.streams:
+            _keep(self.streams, spec, {})
+        return self.streams[spec]
 
-    def of(self, model: Any, structure: Any) -> Programs:
-        return self._programs.setdefault(repr(structure), Programs(model, structure))
+    def of(self, model: Any, structure: Structure) -> Programs:
+        known = self._programs.get(structure.text)
+        if known is None:
+            known = self._programs[structure.text] = Programs(model, structure.value)
+        return known
 
     @property
     def traces(self) -> int:

@@ -115,6 +115,7 @@ class ArrayRun(Run):
         super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
         self.full, self.left = divmod(self.rows, batch_size)
         self._shuffle, self.passes = shuffle, passes
+        self._structure = programs.structure_of(data)
         self._ways: dict[str, tuple[programs.Programs, Way]] = {}
         # how often the model had trained an epoch of a number before this fit
         self._times = dict(self.shuffling.times)
@@ -171,12 +172,12 @@ class ArrayRun(Run):
     def is_compiled(self) -> bool | None:
         """Whether XLA compiles the training steps; None before any was traced."""
         known, way = self._ways.get("train", (None, None))
-        is_current = known is programs.of(self.model, self.data, "train")
+        is_current = known is self._known("train")
         return None if way is None or not is_current else way.full if self.full else way.rest
 
     def variables(self) -> list[tf.Variable]:
         """As `Run.variables`."""
-        return programs.of(self.model, self.data, "train").variables("train")
+        return self._known("train").variables("train")
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows as an epoch takes them; they follow from its number, so that a resumed run goes on alike."""
@@ -203,7 +204,7 @@ class ArrayRun(Run):
     def trace(self, name: str = "train") -> Any:
         """As `Run.trace`."""
         contract.build_state(self.model, self.data, name)
-        way, known = self._way(name), programs.of(self.model, self.data, name)
+        way, known = self._way(name), self._known(name)
         compiled, rows = way.full if self.full else way.rest, min(self.rows, self.batch_size)
         specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)
         step = known.step(name, specs, self.batch_size, not self.left, rows, compiled)
@@ -233,7 +234,11 @@ class ArrayRun(Run):
     def learned(self) -> dict[tuple[str, ...], float]:
         """The seconds of a step on such batches, for `Pace`."""
         batch = self.batch_size, *(tuple(each.shape[1:]) for each in self.tensors)
-        return programs.of(self.model, self.data).learned.setdefault(batch, {})
+        return self._known("train").learned.setdefault(batch, {})
+
+    def _known(self, name: str) -> programs.Programs:
+        """The model's programs; looked up at every block, because a callback may compile the model again."""
+        return programs.table_of(self.model, name).of(self.model, self._structure)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         self._way(name)
@@ -254,7 +259,7 @@ class ArrayRun(Run):
 
     def _call(self, make: Any, name: str, order: Any, numbers: list[int], data: Any, **options: Any) -> Any:
         """Run a program, and where "auto" gave it to XLA in vain, without."""
-        known = programs.of(self.model, self.data, name)
+        known = self._known(name)
 
         def run(way: Way) -> Any:
             # without XLA, one program does for any number of rows that is left
@@ -271,7 +276,7 @@ class ArrayRun(Run):
     def _way(self, name: str) -> Way:
         """Which batches XLA compiles: decided once a run, and again where a callback compiles the model again. For XLA
         the data get more rows."""
-        known = programs.of(self.model, self.data, name)
+        known = self._known(name)
         if name not in self._ways or self._ways[name][0] is not known:
             self._ways[name] = known, known.way(name, self.tensors, self.rows, self.batch_size, self.passes)
             more = room(self.rows) - len(self.tensors[0])
@@ -282,7 +287,7 @@ class ArrayRun(Run):
 
     def _count(self, name: str, full: int, rest: int) -> None:
         """Remember how many batches were run."""
-        known = programs.of(self.model, self.data, name).ran
+        known = self._known(name).ran
         for left, number in ((0, full), (self.left, rest)):
             if number > 0:
                 key = programs.key_of(name, self.batch_size, self.tensors, left)

@@ -14,6 +14,12 @@ from tensorflow.python.saved_model import save_context
 from tfbp.custom_gradient import custom_gradient
 from tfbp.manual import embedding, halves, position, recurrent, smooth_activations
 
+_RECURRENCES = {
+    "simple_rnn": (recurrent.simple_rnn_forward, recurrent.simple_rnn_backward),
+    "lstm": (recurrent.lstm_forward, recurrent.lstm_backward),
+    "gru": (recurrent.gru_forward, recurrent.gru_backward),
+}
+
 
 def recur(
     kind: str,
@@ -30,7 +36,7 @@ def recur(
 
 @cache
 def _recurrence(kind: str, weights: int, masks: int, options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    forward, backward = getattr(recurrent, f"{kind}_forward"), getattr(recurrent, f"{kind}_backward")
+    forward, backward = _RECURRENCES[kind]
 
     @custom_gradient
     def run(x: tf.Tensor, *given: tf.Tensor) -> Any:
@@ -60,7 +66,7 @@ def look_up(x: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         def backward(dy: tf.Tensor) -> tf.Tensor | tf.IndexedSlices:
             if rows <= (tokens.shape.num_elements() or 0):  # then the table is the shorter list
                 return embedding.embedding_backward(dy, (tokens, rows))
-            sums, places = embedding.embedding_rows_backward(dy, (tokens, rows))
+            sums, places = embedding.embedding_rows_backward(dy, (tokens, *embeddings.shape))
             return tf.IndexedSlices(sums, places, tf.constant(embeddings.shape.as_list(), tokens.dtype))
 
         return keras.ops.take(embeddings, x, axis=0), backward

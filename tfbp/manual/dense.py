@@ -1,7 +1,7 @@
 """The dense layer along the last axis, its backward under its forward.
 
 B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,) or None, z (B, O). Where an example has axes
-before the last, B stands for all of them: each is a row.
+before the last, B counts all of them: each is a row.
 """
 
 import math
@@ -18,7 +18,7 @@ def dense_forward(x, kernel, bias=None):
 
 
 def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, I), dkernel (I, O) and dbias (O,), given dz (B, O); None for a gradient that is not asked for."""
+    """dx (B, I), dkernel (I, O) and dbias (O,), from dz (B, O); None for a gradient that is off."""
     x, kernel = residuals
     # z = matmul(x, kernel)                          (B, O) <- (B, I) (I, O)
     dx = tf.matmul(dz, kernel, transpose_b=True) if input_gradient else None
@@ -39,19 +39,11 @@ def forward(layer, weights, x, *, training, seed):
     return tf.reshape(z, [-1, *x.shape[1:-1], layer.units]) if x.shape.rank > 2 else z, (*residuals, x.shape), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     *rows, shape = residuals
-    dx, dkernel, dbias = dense_backward(
-        _as_rows(dz),
-        rows,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and layer.use_bias,
-    )
+    dx, dkernel, dbias = dense_backward(_as_rows(dz), rows, bias_gradient=layer.use_bias)
     found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
-    if input_gradient and shape.rank > 2:
-        dx = tf.reshape(dx, [-1, *shape[1:]])
-    return dx, found if weight_gradients else {}
+    return tf.reshape(dx, [-1, *shape[1:]]) if shape.rank > 2 else dx, found
 
 
 def _as_rows(tensor):
@@ -66,7 +58,7 @@ def example_norms(layer, x, dz):
     x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
-        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), in place of (B, I, O), for T rows an example
+        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), instead of (B, I, O), for T rows an example
         squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
     else:
         squares = tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
@@ -97,3 +89,7 @@ def _row_squares(a):
     partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
     # abs changes nothing, and keeps XLA from making that one chain of the two sums
     return tf.reduce_sum(tf.abs(partial), axis=1)
+
+
+KINDS = {"Dense": (forward, backward)}
+PER_EXAMPLE = {"Dense": {"norms": example_norms, "moments": example_moments}}

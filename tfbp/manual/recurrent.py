@@ -2,11 +2,13 @@
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, n). y is hs (B, T, H), the state after
-every step, or with return_sequences=False the last of them, (B, H). What is called a_… is before its activation.
+every step, or with return_sequences=False the last of them, (B, H). A name a_… is a value before its activation.
 
 The product with x is one for all steps, before the loop; and so are, after the loop back, dx, dkernel,
 drecurrent_kernel and dbias: that loop makes da alone.
 """
+
+from functools import partial
 
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward
 
-# whose backward needs their output alone; of any other the input is kept
+# their backward needs only their output; for any other the input is kept
 _KEEP_OUTPUT = ("sigmoid", "tanh")
 
 
@@ -230,28 +232,23 @@ def _joined(*columns):
     return None if columns[0] is None else tf.concat(columns, axis=-1)
 
 
-_FUNCTIONS = {
-    "SimpleRNN": (simple_rnn_forward, simple_rnn_backward),
-    "LSTM": (lstm_forward, lstm_backward),
-    "GRU": (gru_forward, gru_backward),
-}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards")
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    y, _, residuals = halves.forward(_FUNCTIONS[layer.keras_name][0], x, **weights, **options)
+    y, _, residuals = halves.forward(function, x, **weights, **options)
     return y, residuals, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    dx, *dweights, _ = halves.backward(
-        _FUNCTIONS[layer.keras_name][1],
-        dz,
-        residuals,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and layer.use_bias,
-    )
+def _backward(function, layer, dz, residuals):
+    dx, *dweights, _ = halves.backward(function, dz, residuals, bias_gradient=layer.use_bias)
     names = ("kernel", "recurrent_kernel", "bias")
     return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+
+
+KINDS = {
+    "SimpleRNN": (partial(_forward, simple_rnn_forward), partial(_backward, simple_rnn_backward)),
+    "LSTM": (partial(_forward, lstm_forward), partial(_backward, lstm_backward)),
+    "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
+}

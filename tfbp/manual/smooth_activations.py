@@ -50,6 +50,17 @@ def softsign_backward(dy, d):
     return dy / d / d
 
 
+def gaussian_forward(z):
+    y = tf.exp(-z * z)
+    return y, (z, y)
+
+
+def gaussian_backward(dy, residuals):
+    z, y = residuals
+    # y = exp(-z²)                                            dz = dy · (-2 z y)
+    return dy * -2 * z * y
+
+
 def exponential_forward(z):
     y = tf.exp(z)
     return y, y
@@ -132,3 +143,19 @@ def squareplus_backward(dy, residuals, b):
     z, root = residuals
     # y = ½ (z + √(z² + b))                                   dz = dy · ½ (1 + z / √(z² + b))
     return dy * (0.5 * (1 + z / root))
+
+
+ACTIVATIONS = {
+    "sigmoid": (sigmoid_forward, sigmoid_backward),
+    "tanh": (tanh_forward, tanh_backward),
+    "softplus": (softplus_forward, softplus_backward),
+    "softsign": (softsign_forward, softsign_backward),
+    "gaussian": (gaussian_forward, gaussian_backward),
+    "exponential": (exponential_forward, exponential_backward),
+    "silu": (silu_forward, silu_backward),
+    "gelu": (gelu_forward, gelu_backward),
+    "mish": (mish_forward, mish_backward),
+    "log_sigmoid": (log_sigmoid_forward, log_sigmoid_backward),
+    "tanh_shrink": (tanh_shrink_forward, tanh_shrink_backward),
+    "squareplus": (squareplus_forward, squareplus_backward),
+}

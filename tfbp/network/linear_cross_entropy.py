@@ -8,9 +8,13 @@ from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
 from tfbp.network.chain import Node
+from tfbp.network.dense import Dense
 from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.position import PositionEmbedding
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.tokens import Tokens
 from tfbp.vocabulary import L1L2, Loss
 
 LOSS = "sparse_categorical_crossentropy"
@@ -24,7 +28,7 @@ class LinearCrossEntropy(Layer):
 
     Its outputs are logits, z = x · kernel + bias, and its numbers are a Dense's. But compiled, the manual writing takes
     the loss and all gradients from a chunk of tokens at a time: the logits of a batch, a language model's largest
-    tensor, are held only where somebody asks for them, as a metric such as accuracy does. Eagerly, where every tensor
+    tensor, are held only if something needs them, such as accuracy. Eagerly, where every tensor
     of a pass is made, and for each example's own gradient it is a Dense in every way.
 
     Tied, it has no weights: its kernel is the table of the `Embedding` that the network begins with, transposed,
@@ -95,7 +99,7 @@ sparse_categorical_crossentropy>
                 raise InputError(f"{name}: got {getattr(self, name)!r} with tied=True; accepted: {accepted}.")
 
 
-def check_head(nodes: Sequence[Node], loss: Loss) -> None:
+def check_head(nodes: Sequence[Node], losses: Sequence[Loss]) -> None:
     """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, the loss its own, and the table that it is
     tied to one of its shape."""
     for node in nodes:
@@ -105,8 +109,10 @@ def check_head(nodes: Sequence[Node], loss: Loss) -> None:
             raise InputError(
                 f"layers[{node.name}]: got LinearCrossEntropy; accepted: as the last layer of a network only."
             )
-        if loss.name != LOSS:
-            raise InputError(f"loss: got {loss.name!r} after LinearCrossEntropy; accepted: {LOSS!r}.")
+        if [loss.name for loss in losses] != [LOSS]:
+            raise InputError(
+                f"loss: got {', '.join(loss.name for loss in losses)!r} after LinearCrossEntropy; accepted: {LOSS!r}."
+            )
         if node.layer.tied:
             _check_table(nodes[0].layer, node, node.layer.units)
 
@@ -127,3 +133,15 @@ def _check_table(first: Layer, head: Node, units: int) -> None:
             f"layers[{head.name}]: got inputs of width {head.input_shape[-1]} with tied=True; accepted: "
             f"{first.output_dim}, the width of the table."
         )
+
+
+# compiled, the manual writing takes the loss and the last layer's gradients a chunk at a time
+_HEAD = [Embedding(7, 5), Dense(4, "tanh"), LinearCrossEntropy(7, kernel_regularizer=PENALTY)]
+_TIED = [
+    *(Embedding(9, 5, embeddings_regularizer=PENALTY), PositionEmbedding(6), Dense(5, "tanh")),
+    LinearCrossEntropy(9, use_bias=False, tied=True),
+]
+CASES = (
+    Setting("linear-cross-entropy-B5-T6-V7", Tokens(6, 7), _HEAD, 5),
+    Setting("tied-B5-T6-V7", Tokens(6, 7), _TIED, 5),
+)

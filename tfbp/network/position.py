@@ -1,4 +1,4 @@
-"""Where a token stands: a learned row that is added to it, or a rotation of what it is. T steps of a sequence."""
+"""The position of a token: a learned row that is added to it, or a rotation of its features. T steps of a sequence."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from tfbp.errors import check_count, check_positive
+from tfbp.network.dense import Dense
+from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.setting import Setting
+from tfbp.network.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class PositionEmbedding(Layer):
 
 @dataclass(frozen=True)
 class RotaryEmbedding(Layer):
-    """Each pair of features of step t turned by t times an angle of its own: products of steps tell their distance.
+    """Each pair of features of step t turned by t times an angle of its own: products then depend on the distance.
 
         y[t, i]       = cos(t a_i) x[t, i]       - sin(t a_i) x[t, i + I/2]     for i of the first half of I features
         y[t, i + I/2] = cos(t a_i) x[t, i + I/2] + sin(t a_i) x[t, i]
@@ -91,3 +95,7 @@ class RotaryEmbedding(Layer):
         if len(input_shape) != 2 or input_shape[-1] % 2:
             self._refuse(input_shape, "sequences, (steps, features), of an even number of features")
         return input_shape
+
+
+_PLACED = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
+CASES = (Setting("positions-B5-T6-V7", Tokens(6, 7), _PLACED, 5),)

@@ -30,7 +30,7 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, given dy (B, T, N, V)."""
+    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
     query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
     # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)
@@ -106,3 +106,6 @@ def backward(layer, dz, residuals):
         dx = dx + dx_of_part
     names = ("kernel", "bias") if layer.use_bias else ("kernel",)
     return dx, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
+
+
+KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}

@@ -1,4 +1,4 @@
-"""softmax and log_softmax, whose backward needs the whole Jacobian of a row, written out as a matrix.
+"""softmax and log_softmax. The backward writes the whole Jacobian of a row as a matrix.
 
 z pre-activation, y output, both (B, …, O), each row by itself; J[b] = dy[b] / dz[b], (O, O).
 """
@@ -31,3 +31,9 @@ def log_softmax_backward(dy, z):
 
 def _largest(z):
     return z.real.max(axis=-1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "softmax": (softmax_forward, softmax_backward),
+    "log_softmax": (log_softmax_forward, log_softmax_backward),
+}

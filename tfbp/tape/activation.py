@@ -4,5 +4,8 @@ import tensorflow as tf
 
 
 def forward(layer, weights, x, *, training, seed):
-    # a tensor of its own: x may have other uses, whose gradients are not z's
+    # a tensor of its own: x may have other uses with other gradients
     return tf.identity(x), {}
+
+
+KINDS = {"Activation": forward}

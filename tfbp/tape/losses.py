@@ -39,11 +39,22 @@ def categorical_crossentropy(y, outputs):
 def sparse_categorical_crossentropy(y, outputs):
     if outputs.dtype != tf.float64:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-    # in float64 the GPU has no kernel of it. A label that is no class makes loss and gradient NaN, as there
+    # in float64 the GPU has no kernel of it. A label that is not a class makes loss and gradient NaN, as there
     classes = outputs.shape[-1]
     is_class = (y >= 0) & (y < classes)
     target = tf.where(is_class[..., tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)
     return tf.nn.softmax_cross_entropy_with_logits(labels=target, logits=outputs)
+
+
+LOSSES = {
+    "half_squared_error": half_squared_error,
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "huber": huber,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+}
 
 
 def loss_forward(loss, y, outputs):
@@ -52,4 +63,4 @@ def loss_forward(loss, y, outputs):
         y = tf.cast(tf.reshape(y, [-1, *outputs.shape[1:-1]]), tf.int64)
     else:
         y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
-    return globals()[loss.name](y, outputs, **loss.arguments)
+    return LOSSES[loss.name](y, outputs, **loss.arguments)

@@ -1,6 +1,6 @@
 """Piecewise activations, forward only: tf.GradientTape differentiates. z and the result are (B, O).
 
-At a kink the tape takes one side's derivative, or 0; the reference's docstrings say which.
+At a kink the tape takes one side's derivative, or 0; the reference's docstrings name it.
 """
 
 import tensorflow as tf
@@ -80,3 +80,22 @@ def sparse_sigmoid(z):
 
 def threshold(z, threshold, default_value):
     return tf.where(z > threshold, z, tf.fill(tf.shape(z), tf.constant(default_value, z.dtype)))
+
+
+ACTIVATIONS = {
+    "linear": linear,
+    "relu": relu,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "celu": celu,
+    "selu": selu,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": hard_silu,
+    "hard_tanh": hard_tanh,
+    "hard_shrink": hard_shrink,
+    "soft_shrink": soft_shrink,
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid,
+    "threshold": threshold,
+}

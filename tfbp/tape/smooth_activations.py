@@ -23,6 +23,10 @@ def softsign(z):
     return tf.cast(tf.math.softsign(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softsign(z)
 
 
+def gaussian(z):
+    return tf.exp(-tf.square(z))
+
+
 def exponential(z):
     return tf.exp(z)
 
@@ -52,3 +56,19 @@ def tanh_shrink(z):
 
 def squareplus(z, b):
     return (z + tf.sqrt(tf.square(z) + b)) / 2
+
+
+ACTIVATIONS = {
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softplus": softplus,
+    "softsign": softsign,
+    "gaussian": gaussian,
+    "exponential": exponential,
+    "silu": silu,
+    "gelu": gelu,
+    "mish": mish,
+    "log_sigmoid": log_sigmoid,
+    "tanh_shrink": tanh_shrink,
+    "squareplus": squareplus,
+}
