@@ -120,7 +120,7 @@ def _network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[P
 
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The same of a model whose layers are no chain with additions."""
+    """The same for a model that is not a chain with additions."""
     compiled, from_logits = loss_of(model) if loss is None else (loss, None)
     network, found = network_of_graph(model, compiled)
     if from_logits is not None:
