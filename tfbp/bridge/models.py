@@ -126,7 +126,7 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The same of a model whose layers are no chain with additions."""
+    """The same for a model that is not a chain with additions."""
     from_logits = None
     if loss is None:
         if len(model.outputs) > 1:
