@@ -28,7 +28,7 @@ class Dataset:
 
     Attributes:
         shape: of an example as it came: height, width and channels of an image, (2,) in the plane, (T,) of a text.
-        characters: of a text, whose x and labels are numbers of places in it; empty for other data.
+        characters: of a text; its x and labels are indices into them. Empty for other data.
     """
 
     name: str
@@ -74,7 +74,7 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         dtype: "float32" or "float64".
 
     Raises:
-        InputError: an unknown name, or a download that is neither there nor to be had.
+        InputError: an unknown name, or a download that is neither there nor available.
 
     Example:
         >>> digits = load("digits")
@@ -136,7 +136,7 @@ def _from_keras(name):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         place = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "datasets")
         raise InputError(
-            f"dataset: got {name!r}, which is not to be had ({reason}); accepted: a set that is whole in {place} "
+            f"dataset: got {name!r}, which is not available ({reason}); accepted: a set that is whole in {place} "
             "or can be downloaded, or 'digits', which needs no download."
         ) from error
 

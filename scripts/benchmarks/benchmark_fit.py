@@ -60,7 +60,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
             status.update(name)
             results[name] = race(name, arguments.rounds, arguments.steps)
             times = results[name]
-            if arguments.json:  # after each: what was measured is not lost
+            if arguments.json:  # after each: so an interruption loses no result
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
             shown = [times["tfbp.fit"], times[SWAPPED], times["Keras"], min((times[label] for label in KERAS), key=min)]
             shown += [times[label] for label in (*PEERS.values(), ALONE)]
@@ -80,7 +80,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
     """The times of one model's contestants.
 
     Raises:
-        InputError: its process broke; the message says how.
+        InputError: its process broke; the message has the reason.
     """
     times = _run(name, "benchmarks.fit_race", name, str(rounds), str(steps))
     for peer, label in PEERS.items():
@@ -90,7 +90,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
 
 
 def _run(name: str, module: str, *arguments: str) -> Any:
-    """What a module prints as JSON, in a process of its own."""
+    """The JSON that a module prints, in a process of its own."""
     folder = Path(__file__).parents[1]
     paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
     backend = {"KERAS_BACKEND": "jax"} if "keras-jax" in arguments else {}

@@ -36,6 +36,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: 3)")
     parser.add_argument("--rows", type=int, default=2000, help="of the data (default: 2000)")
     parser.add_argument("--models-each", type=int, default=1, help="fits in one process (default: 1)")
+    parser.add_argument(
+        "--clock",
+        default="wall",
+        choices=("wall", "processor"),
+        help="seconds that pass, or those that the processors work, where the machine does other things, too",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     parser.add_argument("--chart", metavar="FILE", help="draw the shares of Keras's time as an SVG to FILE")
     return options.run(parser, benchmark)
@@ -64,11 +70,15 @@ def benchmark(arguments: argparse.Namespace) -> int:
             results[name][str(epochs)] = race(name, ways, epochs, arguments)
             if arguments.json:  # after each: what was measured is not lost
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
-        print(f"| {name} | " + " | ".join(_shown(each) for each in results[name].values()) + " |", flush=True)
-    print(f"Seconds of {' / '.join(ways)}, medians of {arguments.rounds}, and the first's share of the second's.")
+        print(
+            f"| {name} | " + " | ".join(_shown(each, arguments.clock) for each in results[name].values()) + " |",
+            flush=True,
+        )
+    print(f"Seconds of {' / '.join(ways)} by the {arguments.clock} clock, medians of {arguments.rounds},")
+    print("and the first's share of the second's.")
     print(report.machine_line())
     if arguments.chart:
-        charts.draw_short(arguments.chart, shares(results), report.machine_line())
+        charts.draw_short(arguments.chart, shares(results, arguments.clock), report.machine_line())
     return 0
 
 
@@ -85,18 +95,18 @@ def race(name: str, ways: list[str], epochs: int, arguments: argparse.Namespace)
     return found
 
 
-def shares(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+def shares(results: dict[str, dict[str, Any]], clock: str) -> dict[str, dict[str, float]]:
     """Of the second way's time the first's, by model and epochs."""
     found: dict[str, dict[str, float]] = {}
     for name, row in results.items():
         for length, runs in row.items():
             first, second, *_ = runs.values()
-            found.setdefault(name, {})[length] = seconds(first) / seconds(second)
+            found.setdefault(name, {})[length] = seconds(first, clock) / seconds(second, clock)
     return found
 
 
-def seconds(runs: list[dict[str, Any]]) -> float:
-    return statistics.median(run["seconds"] for run in runs)
+def seconds(runs: list[dict[str, Any]], clock: str) -> float:
+    return statistics.median(run[clock] for run in runs)
 
 
 def _run(name: str, *arguments: str) -> Any:
@@ -113,8 +123,8 @@ def _run(name: str, *arguments: str) -> Any:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
-def _shown(found: dict[str, list[dict[str, Any]]]) -> str:
-    times = [seconds(runs) for runs in found.values()]
+def _shown(found: dict[str, list[dict[str, Any]]], clock: str) -> str:
+    times = [seconds(runs, clock) for runs in found.values()]
     share = f" = **{times[0] / times[1]:.2f}**" if len(times) > 1 else ""
     return " / ".join(f"{each:.1f}" for each in times) + share
 

@@ -227,7 +227,7 @@ def draw_short(path: str, shares: dict[str, dict[str, float]], note: str) -> Non
 
 
 def draw_mistakes(path: str, rows: list[dict], note: str) -> None:
-    """A row for each checker: what share of the mistakes it missed, and what share of what is right it refused."""
+    """A row for each checker: its share of missed mistakes, and of refused right gradients."""
     pyplot = _pyplot()
     figure, panels = pyplot.subplots(1, 2, figsize=(8, 0.9 + 0.45 * len(rows)), layout="constrained", sharey=True)
     parts = {

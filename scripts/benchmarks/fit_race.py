@@ -65,7 +65,7 @@ def race(name: str, rounds: int, steps: int) -> Times:
 
 
 def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any]:
-    """An epoch of the model's train_step, compiled as the model is: what is left when fit costs nothing."""
+    """An epoch of the model's train_step, compiled like the model: the time without fit's own work."""
     data = x if y is None else (x, y)
     model.fit(x[:BATCH], None if y is None else y[:BATCH], batch_size=BATCH, verbose=0)  # makes its variables
     tensors = tf.nest.map_structure(tf.constant, data)

@@ -53,6 +53,7 @@ def fences(text):
             lines.append(line)
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("page", [page for page in ENGLISH if BLOCK.search(page.read_text())], ids=name)
 def test_every_block_runs_and_prints_what_the_page_says(page):
     namespace = {"__name__": "page"}
@@ -84,6 +85,24 @@ def test_a_chinese_page_has_the_rows_and_the_code_words_of_the_english_one(page)
     theirs, ours = (re.sub(r"^```.*?^```$", "", p.read_text(), flags=re.MULTILINE | re.DOTALL) for p in (english, page))
     assert rows(ours) == rows(theirs)
     assert code_words(ours) == code_words(theirs)
+
+
+# the Chinese word for a thing, and others for it that the pages do not use
+ONE_WORD = {
+    "前向": ("正向", "去路"),
+    "反向": ("后向", "回路"),
+    "折点": ("拐点", "尖点"),
+    "词元": ("令牌", "标记符"),
+    "立即执行": ("逐句执行", "即时执行"),
+    "tape": ("磁带",),
+    "reference": ("参考写法", "参照实现"),
+}
+
+
+def test_the_chinese_pages_have_one_word_for_a_thing():
+    text = "".join(page.read_text() for page in CHINESE)
+    assert [word for word in ONE_WORD if word not in text] == []
+    assert [other for others in ONE_WORD.values() for other in others if other in text] == []
 
 
 def rows(text):

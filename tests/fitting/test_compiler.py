@@ -38,6 +38,12 @@ def test_a_fit_of_many_steps_is_compiled_and_one_of_few_is_not():
     assert compiles(dense(), X, LABELS, epochs=MANY) is True
 
 
+def test_recurrence_is_compiled():
+    model = keras.Sequential([keras.Input((3, 2)), keras.layers.LSTM(3)])
+    model.compile("sgd", "mse")
+    assert compiles(model, X[:16].reshape(16, 3, 2), X[:16, :3], epochs=MANY) is True
+
+
 def test_without_xla_a_short_fit_has_keras_s_bits():
     ours, theirs = dense(), dense()
     got = tfbp.fit(ours, X, LABELS, epochs=2, **OPTIONS).history["loss"]
@@ -152,3 +158,24 @@ def test_a_model_of_convolutions_by_hand_is_compiled_and_one_by_keras_is_not():
     x, y = RNG.normal(size=(16, 6, 6, 1)), RNG.normal(size=(16, 3))
     assert compiles(pictures(keras.layers), x, y, epochs=MANY) is False
     assert compiles(pictures(tfbp.layers), x, y, epochs=MANY) is True
+
+
+class Counting(keras.layers.Layer):
+    """Counts how often it is called in Python."""
+
+    calls = 0
+
+    def call(self, x):
+        Counting.calls += 1
+        return x
+
+
+def test_a_short_fit_traces_its_step_once_and_the_step_of_validation():
+    keras.utils.set_random_seed(1)
+    layers = [Counting(), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    Counting.calls = 0
+    history = tfbp.fit(model, X, LABELS, epochs=2, validation_data=(X[:9], LABELS[:9]), **OPTIONS)
+    assert Counting.calls == 2
+    assert sorted(history.history) == ["accuracy", "loss", "val_accuracy", "val_loss"]

@@ -14,6 +14,7 @@ def run(*arguments):
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_every_contestant_has_a_time(tmp_path):
     path = tmp_path / "fit.json"
     ran = run("--models", "gan", "--rounds", "2", "--steps", "4", "--json", str(path))

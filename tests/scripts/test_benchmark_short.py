@@ -16,7 +16,7 @@ def test_models_one_after_the_other_take_seconds_and_memory():
     from benchmarks.short_fit import measure
 
     found = measure("wide-and-deep", "tfbp.fit", 1, 40, 2)
-    assert found["seconds"] > 0
+    assert min(found["wall"], found["processor"]) > 0
     assert found["MiB"] > 100
     assert found["jit_compile"] is False
 
@@ -24,8 +24,8 @@ def test_models_one_after_the_other_take_seconds_and_memory():
 def test_shares_are_of_medians():
     from benchmarks.benchmark_short import shares
 
-    runs = {"tfbp.fit": [{"seconds": each} for each in (1, 2, 9)], "Keras": [{"seconds": each} for each in (4, 9, 1)]}
-    assert shares({"gan": {"5": runs}}) == {"gan": {"5": 0.5}}
+    runs = {"tfbp.fit": [{"wall": each} for each in (1, 2, 9)], "Keras": [{"wall": each} for each in (4, 9, 1)]}
+    assert shares({"gan": {"5": runs}}, "wall") == {"gan": {"5": 0.5}}
 
 
 @pytest.mark.parametrize(

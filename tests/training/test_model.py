@@ -53,7 +53,6 @@ def fit_both(model, plain, *args, **kwargs):
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.xla
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.sampled(3)
@@ -166,6 +165,7 @@ def test_never_traces_again_after_the_first_epoch():
 
 
 @pytest.mark.xla
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("steps", [1, 2, 3, 100])
 def test_blocks_of_every_length_give_the_same_weights_and_call_the_callbacks(steps):
     class Batches(keras.callbacks.Callback):
@@ -294,7 +294,7 @@ def test_saved_loaded_and_trained_on(tmp_path):
         ),
         (
             lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization()]), "huber"),
-            "sequential: got UnitNormalization",
+            "model: got the layer 'unit_normalization', a UnitNormalization; accepted: layers that tfbp.Network has.",
         ),
         (lambda: Model(NETWORK).set_parameters([]), "parameters: got 0 layers; accepted: 2, one dict per layer."),
     ],

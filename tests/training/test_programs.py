@@ -11,6 +11,7 @@ from tfbp.fitting import loops, programs
 from tfbp.fitting.compiler import Way
 from tfbp.training.rules import build
 
+pytestmark = pytest.mark.xla
 # the benchmark's: widths from inputs to classes, and the batch
 SIZES = [
     ((2, 2, 2), 1),
@@ -47,6 +48,7 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
 
 
 @pytest.mark.parametrize(("widths", "batch"), SIZES, ids=[f"{'-'.join(map(str, w))}-batch-{b}" for w, b in SIZES])
+@pytest.mark.sampled(3)
 def test_manual_compiles_to_what_tape_compiles_to(widths, batch):
     manual, tape = (operations(gradients, widths=widths, batch=batch) for gradients in ("manual", "tape"))
     assert len(manual) > 250

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tfbp.agreement.more_cases import more_cases
 from tfbp.agreement.problems import Case
 from tfbp.network import (
     Dense,
@@ -22,12 +23,15 @@ from tfbp.network import (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     registered,
     residual,
+    scaling,
     shapes,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
@@ -73,7 +77,7 @@ def loss_cases() -> Iterator[Case]:
 # the files of `tfbp.network` that have CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
-    *(recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+    *(merge, scaling, padding, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
 )
 
 
@@ -88,7 +92,7 @@ def shape_cases() -> Iterator[Case]:
 
 
 def registered_cases() -> list[Case]:
-    """Those of the kinds that `tfbp.register` was given."""
+    """The cases of the kinds that `tfbp.register` has registered."""
     return [_case(setting) for writings in registered().values() for setting in writings.cases]
 
 
@@ -99,4 +103,5 @@ def _case(setting: Setting) -> Case:
 
 def all_cases() -> list[Case]:
     """Every case of the matrix."""
-    return [*cases_of(dense), *loss_cases(), *activation_cases(), *cases_of(*FILES[1:]), *registered_cases()]
+    of_kinds = [*cases_of(*FILES[1:]), *registered_cases(), *more_cases()]
+    return [*cases_of(dense), *loss_cases(), *activation_cases(), *of_kinds]

@@ -1,4 +1,4 @@
-"""Opinions that know no chain rule, in float64 on every op: central differences, and the complex step.
+"""Third opinions, without the chain rule, in float64 on every op: central differences, and the complex step.
 
 An op's forward is taken from the reference (and erf from SciPy, which knows complex numbers); its gradients come from
 the reference and from the manual writing. φ is the op's output times a random signed upstream gradient, summed.
@@ -41,7 +41,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Opinion:
-    """A writing's gradient of an op, held against a method that knows no chain rule."""
+    """A writing's gradient of an op, compared with a method that does not use the chain rule."""
 
     op: str
     writing: str
@@ -59,9 +59,10 @@ def ops() -> Iterator[Op]:
             if name not in seen:
                 seen.add(name)
                 yield _activation_op(name, activation, rng)
-        if case.network.loss.name not in seen:
-            seen.add(case.network.loss.name)
-            yield _loss_op(case.network.loss, rng)
+        for loss in case.network.losses:
+            if loss.name not in seen:
+                seen.add(loss.name)
+                yield _loss_op(loss, rng)
     yield _dense_op(rng)
     for case in all_cases():
         if case.name.startswith(("deep5", "regularized", "one-", "softmax-", "no-bias", "tied-B5")):

@@ -49,11 +49,12 @@ def fit(
 
     A model with a `fit` of its own is trained by that, with what it takes; what it calls by `super().fit(…)` is this.
 
-    `compile(jit_compile="auto")` means what is faster for this model on this device; `history.params["jit_compile"]`
-    says which it was, and "keras" where Keras's own loop was taken; the log "tfbp" has a line that says why. A callback
-    with a hook for batches of its own is called at every batch, and then every batch is a program's call. The order of
-    an epoch's rows follows from `keras.utils.set_random_seed`, the epoch's number, and how often the model has trained
-    an epoch of that number.
+    `compile(jit_compile="auto")` compiles a step where that pays for as many steps as this fit has, and where XLA
+    computes what TensorFlow does; `TFBP_AUTO_XLA` in the environment may be "on" or "off".
+    `history.params["jit_compile"]` says which it was, and "keras" where Keras's own loop was taken; the log "tfbp" has
+    a line that says why. A callback with a hook for batches of its own is called at every batch, and then every batch
+    is a program's call. The order of an epoch's rows follows from `keras.utils.set_random_seed`, the epoch's number,
+    and how often the model has trained an epoch of that number.
 
     Args:
         model: compiled, on the TensorFlow backend; a `tfbp.Model` is trained by its own fit.
@@ -62,7 +63,7 @@ def fit(
 
     Raises:
         InputError: a model that is not compiled or of another backend, no y where the loss needs one, unequal lengths,
-            a batch size below 1, data that are neither arrays nor a dataset.
+            a batch size below 1, data that are neither arrays nor a dataset, another word as `TFBP_AUTO_XLA`.
 
     Example:
         >>> import keras, numpy as np, tfbp
@@ -70,7 +71,7 @@ def fit(
         >>> model.compile("adam", "mse")
         >>> history = tfbp.fit(model, np.ones((64, 2)), np.ones(64), epochs=3, verbose=0)
         >>> len(history.history["loss"]), history.params["jit_compile"]
-        (3, True)
+        (3, False)
 
     Reference: https://keras.io/api/models/model_training_apis/
     """

@@ -78,6 +78,25 @@ def build_optimizer(model: Any) -> None:
         optimizer.build(model.trainable_variables)
 
 
+def build_state(model: Any, data: Any, name: str) -> None:
+    """The variables of metrics and optimizer, where Keras would make them in a step's first trace: TensorFlow traces a
+    step again that makes some.
+
+    Args:
+        data: packed, of which the targets' shape is taken. name: the step's, "train", "test" or "predict".
+    """
+    metrics = model._compile_metrics
+    own = ("train_step", "test_step", "compute_metrics")
+    _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+    outputs = getattr(model, "outputs", None) if model.built else None
+    if name == "predict" or not outputs or len(outputs) > 1 or any(is_overridden(model, each) for each in own):
+        return
+    if metrics is not None and not metrics.built and isinstance(y, tf.Tensor):
+        metrics.build(keras.KerasTensor((None, *y.shape[1:]), y.dtype.name), outputs[0])
+    if name == "train":
+        build_optimizer(model)
+
+
 def own_method(model: Any, name: str) -> Any:
     """The model's own fit, evaluate or predict, where its class has one that is not Keras's."""
     return getattr(model, name) if is_overridden(model, name) else None

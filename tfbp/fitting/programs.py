@@ -228,8 +228,10 @@ class Programs:
         _, _, specs, name, way, *_ = key
         shared = self._shared_key(key, arguments, options)
         if shared is not None and (kept := twins.find(shared[0])) is not None:
-            _keep(self._programs, key, kept.of(shared[1].graph))
-            return self._watched(name, self._programs[key], arguments)
+            program = kept.of(shared[1].graph)
+            results = self._watched(name, program, arguments)
+            self._remember(key, program, arguments, options)
+            return results
         function = make(self, batch_size, [*specs], name, way, **options)
         compiled = self.compiles(make.__name__, way)
         graph = next(step.graph for (known, *_), step in self._steps.items() if known == name)
@@ -262,15 +264,19 @@ class Programs:
                 raise
             self._conceded.add(name)
             raise Conceded from error
-        _keep(self._programs, key, program)
+        self._remember(key, program, arguments, options)
         if shared is not None:
             twins.keep(shared[0], traced, written, shared[1].graph)
-        if compiled:
-            left = options.get("left", 0)
-            for each, its in ((0, way.full), (left, way.rest)):
-                if its and (make.__name__ == "epochs" or (each > 0) == (make.__name__ == "rest")):
-                    self._compiled.add(key_of(name, batch_size, arguments[2:], each))
         return results
+
+    def _remember(self, key: Any, program: Any, arguments: Sequence[tf.Tensor], options: Any) -> None:
+        """Keep a program, and that XLA has compiled it for such data."""
+        _keep(self._programs, key, program)
+        kind, batch_size, _, name, way, *_ = key
+        if self.compiles(kind, way):
+            for each, its in ((0, way.full), (options.get("left", 0), way.rest)):
+                if its and (kind == "epochs" or (each > 0) == (kind == "rest")):
+                    self._compiled.add(key_of(name, batch_size, arguments[2:], each))
 
     def _shared_key(self, key: Any, arguments: Sequence[tf.Tensor], options: Any) -> tuple[Any, Step] | None:
         """What a program has in common with those of the model's twins, and the step that says so; None where Python of
@@ -283,7 +289,7 @@ class Programs:
         step = self.step(name, self.specs_of(arguments[2:]), batch_size, even)
         places = {id(outer): place for place, (outer, _) in enumerate(step.graph.captures)}
         trained = tuple(places.get(id(each.value.handle)) for each in self.model.trainable_variables)
-        return step.twin_key and ((step.twin_key, key, trained, self._hides_rows, self._inlines), step)
+        return step.twin_key and ((step.twin_key, key, trained, bool(self._hides_rows), self._inlines), step)
 
     def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
         """A program's results; where it gave an alarm, what it changed is changed back."""

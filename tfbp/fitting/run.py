@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.fitting import loops, programs
+from tfbp.fitting import contract, loops, programs
 from tfbp.fitting.block import take
 from tfbp.fitting.compiler import Way
 from tfbp.fitting.residence import OnHost, Resident, residence_of
@@ -203,6 +203,7 @@ class ArrayRun(Run):
 
     def trace(self, name: str = "train") -> Any:
         """As `Run.trace`."""
+        contract.build_state(self.model, self.data, name)
         way, known = self._way(name), self._known(name)
         compiled, rows = way.full if self.full else way.rest, min(self.rows, self.batch_size)
         specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)

@@ -53,6 +53,8 @@ def key_of(graph: Any) -> bytes | None:
     captured = hashlib.sha256()
     for outer, _ in graph.captures:
         if outer.dtype == tf.resource:
+            if outer._handle_data is None:  # a table, say
+                return None
             shapes = [(tuple(each.shape.dim), each.dtype) for each in outer._handle_data.shape_and_type]
             captured.update(repr(shapes).encode())
         elif isinstance(outer, tf.__internal__.EagerTensor) and outer.dtype not in (tf.variant, tf.string):

@@ -14,12 +14,16 @@ B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms an
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
 
+import math
+
 import tensorflow as tf
 
 from tfbp.errors import check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
+from tfbp.manual.graph import add
 from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_norms
+from tfbp.network import Graph
 from tfbp.network.validation import check_examples_apart
 
 
@@ -46,7 +50,7 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
     The norm is over all parameters together. The loss is not clipped.
 
     Raises:
-        InputError: a clip that is no finite number above 0, or arguments that do not fit the network.
+        InputError: a clip that is not a finite number above 0, or arguments that do not fit the network.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
@@ -58,7 +62,7 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 def loss_clipped_gradients_and_tensors(
     network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
 ):
-    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
+    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`; their dz are not clipped."""
     check_positive("clip", clip)
     check_examples_apart(network, _is_known)
 
@@ -87,8 +91,8 @@ def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=
 
 
 def norms_from(network, tensors, loss_scale=None):
-    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
-    norms = [_norm(layer, tensor) for layer, tensor in zip(network.layers, tensors, strict=False)]
+    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and its loss scale."""
+    norms = [_norm(layer, of_layer) for layer, of_layer in _by_layer(network.graph, tensors)]
     norms = tf.stack(tied_norms(network, tensors, norms), axis=1)
     # dz comes with the loss scale and 1/B in it
     return norms * _undo(tensors, loss_scale, norms.dtype)
@@ -101,50 +105,77 @@ def clip_factors(norms, clip):
 
 
 def moments_from(network, tensors, loss_scale=None):
-    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and its loss scale."""
     undo = _undo(tensors, loss_scale, tf.float64)
-    pairs = [_moments(layer, tensor, undo) for layer, tensor in zip(network.layers, tensors, strict=False)]
+    pairs = [_moments(layer, of_layer, undo) for layer, of_layer in _by_layer(network.graph, tensors)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))
     return tied_moments(network, tensors, undo, totals, squares)
 
 
-def _norm(layer, tensor):
+def _by_layer(graph, tensors):
+    """Each layer with the tensors of its calls."""
+    return [
+        (layer, [tensor for call, tensor in zip(graph.calls, tensors, strict=False) if call.layer == index])
+        for index, layer in enumerate(graph.layers)
+    ]
+
+
+def _norm(layer, calls):
     """The norm of each example's gradient of one layer's weights, (B,), with dz as it is; 0 where there are none."""
     if layer.parts:
-        inner = [
-            _norm(each, t) for part, layers in layer.parts.items() for each, t in zip(layers, tensor[part], strict=True)
-        ]
-        return tf.norm(tf.stack(inner, axis=1), axis=1)
-    dz, functions = _wide(tensor["dz"]), examples_of(layer)
+        parts = [(inner, tensors) for part, inner in layer.parts.items() for tensors in [calls[0][part]]]
+        each = [pair for inner, tensors in parts for pair in _by_layer(Graph.of_chain(inner), tensors)]
+        return tf.norm(tf.stack([_norm(*pair) for pair in each], axis=1), axis=1)
+    dz, functions = _wide(calls[0]["dz"]), examples_of(layer)
+    if not functions:
+        return tf.zeros(tf.shape(dz)[:1], dz.dtype)
     # tokens, too
-    x = tf.cast(tensor["x"], dz.dtype)
+    pairs = [(tf.cast(tensor["x"], dz.dtype), _wide(tensor["dz"])) for tensor in calls]
     if "norms" in functions:
-        return functions["norms"](layer, x, dz)
-    squares = tf.zeros(tf.shape(x)[:1], x.dtype)
-    for g in _example_gradients(layer, x, dz).values():
+        return functions["norms"](layer, *_as_rows_of_one(pairs))
+    squares = tf.zeros(tf.shape(dz)[:1], dz.dtype)
+    for g in _example_gradients(functions, layer, pairs).values():
         squares += tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank)))
     return tf.sqrt(squares)
 
 
-def _moments(layer, tensor, undo):
+def _moments(layer, calls, undo):
     """Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
     if layer.parts:
         found = {
-            part: [_moments(each, t, undo) for each, t in zip(layers, tensor[part], strict=True)]
-            for part, layers in layer.parts.items()
+            part: [_moments(*pair, undo) for pair in _by_layer(Graph.of_chain(inner), calls[0][part])]
+            for part, inner in layer.parts.items()
         }
         return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
-    x, dz, functions = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, examples_of(layer)
+    functions = examples_of(layer)
+    if not functions:
+        return {}, {}
+    pairs = [(tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo) for tensor in calls]
     if "moments" in functions:
-        return functions["moments"](layer, x, dz)
-    each = _example_gradients(layer, x, dz)
+        return functions["moments"](layer, *_as_rows_of_one(pairs))
+    each = _example_gradients(functions, layer, pairs)
     return tuple({name: tf.reduce_sum(g**power, axis=0) for name, g in each.items()} for power in (1, 2))
 
 
-def _example_gradients(layer, x, dz):
-    """g_b of each weight by name, (B, …); of a kind without weights, none."""
-    functions = examples_of(layer)
-    return functions["gradients"](layer, x, dz) if "gradients" in functions else {}
+def _as_rows_of_one(pairs):
+    """x and dz of several calls of a layer as the rows of one: an example's gradient is a sum over all of them."""
+    if len(pairs) == 1:
+        return pairs[0]
+    xs, dzs = zip(*pairs, strict=True)
+    places = dzs[0].shape.rank - 2
+    tokens = xs[0].shape.rank == dzs[0].shape.rank - 1
+    rows = [tf.reshape(x, [tf.shape(x)[0], -1] if tokens else [tf.shape(x)[0], -1, x.shape[-1]]) for x in xs]
+    drows = [tf.reshape(dz, [tf.shape(dz)[0], math.prod(dz.shape[1:-1]) if places else 1, dz.shape[-1]]) for dz in dzs]
+    return tf.concat(rows, axis=1), tf.concat(drows, axis=1)
+
+
+def _example_gradients(functions, layer, pairs):
+    """g_b of each weight by name, (B, …), the sum over the layer's calls."""
+    found = {}
+    for pair in pairs:
+        for name, g in functions["gradients"](layer, *pair).items():
+            add(found, name, g)
+    return found
 
 
 def _is_known(layer):

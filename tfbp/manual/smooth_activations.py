@@ -46,8 +46,19 @@ def softsign_forward(z):
 
 
 def softsign_backward(dy, d):
-    # y = z / d,  d = 1 + |z|                                 dz = dy / d², whose d² would overflow in float16
+    # y = z / d,  d = 1 + |z|                                 dz = dy / d²; d² itself would overflow in float16
     return dy / d / d
+
+
+def gaussian_forward(z):
+    y = tf.exp(-z * z)
+    return y, (z, y)
+
+
+def gaussian_backward(dy, residuals):
+    z, y = residuals
+    # y = exp(-z²)                                            dz = dy · (-2 z y)
+    return dy * -2 * z * y
 
 
 def exponential_forward(z):
@@ -139,6 +150,7 @@ ACTIVATIONS = {
     "tanh": (tanh_forward, tanh_backward),
     "softplus": (softplus_forward, softplus_backward),
     "softsign": (softsign_forward, softsign_backward),
+    "gaussian": (gaussian_forward, gaussian_backward),
     "exponential": (exponential_forward, exponential_backward),
     "silu": (silu_forward, silu_backward),
     "gelu": (gelu_forward, gelu_backward),

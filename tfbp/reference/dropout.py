@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of its seed alone: a counter is encrypted, no state is kept.
+"""Dropout with a mask that depends only on its seed: it encrypts a counter, and has no state.
 
 x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
 """
@@ -9,18 +9,18 @@ import numpy as np
 def dropout_forward(x, seed, *, rate, noise_shape=None):
     """y = x / (1 - rate) where it is kept, else 0, and the residuals."""
     kept = dropout_mask(noise_shape or x.shape, seed, rate)
-    return np.where(kept, x / (1 - rate) if rate < 1 else 0, 0), (kept, rate)
+    return np.where(kept, x / (1 - rate) if rate < 1 else 0.0, 0.0), (kept, rate)
 
 
 def dropout_backward(dy, residuals):
     """dx of x's shape: by the same mask, by the same factor."""
     kept, rate = residuals
     # y = x / (1 - rate) where kept, else 0
-    return np.where(kept, dy / (1 - rate) if rate < 1 else 0, 0)
+    return np.where(kept, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
 
 
 def dropout_mask(shape, seed, rate):
-    """Which are kept: those whose 23 lowest bits, as a number from 0 to 1, are not below float32's rate."""
+    """The elements to keep: their 23 lowest bits, as a number from 0 to 1, are not below float32's rate."""
     bits = philox_bits(int(np.prod(shape)), seed).reshape(shape)
     return (bits & 0x7FFFFF) >= float(np.float32(rate)) * 2**23
 
@@ -59,7 +59,8 @@ def _philox(counter, key):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return x, None, {}
-    return *dropout_forward(x, seed, rate=layer.rate), {}
+    shape = layer.noise_shape and [n or size for n, size in zip(layer.noise_shape, x.shape, strict=True)]
+    return *dropout_forward(x, seed, rate=layer.rate, noise_shape=shape), {}
 
 
 def backward(layer, dz, residuals):

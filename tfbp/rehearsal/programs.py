@@ -1,4 +1,4 @@
-"""What a GPU run runs, as functions with the tensors they are called with: for the rehearsal of it without one."""
+"""The programs of a GPU run, as functions with their arguments, for its rehearsal without a GPU."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BATCH = 3
 
 
 def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Rehearsed]:
-    """What a GPU run runs: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
+    """The programs of a GPU run: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
     if "writings" in parts:
         for case in cases:
             yield from writings_of(case, dtype)
@@ -172,7 +172,7 @@ def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
 
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
-    """What makes each program, the data, and the arguments before them."""
+    """The function of each program, the data, and the arguments before them."""
     order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
     made: dict[str, Any] = {}
     for name in ("train", "test"):

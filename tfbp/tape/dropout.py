@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of its seed alone, forward only: tf.GradientTape differentiates.
+"""Dropout with a mask that depends only on its seed, forward only: tf.GradientTape differentiates.
 
 x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
 """
@@ -18,7 +18,10 @@ def dropout_forward(x, seed, *, rate, noise_shape=None):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return tf.identity(x), {}
-    return dropout_forward(x, tf.stack([tf.cast(each, tf.int64) for each in seed]), rate=layer.rate), {}
+    seed, shape = tf.stack([tf.cast(each, tf.int64) for each in seed]), None
+    if layer.noise_shape is not None:
+        shape = [n or x.shape[axis] or tf.shape(x)[axis] for axis, n in enumerate(layer.noise_shape)]
+    return dropout_forward(x, seed, rate=layer.rate, noise_shape=shape), {}
 
 
 KINDS = {"Dropout": forward}

@@ -113,7 +113,8 @@ def gradient_statistics(
 def _passes(kind: str, model: Model, x: Any, y: Any, sample_weight: Any, batch_size: int) -> Iterator[Any]:
     """What the program of that kind finds, batch by batch."""
     if not isinstance(model, Model):
-        raise InputError(f"model: got {model!r}; accepted: a tfbp.Model.")
+        kind, way = type(model).__name__, "tfbp.Model.from_keras(model, loss) makes one of a Keras model"
+        raise InputError(f"model: got a {kind}; accepted: a tfbp.Model ({way}).")
     check_count("batch_size", batch_size)
     data = samples.tensors(model, samples.checked(model, x, y, sample_weight))
     program = _program(kind, model.network, model.compute_dtype, bool(model.jit_compile))

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_of
+from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.fitting import plans
 from tfbp.manual.compiled import has_gpu
@@ -74,10 +75,13 @@ class Model(keras.Model):
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
+        if len(network.input_shapes) > 1 or len(network.losses) > 1:
+            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         self.layer_weights = [
             layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
@@ -97,27 +101,31 @@ class Model(keras.Model):
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
-        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
+        """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
+
+        Args:
+            model: a Sequential, or a Functional model that is a chain with additions.
+            loss: by default the one that the model is compiled with.
+            options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
-            InputError: a layer or option that a network cannot express, named.
+            InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
-        network, parameters = Network.from_keras(sequential, loss)
-        model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
-        model.set_parameters(parameters)
-        model.trainable = sequential.trainable
-        _, sources = network_and_sources(sequential, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
-        for node, ours in zip(nodes, model.layer_weights, strict=True):
+        network, sources = network_and_sources(model, loss)
+        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        made.set_parameters(parameters_of(network, sources))
+        made.trainable = model.trainable
+        trained = trained_in(model)
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
+            flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
-            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
-        return model
+                variable.trainable = flags.get(name, False)
+        return made
 
     def to_keras(self) -> keras.Model:
         """A plain Keras model with the weights as they stand; see `Network.to_keras`."""

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.network import at, map_weights, named_weights
-from tfbp.vocabulary import Activation
 
 
 def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -76,10 +75,11 @@ def seed_of(model: Any) -> Any:
 
 def renew(model: Any, tensors: Any) -> None:
     """After a step: the new values of weights that no gradient moves, and the next step's seed."""
-    for place, name, variable in named_weights(model.parameter_variables):
-        new = at(tensors, place).get("new_weights", {})
-        if name in new:
-            variable.assign(tf.cast(new[name], variable.dtype))
+    for node in model.network.nodes:
+        # a layer that is called twice has renewed its weights twice: the later ones stay
+        for name, new in at(tensors, node.at).get("new_weights", {}).items():
+            variable = at(model.parameter_variables, node.place)[name]
+            variable.assign(tf.cast(new, variable.dtype))
     if model.draws is not None:
         model.draws.assign_add(1)
 
@@ -125,8 +125,7 @@ def apply(model: Any, gradients: Any) -> None:
 def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
     """Count a batch into the metrics of compile: their results so far."""
     if model.network.fuses_output_activation:
-        link: Activation = model.network.layers[-1].applied_activation
-        outputs, _ = manual.activations.activation_forward(link, outputs)
+        outputs, _ = manual.activations.activation_forward(model.network.output_activation, outputs)
     return model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
 
 
