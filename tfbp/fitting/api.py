@@ -176,7 +176,7 @@ def predict(
     shown.on_predict_batch_begin(0)
     try:
         outputs = run.predict()
-    except tf.errors.InvalidArgumentError:
+    except (tf.errors.InvalidArgumentError, ValueError):
         # a batch's outputs have another number of rows than the batch, which is known only now; or Keras says it better
         outputs = KERAS["predict"](model, **{**given, "verbose": 0, "callbacks": None})
     shown.on_predict_batch_end(run.steps - 1, {"outputs": outputs})

@@ -126,7 +126,7 @@ def _training_run(rules: Rules, given: dict[str, Any]) -> tuple[Run, dict[str, A
             return run, given
     if why := rules.why_keras(data, steps_per_epoch=given["steps_per_epoch"]):
         raise Unsuitable(why)
-    batch_size = rules.batch_size("batch_size", given["batch_size"])
+    batch_size = rules.batch_size(given["batch_size"], trains=True)
     data = rules.checked(data, batch_size)
     if given["validation_split"] and given["validation_data"] is None:
         data, validation = arrays.split(data, given["validation_split"])
@@ -152,7 +152,7 @@ def _test_run(
     if run is None:
         if why := rules.why_keras(data, steps=steps):
             raise Unsuitable(why)
-        size = rules.batch_size("batch_size", batch_size)
+        size = rules.batch_size(batch_size, trains=False)
         run = rules.run(rules.packed(rules.checked(data, size), own=own), size, passes)
     trace(rules, run, "test", callbacks)
     return run

@@ -33,9 +33,9 @@ class Rules:
     def check_keras(self, argument: str, given: Any) -> None:
         """Raise `InputError` where Keras's own loop cannot take an argument."""
 
-    def batch_size(self, name: str, given: int | None) -> int:
+    def batch_size(self, given: int | None, trains: bool) -> int:
         """B, checked."""
-        (size,) = contract.sizes(**{name: given})
+        (size,) = contract.sizes(batch_size=given)
         return size or 32
 
     def checked(self, data: Any, batch_size: int) -> Any:

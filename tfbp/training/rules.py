@@ -44,10 +44,10 @@ class NetworkRules(Rules):
     def check_keras(self, argument: str, given: Any) -> None:
         workers.check_arrays(self.model, argument, given)
 
-    def batch_size(self, name: str, given: int | None) -> int:
-        size, replicas = super().batch_size(name, given), self.model.distribute_strategy.num_replicas_in_sync
-        if size < replicas:
-            raise InputError(f"{name}: got {size}; accepted: at least {replicas}, a row for each replica.")
+    def batch_size(self, given: int | None, trains: bool) -> int:
+        size, replicas = super().batch_size(given, trains), self.model.distribute_strategy.num_replicas_in_sync
+        if trains and size < replicas:
+            raise InputError(f"batch_size: got {size}; accepted: at least {replicas}, a row for each replica.")
         return size
 
     def checked(self, data: Any, batch_size: int) -> Any:
