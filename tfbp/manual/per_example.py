@@ -193,7 +193,7 @@ def _undivided(network, parameters, x, y, sample_weight, training, seed):
 
 
 def _undo(tensors, loss_scale, dtype):
-    rows = tf.cast(tf.shape(tensors[0]["x"])[0], dtype)
+    rows = tf.cast(tf.shape(tensors[0]["dz"])[0], dtype)
     return rows if loss_scale is None else rows / tf.cast(loss_scale, dtype)
 
 
