@@ -187,13 +187,17 @@ def test_a_frozen_layer_stays_frozen_in_a_model_and_is_none_of_a_network_s():
     assert [w.trainable for w in ours.weights if w.shape.rank] == [True, True, False, False, True, True]
 
 
-def test_what_is_frozen_around_a_layer_is_frozen_too():
-    both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=False, name="both")
+@pytest.mark.parametrize("how", ["constructor", "attribute"])
+def test_what_is_frozen_around_layers_is_frozen_as_in_keras(how):
+    """Keras's constructor freezes no layer inside: these train, as tfbp.Model's do."""
+    both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=how == "attribute", name="both")
     model = keras.Sequential([keras.Input((4, 6)), both, keras.layers.Dense(2)])
-    with pytest.raises(InputError, match="with trainable=False; accepted: layers that train"):
+    both.trainable = False if how == "attribute" else both.trainable
+    with pytest.raises(InputError, match="sequential: got 'both' with trainable=False; accepted: layers that train"):
         Network.from_keras(model, "huber")
     trained = [w.shape for w in Model.from_keras(model, "huber").trainable_weights]
-    assert trained == [(6, 2), (2,)]
+    assert trained == [w.shape for w in model.trainable_weights]
+    assert len(trained) == (8 if how == "constructor" else 2)
 
 
 def test_a_frozen_normalization_which_computes_another_thing_in_training_is_refused():

@@ -70,8 +70,9 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
         ('relu', (3, 2))
     """
     network, sources = network_and_sources(model, loss)
-    pairs = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
-    check_trained(model, [(*pair, weights_of(*pair)) for pair in pairs])
+    found = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
+    named = [(layer, keras_layer, weights_of(layer, keras_layer)) for layer, keras_layer in found]
+    check_trained(model, [each for each in named if not isinstance(each[0], Normalization)])
     return network, parameters_of(network, sources)
 
 
@@ -125,7 +126,7 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The same of a model whose layers are no chain with additions."""
+    """The same for a model that is not a chain with additions."""
     from_logits = None
     if loss is None:
         if len(model.outputs) > 1:

@@ -25,7 +25,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -57,7 +57,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
@@ -96,7 +96,7 @@ def loss_gradients_and_tensors(
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
     theirs by the part's name; one that renews weights without a gradient has their new values as new_weights. Where the
-    last layer is one with its loss, its z, dz and the loss's tensors are apart, and computed for those who ask alone.
+    last layer is one with its loss, its z, dz and the loss's tensors are separate and computed only on use.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
@@ -126,7 +126,7 @@ def loss_gradients_and_tensors(
         tensors = [*layers, {name: one_or_all([last[name] for last in lasts]) for name in lasts[0]}]
         of_last = {}
         if of_head:
-            # outputs = y = z of the last layer: for those who ask for its dz, as nothing here does
+            # outputs = y = z of the last layer: only for readers of its dz, and nothing here reads it
             (dy,) = dmade.values()
             layers[-1].update(dy=dy, dz=dy)
             # loss = mean_loss_and_gradients(layer, parameters, x, y)   () <- (B, …, I)
@@ -177,12 +177,12 @@ def _scaled(gradients, loss_scale, dtype):
 def _in_one(network):
     """The function for the loss and the gradients of a last layer that is one with it; None of any other.
 
-    Eagerly none too: there the logits are made anyhow. In a tf.function, what nobody asks for is cut out."""
+    Eagerly none too: there the logits are computed anyway. A tf.function removes unused results."""
     return None if tf.executing_eagerly() else WITH_LOSS.get(network.layers[-1].keras_name)
 
 
 def _forward(network, parameters, x, y, weights, training, seed, in_one):
-    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, where `in_one` is given, dx
+    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, with `in_one`, dx
     and the gradients of the last layer, which come with the loss."""
     with tf.name_scope("forward"):
         graph = network.graph_before_loss

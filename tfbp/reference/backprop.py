@@ -19,7 +19,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -51,7 +51,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         x: (B, I) or (B, …). y: targets of the outputs' shape, or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, and the gradients in the shape of `parameters`; none of a weight that has no gradient, such as a
@@ -108,8 +108,8 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def _forward(network, parameters, x, y, weights, training, seed):
-    weights, graph = tied_forward(network, parameters), network.graph_before_loss
-    made, tensors, residuals = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+    tied, graph = tied_forward(network, parameters), network.graph_before_loss
+    made, tensors, residuals = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = 0, []
     for loss_of, counts, at_tensor, targets, weight in zip(
         network.losses, network.loss_weights, network.loss_at, y, weights, strict=True

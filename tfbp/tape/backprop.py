@@ -21,7 +21,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -54,7 +54,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
@@ -130,8 +130,8 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
 
 def _loss(network, parameters, x, y, weights, training, seed):
     with tf.name_scope("forward"):
-        weights, graph = tied_forward(network, parameters), network.graph_before_loss
-        made, tensors = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+        tied, graph = tied_forward(network, parameters), network.graph_before_loss
+        made, tensors = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = [], []
     each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
     for loss_of, counts, number, targets, weight in each:
@@ -203,7 +203,7 @@ def _checked(network, parameters, x):
 
 
 def dtype_of(network, parameters, x):
-    """What a pass is computed in: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
+    """The dtype of a pass: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
     for one, tokens in zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
         if tokens is None:
             return tf.as_dtype(one.dtype)

@@ -116,8 +116,8 @@ class Model(keras.Model):
         made = cls(network, **{"dtype": dtype_policy_of(model), **options})
         made.set_parameters(parameters_of(network, sources))
         made.trainable = model.trainable
-        nodes, trained = network.weight_nodes, trained_in(model)
-        for node, ours in zip(nodes, made.layer_weights, strict=True):
+        trained = trained_in(model)
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
