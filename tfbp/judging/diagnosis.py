@@ -39,6 +39,7 @@ class Clues:
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
         kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
         summed: how many terms each element is a sum of, where they are many.
+        others: mistakes that are told only where nothing else explains the numbers.
     """
 
     mistakes: Arrays = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Clues:
     regions: Arrays = field(default_factory=dict)
     kinks: Arrays = field(default_factory=dict)
     summed: int = 1
+    others: Arrays = field(default_factory=dict)
 
 
 def diagnose(
@@ -82,7 +84,8 @@ def diagnose(
     # two with the same numbers are both named: the numbers cannot separate them
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
-        cause = _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
+        others = (name for name, value in clues.others.items() if _explains(value, got, expected, tolerance))
+        cause = next(others, "") or _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
     if not cause and not _region(wrong, clues):
         cause = _of_rows(got, expected, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
