@@ -482,9 +482,9 @@ def test_more_bad_input_is_one_sentence(act, sentence):
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16"])
-def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy):
+def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy, rng):
     labels = np.arange(250, 282)
-    x = RNG.normal(size=(32, 4))
+    x = rng.normal(size=(32, 4))
 
     def losses(y):
         model = Model(Network(4, [Dense(300)], "sparse_categorical_crossentropy"), dtype=policy, seed=0)
