@@ -41,6 +41,13 @@ CALLS = {
     "mask-of-heads": {"value": CROSS, "attention_mask": RNG.random((B, 2, T, S)) > 0.5},
     "padding": {"value": CROSS, "value_mask": PADDING},
     "padding-causal": {"value": CROSS, "value_mask": PADDING, "use_causal_mask": True},
+    "key-mask": {"value": CROSS, "key": CROSS + 1, "key_mask": PADDING},
+    "masks-of-both": {"value": CROSS, "key": CROSS + 1, "value_mask": PADDING[::-1], "key_mask": PADDING},
+    "every-mask": {
+        **{"value": CROSS, "value_mask": PADDING[::-1], "key_mask": PADDING},
+        **{"attention_mask": RNG.random((B, T, S)) > 0.3, "use_causal_mask": True},
+    },
+    "query-mask": {"value": CROSS, "query_mask": RNG.random((B, T)) > 0.4},
 }
 
 
