@@ -108,8 +108,8 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def _forward(network, parameters, x, y, weights, training, seed):
-    weights, graph = tied_forward(network, parameters), network.graph_before_loss
-    made, tensors, residuals = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+    tied, graph = tied_forward(network, parameters), network.graph_before_loss
+    made, tensors, residuals = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = 0, []
     for loss_of, counts, at_tensor, targets, weight in zip(
         network.losses, network.loss_weights, network.loss_at, y, weights, strict=True

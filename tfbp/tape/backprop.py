@@ -130,8 +130,8 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
 
 def _loss(network, parameters, x, y, weights, training, seed):
     with tf.name_scope("forward"):
-        weights, graph = tied_forward(network, parameters), network.graph_before_loss
-        made, tensors = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+        tied, graph = tied_forward(network, parameters), network.graph_before_loss
+        made, tensors = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = [], []
     each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
     for loss_of, counts, number, targets, weight in each:
