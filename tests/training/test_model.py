@@ -212,6 +212,7 @@ def test_a_callback_that_stops_training_stops_it_inside_the_epoch():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.sampled(2)
 def test_weights_do_not_race_with_their_update(jit_compile):
     """Two reads of a variable in one step race with the update, in some runs only: so, many runs of one program."""
     model, weights = model_of(jit_compile=jit_compile), []
