@@ -58,7 +58,7 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
     outputs = opened.outputs(model, inputs)
-    names = list(model.output_names)
+    names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):
             raise InputError(f"loss: got losses of {sorted(loss)}; accepted: one for each of {sorted(names)}.")

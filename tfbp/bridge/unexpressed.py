@@ -15,7 +15,7 @@ _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
 # layers in a layer, each looked at by itself
 _INNER = {"layer", "backward_layer"}
 # a built layer has its axes written out; the kind itself checks them
-_OF_THE_KIND = {"axis", "attention_axes"}
+_OF_THE_KIND = {"axis", "axes", "attention_axes", "mean", "variance"}
 # of activation layers, which are all one kind
 _OF_AN_ACTIVATION = {"activation", "alpha", "axis", "max_value", "negative_slope", "threshold"}
 
@@ -61,6 +61,9 @@ def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers
         layers: of each layer the network's, the Keras layer that it was made of, and its variables by their names.
     """
     trained = trained_in(model)
+    for each in model._flatten_layers(include_self=False):
+        if each.weights and not each.trainable:
+            raise _refused(each, "trainable=False", "layers that train, or tfbp.Model.from_keras")
     for layer, keras_layer, weights in layers:
         if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
             raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")

@@ -48,6 +48,9 @@ def check_seed(network: Any, training: bool, seed: object) -> None:
 
 def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
+    if len(network.input_shapes) > 1 or len(network.losses) > 1:
+        got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+        raise InputError(f"network: got one of {got}; accepted: one input and one output.")
     nodes = network.weight_nodes
     for node in nodes:
         if node.layer.ties_examples:

@@ -94,14 +94,14 @@ def loss_gradients_and_tensors(
     a gradient has their new values as new_weights.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         # x too where the first layers may have no weights: they have a dz as well
         floats = [each for each in x if each.dtype.is_floating]
         tape.watch((trained, floats) if network.layers[0].parts or not (trained[0] and network.is_chain) else trained)
-        loss, tensors = _loss(network, parameters, x, y, weight, training, seed)
+        loss, tensors = _loss(network, parameters, x, y, weights, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
     layers = [at(tensors, node.at) for node in network.nodes]
     gradients, dzs = tape.gradient(scaled, (trained, [layer["z"] for layer in layers]))
@@ -116,29 +116,29 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
 
     As `parameters`, each tensor with a first axis B more. Layers draw as they do for the batch.
     """
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trained)
-        losses = _loss(network, parameters, x, y, weight, training, seed)[1][-1]["losses"]
-        of_each = zip(_several(losses), network.loss_weights, weight, strict=True)
+        losses = _loss(network, parameters, x, y, weights, training, seed)[1][-1]["losses"]
+        of_each = zip(_several(losses), network.loss_weights, weights, strict=True)
         found = [counts * (each if w is None else w * each) for each, counts, w in of_each]
         losses = sum(tf.reduce_mean(each, axis=[*range(1, each.shape.rank)]) for each in found)
     return tape.jacobian(losses, trained)
 
 
-def _loss(network, parameters, x, y, weight, training, seed):
+def _loss(network, parameters, x, y, weights, training, seed):
     with tf.name_scope("forward"):
-        weights, graph = tied_forward(network, parameters), network.graph_before_loss
-        made, tensors = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+        tied, graph = tied_forward(network, parameters), network.graph_before_loss
+        made, tensors = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = [], []
-    each = zip(network.losses, network.loss_weights, network.loss_at, y, weight, strict=True)
-    for loss_of, counts, number, targets, weighed in each:
+    each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
+    for loss_of, counts, number, targets, weight in each:
         with tf.name_scope("loss"):
             outputs = tf.cast(made[number], _loss_dtype(made[number].dtype))
             losses = loss_forward(loss_of, targets, outputs)
-            loss = tf.reduce_mean(losses if weighed is None else weighed * losses)
+            loss = tf.reduce_mean(losses if weight is None else weight * losses)
             total.append(loss if counts == 1 else counts * loss)
         lasts.append({"outputs": outputs, "losses": losses})
     loss = total[0] if len(total) == 1 else tf.add_n(total)
