@@ -39,12 +39,12 @@ class Call:
     """One way to call a function of the writings.
 
     Attributes:
-        name: what is called, and how.
+        name: the function, and the way it is called.
         shapes: of the arrays that are differentiated, by name; those of a weight under "weights".
         by_hand: of a writing with a backward, the arrays, the upstream gradients and what is fixed: outputs by name and
             gradients by "d" and the array's name.
         by_tape: of the arrays and what is fixed: the outputs by name.
-        fixed: what is no number that a gradient could move: masks, tokens.
+        fixed: arguments without a gradient: masks, tokens.
         constants: of tfbp.manual, by module and name, while it is called.
         unknown: whether a graph is kept from knowing the sizes of all axes but the last two.
         otherwise: functions like `by_hand` of calls with other arguments, by what may then be said of a cause.
@@ -252,7 +252,7 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
         layer.build((batch, _STEPS, _INPUTS))
 
         def run(a: Named, fixed: Named) -> Named:
-            # the weights are the call's own tensors: what is differentiated
+            # the call differentiates its own tensors, the weights
             with _weights_of(layer, [a[n] for n in ("kernel", "recurrent_kernel", "bias")]):
                 y, *last = layer(a["x"], mask=fixed.get("mask"), initial_state=[a[n] for n in states])
             return outputs(y, last)
@@ -480,7 +480,7 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
 
 
 def _others() -> Iterator[Call]:
-    """Dropout whose axes share their fate; a table's gradient as rows."""
+    """Dropout with a mask shared along axes; a table's gradient as rows."""
 
     def drop(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         y, residuals = _file(room, "dropout").dropout_forward(a["x"], SEED, rate=0.3, noise_shape=(4, 1, 5))
