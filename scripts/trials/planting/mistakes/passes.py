@@ -17,7 +17,7 @@ MISTAKES = [
             "penalty-in-the-narrow-type": ("_forward", "tf.cast(at(parameters, place)[name], total.dtype)", "at(parameters, place)[name]", "a whole pass of manual", "raised at manual/backprop.py"),
             "outputs-in-16-bits": ("_forward", "loss_dtype(made[number].dtype)", "tf.float32", "a whole pass of manual", "raised at manual/backprop.py"),
             "1/B-for-1/N": ("loss_gradients_and_tensors", "loss_backward(loss_of, dlosses, last.pop(\"residuals\"))", "loss_backward(loss_of, dlosses * tf.cast(tf.size(dlosses) // tf.shape(dlosses)[0], dlosses.dtype), last.pop(\"residuals\"))", "doutputs of manual", "factor"),
-            "head-loss-scale-unasked": ("_scaled", "g * tf.cast(scale, g.dtype)", "g * tf.cast(scale, g.dtype) / 2", "of manual", ""),
+            "head-loss-scale-unasked": ("_scaled", "g * tf.cast(scale, g.dtype)", "g * tf.cast(scale, g.dtype) / 2", "of manual", "", "graph"),
             "example-factor-squared": ("_reweighted_gradients", "rows * tf.cast(tensor['dz'], factors.dtype)", "rows * rows * tf.cast(tensor['dz'], factors.dtype)", "clipped", "clipped twice: the factors are squared"),
         },
     ),
