@@ -91,7 +91,7 @@ def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=
 
 
 def norms_from(network, tensors, loss_scale=None):
-    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and its loss scale."""
     norms = [_norm(layer, of_layer) for layer, of_layer in _by_layer(network.graph, tensors)]
     norms = tf.stack(tied_norms(network, tensors, norms), axis=1)
     # dz comes with the loss scale and 1/B in it
@@ -105,7 +105,7 @@ def clip_factors(norms, clip):
 
 
 def moments_from(network, tensors, loss_scale=None):
-    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and its loss scale."""
     undo = _undo(tensors, loss_scale, tf.float64)
     pairs = [_moments(layer, of_layer, undo) for layer, of_layer in _by_layer(network.graph, tensors)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))

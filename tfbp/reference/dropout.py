@@ -59,7 +59,8 @@ def _philox(counter, key):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return x, None, {}
-    return *dropout_forward(x, seed, rate=layer.rate), {}
+    shape = layer.noise_shape and [n or size for n, size in zip(layer.noise_shape, x.shape, strict=True)]
+    return *dropout_forward(x, seed, rate=layer.rate, noise_shape=shape), {}
 
 
 def backward(layer, dz, residuals):
