@@ -7,10 +7,10 @@ MISTAKES = [
         "manual",
         "backprop",
         {
-            "1/B-missing": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "tf.ones_like(losses) if weighed is None else weighed", "dlosses of manual", "1/B is missing"),
-            "weights-ignored": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "tf.ones_like(losses) / count", "dlosses of manual", "weights are ignored"),
-            "weights-ignored-in-the-loss": ("_forward", "losses if weighed is None else weighed * losses", "losses", "loss of manual", "weights are ignored"),
-            "divided-by-the-weights": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weighed is None else weighed / count", "weighed / tf.reduce_sum(weighed)", "dlosses of manual", "sum of the sample weights"),
+            "1/B-missing": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) if weight is None else weight", "dlosses of manual", "1/B is missing"),
+            "weights-ignored": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) / count", "dlosses of manual", "weights are ignored"),
+            "weights-ignored-in-the-loss": ("_forward", "losses if weight is None else weight * losses", "losses", "loss of manual", "weights are ignored"),
+            "divided-by-the-weights": ("loss_gradients_and_tensors", "tf.ones_like(losses) / count if weight is None else weight / count", "weight / tf.reduce_sum(weight)", "dlosses of manual", "sum of the sample weights"),
             "sum-in-place-of-the-mean": ("_forward", "tf.reduce_mean", "tf.reduce_sum", "loss of manual", "1/B is missing"),
             "penalty-in-the-loss-forgotten": ("_forward", "total += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], total.dtype))[0]", "pass", "loss of manual", "term of all penalties is missing"),
             "penalty-gradient-forgotten": ("loss_gradients_and_tensors", "at(gradients, place)[name] += scaled", "pass", "of manual", "of the penalties is missing"),
@@ -41,8 +41,8 @@ MISTAKES = [
         "reference",
         "backprop",
         {
-            "1/B-missing": ("loss_gradients_and_tensors", "np.full(losses.shape, 1 / losses.size) if weighed is None else weighed / losses.size", "np.ones(losses.shape) if weighed is None else weighed", "dlosses of reference", "1/B is missing"),
-            "loss-a-sum": ("_forward", "(losses if weighed is None else weighed * losses).mean()", "(losses if weighed is None else weighed * losses).sum()", "loss of reference", "1/B is missing"),
+            "1/B-missing": ("loss_gradients_and_tensors", "np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size", "np.ones(losses.shape) if weight is None else weight", "dlosses of reference", "1/B is missing"),
+            "loss-a-sum": ("_forward", "(losses if weight is None else weight * losses).mean()", "(losses if weight is None else weight * losses).sum()", "loss of reference", "1/B is missing"),
         },
     ),
     *of(
