@@ -55,7 +55,8 @@ _LAZY = {
     "predict": "tfbp.fitting.api",
     "GradientStatistics": "tfbp.training.gradient_statistics",
     "gradient_statistics": "tfbp.training.gradient_statistics",
-    "per_example_gradient_norms": "tfbp.training.gradient_statistics",
+    "Privacy": "tfbp.privacy.privacy",
+    "per_example_gradient_norms": "tfbp.privacy.norms",
 }
 _MODULES = (
     "agreement",
@@ -66,6 +67,7 @@ _MODULES = (
     "layers",
     "losses",
     "manual",
+    "privacy",
     "reference",
     "tape",
     "training",
@@ -100,6 +102,7 @@ __all__ = [
     "MultiHeadAttention",
     "Network",
     "PositionEmbedding",
+    "Privacy",
     "RMSNormalization",
     "Report",
     "Reshape",
@@ -123,6 +126,7 @@ __all__ = [
     "manual",
     "per_example_gradient_norms",
     "predict",
+    "privacy",
     "reference",
     "tape",
     "training",

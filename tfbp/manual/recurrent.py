@@ -4,7 +4,7 @@ B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recur
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, n). y is hs (B, T, H), the state after
 every step, or with return_sequences=False the last of them, (B, H). What is called a_… is before its activation.
 
-The product with x is one for all steps, before the loop; and so are, after the loop back, dx, dkernel,
+The product with x is one for all steps, before the loop (without a kernel x is that product); and so are, after the loop back, dx, dkernel,
 drecurrent_kernel and dbias: that loop makes da alone.
 """
 
@@ -122,7 +122,7 @@ def gru_forward(
 
     bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
     xs = steps.time_first(x, **order)
-    kernel_zr, kernel_n = _zr_and_n(kernel)
+    (kernel_zr, kernel_n), (xs_zr, xs_n) = ((None, None), _zr_and_n(xs)) if kernel is None else (_zr_and_n(kernel), (xs, xs))
     recurrent_zr, recurrent_n = _zr_and_n(recurrent_kernel)
     bias_zr = bias_n = bias_h_n = None
     if bias is not None and reset_after:
@@ -130,8 +130,8 @@ def gru_forward(
         (bias_zr, _), (_, bias_n), (_, bias_h_n) = map(_zr_and_n, (bias[0] + bias[1], bias[0], bias[1]))
     elif bias is not None:
         bias_zr, bias_n = _zr_and_n(bias)
-    x_zr, residuals_zr = steps.dense_forward(xs, kernel_zr, bias_zr)
-    x_n, residuals_n = steps.dense_forward(xs, kernel_n, bias_n)
+    x_zr, residuals_zr = steps.dense_forward(xs_zr, kernel_zr, bias_zr)
+    x_n, residuals_n = steps.dense_forward(xs_n, kernel_n, bias_n)
 
     def step(t, states, kept):
         (h,) = states
@@ -205,7 +205,11 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         drecurrent_n, _ = steps.product_backward(resets, da_n, **asked)
         dbias = _joined(dbias_zr, dbias_n)
     # kernel_zr, kernel_n = split(kernel)                     (I, 2H) (I, H) <- (I, 3H)
-    dx = None if dx_zr is None else dx_zr + dx_n
+    if residuals_n is None:
+        # x_zr, x_n = split(x)                                (B, T, 2H) (B, T, H) <- (B, T, 3H)
+        dx = tf.concat([dx_zr, dx_n], axis=-1)
+    else:
+        dx = None if dx_zr is None else dx_zr + dx_n
     return dx, _joined(dkernel_zr, dkernel_n), _joined(drecurrent_zr, drecurrent_n), dbias, dstates
 
 

@@ -21,13 +21,17 @@ def _time_first_backward(dxs, *, go_backwards=False, **_):
 
 
 def dense_forward(xs, kernel, bias):
-    """xs · kernel + bias of every step, (T, B, …), and the residuals."""
+    """xs · kernel + bias of every step, (T, B, …), and the residuals; without a kernel xs is that product already."""
+    if kernel is None:
+        return xs if bias is None else xs + bias, None
     a, residuals = dense.dense_forward(tf.reshape(xs, [-1, kernel.shape[0]]), kernel, bias)
     return _per_step(a, xs), residuals
 
 
 def dense_backward(da, residuals, xs, order, **asked):
-    """dx (B, T, I), dkernel and dbias."""
+    """dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
+    if residuals is None:
+        return _time_first_backward(_per_step(da, xs), **order), None, None
     dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
     return None if dx is None else _time_first_backward(_per_step(dx, xs), **order), dkernel, dbias
 

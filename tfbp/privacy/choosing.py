@@ -1,0 +1,109 @@
+"""Which way a model's examples go, and whether each has a gradient of its own: found by trying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend import get_keras_mask
+
+from tfbp.checks import InputError
+from tfbp.fitting.programs import unflattened
+from tfbp.privacy import examples
+from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
+from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers
+
+
+def way_of(model: Any, data: Any) -> Way:
+    """The way of a model's examples: by hand where every trainable weight's gradient is recorded, else by tape.
+
+    Two examples are tried together and each alone: where their norms differ, the loss or a layer ties the examples of
+    a batch together.
+
+    Args:
+        data: packed data of at least one row.
+
+    Raises:
+        InputError: examples that are tied together.
+    """
+    training = not draws(model)
+    # two different rows, where there are two
+    first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:2], data)
+    rows = int(next(leaf for leaf in keras.tree.flatten(first) if leaf is not None).shape[0])
+    alone = [
+        keras.tree.map_structure(lambda leaf, row=row: None if leaf is None else leaf[row : row + 1], first)
+        for row in range(rows)
+    ]
+    way = Way()
+    for losses in ("mean", "sum", "each"):
+        way.losses = losses
+        together = _first_try(model, way, first, training)
+        apart = _tried(model, way, alone, training)
+        if _agree(together, apart, model):
+            break
+        if way.reason or losses == "each" or (losses == "sum" and not _is_masked(model, first, training)):
+            raise InputError(_tied(together, apart))
+    way.layers = dict.fromkeys(examples.layers_with_weights(model), BY_TAPE if way.reason else BY_HAND)
+    return way
+
+
+def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
+    """‖g_b‖² of a batch; the way gives up what is found not to be possible."""
+    try:
+        return _tried(model, way, [batch], training)
+    except Unweighted:
+        way.is_weighted = False
+    except NotRecorded as error:
+        way.reason = str(error)
+    return _first_try(model, way, batch, training)
+
+
+def draws(model: Any) -> bool:
+    """Whether layers draw random numbers in training."""
+    return any(isinstance(each, keras.random.SeedGenerator) for layer in [model, *all_layers(model)] for each in _held(layer))
+
+
+def _held(layer: Any) -> list[Any]:
+    return [*vars(layer).values(), *getattr(layer, "_seed_generators", [])]
+
+
+def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
+    """‖g_b‖² of each example of some batches of one size, by one trace."""
+    structure = batches[0]
+    leaves = [[leaf for leaf in keras.tree.flatten(batch) if leaf is not None] for batch in batches]
+
+    def squares(*given: tf.Tensor) -> tf.Tensor:
+        return examples.find(model, way, unflattened(structure, given), training).squares
+
+    run = tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, leaves[0]))
+    return np.concatenate([run(*each).numpy() for each in leaves])
+
+
+def _agree(together: np.ndarray, apart: np.ndarray, model: Any) -> bool:
+    # what sums in another order differ by, many times over; examples that are tied differ by their own size
+    roundoff = 2.0**-44 if all(w.dtype == "float64" for w in model.trainable_variables) else 2.0**-8
+    if any(w in str(model.compute_dtype) for w in ("16",)):
+        roundoff = 2.0**-3
+    both = np.isfinite(together) & np.isfinite(apart)
+    return bool(np.all(np.abs(together - apart)[both] <= roundoff * np.maximum(together, apart)[both]))
+
+
+def _is_masked(model: Any, data: Any, training: bool) -> bool:
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    found = []
+
+    def trace() -> None:
+        found.extend(get_keras_mask(each) for each in keras.tree.flatten(examples.called(model, x, training)))
+
+    tf.function(trace, autograph=False).get_concrete_function()
+    return any(mask is not None for mask in found)
+
+
+def _tied(together: np.ndarray, apart: np.ndarray) -> str:
+    was, alone = (float(np.sqrt(each[0])) for each in (together, apart))
+    return (
+        f"model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {was:.4g} beside "
+        f"another example and {alone:.4g} alone); accepted: a loss that is a mean or a sum over examples."
+    )

@@ -1,0 +1,109 @@
+"""Private steps as the loop over epochs drives them. N rows, B the batch's expected size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp.custom_gradient import let_go
+from tfbp.fitting import compiler
+from tfbp.fitting.run import Run
+from tfbp.fitting.shuffling import Shuffling
+from tfbp.privacy import program, sampling
+from tfbp.privacy.ledger import Ledger
+
+
+class PrivateRun(Run):
+    """Steps that are sampled, clipped, noised and counted.
+
+    Args:
+        spend: raises before so many steps more would go beyond the budget.
+        epsilon: ε of what was run so far.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        ledger: Ledger,
+        plan: program.Plan,
+        spend: Callable[[int], None],
+        epsilon: Callable[[], float],
+    ) -> None:
+        super().__init__(model, plan.stretch.an_epoch, Shuffling(0))
+        self.data, self.ledger, self.plan = data, ledger, plan
+        self._spend, self._epsilon = spend, epsilon
+        self._tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+        self._program: Any = None
+        self._compiled: bool | None = None
+        self._order: tuple[int, tf.Tensor] | None = None
+        self._learned: dict[tuple[str, ...], float] = {}
+
+    def results(self) -> Any:
+        return self._results
+
+    @property
+    def is_guarded(self) -> bool:
+        return False
+
+    def is_compiled(self) -> bool | None:
+        return self._compiled
+
+    @property
+    def learned(self) -> dict[tuple[str, ...], float]:
+        return self._learned
+
+    def shuffle_by(self, seed: int) -> None:
+        """What a backup says of shuffling is in the ledger here."""
+
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        self._spend(stop - start)
+        arguments = [self._order_of(epoch, start), tf.constant([start, stop]), *self._tensors]
+        if self._program is None:
+            logs = self._first_call(arguments)
+        else:
+            logs = self._program(*arguments)
+        self._logs = logs
+        self._results = dict(logs)
+        if stop == self.steps:
+            self._results["epsilon"] = self._epsilon()
+        return stop
+
+    def _first_call(self, arguments: list[tf.Tensor]) -> Any:
+        """Trace, choose whether XLA compiles, and run."""
+        specs = [tf.TensorSpec.from_tensor(each) for each in arguments]
+        steps = program.block(self.model, self.ledger, self.plan, self.data)
+        asked = compiler.is_asked_for(self.model)
+
+        def traced(jit_compile: bool | None) -> Any:
+            made = tf.function(steps, jit_compile=jit_compile, autograph=False).get_concrete_function(*specs)
+            let_go(made.graph)
+            return made
+
+        self._compiled, self._program = bool(asked), traced(asked)
+        if asked is None and compiler.pays(self.model, self._program):
+            plain = self._program
+            try:
+                self._program = traced(True)
+                logs = self._program(*arguments)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
+                # XLA refuses before a step is run
+                self._program = plain
+            else:
+                self._compiled = True
+                return logs
+        return self._program(*arguments)
+
+    def _order_of(self, epoch: int, start: int) -> tf.Tensor:
+        """The rows in an epoch's order; none where each step draws its own."""
+        if self.plan.stretch.sampling == "poisson":
+            return tf.zeros([0], tf.int32)
+        begun = int(self.ledger.draws) - start
+        if self._order is None or self._order[0] != begun:
+            key = tuple(int(word) for word in np.array(self.ledger.key)[2:])
+            self._order = begun, tf.constant(sampling.order_of(key, begun, self.plan.stretch.rows))
+        return self._order[1]
