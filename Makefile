@@ -46,7 +46,7 @@ agree: .venv/installed ## show that the three writings agree, in every dtype and
 	@$(BIN)/python scripts/check.py $(OPTIONS)
 
 benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorch and others, on an idle machine
-	@.venv-benchmark/bin/python scripts/benchmark.py $(OPTIONS)
+	@.venv-benchmark/bin/python scripts/benchmarks/benchmark.py $(OPTIONS)
 
 # the lock's versions first; what only the benchmark needs comes on top and moves none of them
 .venv-benchmark/installed: requirements.lock pyproject.toml

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tfbp import InputError
-from tfbp.commands.options import Parser, run
+from tfbp.console.options import Parser, run
 from tfbp.expressive import approximation
 from tfbp.expressive.functions import CONTINUOUS, OF_TWO
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfbp import InputError, reference
-from tfbp.commands.options import Parser, run
+from tfbp.console.options import Parser, run
 from tfbp.expressive import boolean
 
 # all starts of all functions are trained at once
@@ -58,7 +58,7 @@ def build(console: Console, most_inputs: int) -> int:
 
 
 def learn(console: Console, most_inputs: int, seeds: int) -> None:
-    from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
+    from tfbp.console import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
     from tfbp.expressive import learning
 
     table = _table("Learned", "n", "functions", "hidden units", "starts", "successes", "functions never learned")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Show that the three writings, and what is built on them, agree, as `tfbp check` does."""
+"""Show that the three writings, and what is built on them, agree, as `tfbp agree` does."""
 
 import sys
 
-from tfbp.commands.check import main
+from tfbp.commands.agree import main
 
 if __name__ == "__main__":
     sys.exit(main())

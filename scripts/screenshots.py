@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tfbp import InputError
 from tfbp.commands import train as train_command
-from tfbp.commands.options import Parser, check_directory, run
+from tfbp.console.options import Parser, check_directory, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # a page's address, and a text that is there when it is drawn

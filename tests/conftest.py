@@ -27,8 +27,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "sampled(n): without --all only each n-th case runs; n a prime to the modes")
     device = config.getoption("--device")
     if device != "cpu":
-        from tfbp.agreement.placement import check_device
-        from tfbp.checks import InputError
+        from tfbp.errors import InputError
+        from tfbp.judging.placement import check_device
 
         try:
             check_device(device)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfbp import Dense, InputError, Network, datasets
-from tfbp.agreement import trajectory
+from tfbp.commands import trajectory
 
 
 def test_digits():
@@ -89,7 +89,7 @@ def test_fashion_mnist_reaches_the_published_accuracy_by_manual_and_tape_alike()
     epochs = []
     trajectories = trajectory.Trajectories(network, validation, lambda epoch, parameters: epochs.append(epoch))
     for writing in ("manual", "tape"):
-        trajectory.train(trajectories, writing, network, "momentum", None, samples, validation, 20, 128, seed=0)
+        trajectory.train(trajectories, writing, samples, trajectory.Plan("momentum", 20, 128))
     assert len(epochs) == 40
     for epoch in (epochs[19], epochs[39]):
         # what a NumPy MLP of this size publishes

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tfbp import InputError
-from tfbp.agreement.linear_cross_entropy import expected
-from tfbp.checking.comparison import compare
+from tfbp.agreement.suites.linear_cross_entropy import expected
+from tfbp.judging.comparison import compare
 from tfbp.losses import linear_cross_entropy
 from tfbp.manual import linear_cross_entropy as manual
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as on_tape

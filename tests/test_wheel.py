@@ -82,8 +82,8 @@ def test_it_trains(run):
     [
         (["--help"], 0, "tfbp train"),
         (["--version"], 0, "tfbp 0."),
-        ([], 0, "tfbp check"),
-        (["trian"], 2, "command: got 'trian' (did you mean 'train'?); accepted: train, check, seed"),
+        ([], 0, "tfbp agree"),
+        (["trian"], 2, "command: got 'trian' (did you mean 'train'?); accepted: train, agree, gradients, seed"),
         (["gpu-report", "--minutes", "0"], 2, "--minutes: got 0.0; accepted: a finite number above 0."),
         (["train", "--epochs", "0"], 2, "--epochs: got 0; accepted: an integer of at least 1."),
     ],
@@ -99,10 +99,10 @@ def test_the_index_shows_links_and_pictures_that_are_absolute(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    assert not any(name.startswith(("tests", "scripts", "docs")) for name in names)
+    assert not any(name.startswith(("tests", "scripts", "docs", "examples")) for name in names)
     assert "](docs/" not in metadata
     assert "](tfbp/" not in metadata
     assert "/raw/main/docs/agreement.svg)" in metadata
-    assert "/blob/main/docs/index.md)" in metadata
+    assert "/blob/main/docs/derivation.md)" in metadata
     for field in ("Author: The tfbp authors", "Project-URL: Repository, https://", "Provides-Extra: scripts"):
         assert field in metadata

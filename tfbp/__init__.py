@@ -6,9 +6,10 @@ trains with them.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tfbp.checks import InputError as InputError
+from tfbp.bridge.methods import attach
+from tfbp.errors import InputError as InputError
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
 from tfbp.network.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.network.bidirectional import Bidirectional as Bidirectional
@@ -42,9 +43,33 @@ from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
-# these need TensorFlow, whose import takes seconds that the rest of the package does not
+# a type checker reads these imports; at run time `__getattr__` puts them off
+if TYPE_CHECKING:
+    from tfbp import agreement as agreement
+    from tfbp import checking as checking
+    from tfbp import datasets as datasets
+    from tfbp import expressive as expressive
+    from tfbp import fitting as fitting
+    from tfbp import layers as layers
+    from tfbp import losses as losses
+    from tfbp import manual as manual
+    from tfbp import reference as reference
+    from tfbp import tape as tape
+    from tfbp import training as training
+    from tfbp.checking.api import assert_gradients_agree as assert_gradients_agree
+    from tfbp.checking.api import check_gradients as check_gradients
+    from tfbp.checking.report import Report as Report
+    from tfbp.fitting.api import evaluate as evaluate
+    from tfbp.fitting.api import fit as fit
+    from tfbp.fitting.api import predict as predict
+    from tfbp.training.gradient_statistics import GradientStatistics as GradientStatistics
+    from tfbp.training.gradient_statistics import gradient_statistics as gradient_statistics
+    from tfbp.training.gradient_statistics import per_example_gradient_norms as per_example_gradient_norms
+    from tfbp.training.model import Model as Model
+
+# these import TensorFlow, which takes seconds
 _LAZY = {
     "Model": "tfbp.training.model",
     "Report": "tfbp.checking.report",
@@ -133,16 +158,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    if name in _MODULES:
-        return import_module(f"tfbp.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every unknown name for Any
+
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            return getattr(import_module(_LAZY[name]), name)
+        if name in _MODULES:
+            return import_module(f"tfbp.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return __all__
 
 
+attach()
 remember()

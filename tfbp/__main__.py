@@ -1,7 +1,8 @@
 """`tfbp …` and `python -m tfbp …`: the commands, by name.
 
     tfbp train         trains a network on real data by all three writings
-    tfbp check         shows that the three writings and tfbp.layers agree
+    tfbp agree         compares the three writings, and tfbp.layers, in every dtype and execution mode
+    tfbp gradients     tries the gradient of any function
     tfbp seed          the published 2-2-1 example, and its mistake, named
     tfbp gpu-report    measures what takes a GPU to say, into one page
 
@@ -15,14 +16,17 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import tfbp
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
 
 COMMANDS = {
     "train": "tfbp.commands.train",
-    "check": "tfbp.commands.check",
+    "agree": "tfbp.commands.agree",
+    "gradients": "tfbp.commands.gradients",
     "seed": "tfbp.commands.seed",
     "gpu-report": "tfbp.commands.gpu_report",
 }
+# names of before that still work
+EARLIER_NAMES = {"check": "agree"}
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -34,6 +38,9 @@ def main(given: Sequence[str] | None = None) -> int:
     if name == "--version":
         print(f"tfbp {tfbp.__version__}")
         return 0
+    if name in EARLIER_NAMES:
+        print(f"tfbp {name} is tfbp {EARLIER_NAMES[name]} now.", file=sys.stderr)
+        name = EARLIER_NAMES[name]
     try:
         check_choice("command", name, COMMANDS)
     except InputError as error:

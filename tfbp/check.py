@@ -1,13 +1,9 @@
-"""`python -m tfbp.check package.module:function --inputs 4x7,7x5`: is the gradient of a function right?
-
-`tfbp check` is another command: it shows that the house's own three writings agree.
-"""
-
-from __future__ import annotations
+"""`python -m tfbp.check …`: the earlier name of `tfbp gradients …`."""
 
 import sys
 
-from tfbp.commands.check_gradients import main
+from tfbp.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print("python -m tfbp.check is tfbp gradients now.", file=sys.stderr)
+    sys.exit(main(["gradients", *sys.argv[1:]]))

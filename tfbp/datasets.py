@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
 
 IMAGES = ("digits", "fashion_mnist", "mnist", "cifar10")
 PLANE = ("xor", "circles", "spirals")

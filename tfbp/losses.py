@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import InputError
 from tfbp.custom_gradient import custom_gradient
+from tfbp.errors import InputError
 from tfbp.manual.linear_cross_entropy import chunk_size_for, loss_and_gradients
 
 

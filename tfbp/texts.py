@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbp.checks import InputError, check_count
 from tfbp.datasets import Dataset
+from tfbp.errors import InputError, check_count
 
 # of the text that Python ships: enough to learn words from, and little enough for the reference to follow
 CHARACTERS = 100_000

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
 
 Arguments = Mapping[str, float | bool | None]
 

@@ -65,7 +65,7 @@
       parts.push(text(`dz0${unit}`, 320, rows[unit] + 48, "backward", "dz "));
     }
     parts.push(circle(580, middle), text("o", 580, middle + 4, "forward"), text("dz1", 580, middle + 48, "backward", "dz "));
-    return `<svg viewBox="0 0 640 300" role="img">${parts.join("")}</svg>`;
+    return `<svg viewBox="0 0 640 300" role="img" aria-label="${words.title}">${parts.join("")}</svg>`;
   }
 
   const SLIDERS = [
@@ -83,7 +83,7 @@
     }
     for (const [name, , , , , , get] of SLIDERS) {
       document.getElementById(`play-slider-${name}`).value = get();
-      document.getElementById(`play-at-${name}`).textContent = get();
+      document.getElementById(`play-at-${name}`).textContent = Number(get().toPrecision(4));
     }
     document.getElementById("play-steps").textContent = state.steps;
   }
@@ -91,17 +91,18 @@
   const sliders = SLIDERS.map(([name, label, low, high, by]) =>
     `<label>${label} <input id="play-slider-${name}" type="range" min="${low}" max="${high}" step="${by}">` +
     ` <output id="play-at-${name}"></output></label>`);
-  const buttons = ["step", "many", "reset"].map(name =>
+  const buttons = ["step", "many", "hit", "reset"].map(name =>
     `<button class="md-button" type="button" id="play-${name}">${words[name]}</button>`);
-  const told = `<p>${words.steps} <b id="play-steps"></b>, ${words.loss} <b id="play-loss"></b></p>`;
-  place.innerHTML = picture() + `<div class="sliders">${sliders.join("")}</div>` + `<div class="buttons">${buttons.join("")}</div>` + told;
+  const counts = `<p>${words.steps} <b id="play-steps"></b>, ${words.loss} <b id="play-loss"></b></p>`;
+  place.innerHTML = picture() + `<div class="sliders">${sliders.join("")}</div>` + `<div class="buttons">${buttons.join("")}</div>` + counts;
   for (const [name, , , , , set] of SLIDERS) {
     document.getElementById(`play-slider-${name}`).addEventListener("input", event => {
       set(Number(event.target.value));
       show();
     });
   }
-  const act = { step, many: () => { for (let i = 0; i < 100; i++) step(); }, reset: () => { state = structuredClone(START); } };
+  const hit = () => { state.target = pass(state).o; };
+  const act = { step, many: () => { for (let i = 0; i < 100; i++) step(); }, hit, reset: () => { state = structuredClone(START); } };
   for (const [name, does] of Object.entries(act)) {
     document.getElementById(`play-${name}`).addEventListener("click", () => { does(); show(); });
   }

@@ -22,11 +22,12 @@ import source_lines
 DOCS = Path(__file__).parents[1]
 PAGES = (
     "tour/derivatives.md",
-    "tour/why_backwards.md",
     "tour/gradient_descent.md",
+    "tour/one_neuron.md",
+    "tour/worked_example.md",
+    "tour/why_backwards.md",
     "tour/activations.md",
     "derivation.md",
-    "tour/worked_example.md",
     "tour/autodiff.md",
     "tour/initialization.md",
     "tour/normalization.md",
@@ -50,7 +51,8 @@ The tour of tfbp in one notebook. It needs Python 3.11 to 3.13; the next cell in
 INSTALL = """try:
     import tfbp
 except ImportError:
-    %pip install --quiet "tfbp[scripts]"
+    # from docs/ of a checkout; after the first release: "tfbp[scripts]"
+    %pip install --quiet "../.[scripts]"
 """
 HIDDEN = re.compile(r"</?div[^>]*>\n+")
 

@@ -7,9 +7,17 @@ import is put off). Its docstring stands under that path; a module behind it lis
 from __future__ import annotations
 
 import ast
+import inspect
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tfbp.console.quiet_tensorflow import tensorflow  # noqa: E402, F401  before any module that imports it
+
 # users import these whole; the other packages are how they are made
 PUBLIC = (
     "tfbp",
@@ -52,8 +60,16 @@ def exports() -> dict[str, str]:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_LAZY":
                 lazy = ast.literal_eval(node.value)
                 found.update({f"{package}.{name}": f"{module}.{name}" for name, module in lazy.items()})
-    # a package's modules are no names of it, nor are tables
+    found = {path: _origin(target, found) for path, target in found.items()}
+    # without a package's modules, and without tables
     return {path: target for path, target in sorted(found.items()) if _defines(target)}
+
+
+def _origin(target: str, exported: dict[str, str]) -> str:
+    """Where a name is defined that a package imports from another package."""
+    while target in exported and exported[target] != target:
+        target = exported[target]
+    return target
 
 
 def pages() -> dict[str, str]:
@@ -104,29 +120,63 @@ def _entries(module: str, public: dict[str, str]) -> list[str]:
 
 
 def _entry(path: str, target: str) -> list[str]:
-    return [f"## {path} {{ #{path} }}", "", "```py", _signature(path, target), "```", "", f"::: {target}", ""]
+    try:
+        called = ["```py", _signature(path, target), "```", ""]
+    except ModuleNotFoundError:  # of a contestant that is not installed, as JAX
+        called = []
+    return [f"## {path} {{ #{path} }}", "", *called, f"::: {target}", ""]
 
 
 def _signature(path: str, target: str) -> str:
-    """How it is called, without types, which the table of its arguments has."""
-    module, _, name = target.rpartition(".")
-    (node,) = (each for each in ast.parse(_path(module).read_text()).body if getattr(each, "name", "") == name)
-    if isinstance(node, ast.ClassDef):
-        made = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
-        fields = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]
-        if not made:
-            return f"{path}({', '.join(fields)})"
-        (node,) = made
-    arguments = node.args
-    for each in (*arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
-        if each is not None:
-            each.annotation = None
-    arguments.args = [each for each in arguments.args if each.arg != "self"]
-    called = ast.unparse(arguments)
+    """How it is called, as `inspect.signature` has it, without types, which the table of its arguments has."""
+    parameters = signature(target).parameters.values()
+    called = str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
     if len(path + called) < 80:
-        return f"{path}({called})"
-    lines = called.replace(", ", ",\n    ")
-    return f"{path}(\n    {lines},\n)"
+        return f"{path}{called}"
+    return f"{path}(\n    " + ",\n    ".join(_arguments(called[1:-1])) + ",\n)"
+
+
+def signature(target: str) -> inspect.Signature:
+    """The signature of a dotted name; of a class, that of its `__init__`, or of the one that it inherits."""
+    module, _, name = target.rpartition(".")
+    thing = getattr(import_module(module), name)
+    # Keras's layers have a `__new__` that takes anything, which inspect would prefer
+    found = inspect.signature(thing.__init__ if isinstance(thing, type) else thing)
+    parameters = [each for each in found.parameters.values() if each.name != "self"]
+    fields = getattr(thing, "__dataclass_fields__", {})
+    return inspect.Signature([_shown(each, fields.get(each.name)) for each in parameters])
+
+
+def _shown(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
+    """The argument with a default that reads as Python: a function's by its name, a field's from its factory."""
+    default = parameter.default
+    if field is not None and callable(field.default_factory):
+        default = field.default_factory()
+    if default is parameter.empty:
+        return parameter
+    if callable(default) or inspect.ismodule(default):
+        name = getattr(default, "__qualname__", default.__name__)
+        default = Name("..." if "<lambda>" in name else name)
+    return parameter.replace(default=default)
+
+
+class Name(str):
+    """A name that shows without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _arguments(called: str) -> list[str]:
+    """The arguments one by one; a comma within brackets separates none."""
+    parts, depth = [""], 0
+    for letter in called:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
 
 
 def _defines(target: str) -> bool:

@@ -25,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 NEW = re.compile(r"^```source\n(?P<body>.*?)\n```$", re.MULTILINE | re.DOTALL)
+GUARD = re.compile(r" if \w+_gradients? else (None|\{\})$")
 FENCE = re.compile(r'^```python source="(?P<reference>[^"\n]*)"\n(?P<code>.*?)\n```$', re.MULTILINE | re.DOTALL)
 
 
@@ -60,7 +61,9 @@ def find(reference: str) -> Source:
         chosen = range(start, max(ends, default=hits[0]) + 1)
     block = [lines[number - 1] for number in chosen]
     indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
-    # the wide gap before a comment's second half takes room that a page has not
+    # a page shows the mathematics: without the conditions that skip a gradient that nobody needs
+    block = [GUARD.sub("", line) for line in block] if text else block
+    # a page has no room for the wide gap before a comment's second half
     block = [line[:indent] + re.sub(r"(\S) {3,}", r"\1   ", line[indent:]) for line in block]
     return Source(path, hits[0] if text else chosen[0], "\n".join(line[indent:] for line in block))
 

@@ -6,7 +6,7 @@ import style
 from matplotlib import pyplot as plt
 
 from tfbp import Dense, Network, datasets
-from tfbp.agreement import trajectory
+from tfbp.commands import trajectory
 
 EPOCHS = 20
 
@@ -18,9 +18,7 @@ def main() -> None:
     epochs = []
     trajectories = trajectory.Trajectories(network, validation, lambda epoch, parameters: epochs.append(epoch))
     for writing in ("reference", "manual", "tape"):
-        trajectory.train(
-            trajectories, writing, network, "adam", None, samples, validation, EPOCHS, batch_size=32, seed=0
-        )
+        trajectory.train(trajectories, writing, samples, trajectory.Plan("adam", EPOCHS, batch_size=32))
 
     def figure():
         figure, (loss, drift) = plt.subplots(1, 2, figsize=(7.5, 2.6))

@@ -3,7 +3,7 @@
 import style
 
 from tfbp import reference
-from tfbp.agreement import worked_example
+from tfbp.commands import worked_example
 
 
 def drawings():

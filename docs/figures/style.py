@@ -10,7 +10,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from tfbp.commands import quiet_tensorflow  # noqa: F401
+from tfbp.console import quiet_tensorflow  # noqa: F401
 
 matplotlib.use("agg")
 

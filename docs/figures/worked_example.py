@@ -5,7 +5,7 @@ import style
 from matplotlib import pyplot as plt
 
 from tfbp import reference
-from tfbp.agreement import worked_example
+from tfbp.commands import worked_example
 
 
 def figure():

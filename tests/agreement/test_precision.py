@@ -7,7 +7,7 @@ from tfbp.agreement.cases import all_cases
 from tfbp.agreement.matrix import Cell, Result, run_cell
 from tfbp.agreement.precision import error_ratio
 from tfbp.agreement.report import worst_relative_error
-from tfbp.checking.comparison import Comparison, compare
+from tfbp.judging.comparison import Comparison, compare
 
 CASES = {case.name: case for case in all_cases()}
 CELL = Cell(CASES["batch-normalization-training-B8-5x4x2"], "float32", "eager")

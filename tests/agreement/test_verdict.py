@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfbp import manual, reference, tape
 from tfbp.agreement.cases import all_cases, shape_cases
 from tfbp.agreement.matrix import MODES, Cell, at_fault, first_wrong, run_cell
-from tfbp.agreement.programs import Topic, Trial, run_trials
+from tfbp.agreement.programs import SuiteCase, Topic, run_trials
 from tfbp.agreement.report import complaints
 
 DENSE = next(shape_cases())
@@ -147,7 +147,7 @@ def test_a_tape_that_is_wrong_is_named(monkeypatch):
 def test_of_many_trials_in_one_program_one_that_raises_stands_alone(mode):
     def trial(name, run):
         fed = {"x": np.ones((2, 3))}
-        return Trial(Topic(name), name, "manual", run, fed, {"y": np.full((2, 3), 2.0)}, {"y": 0.0})
+        return SuiteCase(Topic(name), name, "manual", run, fed, {"y": np.full((2, 3), 2.0)}, {"y": 0.0})
 
     def fails_as_it_runs(fed):
         return {"y": tf.gather(2 * fed["x"], tf.range(4))}

@@ -5,9 +5,13 @@ other languages are not run, nor those of the pages in NOT_RUN; commands in ```s
 options. The Chinese pages hold the same code as the English ones, which is checked instead of running it twice.
 """
 
+import ast
 import contextlib
+import importlib
+import inspect
 import io
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -72,6 +76,25 @@ def test_a_chinese_page_holds_the_code_the_formulas_and_the_pictures_of_the_engl
         assert ours == theirs
     displayed = [p.read_text().count("\n$$\n") for p in (english, page)]
     assert displayed[0] == displayed[1]
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=name)
+def test_a_chinese_page_has_the_rows_and_the_code_words_of_the_english_one(page):
+    english = next(path for path in ENGLISH if path.name == page.name and DOCS in path.parents)
+    theirs, ours = (re.sub(r"^```.*?^```$", "", p.read_text(), flags=re.MULTILINE | re.DOTALL) for p in (english, page))
+    assert rows(ours) == rows(theirs)
+    assert code_words(ours) == code_words(theirs)
+
+
+def rows(text):
+    """The number of lines of each table."""
+    return [table.count("\n") for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+
+
+def code_words(text):
+    """What stands between backticks, without the targets of links; a line break within is a space."""
+    found = re.findall(r"(?<!`)`([^`]+)`(?!`)", re.sub(r"\]\([^)]*\)", "]", text))
+    return {" ".join(word.split()) for word in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -154,6 +177,41 @@ def test_the_reference_has_every_name_once_and_public_names_under_public_paths()
         assert f"## {path} {{ #{path} }}" in pages[f"reference/{page}.md"]
     inside = "".join(text for name, text in pages.items() if "/inside/" in name)
     assert "tfbp.training.model.Model\n" not in inside
+
+
+CALL = re.compile(
+    r"^## (?P<path>\S+) \{[^\n]*\n\n```py\n(?P<call>.*?)\n```\n\n::: (?P<target>\S+)$", re.MULTILINE | re.DOTALL
+)
+
+
+def test_every_signature_of_the_reference_is_that_of_inspect():
+    """Of a class that of `__init__`: the page has the arguments in order, and every default that is plain Python."""
+    entries = [entry for text in reference_pages.pages().values() for entry in CALL.finditer(text)]
+    assert len(entries) > 200
+    for entry in entries:
+        module, _, name = entry["target"].rpartition(".")
+        thing = getattr(importlib.import_module(module), name)
+        expected = inspect.signature(thing.__init__ if isinstance(thing, type) else thing).parameters.values()
+        expected = [each for each in expected if each.name != "self"]
+        assert entry["call"].startswith(entry["path"] + "(")
+        arguments = ast.parse(f"def page{entry['call'].removeprefix(entry['path'])}: ...").body[0].args
+        shown = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]
+        assert [each.arg for each in shown if each] == [each.name for each in expected], entry["path"]
+        defaults = [*arguments.defaults, *(each for each in arguments.kw_defaults if each)]
+        meant = [each.default for each in expected if each.default is not each.empty]
+        assert len(defaults) == len(meant), entry["path"]
+        for node, value in zip(defaults, meant, strict=True):
+            if isinstance(value, bool | int | float | str | tuple | None) and is_plain(value):
+                assert ast.literal_eval(node) == value, entry["path"]
+    calls = {entry["path"]: " ".join(entry["call"].split()) for entry in entries}
+    assert calls["tfbp.layers.Dense"].startswith("tfbp.layers.Dense( units, activation=None, use_bias=True,")
+    assert calls["tfbp.LinearCrossEntropy"].startswith("tfbp.LinearCrossEntropy( units, use_bias=True,")
+    assert "tfbp.training.TerminateOnNaN" in calls
+    assert not any("/" in call.replace("://", "") for call in calls.values())  # no path of this machine
+
+
+def is_plain(value):
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def test_a_source_line_stands_beside_its_formula():

@@ -173,7 +173,7 @@ def test_the_page_to_play_with_computes_what_the_reference_computes(site, browse
     import numpy as np
 
     from tfbp import reference
-    from tfbp.agreement.worked_example import NETWORK, parameters
+    from tfbp.commands.worked_example import NETWORK, parameters
 
     browser.set_viewport_size({"width": 1280, "height": 900})
     browser.goto((site / page / "play.html").as_uri())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+TRIALS = Path(__file__).parents[2] / "scripts" / "trials"
 # of every kind of model, both kinds of compile, and most optimizers
 SEEDS = (1, 3, 4, 6, 7, 8, 9, 10, 12, 20)
 # whose sums TensorFlow took in another order where it saw that x, y and weights have as many rows each
@@ -16,7 +16,7 @@ AS_MANY_ROWS = (2385, 2454, 2479)
 
 @pytest.fixture
 def cases(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.syspath_prepend(TRIALS)
     from fuzzing import fit_cases
 
     return fit_cases
@@ -72,6 +72,6 @@ def test_the_script_names_what_differs_and_fails(cases, monkeypatch, capsys):
 
 
 def test_no_cases_are_no_success():
-    command = [sys.executable, SCRIPTS / "fuzz_fit.py", "--count", "0"]
+    command = [sys.executable, TRIALS / "fuzz_fit.py", "--count", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr.split(":")[0]) == (2, "--count")

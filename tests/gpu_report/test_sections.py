@@ -4,11 +4,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tfbp.agreement import kernels, placement
 from tfbp.gpu_report import agreement, cross_entropy, parts, plan
 from tfbp.gpu_report.cross_entropy_table import disagreements
 from tfbp.gpu_report.page import page
 from tfbp.gpu_report.tables import microseconds
+from tfbp.judging import placement
+from tfbp.rehearsal import operations as kernels
 
 SMALL = [(group, point) for group in plan.plan(small=True) for point in group.points]
 MODULES = {"cross-entropy": cross_entropy, "parts": parts}

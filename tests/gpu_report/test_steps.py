@@ -63,7 +63,7 @@ def test_one_that_trains_elsewhere_is_thrown_out(monkeypatch):
 
 
 def test_the_device_is_where_the_weights_are():
-    problem = steps.Problem.make(Size((2, 2), 2, 1))
+    problem = steps.StepTask.make(Size((2, 2), 2, 1))
     assert steps.contestant("tfbp")(problem, "float32", "cpu").device == "cpu"
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.gpu_report.store import JSON, Store
 
 HERE = {"device": "one", "keras": "3.15.1"}

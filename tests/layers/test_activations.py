@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbp import Activation, layers
-from tfbp.keras_activations import keras_activation
+from tfbp.bridge.activations import keras_activation
 from tfbp.vocabulary import ACTIVATIONS
 
 KINKS = np.array([-6, -3, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 1, 2, 3, 6])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfbp import Activation, layers
-from tfbp.keras_activations import keras_activation
+from tfbp.bridge.activations import keras_activation
 from tfbp.vocabulary import ACTIVATIONS
 
 THRESHOLD = {"threshold": 0.25, "default_value": -0.5}

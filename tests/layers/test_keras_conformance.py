@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "keras_conformance.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "trials" / "keras_conformance.py"
 
 
 @pytest.mark.sampled(2)

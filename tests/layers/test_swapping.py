@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfbp import layers
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.layers.swapping import OURS
 
 

@@ -8,15 +8,15 @@ import pytest
 import tensorflow as tf
 from writings import compiled, planted, tensor
 
-from tfbp.agreement.kernels import gradient_kernels, in_graph
-from tfbp.agreement.monte_carlo import sensitivity
 from tfbp.agreement.problems import round_to
-from tfbp.checking.comparison import compare
-from tfbp.checking.differences import complex_step
-from tfbp.checking.tolerances import Units
+from tfbp.agreement.tolerances.monte_carlo import sensitivity
+from tfbp.judging.comparison import compare
+from tfbp.judging.differences import complex_step
+from tfbp.judging.tolerances import Units
 from tfbp.manual import attention, chunks
 from tfbp.reference import attention as reference
 from tfbp.reference.dropout import dropout_mask
+from tfbp.rehearsal.operations import gradient_kernels, in_graph
 from tfbp.tape import attention as tape
 
 NAMES = ("y", "dquery", "dkey", "dvalue")

@@ -8,8 +8,8 @@ from writings import CELLS, MODES, assert_agree, compiled, planted, tensor
 from tfbp import manual, reference, tape
 from tfbp.agreement.image_errors import dropout_error
 from tfbp.agreement.problems import round_to
-from tfbp.checking.differences import complex_step
-from tfbp.checking.tolerances import Units
+from tfbp.judging.differences import complex_step
+from tfbp.judging.tolerances import Units
 
 SEEDS = {"small": (5, -7), "zero": (0, 0), "large": (2**31 - 1, -(2**31)), "one": (1, 0)}
 # name: (shape of x, arguments)

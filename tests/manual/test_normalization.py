@@ -7,11 +7,11 @@ from writings import CELLS, MODES, compiled, planted, tensor
 
 from tfbp import manual, reference, tape
 from tfbp.agreement.image_errors import normalization_errors
-from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.agreement.problems import round_to
-from tfbp.checking.comparison import compare
-from tfbp.checking.differences import complex_step
-from tfbp.checking.tolerances import UNIT_ROUNDOFF, Units
+from tfbp.judging.comparison import compare
+from tfbp.judging.differences import complex_step
+from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
+from tfbp.rehearsal.operations import gradient_kernels, in_graph
 
 # name: (kind, shape of x, weights, arguments)
 BOTH = ("gamma", "beta")

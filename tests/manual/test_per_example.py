@@ -23,11 +23,11 @@ from tfbp import (
     tape,
 )
 from tfbp.agreement.cases import all_cases
-from tfbp.agreement.per_example import answers, clip_of, tolerances
 from tfbp.agreement.precision import ACCEPTED_RATIO
 from tfbp.agreement.problems import DTYPES, numpy_dtype, problem, round_to
-from tfbp.checking.comparison import compare
-from tfbp.checking.tolerances import UNIT_ROUNDOFF, Units, product_tolerance, sum_tolerance
+from tfbp.agreement.suites.per_example import answers, clip_of, tolerances
+from tfbp.judging.comparison import compare
+from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units, product_tolerance, sum_tolerance
 
 MODES = {"eager": None, "graph": False, "xla": True}
 CASES = {case.name: case for case in all_cases()}

@@ -7,10 +7,10 @@ from writings import CELLS, MODES, assert_agree, compiled, planted, tensor, wron
 
 from tfbp import manual, reference, tape
 from tfbp.agreement.image_errors import pooling_errors
-from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.agreement.problems import round_to
-from tfbp.checking.differences import complex_step
-from tfbp.checking.tolerances import Units
+from tfbp.judging.differences import complex_step
+from tfbp.judging.tolerances import Units
+from tfbp.rehearsal.operations import gradient_kernels, in_graph
 
 # name: (kind, shape of x, arguments)
 CASES = {

@@ -7,15 +7,15 @@ import pytest
 import tensorflow as tf
 from writings import compiled, planted, tensor
 
-from tfbp.agreement.kernels import gradient_kernels, in_graph
 from tfbp.agreement.local import measured_tolerances
 from tfbp.agreement.problems import round_to
-from tfbp.checking.comparison import compare
-from tfbp.checking.differences import complex_step
-from tfbp.checking.tolerances import Units
+from tfbp.judging.comparison import compare
+from tfbp.judging.differences import complex_step
+from tfbp.judging.tolerances import Units
 from tfbp.manual import recurrent
 from tfbp.network import GRU, LSTM, Node, SimpleRNN
 from tfbp.reference import recurrent as reference
+from tfbp.rehearsal.operations import gradient_kernels, in_graph
 
 BACKWARDS = {"return_sequences": True, "go_backwards": True}
 LAYERS = {

@@ -20,7 +20,7 @@ from tfbp import (
     tape,
 )
 from tfbp.agreement.problems import round_to
-from tfbp.checking.differences import complex_step
+from tfbp.judging.differences import complex_step
 from tfbp.manual import backprop, per_example
 from tfbp.manual import tied as by_hand
 from tfbp.network import map_weights

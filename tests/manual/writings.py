@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfbp
 from tfbp.agreement.problems import numpy_dtype
-from tfbp.checking.comparison import compare
+from tfbp.judging.comparison import compare
 
 MODES = {"eager": None, "graph": False, "xla": True}
 # all modes in float64, both graphs in float32, and the plain one in 16 bits: `make agree` has every dtype in every mode

@@ -11,7 +11,7 @@ from tfbp import reference as reference_room
 from tfbp.agreement.kind_cases import attention_cases
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.agreement.problems import Case, problem
-from tfbp.keras_layers import layer_from_keras, weights_of
+from tfbp.bridge.layers import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
 
 PLAIN = [MultiHeadAttention(2, 3, kernel_regularizer="l2"), Flatten(), Dense(3)]

@@ -6,7 +6,7 @@ import pytest
 
 import tfbp
 from tfbp import GRU, LSTM, Bidirectional, Dense, Flatten, InputError, Network, Residual, SimpleRNN, reference
-from tfbp.keras_layers import layer_from_keras
+from tfbp.bridge.layers import layer_from_keras
 from tfbp.network import at, named_weights
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer

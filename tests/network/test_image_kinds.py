@@ -9,7 +9,7 @@ import tfbp
 from tfbp import InputError, Network, manual, reference, tape
 from tfbp.agreement.kind_cases import image_cases
 from tfbp.agreement.problems import problem
-from tfbp.keras_layers import layer_to_keras
+from tfbp.bridge.layers import layer_to_keras
 from tfbp.network import kinds
 
 WRITINGS = {"manual": manual, "tape": tape}
@@ -182,7 +182,7 @@ def test_dropout_needs_a_seed_in_training(writing):
     ],
 )
 def test_what_a_network_cannot_express_is_refused_from_keras(layer, sentence):
-    from tfbp.keras_layers import layer_from_keras
+    from tfbp.bridge.layers import layer_from_keras
 
     with pytest.raises(InputError) as caught:
         layer_from_keras(layer)

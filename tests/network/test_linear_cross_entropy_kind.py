@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import Dense, Embedding, InputError, LinearCrossEntropy, Network, Residual, Tokens, manual, reference, tape
-from tfbp.keras_layers import layer_from_keras
+from tfbp.bridge.layers import layer_from_keras
 from tfbp.network import kinds
 
 LOSS = "sparse_categorical_crossentropy"

@@ -21,7 +21,7 @@ from tfbp import (
 )
 from tfbp.agreement.kind_cases import sequence_cases
 from tfbp.agreement.problems import Case, problem
-from tfbp.keras_layers import layer_from_keras, layer_to_keras
+from tfbp.bridge.layers import layer_from_keras, layer_to_keras
 
 WRITINGS = {"manual": manual, "tape": tape}
 CASES = {case.name: case for case in sequence_cases()}

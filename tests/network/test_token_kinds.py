@@ -9,7 +9,7 @@ import tfbp
 from tfbp import Dense, Embedding, Flatten, InputError, Network, Residual, Tokens, manual, reference, tape
 from tfbp.agreement.kind_cases import token_cases
 from tfbp.agreement.problems import problem
-from tfbp.keras_layers import layer_from_keras
+from tfbp.bridge.layers import layer_from_keras
 from tfbp.network import at, named_weights
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer

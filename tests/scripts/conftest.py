@@ -15,7 +15,7 @@ def run(monkeypatch, capsys):
 
     def run(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
+        monkeypatch.syspath_prepend((SCRIPTS / script).parent)
         try:
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
             status = 0

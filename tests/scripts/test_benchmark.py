@@ -15,7 +15,10 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark.py", *map(str, arguments)], capture_output=True, text=True, timeout=600
+        [sys.executable, SCRIPTS / "benchmarks" / "benchmark.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 
@@ -36,11 +39,11 @@ def test_the_contestants_of_the_lock_run_and_are_reported(tmp_path):
 
 def test_a_wrong_gradient_is_thrown_out(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking.gate import Gate
-    from benchmarking.problem import SIZES, Problem
-    from contestants import numpy_by_hand
+    from benchmarks.contestants import numpy_by_hand
+    from benchmarks.gate import Gate
+    from benchmarks.problem import SIZES, Task
 
-    problem = Problem.make(SIZES["2-2-2-b4"])
+    problem = Task.make(SIZES["2-2-2-b4"])
     gate = Gate(problem)
 
     def complaint(contestant):
@@ -50,9 +53,9 @@ def test_a_wrong_gradient_is_thrown_out(monkeypatch):
         again.train(1, shuffle=False)
         return gate.complaint(losses, again.weights())
 
-    sound = numpy_by_hand.Contestant(problem)
+    sound = numpy_by_hand.NumpyByHand(problem)
     assert complaint(sound) == ""
-    wrong = numpy_by_hand.Contestant(problem)
+    wrong = numpy_by_hand.NumpyByHand(problem)
     wrong.rate = np.float32(1.05) * wrong.rate
     assert "the reference's is" in complaint(wrong)
     assert "its loss at step 0 is nan" in gate.complaint([float("nan")] * gate.steps, sound.weights())
@@ -86,7 +89,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence):
 
 def test_every_layer_that_is_timed_is_one_of_both(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking.layers import INPUTS, LAYERS, ROOMS
+    from benchmarks.layers import INPUTS, LAYERS, ROOMS
 
     for name, layers in LAYERS.items():
         shapes = [keras.Sequential([keras.Input((INPUTS,)), *layers(room)]).output_shape for room in ROOMS.values()]
@@ -103,22 +106,22 @@ def test_a_gpu_that_is_not_there_is_one_sentence():
 
 def test_a_contestant_that_trains_elsewhere_is_an_error(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import worker
-    from benchmarking.problem import SIZES, Problem
-    from contestants import Unavailable, numpy_by_hand, tfbp_model
+    from benchmarks import worker
+    from benchmarks.contestants import Unavailable, numpy_by_hand, tfbp_model
+    from benchmarks.problem import SIZES, Task
 
-    problem = Problem.make(SIZES["2-2-2-b4"])
+    problem = Task.make(SIZES["2-2-2-b4"])
     problem.device = "gpu"
     with pytest.raises(Unavailable, match="it runs on a CPU alone"):
-        worker.start(numpy_by_hand, {}, problem, {})
-    monkeypatch.setattr(tfbp_model.Contestant, "train", lambda self, epochs, shuffle: None)
+        worker.start(numpy_by_hand.NumpyByHand, {}, problem, {})
+    monkeypatch.setattr(tfbp_model.TfbpModel, "train", lambda self, epochs, shuffle: None)
     with pytest.raises(RuntimeError, match="it trains on 'cpu', where 'gpu' was asked for"):
-        worker.start(tfbp_model, {"gradients": "manual"}, problem, {})
+        worker.start(tfbp_model.TfbpModel, {"gradients": "manual"}, problem, {})
 
 
 def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import gradients, placed
+    from benchmarks import gradients, placed
 
     assert placed.check("manual", [tf.ones([2])], "cpu") is None
     with placed.alone_on("cpu"):
@@ -130,12 +133,12 @@ def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
 
 def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import charts, images
+    from benchmarks import charts, images
 
     # two points a panel, of one network: small, and without the ways that XLA takes seconds to compile
     monkeypatch.setattr(images, "KERAS_WAYS", {"by default": {}, "an epoch a call": {"steps_per_execution": 2}})
     monkeypatch.setattr(images, "STEPS", 2)
-    small = images.Point(side=10, filters=2)
+    small = images.ImagePoint(side=10, filters=2)
     monkeypatch.setattr(images, "AXES", {"filters": [(2, small), (3, small)], "side": [(10, small), (11, small)]})
     table, results = images.run(2, 1e-3)
     assert table.row_count == len(results) == 4
@@ -153,9 +156,9 @@ def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_
 
 def test_images_of_other_weights_are_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import images
+    from benchmarks import images
 
-    ours, ways = images.contestants(images.Point(side=10, filters=2))
+    ours, ways = images.contestants(images.ImagePoint(side=10, filters=2))
     images.check_alike({**ours, **ways})
     ways["XLA"].set_weights([w + 1e-3 for w in ways["XLA"].get_weights()])
     with pytest.raises(AssertionError, match="XLA"):
@@ -176,7 +179,7 @@ def assert_what_is_wrong_is_not_timed(monkeypatch, race):
 
 def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import attention
+    from benchmarks import attention
 
     monkeypatch.setattr(attention, "STEPS", (8,))
     monkeypatch.setattr(attention, "MODES", {"tf.function": False})
@@ -189,9 +192,9 @@ def test_attention_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed
 
 def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_timed(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import recurrence
+    from benchmarks import recurrence
 
-    monkeypatch.setattr(recurrence, "POINTS", (recurrence.Point(3, 4, 2, 5),))
+    monkeypatch.setattr(recurrence, "POINTS", (recurrence.RecurrencePoint(3, 4, 2, 5),))
     monkeypatch.setattr(recurrence, "MODES", {"tf.function": False})
     table, results = recurrence.run(2, 1e-3)
     assert table.row_count == 2
@@ -202,7 +205,7 @@ def test_recurrence_is_raced_from_the_same_weights_and_what_is_wrong_is_not_time
 def test_charts_of_sequences_have_a_line_for_each_contestant_and_mode(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import charts, recurrence
+    from benchmarks import charts, recurrence
 
     times = {"tfbp": [1.0], "keras": [2.0], "torch": [3.0]}
     rows = [

@@ -12,7 +12,9 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark_cross_entropy.py", *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, SCRIPTS / "benchmarks" / "benchmark_cross_entropy.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -31,7 +33,7 @@ def test_memory_is_what_the_chunks_need(tmp_path):
 
 def test_what_computes_another_thing_is_thrown_out(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import cross_entropy
+    from benchmarks import cross_entropy
 
     class Process:
         def __init__(self, label, worker, point):
@@ -44,7 +46,7 @@ def test_what_computes_another_thing_is_thrown_out(monkeypatch):
             pass
 
     monkeypatch.setattr(cross_entropy, "Process", Process)
-    point = cross_entropy.Point("graph", 1, 1, 1)
+    point = cross_entropy.CrossEntropyPoint("graph", 1, 1, 1)
     found = {"manual": -2.0001, "tape": -2.0}
     assert cross_entropy.measure(point, 3, print).error == ""
     for wrong in (-2.001, float("nan")):

@@ -1,4 +1,4 @@
-"""scripts/benchmark_fit.py: the gate holds for every kind of model, and a race of one gives every contestant a time."""
+"""scripts/benchmarks/benchmark_fit.py: the gate holds for every kind of model; a race of one times every contestant."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_fit.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmarks" / "benchmark_fit.py"
 
 
 def run(*arguments):

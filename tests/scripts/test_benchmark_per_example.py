@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark_per_example.py", *map(str, arguments)],
+        [sys.executable, SCRIPTS / "benchmarks" / "benchmark_per_example.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=600,
@@ -37,7 +37,7 @@ def test_every_contestant_is_timed_in_every_mode(tmp_path):
 
 def test_a_wrong_norm_is_thrown_out(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarking import per_example
+    from benchmarks import per_example
 
     monkeypatch.setattr(per_example, "WIDTH", 8)
     monkeypatch.setattr(per_example, "BATCH", 4)

@@ -8,7 +8,7 @@ from operator import methodcaller
 
 import pytest
 
-from tfbp.commands import cells
+from tfbp.console import cells
 
 
 def test_what_is_found_comes_in_order():

@@ -1,11 +1,11 @@
-"""A sample of the planted mistakes: found, named at the tensor, never misled; `scripts/mutation.py` plants all."""
+"""A sample of the planted mistakes: found, named at the tensor, never misled; scripts/trials/mutation.py plants all."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "trials"))
 
 from planting.judge import Coverage, grade, verdict
 from planting.mutations import HARMLESS, MUTATIONS

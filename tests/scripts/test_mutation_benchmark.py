@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "trials"))
 
 import mutation_benchmark
 from gradient_mutants import peers, trial
@@ -53,7 +53,9 @@ def test_the_other_contestants_find_what_is_plain():
 
 def test_the_chart_has_a_row_for_each_checker(run, tmp_path):
     chart = tmp_path / "mistakes.svg"
-    status, out, err = run("mutation_benchmark.py", "--only", "tanh", "--every", 9, "--correct", 1, "--chart", chart)
+    status, out, err = run(
+        "trials/mutation_benchmark.py", "--only", "tanh", "--every", 9, "--correct", 1, "--chart", chart
+    )
     assert status == 0, err
     drawn = chart.read_text()
     for name in CONTESTANTS:

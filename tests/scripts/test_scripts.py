@@ -134,14 +134,26 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
             ["--model", "cnn", "--workers", "2"],
             "--model: got 'cnn' with workers; accepted: layers that neither draw nor renew weights in training (each",
         ),
-        ("fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: 0 to 4294967256, for 32 bits seed Keras."),
-        ("mutation.py", ["--every", "0"], "--every: got 0; accepted: an integer of at least 1."),
-        ("mutation.py", ["--only", "no-such"], "--only: got 'no-such', which no mutation's name contains; accepted:"),
-        ("mutation_benchmark.py", ["--correct", "-1"], "--correct: got -1; accepted: an integer of at least 0."),
-        ("check_tensorflow.py", ["--only", "no-such"], "--only: got 'no-such', which no name contains; accepted: part"),
-        ("check_tensorflow.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
-        ("benchmark.py", ["--contestants", ""], "--contestants: got ''; accepted: manual, tape, keras,"),
-        ("benchmark_fit.py", ["--json", ""], "--json: got '' (No such file or directory); accepted: a file that can"),
+        ("trials/fuzz_fit.py", ["--seed", "-1"], "--seed: got -1; accepted: 0 to 4294967256, for 32 bits seed Keras."),
+        ("trials/mutation.py", ["--every", "0"], "--every: got 0; accepted: an integer of at least 1."),
+        (
+            "trials/mutation.py",
+            ["--only", "no-such"],
+            "--only: got 'no-such', which no mutation's name contains;",
+        ),
+        ("trials/mutation_benchmark.py", ["--correct", "-1"], "--correct: got -1; accepted: an integer of at least 0."),
+        (
+            "trials/check_tensorflow.py",
+            ["--only", "no-such"],
+            "--only: got 'no-such', which no name contains;",
+        ),
+        ("trials/check_tensorflow.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
+        ("benchmarks/benchmark.py", ["--contestants", ""], "--contestants: got ''; accepted: manual, tape, keras,"),
+        (
+            "benchmarks/benchmark_fit.py",
+            ["--json", ""],
+            "--json: got '' (No such file or directory); accepted: a",
+        ),
         ("train.py", ["--activation", "rleu"], "--activation: got 'rleu' (did you mean 'relu'?); accepted: linear"),
         ("train.py", ["--loss", "l2"], "--loss: got 'l2'; accepted: half_squared_error"),
         ("train.py", ["--optimizer", "adan"], "--optimizer: got 'adan' (did you mean 'adam'?); accepted: sgd, mom"),
@@ -233,7 +245,7 @@ def test_check_names_a_wrong_layer(run, monkeypatch):
 
 def test_check_s_words_are_the_matrix_s():
     from tfbp.agreement import matrix, problems
-    from tfbp.commands import check
+    from tfbp.commands import agree as check
 
     assert tuple(problems.DTYPES) == check.DTYPES
     assert tuple(matrix.MODES) == check.MODES

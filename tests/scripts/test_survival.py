@@ -1,4 +1,4 @@
-"""The runs of scripts/survival.py, as a person would start them: real kills, real write errors."""
+"""The runs of scripts/trials/survival.py, as a person would start them: real kills, real write errors."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "survival.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "trials" / "survival.py"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfbp import layers
 from tfbp.layers import swapping
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "trials"
 
 
 @keras.saving.register_keras_serializable(package="swap_models_test")

@@ -14,10 +14,10 @@ import tensorflow as tf
 from tfbp import Dense, Model, Network, manual, tape
 from tfbp.agreement.cases import shape_cases
 from tfbp.agreement.matrix import typed
-from tfbp.agreement.placement import array_from, check_device, strictly, strictly_on
 from tfbp.agreement.problems import problem
 from tfbp.agreement.programs import Cell, compiled
-from tfbp.commands import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
+from tfbp.console import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow
+from tfbp.judging.placement import array_from, check_device, strictly, strictly_on
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(1100, 70)).astype(np.float32), RNG.integers(0, 10, 1100)

@@ -12,7 +12,7 @@ from tfbp import manual
 from tfbp.agreement.cases import shape_cases
 from tfbp.agreement.matrix import Cell, run_cell
 from tfbp.agreement.report import complaints
-from tfbp.commands import options
+from tfbp.console import options
 
 SCRIPT = Path(__file__).parent / "deterministic.py"
 

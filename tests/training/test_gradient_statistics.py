@@ -7,10 +7,10 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import L1L2, Dense, InputError, Model, Network, reference
-from tfbp.agreement.per_example import tolerances
 from tfbp.agreement.problems import Problem, round_to
-from tfbp.checking.comparison import compare
-from tfbp.checking.tolerances import Units
+from tfbp.agreement.suites.per_example import tolerances
+from tfbp.judging.comparison import compare
+from tfbp.judging.tolerances import Units
 
 RNG = np.random.default_rng(0)
 X, LABELS, WEIGHT = RNG.normal(size=(23, 6)), RNG.integers(0, 3, 23), RNG.uniform(0.2, 3, 23)

@@ -13,7 +13,7 @@ import pytest
 
 from tfbp import InputError
 from tfbp.training import multi_worker_strategy
-from tfbp.training.local_workers import PARENT, Failure, run_local_workers
+from tfbp.training.local_workers import PARENT, WorkerFailure, run_local_workers
 
 WORKER = str(Path(__file__).parent / "worker.py")
 MINUTES = 6
@@ -92,9 +92,9 @@ def as_worker(*programs):
 @pytest.mark.parametrize(
     ("program", "failure", "text"),
     [
-        ("print('x: got 1.', file=sys.stderr); sys.exit(2)", Failure(1, 2, "x: got 1."), "Worker 1: x: got 1."),
-        ("sys.exit(3)", Failure(1, 3, ""), "Worker 1: ended with status 3."),
-        ("os.kill(os.getpid(), 9)", Failure(1, -9, ""), "Worker 1: killed by signal 9 (SIGKILL)."),
+        ("print('x: got 1.', file=sys.stderr); sys.exit(2)", WorkerFailure(1, 2, "x: got 1."), "Worker 1: x: got 1."),
+        ("sys.exit(3)", WorkerFailure(1, 3, ""), "Worker 1: ended with status 3."),
+        ("os.kill(os.getpid(), 9)", WorkerFailure(1, -9, ""), "Worker 1: killed by signal 9 (SIGKILL)."),
     ],
     ids=["says-why", "says-nothing", "killed"],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.checking.tolerances import Units
+from tfbp.judging.tolerances import Units
 from tfbp.reference import convolution, pooling
 
 Array = np.ndarray

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, reference, tape
-from tfbp.agreement import monte_carlo, running_error
-from tfbp.agreement.monte_carlo import Noise
-from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.tolerances import Units
+from tfbp.agreement.tolerances import monte_carlo, running_error
+from tfbp.agreement.tolerances.monte_carlo import Rounding
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import Units
 from tfbp.network import Network, Node, at, is_part, map_weights
 from tfbp.reference.tied import tied_forward
 from tfbp.vocabulary import Activation
@@ -167,7 +167,7 @@ def layer_tolerances(node: Node, fed: Any, units: Units, training: bool = True) 
 def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
     """T of the same, by Monte Carlo arithmetic."""
 
-    def run(noise: Noise) -> Tensors:
+    def run(noise: Rounding) -> Tensors:
         noisy = {
             "weights": map_weights(noise.on, [fed["weights"]])[0],
             "x": noise.on(fed["x"]),

@@ -21,16 +21,16 @@ from tfbp.agreement.local import (
     local_tape,
     local_tolerances,
 )
-from tfbp.agreement.placement import array_from
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import MODES as MODES
 from tfbp.agreement.programs import Cell as Cell
 from tfbp.agreement.programs import Named, on, run_each
 from tfbp.agreement.programs import Result as Result
-from tfbp.agreement.sensitivity import errors_of_the_pass
-from tfbp.checking.comparison import Comparison, compare
-from tfbp.checking.failures import Failure, attempt, failure
-from tfbp.checking.tolerances import Units
+from tfbp.agreement.tolerances.whole_pass import errors_of_the_pass
+from tfbp.judging.comparison import Comparison, compare
+from tfbp.judging.failures import Failure, attempt, failure
+from tfbp.judging.placement import array_from
+from tfbp.judging.tolerances import Units
 from tfbp.network import Network, at
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}

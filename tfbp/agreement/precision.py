@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfbp.agreement.matrix import Result, is_result
-from tfbp.checking.tolerances import UNIT_ROUNDOFF
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 # with fewer, luck decides which of two right formulas is closer
 FEWEST_NUMBERS = 32

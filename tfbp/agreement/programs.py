@@ -13,11 +13,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfbp.agreement.placement import array_from, strictly_on
-from tfbp.checking.comparison import Comparison, compare
-from tfbp.checking.diagnosis import Clues
-from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.tf32 import tf32_enabled
+from tfbp.judging.comparison import Comparison, compare
+from tfbp.judging.diagnosis import Clues
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.placement import array_from, strictly_on
+from tfbp.judging.tf32 import tf32_enabled
 
 MODES = ("eager", "graph", "xla")
 # what has no row for each example, and what holds nothing else
@@ -64,7 +64,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SuiteCase:
     """Something that gives named tensors, what it is fed, and the right answers with their tolerances.
 
     Attributes:
@@ -87,7 +87,7 @@ class Trial:
     clues: Mapping[str, Callable[[], Clues]] = field(default_factory=dict)
 
 
-def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
+def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
     """Every tensor of the trials in the cell's dtype, mode and device, in one program: one for each takes minutes."""
     with on(cell):
         fed = [{name: tf.constant(value) for name, value in trial.fed.items()} for trial in trials]
@@ -122,7 +122,7 @@ def run_trials(trials: list[Trial], scope: str, cell: Cell) -> list[Result]:
     return results
 
 
-def _answers(trial: Trial, fed: Named) -> Named:
+def _answers(trial: SuiteCase, fed: Named) -> Named:
     found = attempt(trial.run, fed)
     return dict.fromkeys(trial.expected, found) if isinstance(found, Failure) else found
 

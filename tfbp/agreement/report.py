@@ -17,7 +17,7 @@ from tfbp.agreement.matrix import PAIRS, SCOPES, at_fault, by_cell, first_wrong,
 from tfbp.agreement.precision import ACCEPTED_RATIO, error_ratio
 from tfbp.agreement.programs import Result
 from tfbp.agreement.third_opinion import Opinion
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 LEGEND = (
     "Worst error / tolerance of any element: 1 or less agrees. m manual, t tape, r reference; e2e end to end;\n"

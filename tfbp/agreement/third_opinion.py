@@ -18,9 +18,9 @@ from tfbp import manual, reference
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import problem
 from tfbp.agreement.programs import as_array
-from tfbp.checking.comparison import Comparison, compare
-from tfbp.checking.differences import central_differences, complex_step
-from tfbp.checking.failures import Failure, attempt
+from tfbp.judging.comparison import Comparison, compare
+from tfbp.judging.differences import central_differences, complex_step
+from tfbp.judging.failures import Failure, attempt
 from tfbp.network import map_weights, named_weights
 from tfbp.vocabulary import Activation, Loss
 

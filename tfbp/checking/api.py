@@ -9,14 +9,25 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking import audit, constants, contract, kinks, modes, repeats, second_order, twins, upstream, vote
-from tfbp.checking.failures import Failure
+from tfbp.checking.questions import (
+    audit,
+    constants,
+    contract,
+    kinks,
+    modes,
+    repeats,
+    second_order,
+    twins,
+    upstream,
+    vote,
+)
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
-from tfbp.checking.tf32 import tf32_enabled
-from tfbp.checking.tolerances import UNIT_ROUNDOFF
 from tfbp.checking.trial import Trial
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
+from tfbp.judging.failures import Failure
+from tfbp.judging.tf32 import tf32_enabled
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 MODES = ("eager", "graph", "xla")

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.util import tf_decorator
 
-from tfbp.checking.failures import Failure, attempt
-from tfbp.checks import InputError
+from tfbp.errors import InputError
+from tfbp.judging.failures import Failure, attempt
 
 NUMPY = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 Values = list[np.ndarray]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking import complex_steps
-from tfbp.checking.arrays import as_float64
-from tfbp.checking.failures import Failure, attempt
-from tfbp.checking.noise import Noise
+from tfbp.checking.instruments import complex_steps
+from tfbp.checking.instruments.noise import Noise
+from tfbp.checking.instruments.slopes import Slope, slope
 from tfbp.checking.report import Finding
-from tfbp.checking.slopes import Slope, slope
 from tfbp.checking.subject import NUMPY, Program, Subject, Values
-from tfbp.checking.tolerances import UNIT_ROUNDOFF
+from tfbp.judging.arrays import as_float64
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 Arrays = list[Any]
 LARGE = 1_000_000

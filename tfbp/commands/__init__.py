@@ -1,1 +1,1 @@
-"""What a person types: `tfbp train`, `tfbp check`, `tfbp seed`. Options are read before TensorFlow is imported."""
+"""The commands that a person types: `tfbp train`, `tfbp agree`, …. They read options before they import TensorFlow."""

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbp.checks import InputError, check_choice
-from tfbp.commands.options import Parser, need, run
+from tfbp.console.options import Parser, need, run
+from tfbp.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from tfbp.gpu_report.plan import Group

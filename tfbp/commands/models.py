@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfbp.checks import InputError, check_choice
 from tfbp.datasets import DATASETS, IMAGES, TEXT, Dataset
+from tfbp.errors import InputError, check_choice
 from tfbp.network import (
     LSTM,
     BatchNormalization,

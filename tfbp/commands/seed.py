@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfbp.commands.options import Parser, need, run
+from tfbp.console.options import Parser, need, run
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -20,9 +20,9 @@ def show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+    import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
     from tfbp import manual, reference, tape
-    from tfbp.agreement import worked_example
+    from tfbp.commands import worked_example
 
     console = Console()
     runs = {"published": worked_example.train_published()}

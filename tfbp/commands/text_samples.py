@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tfbp import reference
-from tfbp.agreement.trajectory import Epoch
-from tfbp.commands.run_directory import RunDirectory
+from tfbp.commands.trajectory import Epoch
+from tfbp.console.run_directory import RunDirectory
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.reference.softmax import softmax_forward

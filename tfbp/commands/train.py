@@ -20,10 +20,10 @@ import time
 from collections.abc import Sequence
 
 from tfbp import datasets, texts
-from tfbp.checks import InputError, check_choice, check_count, check_learning_rate
 from tfbp.commands import models
-from tfbp.commands.options import Parser, check_directory, choices, memory, need, run, what_fits
-from tfbp.commands.run_directory import check_free
+from tfbp.console.options import Parser, check_directory, choices, memory, need, run, what_fits
+from tfbp.console.run_directory import check_free
+from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.network import Network, named_weights
 from tfbp.vocabulary import OPTIMIZERS
 
@@ -95,7 +95,7 @@ def train(arguments: argparse.Namespace) -> int:
         check_directory("log_dir", arguments.log_dir)
 
     # from here on TensorFlow is needed, whose import takes seconds
-    from tfbp.commands.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
+    from tfbp.console.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
     from tfbp.commands import train_with_workers, train_writings
 
     if arguments.deterministic:
@@ -132,7 +132,7 @@ def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
     check_choice("dtype", arguments.dtype, DTYPES)
     check_choice("optimizer", arguments.optimizer, OPTIMIZERS)
     if arguments.learning_rate is not None:
-        check_learning_rate(arguments.learning_rate)
+        check_positive("learning_rate", arguments.learning_rate)
     if arguments.gradients is None:
         arguments.gradients = "manual,tape" if several else "reference,manual,tape"
     writings = choices("gradients", arguments.gradients, WRITINGS)

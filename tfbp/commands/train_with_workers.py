@@ -9,9 +9,9 @@ import sys
 from rich.console import Console
 
 from tfbp import Model
-from tfbp.agreement.trajectory import Epoch, Recorder, Trajectories
 from tfbp.commands.train_writings import targets
-from tfbp.commands.training_report import Report
+from tfbp.commands.training_report import TrainingReport
+from tfbp.commands.trajectory import Epoch, Recorder, Trajectories
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.training import die_with_parent, is_local_worker, keras_optimizer, multi_worker_strategy, run_local_workers
@@ -49,7 +49,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     y_train, y_validation = targets(network, dataset)
     validation = dataset.x_validation, y_validation
     strategy = multi_worker_strategy(arguments.start_within)
-    report = Report(arguments, writings, network) if is_chief(strategy) else None
+    report = TrainingReport(arguments, writings, network) if is_chief(strategy) else None
 
     def follow(epoch: Epoch, parameters: Parameters) -> None:
         assert report is not None

@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tfbp.agreement.trajectory import Epoch, Trajectories, train
 from tfbp.commands.text_samples import TextSamples
-from tfbp.commands.training_report import Report, loss_text
+from tfbp.commands.training_report import TrainingReport, loss_text
+from tfbp.commands.trajectory import Epoch, Plan, Trajectories, train
 from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 from tfbp.training import TensorBoard
@@ -33,7 +33,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     """Train, show how far it is, and end in a table; the exit status."""
     y_train, y_validation = targets(network, dataset)
     validation = dataset.x_validation, y_validation
-    report = Report(arguments, writings, network)
+    report = TrainingReport(arguments, writings, network)
     pictures: Any = None
     if arguments.picture:
         from tfbp.commands.pictures import Pictures
@@ -64,23 +64,19 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     trajectories = Trajectories(network, validation, follow)
     try:
         with progress:
+            plan = Plan(
+                arguments.optimizer,
+                arguments.epochs,
+                arguments.batch_size,
+                arguments.learning_rate,
+                arguments.seed,
+                arguments.dtype,
+            )
             for writing in writings:
                 if writing == "reference":
                     report.describe(writing)
-                train(
-                    trajectories,
-                    writing,
-                    network,
-                    arguments.optimizer,
-                    arguments.learning_rate,
-                    (dataset.x_train, y_train),
-                    validation,
-                    arguments.epochs,
-                    arguments.batch_size,
-                    arguments.seed,
-                    [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))],
-                    arguments.dtype,
-                )
+                callbacks = [] if writing == "reference" else [_tensorboard(arguments, writing, len(y_train))]
+                train(trajectories, writing, (dataset.x_train, y_train), plan, callbacks)
     except KeyboardInterrupt:
         reached = f"after epoch {last[0].number + 1} of {last[0].writing}" if last else "before the first epoch's end"
         raise KeyboardInterrupt(f"stopped {reached}; curves: {arguments.log_dir}") from None

@@ -9,14 +9,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tfbp.agreement.trajectory import Epoch
-from tfbp.commands.run_directory import RunDirectory
+from tfbp.commands.trajectory import Epoch
+from tfbp.console.run_directory import RunDirectory
 from tfbp.network import Network, Parameters
 from tfbp.training import filters, summaries
 from tfbp.vocabulary import OPTIMIZERS
 
 
-class Report:
+class TrainingReport:
     """Collects every epoch; the curves of manual and tape are written by their own `TensorBoard`."""
 
     def __init__(self, arguments: argparse.Namespace, writings: list[str], network: Network) -> None:

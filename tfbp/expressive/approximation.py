@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfbp import reference
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network import Dense, Network, Parameters
 
 Function = Callable[..., np.ndarray]

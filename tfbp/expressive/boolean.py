@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network import Dense, Network, Parameters
 
 

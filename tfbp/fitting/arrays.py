@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting.sharing import tensor_of
 
 ACCEPTED = "arrays, tensors, structures of these, or a tf.data.Dataset, a PyDataset, a DataLoader or a generator"

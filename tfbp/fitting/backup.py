@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting.non_finite import state_of
 
 _WHOLE = re.compile(r"epoch-(\d+)\.npz")

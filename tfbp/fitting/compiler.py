@@ -9,7 +9,8 @@ from keras.src.trainers.trainer import model_supports_jit
 
 from tfbp.remembered_compile import told
 
-# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels (scripts/benchmark_fit.py)
+# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels
+# (scripts/benchmarks/benchmark_fit.py)
 SLOW_ON_CPU = {
     "Conv2D",
     "Conv2DBackpropFilter",

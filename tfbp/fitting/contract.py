@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.fitting import arrays
 
 # Keras's own, whatever stands in their place later

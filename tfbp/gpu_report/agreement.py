@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-from tfbp.agreement import beside, matrix, report
+import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
+from tfbp.agreement import matrix, report
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.precision import error_ratio
 from tfbp.agreement.programs import Result
+from tfbp.agreement.suites import all as beside
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """What `tfbp check` finds in one row of its table, and what it complains of."""
+    """What `tfbp agree` finds in one row of its table, and what it complains of."""
     cases, dtype, mode, tf32 = all_cases(), point["dtype"], point["mode"], bool(point["tf32"])
     chosen = cases[:: point["every"]]
     results = []

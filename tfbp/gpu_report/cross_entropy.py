@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-from tfbp.agreement.placement import is_on, strictly_on
+import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 from tfbp.gpu_report.worker import Misplaced
+from tfbp.judging.placement import is_on, strictly_on
 from tfbp.losses import linear_cross_entropy
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as plain
 

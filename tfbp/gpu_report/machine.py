@@ -23,8 +23,8 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
         InputError: a device that TensorFlow does not find here.
     """
     if device == "gpu":  # a CPU is there without asking TensorFlow, whose import takes seconds
-        import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
-        from tfbp.agreement.placement import check_device
+        import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
+        from tfbp.judging.placement import check_device
 
         check_device(device)
     return {

@@ -56,7 +56,7 @@ def agreement(wanted: Any, units: Units) -> list[str]:
     legend = (
         "The worst error / tolerance of any element: 1 or less agrees. m manual, t tape, r the NumPy reference. Beside "
         "them: layers, kinks, each example's gradient, the fused head. In XLA, some of the networks: "
-        "`tfbp check --device gpu` takes all."
+        "`tfbp agree --device gpu` takes all."
     )
     return [*table(headings, rows), "", legend, *([""] if complaints else []), *complaints]
 

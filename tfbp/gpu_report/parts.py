@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 from tfbp import manual
-from tfbp.agreement.placement import is_on, strictly_on
 from tfbp.fitting.block import run_block
-from tfbp.gpu_report.contestants.tfbp_model import Contestant
+from tfbp.gpu_report.contestants.tfbp_model import GpuTfbpModel
 from tfbp.gpu_report.sizes import Size
-from tfbp.gpu_report.steps import Problem
+from tfbp.gpu_report.steps import StepTask
 from tfbp.gpu_report.worker import Misplaced
+from tfbp.judging.placement import is_on, strictly_on
 
 PARTS = ("gather", "forward", "backward", "optimizer", "fit")
 
@@ -35,9 +35,9 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
         Misplaced: a result on another device.
     """
     size = Size(tuple(point["widths"]), point["batch"], point["steps"], point["title"])
-    problem = Problem.make(size)
+    problem = StepTask.make(size)
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    trained = Contestant(problem, "float32", device)
+    trained = GpuTfbpModel(problem, "float32", device)
     with strictly_on(device):
         runs = {name: _timed(program, device) for name, program in programs(problem).items()}
     # not under tf.device: Keras feeds its own loops from the host
@@ -55,7 +55,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     return {"microseconds": parts, "step": totals["fit"], "times": times}
 
 
-def programs(problem: Problem) -> dict[str, Callable[[], Any]]:
+def programs(problem: StepTask) -> dict[str, Callable[[], Any]]:
     """A program for each part but fit, that does what those before it do, too; and its arguments, bound."""
     network, rate = problem.size.network, problem.rate
     parameters = [{"kernel": tf.constant(kernel), "bias": tf.constant(bias)} for kernel, bias in problem.parameters]

@@ -11,10 +11,10 @@ from tfbp.gpu_report.sizes import SIZES, Size, five_of_64
 SHARES = {"agreement": 0.35, "steps": 0.45, "cross-entropy": 0.1, "parts": 0.1}
 # the label of each contestant, and the module that has it
 CONTESTANTS = {
-    "tfbp": ("tfbp.Model, manual", "tfbp_model"),
-    "keras": ("Keras fit", "keras_fit"),
-    "jax": ("JAX, scan of an epoch", "jax_scan"),
-    "torch": ("PyTorch, torch.compile", "torch_compiled"),
+    "tfbp": ("tfbp.Model, manual", "tfbp_model.GpuTfbpModel"),
+    "keras": ("Keras fit", "keras_fit.GpuKerasFit"),
+    "jax": ("JAX, scan of an epoch", "jax_scan.GpuJaxScan"),
+    "torch": ("PyTorch, torch.compile", "torch_compiled.GpuTorchCompiled"),
 }
 PRECISIONS = ("float32", "tf32", "bfloat16")
 HEADS = ("manual", "tape")

@@ -27,7 +27,7 @@ GATE_ROWS, GATE_STEPS, GATE_EPOCHS = 128, 10, 3
 
 
 @dataclass
-class Problem:
+class StepTask:
     """A size with its data: x (N, I) float32, y (N,) labels; a kernel (I, O) and a bias (O,) for each layer."""
 
     size: Size
@@ -37,7 +37,7 @@ class Problem:
     rate: float = RATE
 
     @classmethod
-    def make(cls, size: Size) -> Problem:
+    def make(cls, size: Size) -> StepTask:
         rng, rows = np.random.default_rng(0), size.batch * size.steps
         parameters = [
             (np.float32((2 / i) ** 0.5) * rng.standard_normal((i, o), np.float32), np.zeros(o, np.float32))
@@ -48,7 +48,7 @@ class Problem:
 
 
 # a contestant is timed at one size in one precision after another, on the same data
-_problem = lru_cache(maxsize=1)(Problem.make)
+_problem = lru_cache(maxsize=1)(StepTask.make)
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
@@ -93,13 +93,14 @@ def contestant(name: str) -> Any:
     package = {"jax": "jax", "torch": "torch"}.get(name)
     if package and util.find_spec(package) is None:
         raise Unavailable(f"{package} is not installed")
-    return import_module(f"tfbp.gpu_report.contestants.{CONTESTANTS[name][1]}").Contestant
+    module, _, kind = CONTESTANTS[name][1].partition(".")
+    return getattr(import_module(f"tfbp.gpu_report.contestants.{module}"), kind)
 
 
 @cache
 def check(name: str, widths: tuple[int, ...], precision: str, device: str) -> None:
     """Raise `ArithmeticError` unless the contestant follows the reference's curve, with a small batch."""
-    problem = Problem.make(Size(widths, GATE_ROWS, GATE_STEPS))
+    problem = StepTask.make(Size(widths, GATE_ROWS, GATE_STEPS))
     tried = contestant(name)(problem, precision, device)
     for epoch, right in enumerate(_curve(problem)):
         tried.train(1, shuffle=False)
@@ -107,7 +108,7 @@ def check(name: str, widths: tuple[int, ...], precision: str, device: str) -> No
             raise ArithmeticError(f"its loss in epoch {epoch} is {tried.loss:.7g}; the reference's is {right:.7g}")
 
 
-def _curve(problem: Problem) -> list[float]:
+def _curve(problem: StepTask) -> list[float]:
     """The mean loss of each epoch, in float64."""
     network, batch = problem.size.network, problem.size.batch
     parameters = [{"kernel": k.astype(np.float64), "bias": b.astype(np.float64)} for k, b in problem.parameters]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 JSON, PAGE = "gpu_report.json", "gpu_report.md"
 

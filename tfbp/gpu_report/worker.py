@@ -12,7 +12,7 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 # the module that measures a section; each has `measure(point, device)`
 SECTIONS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfbp.keras_activations import activation_of
+from tfbp.bridge.activations import activation_of
 from tfbp.layers import hand_written
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.bridge.activations import activation_of
 from tfbp.custom_gradient import custom_gradient
-from tfbp.keras_activations import activation_of
+from tfbp.errors import InputError
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_backward, dense_forward
 from tfbp.manual.piecewise_activations import relu_backward_by_sign

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.layers import hand_written
 from tfbp.losses import check_options, linear_cross_entropy
 

@@ -7,10 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError, check_count, check_positive
 from tfbp.layers import hand_written_sequences
-from tfbp.network import PositionEmbedding as Positions
-from tfbp.network import RotaryEmbedding as Rotation
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -38,7 +36,8 @@ class PositionEmbedding(keras.layers.Layer):
 
     def __init__(self, sequence_length: int, initializer: Any = "glorot_uniform", **options: Any) -> None:
         super().__init__(**options)
-        self.sequence_length = Positions(sequence_length).sequence_length
+        check_count("sequence_length", sequence_length)
+        self.sequence_length = sequence_length
         self.initializer = keras.initializers.get(initializer)
         self.supports_masking = True
 
@@ -90,7 +89,8 @@ class RotaryEmbedding(keras.layers.Layer):
 
     def __init__(self, max_wavelength: float = 10000, scaling_factor: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
-        Rotation(max_wavelength, scaling_factor)
+        check_positive("max_wavelength", max_wavelength)
+        check_positive("scaling_factor", scaling_factor)
         self.max_wavelength, self.scaling_factor = max_wavelength, scaling_factor
         self.supports_masking = True
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.rnn import cudnn_ok
 
-from tfbp.keras_activations import activation_of
+from tfbp.bridge.activations import activation_of
 from tfbp.layers import hand_written, hand_written_sequences
 from tfbp.manual.compiled import is_compiled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras.src.models.functional import Functional
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
 from tfbp.layers.attention import GroupedQueryAttention, MultiHeadAttention
 from tfbp.layers.convolution import Conv2D, DepthwiseConv2D

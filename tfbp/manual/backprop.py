@@ -8,13 +8,13 @@ moves, nothing is narrower than float32.
 
 import tensorflow as tf
 
-from tfbp.checks import check_seed
 from tfbp.manual.chain import chain_backward, chain_forward, kind_of
 from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
 from tfbp.network import at
+from tfbp.network.validation import check_seed
 
 
 def forward(network, parameters, x, *, training=False, seed=None):

@@ -5,9 +5,10 @@ B batch, I inputs of the network; x (B, I), or (B, …) where its inputs have a 
 
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_parameters, check_x, check_y
+from tfbp.errors import InputError
 from tfbp.manual.tied import tied_forward
 from tfbp.network import map_weights
+from tfbp.network.validation import check_parameters, check_x, check_y
 
 
 def loss_dtype(dtype):

@@ -16,10 +16,11 @@ Reference: Goodfellow, Efficient per-example gradient computations (2015), https
 
 import tensorflow as tf
 
-from tfbp.checks import check_clip, check_examples_apart
+from tfbp.errors import check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
 from tfbp.manual.chain import kind_of
 from tfbp.manual.tied import tied_moments, tied_norms
+from tfbp.network.validation import check_examples_apart
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -58,7 +59,7 @@ def loss_clipped_gradients_and_tensors(
     network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
 ):
     """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped."""
-    check_clip("clip", clip)
+    check_positive("clip", clip)
     check_examples_apart(network, _is_known)
 
     def factors(tensors):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
 from tfbp.network.chain import weight_shapes_of
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.recurrent import GRU, LSTM, SimpleRNN

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.activation import ActivationLayer
 from tfbp.network.layer import Layer, Shape
 from tfbp.vocabulary import Activation

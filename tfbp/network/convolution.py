@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError, check_choice, check_count
+from tfbp.errors import InputError, check_choice, check_count
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2, Activation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfbp.checks import check_count
+from tfbp.errors import check_count
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2, Activation

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.layer import Layer, Shape
 
 

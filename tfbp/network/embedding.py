@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network.layer import Layer, Shape
 
 # options of the Keras layers that no network can express

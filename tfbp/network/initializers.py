@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 Initializer = str | Mapping[str, Any]
 

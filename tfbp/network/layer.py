@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn, Self
 
 from tfbp import vocabulary
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.initializers import Initializer, initializer_config
 from tfbp.vocabulary import L1L2, Activation
 

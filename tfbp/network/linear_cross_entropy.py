@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network.chain import Node
 from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer

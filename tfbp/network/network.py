@@ -6,25 +6,26 @@ Shapes are without the batch: (28, 28, 1).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfbp import vocabulary
-from tfbp.checks import SPARSE_LOSSES, InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of, weight_shapes_of
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy, check_head
 from tfbp.network.residual import fit_chain
 from tfbp.network.tokens import Tokens, check_lookup
+from tfbp.network.validation import SPARSE_LOSSES
 from tfbp.vocabulary import L1L2, Activation, Loss
 
 if TYPE_CHECKING:
     import keras
 
-    from tfbp.drawing import Drawing
+    from tfbp.network.drawing import Drawing
 
 # one dict per layer; a layer with parts has lists of such dicts in it
 Parameters = list[dict[str, Any]]
@@ -72,6 +73,10 @@ class Network:
     inputs: int | Shape | Tokens
     layers: tuple[Layer, ...]
     loss: Loss
+
+    # tfbp.bridge.methods gives the class these two: the bridge imports the network, never the other way
+    from_keras: ClassVar[Callable[..., tuple[Network, Parameters]]]
+    to_keras: ClassVar[Callable[..., keras.Model]]
 
     def __init__(self, inputs: int | Sequence[int] | Tokens, layers: Sequence[Any], loss: str | Loss) -> None:
         tokens = inputs if isinstance(inputs, Tokens) else None
@@ -185,13 +190,13 @@ class Network:
 
     def init(self, seed: int = 0) -> Parameters:
         """Fresh parameters as float64 NumPy arrays, from the layers' Keras initializers; equal seeds, equal arrays."""
-        from tfbp.keras_bridge import initial_parameters
+        from tfbp.network.parameters import initial_parameters
 
         return initial_parameters(self, seed)
 
     def draw(self, *numbers: Any, **options: Any) -> Drawing:
-        """A picture of the network, with numbers where they are given; see `tfbp.drawing.draw`."""
-        from tfbp.drawing import draw
+        """A picture of the network, with numbers where they are given; see `tfbp.network.drawing.draw`."""
+        from tfbp.network.drawing import draw
 
         return draw(self, *numbers, **options)
 
@@ -216,22 +221,6 @@ class Network:
             return cls(inputs, layers, Loss(**config["loss"]))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise InputError(f"text: got JSON that is no network ({error!r}); accepted: what to_json wrote.") from error
-
-    @classmethod
-    def from_keras(cls, sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
-        """The network and parameters of a built `keras.Sequential`, or of a chain with additions; see
-        `tfbp.keras_bridge`."""
-        from tfbp.keras_bridge import from_keras
-
-        return from_keras(sequential, loss)
-
-    def to_keras(
-        self, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
-    ) -> keras.Model:
-        """A Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.keras_bridge`."""
-        from tfbp.keras_bridge import to_keras
-
-        return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
 
 
 def _shape(inputs: object) -> Shape:

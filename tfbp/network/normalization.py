@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, ClassVar, Self
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.vocabulary import L1L2

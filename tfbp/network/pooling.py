@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tfbp.checks import InputError, check_choice
+from tfbp.errors import InputError, check_choice
 from tfbp.network.convolution import PADDINGS, ImageLayer, Pair, pair, places
 from tfbp.network.layer import Layer, Shape, check_flag
 

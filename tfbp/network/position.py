@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Self
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import check_count, check_positive
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape
 
@@ -86,8 +85,7 @@ class RotaryEmbedding(Layer):
 
     def __post_init__(self) -> None:
         for name, value in self.arguments().items():
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
-                raise InputError(f"{name}: got {value!r}; accepted: a finite number above 0.")
+            check_positive(name, value)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2 or input_shape[-1] % 2:

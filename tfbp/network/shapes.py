@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.network.layer import Layer, Shape
 
 

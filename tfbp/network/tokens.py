@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network.chain import Place
 from tfbp.network.layer import Layer, Shape
 

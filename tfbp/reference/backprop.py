@@ -6,8 +6,8 @@ many as the batch has tokens, where the outputs have a shape, (B, T, O).
 
 import numpy as np
 
-from tfbp.checks import check_parameters, check_seed, check_x, check_y
 from tfbp.network import at, map_weights
+from tfbp.network.validation import check_parameters, check_seed, check_x, check_y
 from tfbp.reference.chain import chain_backward, chain_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward

@@ -5,7 +5,7 @@ Parameters and gradients are lists of dicts of arrays; `apply` updates the param
 
 import numpy as np
 
-from tfbp.checks import check_choice, check_learning_rate
+from tfbp.errors import check_choice, check_positive
 from tfbp.network import at, named_weights
 
 
@@ -68,7 +68,7 @@ def optimizer(name, learning_rate):
         InputError: an unknown name, or a learning rate that is not above 0.
     """
     check_choice("optimizer", name, ("sgd", "momentum", "adam"))
-    check_learning_rate(learning_rate)
+    check_positive("learning_rate", learning_rate)
     if name == "adam":
         return Adam(learning_rate)
     return SGD(learning_rate, {"sgd": 0.0, "momentum": 0.9}[name])

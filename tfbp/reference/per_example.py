@@ -5,7 +5,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 
 import numpy as np
 
-from tfbp.checks import check_clip
+from tfbp.errors import check_positive
 from tfbp.network import at, map_weights, named_weights
 from tfbp.reference.backprop import loss_and_gradients
 from tfbp.reference.regularizers import penalty_backward
@@ -31,7 +31,7 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
-    check_clip("clip", clip)
+    check_positive("clip", clip)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
     examples = example_gradients(network, parameters, x, y, sample_weight)
     clipped = map_weights(lambda g: np.zeros(g.shape[1:]), examples)

@@ -7,8 +7,9 @@ float32.
 
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_parameters, check_seed, check_x, check_y
+from tfbp.errors import InputError
 from tfbp.network import at, map_weights
+from tfbp.network.validation import check_parameters, check_seed, check_x, check_y
 from tfbp.tape.chain import chain_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward

@@ -5,7 +5,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 
 import tensorflow as tf
 
-from tfbp.checks import check_clip
+from tfbp.errors import check_positive
 from tfbp.network import at, map_weights, named_weights
 from tfbp.tape import backprop
 from tfbp.tape.backprop import dtype_of, loss_and_gradients
@@ -42,7 +42,7 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
-    check_clip("clip", clip)
+    check_positive("clip", clip)
     x = tf.convert_to_tensor(x)
     dtype = dtype_of(network, parameters, x)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 
 def by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:

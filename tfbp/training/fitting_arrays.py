@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.fitting import arrays
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.api import validation_of

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.checks import InputError, check_count
+from tfbp.errors import InputError, check_count
 from tfbp.network import Network, Parameters, map_weights, named_weights
 from tfbp.training import samples, step
 from tfbp.training.model import Model

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Failure:
+class WorkerFailure:
     """The worker that ended first, its exit status (or minus the signal that killed it), and what it said last."""
 
     worker: int
@@ -37,7 +37,7 @@ class Failure:
         return f"Worker {self.worker}: {said}"
 
 
-def run_local_workers(command: Sequence[str], workers: int, watch: Callable[[str], None]) -> Failure | None:
+def run_local_workers(command: Sequence[str], workers: int, watch: Callable[[str], None]) -> WorkerFailure | None:
     """Run `command` as so many workers on loopback, each with its TF_CONFIG. When one fails, the others are killed.
 
     Args:
@@ -90,14 +90,16 @@ def die_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], errors: list[Any], watch: Callable[[str], None]) -> Failure | None:
+def _wait(
+    processes: list[subprocess.Popen[bytes]], errors: list[Any], watch: Callable[[str], None]
+) -> WorkerFailure | None:
     while True:
         statuses = [process.poll() for process in processes]
         failed = [(status, index) for index, status in enumerate(statuses) if status]
         if failed:
             # when several ended at once: one that was killed is the cause, one that missed another is not
             status, first = min(failed, key=lambda each: (each[0] > 0, each[0] == 1))
-            return Failure(first, status, _last_line(errors[first]))
+            return WorkerFailure(first, status, _last_line(errors[first]))
         if not any(status is None for status in statuses):
             return None
         watch(_last_line(errors[0]))

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, tape
-from tfbp.checks import InputError, check_choice, check_clip, check_count, check_parameters
-from tfbp.keras_bridge import dtype_policy_of, network_and_sources
-from tfbp.keras_layers import weights_of
+from tfbp.bridge.layers import weights_of
+from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
+from tfbp.network.validation import check_parameters
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
@@ -248,7 +249,7 @@ class Model(keras.Model):
         options = by_name(keras.Model.fit, positional, options)
         if clip_per_example is None:
             return self._fit(x, y, options)
-        check_clip("clip_per_example", clip_per_example)
+        check_positive("clip_per_example", clip_per_example)
         if self.writing is not manual:
             raise InputError(
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfbp.checks import check_choice, check_learning_rate
+from tfbp.errors import check_choice, check_positive
 from tfbp.vocabulary import OPTIMIZERS as OPTIMIZERS
 
 
@@ -20,7 +20,7 @@ def keras_optimizer(name: str, learning_rate: float | None = None) -> keras.Opti
     """
     check_choice("optimizer", name, OPTIMIZERS)
     rate = OPTIMIZERS[name] if learning_rate is None else learning_rate
-    check_learning_rate(rate)
+    check_positive("learning_rate", rate)
     if name == "adam":
         return keras.optimizers.Adam(rate)
     return keras.optimizers.SGD(rate, momentum={"sgd": 0.0, "momentum": 0.9}[name])

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.training import step
 
 

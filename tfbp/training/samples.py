@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_x, check_y
+from tfbp.errors import InputError
 from tfbp.fitting import arrays
+from tfbp.network.validation import check_x, check_y
 
 Samples = tuple[Any, ...]
 

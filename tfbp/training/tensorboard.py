@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.checks import InputError, check_x, check_y
+from tfbp.errors import InputError
 from tfbp.fitting.run import ArrayRun
+from tfbp.network.validation import check_x, check_y
 from tfbp.training import filters, summaries
 from tfbp.training.measured_run import is_measurable
 from tfbp.training.model import Model

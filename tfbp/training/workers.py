@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 
 # ends the process `pid` unless that ends, or ends this guard, in time
 _GUARD = """

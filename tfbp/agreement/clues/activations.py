@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfbp.agreement.clues.arguments import off_default
-from tfbp.checking.diagnosis import Clues
+from tfbp.judging.diagnosis import Clues
 from tfbp.reference.activations import activation_backward as backward
 from tfbp.reference.activations import activation_forward as forward
 from tfbp.reference.smooth_activations import sigmoid_forward, softplus_forward

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.checking.diagnosis import Clues
+from tfbp.judging.diagnosis import Clues
 from tfbp.network import Residual
 from tfbp.reference.chain import chain_backward
 from tfbp.reference.dense import dense_backward as dense_backward_of_reference

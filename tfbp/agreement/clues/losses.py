@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfbp.agreement.clues.arguments import off_default
-from tfbp.checking.diagnosis import Clues
+from tfbp.judging.diagnosis import Clues
 from tfbp.reference.losses import loss_backward as backward
 from tfbp.reference.losses import loss_forward as forward
 from tfbp.reference.smooth_activations import sigmoid_forward, softplus_forward

@@ -11,8 +11,8 @@ import numpy as np
 from tfbp.agreement.clues.activations import activation_backward, activation_forward
 from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
-from tfbp.agreement.running_error import of_each_loss
-from tfbp.checking.diagnosis import Clues
+from tfbp.agreement.tolerances.running_error import of_each_loss
+from tfbp.judging.diagnosis import Clues
 from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
 from tfbp.reference.embedding import embedding_backward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward

@@ -1,4 +1,4 @@
-"""Who is timed: a module each, of one class, `Contestant(problem, precision, device)`.
+"""Who is timed: a module each, with one class, `Class(problem, precision, device)`.
 
 train(epochs, shuffle)   trains, waits until the device is done, and gives the seconds
 loss                     the mean loss of the last epoch

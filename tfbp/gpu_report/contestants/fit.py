@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import tfbp.commands.quiet_tensorflow  # noqa: F401  before anything else that imports it
+import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
 # a Keras dtype policy; TF32 is a setting, and float32 to all else
 POLICIES = {"float32": "float32", "tf32": "float32", "bfloat16": "mixed_bfloat16"}

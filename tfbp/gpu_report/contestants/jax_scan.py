@@ -16,7 +16,7 @@ from tfbp.gpu_report.worker import Unavailable
 PRODUCTS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "default"}
 
 
-class Contestant:
+class GpuJaxScan:
     version = f"JAX {jax.__version__}"
 
     def __init__(self, problem: Any, precision: str, device: str) -> None:

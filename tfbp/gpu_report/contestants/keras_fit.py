@@ -7,7 +7,7 @@ from typing import Any
 from tfbp.gpu_report.contestants.fit import POLICIES, Fit, keras
 
 
-class Contestant(Fit):
+class GpuKerasFit(Fit):
     def __init__(self, problem: Any, precision: str, device: str) -> None:
         policy, (inputs, *hidden, classes) = POLICIES[precision], problem.size.widths
         layers = [keras.layers.Dense(units, "relu", dtype=policy) for units in hidden]

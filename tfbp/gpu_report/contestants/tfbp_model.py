@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfbp.agreement.placement import strictly
 from tfbp.gpu_report.contestants.fit import POLICIES, Fit, keras
+from tfbp.judging.placement import strictly
 from tfbp.training import Model
 
 
-class Contestant(Fit):
+class GpuTfbpModel(Fit):
     def __init__(self, problem: Any, precision: str, device: str) -> None:
         model = Model(problem.size.network, dtype=POLICIES[precision])
         model.set_parameters([{"kernel": kernel, "bias": bias} for kernel, bias in problem.parameters])

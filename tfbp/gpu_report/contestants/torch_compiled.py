@@ -13,7 +13,7 @@ from tfbp.gpu_report.worker import Unavailable
 PRODUCTS = {"float32": "highest", "tf32": "high", "bfloat16": "highest"}
 
 
-class Contestant:
+class GpuTorchCompiled:
     version = f"PyTorch {torch.__version__}"
 
     def __init__(self, problem: Any, precision: str, device: str) -> None:

@@ -1,0 +1,30 @@
+"""A benchmark in this process, on one device: strictly there, in float32 proper, and its results' devices looked at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from tfbp.judging.placement import is_on, strictly
+
+
+class Misplaced(Exception):
+    """A result that is not on the device that was asked for."""
+
+
+@contextmanager
+def alone_on(device: str) -> Iterator[None]:
+    """Soft placement and TF32 off; asked for the CPU, no GPU is to be seen."""
+    if device == "cpu" and tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    with strictly():
+        yield
+
+
+def check(what: str, tensors: list[tf.Tensor], device: str) -> None:
+    """Raise `Misplaced` unless all are there."""
+    for tensor in tensors:
+        if not is_on(tensor, device):
+            where = tf.DeviceSpec.from_string(tensor.device)
+            raise Misplaced(f"{what}: on {where.device_type}:{where.device_index}, where {device!r} was asked for.")

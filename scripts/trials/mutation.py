@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Plant mistakes in the three writings, one at a time, and see what the harness says of each.
+
+Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
+The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of, 2 for
+bad input.
+"""
+
+import argparse
+import itertools
+import sys
+from functools import partial
+
+from planting.mutations import HARMLESS, MUTATIONS
+from tfbp import InputError
+from tfbp.console import cells, options
+from tfbp.errors import check_count
+
+
+def main() -> int:
+    parser = options.Parser(__doc__)
+    parser.add_argument("--only", default="", help="only the mutations whose name contains this")
+    parser.add_argument("--every", type=int, default=1, help="only every so-many-th (default: 1, all)")
+    return options.run(parser, plant)
+
+
+def plant(arguments: argparse.Namespace) -> int:
+    check_count("every", arguments.every)
+    chosen = [m for m in (*MUTATIONS, *HARMLESS) if arguments.only in m.id]
+    if not chosen:
+        accepted = f"part of one, as {MUTATIONS[0].id}"
+        raise InputError(f"only: got {arguments.only!r}, which no mutation's name contains; accepted: {accepted}.")
+    # from here on TensorFlow is needed, whose import takes seconds
+    from rich.console import Console
+    from rich.table import Table
+
+    import tfbp.console.quiet_tensorflow  # noqa: F401
+    from planting.judge import Coverage, grade, judged, judged_at
+    from tfbp.agreement import matrix
+    from tfbp.agreement.problems import DTYPES
+
+    console = Console()
+    coverage = None if all(mutation in HARMLESS for mutation in chosen) else Coverage.seen()
+    counts: dict[str, int] = {}
+    failed = False
+    for mutation in chosen[:: arguments.every]:
+        if mutation in HARMLESS:
+            # nothing ends it early: a process of its own for each mode and dtype
+            places = list(itertools.product(matrix.MODES, DTYPES))
+            try:
+                with cells.mapping(2, tasks_each=1) as each:
+                    complaint = next(filter(None, each(partial(judged_at, mutation), places)), "")
+            except cells.ProcessGone as gone:
+                complaint = str(gone)
+            words = ["harmless, and called so" if not complaint else "CALLED WRONG"]
+            failed |= bool(complaint)
+        else:
+            complaint = judged(mutation, coverage)
+            found, located, cause = grade(mutation, complaint)
+            words = ["found" if found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
+            failed |= not found or not located or cause == "misleading"
+        for word in words:
+            counts[word] = counts.get(word, 0) + 1
+        console.print(f"{mutation.id}: {', '.join(words)}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"    {complaint or '–'}", highlight=False, soft_wrap=True, markup=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("of", "count"):
+        table.add_column(heading)
+    for word, count in counts.items():
+        table.add_row(word, str(count))
+    console.print(table)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What stands beside the matrix: kinks, far out, each example, the fused head, Keras's metrics: within tolerance."""
+
+import pytest
+
+from tfbp.agreement.matrix import MODES, first_wrong
+from tfbp.agreement.problems import DTYPES
+from tfbp.agreement.suites import all as beside
+from tfbp.agreement.suites.points import KINKS
+from tfbp.vocabulary import ACTIVATIONS
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("part", [part for part in beside.PARTS if part != "layers"])
+@pytest.mark.sampled(5)
+def test_it_agrees_with_the_reference(part, dtype, mode, device):
+    results = beside.PARTS[part](dtype, mode, device)
+    assert results or (part == "metrics" and dtype != "float64")
+    wrong = first_wrong(results)
+    assert wrong is None, f"{wrong.cell.id}: {wrong.pair}: {wrong.comparison}"
+
+
+def test_every_activation_is_tried_far_out_and_every_kink_on_it():
+    results = beside.PARTS["points"]("float64", "eager")
+    names = {result.cell.case.name for result in results}
+    assert {f"{name} far out" for name in ACTIVATIONS if name != "threshold"} <= names
+    assert {f"{name} on its kinks" for name in KINKS} <= names
+    assert {result.scope for result in results} == {"kinks", "far out"}
+
+
+def test_both_writings_are_tried_on_each_point():
+    results = beside.PARTS["points"]("float32", "eager")
+    by = {pair: [r.comparison.tensor for r in results if r.pair == pair] for pair in {r.pair for r in results}}
+    assert set(by) == {"manual-reference", "tape-reference"}
+    assert by["manual-reference"] == by["tape-reference"]

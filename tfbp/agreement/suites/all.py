@@ -1,0 +1,28 @@
+"""What stands beside the matrix of networks: layers, kinks and far out, each example, the fused head, Keras's fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tfbp.agreement.programs import Result
+from tfbp.agreement.suites.layers import layer_cases, run_layers
+from tfbp.agreement.suites.linear_cross_entropy import run_linear_cross_entropy
+from tfbp.agreement.suites.per_example import per_example_cases, run_per_example
+from tfbp.agreement.suites.points import run_points
+from tfbp.agreement.suites.weighted_metrics import run_weighted_metrics
+
+# by name, functions of dtype, mode, device and tf32
+PARTS: dict[str, Callable[..., list[Result]]] = {
+    "layers": lambda *place: run_layers(layer_cases(), *place),
+    "per example": lambda *place: run_per_example(per_example_cases(), *place),
+    "points": run_points,
+    "linear cross-entropy": run_linear_cross_entropy,
+    "metrics": run_weighted_metrics,
+}
+
+
+def at(place: tuple[str, str, str, bool], part_of: str = "") -> list[Result]:
+    """Every comparison at a dtype, mode, device and tf32; with `part_of`, those of the layers of that name alone."""
+    if part_of:
+        return run_layers([case for case in layer_cases() if part_of in case.name], *place)
+    return [result for run in PARTS.values() for result in run(*place)]

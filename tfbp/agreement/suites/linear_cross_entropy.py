@@ -1,0 +1,146 @@
+"""How far a right loss and gradients of `linear_cross_entropy` may lie from float64's: roundings carried on.
+
+N tokens, I inputs, O outputs; x (N, I), kernel (I, O), logits, p and target (N, O), losses and weight (N,).
+Names are the reference's; t_name is the tolerance of name. u is the unit roundoff of the computation, u_out of results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.agreement.problems import numpy_dtype, round_to
+from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials
+from tfbp.judging.diagnosis import Clues
+from tfbp.judging.tolerances import Units, product_tolerance
+from tfbp.losses import linear_cross_entropy
+from tfbp.reference.linear_cross_entropy import linear_cross_entropy_backward, linear_cross_entropy_forward
+
+SCOPE = "linear cross-entropy"
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "smoothing and ignore_index": {"label_smoothing": 0.3, "ignore_index": 4},
+    "z_loss and soft_cap": {"z_loss": 0.2, "soft_cap": 1.5},
+}
+_DLOSS = -1.75  # what comes from above: signed, and not 1
+
+
+def run_linear_cross_entropy(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
+    """The loss and its gradients with each option, in chunks and a remainder, with and without bias and weights."""
+    trials = [_trial(name, options, dtype, tf32) for name, options in _OPTIONS.items()]
+    return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
+
+
+def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> SuiteCase:
+    rng = np.random.default_rng(11)
+    arrays = {
+        "x": round_to(rng.normal(size=(13, 7)), dtype),
+        "kernel": round_to(rng.normal(size=(7, 11)), dtype),
+        "bias": round_to(rng.normal(size=11), dtype),
+    }
+    labels, weight = rng.integers(0, 11, 13), round_to(rng.normal(size=13), dtype)
+    if name == "plain":
+        del arrays["bias"]
+    keywords = {"bias": arrays.get("bias"), "sample_weight": weight, **options}
+    right = expected(dtype, _DLOSS, arrays["x"], arrays["kernel"], labels, tf32=tf32, **keywords)
+    given = ["loss", *(f"d{name}" for name in ("x", "kernel", "bias"))]
+    values = {n: v for n, v in zip(given, right.values, strict=True) if v is not None}
+    limits = {n: t for n, t in zip(given, right.tolerances, strict=True) if t is not None}
+
+    def run(fed: Named) -> Named:
+        sources = {n: fed[n] for n in arrays}
+        with tf.GradientTape() as record:
+            record.watch(sources)
+            loss = linear_cross_entropy(
+                sources["x"],
+                sources["kernel"],
+                fed["labels"],
+                bias=sources.get("bias"),
+                sample_weight=fed["sample_weight"],
+                chunk_size=5,
+                **options,
+            )
+        gradients = record.gradient(loss, sources, tf.constant(_DLOSS, loss.dtype))
+        return {"loss": loss, **{f"d{n}": gradient for n, gradient in gradients.items()}}
+
+    fed = {n: a.astype(numpy_dtype(dtype)) for n, a in {**arrays, "sample_weight": weight}.items()}
+    wide = "float64" if dtype == "float64" else "float32"
+    sizes = {"N": 13, "O": 11}
+    return SuiteCase(
+        Topic(f"linear_cross_entropy {name}"),
+        "linear_cross_entropy",
+        "manual",
+        run,
+        {**fed, "labels": labels},
+        values,
+        limits,
+        {"loss": wide},
+        {n: partial(Clues, {"dloss is left out": v / _DLOSS}, sizes=sizes) for n, v in values.items()},
+    )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The loss, dx, dkernel and dbias (None without bias) in float64, and a tolerance for each, in the same order."""
+
+    values: list[np.ndarray | None]
+    tolerances: list[np.ndarray | None]
+
+
+def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=False, **options) -> Expected:
+    """What arguments rounded to `dtype`, in float64 arrays, have to give, and how closely.
+
+    Example:
+        >>> found = expected("float32", 1.0, np.ones((1, 2)), np.zeros((2, 2)), np.array([0]))
+        >>> [value.tolist() for value in found.values[1:3]], bool(found.tolerances[0] < 2**-18)
+        ([[[0.0, 0.0]], [[-0.5, 0.5], [-0.5, 0.5]]], True)
+    """
+    out = Units.of(dtype, tf32=tf32)
+    units = replace(out, out=out.loss)  # nothing on the way is narrower than float32
+    u, u_out, tiny = units.loss, out.out, out.underflow
+    loss, residuals = linear_cross_entropy_forward(x, kernel, labels, bias=bias, **options)
+    _, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap = residuals
+    p, size = np.exp(log_p), np.abs(logits)
+    largest = size.max(axis=1, keepdims=True)
+
+    # z = x @ kernel + bias
+    z = x @ kernel + (0 if bias is None else bias)
+    t_z = product_tolerance(x, kernel, units) + u * np.abs(z)
+    # logits = soft_cap · tanh(z / soft_cap)
+    share = np.zeros_like(z) if soft_cap is None else logits / soft_cap
+    slope = 1 - share**2
+    t_logits = t_z if soft_cap is None else slope * t_z + 8 * u * (size + slope * np.abs(z))
+    t_slope = 0.0 if soft_cap is None else 2 * np.abs(share) * t_logits / soft_cap + 8 * u * (1 + share**2)
+    # log_sum_exp = max + log Σ exp(logits - max)
+    mean_t = (p * t_logits).sum(axis=1)
+    t_log_sum_exp = mean_t + 8 * u * (1 + np.abs(log_sum_exp) + 2 * largest[:, 0])
+    # losses = log_sum_exp - Σ target · logits + z_loss · log_sum_exp²
+    t_losses = t_log_sum_exp * (1 + 2 * z_loss * np.abs(log_sum_exp)) + (target * (t_logits + 8 * u * size)).sum(axis=1)
+    t_losses += 8 * u * z_loss * log_sum_exp**2
+    losses = -(target * log_p).sum(axis=1) + z_loss * log_sum_exp**2
+    t_loss = (np.abs(weight) * (t_losses + 8 * u * np.abs(losses))).sum() + u * abs(loss)
+    # dlogits = p · (1 + 2 z_loss · log_sum_exp) - target
+    factor = 1 + 2 * z_loss * log_sum_exp[:, None]
+    t_p = p * (t_logits + mean_t[:, None] + 8 * u * (1 + size + largest))
+    t_dlogits = t_p * np.abs(factor) + 2 * z_loss * p * t_log_sum_exp[:, None] + 8 * u * (p * np.abs(factor) + target)
+    dlogits = p * factor - target
+    # dz = dlogits · slope
+    dz = dlogits * slope
+    t_dz = slope * t_dlogits + np.abs(dlogits) * t_slope + 8 * u * np.abs(dz)
+    # dx = weight · dz @ kernelᵀ,  dkernel = (weight · x)ᵀ @ dz,  dbias = weightᵀ @ dz
+    w = np.abs(weight)[:, None]
+    t_dx = w * (product_tolerance(dz, kernel.T, units) + t_dz @ np.abs(kernel).T)
+    t_dkernel = product_tolerance((weight[:, None] * x).T, dz, units) + (w * np.abs(x)).T @ (t_dz + u * np.abs(dz))
+    t_dbias = (w * (t_dz + 8 * u * np.abs(dz))).sum(axis=0)
+
+    values = [loss, *linear_cross_entropy_backward(dloss, residuals)]
+    tolerances = [t_loss + tiny]
+    for value, tolerance in zip(values[1:], (t_dx, t_dkernel, t_dbias), strict=True):
+        tolerances.append(abs(dloss) * tolerance + (2 * u + u_out) * np.abs(value) + tiny)
+    if bias is None:
+        values[3] = tolerances[3] = None
+    return Expected(values, tolerances)

@@ -1,0 +1,140 @@
+"""Monte Carlo arithmetic: the reference's own sensitivity to rounding, where no error analysis is written by hand.
+
+The NumPy reference is run on arrays that make every operation a little wrong, at random, by as much as a right answer
+in the dtype may be, as `checking.tolerances` has it:
+
+    a product or a sum     8 u_acc S + 4 u_in Q + 2 u_out |C|   S the sum of the terms' magnitudes, Q² that of squares
+    any other operation    4 u_out |result| + underflow         exact are comparisons, maxima, signs and moves of data
+
+each times a random number between -1 and 1. T of a tensor is, element by element, the largest change in several runs or
+three times their root mean square, which luck moves less. The hand-written analysis of `running_error` adds magnitudes
+up, so that nothing can be worse, and is the looser the deeper a network is; this one lets errors cancel as they do.
+tests/agreement/test_monte_carlo.py holds the two side by side on dense networks.
+Reference: Parker, Monte Carlo arithmetic (1997), https://web.cs.ucla.edu/~stott/mca/CSD-970002.ps.gz
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfbp.judging.tolerances import Units
+
+RUNS = 16
+_EXACT = {"negative", "positive", "absolute", "fabs", "sign", "maximum", "minimum", "fmax", "fmin", "floor", "ceil"}
+_PRODUCTS = {np.einsum, np.tensordot, np.dot, np.inner}
+
+
+class Rounding:
+    """Random errors of one way to compute.
+
+    Args:
+        units: its unit roundoffs.
+        seed: of the errors.
+    """
+
+    def __init__(self, units: Units, seed: Any) -> None:
+        self.units = units
+        self._rng = np.random.default_rng(seed)
+
+    def on(self, array: Any) -> Any:
+        """The array as one whose operations have errors; what holds no floats is left as it is."""
+        array = np.asarray(array)
+        if array.dtype.kind != "f":
+            return array
+        noisy = array.view(Noisy)
+        noisy.noise = self
+        return noisy
+
+    def of_product(self, result: Any, magnitudes: Any, squares: Any) -> Any:
+        units = self.units
+        size = 8 * units.product * magnitudes + 4 * units.product_in * np.sqrt(squares)
+        return self.moved(result, size + 2 * units.out * np.abs(result) + units.underflow)
+
+    def of_sum(self, result: Any, magnitudes: Any) -> Any:
+        return self.moved(
+            result, 8 * self.units.sum * magnitudes + 2 * self.units.out * np.abs(result) + self.units.underflow
+        )
+
+    def of_operation(self, result: Any) -> Any:
+        return self.moved(result, 4 * self.units.out * np.abs(result) + self.units.underflow)
+
+    def moved(self, result: Any, size: Any) -> Any:
+        """The result, wrong by as much as `size` at random."""
+        return result + size * self._rng.uniform(-1, 1, np.shape(result))
+
+
+class Noisy(np.ndarray):
+    """A float64 array whose operations have the errors of its `noise`."""
+
+    noise: Rounding | None = None
+
+    def __array_finalize__(self, made_from: Any) -> None:
+        self.noise = getattr(made_from, "noise", None)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        noise = _noise_of(inputs)
+        bare = [plain(each) for each in inputs]
+        if method == "at":
+            getattr(ufunc, method)(*bare, **options)
+            return None
+        result = getattr(ufunc, method)(*bare, **options)
+        if noise is not None and np.asarray(result).dtype.kind == "f" and ufunc.__name__ not in _EXACT:
+            sizes = [np.abs(each) if np.asarray(each).dtype.kind == "f" else each for each in bare]
+            if ufunc is np.matmul:
+                result = noise.of_product(result, ufunc(*sizes), ufunc(*(each * each for each in sizes)))
+            elif ufunc is np.add and method == "reduce":
+                result = noise.of_sum(result, ufunc.reduce(*sizes, **options))
+            else:
+                result = noise.of_operation(result)
+        if out is not None:
+            plain(out[0])[...] = result
+            return out[0]
+        return result if noise is None or isinstance(result, tuple) else noise.on(result)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        noise = self.noise
+        if function in _PRODUCTS and noise is not None:
+            result = function(*_map(plain, arguments), **options)
+            magnitudes = function(*_map(lambda each: np.abs(plain(each)), arguments), **options)
+            squares = function(*_map(lambda each: plain(each) ** 2, arguments), **options)
+            return noise.on(noise.of_product(result, magnitudes, squares))
+        result = super().__array_function__(function, types, arguments, options)
+        return result if noise is None or not isinstance(result, np.ndarray) else noise.on(result)
+
+
+def plain(array: Any) -> Any:
+    """The array's numbers, whose operations have no errors."""
+    return array.view(np.ndarray) if isinstance(array, Noisy) else array
+
+
+def sensitivity(
+    run: Callable[[Rounding], dict[str, Any]], exact: dict[str, Any], units: Units
+) -> dict[str, np.ndarray]:
+    """T of every tensor that `run` returns by name, on arrays with a noise that it is given.
+
+    Example:
+        >>> x = np.linspace(1.0, 2.0, 4)
+        >>> found = sensitivity(lambda noise: {"y": noise.on(x) * 3}, {"y": x * 3}, Units.of("float32"))
+        >>> bool((found["y"] < 16 * 2**-24 * 3 * x).all() and (found["y"] > 2**-24 * 3 * x).all())
+        True
+    """
+    largest = {name: np.zeros(np.shape(value)) for name, value in exact.items()}
+    squares = {name: np.zeros(np.shape(value)) for name, value in exact.items()}
+    for seed in range(RUNS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, value in run(Rounding(units, seed)).items():
+                change = np.abs(np.asarray(plain(value)) - exact[name])
+                largest[name] = np.maximum(largest[name], change)
+                squares[name] += change**2 / RUNS
+    return {name: np.maximum(moved, 3 * np.sqrt(squares[name])) + units.underflow for name, moved in largest.items()}
+
+
+def _noise_of(inputs: Any) -> Rounding | None:
+    return next((each.noise for each in inputs if isinstance(each, Noisy) and each.noise is not None), None)
+
+
+def _map(function: Callable[[Any], Any], arguments: Any) -> list[Any]:
+    return [function(each) if isinstance(each, np.ndarray) else each for each in arguments]

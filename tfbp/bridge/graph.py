@@ -1,0 +1,117 @@
+"""A Keras model's layers in a row, and where it adds two paths up again: a chain of layers and residual blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError
+
+
+@dataclass(frozen=True)
+class Called:
+    """Attention that is called with more than tensors: use_causal_mask=True."""
+
+    layer: Any
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """The second call of a ReversibleEmbedding, from its width to its rows."""
+
+    layer: Any
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An addition of two paths from one tensor; a path of no layers is the tensor itself."""
+
+    layers: list[Any]
+    projection: list[Any]
+
+
+def chain_of(model: keras.Model) -> list[Any]:
+    """The Keras layers from a model's input to its output in their order, with a `Sum` where two paths are added, and
+    the first once more as a last `Reversed`, where that is an embedding tied to itself.
+
+    Raises:
+        InputError: several inputs or outputs, any other layer that is used twice, or one with several inputs that is no
+            addition of two paths from one tensor.
+    """
+    if isinstance(model, keras.Sequential):
+        return list(model.layers)
+    for name, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise InputError(f"sequential: got a model of {len(tensors)} {name}; accepted: one of each.")
+    path = _path(model.outputs[0], {})
+    chain = [_called(*each) for each in path]
+    is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
+    used = _used(chain[:-1] if is_tied else chain)
+    if twice := {layer.name for layer in used if sum(layer is other for other in used) > 1}:
+        raise InputError(f"sequential: got the layer {min(twice)!r} in two places; accepted: each layer once.")
+    return chain
+
+
+def _called(layer: Any, tensor: Any) -> Any:
+    """The layer, and where its call that made the tensor had more than tensors, with that."""
+    is_reversible = isinstance(layer, keras.layers.ReversibleEmbedding)
+    if not is_reversible and not asks_itself(layer):
+        return layer
+    call = layer._inbound_nodes[tensor._keras_history[1]].arguments
+    if is_reversible:
+        return Reversed(layer) if call.kwargs.get("reverse") else layer
+    plain = {name: value for name, value in call.kwargs.items() if not isinstance(value, keras.KerasTensor | None)}
+    return Called(layer, plain) if plain else layer
+
+
+def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
+    """(layer, the tensor that it makes) from the model's input to a tensor."""
+    if id(tensor) in known:
+        return known[id(tensor)]
+    layer, index, _ = tensor._keras_history
+    inputs = layer._inbound_nodes[index].input_tensors
+    if isinstance(layer, keras.layers.InputLayer):
+        path = []
+    elif len(inputs) == 1 or (asks_itself(layer) and all(each is inputs[0] for each in inputs)):
+        path = [*_path(inputs[0], known), (layer, tensor)]
+    else:
+        path = _added(layer, tensor, [_path(each, known) for each in inputs])
+    known[id(tensor)] = path
+    return path
+
+
+def asks_itself(layer: Any) -> bool:
+    """Whether it is attention, which takes one tensor as query, value and key."""
+    return isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention)
+
+
+def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
+    if not isinstance(layer, keras.layers.Add) or len(paths) != 2:
+        kind = type(layer).__name__
+        raise InputError(f"sequential: got {kind} {layer.name!r} with {len(paths)} inputs; accepted: Add with two.")
+    one, other = paths
+    shared = 0
+    while shared < min(len(one), len(other)) and one[shared][1] is other[shared][1]:
+        shared += 1
+    branches = sorted(([_called(*each) for each in path[shared:]] for path in paths), key=len, reverse=True)
+    if not branches[0]:
+        raise InputError(f"sequential: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
+    return [*one[:shared], (Sum(*branches), tensor)]
+
+
+def _used(layers: Any) -> list[Any]:
+    found: list[Any] = []
+    for layer in layers:
+        if isinstance(layer, Sum):
+            found += [*_used(layer.layers), *_used(layer.projection)]
+        elif isinstance(layer, Reversed):
+            raise InputError(
+                f"sequential: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
+                "is the first too."
+            )
+        else:
+            found.append(layer.layer if isinstance(layer, Called) else layer)
+    return found

@@ -1,0 +1,157 @@
+"""Between a layer of `tfbp.Network` and one of Keras: its kind, its arguments, its weights' names."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from importlib import import_module
+from typing import Any
+
+import keras
+
+from tfbp.bridge.activations import activation_of, keras_activation
+from tfbp.errors import InputError
+from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
+from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
+
+# by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
+KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+# called forward, it is the table that it is a subclass of
+KINDS["ReversibleEmbedding"] = Embedding
+# what acts on each step alike, so that TimeDistributed changes nothing
+_OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
+_MISSING = object()
+_UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
+# what a layer of Keras's may have and no kind of the network's can express
+_OPTIONS = (
+    "activity_regularizer",
+    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta", "embeddings")),
+    "lora_rank",
+    "quantization_mode",
+)
+
+
+def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
+    """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
+
+    Args:
+        called_with: what it is called with beside its inputs.
+
+    Raises:
+        InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
+    """
+    if isinstance(keras_layer, keras.layers.TimeDistributed):
+        return _of_each_step(keras_layer)
+    kind = KINDS.get(type(keras_layer).__name__)
+    if kind is None or kind is ActivationLayer:
+        return ActivationLayer(_activation_from_keras(keras_layer))
+    name, other = kind.keras_name, type(keras_layer).__module__
+    if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
+        raise InputError(f"sequential: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
+    for option in _OPTIONS:
+        if _attribute(keras_layer, option) not in (None, _MISSING):
+            raise InputError(
+                f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
+            )
+    makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
+    names = {name for make in makers for name in inspect.signature(make).parameters}
+    given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
+    given = {name: value for name, value in given.items() if value is not _MISSING}
+    if isinstance(keras_layer, keras.layers.Bidirectional):
+        given["layer"] = keras_layer.forward_layer
+    try:
+        for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+            raise InputError(f"{name}: got one in its call; accepted: a call without it.")
+        given |= called_with
+        return kind.from_keras_arguments(
+            {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
+        )
+    except InputError as error:
+        said = str(error)
+        raise InputError(
+            said if said.startswith("sequential: ") else f"sequential: {keras_layer.name!r}: {said}"
+        ) from None
+
+
+def _of_each_step(distributed: Any) -> Layer:
+    layer = layer_from_keras(distributed.layer)
+    if not isinstance(layer, _OF_EACH_STEP):
+        raise InputError(
+            f"sequential: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
+            "activation, LayerNormalization or RMSNormalization."
+        )
+    return layer
+
+
+def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str = "") -> Any:
+    """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers; or one of another
+    name, which takes its arguments."""
+    name = name or layer.made_in_keras or layer.keras_name
+    kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
+    arguments = {
+        name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
+        for name, value in layer.keras_arguments().items()
+    }
+    return kind(**arguments, dtype=dtype)
+
+
+def _of_tfbp(name: str) -> Any:
+    """The layer of that name that Keras has not; by name, for what a network is described by imports no layers."""
+    return getattr(import_module("tfbp.layers"), name)
+
+
+def offered_as(class_name: str) -> str:
+    """The name in keras.layers of one of Keras's classes."""
+    return "GroupQueryAttention" if class_name == "GroupedQueryAttention" else class_name
+
+
+def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
+    """The weights of a layer's Keras layer, by the layer's names for them."""
+    named = {}
+    for weight in keras_layer.weights:
+        owner = weight.path.split("/")[-2] if "/" in weight.path else ""
+        named[f"{owner}_{weight.name}" if owner in layer.keras_parts else weight.name] = weight
+    return named
+
+
+def _attribute(keras_layer: Any, argument: str) -> Any:
+    """What a Keras layer was given; some keep it under a private name."""
+    return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
+
+
+def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
+    if argument.endswith("activation"):
+        return _activation_from_keras(value)
+    if argument.endswith("_regularizer"):
+        return _regularizer_from_keras(layer_name, value)
+    if argument in ("layer", "backward_layer"):
+        return layer_from_keras(value)
+    return value
+
+
+def _argument_to_keras(argument: str, value: Any) -> Any:
+    if isinstance(value, Activation):
+        return keras_activation(value)
+    if isinstance(value, L1L2):
+        return keras.regularizers.L1L2(value.l1, value.l2)
+    return keras.initializers.get(value) if argument.endswith("_initializer") else value
+
+
+def _activation_from_keras(given: Any) -> Activation:
+    activation = activation_of(given)
+    if activation is None:
+        inner = given.activation if isinstance(given, keras.layers.Activation) else given
+        kind = type(inner).__name__
+        raise InputError(
+            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(sorted(KINDS))}, ReLU, "
+            f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
+        )
+    return activation
+
+
+def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
+    if given is None:
+        return None
+    if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):
+        raise InputError(f"sequential: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
+    return L1L2(float(getattr(given, "l1", 0.0)), float(getattr(given, "l2", 0.0)))

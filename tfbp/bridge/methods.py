@@ -1,0 +1,35 @@
+"""`Network.from_keras` and `Network.to_keras`: the bridge adds them to the class, and imports Keras when one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfbp.network.network import Network, Parameters
+from tfbp.vocabulary import Loss
+
+if TYPE_CHECKING:
+    import keras
+
+
+def _from_keras(cls: type[Network], sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
+    """The network and parameters of a built `keras.Sequential`, or of a chain with additions; see
+    `tfbp.bridge.models`."""
+    from tfbp.bridge.models import from_keras
+
+    return from_keras(sequential, loss)
+
+
+def _to_keras(
+    self: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
+) -> keras.Model:
+    """A Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.bridge.models`."""
+    from tfbp.bridge.models import to_keras
+
+    return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
+
+
+def attach() -> None:
+    """Add the two methods to `Network`, which must not import the bridge itself."""
+    Network.from_keras = classmethod(_from_keras)  # type: ignore[assignment]
+    Network.to_keras = _to_keras

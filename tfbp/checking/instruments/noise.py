@@ -1,0 +1,263 @@
+"""How much rounding can move a gradient: the noise floor of a function that nobody has analysed.
+
+The function and its backward are traced in a wide type, and at every operation the result is moved at random by what a
+rounding to the type under test could do: u · |result|, and for sums and products 4 u_acc · S besides, S being the
+same sum of absolute values and u_acc the accumulator's unit, float32's where it is narrower; the longer a sum, the
+more. What comes out differs from the exact answer as that of a careful program does; a kernel that adds thousands of
+numbers up in 16 bits differs by more.
+
+    T = 3 · root mean square of each element's deviations + ½ their largest + ¼ of the tensor's + 2 u |g| + underflow
+
+Where a graph cannot be traced, inputs and upstream gradients are moved instead.
+Reference: Parker, Monte Carlo arithmetic (1997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfbp.checking.instruments.editing import EXACT, edited
+from tfbp.checking.subject import NUMPY, Program, Values
+from tfbp.judging.arrays import as_float64
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import UNDERFLOW, UNIT_ROUNDOFF
+
+# of these S is made: the same operation on absolute values
+SUMS = frozenset(
+    [
+        "MatMul",
+        "BatchMatMul",
+        "BatchMatMulV2",
+        "BatchMatMulV3",
+        "Sum",
+        "Mean",
+        "BiasAddGrad",
+        "Conv2D",
+        "Conv2DBackpropInput",
+        "Conv3D",
+        "Conv3DBackpropInputV2",
+        "Conv3DBackpropFilterV2",
+        "AddN",
+        "Einsum",
+        "Conv2DBackpropFilter",
+        "DepthwiseConv2dNative",
+        "DepthwiseConv2dNativeBackpropInput",
+        "DepthwiseConv2dNativeBackpropFilter",
+        "AvgPool",
+        "AvgPoolGrad",
+        "Cumsum",
+        "UnsortedSegmentSum",
+        "SegmentSum",
+        "SegmentMean",
+        "TensorScatterAdd",
+        "L2Loss",
+    ]
+)
+SIMPLE = frozenset(
+    ["Add", "AddV2", "Sub", "Mul", "RealDiv", "Square", "Sqrt", "Reciprocal", "SquaredDifference", "Div"]
+)
+# of many steps that are not seen: programs inside the program, factorizations, functions with roots of their own
+OPAQUE = frozenset(
+    (
+        *("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "XlaLaunch"),
+        *("Svd", "SelfAdjointEigV2", "Qr", "Lu", "Cholesky", "MatrixInverse", "MatrixSolve", "MatrixTriangularSolve"),
+        *("MatrixDeterminant", "LogMatrixDeterminant", "MatrixExponential", "MatrixSquareRoot", "MatrixSolveLs"),
+        *("Digamma", "Lgamma", "Polygamma", "Zeta", "Igamma", "Igammac", "IgammaGradA", "Betainc", "Ndtri", "Erfinv"),
+        *("Cross", "CumulativeLogsumexp", "Eig"),
+    )
+)
+# every number of theirs has part in all roundings, and there are few
+TRANSFORMS = frozenset(f"{kind}FFT{rank}" for kind in ("", "I", "R", "IR") for rank in ("", "2D", "3D", "ND"))
+DTYPES = tuple(NUMPY)
+
+
+class Noise:
+    """The noise floor of a program's outputs and gradients, as if it computed in narrower types.
+
+    Attributes:
+        traced: whether operations are moved one by one; otherwise inputs are.
+    """
+
+    def __init__(self, program: Program, samples: int = 16) -> None:
+        self.program, self.samples = program, samples
+        self._made: Any = None
+        self.traced = not program.seeded
+
+    def tolerances(
+        self, dtype: str, values: Values, upstream: Sequence[np.ndarray], exact: Any = None
+    ) -> tuple[list[Any], list[Any], list[float]]:
+        """T of each output and gradient, None where there is none, and of each gradient's size, of a run in `dtype`.
+
+        Args:
+            exact: outputs and gradients as they are, where they are known.
+        """
+        exact = _arrays(self.program.run(values, upstream)) if exact is None else exact
+        centre, runs = exact, []
+        if self.traced and self.samples > 1:
+            # what a graph gives by itself: a mistake that graphs alone have is no noise
+            unmoved = attempt(self._sample, dtype, values, upstream, 0)
+            self.traced = not isinstance(unmoved, Failure)
+            centre = _arrays(unmoved) if self.traced else exact
+        for sample in range(1, self.samples + 1):
+            run = attempt(self._sample, dtype, values, upstream, sample) if self.traced else None
+            if run is None or isinstance(run, Failure):
+                self.traced, centre = False, exact
+                run = attempt(self._moved_inputs, dtype, values, upstream, sample)
+            if not isinstance(run, Failure):
+                runs.append(_arrays(run))
+        found = []
+        for part in (0, 1):
+            found.append([
+                None if right is None else _tolerance(right, middle, [run[part][i] for run in runs], dtype, self.traced)
+                for i, (right, middle) in enumerate(zip(exact[part], centre[part], strict=True))
+            ])  # fmt: skip
+        sizes = [
+            _of_size(right, middle, [run[1][i] for run in runs], dtype)
+            for i, (right, middle) in enumerate(zip(exact[1], centre[1], strict=True))
+        ]
+        return found[0], found[1], sizes
+
+    def _sample(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
+        program = self.program
+        program.restore()
+        which = tf.constant([float(each == dtype) for each in DTYPES], tf.float64)
+        arguments = (tf.constant([sample, 0]), which, program.tensors(values), program.upstream(upstream))
+        if self._made is None:
+            # one graph for all dtypes: to trace it takes longer than to run it
+
+            def moved(seed: Any, which: Any, tensors: Any, upstream: Any) -> Any:
+                with edited(_Roundings(program.dtype, seed, which).edit, complex_too=True):
+                    return program.backward(tensors, upstream)
+
+            self._made = tf.function(moved, autograph=False).get_concrete_function(*arguments)
+        made = self._made(*arguments)
+        program.restore()
+        return made
+
+    def _moved_inputs(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
+        rng, unit = np.random.default_rng(sample), 4 * UNIT_ROUNDOFF[dtype]
+        move = lambda a: a * (1 + unit * rng.uniform(-1, 1, a.shape)) if a.dtype.kind == "f" else a  # noqa: E731
+        return self.program.run([move(v) for v in values], [move(u) for u in upstream])
+
+
+class _Roundings:
+    """Moves every result of arithmetic by what a rounding can do, in the dtype that `which` picks."""
+
+    def __init__(self, base: str, seed: Any, which: Any) -> None:
+        units = [UNIT_ROUNDOFF[dtype] for dtype in DTYPES]
+        self.base, self.seed, self.which, self.count = base, seed, which, 0
+        self.unit = tf.reduce_sum(which * tf.constant(units, tf.float64))
+        self.accumulator = tf.minimum(self.unit, UNIT_ROUNDOFF["float32"])
+
+    def edit(self, op_type: str, inputs: Any, output: Any) -> Any:
+        if op_type == "Const":
+            return self._constant(output)
+        if op_type in EXACT or output.op.type.startswith("Random") or output.op.type.startswith("Stateless"):
+            return output
+        # what the function itself computes in another type stays there
+        real = output.dtype.real_dtype
+        own = real.name == self.base
+        unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[real.name], real)
+        size = tf.abs(output)
+        if op_type in OPAQUE or op_type in TRANSFORMS:
+            scale = (16 if op_type in OPAQUE else 2) * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
+        elif op_type in SUMS:
+            accumulator = tf.cast(self.accumulator, real) if own else unit
+            scale = 1.25 * unit * size + accumulator * _walk(output) * _of_absolutes(output)
+        else:
+            scale = (1.25 if op_type in SIMPLE else 4) * unit * size
+        moved = self._drawn(output) * tf.cast(scale, real)
+        if output.dtype.is_complex:
+            moved = tf.complex(moved, self._drawn(output) * tf.cast(scale, real))
+        # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
+        exact = (tf.round(size) == size) & (size <= 256) if output.dtype.is_floating else tf.zeros_like(size, tf.bool)
+        return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
+
+    def _drawn(self, output: Any) -> Any:
+        self.count += 1
+        seed = self.seed + tf.constant([0, 2 * self.count])
+        # numbers that are equal are rounded equally: a part of the draw is common to all
+        alone = tf.random.stateless_uniform(tf.shape(output), seed, -1, 1, tf.float32)
+        drawn = 0.8 * alone + 0.6 * tf.random.stateless_uniform([], seed + tf.constant([0, 1]), -1, 1, tf.float32)
+        return tf.cast(drawn, output.dtype.real_dtype)
+
+    def _constant(self, output: Any) -> Any:
+        """A constant as the narrower type holds it: ½ and 1 exactly."""
+        value = tf.get_static_value(output)
+        if value is None or output.dtype.name != self.base:
+            return output
+        moved = 0.0
+        for i, dtype in enumerate(DTYPES):
+            with np.errstate(over="ignore"):
+                held = value.astype(NUMPY[dtype]).astype(value.dtype)
+            # a large negative number, which masks, has no finite neighbour in 16 bits
+            if np.isfinite(held).all() and (held != value).any():
+                moved += tf.cast(self.which[i], output.dtype) * (held - value)
+        return output + self._amount(output) * moved if isinstance(moved, tf.Tensor) else output
+
+    def _amount(self, output: Any) -> Any:
+        """0 for the sample that is not moved."""
+        return tf.cast(self.seed[0] > 0, output.dtype)
+
+
+def _walk(output: Any) -> float:
+    """How far the roundings of a sum walk, in units of S: as the root of its length, where that is long."""
+    sizes = [each.shape.num_elements() for each in (*[i for i in output.op.inputs if _is_number(i)], output)]
+    if None in sizes or not sizes[-1]:
+        return 4.0
+    # B·K and K·O numbers give B·O sums of K; N numbers give O sums of N/O
+    length = sizes[0] / sizes[-1] if len(sizes) == 2 else (sizes[0] * sizes[1] / sizes[-1]) ** 0.5
+    return 4.0 * max(1.0, length**0.5 / 4)
+
+
+def _of_absolutes(output: Any) -> Any:
+    """S: the operation on its inputs' absolute values."""
+    op = output.op
+    absolutes = [tf.cast(tf.abs(i), i.dtype) if _is_number(i) else i for i in op.inputs]
+    types = [each.dtype for each in op.outputs]
+    made = op.graph.create_op(op.type, absolutes, types, attrs=dict(op.node_def.attr), op_def=op.op_def)
+    return tf.abs(made.outputs[output.value_index])
+
+
+def _is_number(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_complex)
+
+
+def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, traced: bool) -> np.ndarray:
+    unit = UNIT_ROUNDOFF[dtype]
+    middle = right if middle is None or middle.shape != right.shape else middle
+    squares, most, count = np.zeros(right.shape), np.zeros(right.shape), 0
+    for sample in samples:
+        if sample is not None and sample.shape == right.shape:
+            moved = np.subtract(sample, middle, out=np.empty(right.shape))
+            moved = np.abs(moved, out=moved)
+            most = np.maximum(most, moved, out=most)
+            squares += np.square(moved, out=moved)
+            count += 1
+    squares /= max(count, 1)
+    mean = float(np.sqrt(np.mean(squares)))
+    typical = np.nan_to_num(3 * np.sqrt(squares, out=squares) + most / 2, nan=np.inf)
+    mean = mean if np.isfinite(mean) else 0.0
+    if len(samples) == 1:  # of a large tensor: what one draw says of each element is little, and of all is much
+        mean *= 24
+    size = np.abs(right)
+    spread = typical + mean / 4 + 2 * unit * size + 4 * UNDERFLOW[dtype] * (1 + size)
+    return spread if traced else spread + 8 * unit * (size + float(np.sqrt(np.mean(size**2))))
+
+
+def _of_size(right: Any, middle: Any, samples: list[Any], dtype: str) -> float:
+    """How far roundings can move the size of a whole gradient: far less than an element, for they cancel."""
+    if right is None or middle is None or middle.shape != right.shape or not right.any() or not samples:
+        return np.inf
+    along = [float(np.vdot(s - middle, right)) for s in samples if s is not None and s.shape == right.shape]
+    spread = float(np.sqrt(np.mean(np.square(along)))) / float(np.vdot(right, right))
+    # where a draw gave a NaN, nothing is told
+    return 5 * spread + 2 * UNIT_ROUNDOFF[dtype] if np.isfinite(spread) else np.inf
+
+
+def _arrays(run: Any) -> tuple[list[Any], list[Any]]:
+    return tuple([None if t is None else as_float64(t) for t in part] for part in run)  # type: ignore[return-value]

@@ -1,0 +1,92 @@
+"""The slope of a function along a direction, by differences that shrink until they agree; and kinks, found so.
+
+Ridders' method: central differences at steps h, h/2, h/4, …, each with the error terms of the earlier ones taken out;
+the entry that changed least is the slope, and its change the estimate of its error. Where no step converges, and the
+slopes of the two sides do not meet, the point is on a kink, and anything between the two is a derivative.
+
+Reference: Ridders (1982), https://doi.org/10.1016/S0141-1195(82)80057-0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
+
+# a function of the step: what each element of φ is there
+Along = Callable[[float], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The slope of Σφ along a direction.
+
+    Attributes:
+        value, error: the slope and a bound on its error. low, high: the slopes of both sides, on a kink.
+        kink: whether the point is on one. crossed: whether a larger step went over one, and was dropped.
+        evaluations: how often φ was asked.
+    """
+
+    value: float
+    error: float
+    low: float
+    high: float
+    kink: bool = False
+    crossed: bool = False
+    evaluations: int = 0
+
+    def off(self, got: float, rounding: float = 0.0) -> float:
+        """How far outside of what is accepted, in units of the tolerance: 1 or less is inside."""
+        outside = max(self.low - got, got - self.high, 0.0)
+        tolerance = self.error + rounding
+        return outside / tolerance if tolerance else (np.inf if outside else 0.0)
+
+
+def slope(along: Along, step: float = 2.0**-6, unit: float = UNIT_ROUNDOFF["float64"], levels: int = 11) -> Slope:
+    """The slope at 0 of the sum of `along`.
+
+    Example:
+        >>> found = slope(lambda h: np.array([np.exp(h)]))
+        >>> abs(found.value - 1) <= found.error < 1e-9, found.kink
+        (True, False)
+        >>> found = slope(lambda h: np.array([max(h, 0.0)]))
+        >>> found.kink, found.low, found.high
+        (True, 0.0, 1.0)
+        >>> slope(lambda h: np.array([abs(h - 2**-9)])).crossed
+        True
+    """
+    at = along(0.0)
+    # each element is rounded on its own: the roundings add up as a random walk does
+    noise = 4 * unit * (float(np.linalg.norm(at)) + 1e-300)
+    rows: list[list[float]] = []
+    best, error, chosen, asked = np.nan, np.inf, 0, 1
+    sides = []
+    for level in range(levels):
+        h = step / 2**level
+        up, down = along(h), along(-h)
+        asked += 2
+        sides.append((float((up - at).sum()) / h, float((at - down).sum()) / h))
+        row = [float((up - down).sum()) / (2 * h)]
+        for order, earlier in enumerate(rows[-1] if rows else [], start=1):
+            row.append((4**order * row[-1] - earlier) / (4**order - 1))
+            change = max(abs(row[-1] - row[-2]), abs(row[-1] - earlier)) + noise / h
+            if change < error:
+                best, error, chosen = row[-1], change, level
+        rows.append(row)
+        if (level and error <= 1e-11 * abs(best)) or (level > chosen + 4 and level > 6):
+            break
+    scale = max(abs(best), noise / step)
+    error = 4 * error + 2 * noise / step
+    # a kink that is symmetrical converges all the same: both sides are asked, the first error term of each taken out
+    (right, left), (right_before, left_before) = sides[-1], sides[-2]
+    right, left = 2 * right - right_before, 2 * left - left_before
+    doubt = abs(right - sides[-1][0]) + abs(left - sides[-1][1]) + 8 * noise / h
+    if abs(right - left) > 4 * doubt + 1e-9 * scale:
+        return Slope(best, doubt, min(left, right), max(left, right), kink=True, evaluations=asked)
+    # of a smooth function each halving leaves a quarter of the error
+    far = [abs(row[0] - best) for row in rows[:4]]
+    crossed = far[0] > 1e-3 * scale and any(each > 2 * far[0] / 4**k for k, each in enumerate(far) if k)
+    return Slope(best, error, best, best, crossed=crossed, evaluations=asked)

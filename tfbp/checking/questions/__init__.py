@@ -1,0 +1,1 @@
+"""The questions that a gradient must answer, a module each."""

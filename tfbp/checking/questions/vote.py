@@ -1,0 +1,190 @@
+"""Who is right: the function's backward, an oracle, a reference, and differences of the forward, each heard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfbp.checking.instruments.hypotheses import Hypotheses
+from tfbp.checking.instruments.noise import Noise
+from tfbp.checking.instruments.slopes import Slope
+from tfbp.checking.questions import contract, locate
+from tfbp.checking.questions.twins import Reference
+from tfbp.checking.subject import Program
+from tfbp.checking.trial import Trial, arrays
+from tfbp.errors import InputError
+from tfbp.judging.comparison import compare
+from tfbp.judging.failures import Failure, attempt
+
+ON_PURPOSE = (
+    "if that is on purpose (a straight-through estimator, a stop_gradient), give an oracle that autodiff "
+    "differentiates as you mean it"
+)
+
+
+def gradients(trial: Trial, oracle: Program | None, reference: Reference | None, own: bool) -> None:
+    """Judge each gradient, and keep those that are right in the trial."""
+    program = trial.program
+    theirs: list[Any] = [None] * len(program.names)
+    rounding = [0.0] * len(program.names)
+    if oracle is not None:
+        run = attempt(oracle.run, trial.values, trial.upstream)
+        if isinstance(run, Failure):
+            if not own:
+                raise InputError(f"oracle: got {run.sentence}; accepted: a twin that autodiff can differentiate.")
+            oracle = None
+        else:
+            theirs = arrays(run[1])
+            # a large oracle's roundings are taken to be as the function's own
+            rounding = list(trial.tolerances[1])
+            if not trial.large:
+                rounding = Noise(oracle, 3).tolerances(program.dtype, trial.values, trial.upstream)[1]
+            zeros = [np.zeros_like(trial.values[i]) for i in program.where]
+            theirs = [z if t is None else t for t, z in zip(theirs, zeros, strict=True)]
+            rounding = [0.0 if r is None else r for r in rounding]
+    trial.right = theirs if oracle is not None else list(trial.gradients)
+    hints = Hypotheses(program, trial.values, trial.upstream, list(trial.right), oracle)
+    if trial.large and _all_agree(trial, theirs, rounding):
+        return
+    for i, name in enumerate(program.names):
+        found = _Opinions(trial, i, theirs[i], rounding[i], reference)
+        _judge(trial, found, hints, own, name)
+    if oracle is not None:
+        _each_output(trial, oracle, rounding)
+
+
+def _all_agree(trial: Trial, theirs: list[Any], rounding: list[Any]) -> bool:
+    """Of many numbers, first all gradients together, along one direction: only if that disagrees, each by itself."""
+    own, places = trial.gradients, trial.program.where
+    if trial.refuted or any(each is None for each in own):
+        return False
+    for i, name in enumerate(trial.program.names):
+        if theirs[i] is not None:
+            found = compare(name, own[i], theirs[i], trial.tolerances[1][i] + rounding[i])
+            trial.worst = max(trial.worst, min(found.ratio, 1.0))
+            if not found.agrees:
+                return False
+    directions = {place: trial.direction(place) for place in places}
+    got, slack = 0.0, 0.0
+    for i, place in enumerate(places):
+        got += float(np.vdot(own[i], directions[place]))
+        slack += float(np.sum(trial.tolerances[1][i] * np.abs(directions[place])))
+    return trial.slope(directions).off(got, slack) <= 1
+
+
+def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
+    """The upstream gradient of each output alone: what is wrong with one may cancel what is wrong with another."""
+    count = len(trial.upstream)
+    for k in range(count if 1 < count <= 8 else 0):
+        alone = [u if j == k else 0 * u for j, u in enumerate(trial.upstream)]
+        runs = [attempt(each.run, trial.values, alone) for each in (trial.program, oracle)]
+        if any(isinstance(run, Failure) for run in runs):
+            continue
+        (mine, theirs) = (arrays(run[1]) for run in runs)
+        for i, name in enumerate(trial.program.names):
+            if mine[i] is None or theirs[i] is None or name in trial.refuted:
+                continue
+            spread = trial.tolerances[1][i] + rounding[i]
+            found = compare(name, mine[i], theirs[i], 8 * (spread + float(np.sqrt(np.mean(np.square(spread))))))
+            if not found.agrees:
+                trial.refuted.add(name)
+                cause = f"for the upstream gradient of output {k} alone{': ' + found.cause if found.cause else ''}"
+                trial.find(name, found.extent, cause, "gradient", found.ratio)
+
+
+class _Opinions:
+    """What each opinion has to say of one gradient."""
+
+    def __init__(self, trial: Trial, index: int, oracle: Any, rounding: Any, reference: Reference | None) -> None:
+        self.trial, self.index, self.oracle = trial, index, oracle
+        self.own, self.place = trial.gradients[index], trial.program.where[index]
+        own_rounding = 0.0 if self.own is None else trial.tolerances[1][index]
+        self.rounding = own_rounding + (0.0 if oracle is None else rounding)
+        self.direction = trial.direction(self.place)
+        self.slope = trial.slope({self.place: self.direction})
+        self.slack = float(np.sum(self.rounding * np.abs(self.direction)))
+        self.reference: Slope | None = None
+        if reference is not None and self.place < len(trial.subject.values):
+            self.reference = trial.slope({self.place: self.direction}, reference.at)
+
+    def off(self, gradient: np.ndarray, slope: Slope) -> float:
+        return slope.off(float(np.vdot(gradient, self.direction)), self.slack)
+
+
+def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:
+    oracle, mine, i = found.oracle, found.own, found.index
+    if mine is None:
+        if name not in trial.refuted:
+            contract.missing(trial, i, oracle, found.slope.value, found.slope.error + 1e-12)
+        return
+    if name in trial.refuted:  # upstream is ignored or used wrongly: that is said already
+        return
+    if oracle is None:
+        _without_oracle(trial, found, hints, name)
+        _of_reference(trial, found, mine, name)
+        return
+    against = compare(name, mine, oracle, found.rounding, clues=hints.clues(i))
+    mine_off, oracle_off = found.off(mine, found.slope), found.off(oracle, found.slope)
+    if against.agrees:
+        trial.worst = max(trial.worst, against.ratio, min(mine_off, 1.0))
+        if mine_off > 1:
+            said = "differences of the forward say otherwise than its gradient"
+            if own:
+                trial.refuted.add(name)
+                trial.find(
+                    name, _slopes(found, mine), f"{said}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
+                )
+            else:
+                trial.notes.append(f"{name}: {said}, but the oracle agrees with it: it is taken as meant so")
+        _of_reference(trial, found, mine, name)
+        return
+    # differences decide between two: an oracle that they refute while they bear the function out is the outlier
+    if mine_off <= 1 < oracle_off and not own:
+        trial.right[i] = mine
+        cause = "the oracle is the outlier: differences of the forward agree with the function's own gradient"
+        trial.find(f"oracle: {name}", against.extent, cause, "gradient", against.ratio)
+        return
+    trial.refuted.add(name)
+    trial.find(name, against.extent, against.cause, "gradient", against.ratio)
+
+
+def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str) -> None:
+    """Differences alone: along a direction, and where that disagrees, or there are few, element by element."""
+    mine = found.own
+    off = found.off(mine, found.slope)
+    if off <= 1 and mine.size > locate.FEW:
+        trial.worst = max(trial.worst, off)
+        return
+    judged = locate.elements(trial, found.place, mine, found.rounding, everything=off > 1)
+    if judged.kinks:
+        trial.notes.append(
+            f"{name}: {judged.kinks} of {mine.size} elements on a kink, where all between the two slopes is accepted"
+        )
+    # a direction whose probes crossed a kink may have taken two of its sides for one slope: the elements know better
+    if judged.ratio <= 1 and (off <= 1 or found.slope.kink or found.slope.crossed):
+        trial.worst = max(trial.worst, judged.ratio)
+        return
+    trial.refuted.add(name)
+    if judged.right is not None:
+        trial.right[found.index] = hints.right[found.index] = judged.right
+        against = compare(name, mine, judged.right, judged.tolerance, clues=hints.clues(found.index))
+        trial.find(name, against.extent, against.cause, "gradient", max(judged.ratio, off))
+    else:
+        trial.find(name, judged.words or _slopes(found, mine), judged.cause, "gradient", max(judged.ratio, off))
+
+
+def _of_reference(trial: Trial, found: _Opinions, mine: np.ndarray, name: str) -> None:
+    """The reference's own slope, where function and differences are at one."""
+    if found.reference is None or name in trial.refuted or found.reference.kink:
+        return
+    off = found.off(mine, found.reference)
+    apart = abs(found.reference.value - found.slope.value) > found.reference.error + found.slope.error
+    if off > 1 and apart and not any(f.kind == "forward" for f in trial.findings):
+        cause = "the reference is the outlier: its own differences disagree with the function and its differences"
+        trial.find(f"reference: {name}", _slopes(found, mine, found.reference), cause, "gradient", off)
+
+
+def _slopes(found: _Opinions, mine: np.ndarray, slope: Slope | None = None) -> str:
+    slope, got = slope or found.slope, float(np.vdot(mine, found.direction))
+    return f"along a random direction the slope is {slope.value:.9g} ± {slope.error:.1g}, by the gradient {got:.9g}"

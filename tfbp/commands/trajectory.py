@@ -1,0 +1,192 @@
+"""Several writings trained from the same parameters on the same batches, and how far they drift apart."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfbp import manual, reference, tape
+from tfbp.network import Network, Parameters, map_weights, named_weights
+from tfbp.reference.optimizers import optimizer as reference_optimizer
+from tfbp.reference.trainer import Trainer
+from tfbp.training import Model, keras_optimizer
+from tfbp.vocabulary import OPTIMIZERS
+
+WRITINGS: dict[str, Any] = {"reference": reference, "manual": manual, "tape": tape}
+Arrays = tuple[np.ndarray, np.ndarray]
+# of the validation samples at a time: the patches of all of them may be more than memory holds
+ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a writing trains; equal plans give every writing the same parameters and the same batches.
+
+    Attributes:
+        optimizer: "sgd", "momentum" or "adam".
+        epochs, batch_size: counts of at least 1.
+        learning_rate: None for the optimizer's default.
+        seed: of the first parameters and of the order of the samples.
+        dtype: of the parameters; None for x's own, which tokens do not have.
+    """
+
+    optimizer: str
+    epochs: int
+    batch_size: int
+    learning_rate: float | None = None
+    seed: int = 0
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one writing did in one epoch.
+
+    Attributes:
+        writing: "manual", "tape" or "reference".
+        number: the epoch, from 0.
+        train, validation: the loss and the accuracy.
+        seconds: spent in the epoch's steps, and in compiling them where it is the first.
+        disagreement: from the first writing: the larger of the relative differences of the validation loss and (2-norm)
+            of the parameters after the epoch.
+    """
+
+    writing: str
+    number: int
+    train: tuple[float, float]
+    validation: tuple[float, float]
+    seconds: float
+    disagreement: float
+
+
+class Trajectories:
+    """Holds every writing's epochs against those of the writing that comes first.
+
+    Args:
+        network: what is trained.
+        validation: x (N, I) or (N, …) and y, on which every epoch is judged in x's dtype, by the writing itself.
+        follow: is called with each epoch and the parameters after it.
+    """
+
+    def __init__(self, network: Network, validation: Arrays, follow: Callable[[Epoch, Parameters], None]) -> None:
+        self.network, self.validation, self._follow = network, validation, follow
+        self._first: str | None = None
+        self._losses: list[float] = []
+        # the first writing's parameters after each epoch: too much for memory where there are many epochs
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def add(self, writing: str, number: int, train: tuple[float, float], seconds: float, after: Parameters) -> None:
+        """An epoch of a writing, its mean loss and accuracy on the way, and the parameters after it."""
+        validation = self._judge(writing, after)
+        flat = np.concatenate([w.astype(np.float64).ravel() for _, _, w in named_weights(after)])
+        self._first = self._first or writing
+        if writing == self._first:
+            self._losses.append(validation[0])
+            self._file.seek(number * flat.nbytes)
+            self._file.write(flat.tobytes())
+        self._file.seek(number * flat.nbytes)
+        expected = np.frombuffer(self._file.read(flat.nbytes))
+        # a run that leaves the range of numbers is apart by NaN, and says so without NumPy's warnings
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = np.maximum(
+                np.abs(validation[0] - self._losses[number]) / np.abs(self._losses[number]),
+                np.linalg.norm(flat - expected) / np.linalg.norm(expected),
+            )
+        self._follow(Epoch(writing, number, train, validation, seconds, float(apart)), after)
+
+    def _judge(self, writing: str, parameters: Parameters) -> tuple[float, float]:
+        """The loss and the accuracy on the validation samples; layers act as at inference."""
+        x, y = self.validation
+        found, sizes = [], []
+        for start in range(0, len(x), ROWS):
+            part = slice(start, start + ROWS)
+            loss, outputs = WRITINGS[writing].loss_and_outputs(self.network, parameters, x[part], y[part])
+            found.append((float(loss), _accuracy(np.asarray(outputs), y[part])))
+            sizes.append(len(outputs))
+        loss, accuracy = np.average(found, axis=0, weights=sizes)
+        return float(loss), float(accuracy)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Takes every epoch of a `tfbp.Model` into the trajectories. The first of fit's callbacks, for its clock."""
+
+    def __init__(self, trajectories: Trajectories, writing: str) -> None:
+        super().__init__()
+        self._trajectories, self._writing = trajectories, writing
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.perf_counter()
+        self._seconds: float | None = None
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        # the first thing after the epoch's last step
+        self._seconds = time.perf_counter() - self._started
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
+        train = logs["loss"], logs["accuracy"]
+        self._trajectories.add(self._writing, epoch, train, seconds, self.model.get_parameters())
+
+
+def train(
+    trajectories: Trajectories,
+    writing: str,
+    samples: Arrays,
+    plan: Plan,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Train the trajectories' network by one writing.
+
+    Args:
+        samples: x (N, I) or (N, …), and y.
+        callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
+    """
+    network, seed, batch_size = trajectories.network, plan.seed, plan.batch_size
+    rate = OPTIMIZERS[plan.optimizer] if plan.learning_rate is None else plan.learning_rate
+    dtype = plan.dtype or samples[0].dtype.name
+    if writing != "reference":
+        model = Model(network, writing, seed=seed, dtype=dtype)
+        model.compile(keras_optimizer(plan.optimizer, rate), metrics=["accuracy"])
+        model.fit(
+            *samples,
+            batch_size=batch_size,
+            epochs=plan.epochs,
+            validation_data=trajectories.validation,
+            verbose=0,
+            callbacks=[Recorder(trajectories, writing), *callbacks],
+        )
+        return
+    # the numbers that the other writings start from: those that x's dtype holds
+    parameters = map_weights(lambda w: w.astype(dtype), network.init(seed))
+    trainer = Trainer(network, parameters, reference_optimizer(plan.optimizer, rate), *samples, seed=seed)
+    rows = len(samples[0])
+    for number in range(plan.epochs):
+        # as Model.fit shuffles
+        order = np.random.default_rng([seed, number]).permutation(rows)
+        started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = trainer.train_epoch(order, batch_size)
+        seconds = time.perf_counter() - started
+        loss, accuracy = (mean_over_rows(each, rows, batch_size) for each in steps)
+        with np.errstate(over="ignore", invalid="ignore"):
+            trajectories.add(writing, number, (loss, accuracy), seconds, trainer.parameters())
+
+
+def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
+    """The mean of what each step of an epoch gave; a last batch that is not full counts by its rows."""
+    rows = np.full(len(steps), batch_size)
+    rows[-1] = samples - batch_size * (len(steps) - 1)
+    return float(np.average(steps, weights=rows))
+
+
+def _accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
+    labels = y if y.ndim < outputs.ndim else y.argmax(axis=-1)
+    return float((outputs.argmax(axis=-1) == labels).mean())

@@ -1,0 +1,187 @@
+"""How every command takes its options and ends: bad input in one sentence, with the option's name as it is typed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tfbp.errors import InputError, check_choice
+
+KINDS = {"int": "an integer", "float": "a number"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in the words of `InputError`.
+
+    Args:
+        description: what the command does; its lines stay as they are.
+        names: the options whose names differ from those of the arguments that the package complains of, e.g.
+            `{"units": "--layers"}`.
+    """
+
+    def __init__(self, description: str | None, names: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self._names = dict(names or {})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self._in_our_words(message)}\n")
+
+    def typed(self, sentence: str) -> str:
+        """The sentence of an `InputError`, with the option as it is typed in place of the argument's name."""
+        argument, colon, rest = sentence.partition(":")
+        option = self._names.get(argument) or f"--{argument.replace('_', '-')}"
+        return f"{option}{colon}{rest}" if option in self._option_string_actions else sentence
+
+    def _in_our_words(self, message: str) -> str:
+        # an unknown option is the nearest mistake; argparse tells of it only when all else is right
+        for option in (each.split("=")[0] for each in self._given if each.startswith("--")):
+            if not any(each.startswith(option) for each in self._option_string_actions):
+                return self._unknown(option)
+        if found := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
+            return f"{found[1]}: got {found[3]}; accepted: {KINDS[found[2]]}."
+        if found := re.fullmatch(r"argument (\S+): expected one argument", message):
+            return f"{found[1]}: got nothing after it; accepted: one value."
+        if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
+            return f"{found[1]}: got {found[2]}; accepted: {found[3].replace(chr(39), '')}."
+        if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
+            return self._unknown(found[1].split("=")[0])
+        if found := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
+            missing = next(each for each in self._actions if found[1] in (each.dest, *each.option_strings))
+            return f"{found[1]}: got none; accepted: {', '.join(missing.choices or [missing.help or 'see --help'])}."
+        return message
+
+    def _unknown(self, option: str) -> str:
+        options = [each for each in self._option_string_actions if each.startswith("--")]
+        if not option.startswith("-"):
+            return f"{option}: got a word that stands by itself; accepted: options, {', '.join(options)}."
+        close = get_close_matches(option, options, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{option}: got an unknown option{hint}; accepted: {', '.join(options)}."
+
+
+def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
+    """Read the options, do what is asked, and give the exit status: 2 for bad input, 130 for Ctrl-C."""
+    arguments = parser.parse_args(given)
+    try:
+        return command(arguments)
+    except InputError as error:
+        print(parser.typed(str(error)), file=sys.stderr)
+        return 2
+    except Exception as error:
+        if wanted := beyond_memory(error):
+            print(f"memory: got {wanted}; accepted: {what_fits()}.", file=sys.stderr)
+            return 2
+        if not (operation := without_deterministic_kernel(error)):
+            raise
+        got = f"deterministic: got it where TensorFlow has no deterministic kernel ({operation})"
+        print(parser.typed(f"{got}; accepted: a run without it, or on another device."), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "stopped", file=sys.stderr)
+        return 130
+
+
+def without_deterministic_kernel(error: Exception) -> str:
+    """The operation that TensorFlow refuses to run while determinism is asked for, by an option or by
+    `tf.config.experimental.enable_op_determinism()`, for it has no such kernel; empty for any other error."""
+    said = str(error)
+    # by its name: TensorFlow is not imported here
+    if type(error).__name__ != "UnimplementedError" or "determinis" not in said.lower():
+        return ""
+    found = re.search(r"implementation of (.+?)(?: op)?(?: is)? not (?:currently )?available", said)
+    return found[1] if found else said.strip().splitlines()[0]
+
+
+def beyond_memory(error: Exception) -> str:
+    """What was too large for the machine's memory, in NumPy's words or in TensorFlow's; empty for any other error."""
+    if isinstance(error, MemoryError):
+        found = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
+        return f"an {found[0]}" if found else "more than that"
+    # by its name: TensorFlow is not imported here
+    if type(error).__name__ != "ResourceExhaustedError":
+        return ""
+    found = re.search(r"tensor with shape ?\[[\d,]+\] and type \w+", str(error))
+    return f"a {found[0]}" if found else "more than that"
+
+
+def memory() -> int:
+    """The bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def what_fits() -> str:
+    return f"what fits into this machine's memory, {memory() / 2**30:,.0f} GiB"
+
+
+def check_file(argument: str, path: str | None) -> None:
+    """Raise `InputError` unless a file can be written there: now, rather than when there is something to write."""
+    if path is None:
+        return
+    is_new = not os.path.exists(path)
+    try:
+        with open(path, "a"):
+            pass
+        if is_new:
+            os.unlink(path)
+    except OSError as error:
+        raise InputError(
+            f"{argument}: got {path!r} ({error.strerror}); accepted: a file that can be written."
+        ) from None
+
+
+def check_directory(argument: str, path: str | Path) -> None:
+    """Raise `InputError` unless there is a directory, or can be one, in which files can be written."""
+    tried = Path(path) / f".tried-{os.getpid()}"
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        tried.touch()
+        tried.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{argument}: got {str(path)!r} ({error.strerror}); accepted: a directory that can be written."
+        ) from None
+
+
+def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
+    """The words of a comma-separated option.
+
+    Raises:
+        InputError: one that is not accepted, or is there twice.
+    """
+    words = given.split(",")
+    for word in words:
+        check_choice(argument, word, accepted)
+    if len(set(words)) < len(words):
+        raise InputError(f"{argument}: got {given!r}; accepted: each name once.")
+    return words
+
+
+def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
+    """The names that contain what is given.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = list(names)
+    found = [name for name in names if given in name]
+    if not found:
+        raise InputError(f"{argument}: got {given!r}, which no name contains; accepted: part of {', '.join(names)}.")
+    return found
+
+
+def need(*packages: str) -> None:
+    """Raise `InputError` unless what the commands need beside the package is there."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise InputError(f"packages: got no {package}; accepted: an installation of 'tfbp[scripts]'.")

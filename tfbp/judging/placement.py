@@ -1,0 +1,66 @@
+"""Where something runs: on the device that was asked for, or not at all.
+
+By default TensorFlow places softly: under `tf.device("/GPU:0")` an operation without a GPU kernel runs on the CPU and
+says nothing. Here it is an error that names the operation, and every result tells its device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from tfbp.errors import InputError, check_choice
+from tfbp.judging.failures import Failure
+
+DEVICES = ("cpu", "gpu")
+
+
+def check_device(device: str) -> None:
+    """Raise `InputError` unless it is a device that TensorFlow sees."""
+    check_choice("device", device, DEVICES)
+    if not tf.config.list_physical_devices(device.upper()):
+        seen = ", ".join(sorted({d.device_type.lower() for d in tf.config.list_physical_devices()}))
+        raise InputError(f"device: got {device!r}, which TensorFlow does not find here; accepted: {seen}.")
+
+
+@contextmanager
+def strictly() -> Iterator[None]:
+    """Soft placement off; the setting is put back afterwards."""
+    before = tf.config.get_soft_device_placement()
+    tf.config.set_soft_device_placement(False)
+    try:
+        yield
+    finally:
+        tf.config.set_soft_device_placement(before)
+
+
+@contextmanager
+def strictly_on(device: str) -> Iterator[None]:
+    """The device "cpu" or "gpu", with soft placement off."""
+    with strictly(), tf.device(f"/{device.upper()}:0"):
+        yield
+
+
+def is_on(value: Any, device: str) -> bool:
+    """Whether a tensor is on the device.
+
+    Example:
+        >>> is_on(tf.ones([2]), "cpu"), is_on(tf.ones([2]), "gpu")
+        (True, False)
+    """
+    # of every result of the matrix: to take the name apart costs more than the results of small networks do
+    return value.device.endswith(f"/device:{device.upper()}:0")
+
+
+def array_from(value: Any, device: str) -> Any:
+    """A tensor as an array; a `Failure` that names its device where that is not the one asked for; else the value."""
+    if not tf.is_tensor(value):
+        return value
+    if not is_on(value, device):
+        found = tf.DeviceSpec.from_string(value.device)
+        where = f"{found.device_type}:{found.device_index}"
+        return Failure(f"it is on {where}, where {device.upper()}:0 was asked for")
+    return value.numpy()

@@ -1,0 +1,207 @@
+"""A network as a picture: units in columns, every connection between them; forward values and what comes back.
+
+I inputs, O outputs of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfbp.errors import InputError
+from tfbp.network.dense import Dense
+from tfbp.network.layer import Layer
+from tfbp.network.validation import check_parameters
+
+# units of a layer that are drawn; of wider layers the first and the last, with dots between them
+MOST_UNITS = 8
+COLUMN, ROW, RADIUS, MARGIN = 250, 130, 27, 46
+# of a layer's box, and of a line in it
+BOX, LINE = 124, 18
+# text, forward values, what comes back: Okabe and Ito's, which the color-blind can tell apart
+LIGHT, DARK = ("#222222", "#0072b2", "#d55e00"), ("#dddddd", "#56b4e9", "#ff8c4a")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture as SVG text; a notebook shows it."""
+
+    svg: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture to a file."""
+        Path(path).write_text(self.svg)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def draw(
+    network: Any,
+    parameters: Sequence[Mapping[str, Any]] | None = None,
+    tensors: Sequence[Mapping[str, Any]] | None = None,
+    gradients: Sequence[Mapping[str, Any]] | None = None,
+    dark: bool = False,
+) -> Drawing:
+    """The network's units and connections; with numbers, each value where it arises. Networks of other layers than
+    Dense on rows are drawn as a box a layer, with the shapes between them.
+
+    Args:
+        parameters: one dict per layer: every weight stands on its connection.
+        tensors: of a batch of one row, as `tfbp.reference.loss_gradients_and_tensors` gives them: every unit's y stands
+            in it, and its delta dz below it.
+        gradients: every weight's gradient stands under the weight.
+        dark: colors for dark paper.
+
+    Raises:
+        InputError: parameters or gradients that do not fit the network, or tensors of more than one row.
+
+    Example:
+        >>> from tfbp import Dense, Network
+        >>> network = Network(2, [Dense(2, "sigmoid"), Dense(1, "sigmoid")], "half_squared_error")
+        >>> draw(network).svg.count("<circle")
+        5
+    """
+    for given in (parameters, gradients):
+        if given is not None:
+            check_parameters(network, given)
+    if tensors is not None and len(rows := np.asarray(tensors[0]["x"])) != 1:
+        raise InputError(f"tensors: got a batch of {len(rows)} rows; accepted: those of one row.")
+    if not all(isinstance(layer, Dense) for layer in network.layers) or len(network.input_shape) > 1:
+        if tensors is not None or parameters is not None or gradients is not None:
+            raise InputError(
+                "network: got layers that are drawn as boxes, where numbers have no place; accepted: none given."
+            )
+        return _draw_boxes(network, dark)
+    widths = [network.input_shape[0], *(node.output_shape[0] for node in network.nodes)]
+    shown = [_shown(width) for width in widths]
+    height = 2 * MARGIN + ROW * (max(map(len, shown)) - 1) + 2 * RADIUS
+    width = 2 * MARGIN + COLUMN * (len(widths) - 1) + 2 * RADIUS
+    ink, forward, backward = DARK if dark else LIGHT
+    places = [
+        {
+            unit: (MARGIN + RADIUS + COLUMN * column, height / 2 + ROW * (row - (len(units) - 1) / 2))
+            for row, unit in enumerate(units)
+        }
+        for column, units in enumerate(shown)
+    ]
+    parts = []
+    for index in range(len(network.layers)):
+        kernel, dkernel = (
+            None if given is None else np.asarray(given[index]["kernel"]) for given in (parameters, gradients)
+        )
+        for source, here in places[index].items():
+            for unit, there in places[index + 1].items():
+                if source is not None and unit is not None:
+                    numbers = [
+                        (array[source, unit], color)
+                        for array, color in ((kernel, forward), (dkernel, backward))
+                        if array is not None
+                    ]
+                    parts.append(_connection(here, there, numbers, ink))
+    for index, column in enumerate(places):
+        if tensors is None:
+            y = dz = None
+        else:
+            y = np.asarray(tensors[0]["x"] if index == 0 else tensors[index - 1]["y"])[0]
+            dz = np.asarray(tensors[index - 1]["dz"])[0] if index else None
+        for unit, place in column.items():
+            parts.append(_dots(place, ink) if unit is None else _unit(place, unit, y, dz, (ink, forward, backward)))
+    names = ["x", *(f"{node.output_shape[0]} {node.layer.applied_activation.name}" for node in network.nodes)]
+    for index, name in enumerate(names):
+        parts.append(_text(MARGIN + RADIUS + COLUMN * index, 16, name, ink, 13))
+    style = "font-family='system-ui, sans-serif' text-anchor='middle'"
+    title = f"<title>{escape(repr(network))}</title>"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
+    return Drawing(f"{head}{title}{''.join(parts)}</svg>\n")
+
+
+def _draw_boxes(network: Any, dark: bool) -> Drawing:
+    """A box a layer, from left to right, with the shape that comes out of it; a layer with parts holds theirs."""
+    ink, fill, _ = DARK if dark else LIGHT
+    columns = [(["x"], network.input_shape)]
+    columns += [(_lines(node.layer), node.output_shape) for node in network.top_nodes]
+    height = max(len(lines) for lines, _ in columns) * LINE + 2 * MARGIN
+    parts = []
+    for column, (lines, shape) in enumerate(columns):
+        left, tall = MARGIN + BOX * column, len(lines) * LINE + 14
+        top = (height - tall) / 2
+        parts.append(
+            f"<rect x='{left}' y='{top:g}' width='{BOX - 24}' height='{tall}' rx='6' fill='{fill}' "
+            f"fill-opacity='0.12' stroke='{ink}'/>"
+        )
+        middle = left + (BOX - 24) / 2
+        parts += [_text(middle, top + LINE * (row + 1), line, ink, 12) for row, line in enumerate(lines)]
+        parts.append(_text(middle, top + tall + 16, " × ".join(map(str, shape)), fill, 12))
+        if column:
+            parts.append(f"<line x1='{left - 24}' y1='{height / 2:g}' x2='{left}' y2='{height / 2:g}' stroke='{ink}'/>")
+    width = 2 * MARGIN + BOX * len(columns) - 24
+    style = "font-family='system-ui, sans-serif' text-anchor='middle'"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
+    return Drawing(f"{head}<title>{escape(repr(network))}</title>{''.join(parts)}</svg>\n")
+
+
+def _lines(layer: Layer) -> list[str]:
+    """What stands in a layer's box."""
+    if not layer.parts:
+        activation = layer.applied_activation.name
+        name = layer.keras_name
+        return [activation] if name == "Activation" else [name] if activation == "linear" else [name, activation]
+    if "layers" not in layer.parts:
+        # of a wrapper's parts, which are alike, the first
+        first = next(iter(layer.parts.values()))
+        return [layer.keras_name, *(line for inner in first for line in _lines(inner))]
+    lines = [line for inner in layer.parts["layers"] for line in _lines(inner)]
+    shortcut = [line for inner in layer.parts.get("projection", ()) for line in _lines(inner)]
+    return [*lines, "+ " + (", ".join(shortcut) or "its input")]
+
+
+def _shown(width: int) -> list[int | None]:
+    """The units that are drawn, None for dots."""
+    if width <= MOST_UNITS:
+        return list(range(width))
+    half = MOST_UNITS // 2
+    return [*range(half), None, *range(width - half + 1, width)]
+
+
+def _connection(
+    here: tuple[float, float], there: tuple[float, float], numbers: list[tuple[float, str]], ink: str
+) -> str:
+    (x0, y0), (x1, y1) = here, there
+    # from rim to rim
+    share = RADIUS / float(np.hypot(x1 - x0, y1 - y0))
+    ends = [(x0 + at * (x1 - x0), y0 + at * (y1 - y0)) for at in (share, 1 - share)]
+    place = " ".join(f"x{end}='{x:.1f}' y{end}='{y:.1f}'" for end, (x, y) in enumerate(ends, 1))
+    line = f"<line {place} stroke='{ink}' stroke-opacity='0.35'/>"
+    # near the unit that it comes from, where connections do not cross yet; a number above the line, the other below
+    at = 0.36
+    x, y = x0 + at * (x1 - x0), y0 + at * (y1 - y0)
+    # on a line that falls or rises, further to the side
+    aside = 20 * np.sign(y1 - y0)
+    labels = [
+        _text(x + side * aside, y + down, f"{number:.4g}", color, 11)
+        for (number, color), side, down in zip(numbers, (1, -1), (-6, 15), strict=False)
+    ]
+    return line + "".join(labels)
+
+
+def _unit(place: tuple[float, float], unit: int, y: Any, dz: Any, colors: tuple[str, str, str]) -> str:
+    ink, forward, backward = colors
+    x, row = place
+    circle = f"<circle cx='{x}' cy='{row:g}' r='{RADIUS}' fill='{forward}' fill-opacity='0.12' stroke='{ink}'/>"
+    inside = "" if y is None else _text(x, row + 4, f"{y[unit]:.4g}", forward, 12)
+    below = "" if dz is None else _text(x, row + RADIUS + 15, f"dz {dz[unit]:.4g}", backward, 11)
+    return circle + inside + below
+
+
+def _dots(place: tuple[float, float], ink: str) -> str:
+    return _text(place[0], place[1] + 6, "⋮", ink, 20)
+
+
+def _text(x: float, y: float, text: str, color: str, size: int) -> str:
+    return f"<text x='{x:g}' y='{y:g}' fill='{color}' font-size='{size}'>{escape(text)}</text>"

@@ -1,0 +1,138 @@
+"""What a network is given: its parameters, a batch x, targets y and sample weights, checked before any arithmetic.
+
+Shapes are checked always (also while TensorFlow traces a function); values only where there are values to look at.
+
+B batch, I inputs of the network, O outputs of the network, T tokens of an example, where each has outputs of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfbp.errors import InputError
+
+SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
+UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor whose rank is not known
+
+
+def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
+    _check_layers("parameters", network.parameter_shapes(), parameters)
+
+
+def _check_layers(argument: str, shapes: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> None:
+    if len(given) != len(shapes):
+        raise InputError(f"{argument}: got {len(given)} layers; accepted: {len(shapes)}, one dict per layer.")
+    for index, (layer, expected) in enumerate(zip(given, shapes, strict=True)):
+        if set(layer) != set(expected):
+            raise InputError(
+                f"{argument}[{index}]: got the names {sorted(layer)}; accepted: exactly {sorted(expected)}."
+            )
+        for name, shape in expected.items():
+            if isinstance(shape, list):
+                _check_layers(f"{argument}[{index}][{name!r}]", shape, layer[name])
+                continue
+            got = tuple(getattr(layer[name], "shape", None) or np.shape(layer[name]))
+            if got != shape:
+                raise InputError(f"{argument}[{index}][{name!r}]: got shape {got}; accepted: {shape}.")
+
+
+def check_seed(network: Any, training: bool, seed: object) -> None:
+    """Raise `InputError` unless there is a seed where layers of the network draw random numbers."""
+    if training and network.draws and seed is None:
+        raise InputError("seed: got None; accepted: an integer, for layers of this network draw in training.")
+
+
+def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
+    """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
+    nodes = [node for node in network.nodes if not node.layer.parts]
+    for node in nodes:
+        if node.layer.ties_examples:
+            raise InputError(
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: layers that take each example "
+                "by itself (what a batch shares leaves no example a gradient of its own)."
+            )
+    for node in nodes:
+        if node.layer.weight_shapes(node.input_shape) and not is_known(node.layer):
+            raise InputError(
+                f"network: got {node.layer.keras_name} in layer {node.name}; accepted: layers without "
+                "weights, and those whose file in tfbp.manual has the gradients of single examples."
+            )
+
+
+def check_x(network: Any, x: Any) -> None:
+    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1; where the
+    network is of tokens, integers of its vocabulary."""
+    shape = _shape(x)
+    sizes = ", ".join(map(str, network.input_shape))
+    if not _fits(shape, (None, *network.input_shape)) or shape[:1] == (0,):
+        raise InputError(f"x: got shape {shape}; accepted: (B, {sizes}) with a batch B of at least 1.")
+    values = _values(x)
+    if network.tokens is not None:
+        last = network.tokens.vocabulary - 1
+        # of NumPy, or TensorFlow's
+        dtype = np.dtype(getattr(x.dtype, "as_numpy_dtype", x.dtype))
+        if dtype.kind not in "iu":
+            raise InputError(f"x: got dtype {dtype.name}; accepted: integers, tokens from 0 to {last}.")
+        if values is not None and (wrong := (values < 0) | (values > last)).any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            raise InputError(f"x: got the token {values[place]} at {list(place)}; accepted: tokens from 0 to {last}.")
+    elif values is not None and not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        raise InputError(f"x: got {values[place]} at {list(place)}; accepted: finite numbers.")
+
+
+def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
+    """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
+    batch, outputs, shape = _shape(x)[0], network.outputs, _shape(y)
+    each = (batch, *network.output_shape[:-1])
+    which = "row of x" if len(each) == 1 else "token"
+    if network.loss.name in SPARSE_LOSSES:
+        if not (_fits(shape, each) or _fits(shape, (*each, 1))):
+            raise InputError(f"y: got shape {shape}; accepted: {each} integer labels, one for each {which}.")
+        labels = _values(y)
+        if labels is not None:
+            bad = labels[(labels < 0) | (labels >= outputs) | (labels != np.floor(labels))]
+            if bad.size:
+                raise InputError(f"y: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
+    else:
+        if not (_fits(shape, (*each, outputs)) or (outputs == 1 and _fits(shape, each))):
+            raise InputError(f"y: got shape {shape}; accepted: {(*each, outputs)}, as the network's output.")
+        _check_finite("y", y)
+    if sample_weight is not None:
+        given = _shape(sample_weight)
+        if not (_fits(given, (batch,)) or _fits(given, each)):
+            token = "" if len(each) == 1 else f", or {each}, one for each {which}"
+            raise InputError(f"sample_weight: got shape {given}; accepted: ({batch},), one for each row of x{token}.")
+        _check_finite("sample_weight", sample_weight)
+
+
+def _check_finite(argument: str, array: Any) -> None:
+    values = _values(array)
+    if values is not None and not np.isfinite(values).all():
+        raise InputError(f"{argument}: got {values[~np.isfinite(values)].flat[0]}; accepted: finite numbers.")
+
+
+def _shape(array: Any) -> tuple[int | None, ...]:
+    """The shape, or UNKNOWN where TensorFlow knows not even its rank before a function runs."""
+    return tuple(array.shape) if getattr(array.shape, "rank", 0) is not None else UNKNOWN
+
+
+def _fits(shape: tuple[int | None, ...], accepted: tuple[int | None, ...]) -> bool:
+    """Whether a shape may be the accepted one, None standing for an axis that is seen only as a function runs."""
+    if shape is UNKNOWN:
+        return True
+    return len(shape) == len(accepted) and all(None in (a, b) or a == b for a, b in zip(shape, accepted, strict=True))
+
+
+def _values(array: Any) -> np.ndarray | None:
+    """The array's values, or None for a tensor that only stands for values (inside a tf.function)."""
+    if isinstance(array, np.ndarray):
+        return array
+    try:
+        return np.asarray(array.numpy())
+    except (AttributeError, NotImplementedError):
+        return None
