@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from tfbp import layers as layers
     from tfbp import losses as losses
     from tfbp import manual as manual
+    from tfbp import privacy as privacy
     from tfbp import reference as reference
     from tfbp import tape as tape
     from tfbp import training as training
@@ -64,9 +65,10 @@ if TYPE_CHECKING:
     from tfbp.fitting.api import evaluate as evaluate
     from tfbp.fitting.api import fit as fit
     from tfbp.fitting.api import predict as predict
+    from tfbp.privacy.norms import per_example_gradient_norms as per_example_gradient_norms
+    from tfbp.privacy.privacy import Privacy as Privacy
     from tfbp.training.gradient_statistics import GradientStatistics as GradientStatistics
     from tfbp.training.gradient_statistics import gradient_statistics as gradient_statistics
-    from tfbp.training.gradient_statistics import per_example_gradient_norms as per_example_gradient_norms
     from tfbp.training.model import Model as Model
 
 # these import TensorFlow, which takes seconds

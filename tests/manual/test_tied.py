@@ -203,7 +203,7 @@ def test_examples_own_gradients_in_a_narrower_type(dtype):
         assert np.linalg.norm(tf.cast(got, "float64") - right) <= near * np.linalg.norm(right)
 
 
-RIGHT = {name: getattr(by_hand, name) for name in ("tied_backward", "tied_norms", "tied_moments", "_products")}
+RIGHT = {name: getattr(by_hand, name) for name in ("tied_backward", "tied_squares", "tied_moments", "_products")}
 
 
 def of_both(change):
@@ -236,14 +236,14 @@ MISTAKES = {
     "the rows of the tokens before": ("_products", of_products(lambda p, _: tf.roll(p, 1, 0))),
     "places without the lookup's dz": ("_products", of_products(lambda p, tensors: p / tensors[0]["dz"])),
     "the last layer's norm kept beside": (
-        "tied_norms", lambda network, tensors, norms: [RIGHT["tied_norms"](network, tensors, norms)[0], *norms[1:]],
+        "tied_squares", lambda network, tensors, squares: [RIGHT["tied_squares"](network, tensors, squares)[0], *squares[1:]],
     ),
     "the lookups' norm alone": (
-        "tied_norms", lambda network, tensors, norms: [*norms[:-1], tf.zeros_like(norms[-1])],
+        "tied_squares", lambda network, tensors, squares: [*squares[:-1], tf.zeros_like(squares[-1])],
     ),
     "norms added up": (
-        "tied_norms",
-        lambda network, tensors, norms: [norms[0] + norms[-1], *norms[1:-1], tf.zeros_like(norms[-1])],
+        "tied_squares",
+        lambda network, tensors, squares: [squares[0] + squares[-1], *squares[1:-1], tf.zeros_like(squares[-1])],
     ),
     "the product in the mean": (
         "tied_moments",

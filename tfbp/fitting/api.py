@@ -17,8 +17,10 @@ from tfbp.fitting.contract import (
     check_compiled,
     check_data,
     check_model,
+    check_takes,
     check_targets,
     own_method,
+    privacy_of,
     sizes,
     takes,
 )
@@ -45,6 +47,8 @@ def fit(
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
     validation_freq: Any = 1,
+    clip_per_example: float | None = None,
+    privacy: Any = None,
 ) -> keras.callbacks.History:
     """Train any compiled keras.Model as its own fit does, many steps in one program.
 
@@ -62,6 +66,8 @@ def fit(
     Args:
         model: compiled, on the TensorFlow backend; a `tfbp.Model` is trained by its own fit.
         x, y, …: as in keras.Model.fit.
+        clip_per_example: as in `tfbp.Model.fit`, of a `tfbp.Model` alone.
+        privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
 
     Raises:
         InputError: a model that is not compiled or of another backend, no y where the loss needs one, unequal lengths,
@@ -77,10 +83,16 @@ def fit(
 
     Reference: https://keras.io/api/models/model_training_apis/
     """
-    given = {name: value for name, value in locals().items() if name != "model"}
+    special = {"clip_per_example": clip_per_example, "privacy": privacy}
+    given = {name: value for name, value in locals().items() if name not in ("model", "special", *special)}
     check_model("model", model)
+    special = {name: value for name, value in special.items() if value is not None}
     if own := own_method(model, "fit"):
-        return own(**given)
+        check_takes(own, special)
+        return own(**given, **special)
+    if privacy is not None:
+        return privacy_of(privacy).fit(model, given)
+    check_takes(model.fit, special)
     check_compiled(model)
     batch_size, validation_batch_size = sizes(batch_size=batch_size, validation_batch_size=validation_batch_size)
     given.update(batch_size=batch_size, validation_batch_size=validation_batch_size)

@@ -58,7 +58,7 @@ def chain_backward(
         # y = activation_forward(activation, z)                    (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{index}/{activation.name}"):
             dz = activation_backward(activation, dy, activation_kept)
-        tensors[index].update(dy=dy, dz=dz)
+        tensors[index].update(dy=dy, dz=dz, kept=kept)
         # z = forward(layer, weights, x)                           (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{index}/{name_of(layer)}"):
             dx, gradients[index] = kind_of(layer).backward(

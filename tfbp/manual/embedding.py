@@ -46,12 +46,12 @@ def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True
     return None, {"embeddings": embedding_backward(dz, residuals)} if weight_gradients else {}
 
 
-def example_norms(layer, x, dz):
-    """The norm of each example's own gradient, (B,): its rows are sums over the places of one token."""
+def example_squares(layer, x, dz, kept=None):
+    """The squared norm of each example's own gradient, (B,): its rows are sums over the places of one token."""
     same, sums = _summed_by_token(x, dz)
     # a row's square comes once for each of its places
     squares = tf.reduce_sum(sums * sums, axis=2) / tf.reduce_sum(same, axis=2)
-    return tf.sqrt(tf.reduce_sum(squares, axis=1))
+    return {"embeddings": tf.reduce_sum(squares, axis=1)}
 
 
 def example_moments(layer, x, dz):

@@ -17,7 +17,7 @@ from tfbp.manual.compiled import has_gpu
 # by itself, as any layer of a chain, it is a dense one
 from tfbp.manual.dense import backward as backward
 from tfbp.manual.dense import example_moments as example_moments
-from tfbp.manual.dense import example_norms as example_norms
+from tfbp.manual.dense import example_squares as example_squares
 from tfbp.manual.dense import forward as forward
 
 CHUNK_BYTES = 2**25  # of a chunk's logits: 256 tokens of 32,768 classes in float32

@@ -15,7 +15,7 @@ def time_first(x, *, go_backwards=False, **_):
     return tf.reverse(xs, [0]) if go_backwards else xs
 
 
-def _time_first_backward(dxs, *, go_backwards=False, **_):
+def batch_first(dxs, *, go_backwards=False, **_):
     # xs = reverse(transpose(x))                              (T, B, I) <- (B, T, I)
     return tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])
 
@@ -31,9 +31,9 @@ def dense_forward(xs, kernel, bias):
 def dense_backward(da, residuals, xs, order, **asked):
     """dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
     if residuals is None:
-        return _time_first_backward(_per_step(da, xs), **order), None, None
+        return batch_first(_per_step(da, xs), **order), None, None
     dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
-    return None if dx is None else _time_first_backward(_per_step(dx, xs), **order), dkernel, dbias
+    return None if dx is None else batch_first(_per_step(dx, xs), **order), dkernel, dbias
 
 
 def product_backward(hs, da, input_gradient=True, **asked):

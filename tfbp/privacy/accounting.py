@@ -1,8 +1,8 @@
 """From what was run to ε, by dp-accounting; and from ε to the noise that it takes.
 
-Poisson sampling at rate q with noise σ is the subsampled Gaussian mechanism, composed a step at a time. A shuffled epoch
-shows each example once: its steps together are one Gaussian mechanism, without any amplification by sampling. That is
-the accounting of Gaussian DP's central limit neither: it underestimates.
+Poisson sampling at rate q with noise σ is the subsampled Gaussian mechanism, composed a step at a time. A shuffled
+epoch shows each example once: its steps together are one Gaussian mechanism, without any amplification by sampling.
+The central limit of Gaussian DP is not offered: it underestimates.
 
 Reference: https://github.com/google/differential-privacy/tree/main/python/dp_accounting
 """
@@ -13,10 +13,10 @@ import functools
 import importlib.util
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.privacy.ledger import Stretch
 
 ACCOUNTANTS = ("pld", "rdp")
@@ -47,31 +47,46 @@ def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Str
         return epsilon_of([*spent, planned.with_noise(noise)], delta, accountant)
 
     before = epsilon_of(spent, delta, accountant) if any(each.steps for each in spent) else 0.0
-    if before >= epsilon:
+    # what is left of a budget that was meant to be spent would take a noise that leaves nothing to learn
+    if before >= epsilon * (1 - 10 * TOLERANCE):
         raise InputError(
             f"epsilon: got {epsilon:g}, of which {before:.4g} are spent already; accepted: a budget above that, for a "
             "step more would go beyond it."
         )
+    # RDP takes a hundredth of the time, and says a little more: an upper bound of the noise to begin with
     high = 1.0
-    while needed(high) > epsilon:
+    while epsilon_of([*spent, planned.with_noise(high)], delta, "rdp") > epsilon and high <= MOST_NOISE:
+        high *= 1.5
+    while (above := needed(high)) > epsilon:
         high *= 2
         if high > MOST_NOISE:
             raise InputError(
                 f"epsilon: got {epsilon:g}, which would take a noise above σ = {MOST_NOISE:g} in {planned.steps} steps "
                 f"at a rate of {planned.rate:.4g}; accepted: a larger epsilon, or fewer steps."
             )
-    low = high / 2
-    while low > 1e-3 and needed(low) <= epsilon:
-        low, high = low / 2, low
-    while high - low > TOLERANCE * high:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if needed(middle) <= epsilon else (middle, high)
-    return high
+    low = high / 1.5
+    while (below := needed(low)) <= epsilon and low > 1e-3:
+        low, high, above = low / 1.5, low, below
+    return _smallest(needed, epsilon, (low, below), (high, above))
 
 
-def steps_within(
-    epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch
-) -> int:
+def _smallest(
+    needed: Callable[[float], float], epsilon: float, low: tuple[float, float], high: tuple[float, float]
+) -> float:
+    """The smallest σ with needed(σ) <= ε to a share of TOLERANCE, from (σ, needed(σ)) below and above it: a straight line
+    between the logarithms says where it is, and a look just beside that ends the search."""
+    while high[0] - low[0] > TOLERANCE * high[0]:
+        lines = [math.log(value) for value in (*low, *high)]
+        share = (math.log(epsilon) - lines[1]) / (lines[3] - lines[1]) if lines[3] != lines[1] else 0.5
+        guess = math.exp(lines[0] + min(max(share, 0.01), 0.99) * (lines[2] - lines[0]))
+        for noise in (guess, guess * (1 + 0.8 * TOLERANCE), guess * (1 - 0.8 * TOLERANCE)):
+            if low[0] < noise < high[0]:
+                found = needed(noise)
+                low, high = (low, (noise, found)) if found <= epsilon else ((noise, found), high)
+    return high[0]
+
+
+def steps_within(epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch) -> int:
     """How many of the planned steps stay within ε, from the first on."""
 
     def fits(steps: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend import get_keras_mask
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting.programs import unflattened
 from tfbp.privacy import examples
 from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
-from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers
+from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties
 
 
 def way_of(model: Any, data: Any) -> Way:
@@ -28,6 +30,11 @@ def way_of(model: Any, data: Any) -> Way:
     Raises:
         InputError: examples that are tied together.
     """
+    with restored(model):
+        return _way_of(model, data)
+
+
+def _way_of(model: Any, data: Any) -> Way:
     training = not draws(model)
     # two different rows, where there are two
     first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:2], data)
@@ -36,6 +43,7 @@ def way_of(model: Any, data: Any) -> Way:
         keras.tree.map_structure(lambda leaf, row=row: None if leaf is None else leaf[row : row + 1], first)
         for row in range(rows)
     ]
+    _check_call(model, first)
     way = Way()
     for losses in ("mean", "sum", "each"):
         way.losses = losses
@@ -49,6 +57,38 @@ def way_of(model: Any, data: Any) -> Way:
     return way
 
 
+@contextlib.contextmanager
+def restored(model: Any) -> Iterator[None]:
+    """What trying does to the variables that no gradient moves, random generators' among them, is undone."""
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _check_call(model: Any, batch: Any) -> None:
+    """Raise `InputError` for a layer that writes to a state or adds a loss of its own: of a call on a few rows."""
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    seeds = {id(each.state) for layer in [model, *all_layers(model)] for each in _generators(layer)}
+    before = [(each, each.numpy()) for each in model.non_trainable_variables if id(each) not in seeds]
+    with without_penalties(model):
+        examples.called(model, x, True)
+    for layer in [model, *all_layers(model)]:
+        if layer._losses:
+            raise InputError(
+                f"model: got {layer.name!r}, which adds a loss by add_loss: its part in a single example's is not "
+                "known; accepted: losses in compile or compute_loss, penalties on weights."
+            )
+    for variable, value in before:
+        if not np.array_equal(variable.numpy(), value, equal_nan=True):
+            raise InputError(
+                f"model: got a layer that writes to {variable.path!r} in training, through which examples see each "
+                "other; accepted: layers without a state."
+            )
+
+
 def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
     """‖g_b‖² of a batch; the way gives up what is found not to be possible."""
     try:
@@ -57,16 +97,21 @@ def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
         way.is_weighted = False
     except NotRecorded as error:
         way.reason = str(error)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+        # some operations fail side by side, a masked loop's and grouped convolutions' among them
+        if way.is_by_hand or way.in_turn:
+            raise
+        way.in_turn = True
     return _first_try(model, way, batch, training)
 
 
 def draws(model: Any) -> bool:
     """Whether layers draw random numbers in training."""
-    return any(isinstance(each, keras.random.SeedGenerator) for layer in [model, *all_layers(model)] for each in _held(layer))
+    return any(_generators(layer) for layer in [model, *all_layers(model)])
 
 
-def _held(layer: Any) -> list[Any]:
-    return [*vars(layer).values(), *getattr(layer, "_seed_generators", [])]
+def _generators(layer: Any) -> list[keras.random.SeedGenerator]:
+    return [each for each in vars(layer).values() if isinstance(each, keras.random.SeedGenerator)]
 
 
 def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:

@@ -20,7 +20,7 @@ def factors_of(squares: tf.Tensor, clip: float, dtype: tf.DType, taken: tf.Tenso
     bound = clip * (1 - 16 * roundoff)
     norms = tf.sqrt(tf.where(good, squares, 1.0))
     # 0 / 0 of a gradient that is 0: its factor is 1
-    factors = tf.minimum(1.0, bound / tf.maximum(norms, 1e-300))
+    factors = tf.minimum(bound / tf.maximum(norms, 1e-300), 1.0)
     narrow = tf.cast(factors, dtype)
     if dtype != tf.float64:
         # to the nearest may be up: then the number below
@@ -29,6 +29,6 @@ def factors_of(squares: tf.Tensor, clip: float, dtype: tf.DType, taken: tf.Tenso
 
 
 def clipped_sums(found: Found, clip: float, dtype: Any, taken: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Σ_b min(1, C / ‖g_b‖) g_b of each trainable weight over the examples that are taken, and which of them are good."""
+    """Σ_b min(1, C / ‖g_b‖) g_b of each trainable weight over the examples taken, and which of them are good."""
     factors, good = factors_of(found.squares, clip, dtype, taken)
     return [tf.cast(total, dtype) for total in found.weighted(factors, good)], good

@@ -50,6 +50,9 @@ class _Weighted:
     def update_state(self, y_true: Any, y_pred: Any) -> None:
         self._metric.update_state(y_true, y_pred, sample_weight=self._weights)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._metric, name)
+
 
 def _per_row(good: tf.Tensor, leaf: tf.Tensor) -> tf.Tensor:
     return tf.reshape(good, [-1] + [1] * (leaf.shape.rank - 1))

@@ -1,10 +1,11 @@
 """Each example's own gradient in a batch: its squared norm, and sums of the gradients with a factor for each.
 
-Two ways find them. By hand: one backward pass gives every layer's dz, and the rest follows from x and dz (`parts`). By
-tape: one tape an example, all of a chunk side by side (tf.vectorized_map); every example's gradient is held for a while.
+Two ways find them. By hand: one backward pass gives every layer's dz, the rest follows from x and dz (`parts`). By
+tape: one tape an example, all of a chunk side by side (tf.vectorized_map); every example's gradient is held for a
+while.
 
-g_b is the gradient of the loss on a batch of example b alone, with respect to the trainable weights, without penalties
-on weights. B examples.
+g_b is the gradient of the loss on a batch of example b alone, with respect to the trainable weights, without
+penalties on weights. B examples.
 """
 
 from __future__ import annotations
@@ -55,12 +56,14 @@ class Way:
         losses: how a batch's loss is made of its examples': "mean", "sum", or "each" where it is neither, for a mask
             counts over the whole batch.
         is_weighted: whether the loss takes a weight for each example.
+        in_turn: whether examples go by tape one after the other: side by side TensorFlow cannot run them all.
     """
 
     layers: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     losses: str = "mean"
     is_weighted: bool = True
+    in_turn: bool = False
 
     @property
     def is_by_hand(self) -> bool:
@@ -127,7 +130,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         pairs = zip(flat_weights, dweights, strict=True)
         losses = sum(_per_example(weight * dweight) for weight, dweight in pairs)
     else:
-        losses = _each_loss(model, x, y, outputs, sample_weight, training)
+        losses = _each_loss(model, way, x, y, outputs, sample_weight, training)
     return Found(losses, outputs, _without_overflow(squares, _wide(variables)), weighted)
 
 
@@ -154,7 +157,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         filled = [None if leaf is None else next(following) for leaf in packed]
         return of_one(keras.tree.pack_sequence_as(structure, filled))
 
-    losses, outputs, gradients = _mapped(of_leaves, [leaf for leaf in packed if leaf is not None])
+    losses, outputs, gradients = _mapped(of_leaves, [leaf for leaf in packed if leaf is not None], way.in_turn)
     each = [formulas.Each(gradient) for gradient in gradients]
 
     def squares(dtype: tf.DType) -> tf.Tensor:
@@ -205,7 +208,7 @@ def _weights_of(outputs: Any, sample_weight: Any) -> Any:
 def _sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
     """Σ_b ℓ_b."""
     if way.losses == "each":
-        return tf.reduce_sum(_each_loss(model, x, y, outputs, weights, training))
+        return tf.reduce_sum(_each_loss(model, way, x, y, outputs, weights, training))
     try:
         loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weights, training=training)
     except (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError) as error:
@@ -215,12 +218,14 @@ def _sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: 
     return loss * tf.cast(rows_of(x), loss.dtype) if way.losses == "mean" else loss
 
 
-def _each_loss(model: Any, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
+def _each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
     """ℓ_b of every example as that of a batch of its own, (B,), from the outputs of the whole batch."""
     masks = keras.tree.map_structure(get_keras_mask, outputs)
 
     def alone(given: Any) -> tf.Tensor:
-        x, y, outputs, weights, masks = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[None], given)
+        x, y, outputs, weights, masks = keras.tree.map_structure(
+            lambda leaf: None if leaf is None else leaf[None], given
+        )
         for output, mask in zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=True):
             if mask is not None:
                 set_keras_mask(output, mask)
@@ -231,18 +236,21 @@ def _each_loss(model: Any, x: Any, y: Any, outputs: Any, weights: Any, training:
 
     def of_leaves(given: Any) -> tf.Tensor:
         following = iter(given)
-        return alone(keras.tree.pack_sequence_as(structure, [None if leaf is None else next(following) for leaf in leaves]))
+        return alone(
+            keras.tree.pack_sequence_as(structure, [None if leaf is None else next(following) for leaf in leaves])
+        )
 
-    return _mapped(of_leaves, [leaf for leaf in leaves if leaf is not None])
+    return _mapped(of_leaves, [leaf for leaf in leaves if leaf is not None], way.in_turn)
 
 
-def _mapped(function: Any, leaves: Any) -> Any:
-    """function of each example, side by side; one after the other where TensorFlow cannot, as for a masked loop."""
+def _mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
+    """function of each example, side by side; or one after the other, also where TensorFlow cannot trace that."""
     log = logging.getLogger("tensorflow")
     level = log.level
     try:
         log.setLevel(logging.CRITICAL)
-        return tf.vectorized_map(function, leaves)
+        if not in_turn:
+            return tf.vectorized_map(function, leaves)
     except (TypeError, ValueError, NotImplementedError):
         pass
     finally:

@@ -1,7 +1,7 @@
 """What private training has spent of a model, in variables that are saved with it.
 
-The ledger is an attribute of the model, so that checkpoints, weights files, `.keras` files and backups hold it. Its table
-has a row for each stretch of steps that were alike; ε follows from the table alone.
+The ledger is an attribute of the model, so that checkpoints, weights files, `.keras` files and backups hold it. Its
+table has a row for each stretch of steps that were alike; ε follows from the table alone.
 
 Keras keeps what is an optimizer beside a model as it is, and saves it: so the ledger is one, by name.
 """
@@ -76,13 +76,11 @@ class Ledger(keras.optimizers.Optimizer):
 
     def stretches(self) -> list[Stretch]:
         """What was run, stretch by stretch."""
-        table, counts = np.array(self.table), np.array(self.counts)
+        table, counts = self.table.numpy(), self.counts.numpy()
         found = []
         for row, steps in zip(table[: int(self.current)], counts, strict=False):
             sampling, rate, noise, rows, clip, an_epoch = row.tolist()
-            found.append(
-                Stretch(SAMPLINGS[int(sampling)], rate, noise, int(rows), clip, int(an_epoch), int(steps))
-            )
+            found.append(Stretch(SAMPLINGS[int(sampling)], rate, noise, int(rows), clip, int(an_epoch), int(steps)))
         return found
 
     def begin(self, stretch: Stretch) -> None:
@@ -91,7 +89,7 @@ class Ledger(keras.optimizers.Optimizer):
         if known and known[-1].settings == stretch.settings:
             return
         row = min(int(self.current), ROWS - 1)
-        table, counts = np.array(self.table), np.array(self.counts)
+        table, counts = self.table.numpy(), self.counts.numpy()
         if int(self.current) == ROWS:
             raise OverflowError(f"a ledger holds {ROWS} stretches of steps with settings of their own")
         table[row], counts[row] = stretch.settings, 0
@@ -101,7 +99,7 @@ class Ledger(keras.optimizers.Optimizer):
 
     def draw_key(self, seed: int | None) -> None:
         """A key from the operating system, or from a seed for tests; one that is there is kept."""
-        if np.any(np.array(self.key)):
+        if np.any(self.key.numpy()):
             return
         if seed is None:
             words = [secrets.randbits(63) + 1 for _ in range(4)]
@@ -125,17 +123,3 @@ def ledger_of(model: Any) -> Ledger:
         found = Ledger()
         setattr(model, NAME, found)
     return found
-
-
-def remember_on_load(trainer: Any) -> None:
-    """Have every model that Keras loads look for a ledger in the file: a loaded model would forget what it has spent."""
-    load = trainer.load_own_variables if "load_own_variables" in vars(trainer) else None
-
-    def load_own_variables(self: Any, store: Any) -> None:
-        path = getattr(store, "_h5_entry_path", None)
-        if path == "" and store.has_path(NAME):
-            ledger_of(self)
-        inherited = super(trainer, self).load_own_variables if load is None else load.__get__(self)
-        inherited(store)
-
-    trainer.load_own_variables = load_own_variables

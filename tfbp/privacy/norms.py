@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checks import check_count
+from tfbp.errors import check_count
 from tfbp.fitting import arrays
 from tfbp.fitting.contract import check_compiled, check_data, check_model
 from tfbp.fitting.programs import unflattened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from dataclasses import dataclass
@@ -10,15 +11,23 @@ from typing import Any
 
 import keras
 
-from tfbp.checks import InputError, check_choice, check_clip, check_count
+from tfbp.errors import InputError, check_choice, check_positive, check_count
 from tfbp.fitting import arrays
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.api import validation_of
 from tfbp.fitting.contract import build_optimizer, check_compiled, check_data, check_targets, sizes
 from tfbp.privacy import accounting, choosing, examples, refusals, report, sampling
-from tfbp.privacy.ledger import SAMPLINGS, Ledger, Stretch, ledger_of
+from tfbp.privacy.budget import Budget
+from tfbp.privacy.ledger import SAMPLINGS, Stretch, ledger_of
 from tfbp.privacy.program import Plan
 from tfbp.privacy.run import PrivateRun
+
+# fit's arguments, where they are not given
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(keras.Model.fit).parameters.items()
+    if name != "self"
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Privacy:
 
         g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N)
 
-    Given to `tfbp.fit` or `tfbp.Model.fit` as `privacy`. ε is only ever that of steps that were run: in the logs of each
+    Given to `tfbp.fit` or `tfbp.Model.fit` as `privacy`. ε is only ever that of steps that ran: in the logs of each
     epoch, and with all that it rests on in `history.privacy`. A step beyond the budget is refused before it runs.
 
     Args:
@@ -74,7 +83,7 @@ class Privacy:
             )
         for name in ("epsilon", "noise_multiplier", "clip"):
             if getattr(self, name) is not None:
-                check_clip(name, getattr(self, name))
+                check_positive(name, getattr(self, name))
         delta = self.delta
         if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 < float(delta) < 1:
             raise InputError(f"delta: got {delta!r}; accepted: a number between 0 and 1, below 1 / N.")
@@ -87,6 +96,7 @@ class Privacy:
 
     def fit(self, model: Any, given: dict[str, Any]) -> keras.callbacks.History:
         """Train with the arguments of `tfbp.fit`; what that calls."""
+        given = {**_DEFAULTS, **given}
         refusals.check_model(model)
         check_compiled(model)
         accounting.check_installed()
@@ -123,16 +133,15 @@ class Privacy:
             an_epoch,
             an_epoch * epochs,
         )
-        planned = self._with_noise(ledger, planned)
+        budget = Budget(self.epsilon, float(self.delta or 0), self.accountant, ledger, planned)
+        planned = budget.planned
         ledger.begin(planned)
         ledger.draw_key(self.seed)
         if self.seed is not None:
             ledger.seeded.assign(1)
         size = examples.rows_a_chunk(model, way, sampling.chunk_size(planned.rate, rows, self.physical_batch_size))
         plan = Plan(way, planned, batch_size, size, self.exact_logs)
-        run = PrivateRun(
-            model, data, ledger, plan, lambda steps: self._spend(ledger, planned, steps), lambda: self._spent(ledger)
-        )
+        run = PrivateRun(model, data, ledger, plan, budget)
         size_of_validation = given["validation_batch_size"] or given["batch_size"]
         try:
             history = loop.train(
@@ -149,43 +158,8 @@ class Privacy:
         finally:
             # with it, the noise could be taken out of the weights again
             ledger.forget_key()
-        history.privacy = report.report_of(self, model, ledger, way, self._spent(ledger))
+        history.privacy = report.report_of(self, model, ledger, way, budget.spent())
         return history
-
-    def _with_noise(self, ledger: Ledger, planned: Stretch) -> Stretch:
-        """The planned steps with the noise that they are to have."""
-        if self.epsilon is None or not planned.steps:
-            return planned
-        budget = float(self.epsilon), float(self.delta or 0), self.accountant
-        spent = ledger.stretches()
-        # what goes on with the same settings goes on with the same noise, if that is enough
-        for known in reversed(spent[-1:]):
-            same = planned.with_noise(known.noise)
-            if known.settings == same.settings and accounting.steps_within(*budget, spent, same) == planned.steps:
-                return same
-        noise = accounting.noise_for(*budget, spent, planned)
-        return planned.with_noise(noise)
-
-    def _spend(self, ledger: Ledger, planned: Stretch, steps: int) -> None:
-        """Raise `InputError` where so many steps more would go beyond the budget."""
-        spent = ledger.stretches()
-        if not spent or spent[-1].settings != planned.settings:
-            # a backup that was restored after the fit began has stretches of its own
-            ledger.begin(planned)
-            spent = ledger.stretches()
-        if self.epsilon is None:
-            return
-        budget = float(self.epsilon), float(self.delta or 0), self.accountant
-        more = planned.with_steps(steps)
-        within = accounting.steps_within(*budget, spent, more)
-        if within < steps:
-            raise InputError(
-                f"epsilon: got {self.epsilon:g}, of which {self._spent(ledger):.4g} are spent; {within} of the next "
-                f"{steps} steps stay within it; accepted: fewer epochs, or a larger budget."
-            )
-
-    def _spent(self, ledger: Ledger) -> float:
-        return accounting.epsilon_of(ledger.stretches(), float(self.delta or 0), self.accountant)
 
 
 def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, Any, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfbp.checks import InputError
+from tfbp.errors import InputError
 from tfbp.fitting.contract import is_overridden
 from tfbp.privacy.recording import all_layers
 

@@ -21,7 +21,7 @@ def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float
         void.append(
             f"{int(ledger.strange_updates)} updates without noise: if they saw these examples, ε does not count them"
         )
-    outside = sorted(name for name in model.metrics_names) if privacy.exact_logs else []
+    outside = sorted(model.get_metrics_result()) if privacy.exact_logs else []
     return {
         "epsilon": epsilon,
         "delta": float(privacy.delta),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
@@ -14,6 +12,7 @@ from tfbp.fitting import compiler
 from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
 from tfbp.privacy import program, sampling
+from tfbp.privacy.budget import Budget
 from tfbp.privacy.ledger import Ledger
 
 
@@ -21,8 +20,7 @@ class PrivateRun(Run):
     """Steps that are sampled, clipped, noised and counted.
 
     Args:
-        spend: raises before so many steps more would go beyond the budget.
-        epsilon: ε of what was run so far.
+        budget: refuses steps beyond it, and knows ε of what was run so far.
     """
 
     def __init__(
@@ -31,20 +29,16 @@ class PrivateRun(Run):
         data: Any,
         ledger: Ledger,
         plan: program.Plan,
-        spend: Callable[[int], None],
-        epsilon: Callable[[], float],
+        budget: Budget,
     ) -> None:
         super().__init__(model, plan.stretch.an_epoch, Shuffling(0))
         self.data, self.ledger, self.plan = data, ledger, plan
-        self._spend, self._epsilon = spend, epsilon
+        self._budget = budget
         self._tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
         self._program: Any = None
         self._compiled: bool | None = None
         self._order: tuple[int, tf.Tensor] | None = None
         self._learned: dict[tuple[str, ...], float] = {}
-
-    def results(self) -> Any:
-        return self._results
 
     @property
     def is_guarded(self) -> bool:
@@ -61,16 +55,13 @@ class PrivateRun(Run):
         """What a backup says of shuffling is in the ledger here."""
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
-        self._spend(stop - start)
+        self._budget.check(stop - start)
         arguments = [self._order_of(epoch, start), tf.constant([start, stop]), *self._tensors]
-        if self._program is None:
-            logs = self._first_call(arguments)
-        else:
-            logs = self._program(*arguments)
+        logs = self._first_call(arguments) if self._program is None else self._program(*arguments)
         self._logs = logs
         self._results = dict(logs)
         if stop == self.steps:
-            self._results["epsilon"] = self._epsilon()
+            self._results["epsilon"] = self._budget.spent()
         return stop
 
     def _first_call(self, arguments: list[tf.Tensor]) -> Any:
@@ -104,6 +95,6 @@ class PrivateRun(Run):
             return tf.zeros([0], tf.int32)
         begun = int(self.ledger.draws) - start
         if self._order is None or self._order[0] != begun:
-            key = tuple(int(word) for word in np.array(self.ledger.key)[2:])
+            key = tuple(int(word) for word in self.ledger.key.numpy()[2:])
             self._order = begun, tf.constant(sampling.order_of(key, begun, self.plan.stretch.rows))
         return self._order[1]

@@ -1,8 +1,8 @@
 """Which examples a step takes, a chunk of a fixed size at a time, inside the program.
 
-Poisson: every example with probability q, each by itself. The number of rows between two that are taken is geometric, so
-that a chunk draws its own rows' distances and knows nothing of the others; a step goes on to a further chunk until it is
-beyond the last row. No row is dropped, and an empty draw is one chunk without a row.
+Poisson: every example with probability q, each by itself. The distance between two rows that are taken is geometric:
+a chunk draws the distances of its own rows, and a step goes on to a further chunk until it is beyond the last row. No
+row is dropped, and an empty draw is one chunk without a row.
 
 Shuffle: the rows of an epoch's order, B at a time.
 

@@ -22,6 +22,7 @@ from tfbp.network.validation import check_parameters
 from tfbp.training import fitting_arrays, replica, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
+from tfbp.training.passes import passes
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -187,6 +188,7 @@ class Model(keras.Model):
         self.replica_programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
         self.clip: float | None = None
+        self.clip_rows: int | None = None
         self._traced: dict[str, list[Any]] = {}
 
     def _is_slow_under_xla(self) -> bool:
@@ -233,7 +235,8 @@ class Model(keras.Model):
 
             gradient = 1/B Σ_b min(1, clip_per_example / ‖g_b‖) g_b + that of the penalties
 
-        where g_b is the gradient of sample_weight[b] · losses[b], and its norm is over all parameters together. One
+        where g_b is the gradient of sample_weight[b] · losses[b], and its norm is over all trainable weights together.
+        B is the batch size, of a last shorter batch, too; an example with a number that is not finite counts 0. One
         backward pass does it (`tfbp.manual.per_example`). The loss in the logs is not clipped.
 
         Args:
@@ -255,13 +258,14 @@ class Model(keras.Model):
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
                 "gradients='manual' only."
             )
+        self._check_own_methods("clip_per_example")
         if not self.compiled:
             return super().fit(x, y, **options)
-        self._clip_to(float(clip_per_example))
+        self._clip_to(float(clip_per_example), samples.rows_of_a_batch(x, options.get("batch_size")))
         try:
             return self._fit(x, y, options)
         finally:
-            self._clip_to(None)
+            self._clip_to(None, None)
 
     def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
         if fitting_arrays.takes(self, x, y, options):
@@ -270,12 +274,29 @@ class Model(keras.Model):
         workers.check_arrays(self, "x", x)
         return super().fit(x, y, **options)
 
-    def _clip_to(self, clip: float | None) -> None:
+    def _clip_to(self, clip: float | None, rows: int | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
-        self._traced[str(self.clip)] = [getattr(self, name, None) for name in TRACED]
-        self.clip = clip
-        for name, value in zip(TRACED, self._traced.get(str(clip), [None, {}, None]), strict=True):
+        self._traced[f"{self.clip} {self.clip_rows}"] = [getattr(self, name, None) for name in TRACED]
+        self.clip, self.clip_rows = clip, rows
+        for name, value in zip(TRACED, self._traced.get(f"{clip} {rows}", [None, {}, None]), strict=True):
             setattr(self, name, value)
+
+    def _check_own_methods(self, argument: str) -> None:
+        """Raise `InputError` where a subclass computes something else than the network's loss: nothing would clip it."""
+        for name in ("call", "compute_loss", "train_step"):
+            ours = keras.Model if name == "compute_loss" else Model
+            if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):
+                raise InputError(
+                    f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; accepted: "
+                    "a tfbp.Model that trains on its network's loss."
+                )
+
+    def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """What `tfbp.per_example_gradient_norms` gives of this model: the norms, and which way each layer went."""
+        per_layer, size = options.get("per_layer", False), options.get("batch_size", 256)
+        norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
+        ways = {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
+        return norms if per_layer else np.linalg.norm(norms, axis=1), ways
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
         """As Keras's evaluate.

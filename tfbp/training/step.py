@@ -56,7 +56,34 @@ def loss_gradients_and_tensors(
     seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
         return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
-    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale, **seed)
+    network, weights, *data = arguments
+    x, y, sample_weight = of_finite(*data, sample_weight)
+    return manual.per_example.loss_clipped_gradients_and_tensors(
+        *(network, weights, x, y, model.clip, sample_weight, scale),
+        trained=map_weights(lambda w: w.trainable, model.parameter_variables),
+        rows=model.clip_rows,
+        **seed,
+    )
+
+
+def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+    """The examples, those with a number that is not finite counting 0: no bound would hold for them."""
+    given = [tf.convert_to_tensor(each) for each in (x, y, sample_weight) if each is not None]
+    finite = [
+        tf.reduce_all(tf.reshape(tf.math.is_finite(each), [tf.shape(each)[0], -1]), axis=1)
+        for each in given
+        if each.dtype.is_floating
+    ]
+    if not finite:
+        return x, y, sample_weight
+    good = tf.reduce_all(tf.stack(finite), axis=0)
+
+    def cleaned(each: Any) -> Any:
+        return tf.where(tf.reshape(good, [-1] + [1] * (each.shape.rank - 1)), each, tf.zeros_like(each))
+
+    x, y, *weights = (cleaned(each) for each in given)
+    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    return x, y, weights[0] if weights else tf.cast(good, dtype)
 
 
 def fed(network: Any, dtype: Any, parameters: Any, x: Any) -> tuple[Any, Any]:
