@@ -1,14 +1,24 @@
 # `make help` lists what there is. Everything runs in .venv, built from the lock file on first use.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+# runs every part, and tells at the end of all that failed
+EVERY := $(BIN)/python .ci/every.py
+LINT := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." $(BIN)/mypy $(BIN)/lint-imports
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
+ARITHMETIC := tests/reference tests/manual tests/network tests/judging tests/agreement/test_matrix.py tests/test_losses.py
+ROOMS := agreement checking fitting judging layers manual network reference rehearsal training
+PARTS = "$(PYTEST) $(1) $(patsubst %,tests/%,agreement checking judging manual network reference rehearsal)" \
+	"$(PYTEST) $(1) tests/fitting tests/layers" \
+	"$(PYTEST) $(1) tests/training" \
+	"$(PYTEST) $(1) tests tfbp $(patsubst %,--ignore=tests/%,$(ROOMS))"
 
-.PHONY: help setup train agree tensorboard benchmark docs figures test lock clean
+.PHONY: help setup train agree tensorboard benchmark docs figures quick test test-all lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/installed ## the virtual environment, with the versions of requirements.lock
 
@@ -22,19 +32,17 @@ setup: .venv/installed ## the virtual environment, with the versions of requirem
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+quick: $(VENV)/installed ## lint, types, import contracts, and the tests of the arithmetic: what to run first, and often
+	@$(EVERY) $(LINT) "$(PYTEST) --quick $(ARITHMETIC)"
+
 test: .venv/installed ## lint, types, import contracts, then every test, warnings as errors (COVERAGE=1: branches, too)
-	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(PYTEST) tests/agreement tests/checking tests/layers
-	$(PYTEST) tests/fitting
-	$(PYTEST) tests/training/test_[a-m]*.py
-	$(PYTEST) tests/training/test_[n-z]*.py
-	$(PYTEST) tests/scripts tests/docs
-	$(PYTEST) tests tfbp $(patsubst %,--ignore=tests/%,agreement checking layers fitting training scripts docs)
-	$(if $(COVERAGE),$(BIN)/coverage report)
+	@$(if $(COVERAGE),$(BIN)/coverage erase)
+	@$(EVERY) $(LINT) $(call PARTS) $(if $(COVERAGE),"$(BIN)/coverage report")
+
+test-all: .venv/docs-installed ## every case of every test, browser and wheel, planted mistakes, other versions (hours)
+	@$(EVERY) $(LINT) $(call PARTS,--all) "$(BIN)/python docs/building/notebook.py --run" \
+		"$(BIN)/python scripts/trials/mutation.py" "$(BIN)/python scripts/trials/mutation_benchmark.py" \
+		$(patsubst %,"$(MAKE) quick VENV=.venv-%",lowest 3.11 3.13)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
@@ -58,24 +66,39 @@ benchmark: .venv-benchmark/installed ## time training against Keras, JAX, PyTorc
 		--constraint .venv-benchmark/constraints.txt --editable '.[benchmark]'
 	@touch $@
 
-docs: .venv/docs-installed ## the site, built strictly into build/site, and the tour's notebook, run from top to bottom
+docs: .venv/docs-installed ## the site, built strictly into build/site, the tour's notebook beside its pages
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@$(BIN)/python docs/building/notebook.py --run
 	@echo "The site: build/site/index.html"
 
 figures: .venv/docs-installed ## every figure of the site anew, from real runs (some minutes)
 	@set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do $(BIN)/python $$script; done
+
+# for `make test-all`: the oldest TensorFlow and Keras, and other versions of Python; uv brings what is not here
+.venv-lowest/installed: requirements-lowest.lock pyproject.toml
+	@$(call INSTALL,3.11,requirements-lowest.lock)
+
+.venv-3.%/installed: requirements.lock pyproject.toml
+	@$(call INSTALL,3.$*,requirements.lock)
+
+INSTALL = python=$$(python$(1) -c 'import sys; print(sys.executable)' 2> /dev/null || uv python find $(1)) \
+		|| { echo "python$(1) is not here: install it, or uv"; exit 2; }; \
+	$$python -m venv $(@D) \
+	&& $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(2) \
+	&& $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+	&& touch $@
 
 # what the site needs comes beside the lock's versions, in the same environment, and moves none of them
 .venv/docs-installed: .venv/installed requirements-docs.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-docs.lock
 	@touch $@
 
-lock: ## requirements.lock and requirements-docs.lock anew, from pyproject.toml (needs uv)
+lock: ## requirements.lock, requirements-lowest.lock and requirements-docs.lock, from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --extra dev --quiet \
 		--output-file requirements.lock pyproject.toml lock-extras.in
+	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --extra dev --quiet \
+		--constraint lowest.in --output-file requirements-lowest.lock pyproject.toml lock-extras.in
 	uv pip compile --universal --generate-hashes --no-annotate --python-version 3.11 --group docs --quiet \
 		--constraint requirements.lock --output-file requirements-docs.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf .venv .venv-benchmark build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

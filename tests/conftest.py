@@ -1,12 +1,19 @@
 """What pytest's options mean here.
 
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
-`--all` runs every case of every test; without it a test that is marked `sampled(n)` runs each n-th of its cases, the
-first among them: the same ones every time. A test that is named alone, by file and case, runs.
+A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;
+`sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the others. `--all` runs every case, and what
+is marked `rare`; `--quick` runs the first case, or those of that mode, and no other. A test that is named alone runs.
+`--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
+import random
+import sys
+import zlib
 from collections import Counter
+from itertools import groupby
 
+import numpy as np
 import pytest
 
 # programs that tests run in processes of their own
@@ -20,11 +27,15 @@ collect_ignore = [
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the agreement matrix runs: cpu (default) or gpu")
-    parser.addoption("--all", action="store_true", help="every case of the tests that are marked sampled(n), too")
+    parser.addoption("--all", action="store_true", help="every case of what is marked sampled(n), and what is rare")
+    parser.addoption("--quick", action="store_true", help="one case of what is marked sampled(n)")
+    parser.addoption("--chance", type=int, default=0, metavar="N", help="another order and other random numbers")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "sampled(n): without --all only each n-th case runs; n a prime to the modes")
+    config.addinivalue_line("markers", "xla: what a Model compiles by default, it compiles by XLA here, too")
+    config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
+    config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
     if device != "cpu":
         from tfbp.errors import InputError
@@ -37,19 +48,57 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--all"):
-        return
+    if not config.getoption("--all"):
+        leave_out(config, items)
+    if config.getoption("--chance"):
+        shuffle(items, random.Random(config.getoption("--chance")))
+
+
+def leave_out(config, items):
+    """Of what is sampled a few cases stay, of what is rare none, unless it is named."""
+    named, quick = any("::" in argument for argument in config.args), config.getoption("--quick")
     seen, kept, left = Counter(), [], []
     for item in items:
-        marker = item.get_closest_marker("sampled")
-        test = item.nodeid.partition("[")[0]
-        (left if marker and seen[test] % marker.args[0] else kept).append(item)
-        seen[test] += 1
+        marker, stays = item.get_closest_marker("sampled"), named or not item.get_closest_marker("rare")
+        if marker and not (marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()):
+            test = item.nodeid.partition("[")[0]
+            stays &= not (seen[test] or marker.kwargs) if quick else seen[test] % marker.args[0] == 0
+            seen[test] += 1
+        (kept if stays else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
 
 
+def shuffle(items, chance):
+    """Modules in another order, and the tests in each; a module's stay together because they share its fixtures."""
+    modules = [list(group) for _, group in groupby(items, key=lambda item: item.path)]
+    chance.shuffle(modules)
+    for module in modules:
+        chance.shuffle(module)
+    items[:] = [item for module in modules for item in module]
+
+
 @pytest.fixture(scope="session")
 def device(request):
     return request.config.getoption("--device")
+
+
+@pytest.fixture(autouse=True)
+def rng(request):
+    """The test's own generator; Python, NumPy, TensorFlow and Keras are seeded too, whatever ran before."""
+    name = f"{request.node.path.stem}::{request.node.name}"
+    seed = (zlib.crc32(name.encode()) + request.config.getoption("--chance")) % 2**31
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  what the code under test may draw from
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(seed)
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def default_is_no_xla(request, monkeypatch):
+    """XLA takes most of a test's time: without --all a Model has it where it is asked for, or a test marked `xla`."""
+    model = sys.modules.get("tfbp.training.model")
+    if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
+        monkeypatch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)

@@ -1,5 +1,6 @@
 """What import-linter cannot see: the manual writing never names a tape, the reference never names TensorFlow."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -51,3 +52,17 @@ def test_no_two_test_files_have_one_name():
     """pytest cannot collect both at once."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert sorted(set(names)) == sorted(names)
+
+
+def test_no_test_draws_from_a_generator_of_its_module():
+    """Its numbers would depend on the tests that ran before: `rng`, a fixture, is each test's own."""
+    for path in Path(__file__).parent.rglob("test_*.py"):
+        lines = ast.parse(path.read_text()).body
+        made = {
+            line.targets[0].id
+            for line in lines
+            if isinstance(line, ast.Assign) and re.fullmatch(r"\w+ = np\.random\.default_rng\(\d*\)", ast.unparse(line))
+        }
+        inside = [each for line in lines if isinstance(line, ast.FunctionDef) for each in line.body]
+        names = {node.id for each in inside for node in ast.walk(each) if isinstance(node, ast.Name)}
+        assert made.isdisjoint(names), path

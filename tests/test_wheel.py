@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# one process builds the wheel for all of these
+pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.rare("a wheel is built, and installed")]
 
 
 @pytest.fixture(scope="module")

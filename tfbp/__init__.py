@@ -18,6 +18,8 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.kinds import register as register
+from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
@@ -39,6 +41,7 @@ from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
 from tfbp.remembered_compile import remember
+from tfbp.versions import warn_of_untested
 from tfbp.vocabulary import L1L2 as L1L2
 from tfbp.vocabulary import Activation as Activation
 from tfbp.vocabulary import Loss as Loss
@@ -121,6 +124,7 @@ __all__ = [
     "GroupNormalization",
     "GroupedQueryAttention",
     "InputError",
+    "Layer",
     "LayerNormalization",
     "LinearCrossEntropy",
     "Loss",
@@ -155,6 +159,7 @@ __all__ = [
     "predict",
     "privacy",
     "reference",
+    "register",
     "tape",
     "training",
 ]
@@ -176,3 +181,4 @@ def __dir__() -> list[str]:
 
 attach()
 remember()
+warn_of_untested()

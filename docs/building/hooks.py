@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the site: source lines, both styles of a picture, formulas, the API reference."""
+"""What MkDocs calls as it builds the site: source lines, pictures in both styles, formulas, notebook, API reference."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mkdocs.structure.files import File
 sys.path.insert(0, str(Path(__file__).parent))
 
 import mathematics
+import notebook
 import reference_pages
 import source_lines
 
@@ -56,6 +57,7 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     for path, text in reference_pages.pages().items():
         files.append(File.generated(config, path, content=text))
+    files.append(File.generated(config, "tour.ipynb", content=notebook.notebook()))
     return files
 
 

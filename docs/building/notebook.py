@@ -1,6 +1,8 @@
 """The tour as a Jupyter notebook: every page's text as a cell of Markdown, every block of Python as a cell of code.
 
-python docs/building/notebook.py           writes docs/tour.ipynb
+The site has it beside its pages.
+
+python docs/building/notebook.py           writes build/tour.ipynb
 python docs/building/notebook.py --run     runs it from top to bottom as well, and keeps nothing (needs nbclient)
 """
 
@@ -125,6 +127,8 @@ def _cell(kind: str, source: str, name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    (DOCS / "tour.ipynb").write_text(notebook())
+    place = DOCS.parent / "build" / "tour.ipynb"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(notebook())
     if "--run" in sys.argv:
         run(notebook())

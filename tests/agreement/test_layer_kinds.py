@@ -4,11 +4,12 @@ import pytest
 import tensorflow as tf
 from float64_cell import assert_whole_passes_agree, blamed
 
-from tfbp.agreement.kind_cases import layer_kind_cases
+from tfbp import network
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.matrix import Cell, first_wrong, run_cell
-from tfbp.manual import activation, dense, residual, shapes
+from tfbp.manual import activation, dense, kinds, residual, shapes
 
-CASES = {case.name.split("-B")[0]: case for case in layer_kind_cases()}
+CASES = {case.name.split("-B")[0]: case for case in cases_of(network.shapes, network.residual)}
 RIGHT = {
     "residual": residual.backward,
     "shapes": shapes.reshape_backward,
@@ -67,7 +68,11 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_planted_mistake_is_named_at_its_layer(monkeypatch, mistake):
     module, function, wrong, case, tensor, cause = MISTAKES[mistake]
-    monkeypatch.setattr(module, function, wrong)
+    if function == "backward":
+        (name,) = module.KINDS
+        monkeypatch.setitem(kinds.KINDS, name, (module.forward, wrong))
+    else:
+        monkeypatch.setattr(module, function, wrong)
     *place, said = blamed(CASES[case])
     assert place == ["manual", "local", tensor]
     assert cause in said

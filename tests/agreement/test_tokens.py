@@ -4,10 +4,12 @@ import pytest
 import tensorflow as tf
 from float64_cell import assert_whole_passes_agree, blamed
 
-from tfbp.agreement.kind_cases import token_cases
+from tfbp import network
+from tfbp.agreement.cases import cases_of
 from tfbp.manual import backprop, embedding, inputs, losses, position
 
-CASES = {case.name.split("-B")[0]: case for case in token_cases()}
+FILES = network.dense, network.embedding, network.position, network.linear_cross_entropy
+CASES = {case.name.split("-B")[0]: case for case in cases_of(*FILES)}
 RIGHT = {
     "forward": losses.loss_forward,
     "backward": losses.loss_backward,

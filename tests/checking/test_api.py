@@ -84,8 +84,8 @@ def test_a_mistake_is_named_at_its_argument(mistake, argument, said):
     ("mistake", "cause"),
     [("term", "the term through Sum is missing"), ("axis", "")],
 )
-def test_a_term_that_is_missing_is_named_by_what_it_goes_through(mistake, cause):
-    found = first(softmax(mistake), [RNG.normal(size=(4, 3))])
+def test_a_term_that_is_missing_is_named_by_what_it_goes_through(mistake, cause, rng):
+    found = first(softmax(mistake), [rng.normal(size=(4, 3))])
     assert found.argument == "x"
     assert cause in found.cause
 
@@ -103,7 +103,7 @@ def test_what_is_wrong_in_graphs_alone():
     assert found.cause == "only in graph, graph, batch unknown, xla; a factor 2 too many, or ½ missing"
 
 
-def test_one_wrong_element_of_ten_thousand_is_found_and_located_by_differences_alone():
+def test_one_wrong_element_of_ten_thousand_is_found_and_located_by_differences_alone(rng):
     @tf.custom_gradient
     def square(x):
         def backward(dy):
@@ -112,30 +112,30 @@ def test_one_wrong_element_of_ten_thousand_is_found_and_located_by_differences_a
         return x * x, backward
 
     # hidden from the oracle that a tf.custom_gradient has in itself
-    found = first(lambda x: square(x), [RNG.normal(size=10_000)])
+    found = first(lambda x: square(x), [rng.normal(size=10_000)])
     assert "at [7531]" in found.where
 
 
 @pytest.mark.parametrize(("shape", "given"), [((3,), (1,)), ((2, 3), (3, 2))], ids=["1-for-3", "3x2-for-2x3"])
-def test_a_gradient_of_another_shape(shape, given):
+def test_a_gradient_of_another_shape(shape, given, rng):
     @tf.custom_gradient
     def function(x):
         return tf.reduce_sum(x * x), lambda dy: tf.ones(given, x.dtype) * dy
 
-    found = first(function, [RNG.normal(size=shape)])
+    found = first(function, [rng.normal(size=shape)])
     assert found.kind == "contract"
     assert f"shape {given}, where {shape} is expected" in found.where
 
 
-def test_a_scalar_output_s_upstream_gradient_is_not_1():
+def test_a_scalar_output_s_upstream_gradient_is_not_1(rng):
     @tf.custom_gradient
     def function(x):
         return tf.reduce_sum(x * x), lambda dy: 2 * x
 
-    assert first(function, [RNG.normal(size=3)]).cause == "the upstream gradient is ignored"
+    assert first(function, [rng.normal(size=3)]).cause == "the upstream gradient is ignored"
 
 
-def test_what_accumulates_from_call_to_call():
+def test_what_accumulates_from_call_to_call(rng):
     total = []
 
     @tf.custom_gradient
@@ -146,7 +146,7 @@ def test_what_accumulates_from_call_to_call():
 
         return x * x, backward
 
-    assert first(function, [RNG.normal(size=3)]).cause == "accumulates from call to call"
+    assert first(function, [rng.normal(size=3)]).cause == "accumulates from call to call"
 
 
 def test_nested_inputs_and_outputs_and_integers():
@@ -178,22 +178,22 @@ def test_an_outlier_is_named_also_where_it_is_the_oracle_or_the_reference():
     assert found.cause.startswith("the forward value of the reference differs")
 
 
-def test_a_straight_through_estimator_needs_an_oracle_and_agrees_with_one():
+def test_a_straight_through_estimator_needs_an_oracle_and_agrees_with_one(rng):
     @tf.custom_gradient
     def straight(x):
         return tf.round(x), lambda dy: dy
 
-    inputs = [RNG.normal(size=(4, 3))]
+    inputs = [rng.normal(size=(4, 3))]
     assert first(straight, inputs).argument == "x"
     report = check_gradients(straight, inputs, oracle=lambda x: x + tf.stop_gradient(tf.round(x) - x), **QUICK)
     assert report.agrees, report
     assert any("taken as meant so" in note for note in report.notes)
 
 
-def test_a_layer_s_weights_are_checked_and_its_statistics_put_back():
+def test_a_layer_s_weights_are_checked_and_its_statistics_put_back(rng):
     layer = keras.layers.BatchNormalization()
     layer.build((9, 7))
-    layer.gamma.assign(RNG.uniform(0.5, 1.5, 7))
+    layer.gamma.assign(rng.uniform(0.5, 1.5, 7))
     before = [w.copy() for w in layer.get_weights()]
     report = check_gradients(layer, [X], modes=["eager", "xla"])
     assert report.agrees, report
@@ -201,8 +201,8 @@ def test_a_layer_s_weights_are_checked_and_its_statistics_put_back():
     assert all((a == b).all() for a, b in zip(before, layer.get_weights(), strict=True))
 
 
-def test_a_closed_over_variable_is_an_argument_too():
-    scale = tf.Variable(RNG.normal(size=7))
+def test_a_closed_over_variable_is_an_argument_too(rng):
+    scale = tf.Variable(rng.normal(size=7))
 
     @tf.custom_gradient
     def function(x):
@@ -224,12 +224,12 @@ def test_a_random_function_is_replayed_and_one_that_never_repeats_is_refused():
         check_gradients(lambda x: x * generator.normal(), [X], **QUICK)
 
 
-def test_second_order_and_forward_mode():
+def test_second_order_and_forward_mode(rng):
     @tf.custom_gradient
     def cube(x):
         return x**3, lambda dy: 3 * tf.stop_gradient(x) ** 2 * dy
 
-    inputs = [RNG.normal(size=4)]
+    inputs = [rng.normal(size=4)]
     assert check_gradients(cube, inputs, **QUICK).agrees
     found = first(cube, inputs, second_order=True)
     assert (found.kind, found.argument) == ("second order", "x")
@@ -282,7 +282,7 @@ def test_bad_input_is_one_sentence(call, said):
     assert "\n" not in str(raised.value)
 
 
-def test_a_factor_close_to_1_is_found_in_16_bits_though_each_element_s_roundings_hide_it():
+def test_a_factor_close_to_1_is_found_in_16_bits_though_each_element_s_roundings_hide_it(rng):
     @tf.custom_gradient
     def tanh(x):
         def backward(dy):
@@ -292,7 +292,7 @@ def test_a_factor_close_to_1_is_found_in_16_bits_though_each_element_s_roundings
         return tf.tanh(x), backward
 
     (found,) = check_gradients(
-        tanh, [RNG.normal(size=(40, 30))], dtypes=["float32", "bfloat16"], modes=["eager"]
+        tanh, [rng.normal(size=(40, 30))], dtypes=["float32", "bfloat16"], modes=["eager"]
     ).findings
     assert (found.argument, found.dtype) == ("x", "bfloat16")
 
@@ -377,8 +377,8 @@ def test_tf32_is_off_meanwhile_and_as_before_afterwards():
     assert tf.config.experimental.tensor_float_32_execution_enabled() == before
 
 
-def test_what_xla_cannot_compile_at_all_is_no_finding_of_the_gradient_s():
-    matrices = RNG.normal(size=(2, 3, 3)) + 2 * np.eye(3)
+def test_what_xla_cannot_compile_at_all_is_no_finding_of_the_gradient_s(rng):
+    matrices = rng.normal(size=(2, 3, 3)) + 2 * np.eye(3)
     report = check_gradients(tf.linalg.det, [matrices], dtypes=["float64"], modes=["eager", "xla"])
     assert report.agrees, report
     assert any("xla: not run, for the forward itself raises" in note for note in report.notes)

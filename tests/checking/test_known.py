@@ -10,8 +10,8 @@ RNG = np.random.default_rng(3)
 Z = RNG.normal(size=(3, 5))
 
 
-def test_the_bias_gradient_adds_bfloat16_up_in_bfloat16():
-    inputs = [RNG.normal(size=(2000, 3)), RNG.normal(size=3)]
+def test_the_bias_gradient_adds_bfloat16_up_in_bfloat16(rng):
+    inputs = [rng.normal(size=(2000, 3)), rng.normal(size=3)]
     report = check_gradients(
         lambda x, bias: tf.nn.bias_add(x, bias), inputs, dtypes=["float64", "float32", "bfloat16"], modes=["eager"]
     )
@@ -19,10 +19,10 @@ def test_the_bias_gradient_adds_bfloat16_up_in_bfloat16():
     assert (found.argument, found.dtype) == ("bias", "bfloat16")
 
 
-def test_reduce_sum_adds_float16_up_in_float16():
+def test_reduce_sum_adds_float16_up_in_float16(rng):
     report = check_gradients(
         lambda x: tf.reduce_sum(x, axis=0),
-        [RNG.uniform(0.5, 1.5, (2000, 3))],
+        [rng.uniform(0.5, 1.5, (2000, 3))],
         dtypes=["float32", "bfloat16", "float16"],
         modes=["eager"],
     )

@@ -386,7 +386,7 @@ def test_never_traces_again():
     assert model._tfbp_programs.traces == traces
 
 
-def test_auto_means_xla_without_convolutions_and_says_which():
+def test_auto_means_xla_without_convolutions_and_says_which(rng):
     history = tfbp.fit(dense(jit_compile="auto"), X, LABELS, **OPTIONS)
     assert history.params["jit_compile"] is True
     assert tfbp.fit(dense(), X, LABELS, **OPTIONS).params["jit_compile"] is False
@@ -396,14 +396,14 @@ def test_auto_means_xla_without_convolutions_and_says_which():
     assert history.params["jit_compile"] is True
     picture = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
     picture.compile("sgd", "mse")
-    history = tfbp.fit(picture, RNG.normal(size=(32, 6, 6, 1)), RNG.normal(size=(32, 32)), verbose=0)
+    history = tfbp.fit(picture, rng.normal(size=(32, 6, 6, 1)), rng.normal(size=(32, 32)), verbose=0)
     assert history.params["jit_compile"] is False
 
 
-def test_xla_takes_recurrence_after_a_layer_with_weights():
+def test_xla_takes_recurrence_after_a_layer_with_weights(rng):
     model = keras.Sequential([keras.Input((5,)), keras.layers.Embedding(4, 3), keras.layers.LSTM(3)])
     model.compile("sgd", "mse", jit_compile=True)
-    tokens = RNG.integers(0, 4, (20, 5))
+    tokens = rng.integers(0, 4, (20, 5))
     history = tfbp.fit(model, tokens, X[:20, :3], batch_size=8, verbose=0)
     assert history.params["jit_compile"] is True
     assert int(model.optimizer.iterations) == 3

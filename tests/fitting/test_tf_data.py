@@ -13,6 +13,7 @@ from tfbp.fitting.non_finite import TerminateOnNaN
 layers = keras.layers
 RNG = np.random.default_rng(3)
 X, Y = RNG.normal(size=(100, 12)).astype("float32"), RNG.integers(0, 3, 100)
+WEIGHT = RNG.random(100)
 
 
 def in_order():
@@ -24,7 +25,7 @@ def shuffled():
 
 
 def weighted():
-    return tf.data.Dataset.from_tensor_slices(({"a": X}, Y, RNG.random(100))).batch(16)
+    return tf.data.Dataset.from_tensor_slices(({"a": X}, Y, WEIGHT)).batch(16)
 
 
 DATASETS = {"in order": in_order, "shuffled": shuffled}

@@ -78,6 +78,7 @@ CASES = {
 }
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize(("options", "arguments"), CASES.values(), ids=CASES)
 @pytest.mark.sampled(3)
 def test_history_and_weights_are_those_of_watched_epochs(options, arguments, bunches):

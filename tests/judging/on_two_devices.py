@@ -1,10 +1,10 @@
 """Run by test_placement.py in a process of its own, for logical devices are made before TensorFlow starts.
 
-Plants what runs somewhere else into a hand-coded backward, and prints what the harness says of it, as JSON.
+Plants what runs somewhere else into a hand-coded backward, and prints what the harness says of each device and mode, as
+JSON.
 """
 
 import json
-import sys
 
 import tensorflow as tf
 
@@ -28,17 +28,16 @@ def backward_on(device):
     return planted
 
 
-def main(device, mode):
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+def said(device, mode):
     before = tf.config.get_soft_device_placement()
     manual.dense.dense_backward = hand_written.dense_backward = backward_on(device)
     network = complaints(run_cell(Cell(next(shape_cases()), "float32", mode)), [], [])
     layers = complaints([], run_layers(layer_cases()[:1], "float32", mode), [])
-    print(
-        json.dumps({"network": network, "layers": layers, "restored": before == tf.config.get_soft_device_placement()})
-    )
+    return {"network": network, "layers": layers, "restored": before == tf.config.get_soft_device_placement()}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tried = (("/CPU:1", "eager"), ("/CPU:7", "eager"), ("/CPU:7", "graph"), ("/CPU:0", "graph"))
+    print(json.dumps({f"{device} {mode}": said(device, mode) for device, mode in tried}))

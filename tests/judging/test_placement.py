@@ -1,10 +1,12 @@
 """What runs on another device than the one asked for is a verdict, and never a silent run there."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -13,22 +15,26 @@ from tfbp.agreement import programs, third_opinion
 from tfbp.agreement.cases import shape_cases
 from tfbp.agreement.matrix import run_cell
 from tfbp.agreement.suites.layers import layer_cases, run_layers
+from tfbp.commands import agree
 from tfbp.errors import InputError
 from tfbp.judging.failures import attempt
 from tfbp.judging.placement import array_from, check_device, is_on, strictly, strictly_on
 from tfbp.rehearsal import operations as kernels
 
 PLANTED = Path(__file__).parent / "on_two_devices.py"
+TESTS = Path(__file__).parents[1]
 
 
-def planted(device, mode):
-    done = subprocess.run([sys.executable, PLANTED, device, mode], capture_output=True, text=True, timeout=300)
+@pytest.fixture(scope="module")
+def planted():
+    """What is said of each device and mode, from one process: TensorFlow takes seconds to start."""
+    done = subprocess.run([sys.executable, PLANTED], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_result_on_another_device_is_a_verdict_that_names_device_and_tensor():
-    said = planted("/CPU:1", "eager")
+def test_a_result_on_another_device_is_a_verdict_that_names_device_and_tensor(planted):
+    said = planted["/CPU:1 eager"]
     (network,), (layers,) = said["network"], said["layers"]
     elsewhere = "it is on CPU:1, where CPU:0 was asked for."
     assert network == f"First wrong: dense-B33-I64-O10-float32-eager-cpu, local: layer 0 dkernel of manual: {elsewhere}"
@@ -36,17 +42,17 @@ def test_a_result_on_another_device_is_a_verdict_that_names_device_and_tensor():
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_an_operation_that_cannot_run_there_is_a_verdict_that_names_it(mode):
+def test_an_operation_that_cannot_run_there_is_a_verdict_that_names_it(mode, planted):
     """With soft placement it would run on CPU:0 and say nothing."""
-    said = planted("/CPU:7", mode)
+    said = planted[f"/CPU:7 {mode}"]
     for lines in (said["network"], said["layers"]):
         assert lines[0].startswith("First wrong: dense-B33-I64-O10-float32-")
         assert "Softplus" in lines[0].split(", raised at")[0]
     assert said["restored"]
 
 
-def test_on_the_device_asked_for_nothing_is_said():
-    assert planted("/CPU:0", "graph") == {"network": [], "layers": [], "restored": True}
+def test_on_the_device_asked_for_nothing_is_said(planted):
+    assert planted["/CPU:0 graph"] == {"network": [], "layers": [], "restored": True}
 
 
 def test_the_matrix_runs_strictly_and_puts_the_setting_back():
@@ -116,13 +122,13 @@ def test_an_unknown_device_is_an_error():
         ("gpu", "--device: got 'gpu', which TensorFlow does not find here; accepted: cpu."),
     ],
 )
-def test_pytest_and_check_say_so_in_one_sentence(device, sentence):
+def test_pytest_and_check_say_so_in_one_sentence(device, sentence, pytestconfig, capsys):
     if device == "gpu" and tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU here")
-    for command in (["pytest", "-q", "-n", "0", __file__], ["tfbp", "check"]):
-        done = subprocess.run(
-            [sys.executable, "-m", *command, "--device", device], capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert sentence in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    assert agree.main(["--device", device]) == 2
+    assert capsys.readouterr().err == f"{sentence}\n"
+    # what conftest.py does with the option, before a test is collected
+    configure = pytestconfig.pluginmanager.get_plugin(str(TESTS / "conftest.py")).pytest_configure
+    with pytest.raises(pytest.exit.Exception, match=re.escape(sentence)) as caught:
+        configure(SimpleNamespace(getoption=lambda name: device, addinivalue_line=lambda *given: None))
+    assert caught.value.returncode == 2

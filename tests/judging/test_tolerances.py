@@ -10,16 +10,14 @@ from tfbp.agreement.tolerances.running_error import activation_backward_error
 from tfbp.judging.tolerances import Units, product_tolerance
 from tfbp.vocabulary import Activation
 
-RNG = np.random.default_rng(5)
-
 
 def excess(error, tolerance):
     return float((np.abs(error) / tolerance).max())
 
 
-def test_a_long_product_that_is_added_up_in_sequence():
+def test_a_long_product_that_is_added_up_in_sequence(rng):
     # one large term, then many small ones: every step rounds at the large one's size
-    a = np.concatenate([[[40.0]], RNG.normal(size=(1, 6000)) * 0.01], axis=1).astype(np.float32)
+    a = np.concatenate([[[40.0]], rng.normal(size=(1, 6000)) * 0.01], axis=1).astype(np.float32)
     b = np.ones((6001, 1), np.float32)
     right = a.astype(np.float64) @ b
     got = np.cumsum(a[0], dtype=np.float32)[-1]
@@ -29,9 +27,9 @@ def test_a_long_product_that_is_added_up_in_sequence():
 
 
 @pytest.mark.parametrize("parts", [2, 8])
-def test_16_bit_parts_of_a_long_product(parts):
-    a = RNG.normal(size=(50, 1024)).astype(np.float16).astype(np.float64)
-    b = RNG.normal(size=(1024, 40)).astype(np.float16).astype(np.float64)
+def test_16_bit_parts_of_a_long_product(parts, rng):
+    a = rng.normal(size=(50, 1024)).astype(np.float16).astype(np.float64)
+    b = rng.normal(size=(1024, 40)).astype(np.float16).astype(np.float64)
     each = [a[:, rows] @ b[rows] for rows in np.array_split(np.arange(1024), parts)]
     got = sum(part.astype(np.float16).astype(np.float64) for part in each).astype(np.float16)
     error = got.astype(np.float64) - a @ b
@@ -44,9 +42,9 @@ def tf32(array):
     return ((bits + 0x0FFF + ((bits >> 13) & 1)) & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
 
 
-def test_tf32_in_linear_cross_entropy():
-    x, kernel = (RNG.normal(size=shape).astype(np.float32).astype(np.float64) for shape in ((13, 7), (7, 11)))
-    labels = RNG.integers(0, 11, 13)
+def test_tf32_in_linear_cross_entropy(rng):
+    x, kernel = (rng.normal(size=shape).astype(np.float32).astype(np.float64) for shape in ((13, 7), (7, 11)))
+    labels = rng.integers(0, 11, 13)
     got = expected("float32", -1.75, tf32(x), tf32(kernel), labels)
     for on, accepts in ((True, lambda worst: worst < 1), (False, lambda worst: worst > 1)):
         right = expected("float32", -1.75, x, kernel, labels, tf32=on)

@@ -116,10 +116,10 @@ def test_float64_is_float64_all_through():
     [mode for mode in MODES if mode.__name__ in ("forward_over_backward", "second_order_graph", "unknown_shape")],
     ids=lambda mode: mode.__name__,
 )
-def test_every_way_to_differentiate(mode):
+def test_every_way_to_differentiate(mode, rng):
     ours, theirs = pair_of("value-dim", output_shape=None)
     shared = {"use_causal_mask": True}
-    dy = tf.constant(RNG.normal(size=(B, T, D)))
+    dy = tf.constant(rng.normal(size=(B, T, D)))
 
     class Itself(keras.layers.Layer):
         def __init__(self, inner):

@@ -58,8 +58,8 @@ def test_values_and_gradients(name, mode):
     np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-14)
 
 
-def test_heads_and_lengths_that_are_not_known():
-    layer, x = layer_of("RotaryEmbedding"), RNG.normal(size=(2, 5, 3, 6))
+def test_heads_and_lengths_that_are_not_known(rng):
+    layer, x = layer_of("RotaryEmbedding"), rng.normal(size=(2, 5, 3, 6))
     np.testing.assert_allclose(layer(x), rotated(x, **LAYERS["RotaryEmbedding"]), rtol=1e-13, atol=1e-14)
     for name in LAYERS:
         made = layer_of(name)
@@ -92,9 +92,9 @@ def test_saved_and_loaded_and_exported(name, tmp_path):
     np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-6)
 
 
-def test_a_network_of_them_goes_to_keras_and_back():
+def test_a_network_of_them_goes_to_keras_and_back(rng):
     network = Network(Tokens(4, 7), [Embedding(7, 6), PositionEmbedding(9, "ones"), RotaryEmbedding(50)], "huber")
-    parameters, x = network.init(0), RNG.integers(0, 7, (3, 4))
+    parameters, x = network.init(0), rng.integers(0, 7, (3, 4))
     model = network.to_keras(parameters, "float64")
     assert [type(layer) for layer in model.layers[1:]] == [layers.PositionEmbedding, layers.RotaryEmbedding]
     np.testing.assert_allclose(model(x), reference.forward(network, parameters, x), rtol=1e-13, atol=1e-14)

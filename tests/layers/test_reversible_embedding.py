@@ -78,8 +78,8 @@ def test_the_numbers_are_keras_s(run, mode, options):
 
 
 @pytest.mark.parametrize("shape", [(6,), (), (2, 3, 4)], ids=["rows", "one-row", "rank-4"])
-def test_any_leading_axes_are_taken(shape):
-    h, dlogits = (tf.constant(RNG.normal(size=(*shape, size))) for size in (3, 7))
+def test_any_leading_axes_are_taken(shape, rng):
+    h, dlogits = (tf.constant(rng.normal(size=(*shape, size))) for size in (3, 7))
     numbers_are_keras_s(back, "eager", "soft-cap", h, dlogits)
 
 
@@ -192,9 +192,9 @@ def test_a_model_trains_as_keras_s_and_is_saved(jit_compile, tmp_path):
 
 @pytest.mark.parametrize("rows", [7, 90], ids=["fewer-rows", "more-rows"])
 @pytest.mark.parametrize("optimizer", ["Adam", "RMSprop"])
-def test_both_uses_are_one_gradient_to_an_optimizer(optimizer, rows):
+def test_both_uses_are_one_gradient_to_an_optimizer(optimizer, rows, rng):
     """A lookup's alone may be a list of rows; TensorFlow adds it to the other call's as a table."""
-    dlogits, first = tf.constant(RNG.normal(size=(5, 4, rows)), tf.float32), RNG.normal(size=(rows, 3))
+    dlogits, first = tf.constant(rng.normal(size=(5, 4, rows)), tf.float32), rng.normal(size=(rows, 3))
     layer, dense = layers.ReversibleEmbedding(rows, 3), keras.Variable(first, dtype="float32")
     layer.build()
     layer.set_weights([first])

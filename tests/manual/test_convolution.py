@@ -93,6 +93,7 @@ def by_tape(room, case, x, kernel, bias, dz):
 
 @pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(13, dtype="float64", mode="eager")
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     case, *arrays = problem(name, dtype)
     expected = by_hand(reference, case, *arrays)
@@ -101,9 +102,10 @@ def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     assert_agree(run(*(tensor(a, dtype) for a in arrays)), expected, tolerances, dtype)
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_by_tape_agrees_with_the_reference(name, dtype, mode):
     case, *arrays = problem(name, dtype)
     expected = by_hand(reference, case, *arrays)

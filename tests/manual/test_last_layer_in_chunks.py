@@ -80,6 +80,7 @@ def assert_gradients(got, expected, tolerance=1e-12):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.sampled(11, chunk="remainder", mode="graph")
 def test_loss_and_gradients_are_the_reference_s(monkeypatch, name, chunk, mode):
     monkeypatch.setattr(head, "FEWEST_TOKENS", CHUNKS[chunk])
     network, given = NETWORKS[name], numbers(NETWORKS[name])
@@ -92,6 +93,7 @@ def test_loss_and_gradients_are_the_reference_s(monkeypatch, name, chunk, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("weights", ["tokens", "examples", "none"])
+@pytest.mark.sampled(5, mode="graph")
 def test_weights_of_tokens_of_examples_and_none(weights, mode):
     network = NETWORKS["tokens"]
     given = numbers(network, weights)
@@ -109,6 +111,7 @@ def test_weights_of_tokens_of_examples_and_none(weights, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.sampled(5, mode="graph")
 def test_every_tensor_on_the_way_is_there_for_those_who_ask(name, mode):
     network, given = NETWORKS[name], numbers(NETWORKS[name])
     found = compiled(lambda *given: manual.loss_gradients_and_tensors(network, *given)[2], mode)(*tensors(*given))
@@ -145,6 +148,7 @@ def test_a_wrong_number_of_loss_scales_is_seen(monkeypatch, times):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.sampled(5)
 def test_gradients_are_of_the_parameters_dtype_and_the_loss_is_float32(dtype, mode):
     network, given = NETWORKS["tokens"], numbers(NETWORKS["tokens"])
     loss, gradients = compiled(lambda *given: manual.loss_and_gradients(network, *given), mode)(
@@ -205,6 +209,7 @@ def long_arguments(network=LONG):
 
 
 @pytest.mark.parametrize("what", ["loss_and_gradients", "loss_and_outputs"])
+@pytest.mark.sampled(2)
 def test_under_xla_no_tensor_has_the_size_of_the_logits(monkeypatch, what):
     monkeypatch.setattr(head, "FEWEST_TOKENS", CHUNK)
     wanted = slice(None) if what == "loss_and_gradients" else slice(1)
@@ -222,6 +227,7 @@ def test_under_xla_no_tensor_has_the_size_of_the_logits(monkeypatch, what):
 
 @pytest.mark.parametrize("network", [LONG, LONG_TIED], ids=["own-kernel", "tied"])
 @pytest.mark.parametrize("batch", [BATCH, None], ids=["known", "unknown"])
+@pytest.mark.sampled(3)
 def test_in_a_graph_the_logits_are_cut_out(monkeypatch, batch, network):
     """A z that fails where it is run: it does not run, unless somebody asks for the outputs."""
     right = head.forward

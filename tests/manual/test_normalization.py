@@ -139,6 +139,7 @@ def assert_agree(name, dtype, got, expected, tolerances):
 
 @pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(13, dtype="float64", mode="eager")
 def test_by_hand_and_by_tape_agree_with_the_reference(name, dtype, mode):
     kind, options, x, given, dy = problem(name, dtype)
     expected = by_hand(reference.normalization, kind, options, x, given, dy)

@@ -62,6 +62,7 @@ def tensors_of(numbers, dtype):
 @pytest.mark.parametrize(
     ("writing", "case", "dtype"), CELLS, ids=[f"{w.__name__.split('.')[1]}-{case}-{dtype}" for w, case, dtype in CELLS]
 )
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_agrees_with_a_loop_over_the_examples(writing, case, dtype, mode):
     network, numbers = CASES[case].network, problem(CASES[case], dtype)
     clip = clip_of(network, numbers)
@@ -85,6 +86,7 @@ def test_agrees_with_a_loop_over_the_examples(writing, case, dtype, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("width", [1, 7, 64, 1030, 1031])
+@pytest.mark.sampled(7, mode="eager")
 def test_norms_of_given_tensors_are_those_of_the_outer_products(width, dtype, mode):
     """Local: only the norm's own roundings, all of them in float32 or wider, whatever dtype x and dz come in."""
     rng = np.random.default_rng(width)
@@ -183,6 +185,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.sampled(5, mode="eager")
 def test_layers_of_images_agree_with_a_loop_over_the_examples(kind, mode):
     """Norms, clipping and moments; in float64, to 12 digits of a tensor's largest number."""
     network = Network((6, 5, 2), [*IMAGES[kind], Flatten(), Dense(3)], "sparse_categorical_crossentropy")

@@ -66,6 +66,7 @@ def by_tape(kind, options, x, dy):
 
 @pytest.mark.parametrize(("dtype", "mode"), CELLS)
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(13, dtype="float64", mode="eager")
 def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     kind, options, x, dy = problem(name, dtype)
     expected = by_hand(reference.pooling, kind, options, x, dy)
@@ -80,6 +81,7 @@ def test_by_hand_agrees_with_the_reference(name, dtype, mode):
     [(name, mode) for name in CASES for mode in MODES if (name, mode) != ("max-ties", "xla")],
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_by_tape_agrees_with_the_reference(name, dtype, mode):
     """Of ties, too: a window's gradient goes to the first, that of a whole image to all in equal parts."""
     kind, options, x, dy = problem(name, dtype)

@@ -81,6 +81,7 @@ def test_the_reference_s_gradient_of_the_table_is_the_complex_step_s():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("weights", ["tokens", "examples", "none"])
 @pytest.mark.parametrize("writing", TF_WRITINGS)
+@pytest.mark.sampled(5, mode="eager")
 def test_loss_and_gradients_are_the_reference_s(writing, weights, mode):
     given = arguments(weights=weights)
     got = compiled(lambda: TF_WRITINGS[writing].loss_and_gradients(NETWORK, *given), mode)()
@@ -152,6 +153,7 @@ def assert_examples_agree(name, weights="tokens", mode="eager", writing=manual):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", PER_EXAMPLE)
+@pytest.mark.sampled(4, mode="eager")
 def test_examples_own_gradients_are_the_reference_s(name, mode):
     assert_examples_agree(name, mode=mode)
 

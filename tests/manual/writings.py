@@ -12,7 +12,7 @@ from tfbp.agreement.problems import numpy_dtype
 from tfbp.judging.comparison import compare
 
 MODES = {"eager": None, "graph": False, "xla": True}
-# all modes in float64, both graphs in float32, and the plain one in 16 bits: `make agree` has every dtype in every mode
+# all modes in float64, both graphs in float32, the plain one in 16 bits; `make agree` has every dtype in every mode
 CELLS = [
     *(("float64", mode) for mode in MODES),
     *(("float32", mode) for mode in ("graph", "xla")),

@@ -8,14 +8,15 @@ import tensorflow as tf
 import tfbp
 from tfbp import Dense, Flatten, GroupedQueryAttention, InputError, MultiHeadAttention, Network, manual, tape
 from tfbp import reference as reference_room
-from tfbp.agreement.kind_cases import attention_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
 from tfbp.agreement.problems import Case, problem
 from tfbp.bridge.layers import layer_from_keras, weights_of
 from tfbp.manual import attention, chunks
+from tfbp.network import attention as kinds_of_attention
 
 PLAIN = [MultiHeadAttention(2, 3, kernel_regularizer="l2"), Flatten(), Dense(3)]
-CASES = {case.name.split("-B")[0]: case for case in attention_cases()} | {
+CASES = {case.name.split("-B")[0]: case for case in cases_of(kinds_of_attention)} | {
     "attention": Case("attention", Network((5, 6), PLAIN, "sparse_categorical_crossentropy"), 4)
 }
 LAYERS = {

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import InputError, Network, manual, reference, tape
-from tfbp.agreement.kind_cases import image_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import problem
 from tfbp.bridge.layers import layer_to_keras
-from tfbp.network import kinds
+from tfbp.network import convolution, dropout, kinds, normalization, pooling, residual
 
 WRITINGS = {"manual": manual, "tape": tape}
-CASES = {case.name: case for case in image_cases()}
+CASES = {case.name: case for case in cases_of(convolution, pooling, normalization, dropout, residual)}
 # name: (kind, arguments, shape of an example)
 LAYERS = {
     "conv": ("Conv2D", {"filters": 4, "kernel_size": 3}, (7, 6, 2)),

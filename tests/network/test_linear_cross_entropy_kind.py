@@ -81,12 +81,12 @@ def in_keras(layers=keras.layers):
     return network, network.to_keras(network.init(2), dtype="float64", layers=layers)
 
 
-def test_tied_it_is_the_second_call_of_a_reversible_embedding():
+def test_tied_it_is_the_second_call_of_a_reversible_embedding(rng):
     network, model = in_keras()
     table = model.layers[1]
     assert type(table) is keras.layers.ReversibleEmbedding
     assert [w.name for w in model.weights] == ["embeddings", "kernel", "bias"]
-    x = RNG.integers(0, 7, (4, 6))
+    x = rng.integers(0, 7, (4, 6))
     np.testing.assert_allclose(model(x), reference.forward(network, network.init(2), x), rtol=1e-12, atol=1e-12)
     back, parameters = Network.from_keras(model, LOSS)
     assert (back.layers[-1], back.layers[0].embeddings_regularizer) == (TIED, tfbp.L1L2(l2=0.01))

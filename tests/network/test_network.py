@@ -69,7 +69,7 @@ def test_a_network_can_be_a_dictionary_key():
 def test_the_loss_fuses_its_own_link_and_no_other(activation, loss, fuses):
     network = Network(3, [Dense(2, activation)], loss)
     assert network.fuses_output_activation is fuses
-    assert network.activations_before_loss[-1].name == ("linear" if fuses else activation)
+    assert network.layers_before_loss[-1].applied_activation.name == ("linear" if fuses else activation)
 
 
 @pytest.mark.parametrize(

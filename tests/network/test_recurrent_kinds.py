@@ -19,12 +19,13 @@ from tfbp import (
     reference,
     tape,
 )
-from tfbp.agreement.kind_cases import sequence_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import Case, problem
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras
+from tfbp.network import bidirectional, recurrent
 
 WRITINGS = {"manual": manual, "tape": tape}
-CASES = {case.name: case for case in sequence_cases()}
+CASES = {case.name: case for case in cases_of(recurrent, bidirectional)}
 LAYERS = {
     "simple": SimpleRNN(4),
     "simple-relu": SimpleRNN(4, "relu", use_bias=False, return_sequences=True),

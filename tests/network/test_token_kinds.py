@@ -7,15 +7,15 @@ import tensorflow as tf
 
 import tfbp
 from tfbp import Dense, Embedding, Flatten, InputError, Network, Residual, Tokens, manual, reference, tape
-from tfbp.agreement.kind_cases import token_cases
+from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import problem
 from tfbp.bridge.layers import layer_from_keras
-from tfbp.network import at, named_weights
+from tfbp.network import at, embedding, linear_cross_entropy, named_weights, position
 from tfbp.reference.optimizers import optimizer
 from tfbp.reference.trainer import Trainer
 
 WRITINGS = {"reference": reference, "manual": manual, "tape": tape}
-CASES = {case.name.split("-B")[0]: case for case in token_cases() if case.network.tokens is not None}
+CASES = {case.name.split("-B")[0]: case for case in cases_of(embedding, position, linear_cross_entropy)}
 LOSS = "sparse_categorical_crossentropy"
 LAYERS = [Embedding(7, 5), Dense(4, "tanh"), Dense(7)]
 NETWORK = Network(Tokens(6, 7), LAYERS, LOSS)
@@ -78,9 +78,9 @@ def test_a_model_computes_in_its_policy_s_dtype_and_is_saved(tmp_path):
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(X), model(X))
 
 
-def test_single_examples_have_gradients_by_hand_and_by_tape():
+def test_single_examples_have_gradients_by_hand_and_by_tape(rng):
     x = X % 3  # tokens that stand several times in an example
-    arguments = NETWORK, NETWORK.init(0), x, Y, RNG.random((11, 6))
+    arguments = NETWORK, NETWORK.init(0), x, Y, rng.random((11, 6))
     for name in ("gradient_norms", "gradient_mean_and_variance"):
         expected = tf.nest.flatten(getattr(reference.per_example, name)(*arguments))
         for got, right in zip(tf.nest.flatten(getattr(manual.per_example, name)(*arguments)), expected, strict=True):

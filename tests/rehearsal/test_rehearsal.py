@@ -142,9 +142,8 @@ def test_the_command_exits_with_1_and_names_what_is_missing(capsys, monkeypatch)
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_a_gradient_kernel_in_what_is_written_by_hand_is_named(mode, capsys, monkeypatch):
-    monkeypatch.setitem(
-        manual.activations._FUNCTIONS, "sigmoid_backward", lambda dy, y: tf.raw_ops.SigmoidGrad(dy=dy, y=y)
-    )
+    pair = manual.smooth_activations.sigmoid_forward, lambda dy, y: tf.raw_ops.SigmoidGrad(dy=dy, y=y)
+    monkeypatch.setitem(manual.activations.ACTIVATIONS, "sigmoid", pair)
     chosen = ["--rehearse", "gpu", "--case", "sigmoid", "--dtype", "float32", "--mode", mode]
     assert check.main(chosen) == 1
     out = capsys.readouterr().out
@@ -179,9 +178,8 @@ def test_the_table_counts_programs_and_what_is_missing():
 
 
 def test_a_planted_operation_in_the_writings_is_named(monkeypatch):
-    monkeypatch.setitem(
-        manual.activations._FUNCTIONS, "softplus_forward", lambda z: (tf.raw_ops.Softplus(features=z), z)
-    )
+    pair = lambda z: (tf.raw_ops.Softplus(features=z), z), manual.smooth_activations.softplus_backward
+    monkeypatch.setitem(manual.activations.ACTIVATIONS, "softplus", pair)
     case = next(case for case in all_cases() if case.name.startswith("softplus"))
     programs = gpu_programs.programs([case], "bfloat16", ["writings"])
     found = [finding for program in programs for finding in rehearse(program, ["eager", "graph"])]
@@ -197,7 +195,7 @@ def test_loops_and_branches_are_seen_as_what_they_are_made_into():
 
 
 @pytest.mark.parametrize("dtype", check.DTYPES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype):
     """By the operations of the traced graphs, loops and functions included: each case, the examples' own gradients."""
     programs = [p for case in all_cases() for p in gpu_programs.writings_of(case, dtype, ["manual"])]

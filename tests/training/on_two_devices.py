@@ -37,10 +37,12 @@ def adamw():
     return keras.optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=0.05, use_ema=True)
 
 
-def model_of(strategy, network=CLASSIFIER, gradients="manual", optimizer=sgd, dtype=None, metrics=("accuracy",)):
+def model_of(
+    strategy, network=CLASSIFIER, gradients="manual", optimizer=sgd, dtype=None, metrics=("accuracy",), xla=False
+):
     with strategy.scope():
         model = Model(network, gradients, seed=1, dtype=dtype)
-        model.compile(optimizer(), metrics=list(metrics), weighted_metrics=list(metrics))
+        model.compile(optimizer(), metrics=list(metrics), weighted_metrics=list(metrics), jit_compile=xla)
     return model
 
 
@@ -85,7 +87,7 @@ def statistics_of(model):
 
 # name: how the model is made, how it is trained
 CASES = {
-    "manual": ({}, in_arrays(sample_weight=WEIGHT, validation_split=0.3)),
+    "manual": ({"xla": True}, in_arrays(sample_weight=WEIGHT, validation_split=0.3)),
     "tape": ({"gradients": "tape", "optimizer": adamw}, in_arrays(sample_weight=WEIGHT)),
     "regression-float64": (
         {"network": REGRESSION, "dtype": "float64", "metrics": ["mae"]},

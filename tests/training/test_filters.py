@@ -64,8 +64,8 @@ def test_a_convolution_in_a_part_is_found_and_where_there_is_none_nothing_is_wri
     ],
     ids=str,
 )
-def test_every_weight_has_its_place(shape, size):
-    kernel = RNG.normal(size=shape)
+def test_every_weight_has_its_place(shape, size, rng):
+    kernel = rng.normal(size=shape)
     image = filters.image(kernel)
     assert (image.shape, image.dtype) == (size, np.uint8)
     largest = np.abs(kernel).max()

@@ -37,6 +37,7 @@ def small_chunks(monkeypatch):
     ("gradients", "jit_compile"), [("manual", True), ("manual", False), ("tape", False)], ids=["xla", "graph", "tape"]
 )
 @pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.sampled(5, gradients="manual", jit_compile=False)
 def test_fit_follows_the_reference(network, gradients, jit_compile, metrics):
     model = Model(NETWORKS[network], gradients, dtype="float64")
     model.compile(keras.optimizers.Adam(0.01), metrics=metrics, jit_compile=jit_compile)
@@ -59,6 +60,7 @@ def test_weights_of_tokens_and_examples_move_it_as_a_dense_layer(weights):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.sampled(3)
 def test_in_mixed_precision_it_is_near_float32(network, policy):
     losses = []
     for dtype in (policy, "float32"):
@@ -108,6 +110,7 @@ def test_a_clipped_fit_is_that_of_a_dense_layer():
 
 @pytest.mark.parametrize("clip", [None, 0.05], ids=["plain", "clipped"])
 @pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.sampled(3)
 def test_tensorboard_has_the_statistics_of_its_tensors(tmp_path, network, clip):
     model = Model(NETWORKS[network])
     model.compile("sgd")

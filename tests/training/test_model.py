@@ -53,6 +53,7 @@ def fit_both(model, plain, *args, **kwargs):
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.sampled(3)
@@ -89,6 +90,7 @@ def test_every_argument_of_fit_means_what_it_means_in_keras(options):
     fit_both(model_of(), plain_of(), X, LABELS, **options)
 
 
+@pytest.mark.xla
 def test_positional_arguments_are_keras_s():
     model, plain = model_of(), plain_of()
     ours, theirs = (each.fit(X, LABELS, 16, 2, 0, None, 0.3, None, False).history for each in (model, plain))
@@ -153,6 +155,7 @@ def test_shuffling_follows_the_seed_and_the_epoch():
     assert resumed.fit(X, LABELS, initial_epoch=1, epochs=3, verbose=0).history["loss"] == first[1:]
 
 
+@pytest.mark.xla
 def test_never_traces_again_after_the_first_epoch():
     model = model_of()
     model.fit(X, LABELS, batch_size=16, epochs=1, verbose=0, validation_split=0.3)
@@ -162,6 +165,7 @@ def test_never_traces_again_after_the_first_epoch():
     assert model._tfbp_programs.traces == 8
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("steps", [1, 2, 3, 100])
 def test_blocks_of_every_length_give_the_same_weights_and_call_the_callbacks(steps):
     class Batches(keras.callbacks.Callback):
@@ -209,20 +213,24 @@ def test_a_callback_that_stops_training_stops_it_inside_the_epoch():
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_weights_do_not_race_with_their_update(jit_compile):
-    """Two reads of a variable in one step race with the update, in some runs only: so, many runs."""
-    weights = []
+    """Two reads of a variable in one step race with the update, in some runs only: so, many runs of one program."""
+    model, weights = model_of(jit_compile=jit_compile), []
+    model.optimizer.build(model.trainable_variables)
+    start = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
     for _ in range(8):
-        model = model_of(jit_compile=jit_compile)
+        for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
+            variable.assign(value)
         model.fit(X, LABELS, batch_size=8, epochs=3, verbose=0)
         weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+    assert not np.array_equal(weights[0], np.concatenate([value.ravel() for value in start[: len(model.weights)]]))
     for other in weights[1:]:
         np.testing.assert_array_equal(other, weights[0])
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_keeps_float32_weights_and_learns_as_keras_does(policy):
-    x = RNG.normal(size=(256, 6)).astype(np.float32)
-    labels = (x @ RNG.normal(size=(6, 3))).argmax(axis=1)
+def test_mixed_precision_keeps_float32_weights_and_learns_as_keras_does(policy, rng):
+    x = rng.normal(size=(256, 6)).astype(np.float32)
+    labels = (x @ rng.normal(size=(6, 3))).argmax(axis=1)
     model = model_of(dtype=policy)
     history = model.fit(x, labels, epochs=20, verbose=0).history
     assert all(w.dtype == np.float32 for w in model.get_weights())

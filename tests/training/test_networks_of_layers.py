@@ -108,14 +108,14 @@ def test_tensorboard_has_the_statistics_of_parts(tmp_path):
     assert {"rms/layer_1.layers.0/dkernel", "rms/layer_2.projection.0/kernel", "disagreement/layer_5/dbias"} <= tags
 
 
-def test_clipped_examples_are_compared_with_what_dropout_drew(tmp_path):
+def test_clipped_examples_are_compared_with_what_dropout_drew(tmp_path, rng):
     """The tape's, too, from the masks of the step, and none of its own."""
     network = Network(6, [Dense(5, "tanh"), Dropout(0.4), Dense(4)], "sparse_categorical_crossentropy")
     model = Model(network, dtype="float64")
     model.compile("sgd")
-    board, x = TensorBoard(tmp_path, every=1, compare=True), RNG.normal(size=(22, 6))
+    board, x = TensorBoard(tmp_path, every=1, compare=True), rng.normal(size=(22, 6))
     fed = {"batch_size": 22, "verbose": 0, "callbacks": [board], "clip_per_example": 0.1}
-    model.fit(x, LABELS, sample_weight=RNG.uniform(0.5, 2, 22), **fed)
+    model.fit(x, LABELS, sample_weight=rng.uniform(0.5, 2, 22), **fed)
     events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
     events.Reload()
     tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("disagreement")]

@@ -73,8 +73,8 @@ def test_norms_and_histograms_are_the_reference_s(tmp_path, gradients, weighted)
         assert right[-1] == pytest.approx(tensor.max(), rel=1e-5, abs=1e-7)
 
 
-def test_histogram_counts_are_numpy_s():
-    values = RNG.normal(size=(60, 30)).astype(np.float32)
+def test_histogram_counts_are_numpy_s(rng):
+    values = rng.normal(size=(60, 30)).astype(np.float32)
     limits, counts = (each.numpy() for each in reductions.histogram(tf.constant(values)))
     expected, _ = np.histogram(values, reductions.BUCKETS, limits.astype(np.float64))
     # an element on an edge may fall to either side

@@ -8,14 +8,29 @@ Pre-activations on a kink and far out are `points`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from tfbp.agreement.kind_cases import attention_cases, image_cases, layer_kind_cases, sequence_cases, token_cases
 from tfbp.agreement.problems import Case
 from tfbp.network import (
     Dense,
     Network,
+    Setting,
+    attention,
+    bidirectional,
+    convolution,
+    dense,
+    dropout,
+    embedding,
+    linear_cross_entropy,
+    normalization,
+    pooling,
+    position,
+    recurrent,
+    registered,
+    residual,
+    shapes,
 )
-from tfbp.vocabulary import ACTIVATIONS, L1L2, LOSSES, Activation, Loss
+from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
 _ARGUMENTS = {"threshold": {"threshold": 0.1, "default_value": -0.3}}
 _VARIANTS = {
@@ -55,24 +70,33 @@ def loss_cases() -> Iterator[Case]:
         yield Case(f"{activation}-{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4, activation)], name), 9)
 
 
+# the files of `tfbp.network` that have CASES, in the order of the matrix
+FILES = (
+    *(dense, shapes, residual, convolution, pooling, normalization, dropout),
+    *(recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+)
+
+
+def cases_of(*files: Any) -> list[Case]:
+    """The cases of kinds of layers: of these files of `tfbp.network`."""
+    return [_case(setting) for file in files for setting in file.CASES]
+
+
 def shape_cases() -> Iterator[Case]:
-    """Depths, widths, no bias, penalties, one sample, one unit."""
-    loss = "sparse_categorical_crossentropy"
-    penalty = L1L2(l1=0.01, l2=0.02)
-    regularized = [Dense(6, "tanh", kernel_regularizer=penalty, bias_regularizer=penalty), Dense(4)]
-    yield Case("dense-B33-I64-O10", Network(64, [Dense(10)], loss), 33)
-    # a dx that is not transposed has the right shape here, and so has a bias summed over the wrong axis
-    yield Case("square-B5-I5-O5", Network(5, [Dense(5, "tanh"), Dense(5)], loss), 5)
-    yield Case("wide-B64-I300-O10", Network(300, [Dense(200, "relu"), Dense(10)], loss), 64)
-    # sums over more than 1,024 rows and 512 inputs; penalties of many weights
-    yield Case("long-B1100-I520-O6", Network(520, [Dense(6, "tanh", kernel_regularizer=penalty), Dense(3)], loss), 1100)
-    yield Case("deep5-B20-I12-O5", Network(12, [*(Dense(16 - i, "tanh") for i in range(4)), Dense(5)], loss), 20)
-    yield Case("no-bias-B8-I5-O3", Network(5, [Dense(4, "sigmoid", use_bias=False), Dense(3, use_bias=False)], loss), 8)
-    yield Case("regularized-B8-I5-O4", Network(5, regularized, loss), 8)
-    yield Case("one-sample-B1-I5-O3", Network(5, [Dense(4, "silu"), Dense(3)], loss), 1)
-    yield Case("one-unit-B6-I1-O1", Network(1, [Dense(1, "tanh"), Dense(1)], "mean_squared_error"), 6)
+    """Dense layers on rows: depths, widths, no bias, penalties, one sample, one unit."""
+    return (case for case in cases_of(dense) if len(case.network.input_shape) == 1)
+
+
+def registered_cases() -> list[Case]:
+    """Those of the kinds that `tfbp.register` was given."""
+    return [_case(setting) for writings in registered().values() for setting in writings.cases]
+
+
+def _case(setting: Setting) -> Case:
+    network = Network(setting.inputs, setting.layers, setting.loss)
+    return Case(setting.name, network, setting.batch, setting.any_targets, setting.training, setting.weighs_examples)
 
 
 def all_cases() -> list[Case]:
-    of_layers = [*layer_kind_cases(), *image_cases(), *sequence_cases(), *attention_cases(), *token_cases()]
-    return [*shape_cases(), *loss_cases(), *activation_cases(), *of_layers]
+    """Every case of the matrix."""
+    return [*cases_of(dense), *loss_cases(), *activation_cases(), *cases_of(*FILES[1:]), *registered_cases()]

@@ -68,9 +68,9 @@ def local_reference(network: Network, inputs: Inputs, training: bool = True) -> 
 
 
 def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
-    kind = reference.chain.kind_of(node.layer)
-    z, residuals, new = kind.forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
-    dx, gradients = kind.backward(node.layer, fed["dz"], residuals)
+    forward, backward = reference.kinds.kind_of(node.layer)
+    z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
+    dx, gradients = backward(node.layer, fed["dz"], residuals)
     own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
     # of tokens there is no dx
     return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **({} if dx is None else {"dx": dx})}
@@ -81,17 +81,15 @@ def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Ten
     activations, losses = manual.activations, manual.losses
     last, out = inputs[-1], {}
     for node, activation, fed in _each(network, inputs):
-        put, kind = f"layer {node.name}", manual.chain.kind_of(node.layer)
-        forward = attempt(kind.forward, node.layer, fed["weights"], fed["x"], **_options(node, training))
+        put, (function, backward) = f"layer {node.name}", manual.kinds.kind_of(node.layer)
+        forward = attempt(function, node.layer, fed["weights"], fed["x"], **_options(node, training))
         out[f"{put} z"], residuals = _pair(forward)
         _put_new(out, node, residuals if isinstance(residuals, Failure) else attempt(operator.itemgetter(2), forward))
         _put(
             out,
             node,
             fed["weights"],
-            _attempt_with(
-                residuals, lambda kept, node=node, kind=kind, fed=fed: kind.backward(node.layer, fed["dz"], kept)
-            ),
+            _attempt_with(residuals, partial(backward, node.layer, fed["dz"])),
         )
         forward = attempt(activations.activation_forward, activation, fed["z"])
         out[f"{put} y"], residuals = _pair(forward)
@@ -109,15 +107,15 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
     """The tape's gradient of each layer on its own; a `Failure` in the place of what raised."""
     last, out = inputs[-1], {}
     for node, activation, fed in _each(network, inputs):
-        put, kind = f"layer {node.name}", tape.chain.kind_of(node.layer)
+        put, function = f"layer {node.name}", tape.kinds.kind_of(node.layer)
         new: Tensors = {}
         names = [] if node.layer.parts else [n for n in fed["weights"] if n not in node.layer.without_gradient]
 
         def forward(
-            x: Any, *weights: Any, node: Node = node, kind: Any = kind, fed: Any = fed, names: Any = names
+            x: Any, *weights: Any, node: Node = node, function: Any = function, fed: Any = fed, names: Any = names
         ) -> Any:
             given = {**fed["weights"], **dict(zip(names, weights, strict=True))}
-            z, others = kind.forward(node.layer, given, x, **_options(node, training))
+            z, others = function(node.layer, given, x, **_options(node, training))
             new.update({} if node.layer.parts else others)  # noqa: B023
             return z
 

@@ -15,7 +15,7 @@ from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormaliz
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
-KINDS = {name: kind for name, kind in kinds().items() if kind is not Residual}
+KINDS: dict[str, type[Layer]] = {name: kind for name, kind in kinds().items() if kind is not Residual}
 # called forward, it is the table that it is a subclass of
 KINDS["ReversibleEmbedding"] = Embedding
 # what acts on each step alike, so that TimeDistributed changes nothing
@@ -88,6 +88,8 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
     name, which takes its arguments."""
     name = name or layer.made_in_keras or layer.keras_name
     kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
+    if kind is None:
+        raise InputError(f"layers: got {name}, of which there is no Keras layer; accepted: {', '.join(sorted(KINDS))}.")
     arguments = {
         name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
         for name, value in layer.keras_arguments().items()
@@ -97,7 +99,7 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
 
 def _of_tfbp(name: str) -> Any:
     """The layer of that name that Keras has not; by name, for what a network is described by imports no layers."""
-    return getattr(import_module("tfbp.layers"), name)
+    return getattr(import_module("tfbp.layers"), name, None)
 
 
 def offered_as(class_name: str) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfbp.console.cells import ProcessGone, mapping, processes_for
-from tfbp.console.options import Parser, check_file, choices, need, run
+from tfbp.console.options import Parser, check_file, choices, need, run, run_file
 from tfbp.errors import InputError, check_choice, check_count
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def parser() -> Parser:
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--layers", metavar="FILE", help="a Python file that registers layers: their cases come, too")
     parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
     parser.add_argument("--processes", type=int, help="that share the cells (default: as many as pay, 4 at most)")
     parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
@@ -58,6 +59,8 @@ def agree(arguments: argparse.Namespace) -> int:
         check_count("processes", arguments.processes)
     tf32 = [word == "on" for word in choices("tf32", arguments.tf32, ("off", "on"))]
     check_file("json", arguments.json)
+    if arguments.layers is not None:
+        run_file("layers", arguments.layers)
     from tfbp.agreement.cases import all_cases
 
     cases = [case for case in all_cases() if arguments.case in case.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -185,3 +186,14 @@ def need(*packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise InputError(f"packages: got no {package}; accepted: an installation of 'tfbp[scripts]'.")
+
+
+def run_file(argument: str, path: str) -> None:
+    """Run a Python file for what it registers.
+
+    Raises:
+        InputError: no such file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{argument}: got {path!r}; accepted: a Python file.")
+    runpy.run_path(path, run_name=Path(path).stem)

@@ -19,6 +19,27 @@ from tfbp.manual.compiled import has_gpu, is_compiled
 Pair = tuple[int, int]
 
 
+_SPELLED_OUT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "conv2d": (convolution.conv2d_forward, convolution.conv2d_backward),
+    "depthwise_conv2d": (convolution.depthwise_conv2d_forward, convolution.depthwise_conv2d_backward),
+    "max_pool2d": (pooling.max_pool2d_forward, pooling.max_pool2d_backward),
+    "average_pool2d": (pooling.average_pool2d_forward, pooling.average_pool2d_backward),
+    "global_average_pool2d": (pooling.global_average_pool2d_forward, pooling.global_average_pool2d_backward),
+    "global_max_pool2d": (pooling.global_max_pool2d_forward, pooling.global_max_pool2d_backward),
+    "layer_normalization": (normalization.layer_normalization_forward, normalization.layer_normalization_backward),
+    "rms_normalization": (normalization.rms_normalization_forward, normalization.rms_normalization_backward),
+    "group_normalization": (normalization.group_normalization_forward, normalization.group_normalization_backward),
+}
+_BY_KERNEL: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "conv2d": (fused.conv2d_forward, fused.conv2d_backward),
+    "dilated_conv2d": (fused.dilated_conv2d_forward, fused.dilated_conv2d_backward),
+    "depthwise_conv2d": (fused.depthwise_conv2d_forward, fused.depthwise_conv2d_backward),
+    "dilated_depthwise_conv2d": (fused.dilated_depthwise_conv2d_forward, fused.dilated_depthwise_conv2d_backward),
+    "max_pool2d": (fused.max_pool2d_forward, fused.max_pool2d_backward),
+    "average_pool2d": (fused.average_pool2d_forward, fused.average_pool2d_backward),
+}
+
+
 def conv2d(
     x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Pair, padding: str, dilation_rate: Pair
 ) -> tf.Tensor | None:
@@ -54,8 +75,7 @@ def _convolved(
 
 @cache
 def _convolution(by_kernel: bool, kind: str, options: tuple[tuple[str, Any], ...]) -> Callable[..., tf.Tensor]:
-    room: Any = fused if by_kernel else convolution
-    forward, backward = getattr(room, f"{kind}_forward"), getattr(room, f"{kind}_backward")
+    forward, backward = (_BY_KERNEL if by_kernel else _SPELLED_OUT)[kind]
 
     @custom_gradient
     def convolve(x: tf.Tensor, kernel: tf.Tensor, *bias: tf.Tensor) -> Any:
@@ -72,12 +92,14 @@ def _convolution(by_kernel: bool, kind: str, options: tuple[tuple[str, Any], ...
 
 def pool2d(kind: str, x: tf.Tensor, pool_size: Pair, strides: Pair, padding: str) -> tf.Tensor:
     """y of max_pool2d or average_pool2d."""
-    return _pooling(pooling if _is_spelled_out(x) else fused, kind, pool_size, strides, padding)(x)
+    return _pooling(_is_spelled_out(x), kind, pool_size, strides, padding)(x)
 
 
 @cache
-def _pooling(room: Any, kind: str, pool_size: Pair, strides: Pair, padding: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    forward, backward = getattr(room, f"{kind}_forward"), getattr(room, f"{kind}_backward")
+def _pooling(
+    spelled_out: bool, kind: str, pool_size: Pair, strides: Pair, padding: str
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    forward, backward = (_SPELLED_OUT if spelled_out else _BY_KERNEL)[kind]
 
     @custom_gradient
     def pool(x: tf.Tensor) -> Any:
@@ -90,7 +112,7 @@ def _pooling(room: Any, kind: str, pool_size: Pair, strides: Pair, padding: str)
 @cache
 def global_pool2d(kind: str, keepdims: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """global_average_pool2d or global_max_pool2d, as a function of x."""
-    forward, backward = getattr(pooling, f"{kind}_forward"), getattr(pooling, f"{kind}_backward")
+    forward, backward = _SPELLED_OUT[kind]
 
     @custom_gradient
     def pool(x: tf.Tensor) -> Any:
@@ -127,27 +149,26 @@ def batch_normalization(
 def layer_normalization(x: tf.Tensor, gamma: Any, beta: Any, axes: tuple[int, ...], epsilon: float) -> tf.Tensor:
     """y, normalized over the last axes."""
     options = (("axes", axes), ("epsilon", epsilon))
-    return _normalization("layer", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
+    return _normalization("layer_normalization", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
 
 
 def rms_normalization(x: tf.Tensor, scale: tf.Tensor, axes: tuple[int, ...], epsilon: float) -> tf.Tensor:
     """y, divided by the root mean square of the last axes."""
-    return _normalization("rms", True, False, (("axes", axes), ("epsilon", epsilon)))(x, scale)
+    return _normalization("rms_normalization", True, False, (("axes", axes), ("epsilon", epsilon)))(x, scale)
 
 
 def group_normalization(x: tf.Tensor, gamma: Any, beta: Any, groups: int, epsilon: float) -> tf.Tensor:
     """y, normalized over groups of the last axis."""
     options = (("groups", groups), ("epsilon", epsilon))
-    return _normalization("group", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
+    return _normalization("group_normalization", gamma is not None, beta is not None, options)(x, *_given(gamma, beta))
 
 
 @cache
 def _normalization(
     kind: str, has_gamma: bool, has_beta: bool, options: tuple[tuple[str, Any], ...]
 ) -> Callable[..., tf.Tensor]:
-    forward = getattr(normalization, f"{kind}_normalization_forward")
-    backward = getattr(normalization, f"{kind}_normalization_backward")
-    asked = [True] if kind == "rms" else [has_gamma, has_beta]
+    forward, backward = _SPELLED_OUT[kind]
+    asked = [True] if kind == "rms_normalization" else [has_gamma, has_beta]
 
     @custom_gradient
     def normalize(x: tf.Tensor, *weights: tf.Tensor) -> Any:

@@ -14,6 +14,12 @@ from tensorflow.python.saved_model import save_context
 from tfbp.custom_gradient import custom_gradient
 from tfbp.manual import embedding, halves, position, recurrent, smooth_activations
 
+_RECURRENCES = {
+    "simple_rnn": (recurrent.simple_rnn_forward, recurrent.simple_rnn_backward),
+    "lstm": (recurrent.lstm_forward, recurrent.lstm_backward),
+    "gru": (recurrent.gru_forward, recurrent.gru_backward),
+}
+
 
 def recur(
     kind: str,
@@ -30,7 +36,7 @@ def recur(
 
 @cache
 def _recurrence(kind: str, weights: int, masks: int, options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    forward, backward = getattr(recurrent, f"{kind}_forward"), getattr(recurrent, f"{kind}_backward")
+    forward, backward = _RECURRENCES[kind]
 
     @custom_gradient
     def run(x: tf.Tensor, *given: tf.Tensor) -> Any:

@@ -1,15 +1,45 @@
 """The second writing: TensorFlow ops, every gradient coded by hand. No tape, ever."""
 
+from tfbp.manual import activation as activation
 from tfbp.manual import activations as activations
+from tfbp.manual import attention as attention
+from tfbp.manual import bidirectional as bidirectional
 from tfbp.manual import chain as chain
 from tfbp.manual import convolution as convolution
 from tfbp.manual import dense as dense
 from tfbp.manual import dropout as dropout
+from tfbp.manual import embedding as embedding
+from tfbp.manual import kinds as kinds
+from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
 from tfbp.manual import normalization as normalization
 from tfbp.manual import per_example as per_example
 from tfbp.manual import pooling as pooling
+from tfbp.manual import position as position
+from tfbp.manual import recurrent as recurrent
+from tfbp.manual import residual as residual
+from tfbp.manual import shapes as shapes
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.manual.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors
+
+for _file in (
+    activation,
+    attention,
+    bidirectional,
+    convolution,
+    dense,
+    dropout,
+    embedding,
+    linear_cross_entropy,
+    normalization,
+    pooling,
+    position,
+    recurrent,
+    residual,
+    shapes,
+):
+    kinds.KINDS.update(_file.KINDS)
+    kinds.PER_EXAMPLE.update(getattr(_file, "PER_EXAMPLE", {}))
+kinds.WITH_LOSS.update(linear_cross_entropy.WITH_LOSS)

@@ -4,14 +4,14 @@ from tfbp.manual import piecewise_activations as piecewise
 from tfbp.manual import smooth_activations as smooth
 from tfbp.manual import softmax
 
-_FUNCTIONS = {**vars(smooth), **vars(piecewise), **vars(softmax)}
+ACTIVATIONS = {**smooth.ACTIVATIONS, **piecewise.ACTIVATIONS, **softmax.ACTIVATIONS}
 
 
 def activation_forward(activation, z):
     """y = f(z) for z of shape (B, O), and what `activation_backward` needs."""
-    return _FUNCTIONS[f"{activation.name}_forward"](z, **activation.arguments)
+    return ACTIVATIONS[activation.name][0](z, **activation.arguments)
 
 
 def activation_backward(activation, dy, residuals):
     """dz for dy of shape (B, O): f'(z) · dy, or dy · Jacobian for softmax and log_softmax."""
-    return _FUNCTIONS[f"{activation.name}_backward"](dy, residuals, **activation.arguments)
+    return ACTIVATIONS[activation.name][1](dy, residuals, **activation.arguments)

@@ -172,20 +172,13 @@ def projection_forward(x, kernel, bias=None):
     )
 
 
-def projection_backward(dz, residuals, *, input_gradient=True, weight_gradients=True, bias_gradient=True):
-    """dx, dkernel and dbias, given dz; None for a gradient that is not asked for."""
+def projection_backward(dz, residuals, *, bias_gradient=True):
+    """dx, dkernel and dbias, given dz; None for a dbias that is not asked for."""
     *rows, shape, kernel_shape = residuals
     length = dz.shape[1] or tf.shape(dz)[1]
     # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
-    dx, dkernel, dbias = dense_backward(
-        tf.reshape(dz, [-1, rows[1].shape[1]]),
-        rows,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and bias_gradient,
-    )
-    dx = tf.reshape(dx, [-1, length, *shape[2:]]) if input_gradient else None
-    dkernel = tf.reshape(dkernel, kernel_shape) if weight_gradients else None
+    dx, dkernel, dbias = dense_backward(tf.reshape(dz, [-1, rows[1].shape[1]]), rows, bias_gradient=bias_gradient)
+    dx, dkernel = tf.reshape(dx, [-1, length, *shape[2:]]), tf.reshape(dkernel, kernel_shape)
     return dx, dkernel, None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2 :])
 
 
@@ -213,15 +206,17 @@ def forward(layer, weights, x, *, training, seed):
     return z, kept, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    asked, gradients = {"weight_gradients": weight_gradients, "bias_gradient": layer.use_bias}, {}
+def backward(layer, dz, residuals):
+    gradients = {}
     # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
-    dy, *gradients["attention_output"] = projection_backward(dz, residuals["attention_output"], **asked)
+    dy, *gradients["attention_output"] = projection_backward(
+        dz, residuals["attention_output"], bias_gradient=layer.use_bias
+    )
     # y = attention_forward(query, key, value)                  (B, T, N, V) <- (B, T, N, H) (B, T, K, H) (B, T, K, V)
     dmade, dx = attention_backward(dy, residuals["attention"]), None
     for part, da in zip(("query", "key", "value"), dmade, strict=True):
         # query, key or value = projection_forward(x)           (B, T, N, H) <- (B, T, D)
-        found, *gradients[part] = projection_backward(da, residuals[part], input_gradient=input_gradient, **asked)
+        found, *gradients[part] = projection_backward(da, residuals[part], bias_gradient=layer.use_bias)
         # all are of one x: their gradients add up
         dx = found if dx is None else dx + found
     named = {
@@ -247,3 +242,7 @@ def example_squares(layer, x, dz, kept):
         if layer.use_bias:
             squares[f"{part}_bias"] = sum_squares(da)
     return squares
+
+
+KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}
+PER_EXAMPLE = {name: {"squares": example_squares} for name in KINDS}

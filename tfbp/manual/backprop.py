@@ -8,8 +8,9 @@ moves, nothing is narrower than float32.
 
 import tensorflow as tf
 
-from tfbp.manual.chain import chain_backward, chain_forward, kind_of
+from tfbp.manual.chain import chain_backward, chain_forward
 from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
+from tfbp.manual.kinds import WITH_LOSS, kind_of
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
@@ -123,15 +124,7 @@ def loss_gradients_and_tensors(
             dy, *of_last = _scaled(of_head, loss_scale, dy.dtype)
             rest -= 1
         # outputs = chain_forward(layers, parameters, x)                (B, …, O) <- (B, …)
-        _, gradients = chain_backward(
-            network.layers[:rest],
-            layers[:rest],
-            residuals[:rest],
-            dy,
-            activations=network.activations_before_loss,
-            input_gradient=False,
-            weight_gradients=reweight is None,
-        )
+        _, gradients = chain_backward(network.layers_before_loss[:rest], layers[:rest], residuals[:rest], dy)
         gradients += of_last
     if reweight is not None:
         # the factors follow from every layer's dz: so the parameters' gradients come last, and once
@@ -158,7 +151,8 @@ def _reweighted_gradients(layers, tensors, residuals, factors):
         # in the factors' type, at least float32: a small factor alone may underflow in float16
         rows = tf.reshape(factors, [-1] + [1] * (tensor["dz"].shape.rank - 1))
         dz = tf.cast(rows * tf.cast(tensor["dz"], factors.dtype), tensor["dz"].dtype)
-        gradients.append(kind_of(layer).backward(layer, dz, kept, input_gradient=False)[1])
+        _, backward = kind_of(layer)
+        gradients.append(backward(layer, dz, kept)[1])
     return gradients
 
 
@@ -172,7 +166,7 @@ def _in_one(network):
     """The function for the loss and the gradients of a last layer that is one with it; None of any other.
 
     Eagerly none too: there the logits are made anyhow. In a tf.function, what nobody asks for is cut out."""
-    return None if tf.executing_eagerly() else getattr(kind_of(network.layers[-1]), "mean_loss_and_gradients", None)
+    return None if tf.executing_eagerly() else WITH_LOSS.get(network.layers[-1].keras_name)
 
 
 def _forward(network, parameters, x, y, weight, training, seed, in_one):
@@ -180,12 +174,7 @@ def _forward(network, parameters, x, y, weight, training, seed, in_one):
     given, dx and the gradients of the last layer, which come with the loss."""
     with tf.name_scope("forward"):
         outputs, tensors, residuals = chain_forward(
-            network.layers,
-            parameters,
-            x,
-            activations=network.activations_before_loss,
-            training=training,
-            seed=_first(seed),
+            network.layers_before_loss, parameters, x, training=training, seed=_first(seed)
         )
     with tf.name_scope("loss"):
         outputs = tf.cast(outputs, loss_dtype(outputs.dtype))

@@ -39,25 +39,21 @@ def forward(layer, weights, x, *, training, seed):
     return y, kept, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     # y = merge_forward(there, in_step(back))
     dthere, dback = merge_backward(dz, residuals["merged"], layer.merge_mode)
     ds, gradients, dxs = {"forward_layer": dthere, "backward_layer": _in_step(layer, dback)}, {}, []
     for part, layers in layer.parts.items():
         # there = forward_layer(x), back = backward_layer(x)
-        dx, gradients[part] = chain_backward(
-            layers,
-            *residuals[part],
-            ds[part],
-            input_gradient=input_gradient,
-            weight_gradients=weight_gradients,
-            scope=part,
-        )
+        dx, gradients[part] = chain_backward(layers, *residuals[part], ds[part], scope=part)
         dxs.append(dx)
     # both are of x: their gradients add up
-    return dxs[0] + dxs[1] if input_gradient else None, gradients
+    return dxs[0] + dxs[1], gradients
 
 
 def _in_step(layer, back):
     """Sequences that were made from the last step on, turned around; its own inverse."""
     return tf.reverse(back, [1]) if layer.layer.return_sequences else back
+
+
+KINDS = {"Bidirectional": (forward, backward)}

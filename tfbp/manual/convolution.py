@@ -5,6 +5,8 @@ G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O);
 of the depthwise convolution, where O = I · D. A patch is what lies under the kernel at one place, M N pixels.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
@@ -141,48 +143,60 @@ def _sum_over_places(dz):
     return tf.cast(tf.reduce_sum(wide(dz), axis=[0, 1, 2]), dz.dtype)
 
 
-def forward(layer, weights, x, *, training, seed):
-    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
-    if layer.keras_name == "DepthwiseConv2D":
-        z, residuals = depthwise_conv2d_forward(x, **weights, **options)
-    else:
-        z, residuals = conv2d_forward(x, **weights, **options, groups=layer.groups)
-    return z, residuals, {}
+def _options(layer):
+    return dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
-    dx, dkernel, dbias = through(
-        dz,
-        residuals,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and layer.use_bias,
-    )
-    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
-    return dx, found if weight_gradients else {}
+def _conv2d(layer, weights, x, *, training, seed):
+    return *conv2d_forward(x, **weights, **_options(layer), groups=layer.groups), {}
 
 
-def example_gradients(layer, x, dz):
+def _depthwise_conv2d(layer, weights, x, *, training, seed):
+    return *depthwise_conv2d_forward(x, **weights, **_options(layer)), {}
+
+
+def _backward(function, layer, dz, residuals):
+    dx, dkernel, dbias = function(dz, residuals, bias_gradient=layer.use_bias)
+    return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+
+
+def _conv2d_gradients(layer, x, dz):
     """Each example's own gradient, (B, …) of each weight: the products over its own patches."""
     window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
-    dbias = tf.reduce_sum(dz, axis=[1, 2])
-    if layer.keras_name == "DepthwiseConv2D":
-        dz = tf.reshape(dz, [-1, *window.outputs, x.shape[-1], layer.depth_multiplier])
-        # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
-        each = [tf.reduce_sum(at[..., None] * dz, axis=[1, 2]) for at in window.patches(x)]
-        dkernel = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel_size, *dz.shape[3:]])
-    else:
-        groups, places = layer.groups, window.outputs[0] * window.outputs[1]
-        patches = _rows_in_groups(window.patches(x), places, groups)
-        # dkernel = patchesᵀ · dz                           (B, G, M N I/G, O/G) <- (B, G, P Q, …) (B, G, P Q, O/G)
-        dkernel = tf.matmul(patches, _rows_in_groups([dz], places, groups), transpose_a=True)
-        sizes = [*layer.kernel_size, x.shape[-1] // groups, dz.shape[-1]]
-        dkernel = tf.reshape(tf.transpose(dkernel, [0, 2, 1, 3]), [-1, *sizes])
-    return {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+    groups, places = layer.groups, window.outputs[0] * window.outputs[1]
+    patches = _rows_in_groups(window.patches(x), places, groups)
+    # dkernel = patchesᵀ · dz                               (B, G, M N I/G, O/G) <- (B, G, P Q, …) (B, G, P Q, O/G)
+    dkernel = tf.matmul(patches, _rows_in_groups([dz], places, groups), transpose_a=True)
+    sizes = [*layer.kernel_size, x.shape[-1] // groups, dz.shape[-1]]
+    dkernel = tf.reshape(tf.transpose(dkernel, [0, 2, 1, 3]), [-1, *sizes])
+    return _with_bias(layer, dkernel, dz)
+
+
+def _depthwise_conv2d_gradients(layer, x, dz):
+    """The same, of each channel by itself."""
+    window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
+    by_channel = tf.reshape(dz, [-1, *window.outputs, x.shape[-1], layer.depth_multiplier])
+    # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
+    each = [tf.reduce_sum(at[..., None] * by_channel, axis=[1, 2]) for at in window.patches(x)]
+    dkernel = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel_size, *by_channel.shape[3:]])
+    return _with_bias(layer, dkernel, dz)
+
+
+def _with_bias(layer, dkernel, dz):
+    return {"kernel": dkernel, "bias": tf.reduce_sum(dz, axis=[1, 2])} if layer.use_bias else {"kernel": dkernel}
 
 
 def _rows_in_groups(pixels, places, groups):
     """K of (B, P, Q, C) -> (B, G, P Q, K C/G)."""
     rows = _in_groups(pixels, groups)
     return tf.transpose(tf.reshape(rows, [groups, -1, places, rows.shape[-1]]), [1, 0, 2, 3])
+
+
+KINDS = {
+    "Conv2D": (_conv2d, partial(_backward, conv2d_backward)),
+    "DepthwiseConv2D": (_depthwise_conv2d, partial(_backward, depthwise_conv2d_backward)),
+}
+PER_EXAMPLE = {
+    "Conv2D": {"gradients": _conv2d_gradients},
+    "DepthwiseConv2D": {"gradients": _depthwise_conv2d_gradients},
+}

@@ -39,19 +39,11 @@ def forward(layer, weights, x, *, training, seed):
     return tf.reshape(z, [-1, *x.shape[1:-1], layer.units]) if x.shape.rank > 2 else z, (*residuals, x.shape), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     *rows, shape = residuals
-    dx, dkernel, dbias = dense_backward(
-        _as_rows(dz),
-        rows,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and layer.use_bias,
-    )
+    dx, dkernel, dbias = dense_backward(_as_rows(dz), rows, bias_gradient=layer.use_bias)
     found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
-    if input_gradient and shape.rank > 2:
-        dx = tf.reshape(dx, [-1, *shape[1:]])
-    return dx, found if weight_gradients else {}
+    return tf.reshape(dx, [-1, *shape[1:]]) if shape.rank > 2 else dx, found
 
 
 def _as_rows(tensor):
@@ -106,3 +98,7 @@ def _row_squares(a):
     partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
     # abs changes nothing, and keeps XLA from making that one chain of the two sums
     return tf.reduce_sum(tf.abs(partial), axis=1)
+
+
+KINDS = {"Dense": (forward, backward)}
+PER_EXAMPLE = {"Dense": {"squares": example_squares, "moments": example_moments}}

@@ -46,9 +46,12 @@ def forward(layer, weights, x, *, training, seed):
     return *dropout_forward(x, _pair(seed), rate=layer.rate), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     return dz if residuals is None else dropout_backward(dz, residuals), {}
 
 
 def _pair(seed):
     return tf.stack([tf.cast(each, tf.int64) for each in seed])
+
+
+KINDS = {"Dropout": (forward, backward)}

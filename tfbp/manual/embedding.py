@@ -41,9 +41,9 @@ def forward(layer, weights, x, *, training, seed):
     return *embedding_forward(x, weights["embeddings"]), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     """Tokens are no numbers that a gradient could move: dx is None."""
-    return None, {"embeddings": embedding_backward(dz, residuals)} if weight_gradients else {}
+    return None, {"embeddings": embedding_backward(dz, residuals)}
 
 
 def example_squares(layer, x, dz, kept=None):
@@ -66,3 +66,7 @@ def _summed_by_token(x, dz):
     """Where two places of an example have one token, (B, T, T), and dz summed over those of each place's, (B, T, O)."""
     same = tf.cast(x[:, :, None] == x[:, None, :], dz.dtype)
     return same, tf.matmul(same, dz)
+
+
+KINDS = {"Embedding": (forward, backward)}
+PER_EXAMPLE = {"Embedding": {"squares": example_squares, "moments": example_moments}}

@@ -33,9 +33,7 @@ def backward(function, dy, residuals, dstates=None, **asked):
     given = {} if dstates is None else {"dstates": dstates}
     if len(residuals) == 1:
         return function(dy, *residuals, **given, **asked)
-    dstates_of = (
-        [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(split, dstates), strict=True)]
-    )
+    dstates_of = [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(split, dstates), strict=True)]
     found = [
         function(half, kept, **dstates_of_half, **asked)
         for half, kept, dstates_of_half in zip(split(dy), residuals, dstates_of, strict=True)

@@ -15,10 +15,7 @@ import tensorflow as tf
 from tfbp.manual.compiled import has_gpu
 
 # by itself, as any layer of a chain, it is a dense one
-from tfbp.manual.dense import backward as backward
-from tfbp.manual.dense import example_moments as example_moments
-from tfbp.manual.dense import example_squares as example_squares
-from tfbp.manual.dense import forward as forward
+from tfbp.manual.dense import backward, example_moments, example_squares, forward
 
 CHUNK_BYTES = 2**25  # of a chunk's logits: 256 tokens of 32,768 classes in float32
 FEWEST_TOKENS = 128  # in a chunk by default: the kernel's gradient is read and written once for each
@@ -179,3 +176,9 @@ def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
     )
     found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
     return loss, tf.reshape(dx, [-1, *x.shape[1:]]), found
+
+
+KINDS = {"LinearCrossEntropy": (forward, backward)}
+PER_EXAMPLE = {"LinearCrossEntropy": {"squares": example_squares, "moments": example_moments}}
+# of a last layer: the mean loss, dx and the layer's gradients in one
+WITH_LOSS = {"LinearCrossEntropy": mean_loss_and_gradients}

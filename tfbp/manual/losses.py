@@ -104,6 +104,20 @@ def _cross_entropy(y, log_softmax):
     return tf.reduce_sum(-y * tf.where(y != 0, log_softmax, 0), axis=-1)
 
 
+LOSSES = {
+    "half_squared_error": (half_squared_error_forward, half_squared_error_backward),
+    "mean_squared_error": (mean_squared_error_forward, mean_squared_error_backward),
+    "mean_absolute_error": (mean_absolute_error_forward, mean_absolute_error_backward),
+    "huber": (huber_forward, huber_backward),
+    "binary_crossentropy": (binary_crossentropy_forward, binary_crossentropy_backward),
+    "categorical_crossentropy": (categorical_crossentropy_forward, categorical_crossentropy_backward),
+    "sparse_categorical_crossentropy": (
+        sparse_categorical_crossentropy_forward,
+        sparse_categorical_crossentropy_backward,
+    ),
+}
+
+
 def loss_forward(loss, y, outputs):
     """The loss of every sample, (B,), or of each of its tokens, (B, T), and what `loss_backward` needs."""
     # tokens as rows, which XLA sums faster than along the last of three axes
@@ -112,7 +126,7 @@ def loss_forward(loss, y, outputs):
         y = tf.cast(tf.reshape(y, [-1]), tf.int64)
     else:
         y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(rows))
-    losses, kept = globals()[f"{loss.name}_forward"](y, rows, **loss.arguments)
+    losses, kept = LOSSES[loss.name][0](y, rows, **loss.arguments)
     shape = outputs.shape[1:]
     return losses if shape.rank == 1 else tf.reshape(losses, [-1, *shape[:-1]]), (kept, shape)
 
@@ -122,7 +136,7 @@ def loss_backward(loss, dlosses, residuals):
     kept, shape = residuals
     flat = dlosses if shape.rank == 1 else tf.reshape(dlosses, [-1])
     # losses = loss_forward(loss, y, outputs)
-    doutputs = globals()[f"{loss.name}_backward"](flat, kept, **loss.arguments)
+    doutputs = LOSSES[loss.name][1](flat, kept, **loss.arguments)
     return doutputs if shape.rank == 1 else tf.reshape(doutputs, [-1, *shape])
 
 

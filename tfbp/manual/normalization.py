@@ -5,6 +5,8 @@ those of `axes` of one sample (layer), those of a group of channels of one sampl
 1/σ are kept; dx is one expression. 16-bit numbers are computed with in float32, and so is x̂ kept.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 from tfbp.manual.window import wide
@@ -187,45 +189,65 @@ def _as(a, like):
     return tf.cast(a, like.dtype)
 
 
-def forward(layer, weights, x, *, training, seed):
-    gamma, beta = weights.get("gamma"), weights.get("beta")
-    if layer.keras_name == "BatchNormalization":
-        moving = weights["moving_mean"], weights["moving_variance"]
-        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
-        y, residuals, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
-        return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
-    if layer.keras_name == "RMSNormalization":
-        return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
-    if layer.keras_name == "GroupNormalization":
-        groups = x.shape[-1] if layer.groups == -1 else layer.groups
-        return *group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
-    return *layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+def _batch(layer, weights, x, *, training, seed):
+    options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+    given = (weights.get("gamma"), weights.get("beta"), weights["moving_mean"], weights["moving_variance"])
+    y, residuals, moved = batch_normalization_forward(x, *given, **options)
+    return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
 
 
-_BACKWARDS = {
-    "BatchNormalization": batch_normalization_backward,
-    "LayerNormalization": layer_normalization_backward,
-    "RMSNormalization": rms_normalization_backward,
-    "GroupNormalization": group_normalization_backward,
-}
+def _layer(layer, weights, x, *, training, seed):
+    return *layer_normalization_forward(x, weights.get("gamma"), weights.get("beta"), epsilon=layer.epsilon), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    dx, *dweights = _BACKWARDS[layer.keras_name](dz, residuals)
-    names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
-    found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
-    return dx, found if weight_gradients else {}
+def _rms(layer, weights, x, *, training, seed):
+    return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
 
 
-def example_gradients(layer, x, dz):
+def _group(layer, weights, x, *, training, seed):
+    options = dict(groups=_groups(layer, x), epsilon=layer.epsilon)
+    return *group_normalization_forward(x, weights.get("gamma"), weights.get("beta"), **options), {}
+
+
+def _groups(layer, x):
+    return x.shape[-1] if layer.groups == -1 else layer.groups
+
+
+def _backward(function, names, layer, dz, residuals):
+    dx, *dweights = function(dz, residuals)
+    return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+
+
+def _layer_gradients(layer, x, dz):
+    return _own_terms(layer, layer_normalization_forward(x, epsilon=layer.epsilon)[0], dz)
+
+
+def _rms_gradients(layer, x, dz):
+    return _own_terms(layer, rms_normalization_forward(x, epsilon=layer.epsilon)[0], dz)
+
+
+def _group_gradients(layer, x, dz):
+    normalized = group_normalization_forward(x, groups=_groups(layer, x), epsilon=layer.epsilon)[0]
+    return _own_terms(layer, normalized, dz)
+
+
+def _own_terms(layer, normalized, dz):
     """Each example's own gradient, (B, C) of each weight: its own terms of Σ dy x̂ and Σ dy."""
-    if layer.keras_name == "RMSNormalization":
-        normalized, names = rms_normalization_forward(x, epsilon=layer.epsilon)[0], ("scale",)
-    elif layer.keras_name == "GroupNormalization":
-        groups = x.shape[-1] if layer.groups == -1 else layer.groups
-        normalized, names = group_normalization_forward(x, groups=groups, epsilon=layer.epsilon)[0], ("gamma", "beta")
-    else:
-        normalized, names = layer_normalization_forward(x, epsilon=layer.epsilon)[0], ("gamma", "beta")
-    places = list(range(1, x.shape.rank - 1))
-    sums = [tf.reduce_sum(terms, places) for terms in (dz * normalized, dz)]
-    return {name: total for name, total in zip(names, sums, strict=False) if name in layer.weight_shapes(x.shape[1:])}
+    places, found = list(range(1, dz.shape.rank - 1)), {}
+    for name in layer.weight_shapes(dz.shape[1:]):
+        found[name] = tf.reduce_sum(dz if name == "beta" else dz * normalized, places)
+    return found
+
+
+_NAMES = ("gamma", "beta")
+KINDS = {
+    "BatchNormalization": (_batch, partial(_backward, batch_normalization_backward, _NAMES)),
+    "LayerNormalization": (_layer, partial(_backward, layer_normalization_backward, _NAMES)),
+    "RMSNormalization": (_rms, partial(_backward, rms_normalization_backward, ("scale",))),
+    "GroupNormalization": (_group, partial(_backward, group_normalization_backward, _NAMES)),
+}
+PER_EXAMPLE = {
+    "LayerNormalization": {"gradients": _layer_gradients},
+    "RMSNormalization": {"gradients": _rms_gradients},
+    "GroupNormalization": {"gradients": _group_gradients},
+}

@@ -8,8 +8,8 @@ own part is known from a row of x and a row of dz, and nothing of the size B · 
     Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
     Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
-A kind of layer has these in its own file: `example_squares` and `example_moments`; or, where the
-weights are few and shared by an image's places, `example_gradients`, which makes every g_b.
+A kind of layer has these in its own file, under PER_EXAMPLE: "squares" (of a norm, by the weights' names) and
+"moments"; or, where the weights are few and shared by an image's places, "gradients", which makes every g_b.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfbp.errors import check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
-from tfbp.manual.chain import kind_of
+from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_squares
 from tfbp.network.validation import check_examples_apart
 
@@ -37,7 +37,7 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=Non
         [[10.0], [0.0]]
     """
     given = x, y, sample_weight, training, seed
-    _, _, tensors, scale = _undivided(network, parameters, *given, "example_squares")
+    _, _, tensors, scale = _undivided(network, parameters, *given, "squares", "norms")
     norms = norms_from(network, tensors, scale, trained)
     if norms.dtype == tf.float64:
         return norms
@@ -109,7 +109,7 @@ def loss_reweighted_gradients_and_tensors(
 ):
     """As `loss_clipped_gradients_and_tensors`, with a factor of each example, (B,), that `factors` makes of ‖g_b‖²,
     (B,), which is float64 and does not overflow."""
-    check_examples_apart(network, _has("example_squares"))
+    check_examples_apart(network, _has("squares", "norms"))
 
     def squares(tensors, dtype=None):
         return tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)
@@ -140,7 +140,7 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *,
 def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
     given = x, y, sample_weight, training, seed
-    _, _, tensors, scale = _undivided(network, parameters, *given, "example_moments")
+    _, _, tensors, scale = _undivided(network, parameters, *given, "moments")
     return moments_from(network, tensors, scale)
 
 
@@ -180,15 +180,22 @@ def _squares(layer, tensor, trained, dtype):
             for each in zip(layers, tensor[part], trained[part] if trained else [None] * len(layers), strict=True)
         ]
         return tf.add_n(inner)
-    dz, kind = _wide(tensor["dz"], dtype), kind_of(layer)
+    dz, functions = _wide(tensor["dz"], dtype), examples_of(layer)
     # tokens, too
     x = tf.cast(tensor["x"], dz.dtype)
-    if hasattr(kind, "example_squares"):
-        squares = kind.example_squares(layer, x, dz, tensor["kept"])
+    if "squares" in functions:
+        squares = functions["squares"](layer, x, dz, tensor["kept"])
+    elif "norms" in functions:
+        # of all weights of the layer together
+        squares = {None: tf.square(functions["norms"](layer, x, dz))}
     else:
         each = _example_gradients(layer, x, dz)
         squares = {name: tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank))) for name, g in each.items()}
-    counted = [each for name, each in squares.items() if not trained or trained[name]]
+    counted = [
+        each
+        for name, each in squares.items()
+        if not trained or (any(trained.values()) if name is None else trained[name])
+    ]
     return tf.add_n(counted) if counted else tf.zeros(tf.shape(x)[:1], x.dtype)
 
 
@@ -200,27 +207,27 @@ def _moments(layer, tensor, undo):
             for part, layers in layer.parts.items()
         }
         return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
-    x, dz, kind = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, kind_of(layer)
-    if hasattr(kind, "example_moments"):
-        return kind.example_moments(layer, x, dz)
+    x, dz, functions = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, examples_of(layer)
+    if "moments" in functions:
+        return functions["moments"](layer, x, dz)
     each = _example_gradients(layer, x, dz)
     return tuple({name: tf.reduce_sum(g**power, axis=0) for name, g in each.items()} for power in (1, 2))
 
 
 def _example_gradients(layer, x, dz):
     """g_b of each weight by name, (B, …); of a kind without weights, none."""
-    find = getattr(kind_of(layer), "example_gradients", None)
-    return {} if find is None else find(layer, x, dz)
+    functions = examples_of(layer)
+    return functions["gradients"](layer, x, dz) if "gradients" in functions else {}
 
 
-def _has(function):
-    """Whether a layer's file has that function, or makes the gradients that it is of."""
-    return lambda layer: any(hasattr(kind_of(layer), name) for name in (function, "example_gradients"))
+def _has(*names):
+    """Whether a kind of layer has one of these functions, or makes the gradients that they are of."""
+    return lambda layer: any(name in examples_of(layer) for name in (*names, "gradients"))
 
 
-def _undivided(network, parameters, x, y, sample_weight, training, seed, function):
+def _undivided(network, parameters, x, y, sample_weight, training, seed, *functions):
     """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
-    check_examples_apart(network, _has(function))
+    check_examples_apart(network, _has(*functions))
     scale = tf.cast(tf.shape(x)[0], tf.float32)
     found = loss_gradients_and_tensors(
         network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed

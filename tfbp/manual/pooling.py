@@ -4,6 +4,8 @@ B batch, H and W the height and width of x, P and Q those of y, C channels; x (B
 of pooling over the whole image.
 """
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 
@@ -108,25 +110,31 @@ def _pixels_inside(window):
     return np.multiply.outer(*counts)[None, :, :, None]
 
 
-_WINDOWS = {
-    "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
-    "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
+def _window_forward(function, layer, weights, x, *, training, seed):
+    return *function(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+
+
+def _whole_forward(function, layer, weights, x, *, training, seed):
+    return *function(x, keepdims=layer.keepdims), {}
+
+
+def _backward(function, layer, dz, residuals):
+    return function(dz, residuals), {}
+
+
+KINDS = {
+    "MaxPooling2D": (partial(_window_forward, max_pool2d_forward), partial(_backward, max_pool2d_backward)),
+    "AveragePooling2D": (partial(_window_forward, average_pool2d_forward), partial(_backward, average_pool2d_backward)),
+    "GlobalMaxPooling2D": (
+        partial(_whole_forward, global_max_pool2d_forward),
+        partial(_backward, global_max_pool2d_backward),
+    ),
+    "GlobalAveragePooling2D": (
+        partial(_whole_forward, global_average_pool2d_forward),
+        partial(_backward, global_average_pool2d_backward),
+    ),
+    "GlobalAveragePooling1D": (
+        partial(_whole_forward, global_average_pool1d_forward),
+        partial(_backward, global_average_pool1d_backward),
+    ),
 }
-_WHOLES = {
-    "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
-    "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
-    "GlobalAveragePooling1D": (global_average_pool1d_forward, global_average_pool1d_backward),
-}
-
-
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name in _WINDOWS:
-        pool = _WINDOWS[layer.keras_name][0]
-        return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
-    return *_WHOLES[layer.keras_name][0](x, keepdims=layer.keepdims), {}
-
-
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    if layer.keras_name in _WINDOWS:
-        return _WINDOWS[layer.keras_name][1](dz, residuals), {}
-    return _WHOLES[layer.keras_name][1](dz, residuals), {}

@@ -58,21 +58,30 @@ def _beside(table, x):
     return table[(slice(None), *[None] * between, slice(None))] if between else table
 
 
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name == "PositionEmbedding":
-        return *position_forward(x, weights["embeddings"]), {}
+def _position_forward(layer, weights, x, *, training, seed):
+    return *position_forward(x, weights["embeddings"]), {}
+
+
+def _position_backward(layer, dz, residuals):
+    dx, dembeddings = position_backward(dz, residuals)
+    return dx, {"embeddings": dembeddings}
+
+
+def _rotary_forward(layer, weights, x, *, training, seed):
     return *rotary_forward(x, **layer.arguments()), {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    if layer.keras_name == "PositionEmbedding":
-        dx, dembeddings = position_backward(dz, residuals, weight_gradients=weight_gradients)
-        return dx, {"embeddings": dembeddings} if weight_gradients else {}
-    return rotary_backward(dz, residuals) if input_gradient else None, {}
+def _rotary_backward(layer, dz, residuals):
+    return rotary_backward(dz, residuals), {}
 
 
-def example_gradients(layer, x, dz):
-    """g_b of each weight by name, (B, …)."""
-    if layer.keras_name == "RotaryEmbedding":
-        return {}
+def _position_gradients(layer, x, dz):
+    """g_b of the table, (B, P, I): the rows beyond x's length are 0."""
     return {"embeddings": tf.pad(dz, [[0, 0], [0, layer.sequence_length - dz.shape[1]], [0, 0]])}
+
+
+KINDS = {
+    "PositionEmbedding": (_position_forward, _position_backward),
+    "RotaryEmbedding": (_rotary_forward, _rotary_backward),
+}
+PER_EXAMPLE = {"PositionEmbedding": {"gradients": _position_gradients}}

@@ -8,6 +8,8 @@ The product with x is one for all steps, before the loop (without a kernel x is 
 loop back, dx, dkernel, drecurrent_kernel and dbias: that loop makes da alone.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 from tfbp.manual import halves, steps
@@ -207,11 +209,9 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         drecurrent_n, _ = steps.product_backward(resets, da_n, **asked)
         dbias = _joined(dbias_zr, dbias_n)
     # kernel_zr, kernel_n = split(kernel)                     (I, 2H) (I, H) <- (I, 3H)
-    if residuals_n is None:
-        # x_zr, x_n = split(x)                                (B, T, 2H) (B, T, H) <- (B, T, 3H)
-        dx = tf.concat([dx_zr, dx_n], axis=-1)
-    else:
-        dx = None if dx_zr is None else dx_zr + dx_n
+    # without a kernel  x_zr, x_n = split(x)                  (B, T, 2H) (B, T, H) <- (B, T, 3H)
+    joined = (lambda zr, n: zr + n) if residuals_n is not None else _joined
+    dx = None if dx_zr is None else joined(dx_zr, dx_n)
     return dx, _joined(dkernel_zr, dkernel_n), _joined(drecurrent_zr, drecurrent_n), dbias, dstates
 
 
@@ -236,48 +236,36 @@ def _joined(*columns):
     return None if columns[0] is None else tf.concat(columns, axis=-1)
 
 
-_FUNCTIONS = {
-    "SimpleRNN": (simple_rnn_forward, simple_rnn_backward),
-    "LSTM": (lstm_forward, lstm_backward),
-    "GRU": (gru_forward, gru_backward),
-}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards")
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    y, _, residuals = halves.forward(_FUNCTIONS[layer.keras_name][0], x, **weights, **options)
+    y, _, residuals = halves.forward(function, x, **weights, **options)
     return y, residuals, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    dx, *dweights, _ = halves.backward(
-        _FUNCTIONS[layer.keras_name][1],
-        dz,
-        residuals,
-        input_gradient=input_gradient,
-        kernel_gradient=weight_gradients,
-        bias_gradient=weight_gradients and layer.use_bias,
-    )
+def _backward(function, layer, dz, residuals):
+    dx, *dweights, _ = halves.backward(function, dz, residuals, bias_gradient=layer.use_bias)
     names = ("kernel", "recurrent_kernel", "bias")
     return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
 
 
-def example_squares(layer, x, dz, kept):
+def _squares_of(function, layer, x, dz, kept):
     """The squared norm of each example's own gradient of each weight, (B,), from products of its own steps.
 
     The loop back is run once more for da: of x, of the state before each step, and of what a GRU resets."""
     parts = [(x, dz, kept[0])] if len(kept) == 1 else zip(halves.split(x), halves.split(dz), kept, strict=True)
-    found = [_example_squares(layer, *part) for part in parts]
+    found = [_squares_of_half(function, layer, *part) for part in parts]
     return {name: tf.concat([each[name] for each in found], axis=0) for name in found[0]}
 
 
-def _example_squares(layer, x, dz, residuals):
-    xs, dense_residuals, recurrent_kernels, kept, activations, order = residuals
+def _squares_of_half(function, layer, x, dz, residuals):
+    xs, _, recurrent_kernels, kept, activations, order = residuals
     is_gru = layer.keras_name == "GRU"
     # without a kernel dx is da
     without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, kept, activations, order)
-    da = _wide_as(x, _FUNCTIONS[layer.keras_name][1](dz, without_kernel, bias_gradient=False)[0])
+    da = _wide_as(x, function(dz, without_kernel, bias_gradient=False)[0])
     h = _wide_as(x, steps.batch_first(kept[0].stack(), **order))
     squares = {"kernel": product_squares(x, da), "recurrent_kernel": product_squares(h, da), "bias": sum_squares(da)}
     if is_gru:
@@ -297,3 +285,14 @@ def _example_squares(layer, x, dz, residuals):
 
 def _wide_as(x, tensor):
     return tf.cast(tensor, x.dtype)
+
+
+KINDS = {
+    "SimpleRNN": (partial(_forward, simple_rnn_forward), partial(_backward, simple_rnn_backward)),
+    "LSTM": (partial(_forward, lstm_forward), partial(_backward, lstm_backward)),
+    "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
+}
+PER_EXAMPLE = {
+    name: {"squares": partial(_squares_of, function)}
+    for name, function in (("SimpleRNN", simple_rnn_backward), ("LSTM", lstm_backward), ("GRU", gru_backward))
+}

@@ -26,24 +26,20 @@ def forward(layer, weights, x, *, training, seed):
     return add_forward(made["projection"], made["layers"]), kept, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
+def backward(layer, dz, residuals):
     # y = add_forward(shortcut, branch)
     dshortcut, dbranch = add_backward(dz)
     gradients = {}
 
     def through(part, dy):
-        dx, gradients[part] = chain_backward(
-            layer.parts[part],
-            *residuals[part],
-            dy,
-            input_gradient=input_gradient,
-            weight_gradients=weight_gradients,
-            scope=part,
-        )
+        dx, gradients[part] = chain_backward(layer.parts[part], *residuals[part], dy, scope=part)
         return dx
 
     # branch = layers(x), shortcut = projection(x) or x: both are of x, and their gradients add up
     dx = through("layers", dbranch)
     if "projection" in layer.parts:
         dshortcut = through("projection", dshortcut)
-    return dshortcut + dx if input_gradient else None, gradients
+    return dshortcut + dx, gradients
+
+
+KINDS = {"Residual": (forward, backward)}

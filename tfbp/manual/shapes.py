@@ -22,5 +22,8 @@ def forward(layer, weights, x, *, training, seed):
     return y, residuals, {}
 
 
-def backward(layer, dz, residuals, *, input_gradient=True, weight_gradients=True):
-    return reshape_backward(dz, residuals) if input_gradient else None, {}
+def backward(layer, dz, residuals):
+    return reshape_backward(dz, residuals), {}
+
+
+KINDS = {"Flatten": (forward, backward), "Reshape": (forward, backward)}

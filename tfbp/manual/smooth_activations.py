@@ -132,3 +132,18 @@ def squareplus_backward(dy, residuals, b):
     z, root = residuals
     # y = ½ (z + √(z² + b))                                   dz = dy · ½ (1 + z / √(z² + b))
     return dy * (0.5 * (1 + z / root))
+
+
+ACTIVATIONS = {
+    "sigmoid": (sigmoid_forward, sigmoid_backward),
+    "tanh": (tanh_forward, tanh_backward),
+    "softplus": (softplus_forward, softplus_backward),
+    "softsign": (softsign_forward, softsign_backward),
+    "exponential": (exponential_forward, exponential_backward),
+    "silu": (silu_forward, silu_backward),
+    "gelu": (gelu_forward, gelu_backward),
+    "mish": (mish_forward, mish_backward),
+    "log_sigmoid": (log_sigmoid_forward, log_sigmoid_backward),
+    "tanh_shrink": (tanh_shrink_forward, tanh_shrink_backward),
+    "squareplus": (squareplus_forward, squareplus_backward),
+}

@@ -27,3 +27,9 @@ def log_softmax_forward(z):
 def log_softmax_backward(dy, y):
     # y = z - log Σ exp(z),  J = I - 1 softmax(z)ᵀ            dz = dy - softmax(z) Σ dy
     return dy - tf.exp(y) * tf.reduce_sum(dy, axis=-1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "softmax": (softmax_forward, softmax_backward),
+    "log_softmax": (log_softmax_forward, log_softmax_backward),
+}

@@ -28,7 +28,7 @@ def tied_backward(network, gradients):
 
 
 def tied_squares(network, tensors, squares):
-    """The squared norm of each layer, a list of (B,): the table's of both uses together, 0 for a last layer that is tied.
+    """The squared norm of each layer, a list of (B,): the table's of both uses together, 0 for a last layer tied to it.
 
     ‖a + c‖² = ‖a‖² + ‖c‖² + 2 Σ a · c"""
     if not network.tied:

@@ -17,8 +17,13 @@ from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
 from tfbp.network.initializers import Initializer as Initializer
+from tfbp.network.kinds import is_known as is_known
+from tfbp.network.kinds import kinds as kinds
+from tfbp.network.kinds import known as known
+from tfbp.network.kinds import register as register
+from tfbp.network.kinds import registered as registered
+from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
-from tfbp.network.layer import kinds as kinds
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
@@ -37,6 +42,39 @@ from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.setting import Setting as Setting
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
+
+# the house's own kinds: `from_json` finds them by their names
+for _kind in (
+    ActivationLayer,
+    AveragePooling2D,
+    BatchNormalization,
+    Bidirectional,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Embedding,
+    Flatten,
+    GRU,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    GroupNormalization,
+    GroupedQueryAttention,
+    LSTM,
+    LayerNormalization,
+    LinearCrossEntropy,
+    MaxPooling2D,
+    MultiHeadAttention,
+    PositionEmbedding,
+    RMSNormalization,
+    Reshape,
+    Residual,
+    RotaryEmbedding,
+    SimpleRNN,
+):
+    known(_kind)

@@ -12,8 +12,18 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
+from tfbp.network.dense import Dense
+from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.linear_cross_entropy import LinearCrossEntropy
+from tfbp.network.normalization import LayerNormalization
+from tfbp.network.pooling import GlobalAveragePooling1D
+from tfbp.network.position import PositionEmbedding
+from tfbp.network.residual import Residual
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.shapes import Flatten
+from tfbp.network.tokens import Tokens
 from tfbp.vocabulary import L1L2
 
 # Keras's arguments that no kind here can express, and what each must be
@@ -186,3 +196,21 @@ class GroupedQueryAttention(_Attention, Layer):
     def head_shapes(self) -> dict[str, Shape]:
         shared = (self.num_key_value_heads, self.head_dim)
         return {"query": (self.num_query_heads, self.head_dim), "key": shared, "value": shared}
+
+
+_GROUPED = GroupedQueryAttention(3, 4, 2, 0.3, use_bias=False, use_causal_mask=True)
+_SEEN = MultiHeadAttention(2, 3, 4, 0.2, use_causal_mask=True, bias_regularizer=PENALTY)
+_BLOCK = [
+    Residual([LayerNormalization(), _SEEN]),
+    Residual([LayerNormalization(), Dense(8, "gelu"), Dense(6)]),
+]
+_TIED = [
+    *(Embedding(9, 6), PositionEmbedding(5)),
+    Residual([LayerNormalization(), MultiHeadAttention(2, 3, use_causal_mask=True)]),
+    *(LayerNormalization(), LinearCrossEntropy(9, use_bias=False, tied=True)),
+]
+CASES = (
+    Setting("grouped-attention-B4-5x6", (5, 6), [_GROUPED, Flatten(), Dense(3)], 4),
+    Setting("transformer-B4-5x6", (5, 6), [*_BLOCK, GlobalAveragePooling1D(), Dense(3)], 4),
+    Setting("tied-attention-B4-T5-V9", Tokens(5, 9), _TIED, 4, weighs_examples=True),
+)

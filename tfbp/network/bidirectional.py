@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_choice
 from tfbp.network.chain import weight_shapes_of
+from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.recurrent import GRU, LSTM, SimpleRNN
+from tfbp.network.setting import PENALTY, Setting
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,7 @@ class Bidirectional(Layer):
             if not name.endswith("_initializer") and theirs.get(name) != value:
                 raise InputError(f"backward_layer: got {name}={theirs.get(name)!r}; accepted: {value!r}, as forward.")
         return made
+
+
+_PRODUCT = Bidirectional(SimpleRNN(4, return_sequences=True, recurrent_regularizer=PENALTY), "mul")
+CASES = (Setting("bidirectional-B5-3x3", (3, 3), [_PRODUCT, Dense(3)], 5),)

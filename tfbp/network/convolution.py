@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_choice, check_count
+from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.shapes import Flatten
 from tfbp.vocabulary import L1L2, Activation
 
 Pair = tuple[int, int]
@@ -205,3 +208,17 @@ def places(layer: Any, input_shape: Shape, size: Pair, dilation_rate: Pair = (1,
             layer._refuse(input_shape, f"images that the window of {size[0]} × {size[1]} fits into, or padding='same'")
         found.append(-(-at // stride) if layer.padding == "same" else (at - span) // stride + 1)
     return found[0], found[1]
+
+
+_HEAD = [Flatten(), Dense(3)]
+_PLAIN = Conv2D(4, (3, 2), padding="same", use_bias=False, kernel_regularizer=PENALTY)
+_STRIDED = [Conv2D(3, 3, 2, "same", activation="silu"), Conv2D(4, 2, (2, 1))]
+_DEPTHWISE = [DepthwiseConv2D(3, 2, "same", 2, activation="tanh"), DepthwiseConv2D(2, depthwise_regularizer=PENALTY)]
+CASES = (
+    Setting("conv-valid-B5-7x6x2", (7, 6, 2), [Conv2D(4, 3, activation="tanh"), *_HEAD], 5),
+    Setting("conv-same-no-bias-B5-7x6x2", (7, 6, 2), [_PLAIN, *_HEAD], 5),
+    Setting("conv-strides-B5-9x8x2", (9, 8, 2), [*_STRIDED, *_HEAD], 5),
+    Setting("conv-dilated-B5-9x8x2", (9, 8, 2), [Conv2D(3, 3, padding="same", dilation_rate=(2, 3)), *_HEAD], 5),
+    Setting("conv-groups-B5-6x5x4", (6, 5, 4), [Conv2D(6, 3, padding="same", groups=2), *_HEAD], 5),
+    Setting("depthwise-B5-7x8x3", (7, 8, 3), [*_DEPTHWISE, *_HEAD], 5),
+)

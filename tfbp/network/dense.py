@@ -8,6 +8,7 @@ from typing import Any
 from tfbp.errors import check_count
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.setting import PENALTY, Setting
 from tfbp.vocabulary import L1L2, Activation
 
 
@@ -71,3 +72,34 @@ class Dense(Layer):
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         bias = {"bias": (self.units,)} if self.use_bias else {}
         return {"kernel": (input_shape[-1], self.units), **bias}
+
+
+_PENALISED = [
+    Dense(6, "tanh", kernel_regularizer=PENALTY, bias_regularizer=PENALTY),
+    Dense(4),
+]
+_OF_TOKENS = [Dense(5, "tanh", kernel_regularizer=PENALTY), Dense(4)]
+CASES = (
+    Setting("dense-B33-I64-O10", 64, [Dense(10)], 33),
+    # a dx that is not transposed has the right shape here, and so has a bias summed over the wrong axis
+    Setting("square-B5-I5-O5", 5, [Dense(5, "tanh"), Dense(5)], 5),
+    Setting("wide-B64-I300-O10", 300, [Dense(200, "relu"), Dense(10)], 64),
+    # sums over more than 1,024 rows and 512 inputs; penalties of many weights
+    Setting("long-B1100-I520-O6", 520, [Dense(6, "tanh", kernel_regularizer=PENALTY), Dense(3)], 1100),
+    Setting("deep5-B20-I12-O5", 12, [*(Dense(16 - i, "tanh") for i in range(4)), Dense(5)], 20),
+    Setting("no-bias-B8-I5-O3", 5, [Dense(4, "sigmoid", use_bias=False), Dense(3, use_bias=False)], 8),
+    Setting("regularized-B8-I5-O4", 5, _PENALISED, 8),
+    Setting("one-sample-B1-I5-O3", 5, [Dense(4, "silu"), Dense(3)], 1),
+    Setting("one-unit-B6-I1-O1", 1, [Dense(1, "tanh"), Dense(1)], 6, "mean_squared_error"),
+    # tokens with losses of their own, weighted by token and by example
+    Setting("tokens-sparse-B5-6x3", (6, 3), _OF_TOKENS, 5),
+    Setting(
+        "tokens-categorical-B5-2x3x3",
+        (2, 3, 3),
+        [*_OF_TOKENS, Activation("softmax")],
+        5,
+        "categorical_crossentropy",
+        any_targets=True,
+        weighs_examples=True,
+    ),
+)

@@ -8,7 +8,13 @@ from numbers import Real
 from typing import Any, Self
 
 from tfbp.errors import InputError
+from tfbp.network.convolution import Conv2D
+from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.pooling import MaxPooling2D
+from tfbp.network.residual import Residual
+from tfbp.network.setting import Setting
+from tfbp.network.shapes import Flatten
 
 
 @dataclass(frozen=True)
@@ -48,3 +54,12 @@ class Dropout(Layer):
         if given.get("noise_shape") is not None:
             raise InputError(f"noise_shape: got {given['noise_shape']!r}; accepted: None.")
         return super().from_keras_arguments(given)
+
+
+_DROPPED = [Dropout(0.3), Dense(5, "tanh"), Residual([Dense(5), Dropout(0.5)]), Dropout(0.2), Dense(3)]
+_SMALL = [Conv2D(4, 3, activation="relu"), MaxPooling2D(), Conv2D(6, 3, padding="same", activation="relu")]
+CASES = (
+    Setting("dropout-B9-I7-O3", (7,), _DROPPED, 9),
+    Setting("dropout-inference-B9-I7-O3", (7,), _DROPPED, 9, training=False),
+    Setting("cnn-B4-10x10x1", (10, 10, 1), [*_SMALL, MaxPooling2D(), Flatten(), Dropout(0.25), Dense(3)], 4),
+)

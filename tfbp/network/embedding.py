@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
+from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.tokens import Tokens
 
 # options of the Keras layers that no network can express
 _OPTIONS = {"mask_zero": False, "tie_weights": True, "reverse_dtype": None, "logit_soft_cap": None}
@@ -60,3 +63,8 @@ class Embedding(Layer):
             if given.get(name, accepted) != accepted:
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted!r}.")
         return super().from_keras_arguments(given)
+
+
+# a table of more rows than there are tokens, each of which stands at several places
+_LOOKUP = [Embedding(9, 5, embeddings_regularizer=PENALTY), Dense(4, "tanh"), Dense(7)]
+CASES = (Setting("embedding-B5-T6-V7", Tokens(6, 7), _LOOKUP, 5),)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from tfbp import vocabulary
 from tfbp.errors import InputError
 from tfbp.network.initializers import Initializer, initializer_config
+from tfbp.network.kinds import kinds
 from tfbp.vocabulary import L1L2, Activation
 
 Shape = tuple[int, ...]
@@ -138,16 +139,6 @@ class Layer:
         raise InputError(f"{type(self).__name__}: got inputs of shape {shape}; accepted: {accepted}.")
 
 
-def kinds() -> dict[str, type[Layer]]:
-    """Every kind of layer by its Keras name.
-
-    Example:
-        >>> kinds()["Dense"].__name__
-        'Dense'
-    """
-    return {kind.keras_name: kind for kind in Layer.__subclasses__() if not kind.keras_name.startswith("_")}
-
-
 def check_flag(argument: str, value: object) -> None:
     """Raise `InputError` unless the value is True or False."""
     if not isinstance(value, bool):
@@ -178,4 +169,10 @@ def _settled(name: str, value: Any) -> Any:
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
     """The layer that `Layer.config` described."""
-    return kinds()[config["class_name"]].from_config(config)
+    kind = kinds().get(config["class_name"])
+    if kind is None:
+        raise InputError(
+            f"text: got a layer of the kind {config['class_name']!r}; accepted: one of ours, or one that tfbp.register "
+            "was given."
+        )
+    return kind.from_config(config)

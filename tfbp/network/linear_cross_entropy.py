@@ -8,9 +8,13 @@ from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
 from tfbp.network.chain import Node
+from tfbp.network.dense import Dense
 from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.position import PositionEmbedding
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.tokens import Tokens
 from tfbp.vocabulary import L1L2, Loss
 
 LOSS = "sparse_categorical_crossentropy"
@@ -127,3 +131,15 @@ def _check_table(first: Layer, head: Node, units: int) -> None:
             f"layers[{head.name}]: got inputs of width {head.input_shape[-1]} with tied=True; accepted: "
             f"{first.output_dim}, the width of the table."
         )
+
+
+# compiled, the manual writing takes the loss and the last layer's gradients a chunk at a time
+_HEAD = [Embedding(7, 5), Dense(4, "tanh"), LinearCrossEntropy(7, kernel_regularizer=PENALTY)]
+_TIED = [
+    *(Embedding(9, 5, embeddings_regularizer=PENALTY), PositionEmbedding(6), Dense(5, "tanh")),
+    LinearCrossEntropy(9, use_bias=False, tied=True),
+]
+CASES = (
+    Setting("linear-cross-entropy-B5-T6-V7", Tokens(6, 7), _HEAD, 5),
+    Setting("tied-B5-T6-V7", Tokens(6, 7), _TIED, 5),
+)

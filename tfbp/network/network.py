@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tfbp.network.drawing import Drawing
 
+_LINEAR = Activation("linear")
 # one dict per layer; a layer with parts has lists of such dicts in it
 Parameters = list[dict[str, Any]]
 
@@ -157,17 +158,16 @@ class Network:
         return (self.layers[-1].applied_activation.name, self.loss.name) in _LINKS
 
     @property
-    def activations_before_loss(self) -> tuple[Activation, ...]:
-        """Each layer's activation on the way from x to the loss: the last is linear where the loss fuses it."""
-        activations = [layer.applied_activation for layer in self.layers]
-        if self.fuses_output_activation:
-            activations[-1] = Activation("linear")
-        return tuple(activations)
+    def layers_before_loss(self) -> tuple[Layer, ...]:
+        """The layers on the way from x to the loss: the last one's activation is linear where the loss fuses it."""
+        if not self.fuses_output_activation:
+            return self.layers
+        return (*self.layers[:-1], replace(self.layers[-1], activation=_LINEAR))  # type: ignore[type-var]
 
     def activation_before_loss(self, node: Node) -> Activation:
         """The activation of one of the nodes on the way from x to the loss."""
         last = node.place == (len(self.layers) - 1,)
-        return self.activations_before_loss[-1] if last else node.layer.applied_activation
+        return self.layers_before_loss[-1].applied_activation if last else node.layer.applied_activation
 
     @property
     def penalties(self) -> list[tuple[Place, str, L1L2]]:

@@ -9,9 +9,13 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError
+from tfbp.network.convolution import Conv2D
+from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
-from tfbp.vocabulary import L1L2
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.shapes import Flatten
+from tfbp.vocabulary import L1L2, Activation
 
 
 class _Normalization(Layer):
@@ -199,3 +203,15 @@ def _check_number(argument: str, value: Any, at_most: float = math.inf) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= at_most or value == math.inf:
         of = "of 0 or more" if at_most == math.inf else f"from 0 to {at_most:g}"
         raise InputError(f"{argument}: got {value!r}; accepted: a number {of}.")
+
+
+_HEAD = [Flatten(), Dense(3)]
+_BATCH = [Conv2D(4, 3), BatchNormalization(0.75, 0.01), Activation("relu"), BatchNormalization(scale=False), *_HEAD]
+_GROUPED = GroupNormalization(2, gamma_regularizer=PENALTY)
+CASES = (
+    Setting("batch-normalization-training-B8-5x4x2", (5, 4, 2), _BATCH, 8),
+    Setting("batch-normalization-inference-B8-5x4x2", (5, 4, 2), _BATCH, 8, training=False),
+    Setting("layer-normalization-B6-4x7", (4, 7), [Dense(5, "tanh"), LayerNormalization(), *_HEAD], 6),
+    Setting("rms-normalization-B6-4x7", (4, 7), [Dense(5, "tanh"), RMSNormalization(), *_HEAD], 6),
+    Setting("group-normalization-B6-4x3x2", (4, 3, 2), [Conv2D(6, 2), _GROUPED, *_HEAD], 6),
+)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from tfbp.errors import InputError, check_choice
-from tfbp.network.convolution import PADDINGS, ImageLayer, Pair, pair, places
+from tfbp.network.convolution import PADDINGS, Conv2D, ImageLayer, Pair, pair, places
+from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.setting import Setting
+from tfbp.network.shapes import Flatten
 
 
 class _Pooling(ImageLayer):
@@ -151,3 +154,13 @@ class GlobalAveragePooling1D(Layer):
         if given.get("data_format", "channels_last") != "channels_last":
             raise InputError(f"data_format: got {given['data_format']!r}; accepted: 'channels_last'.")
         return super().from_keras_arguments(given)
+
+
+_HEAD = [Flatten(), Dense(3)]
+CASES = (
+    Setting("max-pooling-B5-9x8x3", (9, 8, 3), [MaxPooling2D(3, 2, "same"), MaxPooling2D(), *_HEAD], 5),
+    Setting("average-pooling-B5-9x8x3", (9, 8, 3), [AveragePooling2D((3, 2), 2, "same"), *_HEAD], 5),
+    Setting("global-pooling-B5-5x4x3", (5, 4, 3), [Conv2D(4, 2), GlobalAveragePooling2D(), Dense(3)], 5),
+    Setting("global-max-pooling-B5-5x4x3", (5, 4, 3), [Conv2D(4, 2), GlobalMaxPooling2D(True), *_HEAD], 5),
+    Setting("pooling-of-sequences-B5-6x3", (6, 3), [Dense(4, "tanh"), GlobalAveragePooling1D(), Dense(3)], 5),
+)

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from tfbp.errors import check_count, check_positive
+from tfbp.network.dense import Dense
+from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.setting import Setting
+from tfbp.network.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,7 @@ class RotaryEmbedding(Layer):
         if len(input_shape) != 2 or input_shape[-1] % 2:
             self._refuse(input_shape, "sequences, (steps, features), of an even number of features")
         return input_shape
+
+
+_PLACED = [Embedding(7, 6), PositionEmbedding(9), Dense(6, "tanh"), RotaryEmbedding(50, 0.5), Dense(7)]
+CASES = (Setting("positions-B5-T6-V7", Tokens(6, 7), _PLACED, 5),)

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
+from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.shapes import Flatten
 from tfbp.vocabulary import L1L2, Activation
 
 _FLAGS = {"use_bias", "unit_forget_bias", "return_sequences", "go_backwards", "reset_after"}
@@ -196,3 +199,21 @@ class GRU(_Recurrent, Layer):
 
     def _bias_shape(self, columns: int) -> Shape:
         return (2, columns) if self.reset_after else (columns,)
+
+
+_BACKWARDS: dict[str, Any] = {"use_bias": False, "return_sequences": True, "go_backwards": True}
+_HEAD = [Flatten(), Dense(3)]
+# each as by default, and with every argument off it
+CASES = (
+    Setting("simple-rnn-B5-6x3", (6, 3), [SimpleRNN(4, recurrent_regularizer=PENALTY), Dense(3)], 5),
+    Setting("simple-rnn-backwards-B5-5x3", (5, 3), [SimpleRNN(4, "softsign", **_BACKWARDS), *_HEAD], 5),
+    Setting("lstm-B5-6x3", (6, 3), [LSTM(4, bias_regularizer=PENALTY), Dense(3)], 5),
+    Setting("lstm-backwards-B5-5x3", (5, 3), [LSTM(4, "silu", "softplus", **_BACKWARDS), *_HEAD], 5),
+    Setting("gru-B5-6x3", (6, 3), [GRU(4, kernel_regularizer=PENALTY), Dense(3)], 5),
+    Setting(
+        "gru-before-backwards-B5-5x3",
+        (5, 3),
+        [GRU(4, "silu", "hard_sigmoid", **_BACKWARDS, reset_after=False), *_HEAD],
+        5,
+    ),
+)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from tfbp.network.chain import as_layers, output_shape_of, weight_shapes_of
+from tfbp.network.convolution import Conv2D
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.normalization import BatchNormalization
+from tfbp.network.pooling import GlobalAveragePooling2D
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.network.shapes import Flatten
+from tfbp.vocabulary import Activation
 
 
 @dataclass(frozen=True)
@@ -88,3 +95,28 @@ def fit_chain(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
         fitted.append(layer.fitted(shape))
         shape = layer.output_shape(shape)
     return tuple(fitted)
+
+
+def _of_images(filters: int, strides: int = 1) -> Residual:
+    convolution = partial(Conv2D, filters, 3, padding="same", use_bias=False)
+    inner = [convolution(strides=strides), BatchNormalization(), Activation("silu"), convolution()]
+    shortcut = [Conv2D(filters, 1, strides, use_bias=False), BatchNormalization()] if strides > 1 else None
+    return Residual([*inner, BatchNormalization()], shortcut)
+
+
+_BLOCK = [Dense(6, "tanh"), Dense(5)]
+_WIDER = [Dense(9, "silu", kernel_regularizer=PENALTY), Dense(6, use_bias=False)]
+_INNER = Residual([Activation("softsign"), Dense(5)], [Dense(5, "tanh", bias_regularizer=PENALTY), Dense(5)])
+# smooth: beside a kink, luck decides which writing rounds across it
+_IMAGES = [Conv2D(4, 3, padding="same"), _of_images(4), Activation("silu"), _of_images(6, 2), Activation("silu")]
+CASES = (
+    Setting("residual-B8-I5-O3", 5, [Residual(_BLOCK), Activation("tanh"), Dense(3)], 8),
+    Setting("projection-B7-I4x5-O3", (4, 5), [Residual(_WIDER), Flatten(), Dense(3)], 7),
+    Setting(
+        "residual-deep-B6-I3x4-O4",
+        (3, 4),
+        [Dense(5), Residual([_INNER, Residual(_BLOCK)]), Residual(_BLOCK), Flatten(), Dense(4)],
+        6,
+    ),
+    Setting("resnet-B6-7x7x2", (7, 7, 2), [*_IMAGES, GlobalAveragePooling2D(), Dense(3)], 6),
+)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from tfbp.errors import InputError
+from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.vocabulary import Activation
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,15 @@ class Reshape(Layer):
             of = "a multiple of " if -1 in self.target_shape else ""
             self._refuse(input_shape, f"inputs of {of}{known} numbers, for the shape {self.target_shape}")
         return tuple(size // known if n == -1 else n for n in self.target_shape)
+
+
+_RANK3 = [Dense(5, "tanh", kernel_regularizer=PENALTY), Activation("silu"), Flatten(), Dense(3)]
+# a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
+_RESHAPED = [
+    *(Reshape((2, -1)), Dense(6, "softmax"), Reshape((3, 2, 2)), Dense(4, "gelu"), Flatten(), Dense(3)),
+    Activation("softmax"),
+]
+CASES = (
+    Setting("rank3-B6-I4x7-O3", (4, 7), _RANK3, 6),
+    Setting("reshape-B5-I12-O3", 12, _RESHAPED, 5),
+)

@@ -73,8 +73,9 @@ def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Str
 def _smallest(
     needed: Callable[[float], float], epsilon: float, low: tuple[float, float], high: tuple[float, float]
 ) -> float:
-    """The smallest σ with needed(σ) <= ε to a share of TOLERANCE, from (σ, needed(σ)) below and above it: a straight line
-    between the logarithms says where it is, and a look just beside that ends the search."""
+    """The smallest σ with needed(σ) <= ε to a share of TOLERANCE, from (σ, needed(σ)) below and above it.
+
+    A straight line between the logarithms says where it is, and a look just beside that ends the search."""
     while high[0] - low[0] > TOLERANCE * high[0]:
         lines = [math.log(value) for value in (*low, *high)]
         share = (math.log(epsilon) - lines[1]) / (lines[3] - lines[1]) if lines[3] != lines[1] else 0.5

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from tfbp.errors import InputError, check_choice, check_positive, check_count
+from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.fitting import arrays
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.api import validation_of

@@ -1,15 +1,43 @@
 """The first writing: NumPy, float64, in the textbook's order. The truth that the other two are held against."""
 
+from tfbp.reference import activation as activation
 from tfbp.reference import activations as activations
+from tfbp.reference import attention as attention
+from tfbp.reference import bidirectional as bidirectional
 from tfbp.reference import chain as chain
 from tfbp.reference import convolution as convolution
 from tfbp.reference import dense as dense
 from tfbp.reference import dropout as dropout
+from tfbp.reference import embedding as embedding
+from tfbp.reference import kinds as kinds
+from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
 from tfbp.reference import normalization as normalization
 from tfbp.reference import per_example as per_example
 from tfbp.reference import pooling as pooling
+from tfbp.reference import position as position
+from tfbp.reference import recurrent as recurrent
+from tfbp.reference import residual as residual
+from tfbp.reference import shapes as shapes
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.reference.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.reference.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors
+
+for _file in (
+    activation,
+    attention,
+    bidirectional,
+    convolution,
+    dense,
+    dropout,
+    embedding,
+    linear_cross_entropy,
+    normalization,
+    pooling,
+    position,
+    recurrent,
+    residual,
+    shapes,
+):
+    kinds.KINDS.update(_file.KINDS)

@@ -106,3 +106,6 @@ def backward(layer, dz, residuals):
         dx = dx + dx_of_part
     names = ("kernel", "bias") if layer.use_bias else ("kernel",)
     return dx, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
+
+
+KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}

@@ -93,8 +93,7 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size
     doutputs = loss_backward(network.loss, dlosses, residuals[-1])
     tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
-    activations = network.activations_before_loss
-    _, gradients = chain_backward(network.layers, tensors, residuals, doutputs, activations=activations)
+    _, gradients = chain_backward(network.layers_before_loss, tensors, residuals, doutputs)
     gradients = tied_backward(network, gradients)
     for place, name, regularizer in network.penalties:
         layer = at(gradients, place)
@@ -103,9 +102,9 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def _forward(network, parameters, x, y, weight, training, seed):
-    activations, weights = network.activations_before_loss, tied_forward(network, parameters)
+    weights = tied_forward(network, parameters)
     outputs, tensors, residuals = chain_forward(
-        network.layers, weights, x, activations=activations, training=training, seed=_first(seed)
+        network.layers_before_loss, weights, x, training=training, seed=_first(seed)
     )
     losses, loss_residuals = loss_forward(network.loss, y, outputs)
     loss = (losses if weight is None else weight * losses).mean()

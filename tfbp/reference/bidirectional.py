@@ -56,3 +56,6 @@ def backward(layer, dz, residuals):
 def _in_step(layer, back):
     """Sequences that were made from the last step on, turned around; its own inverse."""
     return back[:, ::-1] if layer.layer.return_sequences else back
+
+
+KINDS = {"Bidirectional": (forward, backward)}

@@ -1,4 +1,4 @@
-"""Layers one after another, forward and backward. It knows no kind by name: a layer's file is that of its class.
+"""Layers one after another, forward and backward. It knows no kind by name: `kinds` does.
 
 B batch; x, z and y of a layer are (B, …). A kind's file has two functions for the chain, below its pure ones:
 
@@ -6,26 +6,20 @@ B batch; x, z and y of a layer are (B, …). A kind's file has two functions for
     backward(layer, dz, residuals) -> dx, gradients by weight
 """
 
-from importlib import import_module
-
 from tfbp.reference.activations import activation_backward, activation_forward
+from tfbp.reference.kinds import kind_of
 
 
-def kind_of(layer):
-    """The file of this writing that is named as the layer's own in `tfbp.network`."""
-    return import_module(f"tfbp.reference.{type(layer).__module__.rpartition('.')[2]}")
-
-
-def chain_forward(layers, weights, x, *, activations=None, training=False, seed=None):
+def chain_forward(layers, weights, x, *, training=False, seed=None):
     """y; one dict of tensors per layer, with x, z and y; and one pair of residuals per layer.
 
     Args:
-        activations: each layer's, where it is not the layer's own: a last one that the loss fuses.
         seed: (seed, n): the n-th layer that draws, and those after it, have their random numbers from it."""
     tensors, residuals = [], []
-    for index, (layer, own) in enumerate(zip(layers, weights, strict=True)):
-        activation = layer.applied_activation if activations is None else activations[index]
-        z, kept, new_weights = kind_of(layer).forward(layer, own, x, training=training, seed=seed)
+    for layer, own in zip(layers, weights, strict=True):
+        activation = layer.applied_activation
+        forward, _ = kind_of(layer)
+        z, kept, new_weights = forward(layer, own, x, training=training, seed=seed)
         y, activation_kept = activation_forward(activation, z)
         tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
         if new_weights:
@@ -36,18 +30,19 @@ def chain_forward(layers, weights, x, *, activations=None, training=False, seed=
     return x, tensors, residuals
 
 
-def chain_backward(layers, tensors, residuals, dy, *, activations=None):
+def chain_backward(layers, tensors, residuals, dy):
     """dx of the chain (None where it begins with tokens) and one dict of gradients per layer; dy, dz and dx of each go
     into its dict of tensors."""
     gradients = [{} for _ in layers]
     for index in reversed(range(len(layers))):
         layer = layers[index]
-        activation = layer.applied_activation if activations is None else activations[index]
+        activation = layer.applied_activation
         kept, activation_kept = residuals[index]
         # y = activation_forward(activation, z)
         dz = activation_backward(activation, dy, activation_kept)
         # z = forward(layer, weights, x)
-        dx, gradients[index] = kind_of(layer).backward(layer, dz, kept)
+        _, backward = kind_of(layer)
+        dx, gradients[index] = backward(layer, dz, kept)
         tensors[index].update(dy=dy, dz=dz, **({} if dx is None else {"dx": dx}))
         dy = dx
     return dy, gradients

@@ -5,6 +5,8 @@ G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O);
 of the depthwise convolution, where O = I · D.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tfbp.reference.window import Window
@@ -75,17 +77,24 @@ def _channels(inputs, outputs, groups):
         yield tuple(slice(group * size // groups, (group + 1) * size // groups) for size in (inputs, outputs))
 
 
-def forward(layer, weights, x, *, training, seed):
-    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
-    if layer.keras_name == "DepthwiseConv2D":
-        z, residuals = depthwise_conv2d_forward(x, **weights, **options)
-    else:
-        z, residuals = conv2d_forward(x, **weights, **options, groups=layer.groups)
-    return z, residuals, {}
+def _options(layer):
+    return dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
 
 
-def backward(layer, dz, residuals):
-    through = depthwise_conv2d_backward if layer.keras_name == "DepthwiseConv2D" else conv2d_backward
-    dx, dkernel, dbias = through(dz, residuals)
-    found = {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
-    return dx, found
+def _conv2d(layer, weights, x, *, training, seed):
+    return *conv2d_forward(x, **weights, **_options(layer), groups=layer.groups), {}
+
+
+def _depthwise_conv2d(layer, weights, x, *, training, seed):
+    return *depthwise_conv2d_forward(x, **weights, **_options(layer)), {}
+
+
+def _backward(function, layer, dz, residuals):
+    dx, dkernel, dbias = function(dz, residuals)
+    return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+
+
+KINDS = {
+    "Conv2D": (_conv2d, partial(_backward, conv2d_backward)),
+    "DepthwiseConv2D": (_depthwise_conv2d, partial(_backward, depthwise_conv2d_backward)),
+}

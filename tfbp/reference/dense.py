@@ -31,3 +31,6 @@ def forward(layer, weights, x, *, training, seed):
 def backward(layer, dz, residuals):
     dx, dkernel, dbias = dense_backward(dz, residuals)
     return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+
+
+KINDS = {"Dense": (forward, backward)}

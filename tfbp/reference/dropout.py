@@ -64,3 +64,6 @@ def forward(layer, weights, x, *, training, seed):
 
 def backward(layer, dz, residuals):
     return dz if residuals is None else dropout_backward(dz, residuals), {}
+
+
+KINDS = {"Dropout": (forward, backward)}

@@ -7,9 +7,7 @@ z, logits, p = softmax(logits) and target (N, O); losses (N,). Analytic, for com
 import numpy as np
 
 # as a network's last layer it is a dense one
-from tfbp.reference.dense import backward as backward
-from tfbp.reference.dense import dense_backward, dense_forward
-from tfbp.reference.dense import forward as forward
+from tfbp.reference.dense import backward, dense_backward, dense_forward, forward
 from tfbp.reference.softmax import log_softmax_forward
 
 
@@ -53,3 +51,6 @@ def linear_cross_entropy_backward(dloss, residuals):
     dz = dlogits if soft_cap is None else dlogits * (1 - (logits / soft_cap) ** 2)
     # z = x @ kernel + bias                                       (N, O)
     return dense_backward(dz, dense_residuals)
+
+
+KINDS = {"LinearCrossEntropy": (forward, backward)}

@@ -74,13 +74,27 @@ def sparse_categorical_crossentropy_backward(dlosses, y, outputs):
     return categorical_crossentropy_backward(dlosses, np.eye(outputs.shape[-1])[y], outputs)
 
 
+LOSSES = {
+    "half_squared_error": (half_squared_error_forward, half_squared_error_backward),
+    "mean_squared_error": (mean_squared_error_forward, mean_squared_error_backward),
+    "mean_absolute_error": (mean_absolute_error_forward, mean_absolute_error_backward),
+    "huber": (huber_forward, huber_backward),
+    "binary_crossentropy": (binary_crossentropy_forward, binary_crossentropy_backward),
+    "categorical_crossentropy": (categorical_crossentropy_forward, categorical_crossentropy_backward),
+    "sparse_categorical_crossentropy": (
+        sparse_categorical_crossentropy_forward,
+        sparse_categorical_crossentropy_backward,
+    ),
+}
+
+
 def loss_forward(loss, y, outputs):
     """The loss of every sample, (B,), or of each of its tokens, (B, T), and the residuals y and outputs."""
     is_sparse = loss.name.startswith("sparse_")
     y = y.reshape(outputs.shape[:-1]).astype(np.int64) if is_sparse else y.reshape(outputs.shape)
-    return globals()[f"{loss.name}_forward"](y, outputs, **loss.arguments), (y, outputs)
+    return LOSSES[loss.name][0](y, outputs, **loss.arguments), (y, outputs)
 
 
 def loss_backward(loss, dlosses, residuals):
     """The gradient with respect to outputs, of their shape, given dlosses of that of the losses."""
-    return globals()[f"{loss.name}_backward"](dlosses, *residuals, **loss.arguments)
+    return LOSSES[loss.name][1](dlosses, *residuals, **loss.arguments)

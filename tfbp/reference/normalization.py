@@ -4,6 +4,8 @@ x, y (B, …, C), C channels; gamma, beta (C,) or None; N numbers share a mean a
 those of `axes` of one sample (layer), those of a group of channels of one sample (group).
 """
 
+from functools import partial
+
 import numpy as np
 
 
@@ -116,31 +118,39 @@ def _sum_to(weight, terms):
     return terms.sum(axis=tuple(range(terms.ndim - weight.ndim)))
 
 
-def forward(layer, weights, x, *, training, seed):
-    gamma, beta = weights.get("gamma"), weights.get("beta")
-    if layer.keras_name == "BatchNormalization":
-        moving = weights["moving_mean"], weights["moving_variance"]
-        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
-        y, residuals, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
-        return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
-    if layer.keras_name == "RMSNormalization":
-        return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
-    if layer.keras_name == "GroupNormalization":
-        groups = x.shape[-1] if layer.groups == -1 else layer.groups
-        return *group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
-    return *layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+def _batch(layer, weights, x, *, training, seed):
+    options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+    given = (weights.get("gamma"), weights.get("beta"), weights["moving_mean"], weights["moving_variance"])
+    y, residuals, moved = batch_normalization_forward(x, *given, **options)
+    return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
 
 
-_BACKWARDS = {
-    "BatchNormalization": batch_normalization_backward,
-    "LayerNormalization": layer_normalization_backward,
-    "RMSNormalization": rms_normalization_backward,
-    "GroupNormalization": group_normalization_backward,
+def _layer(layer, weights, x, *, training, seed):
+    return *layer_normalization_forward(x, weights.get("gamma"), weights.get("beta"), epsilon=layer.epsilon), {}
+
+
+def _rms(layer, weights, x, *, training, seed):
+    return *rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
+
+
+def _group(layer, weights, x, *, training, seed):
+    options = dict(groups=_groups(layer, x), epsilon=layer.epsilon)
+    return *group_normalization_forward(x, weights.get("gamma"), weights.get("beta"), **options), {}
+
+
+def _groups(layer, x):
+    return x.shape[-1] if layer.groups == -1 else layer.groups
+
+
+def _backward(function, names, layer, dz, residuals):
+    dx, *dweights = function(dz, residuals)
+    return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+
+
+_NAMES = ("gamma", "beta")
+KINDS = {
+    "BatchNormalization": (_batch, partial(_backward, batch_normalization_backward, _NAMES)),
+    "LayerNormalization": (_layer, partial(_backward, layer_normalization_backward, _NAMES)),
+    "RMSNormalization": (_rms, partial(_backward, rms_normalization_backward, ("scale",))),
+    "GroupNormalization": (_group, partial(_backward, group_normalization_backward, _NAMES)),
 }
-
-
-def backward(layer, dz, residuals):
-    dx, *dweights = _BACKWARDS[layer.keras_name](dz, residuals)
-    names = ("scale",) if layer.keras_name == "RMSNormalization" else ("gamma", "beta")
-    found = {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
-    return dx, found

@@ -157,3 +157,22 @@ def threshold_backward(dy, z, threshold, default_value):
 
 def _negative_part(z):
     return np.where(z.real > 0, 0, z)
+
+
+ACTIVATIONS = {
+    "linear": (linear_forward, linear_backward),
+    "relu": (relu_forward, relu_backward),
+    "relu6": (relu6_forward, relu6_backward),
+    "leaky_relu": (leaky_relu_forward, leaky_relu_backward),
+    "elu": (elu_forward, elu_backward),
+    "celu": (celu_forward, celu_backward),
+    "selu": (selu_forward, selu_backward),
+    "hard_sigmoid": (hard_sigmoid_forward, hard_sigmoid_backward),
+    "hard_silu": (hard_silu_forward, hard_silu_backward),
+    "hard_tanh": (hard_tanh_forward, hard_tanh_backward),
+    "hard_shrink": (hard_shrink_forward, hard_shrink_backward),
+    "soft_shrink": (soft_shrink_forward, soft_shrink_backward),
+    "sparse_plus": (sparse_plus_forward, sparse_plus_backward),
+    "sparse_sigmoid": (sparse_sigmoid_forward, sparse_sigmoid_backward),
+    "threshold": (threshold_forward, threshold_backward),
+}

@@ -4,6 +4,8 @@ B batch, H and W the height and width of x, P and Q those of y, C channels; x (B
 of pooling over the whole image.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tfbp.reference.window import Window
@@ -92,30 +94,39 @@ def global_average_pool1d_backward(dy, shape):
     return np.broadcast_to(dy[:, None] / shape[1], shape)
 
 
-_WINDOWS = {
-    "MaxPooling2D": (max_pool2d_forward, max_pool2d_backward),
-    "AveragePooling2D": (average_pool2d_forward, average_pool2d_backward),
+def _window_forward(function, layer, weights, x, *, training, seed):
+    return *function(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+
+
+def _whole_forward(function, layer, weights, x, *, training, seed):
+    y, residuals = function(x)
+    return y.reshape(len(x), *layer.output_shape(x.shape[1:])), residuals, {}
+
+
+def _window_backward(function, layer, dz, residuals):
+    return function(dz, residuals), {}
+
+
+def _whole_backward(function, layer, dz, residuals):
+    return function(dz.reshape(len(dz), dz.shape[-1]), residuals), {}
+
+
+KINDS = {
+    "MaxPooling2D": (partial(_window_forward, max_pool2d_forward), partial(_window_backward, max_pool2d_backward)),
+    "AveragePooling2D": (
+        partial(_window_forward, average_pool2d_forward),
+        partial(_window_backward, average_pool2d_backward),
+    ),
+    "GlobalMaxPooling2D": (
+        partial(_whole_forward, global_max_pool2d_forward),
+        partial(_whole_backward, global_max_pool2d_backward),
+    ),
+    "GlobalAveragePooling2D": (
+        partial(_whole_forward, global_average_pool2d_forward),
+        partial(_whole_backward, global_average_pool2d_backward),
+    ),
+    "GlobalAveragePooling1D": (
+        partial(_whole_forward, global_average_pool1d_forward),
+        partial(_whole_backward, global_average_pool1d_backward),
+    ),
 }
-_IMAGES = {
-    "GlobalMaxPooling2D": (global_max_pool2d_forward, global_max_pool2d_backward),
-    "GlobalAveragePooling2D": (global_average_pool2d_forward, global_average_pool2d_backward),
-}
-
-
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name == "GlobalAveragePooling1D":
-        y, residuals = global_average_pool1d_forward(x)
-        return y[:, None] if layer.keepdims else y, residuals, {}
-    if layer.keras_name in _WINDOWS:
-        pool = _WINDOWS[layer.keras_name][0]
-        return *pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
-    y, residuals = _IMAGES[layer.keras_name][0](x)
-    return y[:, None, None, :] if layer.keepdims else y, residuals, {}
-
-
-def backward(layer, dz, residuals):
-    if layer.keras_name == "GlobalAveragePooling1D":
-        return global_average_pool1d_backward(dz[:, 0] if layer.keepdims else dz, residuals), {}
-    if layer.keras_name in _WINDOWS:
-        return _WINDOWS[layer.keras_name][1](dz, residuals), {}
-    return _IMAGES[layer.keras_name][1](dz[:, 0, 0] if layer.keepdims else dz, residuals), {}

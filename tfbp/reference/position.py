@@ -36,14 +36,24 @@ def rotary_backward(dy, residuals):
     return np.concatenate([dy_first * cos + dy_second * sin, dy_second * cos - dy_first * sin], axis=-1)
 
 
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name == "PositionEmbedding":
-        return *position_forward(x, weights["embeddings"]), {}
+def _position_forward(layer, weights, x, *, training, seed):
+    return *position_forward(x, weights["embeddings"]), {}
+
+
+def _position_backward(layer, dz, residuals):
+    dx, dembeddings = position_backward(dz, residuals)
+    return dx, {"embeddings": dembeddings}
+
+
+def _rotary_forward(layer, weights, x, *, training, seed):
     return *rotary_forward(x, **layer.arguments()), {}
 
 
-def backward(layer, dz, residuals):
-    if layer.keras_name == "PositionEmbedding":
-        dx, dembeddings = position_backward(dz, residuals)
-        return dx, {"embeddings": dembeddings}
+def _rotary_backward(layer, dz, residuals):
     return rotary_backward(dz, residuals), {}
+
+
+KINDS = {
+    "PositionEmbedding": (_position_forward, _position_backward),
+    "RotaryEmbedding": (_rotary_forward, _rotary_backward),
+}

@@ -5,6 +5,8 @@ None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r
 step's state; before the first it is 0. What is called a_… is before its activation.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tfbp.reference.activations import activation_backward, activation_forward
@@ -171,24 +173,26 @@ def _gates(a, count):
     return [a[..., k * units : (k + 1) * units] for k in range(count)]
 
 
-_FUNCTIONS = {
-    "SimpleRNN": (simple_rnn_forward, simple_rnn_backward),
-    "LSTM": (lstm_forward, lstm_backward),
-    "GRU": (gru_forward, gru_backward),
-}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    hs, residuals = _FUNCTIONS[layer.keras_name][0](x[:, ::-1] if layer.go_backwards else x, **weights, **options)
+    hs, residuals = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
     return hs if layer.return_sequences else hs[:, -1], residuals, {}
 
 
-def backward(layer, dz, residuals):
+def _backward(function, layer, dz, residuals):
     steps = residuals[0].shape[1]
     # z = hs, or hs[:, -1]                                    (B, T, H), or (B, H)
     dhs = dz if layer.return_sequences else np.stack([0 * dz] * (steps - 1) + [dz], axis=1)
-    dx, dkernel, drecurrent_kernel, dbias = _FUNCTIONS[layer.keras_name][1](dhs, residuals)
+    dx, dkernel, drecurrent_kernel, dbias = function(dhs, residuals)
     gradients = {"kernel": dkernel, "recurrent_kernel": drecurrent_kernel}
     return dx[:, ::-1] if layer.go_backwards else dx, {**gradients, "bias": dbias} if layer.use_bias else gradients
+
+
+KINDS = {
+    "SimpleRNN": (partial(_forward, simple_rnn_forward), partial(_backward, simple_rnn_backward)),
+    "LSTM": (partial(_forward, lstm_forward), partial(_backward, lstm_backward)),
+    "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
+}

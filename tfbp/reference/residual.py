@@ -35,3 +35,6 @@ def backward(layer, dz, residuals):
         dshortcut, gradients["projection"] = chain_backward(layer.projection, *residuals["projection"], dshortcut)
     # both are of x: their gradients add up
     return dshortcut + dx, gradients
+
+
+KINDS = {"Residual": (forward, backward)}

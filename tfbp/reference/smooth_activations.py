@@ -125,3 +125,18 @@ def _normal_cdf(z):
 
 def _gelu_inner(z):
     return math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
+
+
+ACTIVATIONS = {
+    "sigmoid": (sigmoid_forward, sigmoid_backward),
+    "tanh": (tanh_forward, tanh_backward),
+    "softplus": (softplus_forward, softplus_backward),
+    "softsign": (softsign_forward, softsign_backward),
+    "exponential": (exponential_forward, exponential_backward),
+    "silu": (silu_forward, silu_backward),
+    "gelu": (gelu_forward, gelu_backward),
+    "mish": (mish_forward, mish_backward),
+    "log_sigmoid": (log_sigmoid_forward, log_sigmoid_backward),
+    "tanh_shrink": (tanh_shrink_forward, tanh_shrink_backward),
+    "squareplus": (squareplus_forward, squareplus_backward),
+}

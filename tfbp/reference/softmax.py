@@ -31,3 +31,9 @@ def log_softmax_backward(dy, z):
 
 def _largest(z):
     return z.real.max(axis=-1, keepdims=True)
+
+
+ACTIVATIONS = {
+    "softmax": (softmax_forward, softmax_backward),
+    "log_softmax": (log_softmax_forward, log_softmax_backward),
+}

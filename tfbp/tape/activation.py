@@ -6,3 +6,6 @@ import tensorflow as tf
 def forward(layer, weights, x, *, training, seed):
     # a tensor of its own: x may have other uses, whose gradients are not z's
     return tf.identity(x), {}
+
+
+KINDS = {"Activation": forward}

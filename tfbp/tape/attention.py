@@ -35,3 +35,6 @@ def forward(layer, weights, x, *, training, seed):
     made = [projected("btd,dnh->btnh", part, x) for part in ("query", "key", "value")]
     y = attention_forward(*made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed)
     return projected("btnv,nvd->btd", "attention_output", y), {}
+
+
+KINDS = {"MultiHeadAttention": forward, "GroupedQueryAttention": forward}

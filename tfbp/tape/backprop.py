@@ -127,12 +127,7 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
 def _loss(network, parameters, x, y, weight, training, seed):
     with tf.name_scope("forward"):
         outputs, tensors = chain_forward(
-            network.layers,
-            tied_forward(network, parameters),
-            x,
-            activations=network.activations_before_loss,
-            training=training,
-            seed=_first(seed),
+            network.layers_before_loss, tied_forward(network, parameters), x, training=training, seed=_first(seed)
         )
     with tf.name_scope("loss"):
         outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))

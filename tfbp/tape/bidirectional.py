@@ -20,3 +20,6 @@ def forward(layer, weights, x, *, training, seed):
         turned = layer.layer.return_sequences and part == "backward_layer"
         made.append(tf.reverse(y, [1]) if turned else y)
     return MERGE[layer.merge_mode](made), tensors
+
+
+KINDS = {"Bidirectional": forward}

@@ -37,8 +37,16 @@ def _as_convolution(x, kernel, bias, **options):
     return conv2d_forward(x, flat, bias, groups=inputs, **options)
 
 
-def forward(layer, weights, x, *, training, seed):
-    options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
-    if layer.keras_name == "DepthwiseConv2D":
-        return depthwise_conv2d_forward(x, **weights, **options), {}
-    return conv2d_forward(x, **weights, **options, groups=layer.groups), {}
+def _options(layer):
+    return dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+
+
+def _conv2d(layer, weights, x, *, training, seed):
+    return conv2d_forward(x, **weights, **_options(layer), groups=layer.groups), {}
+
+
+def _depthwise_conv2d(layer, weights, x, *, training, seed):
+    return depthwise_conv2d_forward(x, **weights, **_options(layer)), {}
+
+
+KINDS = {"Conv2D": _conv2d, "DepthwiseConv2D": _depthwise_conv2d}

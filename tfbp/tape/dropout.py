@@ -19,3 +19,6 @@ def forward(layer, weights, x, *, training, seed):
     if not training:
         return tf.identity(x), {}
     return dropout_forward(x, tf.stack([tf.cast(each, tf.int64) for each in seed]), rate=layer.rate), {}
+
+
+KINDS = {"Dropout": forward}

@@ -6,8 +6,7 @@ N tokens, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or N
 import tensorflow as tf
 
 # as a network's last layer it is a dense one
-from tfbp.tape.dense import dense_forward
-from tfbp.tape.dense import forward as forward
+from tfbp.tape.dense import dense_forward, forward
 from tfbp.tape.losses import sparse_categorical_crossentropy
 
 
@@ -43,3 +42,6 @@ def linear_cross_entropy(
     if sample_weight is not None:
         weight *= tf.cast(sample_weight, logits.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(weight * losses), count)
+
+
+KINDS = {"LinearCrossEntropy": forward}

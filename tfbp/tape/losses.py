@@ -46,10 +46,21 @@ def sparse_categorical_crossentropy(y, outputs):
     return tf.nn.softmax_cross_entropy_with_logits(labels=target, logits=outputs)
 
 
+LOSSES = {
+    "half_squared_error": half_squared_error,
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "huber": huber,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+}
+
+
 def loss_forward(loss, y, outputs):
     """The loss of every sample, (B,), or of each of its tokens, (B, T)."""
     if loss.name.startswith("sparse_"):
         y = tf.cast(tf.reshape(y, [-1, *outputs.shape[1:-1]]), tf.int64)
     else:
         y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(outputs))
-    return globals()[loss.name](y, outputs, **loss.arguments)
+    return LOSSES[loss.name](y, outputs, **loss.arguments)

@@ -55,16 +55,33 @@ def _wide(x):
     return tf.cast(x, tf.float32) if x.dtype.size == 2 else x
 
 
-def forward(layer, weights, x, *, training, seed):
-    gamma, beta = weights.get("gamma"), weights.get("beta")
-    if layer.keras_name == "BatchNormalization":
-        moving = weights["moving_mean"], weights["moving_variance"]
-        options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
-        y, moved = batch_normalization_forward(x, gamma, beta, *moving, **options)
-        return y, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
-    if layer.keras_name == "RMSNormalization":
-        return rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
-    if layer.keras_name == "GroupNormalization":
-        groups = x.shape[-1] if layer.groups == -1 else layer.groups
-        return group_normalization_forward(x, gamma, beta, groups=groups, epsilon=layer.epsilon), {}
-    return layer_normalization_forward(x, gamma, beta, epsilon=layer.epsilon), {}
+def _batch(layer, weights, x, *, training, seed):
+    options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+    given = (weights.get("gamma"), weights.get("beta"), weights["moving_mean"], weights["moving_variance"])
+    y, moved = batch_normalization_forward(x, *given, **options)
+    return y, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
+
+
+def _layer(layer, weights, x, *, training, seed):
+    return layer_normalization_forward(x, weights.get("gamma"), weights.get("beta"), epsilon=layer.epsilon), {}
+
+
+def _rms(layer, weights, x, *, training, seed):
+    return rms_normalization_forward(x, weights["scale"], epsilon=layer.epsilon), {}
+
+
+def _group(layer, weights, x, *, training, seed):
+    options = dict(groups=_groups(layer, x), epsilon=layer.epsilon)
+    return group_normalization_forward(x, weights.get("gamma"), weights.get("beta"), **options), {}
+
+
+def _groups(layer, x):
+    return x.shape[-1] if layer.groups == -1 else layer.groups
+
+
+KINDS = {
+    "BatchNormalization": _batch,
+    "LayerNormalization": _layer,
+    "RMSNormalization": _rms,
+    "GroupNormalization": _group,
+}

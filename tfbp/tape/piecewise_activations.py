@@ -80,3 +80,22 @@ def sparse_sigmoid(z):
 
 def threshold(z, threshold, default_value):
     return tf.where(z > threshold, z, tf.fill(tf.shape(z), tf.constant(default_value, z.dtype)))
+
+
+ACTIVATIONS = {
+    "linear": linear,
+    "relu": relu,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "celu": celu,
+    "selu": selu,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": hard_silu,
+    "hard_tanh": hard_tanh,
+    "hard_shrink": hard_shrink,
+    "soft_shrink": soft_shrink,
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid,
+    "threshold": threshold,
+}

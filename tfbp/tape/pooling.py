@@ -5,6 +5,8 @@ of pooling over the whole image. Of several largest, the first of a window has t
 share it.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 
@@ -28,11 +30,23 @@ def global_average_pool1d_forward(x, *, keepdims=False):
     return tf.reduce_mean(x, axis=1, keepdims=keepdims)
 
 
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name == "GlobalAveragePooling1D":
-        return global_average_pool1d_forward(x, keepdims=layer.keepdims), {}
-    if layer.keras_name in ("MaxPooling2D", "AveragePooling2D"):
-        pool = max_pool2d_forward if layer.keras_name == "MaxPooling2D" else average_pool2d_forward
-        return pool(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
-    y = global_max_pool2d_forward(x) if layer.keras_name == "GlobalMaxPooling2D" else global_average_pool2d_forward(x)
+def _window(function, layer, weights, x, *, training, seed):
+    return function(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
+
+
+def _whole(function, layer, weights, x, *, training, seed):
+    y = function(x)
     return y[:, None, None, :] if layer.keepdims else y, {}
+
+
+def _global_average_pool1d(layer, weights, x, *, training, seed):
+    return global_average_pool1d_forward(x, keepdims=layer.keepdims), {}
+
+
+KINDS = {
+    "MaxPooling2D": partial(_window, max_pool2d_forward),
+    "AveragePooling2D": partial(_window, average_pool2d_forward),
+    "GlobalMaxPooling2D": partial(_whole, global_max_pool2d_forward),
+    "GlobalAveragePooling2D": partial(_whole, global_average_pool2d_forward),
+    "GlobalAveragePooling1D": _global_average_pool1d,
+}

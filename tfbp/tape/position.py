@@ -20,7 +20,12 @@ def rotary_forward(x, max_wavelength, scaling_factor):
     return tf.concat([first * real - second * imaginary, first * imaginary + second * real], axis=-1)
 
 
-def forward(layer, weights, x, *, training, seed):
-    if layer.keras_name == "PositionEmbedding":
-        return position_forward(x, weights["embeddings"]), {}
+def _position_forward(layer, weights, x, *, training, seed):
+    return position_forward(x, weights["embeddings"]), {}
+
+
+def _rotary_forward(layer, weights, x, *, training, seed):
     return rotary_forward(x, layer.max_wavelength, layer.scaling_factor), {}
+
+
+KINDS = {"PositionEmbedding": _position_forward, "RotaryEmbedding": _rotary_forward}

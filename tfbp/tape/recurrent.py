@@ -42,11 +42,10 @@ def gru_step(a, states, recurrent_kernel, bias=None, *, activation, recurrent_ac
     return (z * h + (1 - z) * n,)
 
 
-_STEPS = {"SimpleRNN": simple_rnn_step, "LSTM": lstm_step, "GRU": gru_step}
 _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 
-def forward(layer, weights, x, *, training, seed):
+def _forward(step, states, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
     kernel, recurrent_kernel, bias = weights["kernel"], weights["recurrent_kernel"], weights.get("bias")
     if bias is not None and bias.shape.rank == 2:
@@ -63,12 +62,20 @@ def forward(layer, weights, x, *, training, seed):
     h.set_shape([x.shape[1], units])
     inputs = tf.TensorArray(x.dtype, size=steps, clear_after_read=False).unstack(a)
     hs = (tf.TensorArray(x.dtype, size=steps, element_shape=h.shape),) if layer.return_sequences else ()
-    step = partial(_STEPS[layer.keras_name], recurrent_kernel=recurrent_kernel, **options)
+    step = partial(step, recurrent_kernel=recurrent_kernel, **options)
 
     def body(t, hs, states):
         states = step(inputs.read(t), states)
         return t + 1, tuple(each.write(t, states[0]) for each in hs), states
 
-    states = (h, h) if layer.keras_name == "LSTM" else (h,)
-    _, hs, states = tf.while_loop(lambda t, *_: t < steps, body, (tf.constant(0), hs, states), maximum_iterations=steps)
+    first = (tf.constant(0), hs, (h,) * states)
+    _, hs, states = tf.while_loop(lambda t, *_: t < steps, body, first, maximum_iterations=steps)
     return tf.transpose(hs[0].stack(), [1, 0, 2]) if hs else states[0], {}
+
+
+# the step, and how many states it carries
+KINDS = {
+    "SimpleRNN": partial(_forward, simple_rnn_step, 1),
+    "LSTM": partial(_forward, lstm_step, 2),
+    "GRU": partial(_forward, gru_step, 1),
+}

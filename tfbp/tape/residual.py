@@ -14,3 +14,6 @@ def forward(layer, weights, x, *, training, seed):
         made[part], tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
         seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
     return add_forward(made["projection"], made["layers"]), tensors
+
+
+KINDS = {"Residual": forward}

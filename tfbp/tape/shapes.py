@@ -9,3 +9,6 @@ def reshape_forward(x, shape):
 
 def forward(layer, weights, x, *, training, seed):
     return reshape_forward(x, layer.output_shape(tuple(x.shape[1:]))), {}
+
+
+KINDS = {"Flatten": forward, "Reshape": forward}

@@ -52,3 +52,18 @@ def tanh_shrink(z):
 
 def squareplus(z, b):
     return (z + tf.sqrt(tf.square(z) + b)) / 2
+
+
+ACTIVATIONS = {
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softplus": softplus,
+    "softsign": softsign,
+    "exponential": exponential,
+    "silu": silu,
+    "gelu": gelu,
+    "mish": mish,
+    "log_sigmoid": log_sigmoid,
+    "tanh_shrink": tanh_shrink,
+    "squareplus": squareplus,
+}

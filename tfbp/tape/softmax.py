@@ -9,3 +9,9 @@ def softmax(z):
 
 def log_softmax(z):
     return tf.nn.log_softmax(z)
+
+
+ACTIVATIONS = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+}

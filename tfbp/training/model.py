@@ -19,7 +19,7 @@ from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import fitting_arrays, replica, step, suspects, workers
+from tfbp.training import fitting_arrays, replica, samples, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
 from tfbp.training.passes import passes
@@ -282,13 +282,13 @@ class Model(keras.Model):
             setattr(self, name, value)
 
     def _check_own_methods(self, argument: str) -> None:
-        """Raise `InputError` where a subclass computes something else than the network's loss: nothing would clip it."""
+        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips."""
         for name in ("call", "compute_loss", "train_step"):
             ours = keras.Model if name == "compute_loss" else Model
             if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):
                 raise InputError(
-                    f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; accepted: "
-                    "a tfbp.Model that trains on its network's loss."
+                    f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; "
+                    "accepted: a tfbp.Model that trains on its network's loss."
                 )
 
     def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:

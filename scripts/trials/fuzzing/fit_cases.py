@@ -1,25 +1,27 @@
-"""Random models and random options of fit: tfbp.fit, evaluate and predict against keras.Model's own, shuffle=False.
+"""Models and options of fit, as Hypothesis draws them: tfbp.fit, evaluate and predict against keras.Model's own.
 
-A case follows from its number: the model, the data, what compile and fit are given. With XLA all is to be Keras's to
-1e-4; without, to the last bit or, where that is not asked for, to 1e-5.
+A case is a dict of named choices: the model, the data, what compile and fit are given. Hypothesis makes a case that
+fails smaller, towards the first of every choice. With XLA all is compared to 1e-4; without, to the last bit or, where
+that is not asked for, to 1e-5. shuffle=False.
 
 N samples.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from hypothesis import strategies
 
 import tfbp
 
 # relative: with XLA, where Adam's first steps make much of a gradient that is nothing but rounding; and without
 WITH_XLA, WITHOUT = 1e-4, 1e-5
+KINDS = ("table", "words", "sequence", "two")
 X_KINDS = ("float32", "float64", "uint8", "int64", "bool")
 LOSSES = ("mse", "binary_crossentropy", "sparse_categorical_crossentropy", "categorical_crossentropy")
 UNITS = {"mse": 1, "binary_crossentropy": 1, "sparse_categorical_crossentropy": 3, "categorical_crossentropy": 3}
@@ -52,38 +54,51 @@ class Hooks(keras.callbacks.Callback):
         return batch if self.model.steps_per_execution == 1 else None
 
 
-@dataclass(frozen=True)
 class Case:
     """One model, its data and its options.
 
-    Attributes:
-        seed: the case's number.
-        kind: what x is: "table", "words", "sequence" or "two" inputs and outputs.
-        jit: what compile is told.
-        notes: what was drawn, for whoever reads of a failure.
+    Args:
+        chosen: choices by name; every other is the first of its options, or drawn.
+        data: Hypothesis's interactive draws, or None.
     """
 
-    seed: int
-    kind: str
-    jit: bool
-    notes: dict[str, Any] = field(default_factory=dict, compare=False)
+    def __init__(self, chosen: dict[str, Any] | None = None, data: Any = None) -> None:
+        self.chosen, self.data, self.refused = dict(chosen or {}), data, ""
 
-    def draw(self, what: str) -> random.Random:
-        """Random choices for one part of the case, the same each time."""
-        return random.Random(f"{self.seed}-{what}")
+    def choose(self, name: str, options: Sequence[Any]) -> Any:
+        """One of the options, the same each time; an option that is repeated is drawn as often."""
+        if name not in self.chosen:
+            self.chosen[name] = self.data.draw(strategies.sampled_from(options)) if self.data else options[0]
+        return self.chosen[name]
 
-    def note(self, **given: Any) -> None:
-        self.notes.update(given)
+    def choose_some(self, name: str, options: Sequence[str], least: int, most: int) -> list[str]:
+        """Some of the options, in any order."""
+        if name not in self.chosen:
+            some = strategies.lists(strategies.sampled_from(options), min_size=least, max_size=most, unique=True)
+            self.chosen[name] = self.data.draw(some) if self.data else list(options[:least])
+        return self.chosen[name]
+
+    def number(self, name: str, largest: int) -> int:
+        """A number from 0 to the largest."""
+        if name not in self.chosen:
+            self.chosen[name] = self.data.draw(strategies.integers(0, largest)) if self.data else 0
+        return self.chosen[name]
+
+    @property
+    def seed(self) -> int:
+        return self.number("seed", 2**16)
+
+    @property
+    def kind(self) -> str:
+        """What x is: "table", "words", "sequence" or "two" inputs and outputs."""
+        return self.choose("kind", KINDS)
+
+    @property
+    def jit(self) -> bool:
+        return self.choose("jit_compile", [*[False] * 6, True])
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name}={value}" for name, value in self.notes.items() if value not in (None, [], False))
-        return f"seed {self.seed}: {self.kind}, jit_compile={self.jit}, {told}"
-
-
-def case_of(seed: int) -> Case:
-    draw = random.Random(seed)
-    kind = draw.choice(["table", "table", "table", "words", "sequence", "two"])
-    return Case(seed, kind, draw.random() < 0.15)
+        return f"Case({self.chosen})"
 
 
 def difference(case: Case, exact: bool = True) -> str | None:
@@ -91,8 +106,7 @@ def difference(case: Case, exact: bool = True) -> str | None:
     tolerance = WITH_XLA if case.jit else 0.0 if exact else WITHOUT
     outcomes = [outcome_of(case, with_tfbp) for with_tfbp in (True, False)]
     ours, theirs = outcomes
-    if "error" in theirs:
-        case.note(refused=theirs["error"])
+    case.refused = theirs.get("error", "")
     for name in {"error": None, **theirs, **ours}:
         if name not in ours and name not in theirs:
             continue
@@ -121,8 +135,7 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
     if with_tfbp and getattr(model, "_tfbp_programs", None) is None:
         return {"error": "Keras's own loop was taken"}
-    draw = case.draw("evaluate")
-    batch_size, weight = draw.choice([None, 5, 8]), weights_of(case, draw, len(keras.tree.flatten(x)[0]))
+    batch_size, weight = case.choose("evaluate batch", [None, 5, 8]), weights_of(case, "evaluate", rows_of(x))
     told = {"batch_size": batch_size, "verbose": 0}
     # a function that was traced for the sizes of validation batches, too, rounds otherwise than one for these alone
     model.test_function = None
@@ -167,19 +180,17 @@ def unequal(got: Any, expected: Any, tolerance: float, path: str = "") -> str | 
 
 
 def losses_of(case: Case) -> list[str]:
-    draw = case.draw("loss")
-    return [draw.choice(LOSSES) for _ in range(2 if case.kind == "two" else 1)]
+    return [case.choose(f"loss {number}", LOSSES) for number in range(2 if case.kind == "two" else 1)]
 
 
 def model_of(case: Case) -> keras.Model:
     """A compiled model, every layer and metric with a name; the same each time."""
-    draw = case.draw("model")
     losses, layers = losses_of(case), keras.layers
     heads = [layers.Dense(UNITS[loss], LAST.get(loss, "softmax"), name=f"out{i}") for i, loss in enumerate(losses)]
     if case.kind == "two":
         a, b = keras.Input((6,), name="a"), keras.Input((4,), name="b")
         hidden = layers.Concatenate(name="both")([layers.Dense(5, "tanh", name="left")(a), b])
-        for layer in hidden_layers(draw):
+        for layer in hidden_layers(case):
             hidden = layer(hidden)
         outputs = [head(hidden) for head in heads]
         as_dict = takes_dicts(case)
@@ -193,66 +204,54 @@ def model_of(case: Case) -> keras.Model:
             "sequence": ([], (5, 3)),
         }[case.kind]
         if case.kind != "table":
-            first += draw.choice(
-                [
-                    [layers.LSTM(4, name="lstm")],
-                    [layers.Conv1D(4, 2, name="conv"), layers.GlobalAveragePooling1D(name="pool")],
-                    [layers.Conv1D(4, 2, name="conv"), layers.Flatten(name="flat")],
-                ]
-            )
-        stack = [*first, *hidden_layers(draw), *heads]
-        if draw.random() < 0.5:
+            first += {
+                "flat": lambda: [layers.Conv1D(4, 2, name="conv"), layers.Flatten(name="flat")],
+                "pool": lambda: [layers.Conv1D(4, 2, name="conv"), layers.GlobalAveragePooling1D(name="pool")],
+                "lstm": lambda: [layers.LSTM(4, name="lstm")],
+            }[case.choose("first", ["flat", "pool", "lstm"])]()
+        stack = [*first, *hidden_layers(case), *heads]
+        if case.choose("sequential", [True, False]):
             model = keras.Sequential([keras.Input(shape, name="x"), *stack], name="sequential")
         else:
             tensor = given = keras.Input(shape, name="x")
             for layer in stack:
                 tensor = layer(tensor)
             model = keras.Model(given, tensor, name="functional")
-    frozen = [layer.name for layer in model.layers if layer not in heads and layer.weights and draw.random() < 0.1]
-    for name in frozen:
-        model.get_layer(name).trainable = False
+    for layer in model.layers:
+        if layer not in heads and layer.weights and case.choose(f"frozen {layer.name}", [*[False] * 9, True]):
+            layer.trainable = False
     compile_model(case, model, losses)
-    names = [type(layer).__name__ for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    case.note(model="-".join(names), frozen=frozen)
     return model
 
 
-def hidden_layers(draw: random.Random) -> list[keras.Layer]:
+def hidden_layers(case: Case) -> list[keras.Layer]:
     layers = keras.layers
-    made = []
-    for number in range(draw.randint(0, 3)):
-        name = f"hidden{number}"
-        made.append(
-            draw.choice(
-                [
-                    lambda name=name: layers.Dense(5, "relu", name=name),
-                    lambda name=name: layers.Dense(4, "gelu", kernel_regularizer="l2", name=name),
-                    lambda name=name: layers.BatchNormalization(name=name),
-                    lambda name=name: layers.Dropout(0.3, seed=7, name=name),
-                    lambda name=name: layers.LayerNormalization(name=name),
-                ]
-            )()
-        )
-    return made
+    makers = {
+        "relu": lambda name: layers.Dense(5, "relu", name=name),
+        "gelu": lambda name: layers.Dense(4, "gelu", kernel_regularizer="l2", name=name),
+        "batch": lambda name: layers.BatchNormalization(name=name),
+        "dropout": lambda name: layers.Dropout(0.3, seed=7, name=name),
+        "layer": lambda name: layers.LayerNormalization(name=name),
+    }
+    names = [f"hidden{number}" for number in range(case.choose("hidden", [0, 1, 2, 3]))]
+    return [makers[case.choose(name, [*makers])](name) for name in names]
 
 
 def compile_model(case: Case, model: keras.Model, losses: list[str]) -> None:
-    draw, optimizers = case.draw("compile"), keras.optimizers
-    name, optimizer = draw.choice(
-        [
-            ("adam", lambda: optimizers.Adam(0.01)),
-            ("momentum", lambda: optimizers.SGD(0.01, momentum=0.9, nesterov=True)),
-            ("rmsprop", lambda: optimizers.RMSprop(0.003)),
-            ("adamw", lambda: optimizers.AdamW(0.01, clipnorm=0.5)),
-            ("ema", lambda: optimizers.Adam(0.01, use_ema=True, ema_momentum=0.8)),
-            ("ema2", lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2)),
-        ]
-    )
-    metrics = [metrics_of(draw, loss, f"{number}") for number, loss in enumerate(losses)]
-    keep = draw.random() < 0.8
+    optimizers = keras.optimizers
+    makers = {
+        "momentum": lambda: optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        "adam": lambda: optimizers.Adam(0.01),
+        "rmsprop": lambda: optimizers.RMSprop(0.003),
+        "adamw": lambda: optimizers.AdamW(0.01, clipnorm=0.5),
+        "ema": lambda: optimizers.Adam(0.01, use_ema=True, ema_momentum=0.8),
+        "ema2": lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2),
+    }
+    optimizer = makers[case.choose("optimizer", [*makers])]()
+    metrics = [metrics_of(case, loss, number) for number, loss in enumerate(losses)]
+    keep = case.choose("metrics", [False, *[True] * 4])
     # Keras refuses the mean error of three outputs and one class
-    weighted = draw.random() < 0.3 and not losses[0].startswith("sparse")
-    steps = draw.choice([1, 1, 2, 3])
+    weighted = not losses[0].startswith("sparse") and case.choose("weighted metrics", [False, False, True])
     told: dict[str, Any] = {"loss": losses[0], "metrics": metrics[0] if keep else None}
     if weighted:
         told["weighted_metrics"] = [keras.metrics.MeanAbsoluteError(name="weighted")]
@@ -260,49 +259,48 @@ def compile_model(case: Case, model: keras.Model, losses: list[str]) -> None:
         told = {"loss": paired(case, losses), "metrics": paired(case, metrics) if keep else None}
         if weighted:
             told["loss_weights"] = paired(case, [2.0, 0.5])
-    names = [[getattr(each, "name", each) for each in some] for some in metrics] if keep else None
-    case.note(optimizer=name, loss=losses, metrics=names, steps_per_execution=steps, weighted=weighted)
-    model.compile(optimizer(), steps_per_execution=steps, jit_compile=case.jit, **told)
+    steps = case.choose("steps_per_execution", [1, 1, 2, 3])
+    model.compile(optimizer, steps_per_execution=steps, jit_compile=case.jit, **told)
 
 
-def metrics_of(draw: random.Random, loss: str, mark: str) -> list[Any]:
+def metrics_of(case: Case, loss: str, number: int) -> list[Any]:
     metrics = keras.metrics
     if loss == "mse":
         return ["mae"]
-    made = [lambda: "accuracy"]
+    makers = {"accuracy": lambda: "accuracy"}
     if loss == "binary_crossentropy":
-        made += [
-            lambda: metrics.AUC(name=f"auc{mark}"),
-            lambda: metrics.Precision(thresholds=[0.2, 0.5], name=f"precision{mark}"),
-        ]
+        makers["auc"] = lambda: metrics.AUC(name=f"auc{number}")
+        makers["precision"] = lambda: metrics.Precision(thresholds=[0.2, 0.5], name=f"precision{number}")
     if loss == "categorical_crossentropy":
-        made += [lambda: metrics.F1Score(name=f"f1{mark}"), lambda: metrics.AUC(name=f"auc{mark}")]
-    return [each() for each in draw.sample(made, draw.randint(1, len(made)))]
+        makers["f1"] = lambda: metrics.F1Score(name=f"f1{number}")
+        makers["auc"] = lambda: metrics.AUC(name=f"auc{number}")
+    return [makers[name]() for name in case.choose_some(f"metrics {number}", [*makers], 1, len(makers))]
 
 
 def data_of(case: Case) -> tuple[Any, Any]:
     """x and y; N from 20 to 50."""
-    draw, losses = case.draw("data"), losses_of(case)
-    rng = np.random.default_rng(case.seed)
-    count = draw.choice([20, 24, 32, 37, 48])
-    kinds = [draw.choice(X_KINDS) for _ in range(2)]
+    losses, rng = losses_of(case), np.random.default_rng(case.seed)
+    count = case.choose("rows", [20, 24, 32, 37, 48])
     if case.kind == "words":
-        kinds[0] = draw.choice(["int64", "int32", "uint8", "float32"])
-        x: Any = rng.integers(0, 10, (count, 5)).astype(kinds[0])
+        x: Any = rng.integers(0, 10, (count, 5)).astype(case.choose("x", ["int64", "int32", "uint8", "float32"]))
     elif case.kind == "two":
+        kinds = [case.choose(f"x {number}", X_KINDS) for number in range(2)]
         x = [numbers(rng, (count, width), kind) for width, kind in zip((6, 4), kinds, strict=True)]
     else:
-        x = numbers(rng, (count, 6) if case.kind == "table" else (count, 5, 3), kinds[0])
-    y = [targets(draw, rng, loss, count) for loss in losses]
-    case.note(rows=count, x=kinds if case.kind == "two" else kinds[0], y=[f"{each.dtype}{each.shape}" for each in y])
+        x = numbers(rng, (count, 6) if case.kind == "table" else (count, 5, 3), case.choose("x", X_KINDS))
+    y = [targets(case, rng, loss, number) for number, loss in enumerate(losses)]
     if case.kind != "two":
         return x, y[0]
     return ({"b": x[1], "a": x[0]} if takes_dicts(case) else x), paired(case, y)
 
 
+def rows_of(x: Any) -> int:
+    return len(keras.tree.flatten(x)[0])
+
+
 def takes_dicts(case: Case) -> bool:
     """Whether two inputs, and two outputs, come as dicts and not as lists."""
-    return case.draw("structure").random() < 0.5
+    return case.choose("dicts", [False, True])
 
 
 def paired(case: Case, values: list[Any]) -> Any:
@@ -321,7 +319,8 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.n
     )
 
 
-def targets(draw: random.Random, rng: np.random.Generator, loss: str, count: int) -> np.ndarray:
+def targets(case: Case, rng: np.random.Generator, loss: str, number: int) -> np.ndarray:
+    count = case.chosen["rows"]
     if loss == "categorical_crossentropy":
         made, kinds = np.eye(3)[rng.integers(0, 3, count)], X_KINDS
     elif loss == "sparse_categorical_crossentropy":
@@ -330,57 +329,58 @@ def targets(draw: random.Random, rng: np.random.Generator, loss: str, count: int
         made, kinds = rng.integers(0, 2, count), X_KINDS
     else:
         made, kinds = 2 * abs(rng.normal(size=count)), X_KINDS
-    made = made.astype(draw.choice(kinds))
-    return made[:, None] if made.ndim == 1 and draw.random() < 0.5 else made
+    made = made.astype(case.choose(f"y {number}", kinds))
+    return made[:, None] if made.ndim == 1 and case.choose(f"column {number}", [False, True]) else made
 
 
-def weights_of(case: Case, draw: random.Random, rows: int) -> Any:
+def weights_of(case: Case, use: str, rows: int) -> Any:
     """One weight for each row, or for each row and output; or None."""
-    if draw.random() < 0.5:
+    if not case.choose(f"{use} weight", [False, True]):
         return None
-    rng, kind = np.random.default_rng(draw.randint(0, 99)), draw.choice(["float32", "float64"])
+    rng = np.random.default_rng(case.number(f"{use} weight seed", 99))
+    kind = case.choose(f"{use} weight dtype", ["float32", "float64"])
     weights = [rng.uniform(0.5, 2, rows).astype(kind) for _ in range(2)]
     return paired(case, weights) if case.kind == "two" else weights[0]
 
 
 def fit_options(case: Case, x: Any, y: Any) -> tuple[dict[str, Any], list[Any]]:
     """What fit is given beside data, but for its callbacks; and these."""
-    draw, rows = case.draw("fit"), len(keras.tree.flatten(x)[0])
-    options: dict[str, Any] = {"batch_size": draw.choice([None, 5, 8, 12, 64]), "epochs": draw.choice([2, 3, 4])}
-    if draw.random() < 0.2:
+    options: dict[str, Any] = {
+        "batch_size": case.choose("batch_size", [None, 5, 8, 12, 64]),
+        "epochs": case.choose("epochs", [2, 3, 4]),
+    }
+    if case.choose("initial_epoch", [*[False] * 4, True]):
         options["initial_epoch"] = 1
-    weight = weights_of(case, draw, rows)
-    if case.kind != "two" and draw.random() < 0.3:
-        options["class_weight"] = {0: 0.3, 1: 0.7, 2: 2.0} if draw.random() < 0.7 else {1: 2}
+    weight = weights_of(case, "fit", rows_of(x))
+    class_weight = "none" if case.kind == "two" else case.choose("class_weight", [*["none"] * 7, "all", "all", "one"])
+    if class_weight != "none":
+        options["class_weight"] = {0: 0.3, 1: 0.7, 2: 2.0} if class_weight == "all" else {1: 2}
     elif weight is not None:
         options["sample_weight"] = weight
-    told = {name: value for name, value in options.items() if name != "sample_weight"}
-    validation = draw.choice([None, None, "split", "tuple", "list", "weighted", "tf.data"])
+    kinds = ["none", "none", "split", "tuple", "list", "weighted", "tf.data"]
+    validation = case.choose("validation", kinds)
     first = keras.tree.map_structure(lambda leaf: leaf[:15], (x, y))
     if validation == "split":
-        options["validation_split"] = draw.choice([0.2, 0.35])
+        options["validation_split"] = case.choose("validation_split", [0.2, 0.35])
     elif validation == "list" and case.kind != "two":
         options["validation_data"] = list(first)
     elif validation == "weighted":
-        weight = weights_of(case, draw, 15)
+        weight = weights_of(case, "validation", 15)
         options["validation_data"] = (*first, weight) if weight is not None else first
     elif validation == "tf.data":
         options["validation_data"] = tf.data.Dataset.from_tensor_slices(keras.tree.lists_to_tuples(first)).batch(6)
-    elif validation is not None:
+    elif validation != "none":
         options["validation_data"] = first
-    if validation is not None and draw.random() < 0.5:
-        options.update(validation_freq=draw.choice([1, 2]))
+    if validation != "none" and case.choose("validation often", [False, True]):
+        options.update(validation_freq=case.choose("validation_freq", [1, 2]))
         if validation not in ("tf.data", "split"):
             options["validation_batch_size"] = 4
-    monitor = "loss" if validation is None or options.get("validation_freq") == 2 else "val_loss"
+    monitor = "loss" if validation == "none" or options.get("validation_freq") == 2 else "val_loss"
     makers = {
+        "Hooks": Hooks,
         "EarlyStopping": lambda: keras.callbacks.EarlyStopping(monitor, patience=1, restore_best_weights=True),
         "EarlyStopping, far": lambda: keras.callbacks.EarlyStopping(monitor, min_delta=1.0, patience=0),
         "ReduceLROnPlateau": lambda: keras.callbacks.ReduceLROnPlateau(monitor, 0.5, patience=0, min_delta=0.1),
         "LearningRateScheduler": lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.7 * rate),
-        "Hooks": Hooks,
     }
-    names = draw.sample(list(makers), draw.choice([0, 0, 1, 2]))
-    weighted = "sample_weight" in options
-    case.note(**told, sample_weight=weighted, validation=validation, callbacks=names)
-    return options, [makers[name]() for name in names]
+    return options, [makers[name]() for name in case.choose_some("callbacks", [*makers], 0, 2)]

@@ -17,7 +17,7 @@ from planting.mutations import Mutation
 from planting.plant import PACKAGE, planted
 from tfbp.agreement import matrix, report, third_opinion
 from tfbp.agreement.cases import all_cases
-from tfbp.agreement.problems import DTYPES
+from tfbp.agreement.problems import DTYPES, Case
 from tfbp.agreement.suites import all as beside
 
 
@@ -29,9 +29,10 @@ class Coverage:
     parts: dict[str, set[CodeType]] = field(default_factory=dict)
 
     @classmethod
-    def seen(cls) -> Coverage:
+    def seen(cls, cases: Iterable[Case] | None = None) -> Coverage:
+        """Of all cases, or of some: a mutation is then tried on these alone."""
         found = cls()
-        for case in all_cases():
+        for case in all_cases() if cases is None else cases:
             found.cases[case.name] = _codes(lambda case=case: matrix.run_cell(matrix.Cell(case, "float32", "eager")))
         for name, run in beside.PARTS.items():
             found.parts[name] = _codes(lambda run=run: [run("float64", "eager"), run("float16", "eager")])
@@ -46,7 +47,7 @@ def verdict(
 ) -> str:
     """The first complaint, or "" where the harness has none."""
     mutated = set(mutated)
-    cases = [case for case in all_cases() if coverage.cases[case.name] & mutated]
+    cases = [case for case in all_cases() if coverage.cases.get(case.name, set()) & mutated]
     parts = [run for name, run in beside.PARTS.items() if coverage.parts[name] & mutated]
     every: list[Any] = []
     for mode in modes:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import all_cases
-from tfbp.agreement.kind_cases import layer_kind_cases
+from tfbp.agreement.cases import all_cases, cases_of
 from tfbp.agreement.local import layer_tolerances, measured_tolerances
 from tfbp.agreement.matrix import Cell, in_order, rounded_inputs, typed
 from tfbp.agreement.problems import DTYPES, problem
@@ -13,6 +12,7 @@ from tfbp.agreement.tolerances.monte_carlo import Rounding, plain, sensitivity
 from tfbp.agreement.tolerances.running_error import errors_along_the_pass
 from tfbp.agreement.tolerances.whole_pass import measured_errors
 from tfbp.judging.tolerances import Units
+from tfbp.network import residual, shapes
 
 DENSE = (
     "square",
@@ -113,7 +113,7 @@ def test_a_tolerance_follows_the_dtype_and_the_sum_s_length():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_networks_with_parts_have_tolerances_of_every_tensor(dtype):
-    for case in layer_kind_cases():
+    for case in cases_of(shapes, residual):
         numbers = problem(case, dtype)
         arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
         right = in_order(case.network, *reference.loss_gradients_and_tensors(case.network, *arguments))

@@ -41,9 +41,9 @@ def test_gradients_that_show_nothing():
     ]
 
 
-def test_what_can_be_mended_is():
+def test_what_can_be_mended_is(rng):
     values = [np.zeros((4, 3)), np.ones((4, 3), int), np.eye(3), GOOD, np.arange(4)]
-    mended, changed = audit.mended(["x", "mask", "kernel", "good", "labels"], values, RNG)
+    mended, changed = audit.mended(["x", "mask", "kernel", "good", "labels"], values, rng)
     assert changed == ["x", "mask", "kernel"]
     assert set(np.unique(mended[1])) == {0, 1}
     assert audit.grade(audit.of_inputs(["x", "kernel"], [mended[0], mended[2]])) == "weak"

@@ -158,7 +158,7 @@ def errors_along_the_pass(
 ) -> tuple[float, list[dict[str, Array]], list[dict[str, Array]]]:
     """As `end_to_end_errors`, and the error of every tensor on the way: one dict per layer with x, z, y, dy and dz, and
     a last dict for the loss with outputs, losses, dlosses and doutputs."""
-    activations = network.activations_before_loss
+    activations = [layer.applied_activation for layer in network.layers_before_loss]
     *layers, last = tensors
     error_y: Any = 0.0
     along: list[dict[str, Array]] = []

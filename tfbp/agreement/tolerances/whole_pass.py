@@ -53,15 +53,14 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
     parameters, weight = map_weights(on, numbers.parameters), of_each_loss(network, numbers.sample_weight)
-    how = {"activations": network.activations_before_loss}
+    layers = network.layers_before_loss
     with _activations_with(noise):
         outputs, tensors, residuals = chain.chain_forward(
-            network.layers,
+            layers,
             tied_forward(network, parameters),
             on(numbers.x),
             training=training,
             seed=None if seed is None else (seed, 0),
-            **how,
         )
     outputs = plain(outputs)
     losses, kept = loss_forward(network.loss, numbers.y, outputs)
@@ -75,7 +74,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
         # given back in the narrower type
         doutputs = plain(noise.of_operation(doutputs))
     with _activations_with(noise):
-        _, gradients = chain.chain_backward(network.layers, tensors, residuals, on(doutputs), **how)
+        _, gradients = chain.chain_backward(layers, tensors, residuals, on(doutputs))
     gradients = tied_backward(network, gradients)
     loss = (weight * losses).mean()
     if noise is not None:

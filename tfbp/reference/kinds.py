@@ -1,0 +1,15 @@
+"""Every kind's forward and backward by its Keras name: of the file that has it, or as `tfbp.register` was given."""
+
+from tfbp.network import is_known, writings_of
+
+# each file's own KINDS, joined by the room's __init__: a kind made of others needs the chain, which needs all kinds
+KINDS: dict = {}
+
+
+def kind_of(layer):
+    """The forward and backward of a layer's kind.
+
+    Raises:
+        InputError: a kind that has none.
+    """
+    return KINDS[layer.keras_name] if layer.keras_name in KINDS and is_known(layer) else writings_of(layer).reference
