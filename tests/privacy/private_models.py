@@ -120,7 +120,7 @@ CASES = {
         L.EinsumDense("abc,cde->abde", (5, 2, 3), bias_axes="de", activation="tanh"),
         L.EinsumDense("abde,dec->abc", (5, 4), bias_axes="c"),
         L.EinsumDense("abc,bcd->abd", (5, 3), bias_axes="bd"),
-        L.EinsumDense("...x,xy->...y", (5, 2)),
+        L.EinsumDense("...x,xy->...y", 2),
     ),
     "simple-rnn-masked": _recurrent(L.SimpleRNN, return_sequences=True),
     "lstm-masked": _recurrent(L.LSTM, return_sequences=True),

@@ -83,6 +83,14 @@ def test_the_private_step_is_numpys(jit_compile, physical):
     assert history.params["jit_compile"] is jit_compile
 
 
+def test_a_second_fit_draws_on_where_the_first_ended():
+    model, (x, y) = model_of(), data()
+    fit(model)
+    fit(model)
+    for got, right in zip(model.get_weights(), by_numpy(model_of(), privacy(), 10, x, y), strict=True):
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-12)
+
+
 def test_sample_and_class_weights_count_before_the_clip():
     x, y = data()
     weights = np.random.default_rng(0).uniform(0, 4, ROWS)
@@ -237,3 +245,41 @@ def test_shuffled_batches_are_accounted_as_what_they_are():
     told = fit(model_of(), privacy(sampling="shuffle"), epochs=2).privacy
     assert told["epsilon"] > 2 * fit(model_of(), epochs=2).privacy["epsilon"]
     assert "zero out" in told["neighbouring_relation"]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
+    layers = [tfbp.Dense(5, "tanh", kernel_regularizer=tfbp.L1L2(l2=0.1)), tfbp.Dense(3)]
+    network = tfbp.Model(tfbp.Network(4, layers, "sparse_categorical_crossentropy"), dtype="float64")
+    network.compile(keras.optimizers.SGD(0.5), metrics=["accuracy"], jit_compile=jit_compile)
+    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"])
+    model.set_weights([w for layer in network.get_parameters() for w in (layer["kernel"], layer["bias"])])
+    model.optimizer.build(model.trainable_variables)
+    of_network, of_keras = fit(network), fit(model)
+    assert of_network.privacy["epsilon"] == of_keras.privacy["epsilon"]
+    assert set(of_network.privacy["layers"].values()) == {"by hand"}
+    for name in ("loss", "accuracy"):
+        np.testing.assert_allclose(of_network.history[name], of_keras.history[name], rtol=1e-6)
+    for got, right in zip(network.parameter_variables, [0, 2], strict=True):
+        np.testing.assert_allclose(got["kernel"].numpy(), model.get_weights()[right], atol=1e-12)
+        np.testing.assert_allclose(got["bias"].numpy(), model.get_weights()[right + 1], atol=1e-12)
+
+
+def test_a_network_with_a_compute_loss_of_its_own_is_refused_and_frozen_weights_stay():
+    class Own(tfbp.Model):
+        def compute_loss(self, *arguments, **options):
+            return super().compute_loss(*arguments, **options)
+
+    network = tfbp.Network(4, [tfbp.Dense(5, "tanh"), tfbp.Dense(3)], "sparse_categorical_crossentropy")
+    own = Own(network, dtype="float64")
+    own.compile("sgd")
+    for options in ({"privacy": privacy()}, {"clip_per_example": 0.1}):
+        with pytest.raises(tfbp.InputError, match="compute_loss of its own"):
+            own.fit(*data(), verbose=0, **options)
+    frozen = tfbp.Model(network, dtype="float64")
+    frozen.layer_weights[0].trainable = False
+    frozen.compile("sgd")
+    before = frozen.get_parameters()
+    fit(frozen)
+    np.testing.assert_array_equal(frozen.get_parameters()[0]["kernel"], before[0]["kernel"])
+    assert np.abs(frozen.get_parameters()[1]["kernel"] - before[1]["kernel"]).max() > 0

@@ -63,6 +63,9 @@ def swap(model: keras.Model) -> keras.Model:
     swapped = keras.models.clone_model(model, clone_function=_copied, recursive=True)
     for copy, variable in zip(swapped.variables, model.variables, strict=True):
         copy.assign(variable)
+    # the copy has learned from the same examples: what private training has spent is spent of both
+    if (ledger := vars(model).get("tfbp_privacy")) is not None:
+        swapped.tfbp_privacy = ledger
     return swapped
 
 

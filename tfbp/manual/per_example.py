@@ -104,6 +104,7 @@ def loss_reweighted_gradients_and_tensors(
     loss_scale=None,
     *,
     trained=None,
+    penalized=True,
     training=True,
     seed=None,
 ):
@@ -122,9 +123,8 @@ def loss_reweighted_gradients_and_tensors(
         wide = tf.cond(finite, lambda: tf.cast(found, tf.float64), lambda: squares(tensors, tf.float64))
         return tf.cast(factors(wide), found.dtype)
 
-    return loss_gradients_and_tensors(
-        network, parameters, x, y, sample_weight, loss_scale, reweight=reweight, training=training, seed=seed
-    )
+    options = {"reweight": reweight, "penalized": penalized, "training": training, "seed": seed}
+    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, **options)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):

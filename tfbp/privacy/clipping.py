@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfbp.privacy.examples import Found
+from tfbp.privacy import examples
+from tfbp.privacy.examples import Found, Way
 
 
 def factors_of(squares: tf.Tensor, clip: float, dtype: tf.DType, taken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -26,6 +27,17 @@ def factors_of(squares: tf.Tensor, clip: float, dtype: tf.DType, taken: tf.Tenso
         # to the nearest may be up: then the number below
         narrow = tf.where(tf.cast(narrow, tf.float64) > factors, narrow * (1 - roundoff), narrow)
     return tf.where(good, narrow, 0), good
+
+
+def clipped(
+    model: Any, way: Way, batch: Any, clip: float, dtype: Any, taken: tf.Tensor
+) -> tuple[tf.Tensor, Any, list[tf.Tensor], tf.Tensor]:
+    """ℓ_b, the outputs, the clipped sums, and which examples are good: by the model's own, where it has that."""
+    if hasattr(model, "clipped_examples"):
+        losses, outputs, sums, good = model.clipped_examples(batch, lambda s: factors_of(s, clip, dtype, taken))
+        return losses, outputs, [tf.cast(total, dtype) for total in sums], good
+    found = examples.find(model, way, batch)
+    return found.losses, found.outputs, *clipped_sums(found, clip, dtype, taken)
 
 
 def clipped_sums(found: Found, clip: float, dtype: Any, taken: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:

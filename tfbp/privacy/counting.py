@@ -9,15 +9,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.privacy.examples import Found
 
-
-def count(model: Any, batch: Any, found: Found, good: tf.Tensor) -> None:
+def count(model: Any, batch: Any, losses: tf.Tensor, outputs: Any, good: tf.Tensor) -> None:
     """Take a chunk into the model's metrics; where an example is not good, it counts nowhere."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    rows = tf.cast(tf.reduce_sum(tf.cast(good, tf.int32)), found.losses.dtype)
-    losses = tf.reduce_sum(tf.where(good, found.losses, 0))
-    model._loss_tracker.update_state(losses / tf.maximum(rows, 1), sample_weight=rows)
+    rows = tf.cast(tf.reduce_sum(tf.cast(good, tf.int32)), losses.dtype)
+    total = tf.reduce_sum(tf.where(good, losses, 0))
+    model._loss_tracker.update_state(total / tf.maximum(rows, 1), sample_weight=rows)
     weights = tf.cast(good, keras.config.floatx())
     if sample_weight is not None:
         sample_weight = keras.tree.map_structure(
@@ -25,7 +23,7 @@ def count(model: Any, batch: Any, found: Found, good: tf.Tensor) -> None:
             sample_weight,
         )
     with _of_rows(model, weights):
-        model.compute_metrics(x, y, found.outputs, sample_weight=weights if sample_weight is None else sample_weight)
+        model.compute_metrics(x, y, outputs, sample_weight=weights if sample_weight is None else sample_weight)
 
 
 @contextlib.contextmanager

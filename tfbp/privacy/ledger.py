@@ -104,8 +104,8 @@ class Ledger(keras.optimizers.Optimizer):
         if seed is None:
             words = [secrets.randbits(63) + 1 for _ in range(4)]
         else:
-            words = np.random.SeedSequence(seed).generate_state(4, np.uint64)
-            words = [int(word >> np.uint64(1)) + 1 for word in words]
+            drawn = np.random.SeedSequence(seed).generate_state(4, np.uint64)
+            words = [int(word >> np.uint64(1)) + 1 for word in drawn]
         self.key.assign(np.array(words, np.int64))
 
     def forget_key(self) -> None:

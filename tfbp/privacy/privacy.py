@@ -18,6 +18,7 @@ from tfbp.fitting.api import validation_of
 from tfbp.fitting.contract import build_optimizer, check_compiled, check_data, check_targets, sizes
 from tfbp.privacy import accounting, choosing, examples, refusals, report, sampling
 from tfbp.privacy.budget import Budget
+from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import SAMPLINGS, Stretch, ledger_of
 from tfbp.privacy.program import Plan
 from tfbp.privacy.run import PrivateRun
@@ -100,14 +101,14 @@ class Privacy:
         refusals.check_model(model)
         check_compiled(model)
         accounting.check_installed()
-        data, validation_data, batch_size = _data_of(model, given)
+        data, ways, validation_data, batch_size = _data_of(model, given)
         rows = int(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None).shape[0])
         if batch_size > rows:
             raise InputError(
                 f"batch_size: got {batch_size} of {rows} examples, a rate q = {batch_size / rows:.4g}; accepted: at "
                 f"most {rows}, for q is a probability."
             )
-        if self.delta >= 1 / rows:
+        if float(self.delta or 0) >= 1 / rows:
             warnings.warn(
                 f"delta: got {self.delta:g}, which is at least 1 / N = {1 / rows:.3g}: it would allow to publish an "
                 "example.",
@@ -117,7 +118,7 @@ class Privacy:
             raise InputError("steps_per_epoch: got a number; accepted: None, an epoch has N / B private steps.")
         refusals.build(model, data)
         refusals.check_layers(model)
-        way = choosing.way_of(model, data)
+        way = choosing.way_of(model, data) if ways is None else Way(layers=ways)
         refusals.check_way(model, way)
         build_optimizer(model)
         ledger = ledger_of(model)
@@ -162,8 +163,8 @@ class Privacy:
         return history
 
 
-def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, Any, int]:
-    """The packed training data, the validation data, and B."""
+def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | None, Any, int]:
+    """The packed training data, by which ways they go where the model knows, the validation data, and B."""
     x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
     check_data(x=x, y=y, sample_weight=sample_weight)
     if x is None or not arrays.in_memory(x, y, sample_weight):
@@ -177,4 +178,8 @@ def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, Any, int]:
     validation_data = given["validation_data"]
     if given["validation_split"] and validation_data is None:
         (x, y, sample_weight), validation_data = arrays.split((x, y, sample_weight), given["validation_split"])
-    return arrays.packed(x, y, sample_weight, given["class_weight"]), validation_data, batch_size or 32
+    if hasattr(model, "packed_examples"):
+        data, ways = model.packed_examples(x, y, sample_weight, given["class_weight"])
+    else:
+        data, ways = arrays.packed(x, y, sample_weight, given["class_weight"]), None
+    return data, ways, validation_data, batch_size or 32

@@ -16,8 +16,8 @@ import tensorflow as tf
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
 from tfbp.fitting.programs import unflattened
-from tfbp.privacy import examples, noise, sampling
-from tfbp.privacy.clipping import clipped_sums
+from tfbp.privacy import noise, sampling
+from tfbp.privacy.clipping import clipped
 from tfbp.privacy.counting import count
 from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import ROWS, Ledger, Stretch
@@ -69,11 +69,9 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
         rows, taken, last, more = draw(number, last)
         batch = unflattened(structure, take(data, rows))
         with tf.name_scope("examples"):
-            found = examples.find(model, plan.way, batch)
-        with tf.name_scope("clipping"):
-            added, good = clipped_sums(found, stretch.clip, dtype, taken)
+            losses, outputs, added, good = clipped(model, plan.way, batch, stretch.clip, dtype, taken)
         if plan.exact_logs:
-            count(model, batch, found, good)
+            count(model, batch, losses, outputs, good)
         sums = [total + each for total, each in zip(sums, added, strict=True)]
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
@@ -94,9 +92,11 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
 def apply(model: Any, gradients: list[tf.Tensor]) -> None:
     """Update the trainable weights, penalties on them included: what follows from weights alone needs no noise."""
     variables = model.trainable_variables
+    own = hasattr(model, "gradients_of_penalties")
+    penalties = model.gradients_of_penalties() if own else _of_penalties(variables)
     gradients = [
         gradient if penalty is None else gradient + tf.cast(penalty, gradient.dtype)
-        for gradient, penalty in zip(gradients, _of_penalties(variables), strict=True)
+        for gradient, penalty in zip(gradients, penalties, strict=True)
     ]
     # an optimizer that scales losses divides the gradients by that scale
     scale = model.optimizer.scale_loss(tf.ones([], gradients[0].dtype))

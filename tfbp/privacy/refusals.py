@@ -49,8 +49,10 @@ def check_layers(model: Any, of_norms: bool = False) -> None:
 
 def check_model(model: Any) -> None:
     """Raise `InputError` for a model whose own methods would go around the clipping."""
-    for name in ("train_step", "make_train_function", "train_function", "train_on_batch"):
-        if name != "train_function" and is_overridden(model, name):
+    # a model that clips by itself has looked at its own methods
+    own = () if hasattr(model, "clipped_examples") else ("train_step", "make_train_function", "train_on_batch")
+    for name in own:
+        if is_overridden(model, name):
             raise InputError(
                 f"privacy: got a {type(model).__name__} with a {name} of its own, which would go around the clipping; "
                 "accepted: a model that is trained by Keras's train_step (own losses go into compute_loss)."
@@ -59,6 +61,11 @@ def check_model(model: Any) -> None:
         raise InputError("privacy: got a model of a distribution strategy; accepted: a model on one device.")
     if model.run_eagerly:
         raise InputError("privacy: got a model with run_eagerly=True; accepted: one without, its step is one program.")
+    if hasattr(model, "clipped_examples") and "16" in str(model.compute_dtype):
+        raise InputError(
+            f"privacy: got a tfbp.Model that computes in {model.compute_dtype}, in which clipped sums lose digits; "
+            "accepted: float32 or float64."
+        )
     if not isinstance(model.optimizer, keras.optimizers.Optimizer):
         raise InputError(f"privacy: got the optimizer {model.optimizer!r}; accepted: a keras optimizer.")
 

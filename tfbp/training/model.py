@@ -16,6 +16,7 @@ from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
 from tfbp.bridge.models import dtype_policy_of, network_and_sources
 from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.fitting.contract import privacy_of
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
@@ -227,7 +228,13 @@ class Model(keras.Model):
         return suspects.first_non_finite(self, batch)
 
     def fit(
-        self, x: Any = None, y: Any = None, *positional: Any, clip_per_example: float | None = None, **options: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        *positional: Any,
+        clip_per_example: float | None = None,
+        privacy: Any = None,
+        **options: Any,
     ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
@@ -242,6 +249,7 @@ class Model(keras.Model):
         Args:
             clip_per_example: the largest norm of an example's own gradient; by default they are left as they are.
                 Only with gradients="manual", whose backward pass has each example's part in its hands.
+            privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
 
         Raises:
             InputError: arrays of unequal length or that do not fit the network, a batch size below 1 or the number of
@@ -250,6 +258,14 @@ class Model(keras.Model):
             ConnectionError: another worker is gone.
         """
         options = by_name(keras.Model.fit, positional, options)
+        if privacy is not None:
+            self._check_own_methods("privacy")
+            if clip_per_example is not None or self.writing is not manual:
+                raise InputError(
+                    f"privacy: got one with clip_per_example={clip_per_example} and gradients={self.gradients!r}; "
+                    "accepted: gradients='manual', and the clip of the Privacy."
+                )
+            return privacy_of(privacy).fit(self, {"x": x, "y": y, **options})
         if clip_per_example is None:
             return self._fit(x, y, options)
         check_positive("clip_per_example", clip_per_example)
@@ -290,6 +306,23 @@ class Model(keras.Model):
                     f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; "
                     "accepted: a tfbp.Model that trains on its network's loss."
                 )
+
+    def clipped_examples(self, data: Any, factors_of: Any) -> Any:
+        """What `tfbp.Privacy` asks of a batch: losses, outputs, clipped sums of the gradients, which examples count."""
+        return step.clipped_examples(self, data, factors_of)
+
+    def gradients_of_penalties(self) -> list[Any]:
+        """The gradient of the penalties by each trainable weight; None where it has none."""
+        return step.penalties_of(self)
+
+    def packed_examples(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
+    ) -> tuple[Any, dict[str, str]]:
+        """Examples checked against the network, as tensors, and by which way each layer's gradients go."""
+        taken = samples.checked(self, x, y, sample_weight)
+        taken = taken if class_weight is None else samples.weighted(self, taken, class_weight)
+        ways = {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
+        return samples.tensors(self, taken), ways
 
     def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """What `tfbp.per_example_gradient_norms` gives of this model: the norms, and which way each layer went."""
