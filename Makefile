@@ -7,7 +7,7 @@ EVERY := $(BIN)/python .ci/every.py
 LINT := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." $(BIN)/mypy $(BIN)/lint-imports
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
-ARITHMETIC := tests/reference tests/manual tests/network tests/judging tests/agreement/test_matrix.py tests/test_losses.py
+ARITHMETIC := $(patsubst %,tests/%,reference manual network judging agreement/test_matrix.py test_losses.py) --ignore=tests/judging/test_placement.py
 ROOMS := agreement checking fitting judging layers manual network reference rehearsal training
 PARTS = "$(PYTEST) $(1) $(patsubst %,tests/%,agreement checking judging manual network reference rehearsal)" \
 	"$(PYTEST) $(1) tests/fitting tests/layers" \
@@ -42,7 +42,7 @@ test: .venv/installed ## lint, types, import contracts, then every test, warning
 test-all: .venv/docs-installed ## every case of every test, browser and wheel, planted mistakes, other versions (hours)
 	@$(EVERY) $(LINT) $(call PARTS,--all) "$(BIN)/python docs/building/notebook.py --run" \
 		"$(BIN)/python scripts/trials/mutation.py" "$(BIN)/python scripts/trials/mutation_benchmark.py" \
-		$(patsubst %,"$(MAKE) quick VENV=.venv-%",lowest 3.11 3.13)
+		$(patsubst %,"make quick VENV=.venv-%",lowest 3.11 3.13)
 
 train: .venv/installed ## train on digits by all three writings, in float64 (OPTIONS="--dataset …" for more)
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Functions as networks of sigmoids, built without training, to a given precision.
+"""Functions as networks of sigmoids, built without training, to a chosen precision.
 
 Continuous functions by one hidden layer and a linear output; functions of two variables, one of them with jumps, by two
 hidden layers. The exit status is 0, 1 when a continuous function is missed, 2 for bad input.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure everything that takes a GPU to say, and write it as one JSON file and one page, as `tfbp gpu-report` does."""
+"""Measure what needs a GPU, and write one JSON file and one page, as `tfbp gpu-report` does."""
 
 import sys
 

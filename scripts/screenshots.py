@@ -66,7 +66,7 @@ def take(arguments: argparse.Namespace) -> int:
 
 
 def train(log_dir: str, epochs: int) -> None:
-    """What `make train` does."""
+    """Train as `make train` does."""
     options = ["--dtype", "float64", "--statistics", "--epochs", str(epochs), "--log-dir", log_dir]
     if status := train_command.main(options):
         sys.exit(status)
@@ -76,7 +76,7 @@ def train(log_dir: str, epochs: int) -> None:
 def tensorboard(log_dir: str) -> Iterator[str]:
     """TensorBoard on a free port; its address."""
     place = Path(log_dir).resolve()
-    # the page shows the directory as it is given: its name will do
+    # the page shows the directory's path: the name is enough
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", place.name, "--port", "0", "--load_fast", "false"]
     process = subprocess.Popen(command, cwd=place.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -96,7 +96,7 @@ def tensorboard(log_dir: str) -> Iterator[str]:
 
 @contextmanager
 def open_page():
-    """A page of a headless browser that keeps no state and asks nobody else."""
+    """A page of a headless browser without state and without requests to other hosts."""
     from playwright.sync_api import sync_playwright
 
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

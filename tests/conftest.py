@@ -3,7 +3,8 @@
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
 A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;
 `sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the others. `--all` runs every case, and what
-is marked `rare`; `--quick` runs the first case, or those of that mode, and no other. A test that is named alone runs.
+is marked `rare`; `--quick` runs the first case, or those of that mode, and no other, also of `sampled(1)`. A test that
+is named alone runs.
 `--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
@@ -97,8 +98,10 @@ def rng(request):
 
 
 @pytest.fixture(autouse=True)
-def default_is_no_xla(request, monkeypatch):
+def default_is_no_xla(request):
     """XLA takes most of a test's time: without --all a Model has it where it is asked for, or a test marked `xla`."""
     model = sys.modules.get("tfbp.training.model")
-    if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
-        monkeypatch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)
+    with pytest.MonkeyPatch.context() as patch:
+        if model and not request.config.getoption("--all") and not request.node.get_closest_marker("xla"):
+            patch.setattr(model.Model, "_is_slow_under_xla", lambda model: True)
+        yield

@@ -82,6 +82,7 @@ def assert_agree(got, right, dtype):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_loss_and_gradients_agree_with_the_reference(options, dtype, mode):
     (x, kernel, labels, bias), keywords = problem(dtype, OPTIONS[options])
     right = expected(dtype, DLOSS, x, kernel, labels, bias=bias, **keywords)
@@ -121,6 +122,7 @@ def test_a_gpu_is_given_longer_chunks(monkeypatch, gpu, tokens):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("chunk_size", [1, 12, 13, 50, None], ids="chunk-{}".format)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
+@pytest.mark.sampled(7, mode="eager")
 def test_every_chunk_size_gives_the_same(bias, chunk_size, mode):
     (x, kernel, labels, b), keywords = problem("float64", ALL, weighted=False, bias=bias)
     right = expected("float64", DLOSS, x, kernel, labels, bias=b, **keywords)

@@ -1,5 +1,6 @@
 """The wheel, in an environment of its own and outside the checkout: what a user of a package index gets."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -75,8 +76,8 @@ def test_the_proof_runs(run):
 def test_it_trains(run):
     status, out, err = run("tfbp", "train", "--epochs", "1", "--gradients", "reference,manual")
     assert status == 0, err
-    assert out.splitlines()[0].split()[0] == "gradients"
-    assert "Curves: tensorboard --logdir logs/digits-" in out
+    assert out.startswith("Training a network of 6,570 weights on digits, 1,438 training and 359 validation samples")
+    assert re.search(r"Curves: .*tensorboard(\.main)? --logdir logs/digits-", out)
 
 
 @pytest.mark.parametrize(

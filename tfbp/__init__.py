@@ -18,14 +18,24 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.input import Input as Input
 from tfbp.network.kinds import register as register
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.merge import Add as Add
+from tfbp.network.merge import Average as Average
+from tfbp.network.merge import Concatenate as Concatenate
+from tfbp.network.merge import Dot as Dot
+from tfbp.network.merge import Maximum as Maximum
+from tfbp.network.merge import Minimum as Minimum
+from tfbp.network.merge import Multiply as Multiply
+from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.padding import ZeroPadding2D as ZeroPadding2D
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
@@ -37,6 +47,8 @@ from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.scaling import Normalization as Normalization
+from tfbp.network.scaling import Rescaling as Rescaling
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
@@ -108,12 +120,16 @@ __all__ = [
     "L1L2",
     "LSTM",
     "Activation",
+    "Add",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -123,24 +139,32 @@ __all__ = [
     "GradientStatistics",
     "GroupNormalization",
     "GroupedQueryAttention",
+    "Input",
     "InputError",
     "Layer",
     "LayerNormalization",
     "LinearCrossEntropy",
     "Loss",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
     "Model",
     "MultiHeadAttention",
+    "Multiply",
     "Network",
+    "Normalization",
     "PositionEmbedding",
     "Privacy",
     "RMSNormalization",
     "Report",
+    "Rescaling",
     "Reshape",
     "Residual",
     "RotaryEmbedding",
     "SimpleRNN",
+    "Subtract",
     "Tokens",
+    "ZeroPadding2D",
     "__version__",
     "agreement",
     "assert_gradients_agree",

@@ -1,4 +1,4 @@
-"""tf.custom_gradient whose graphs are freed with what uses them."""
+"""tf.custom_gradient that frees its graphs together with their users."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def let_go(graph: tf.Graph) -> None:
             continue
         seen.add(id(graph))
         for operation in graph.get_operations():
-            # tf.custom_gradient's operation; a description is made anew at each look, so at few
+            # tf.custom_gradient's operation; a description is made again at each look, so at few
             if operation.type == "IdentityN" and "_gradient_op_type" in operation.node_def.attr:
                 _let_its_graph_hold_the_backward(operation)
         # not .graph, which makes a copy where the original is gone
@@ -76,7 +76,12 @@ def let_go(graph: tf.Graph) -> None:
 def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
     """dy with all that is known of y's shape: a py_function's gradient, e.g., comes with no shape at all."""
     dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
-    return dy if dy.shape.is_fully_defined() else tf.ensure_shape(dy, shape)
+    if dy.shape.is_fully_defined():
+        return dy
+    # said, not checked as it runs: kernels that get no example may return other sizes, of no number, than they announce
+    dy = tf.identity(dy)
+    dy.set_shape(shape)
+    return dy
 
 
 def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:

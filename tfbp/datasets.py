@@ -28,7 +28,7 @@ class Dataset:
 
     Attributes:
         shape: of an example as it came: height, width and channels of an image, (2,) in the plane, (T,) of a text.
-        characters: of a text, whose x and labels are numbers of places in it; empty for other data.
+        characters: of a text; its x and labels are indices into them. Empty for other data.
     """
 
     name: str
@@ -74,7 +74,7 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         dtype: "float32" or "float64".
 
     Raises:
-        InputError: an unknown name, or a download that is neither there nor to be had.
+        InputError: an unknown name, or a download that is neither there nor available.
 
     Example:
         >>> digits = load("digits")

@@ -1,29 +1,94 @@
-"""The error for bad input, one sentence: the argument, what was given, what is accepted; checks of single values."""
+"""The error for bad input, one sentence: the argument, its value, what is accepted; checks of single values."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
 
+# characters of an error's sentence, three lines of a terminal
+LONGEST = 240
+# characters of a value in it, and of a list of names
+LONGEST_VALUE, LONGEST_LIST = 60, 120
+
 
 class InputError(ValueError):
-    """Raised for every bad input: one sentence naming the argument, what was given and what is accepted."""
+    """Raised for every bad input: one sentence with the argument, its value and what is accepted.
+
+    A sentence of more than 240 characters is shortened: first the value, then the list of what is
+    accepted.
+
+    Example:
+        >>> len(str(InputError(f"x: got {'1' * 500}; accepted: {', '.join(map(str, range(500)))}.")))
+        237
+    """
 
     ag_pass_through = True  # TensorFlow's AutoGraph would put a StagingError in its place
     _keras_call_info_injected = True  # and Keras a paragraph on the call that it was raised in
 
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(_shortened(sentence))
 
-def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "") -> None:
-    """Raise `InputError` unless `value` is one of the names in `accepted`."""
+
+def one_of(names: Iterable[str], see: str = "") -> str:
+    """The accepted names for a sentence: all if the list is short, else the first ones, their number and where all are.
+
+    Example:
+        >>> one_of(["relu", "tanh"]), one_of([f"layer_{number}" for number in range(50)])[-31:]
+        ('relu, tanh', ' layer_7, layer_8 and 41 others')
+    """
+    names = list(names)
+    if len(whole := ", ".join(names)) <= LONGEST_LIST:
+        return whole
+    room = LONGEST_LIST * 2 // 3
+    first: list[str] = []
+    while len(", ".join([*first, names[len(first)]])) <= room:
+        first.append(names[len(first)])
+    return f"{', '.join(first)} and {len(names) - len(first)} others{f', see {see}' if see else ''}"
+
+
+def likely(value: object, names: Iterable[str]) -> str:
+    """ " (did you mean 'relu'?)", with the name that is most like the value; empty if none is.
+
+    Example:
+        >>> likely("Relu6", ["relu", "relu6"]), likely("softsigm", ["tanh", "softsign"]), likely("x", ["tanh"])
+        (" (did you mean 'relu6'?)", " (did you mean 'softsign'?)", '')
+    """
+    if not isinstance(value, str):
+        return ""
+    lower = {name.lower(): name for name in names}
+    close = get_close_matches(value.lower(), lower, n=1)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
+
+
+def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "", see: str = "") -> None:
+    """Raise `InputError` unless `value` is one of the names in `accepted`; `see` is where a long list of them is."""
     names = list(accepted)
     if isinstance(value, str) and value in names:
         return
-    lower = {name.lower(): name for name in names}
-    close = get_close_matches(value.lower(), lower, n=1) if isinstance(value, str) else []
-    hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
     alternatives = f", or {also}" if also else ""
-    raise InputError(f"{argument}: got {value!r}{hint}; accepted: {', '.join(names)}{alternatives}.")
+    raise InputError(f"{argument}: got {value!r}{likely(value, names)}; accepted: {one_of(names, see)}{alternatives}.")
+
+
+def _shortened(sentence: str) -> str:
+    """The sentence within LONGEST characters: one line, without addresses, its value cut in the middle, its list
+    cut at its end."""
+    sentence = re.sub(r"( object)? at 0x[0-9a-f]+", "", sentence)
+    sentence = " ".join(sentence.split()) if len(sentence) > LONGEST else sentence
+    if len(sentence) <= LONGEST:
+        return sentence
+    start, got, rest = sentence.partition(": got ")
+    given, accepted, end = rest.rpartition("; accepted: ")
+    room = max(LONGEST_VALUE, LONGEST - len(start + got + accepted + end))
+    if len(given) > room:
+        half = (room - 3) // 2
+        given = f"{given[:half]} … {given[-half:]}"
+    sentence = start + got + given + accepted + end
+    if len(sentence) <= LONGEST:
+        return sentence
+    cut = sentence[: LONGEST - 2]
+    return cut[: max(cut.rfind(", "), LONGEST // 2)] + ", …"
 
 
 def check_count(argument: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Losses to call: whose gradient is `tfbp.manual`'s, behind TensorFlow's own automatic differentiation.
+"""Losses to call. TensorFlow's automatic differentiation uses the gradient of `tfbp.manual`.
 
 N tokens, I inputs, O outputs (classes); x (…, I), kernel (I, O), bias (O,), labels and sample_weight (…).
 """
@@ -94,11 +94,11 @@ def linear_cross_entropy(
         kept &= _of_tokens("mask", _booleans(mask), x)
     _check_labels(labels, kept, outputs, ignore_index)
     labels = tf.where(kept, labels, 0)
-    # TensorFlow refuses a label that is no class where it can look at it; where not, loss and gradients are NaN
+    # eagerly TensorFlow raises for a label that is not a class; compiled, loss and gradients are NaN
     is_class = (labels >= 0) & (labels < outputs)
     labels = tf.where(is_class, tf.gather(tf.range(outputs, dtype=labels.dtype), labels), labels)
     kept = tf.cast(kept, dtype)
-    # loss = Σ weight · losses / N: what seeds the backward pass
+    # loss = Σ weight · losses / N: this seeds the backward pass
     dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))
 
     if chunk_size is None:

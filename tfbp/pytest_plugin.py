@@ -1,6 +1,6 @@
-"""For pytest: the fixture `gradients`, which fails a test with the checker's report in place of a traceback.
+"""For pytest: the fixture `gradients`, which fails a test with the checker's report instead of a traceback.
 
-pytest loads this at every start, of any project: nothing heavy is imported before a test asks for the fixture.
+pytest loads this at every start, of any project: nothing heavy is imported before a test uses the fixture.
 """
 
 from __future__ import annotations

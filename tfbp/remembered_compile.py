@@ -18,7 +18,7 @@ TRAINER = "keras.src.trainers.trainer"
 
 
 def remember() -> None:
-    """From here on, or from when Keras is imported, a model keeps what its compile was told."""
+    """From now on, or from Keras's import on, a model remembers the jit_compile of its compile."""
     if TRAINER in sys.modules:
         _wrap(sys.modules[TRAINER])
     else:

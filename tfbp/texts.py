@@ -25,7 +25,7 @@ def load(path: str | None = None, context: int = 64) -> Dataset:
         context: T, at least 1.
 
     Raises:
-        InputError: a file that is no text or cannot be read, or too short for two windows.
+        InputError: a file that is not a text or cannot be read, or too short for two windows.
 
     Example:
         >>> text = load(context=32)

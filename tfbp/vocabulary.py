@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from tfbp.errors import InputError, check_choice
+from tfbp.errors import InputError, check_choice, likely
 
 Arguments = Mapping[str, float | bool | None]
 
@@ -29,6 +29,7 @@ ACTIVATIONS: Mapping[str, Arguments] = {
     "log_sigmoid": {},
     "tanh_shrink": {},
     "squareplus": {"b": 4.0},
+    "gaussian": {},  # exp(-z²), which Keras has no name for
     "relu": {"negative_slope": 0.0, "max_value": None, "threshold": 0.0},
     "relu6": {},
     "leaky_relu": {"negative_slope": 0.2},
@@ -60,7 +61,7 @@ LOSSES: Mapping[str, Arguments] = {
 
 LOSS_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_crossentropy"}
 
-# name: the learning rate that it has unless another is given
+# name: its default learning rate
 OPTIMIZERS = {"sgd": 0.1, "momentum": 0.05, "adam": 0.001}
 
 REGULARIZERS = {"l1": (0.01, 0.0), "l2": (0.0, 0.01), "l1_l2": (0.01, 0.01)}
@@ -74,10 +75,10 @@ class Activation:
 
     Args:
         name: one of `ACTIVATIONS` (or Keras's aliases swish and hard_swish).
-        arguments: what differs from Keras's defaults, e.g. `{"negative_slope": 0.1}`.
+        arguments: those that differ from Keras's defaults, e.g. `{"negative_slope": 0.1}`.
 
     Raises:
-        InputError: an unknown name or argument, or a value that is no finite number.
+        InputError: an unknown name or argument, or a value that is not a finite number.
 
     Example:
         >>> Activation("leaky_relu").arguments["negative_slope"]
@@ -105,7 +106,7 @@ class Loss:
         arguments: `{"delta": 2.0}` for huber; the others take none.
 
     Raises:
-        InputError: an unknown name or argument, or a value that is no finite number.
+        InputError: an unknown name or argument, or a value that is not a finite number.
 
     Example:
         >>> Loss("huber").arguments["delta"]
@@ -169,12 +170,13 @@ def regularizer(argument: str, value: object) -> L1L2 | None:
 
 def _settle(choice: Activation | Loss, kind: str, table: Mapping[str, Arguments], name: str) -> None:
     """Check the name and arguments of a frozen choice, and write its defaults in."""
-    check_choice(kind, name, table)
+    check_choice(kind, name, table, see=f"tfbp.vocabulary.{kind.upper()}{'S' if kind == 'activation' else 'ES'}")
     defaults = table[name]
     unknown = sorted(set(choice.arguments) - set(defaults))
     if unknown:
         accepted = ", ".join(defaults) or "no arguments"
-        raise InputError(f"{kind} {name!r}: got the argument {unknown[0]!r}; accepted: {accepted}.")
+        hint = likely(unknown[0], defaults)
+        raise InputError(f"{kind} {name!r}: got the argument {unknown[0]!r}{hint}; accepted: {accepted}.")
     arguments = {**defaults, **choice.arguments}
     for argument, value in arguments.items():
         if argument not in choice.arguments and value is _REQUIRED:

@@ -94,7 +94,7 @@
   const buttons = ["step", "many", "hit", "reset"].map(name =>
     `<button class="md-button" type="button" id="play-${name}">${words[name]}</button>`);
   const counts = `<p>${words.steps} <b id="play-steps"></b>, ${words.loss} <b id="play-loss"></b></p>`;
-  place.innerHTML = picture() + `<div class="sliders">${sliders.join("")}</div>` + `<div class="buttons">${buttons.join("")}</div>` + counts;
+  place.innerHTML = `<div class="picture">${picture()}</div>` + `<div class="sliders">${sliders.join("")}</div>` + `<div class="buttons">${buttons.join("")}</div>` + counts;
   for (const [name, , , , , set] of SLIDERS) {
     document.getElementById(`play-slider-${name}`).addEventListener("input", event => {
       set(Number(event.target.value));

@@ -1,7 +1,7 @@
 """Time causal self-attention, its value and all gradients, by tfbp's layer, Keras's own and PyTorch; and their memory.
 
 Batch 2, width 128, 4 heads of 32, float32; first all have to give the same numbers. They take turns in one process;
-what each needs at most is measured in a process of its own, over what it held before the first call.
+a process of its own measures the peak memory of each, beyond the memory before the first call.
 """
 
 import importlib.util

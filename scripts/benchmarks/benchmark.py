@@ -65,7 +65,7 @@ def main() -> int:
 
 def benchmark(arguments: argparse.Namespace) -> int:
     check(arguments)
-    # where no terminal tells its width, a row stays a line
+    # without a terminal's width, a row stays a line
     console = Console(width=None if sys.stdout.isatty() else 160)
     return {"training": training, "growth": growth}.get(arguments.what, pairs)(arguments, console)
 

@@ -3,8 +3,8 @@
 
 Each model in a process of its own, its contestants in turns, after a gate: without XLA, tfbp.fit follows Keras's curve.
 Adam with accuracy, batches of 32, data in memory. Beside them, where installed, what a user would take instead, in a
-process of its own: Keras on JAX, and a plain PyTorch loop; and the limit, the model's own train_step in one program
-with nothing around it. The exit status is 0, or 2 for bad input.
+process of its own: Keras on JAX, and a plain PyTorch loop; tfbp.fit of the model with tfbp's layers in it; and the
+limit, the model's own train_step in one program with nothing around it. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is a package of scripts/
 
 from benchmarks import charts, fit_peers, report
-from benchmarks.fit_data import ALONE, DATA
+from benchmarks.fit_data import ALONE, DATA, SWAPPED
 from tfbp import InputError
 from tfbp.console import options
 from tfbp.errors import check_count
@@ -51,7 +51,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    headings = ("model", "tfbp.fit", "Keras", "its best", *PEERS.values(), ALONE, "ratio", "to its best")
+    headings = ("model", "tfbp.fit", "swapped", "Keras", "its best", *PEERS.values(), ALONE, "ratio", "to its best")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "model" else "right")
     console, results = Console(), {}
@@ -60,9 +60,9 @@ def benchmark(arguments: argparse.Namespace) -> int:
             status.update(name)
             results[name] = race(name, arguments.rounds, arguments.steps)
             times = results[name]
-            if arguments.json:  # after each: what was measured is not lost
+            if arguments.json:  # after each: so an interruption loses no result
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
-            shown = [times["tfbp.fit"], times["Keras"], min((times[label] for label in KERAS), key=min)]
+            shown = [times["tfbp.fit"], times[SWAPPED], times["Keras"], min((times[label] for label in KERAS), key=min)]
             shown += [times[label] for label in (*PEERS.values(), ALONE)]
             table.add_row(name, *map(_shown, shown), *(f"{ratio:.2f}" for ratio in ratios(times)))
     console.print(table)
@@ -80,7 +80,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
     """The times of one model's contestants.
 
     Raises:
-        InputError: its process broke; the message says how.
+        InputError: its process broke; the message has the reason.
     """
     times = _run(name, "benchmarks.fit_race", name, str(rounds), str(steps))
     for peer, label in PEERS.items():
@@ -90,7 +90,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
 
 
 def _run(name: str, module: str, *arguments: str) -> Any:
-    """What a module prints as JSON, in a process of its own."""
+    """The JSON that a module prints, in a process of its own."""
     folder = Path(__file__).parents[1]
     paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
     backend = {"KERAS_BACKEND": "jax"} if "keras-jax" in arguments else {}

@@ -16,12 +16,12 @@ from tfbp.console import options
 from tfbp.errors import check_count
 
 SCRIPTS = Path(__file__).parents[1]
-# what is asked, and the status of the answer
+# the command line, and the exit status
 ASKED = {"--help": 0, "--no-such-option": 2}
 
 
 def commands() -> dict[str, list[str]]:
-    """What is run, by the name in the table."""
+    """The commands, by the name in the table."""
     found = {"tfbp": ["-m", "tfbp"]}
     found |= {f"tfbp {name}": ["-m", "tfbp", name] for name in COMMANDS}
     patterns = ("*.py", "benchmarks/benchmark*.py", "trials/*.py")

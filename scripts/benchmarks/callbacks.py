@@ -1,4 +1,4 @@
-"""What watching costs: fit with a callback against fit without, interleaved, by the time of the epochs.
+"""The cost of callbacks: fit with a callback against fit without, interleaved, by the time of the epochs.
 
 Microseconds a step (minimum and median) and the ratio with / without (median of the pairs).
 """

@@ -208,8 +208,26 @@ def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
     _save(pyplot, figure, path, note)
 
 
+def draw_short(path: str, shares: dict[str, dict[str, float]], note: str) -> None:
+    """A row for each model, a dot for each number of epochs: tfbp.fit's share of Keras's time, whose line is at 1."""
+    pyplot = _pyplot()
+    names, lengths = list(shares), list(dict.fromkeys(length for row in shares.values() for length in row))
+    colours = ("#aec7e8", "#1f77b4", "#9467bd", "#2ca02c", "#ff7f0e")
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.35 * len(names)), layout="constrained")
+    axes.axvline(1, color="#d62728", label="Keras, by default")
+    for length, colour in zip(lengths, colours, strict=False):
+        points = [(row[length], names.index(name)) for name, row in shares.items() if length in row]
+        axes.plot(*zip(*points, strict=True), "o", color=colour, label=f"{length} epochs")
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlim=(0, None))
+    axes.set_xlabel("seconds of tfbp.fit, from the call to its end / those of Keras")
+    axes.grid(axis="both", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left", fontsize=8)
+    _save(pyplot, figure, path, note)
+
+
 def draw_mistakes(path: str, rows: list[dict], note: str) -> None:
-    """A row for each checker: what share of the mistakes it missed, and what share of what is right it refused."""
+    """A row for each checker: its share of missed mistakes, and of refused right gradients."""
     pyplot = _pyplot()
     figure, panels = pyplot.subplots(1, 2, figsize=(8, 0.9 + 0.45 * len(rows)), layout="constrained", sharey=True)
     parts = {

@@ -46,7 +46,7 @@ def start(point):
         loss = float(results[0])  # waits for the step
     answer = {"extra_bytes": status("VmHWM") - held}
     rng = np.random.default_rng(0)
-    # each gradient's size, and its product with random signs: what two gradients that differ do not share
+    # each gradient's size, and its product with random signs, which differ for different gradients
     fingerprint = [loss]
     for gradient in results[1:]:
         flat = gradient.numpy().reshape(-1)

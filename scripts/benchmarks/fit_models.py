@@ -1,4 +1,4 @@
-"""Models of the kinds that people have: what tfbp.fit is timed on.
+"""Models of common kinds, for timing tfbp.fit.
 
 Each function returns an uncompiled model; `fit_data` has what it is trained on.
 """

@@ -1,4 +1,4 @@
-"""What a user would take instead of Keras on TensorFlow: the same model under Keras on JAX, or a plain PyTorch loop.
+"""Alternatives to Keras on TensorFlow: the same model under Keras on JAX, or a plain PyTorch loop.
 
 Each in a process of its own, as `python -m benchmarks.fit_peers PEER MODEL ROUNDS STEPS`: microseconds a step, one
 number a round, after one that is not counted. PyTorch runs eagerly; Adam and accuracy, as with Keras.

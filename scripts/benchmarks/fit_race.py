@@ -1,6 +1,7 @@
 """One model trained by tfbp.fit and by Keras in each of its ways, in turns in one process: microseconds a step.
 
-Beside them, the limit: the model's own train_step over consecutive batches, in one program and nothing around it.
+Beside them tfbp.fit of the model with tfbp's layers in it, and the limit: the model's own train_step over consecutive
+batches, in one program and nothing around it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 import tfbp
-from benchmarks.fit_data import ALONE, BATCH, DATA, data
+from benchmarks.fit_data import ALONE, BATCH, DATA, SWAPPED, data
 from benchmarks.fit_models import MODELS
 
 Times = dict[str, list[float]]
 # microseconds: who takes so long for a turn, as XLA does for a convolution on a CPU, has one alone
 LONG = 5e6
+# epochs of a fit that is worth compiling
+LONG_FIT = 10**6
 
 
 def race(name: str, rounds: int, steps: int) -> Times:
@@ -37,14 +40,19 @@ def race(name: str, rounds: int, steps: int) -> Times:
         "Keras, epoch": (keras.Model.fit, {"steps_per_execution": steps}),
         "Keras, epoch, XLA": (keras.Model.fit, {"steps_per_execution": steps, "jit_compile": True}),
     }
+    models = {label: compiled(name, **options) for label, (_, options) in contestants.items()}
+    if isinstance(models["tfbp.fit"], keras.Sequential | keras.src.models.functional.Functional):
+        contestants[SWAPPED], models[SWAPPED] = (tfbp.fit, {}), compiled(name, by_hand=True)
     turns: dict[str, Callable[[], Any]] = {
-        label: partial(fit, compiled(name, **options), x, y, batch_size=BATCH, verbose=0)
-        for label, (fit, options) in contestants.items()
+        label: partial(fit, models[label], x, y, batch_size=BATCH, verbose=0) for label, (fit, _) in contestants.items()
     }
+    for label in (SWAPPED, "tfbp.fit"):  # as in a long fit: what is compiled for it is used by the short ones
+        if label in models:
+            history = turns[label](epochs=LONG_FIT, callbacks=[OneEpoch()])
     gate(name, x[: 3 * BATCH + 5], None if y is None else y[: 3 * BATCH + 5])
-    jit_compile = turns["tfbp.fit"]().params["jit_compile"]
+    jit_compile = history.params["jit_compile"]
     turns[ALONE] = train_step_alone(compiled(name, jit_compile=jit_compile), x, y, steps)
-    times: Times = {label: [] for label in turns}
+    times: Times = {SWAPPED: [], **{label: [] for label in turns}}
     for turn in range(rounds + 1):
         for label, run in turns.items():
             if times[label] and min(times[label]) * steps > LONG:
@@ -57,7 +65,7 @@ def race(name: str, rounds: int, steps: int) -> Times:
 
 
 def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any]:
-    """An epoch of the model's train_step, compiled as the model is: what is left when fit costs nothing."""
+    """An epoch of the model's train_step, compiled like the model: the time without fit's own work."""
     data = x if y is None else (x, y)
     model.fit(x[:BATCH], None if y is None else y[:BATCH], batch_size=BATCH, verbose=0)  # makes its variables
     tensors = tf.nest.map_structure(tf.constant, data)
@@ -77,10 +85,19 @@ def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any
     return lambda: epoch().numpy()
 
 
-def compiled(name: str, **options: Any) -> Any:
-    """The model, compiled; always from the same weights."""
+class OneEpoch(keras.callbacks.Callback):
+    """Ends a fit after its first epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.stop_training = True
+
+
+def compiled(name: str, by_hand: bool = False, **options: Any) -> Any:
+    """The model, compiled; always from the same weights. `by_hand`, with the layers of tfbp.layers for Keras's."""
     keras.utils.set_random_seed(0)
     model = MODELS[name]()
+    if by_hand:
+        model = tfbp.layers.swap(model)
     losses = {"labels": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}, "inputs": {"loss": "mse"}}
     model.compile(optimizer=keras.optimizers.Adam(), **losses.get(DATA[name][1], {}), **options)
     return model

@@ -1,4 +1,4 @@
-"""The models of `fit_models`, as a PyTorch user would write them; logits in place of probabilities."""
+"""The models of `fit_models`, as a PyTorch user would write them; logits instead of probabilities."""
 
 import itertools
 

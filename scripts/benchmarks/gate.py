@@ -18,7 +18,7 @@ class Gate:
         self.problem, self.steps = problem, min(STEPS, problem.steps)
 
     def complaint(self, losses: list[float], weights: list[np.ndarray]) -> str:
-        """What is wrong with a contestant; empty if nothing.
+        """A contestant's disagreement with the reference; empty if it agrees.
 
         Args:
             losses: at each of the first steps on unshuffled batches.

@@ -18,7 +18,7 @@ from tfbp import Conv2D, Dense, Flatten, MaxPooling2D, Model, Network
 
 UNIT = "Microseconds a step of fit, batch 32, SGD"
 BATCH, STEPS, RATE = 32, 48, 0.01
-# steps that all have to agree after, and that tell which of Keras's ways are far from its fastest
+# steps after which all must agree; they also show the slow ones of Keras's ways
 FEW = 4
 KERAS_WAYS = {
     "by default": {},

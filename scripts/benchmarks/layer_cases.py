@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 WIDTH = 256
-# an activation layer stands between two Dense layers of Keras's, for both
+# an activation layer is between two Dense layers of Keras's, for both
 LAYERS = {
     "Dense": lambda room: [room.Dense(WIDTH), room.Dense(WIDTH), room.Dense(10)],
     "Dense relu": lambda room: [room.Dense(WIDTH, "relu"), room.Dense(WIDTH, "relu"), room.Dense(10)],
@@ -19,7 +19,7 @@ LAYERS = {
     "ELU": lambda room: between(room.ELU()),
     "PReLU": lambda room: between(room.PReLU()),
     "Softmax": lambda room: between(room.Softmax()),
-    # those of the other activations for whose derivative TensorFlow has one operation
+    # other activations with a derivative that is one operation of TensorFlow
     **{
         name: partial(lambda name, room: between(room.Activation(name)), name)
         for name in ("sigmoid", "softsign", "selu", "relu6", "hard_sigmoid", "hard_silu")

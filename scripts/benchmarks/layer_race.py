@@ -1,4 +1,4 @@
-"""What the races of single layers share: value and all gradients of a layer as one call, and calls that take turns."""
+"""The common part of the layer races: value and all gradients of a layer as one call, and calls that take turns."""
 
 import time
 from collections.abc import Callable

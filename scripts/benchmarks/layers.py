@@ -1,7 +1,7 @@
 """Time the steps of fit with tfbp's layers and with Keras's own, taking turns, after showing that both train alike.
 
-Microseconds a step, and the ratio tfbp / keras, of the 5th percentile and of the median: what else the machine does
-only ever adds time, so that the fast steps say most.
+Microseconds a step, and the ratio tfbp / keras, of the 5th percentile and of the median: other work of the machine
+only adds time, so the fast steps count most.
 """
 
 import sys

@@ -9,12 +9,12 @@ from tfbp.judging.placement import is_on, strictly
 
 
 class Misplaced(Exception):
-    """A result that is not on the device that was asked for."""
+    """A result on another device than the chosen one."""
 
 
 @contextmanager
 def alone_on(device: str) -> Iterator[None]:
-    """Soft placement and TF32 off; asked for the CPU, no GPU is to be seen."""
+    """Soft placement and TF32 off; for the CPU, without visible GPUs."""
     if device == "cpu" and tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
     tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -1,4 +1,4 @@
-"""What is trained in the benchmark: networks by size, with data and initial weights that all contestants share."""
+"""The benchmark's training problems: networks by size, with data and initial weights that all contestants share."""
 
 import json
 

@@ -11,7 +11,7 @@ from tfbp.gpu_report.processes import environment
 
 
 class Failed(Exception):
-    """A contestant broke; the message says how."""
+    """A contestant broke; the message has the reason."""
 
 
 class Process:

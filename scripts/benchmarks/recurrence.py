@@ -1,6 +1,6 @@
 """Time recurrent layers, their value and all gradients, by tfbp's layers, Keras's own and PyTorch.
 
-float32, every step's output asked for; first all have to give the same numbers. They take turns in one process.
+float32, every step's output; first all must compute the same numbers. They take turns in one process.
 """
 
 import importlib.util
@@ -103,7 +103,7 @@ def contestant(name: str, kind: str, mode: str, parameters: list[np.ndarray], x:
 
 
 def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
-    """PyTorch's gates stand in another order, and its weights are transposed."""
+    """PyTorch's gates are in another order, and its weights are transposed."""
     import torch
 
     units, order = dy.shape[-1], {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2)}[kind]

@@ -47,7 +47,7 @@ def reasons(results: list[RaceResult]) -> list[str]:
 
 
 def machine(device: str = "cpu") -> dict:
-    """What the figures were measured on."""
+    """The machine and the versions of the figures."""
     versions = {}
     for package in PACKAGES:
         try:

@@ -68,7 +68,7 @@ def check(arguments: argparse.Namespace) -> int:
     dtypes = options.choices("dtype", arguments.dtype, DTYPES)
     modes = options.choices("mode", arguments.mode, MODES)
     names = options.part_of("only", arguments.only, NAMES)
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
     # isort: split

@@ -2,7 +2,7 @@
 """Train random models with random options by tfbp.fit and by keras.Model.fit, and compare.
 
 Without XLA, the history, the weights, the optimizer's variables, the calls of callbacks, evaluate and predict are to be
-Keras's to the last bit; with XLA, to a relative 1e-4. What Keras refuses, tfbp is to refuse. Hypothesis draws the
+Keras's to the last bit; with XLA, to a relative 1e-4. If Keras raises an error, tfbp must too. Hypothesis draws the
 cases, and makes one that differs smaller. The exit status is 0 when all are alike, 1 when one is not, 2 for bad input.
 """
 

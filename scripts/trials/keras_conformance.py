@@ -88,7 +88,7 @@ def conform(arguments: argparse.Namespace) -> int:
     tests = tuple(options.part_of("only", arguments.only, TESTS[arguments.what]))
     with tempfile.TemporaryDirectory() as directory:
         ours = run("fit" if arguments.what == "fit" else "layers", tests, Path(directory))
-        # where none fails there is nothing to compare: what is skipped is another backend's
+        # if none fails there is nothing to compare: the skipped ones are another backend's
         theirs = ours if set(ours.values()) <= {"passed", "skipped"} else run("keras", tests, Path(directory))
     for file in sorted({test.partition("_test.")[0] + "_test" for test in theirs}):
         beside = "" if theirs is ours else f" (with Keras's own: {counts(theirs, file)})"
@@ -107,7 +107,7 @@ def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:
     """Every test's outcome, in a process of its own."""
     source = Path(find_spec("keras").origin).parent / "src"
     report = directory / f"{which}.xml"
-    # under importlib, Keras's tests import what is installed, not what lies beside them
+    # under importlib, Keras's tests import the installed package, not the files beside them
     options = ["-q", "--no-header", "--disable-warnings", "--import-mode=importlib", "-p", "no:cacheprovider"]
     options += ["-k", "not test_torch_"]  # another backend's, skipped here
     options += ["-c", os.devnull, "--rootdir", str(source), f"--junitxml={report}"]

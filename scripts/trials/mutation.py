@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plant mistakes in the three writings, one at a time, and see what the harness says of each.
+"""Plant mistakes in the three writings, one at a time, and show the harness's verdict on each.
 
 Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
 The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of, 2 for
@@ -30,7 +30,7 @@ def plant(arguments: argparse.Namespace) -> int:
     if not chosen:
         accepted = f"part of one, as {MUTATIONS[0].id}"
         raise InputError(f"only: got {arguments.only!r}, which no mutation's name contains; accepted: {accepted}.")
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     from rich.console import Console
     from rich.table import Table
 

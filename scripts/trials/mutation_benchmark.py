@@ -51,7 +51,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         options.check_file(option, getattr(arguments, option))
     if arguments.chart:
         charts.check_matplotlib()
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table

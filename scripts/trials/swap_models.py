@@ -44,7 +44,7 @@ def main() -> int:
 def compare(arguments: argparse.Namespace) -> int:
     names = options.choices("models", arguments.models, MODELS)
     check_count("steps", arguments.steps)
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
     # isort: split

@@ -78,19 +78,21 @@ def test_a_model_with_arguments_is_saved_and_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (lambda: "model", "sequential: got 'model'; accepted: a keras.Sequential, or a Functional keras.Model."),
-        (lambda: keras.Sequential([keras.layers.Dense(3)]), "sequential: got a model that is not built; accepted:"),
+        (lambda: "model", "model: got str 'model'; accepted: a keras.Sequential, or a Functional keras.Model."),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "model: got a model that is not built; accepted:"),
         (
-            lambda: keras.Sequential([keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.ZeroPadding1D()]),
-            "sequential: got ZeroPadding1D 'ZeroPadding1D'; accepted: Activation, AveragePooling2D, ",
+            lambda: keras.Sequential(
+                [keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.ZeroPadding1D(name="p")]
+            ),
+            "model: got the layer 'p', a ZeroPadding1D; accepted: layers that tfbp.Network has. tfbp.fit ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=lambda x: x)]),
-            "sequential: got function '<lambda>'; accepted: Activation, AveragePooling2D, ",
+            "model: got the activation '<lambda>'; accepted: those that tfbp.Activation has. tfbp.fit ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_constraint="non_neg", name="d")]),
-            "sequential: got 'd' with kernel_constraint; accepted: a Dense without it.",
+            "model: got 'd' with kernel_constraint; accepted: Dense without it.",
         ),
     ],
     ids=["no-model", "not-built", "padding", "lambda", "constraint"],
@@ -196,10 +198,10 @@ def added_to_itself():
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (two_inputs, "sequential: got a model of 2 inputs; accepted: one of each."),
-        (concatenated, "sequential: got Concatenate 'concatenate"),
-        (shared, "sequential: got the layer 'again' in two places; accepted: each layer once."),
-        (added_to_itself, "sequential: got Add 'twice' of a tensor and itself; accepted: of two paths."),
+        (two_inputs, "model: got a model of 2 inputs; accepted: one of each."),
+        (concatenated, "model: got Concatenate 'concatenate"),
+        (shared, "model: got the layer 'again' in two places; accepted: each layer once."),
+        (added_to_itself, "model: got Add 'twice' of a tensor and itself; accepted: of two paths."),
     ],
     ids=["inputs", "concatenate", "shared", "itself"],
 )

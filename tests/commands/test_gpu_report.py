@@ -27,6 +27,7 @@ def units_of(directory):
     return json.loads((directory / store.JSON).read_text())["units"]
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_it_runs_to_its_end_on_a_cpu_after_it_was_killed(tmp_path):
     killed = start(tmp_path)
     for line in killed.stdout:

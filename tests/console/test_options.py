@@ -33,13 +33,13 @@ def parser():
     [
         ([], "what: got none; accepted: kill, burn."),
         (["kill"], "--inputs: got none; accepted: shapes, e.g. 4x7."),
-        (["bury", "--inputs", "3"], "what: got 'bury'; accepted: kill, burn."),
+        (["bury", "--inputs", "3"], "what: got 'bury' (did you mean 'burn'?); accepted: kill, burn."),
         (
             ["--cuont", "3"],
             "--cuont: got an unknown option (did you mean --count?); accepted: --help, --inputs, --count.",
         ),
         (["kill", "--inputs", "3", "--cuont=3"], "--cuont: got an unknown option (did you mean --count?); accepted:"),
-        (["kill", "more", "--inputs", "3"], "more: got a word that stands by itself; accepted: options, --help,"),
+        (["kill", "more", "--inputs", "3"], "more: got a word after all arguments; accepted: --help,"),
         (["kill", "--inputs"], "--inputs: got nothing after it; accepted: one value."),
         (["kill", "--inputs", "3", "--count", "x"], "--count: got 'x'; accepted: an integer."),
     ],

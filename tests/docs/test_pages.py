@@ -53,6 +53,7 @@ def fences(text):
             lines.append(line)
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("page", [page for page in ENGLISH if BLOCK.search(page.read_text())], ids=name)
 def test_every_block_runs_and_prints_what_the_page_says(page):
     namespace = {"__name__": "page"}

@@ -226,5 +226,10 @@ def test_the_page_to_play_with_computes_what_the_reference_computes(site, browse
         browser.click(f"#play-{button}")
         check(weights, x, target)
     assert browser.inner_text("#play-steps") == "101"
+    browser.click("#play-hit")
+    found = shown()
+    assert found["loss"] == 0
+    assert 0 < found["o"] < 1
+    assert {name: value for name, value in found.items() if name.startswith("d") and value != 0} == {}
     browser.click("#play-reset")
     check(parameters(), np.array([[0.35, 0.9]]), np.array([[0.5]]))

@@ -386,20 +386,6 @@ def test_never_traces_again():
     assert model._tfbp_programs.traces == traces
 
 
-def test_auto_means_xla_without_convolutions_and_says_which(rng):
-    history = tfbp.fit(dense(jit_compile="auto"), X, LABELS, **OPTIONS)
-    assert history.params["jit_compile"] is True
-    assert tfbp.fit(dense(), X, LABELS, **OPTIONS).params["jit_compile"] is False
-    recurrent = keras.Sequential([keras.Input((3, 2)), keras.layers.LSTM(3)])
-    recurrent.compile("sgd", "mse")
-    history = tfbp.fit(recurrent, X[:32].reshape(32, 3, 2), X[:32, :3], batch_size=16, verbose=0)
-    assert history.params["jit_compile"] is True
-    picture = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
-    picture.compile("sgd", "mse")
-    history = tfbp.fit(picture, rng.normal(size=(32, 6, 6, 1)), rng.normal(size=(32, 32)), verbose=0)
-    assert history.params["jit_compile"] is False
-
-
 def test_xla_takes_recurrence_after_a_layer_with_weights(rng):
     model = keras.Sequential([keras.Input((5,)), keras.layers.Embedding(4, 3), keras.layers.LSTM(3)])
     model.compile("sgd", "mse", jit_compile=True)
@@ -429,7 +415,9 @@ def test_keras_s_own_fit_may_call_this_evaluate(monkeypatch):
         tfbp.evaluate(dense(), X, LABELS, sample_weights=WEIGHT)
 
 
-def test_what_xla_refuses_is_trained_without_it():
+def test_what_xla_refuses_is_trained_without_it(monkeypatch):
+    monkeypatch.setenv("TFBP_AUTO_XLA", "on")
+
     class Unknown(keras.layers.Layer):
         def call(self, x):
             return tf.cast(tf.strings.to_number(tf.strings.as_string(x)), x.dtype) * 0 + x

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import tfbp
-from tfbp.fitting.pace import FIRST_STEPS, SECONDS_A_BLOCK, TEST_HOOKS, TRAIN_HOOKS, Pace
+from tfbp.fitting.hooks import TEST_HOOKS, TRAIN_HOOKS
+from tfbp.fitting.pace import FIRST_STEPS, SECONDS_A_BLOCK, Pace
 from tfbp.fitting.run import ArrayRun
 
 

@@ -78,7 +78,7 @@ def test_many_batches_in_a_call(monkeypatch):
     monkeypatch.setattr(
         datasets.DatasetRun, "_run", lambda *given: calls.append((given[1], *given[3:5])) or run(*given)
     )
-    tfbp.fit(model(), in_order(), epochs=2, verbose=0)
+    tfbp.fit(model(), in_order(), epochs=2, verbose=0, shuffle=False)
     assert [call[0] for call in calls] == ["train"] * len(calls)
     assert calls[0] == ("train", 0, 4)
     assert len(calls) < 2 * 7
@@ -87,7 +87,7 @@ def test_many_batches_in_a_call(monkeypatch):
 def test_a_hook_for_batches_is_called_at_every_batch():
     seen = []
     counter = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
-    tfbp.fit(model(), in_order(), epochs=2, verbose=0, callbacks=[counter])
+    tfbp.fit(model(), in_order(), epochs=2, verbose=0, shuffle=False, callbacks=[counter])
     assert seen == [*range(7)] * 2
 
 
@@ -97,7 +97,7 @@ def test_training_ends_at_the_first_loss_that_is_not_finite(callback):
     poisoned[37] = np.nan  # the third batch
     data = tf.data.Dataset.from_tensor_slices((poisoned, Y)).batch(16)
     ours = model()
-    history = tfbp.fit(ours, data, epochs=3, verbose=0, callbacks=[callback()])
+    history = tfbp.fit(ours, data, epochs=3, verbose=0, shuffle=False, callbacks=[callback()])
     assert history.epoch == [0]
     assert int(ours.optimizer.iterations) == 3
 
@@ -117,13 +117,13 @@ def ragged():
     "data", [generated(), ragged(), in_order().repeat(), X], ids=["of unknown length", "ragged", "endless", "an array"]
 )
 def test_keras_s_own_loop_has_what_this_is_not_for(data):
-    assert datasets.run_of(model(), "train", data) is None
+    assert datasets.run_of(model(), data) is None
 
 
 def test_never_traces_again():
     ours = model()
     data = in_order()
     for _ in range(3):
-        tfbp.fit(ours, data, epochs=2, verbose=0)
+        tfbp.fit(ours, data, epochs=2, verbose=0, shuffle=False)
         (known,) = ours._tfbp_programs.streams.values()
         assert known["train", False].experimental_get_tracing_count() == 1

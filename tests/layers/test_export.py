@@ -23,7 +23,7 @@ WITH_ARGUMENTS = {
 # layer: (name of the class, arguments, shape of x, None for an axis that the model does not know)
 LAYERS = {
     **{
-        f"Activation-{name}": ("Activation", {"activation": name}, (4, 6))
+        f"Activation-{name}": ("Activation", {"activation": keras_activation(Activation(name))}, (4, 6))
         for name in ACTIVATIONS
         if name != "threshold"
     },

@@ -113,6 +113,29 @@ def test_a_hessian_vector_product_is_right_where_keras_s_is_not(name):
     assert np.abs(product(theirs) - expected).max() > 1e-3
 
 
+@pytest.mark.parametrize("name", [name for name, (kind, *_) in LAYERS.items() if kind in OF_MOMENTS])
+def test_a_gradient_penalty_is_right_where_keras_s_is_not(name):
+    """As in a WGAN-GP: the gradient of the squared gradient, against differences of that square."""
+    ours, theirs, x, dy = pair_of(name)
+    if LAYERS[name][0] in TRAINING:
+        ours, theirs = InTraining(ours), InTraining(theirs)
+
+    def penalty(layer, x):
+        return tf.reduce_sum(MODES[0](layer, x, dy)[1] ** 2)
+
+    def slope(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = penalty(layer, x)
+        return float(tf.reduce_sum(tape.gradient(loss, x) * direction))
+
+    direction, step = tf.cos(x), 1e-5
+    expected = float(penalty(theirs, x + step * direction) - penalty(theirs, x - step * direction)) / (2 * step)
+    # of differences, half the digits of float64
+    assert abs(slope(ours) - expected) < 1e-6 * (1 + abs(expected))
+    assert abs(slope(theirs) - expected) > 1e-2 * abs(expected)
+
+
 def outcome(mode, layer, x, dy):
     try:
         return mode(layer, x, dy)

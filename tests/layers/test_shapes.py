@@ -93,19 +93,6 @@ def test_an_unknown_rank_where_keras_takes_one(name):
     assert_equal(*(compiled(layer, LOSSES["given"], None, False)(x, dy) for layer in (ours, theirs)))
 
 
-@pytest.mark.parametrize("how", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("name", LAYERS)
-def test_no_rows(name, how):
-    ours, theirs, x, dy = pair_of(name)
-    x, dy = x[:0], dy[:0]
-    for layer in (ours, theirs):
-        run = (lambda *a, layer=layer: gradients(layer, LOSSES["given"], *a)) if how == "eager" else None
-        run = run or compiled(layer, LOSSES["given"], [None, *x.shape[1:]], how == "xla")
-        y, dx, *rest = run(x, dy)
-        assert (y.shape, dx.shape) == (dy.shape, x.shape)
-        assert all(not np.any(gradient) for gradient in rest)
-
-
 OPTIONS = {
     "plain": {},
     "all": {"ignore_index": -1, "label_smoothing": 0.1, "z_loss": 0.1, "soft_cap": 3.0, "chunk_size": 2},

@@ -1,5 +1,7 @@
 """Models with tfbp's layers in the place of Keras's: which are replaced, what stays, and that they train alike."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -90,3 +92,44 @@ def test_a_model_of_another_class_is_refused():
 
     with pytest.raises(InputError, match=r"model: got a Own; accepted: a Sequential or Functional keras.Model"):
         layers.swap(Own())
+
+
+def token_model(room=keras.layers):
+    x = inputs = keras.Input((4,), dtype="int32")
+    table = room.ReversibleEmbedding(9, 6)
+    x = room.Embedding(9, 6)(inputs) + table(x)
+    x = room.MultiHeadAttention(2, 4)(room.Dense(6, "relu")(x), x)
+    return keras.Model(inputs, table(x, reverse=True))
+
+
+def quantized(mode, room=keras.layers):
+    keras.utils.set_random_seed(1)
+    model = token_model(room)
+    with warnings.catch_warnings():
+        # Keras says of each layer without weights that it cannot quantize it
+        warnings.simplefilter("ignore", UserWarning)
+        model.quantize(mode)
+    return model
+
+
+TEXTS = np.random.default_rng(0).integers(0, 9, (3, 4))
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_a_model_is_quantized_as_with_keras_s_layers(mode):
+    ours, theirs = quantized(mode, layers), quantized(mode)
+    modes = [[each.quantization_mode for each in m.layers if each.variables] for m in (ours, theirs)]
+    # attention holds layers that are quantized, and is none itself
+    assert modes[0] == modes[1] == [mode, mode, mode, None]
+    np.testing.assert_allclose(ours(TEXTS), theirs(TEXTS), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_a_quantized_model_is_swapped_with_its_values(mode):
+    model = quantized(mode)
+    swapped = layers.swap(model)
+    assert {type(layer).__module__.partition(".")[0] for layer in swapped.layers if layer.variables} == {"tfbp"}
+    for got, expected in zip(swapped._flatten_layers(), model._flatten_layers(), strict=True):
+        assert getattr(got, "quantization_mode", None) == getattr(expected, "quantization_mode", None)
+        assert sorted(v.name for v in got.variables) == sorted(v.name for v in expected.variables)
+    np.testing.assert_allclose(swapped(TEXTS), model(TEXTS), rtol=0, atol=1e-6)

@@ -145,6 +145,7 @@ def test_dropout_is_that_of_the_probabilities():
     [(False, True), (False, False), (True, True)],
     ids=["graph-chunks", "graph-whole", "xla"],
 )
+@pytest.mark.sampled(1)
 def test_lengths_that_are_unknown_to_a_trace(monkeypatch, name, jit_compile, in_chunks):
     long(monkeypatch, in_chunks)
     arrays, masks, causal = problem(name)
@@ -229,6 +230,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("mistake", IN_CHUNKS)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_in_chunks_is_found_at_its_tensor(monkeypatch, mistake):
     right, changed, tensors = IN_CHUNKS[mistake]
     room = planted("attention", (right, changed))
@@ -238,6 +240,7 @@ def test_a_planted_mistake_in_chunks_is_found_at_its_tensor(monkeypatch, mistake
 
 
 @pytest.mark.parametrize("mistake", WHOLE)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_in_the_whole_is_found_at_its_tensor(monkeypatch, mistake):
     right, changed, tensors = WHOLE[mistake]
     room = planted("attention", (right, changed))

@@ -151,6 +151,7 @@ def test_the_reference_s_output_is_scipy_s_correlation(name):
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["stride2-same-odd", "groups2", "depthwise-depth2-same"])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(name, mode):
     case, x, kernel, bias, dz = problem(name)
     expected = by_hand(reference, case, x, kernel, bias, dz)
@@ -279,6 +280,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor(mistake):
     changes, located = MISTAKES[mistake]
     room = planted("convolution", *changes)

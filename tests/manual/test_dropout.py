@@ -126,6 +126,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor(mistake):
     changes, located = MISTAKES[mistake]
     room = planted("dropout", *changes)

@@ -38,6 +38,7 @@ def test_both_halves_together_are_the_reference(name):
 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(batch):
     node, fed = problem("gru-backwards")
     fed["x"], fed["dz"] = fed["x"][:batch], fed["dz"][:batch]
@@ -72,6 +73,7 @@ def with_states(room, kind, dlast=True, mask=None):
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 @pytest.mark.parametrize("dlast", [True, False], ids=["dlast", "none"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sampled(1)
 def test_states_come_in_and_go_out_of_each_half(kind, dlast, mask):
     run = with_states(halves, kind, dlast, None if mask is None else tf.constant(mask))
     count, got = loops(run)
@@ -107,6 +109,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found(mistake):
     room = planted("halves", MISTAKES[mistake])
     room.LEAST = 1

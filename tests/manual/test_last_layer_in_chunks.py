@@ -178,6 +178,7 @@ def test_a_clipped_example_is_the_reference_s(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("label", [-1, 7])
+@pytest.mark.sampled(1)
 def test_a_label_that_is_no_class_makes_the_loss_nan(label, mode):
     network, (parameters, x, y, weight) = NETWORKS["rows"], numbers(NETWORKS["rows"])
 

@@ -180,6 +180,7 @@ def test_the_reference_s_gradients_are_those_of_complex_steps(name):
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["batch-images", "batch-inference", "layer-axes", "rms-images", "group"])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(name, mode):
     kind, options, x, given, dy = problem(name)
     signature = [tf.TensorSpec([None, *x.shape[1:]], tf.float64)] * 2
@@ -320,6 +321,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
     changes, tensors, kinds = MISTAKES[mistake]
     room, wrong = planted("normalization", *changes), {}

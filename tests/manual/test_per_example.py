@@ -156,6 +156,7 @@ def test_clipping_rounds_the_clipped_dz_and_the_products_and_nothing_else(dtype,
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("case", ["regularized-B8-I5-O4", "softmax-B12-I7-O5"])
+@pytest.mark.sampled(1)
 def test_is_no_less_exact_than_making_every_gradient(case, dtype):
     """End to end below float64: the error against the reference, beside that of the tape's vectorized_map."""
     network, numbers = CASES[case].network, problem(CASES[case], dtype)

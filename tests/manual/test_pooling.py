@@ -126,6 +126,7 @@ def test_what_is_added_around_the_image_is_never_the_largest():
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["max-overlap-same", "average-same-odd", "global-max", "global-average"])
+@pytest.mark.sampled(1)
 def test_a_batch_of_unknown_size(name, mode):
     kind, options, x, dy = problem(name)
     signature = [tf.TensorSpec([None, *a.shape[1:]], tf.float64) for a in (x, dy)]
@@ -192,6 +193,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
     changes, tensors, kinds = MISTAKES[mistake]
     room, wrong = planted("pooling", *changes), {}

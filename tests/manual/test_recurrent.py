@@ -301,6 +301,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_found_at_its_tensor_and_kind(mistake):
     right, changed, tensors, at = MISTAKES[mistake]
     room, wrong = planted("recurrent", (right, changed)), {}
@@ -342,6 +343,7 @@ MASK_MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MASK_MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_of_masks_is_found_in_each_kind(mistake):
     right, changed, tensors = MASK_MISTAKES[mistake]
     room = planted("recurrent", (right, changed))

@@ -91,6 +91,7 @@ def test_loss_and_gradients_are_the_reference_s(writing, weights, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.sampled(1)
 def test_in_a_narrower_type_the_sum_is_as_precise_as_the_tape_s(dtype, mode):
     given = arguments(dtype)
     right = reference.loss_and_gradients(NETWORK, *given)[1][0]["embeddings"]
@@ -257,6 +258,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(1)
 def test_a_planted_mistake_is_seen(monkeypatch, mistake):
     name, wrong = MISTAKES[mistake]
     for module in (by_hand, backprop, per_example):

@@ -79,15 +79,15 @@ def other(**options):
         ),
         (
             lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4), merge_mode=None, name="mine")),
-            "sequential: 'mine': merge_mode: got None; accepted: concat, sum, mul, ave.",
+            "model: 'mine': merge_mode: got None; accepted: concat, sum, mul, ave.",
         ),
         (
             lambda: layer_from_keras(other(reset_after=False)),
-            "sequential: 'mine': backward_layer: got reset_after=False; accepted: True, as forward.",
+            "model: 'mine': backward_layer: got reset_after=False; accepted: True, as forward.",
         ),
         (
             lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4, dropout=0.5, name="in"))),
-            "sequential: 'backward_in': dropout: got 0.5; accepted: 0.",
+            "model: 'backward_in': dropout: got 0.5; accepted: 0.",
         ),
     ],
 )

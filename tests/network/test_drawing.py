@@ -9,6 +9,10 @@ import pytest
 from tfbp import GRU, Bidirectional, Dense, Embedding, InputError, Network, Tokens, reference
 from tfbp.commands import worked_example
 
+_, _, TENSORS = reference.loss_gradients_and_tensors(
+    worked_example.NETWORK, worked_example.parameters(), worked_example.X, worked_example.TARGET
+)
+
 
 def texts(drawing):
     return [each.text for each in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
@@ -52,6 +56,33 @@ def test_what_does_not_fit_is_refused():
     network = worked_example.NETWORK
     with pytest.raises(InputError, match="parameters: got 1 layers; accepted: 2"):
         network.draw([{"kernel": np.ones((2, 2))}])
-    two_rows = [{"x": np.ones((2, 2))}]
-    with pytest.raises(InputError, match="tensors: got a batch of 2 rows; accepted: those of one row"):
-        network.draw(tensors=two_rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"tensors": np.ones((1, 2))}, "tensors: got ndarray of shape (1, 2); accepted: the tensors of reference."),
+        ({"tensors": [{}]}, "tensors: got 1 layers; accepted: the tensors of reference.loss_gradients_and_tensors"),
+        ({"tensors": [{}, {}]}, "tensors[0]: got the names []; accepted: the tensors of reference."),
+        ({"tensors": [TENSORS[0], {"x": TENSORS[1]["x"]}]}, "tensors[1]: got the names ['x']; accepted: the tensors"),
+        ({"tensors": [{"x": np.ones((2, 2))}, {}]}, "tensors[0]['x']: got shape (2, 2); accepted: (1, 2), one row."),
+        ({"gradients": [{}]}, "gradients: got 1 layers; accepted: 2, one dict per layer."),
+    ],
+    ids=["array", "short", "empty", "names", "rows", "gradients"],
+)
+def test_the_argument_that_does_not_fit_is_named(arguments, sentence):
+    with pytest.raises(InputError) as caught:
+        worked_example.NETWORK.draw(worked_example.parameters(), **arguments)
+    assert str(caught.value).startswith(sentence)
+    # by place, the first that does not fit
+    with pytest.raises(InputError, match=r"^tensors: got ndarray"):
+        worked_example.NETWORK.draw(worked_example.parameters(), worked_example.X, worked_example.TARGET)
+
+
+def test_a_screen_reader_reads_what_is_drawn():
+    network, parameters = worked_example.NETWORK, worked_example.parameters()
+    svg = ElementTree.fromstring(network.draw(parameters, TENSORS).svg)
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == f"{network!r}, with weights, outputs and deltas"
+    assert svg[0].text == repr(network)
+    assert ElementTree.fromstring(network.draw().svg).get("aria-label") == repr(network)

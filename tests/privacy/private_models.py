@@ -71,9 +71,9 @@ def data_of(kind, rng):
         return rng.normal(size=(EXAMPLES, 7, 8, 4)), labels
     if kind == "sequences":
         return rng.normal(size=(EXAMPLES, 5, 4)), labels
-    # a token may stand several times; 0 is left out where there is a mask, at the end, at the beginning and throughout
+    # a token may stand several times; 0 is left out where there is a mask, at the end, at the beginning and nearly throughout
     tokens = rng.integers(1, 9, (EXAMPLES, 6))
-    tokens[0, 4:], tokens[1, :3], tokens[2, 2], tokens[3] = 0, 0, 0, 0
+    tokens[0, 4:], tokens[1, :3], tokens[2, 2], tokens[3, :5] = 0, 0, 0, 0
     return tokens, rng.integers(0, 9, (EXAMPLES, 6)) if kind == "next tokens" else labels
 
 

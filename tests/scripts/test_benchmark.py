@@ -22,6 +22,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_the_contestants_of_the_lock_run_and_are_reported(tmp_path):
     names = ["manual", "tape", "keras", "numpy", "limit"]
     chosen = ["--sizes", "2-2-2-b4", "--contestants", ",".join(names), "--rounds", 2, "--seconds", 0.001]

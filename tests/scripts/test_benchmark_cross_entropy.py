@@ -18,6 +18,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_memory_is_what_the_chunks_need(tmp_path):
     size = ["--tokens", 8192, "--width", 16, "--classes", 16384, "--growth", 0]
     done = run(*size, "--modes", "graph", "--rounds", 2, "--json", tmp_path / "all.json")

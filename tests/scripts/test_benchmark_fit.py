@@ -14,6 +14,7 @@ def run(*arguments):
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_every_contestant_has_a_time(tmp_path):
     path = tmp_path / "fit.json"
     ran = run("--models", "gan", "--rounds", "2", "--steps", "4", "--json", str(path))
@@ -21,7 +22,9 @@ def test_every_contestant_has_a_time(tmp_path):
     (times,) = json.loads(path.read_text()).values()
     # the last two are elsewhere, or cannot take part: the train_step is TensorFlow's
     assert list(times)[-2:] == ["Keras on JAX", "PyTorch"]
-    assert len(times) == 10
+    assert len(times) == 11
+    # no layers to swap in a model that is a class
+    assert times.pop("tfbp.fit, swapped") == []
     assert all(len(each) == 2 and min(each) > 0 for each in list(times.values())[:8])
     assert "PyTorch" in ran.stdout
     assert "Microseconds a step" in ran.stdout

@@ -19,6 +19,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.rare("it times programs in processes of their own")
 def test_every_contestant_is_timed_in_every_mode(tmp_path):
     done = run("--rounds", 2, "--seconds", 0.001, "--json", tmp_path / "all.json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -55,7 +55,14 @@ def test_the_charts_hold_the_curves_of_all_writings(pages):
     # loss and accuracy: three writings, train and validation; the learning rate: what Keras's callback writes
     matches = [int(found[1]) for found in re.finditer(r"Matches \((\d+)\)", pages["custom_scalars"])]
     assert matches[:3] == [6, 6, 2]
-    for chart in ("loss", "accuracy", "update_to_weight/kernel", "dead", "rms/dkernel", "disagreement/dkernel"):
+    for chart in (
+        "loss",
+        "accuracy",
+        "update_to_weight/kernel",
+        "units_dead",
+        "rms/dkernel",
+        "gradients_apart/dkernel",
+    ):
         assert chart in lines
 
 

@@ -235,7 +235,7 @@ def test_statistics_are_of_the_clipped_gradients():
         for name, dw in layer.items():
             size = np.sqrt(np.mean(np.square(dw)))
             assert found[f"rms/layer_{index}/d{name}"] == pytest.approx(size, rel=1e-6)
-            assert found[f"disagreement/layer_{index}/d{name}"] < 1e-14
+            assert found[f"gradients_apart/layer_{index}/d{name}"] < 1e-14
     # plain SGD adds RATE · gradient
     kernel = Model(NETWORK, seed=1, dtype="float64").get_parameters()[1]["kernel"]
     ratio = RATE * np.linalg.norm(expected[1]["kernel"]) / np.linalg.norm(kernel)

@@ -102,7 +102,7 @@ def test_one_program_for_all_models_of_a_network():
 @pytest.mark.parametrize(
     ("arguments", "options", "sentence"),
     [
-        (("model", X, LABELS), {}, "model: got 'model'; accepted: a tfbp.Model."),
+        (("model", X, LABELS), {}, "model: got a str; accepted: a tfbp.Model (tfbp.Model.from_keras(model, loss)"),
         (
             (Model(NETWORK), X[:, :5], LABELS),
             {},

@@ -121,7 +121,7 @@ def test_tensorboard_has_the_statistics_of_its_tensors(tmp_path, network, clip):
     events.Reload()
     tags, tied = set(events.Tags()["tensors"]), network == "tied"
     assert ("rms/layer_2/dkernel" in tags) != tied
-    (off,) = [tf.make_ndarray(e.tensor_proto) for e in events.Tensors("disagreement/layer_0/dembeddings")]
+    (off,) = [tf.make_ndarray(e.tensor_proto) for e in events.Tensors("gradients_apart/layer_0/dembeddings")]
     assert off < 1e-5
 
 

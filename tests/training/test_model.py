@@ -53,7 +53,6 @@ def fit_both(model, plain, *args, **kwargs):
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.xla
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.sampled(3)
@@ -166,6 +165,7 @@ def test_never_traces_again_after_the_first_epoch():
 
 
 @pytest.mark.xla
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("steps", [1, 2, 3, 100])
 def test_blocks_of_every_length_give_the_same_weights_and_call_the_callbacks(steps):
     class Batches(keras.callbacks.Callback):
@@ -294,7 +294,7 @@ def test_saved_loaded_and_trained_on(tmp_path):
         ),
         (
             lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization()]), "huber"),
-            "sequential: got UnitNormalization",
+            "model: got the layer 'unit_normalization', a UnitNormalization; accepted: layers that tfbp.Network has.",
         ),
         (lambda: Model(NETWORK).set_parameters([]), "parameters: got 0 layers; accepted: 2, one dict per layer."),
     ],
@@ -479,3 +479,16 @@ def test_more_bad_input_is_one_sentence(act, sentence):
     with pytest.raises(InputError) as caught:
         act()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16"])
+def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy):
+    labels = np.arange(250, 282)
+    x = RNG.normal(size=(32, 4))
+
+    def losses(y):
+        model = Model(Network(4, [Dense(300)], "sparse_categorical_crossentropy"), dtype=policy, seed=0)
+        model.compile("sgd")
+        return model.evaluate(x, y, verbose=0), model.fit(x, y, batch_size=8, epochs=2, verbose=0).history["loss"]
+
+    assert losses(labels.astype(np.float32)) == losses(labels) == losses(labels.astype(np.float64))

@@ -105,7 +105,7 @@ def test_tensorboard_has_the_statistics_of_parts(tmp_path):
     events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
     events.Reload()
     tags = set(events.Tags()["tensors"])
-    assert {"rms/layer_1.layers.0/dkernel", "rms/layer_2.projection.0/kernel", "disagreement/layer_5/dbias"} <= tags
+    assert {"rms/layer_1.layers.0/dkernel", "rms/layer_2.projection.0/kernel", "gradients_apart/layer_5/dbias"} <= tags
 
 
 def test_clipped_examples_are_compared_with_what_dropout_drew(tmp_path, rng):
@@ -118,7 +118,7 @@ def test_clipped_examples_are_compared_with_what_dropout_drew(tmp_path, rng):
     model.fit(x, LABELS, sample_weight=rng.uniform(0.5, 2, 22), **fed)
     events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
     events.Reload()
-    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("disagreement")]
+    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("gradients_apart")]
     assert len(tags) == 4
     for tag in tags:
         assert tf.make_ndarray(events.Tensors(tag)[0].tensor_proto) < 1e-13, tag

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from tfbp import Dense, Model, Network
 from tfbp.fitting import loops, programs
-from tfbp.training.fitting_arrays import build
+from tfbp.fitting.compiler import Way
+from tfbp.training.rules import build
 
+pytestmark = pytest.mark.xla
 # the benchmark's: widths from inputs to classes, and the batch
 SIZES = [
     ((2, 2, 2), 1),
@@ -33,17 +35,20 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     x, labels = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build(model, (x[:batch], labels[:batch]))
     order, between = tf.range(rows), tf.constant([0, 4, batch])
-    arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), tf.constant(2), between)}[name]
-    make = {"train": functools.partial(loops.block, name="train"), "epochs": loops.epochs}[name]
+    numbers = tf.constant([2, 0, 4, batch, rows, rows])
+    arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), numbers)}[name]
+    block = functools.partial(loops.block, name="train", even=True)
+    make = {"train": block, "epochs": functools.partial(loops.epochs, name="train", full=True, left=0)}[name]
     specs = [tf.TensorSpec.from_tensor(each) for each in (*arguments, x, labels)]
-    function, _ = make(programs.of(model, (x, labels)), batch, specs)
-    compiled = tf.function(function, jit_compile=True, autograph=False)
+    function = make(programs.of(model, (x, labels)), batch, specs, way=Way(full=True, rest=True))
+    compiled = tf.function(lambda *given: function(*given)[0], jit_compile=True, autograph=False)
     text = compiled.experimental_get_compiler_ir(*arguments, x, labels)(stage="optimized_hlo")
     found = re.findall(r"^ +(?:ROOT )?%\S+ = (.+?) ([a-z-]+)\(", text, re.MULTILINE)
     return [(opcode, shape) for shape, opcode in found if opcode != "constant"]
 
 
 @pytest.mark.parametrize(("widths", "batch"), SIZES, ids=[f"{'-'.join(map(str, w))}-batch-{b}" for w, b in SIZES])
+@pytest.mark.sampled(3)
 def test_manual_compiles_to_what_tape_compiles_to(widths, batch):
     manual, tape = (operations(gradients, widths=widths, batch=batch) for gradients in ("manual", "tape"))
     assert len(manual) > 250

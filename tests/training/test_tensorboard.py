@@ -83,6 +83,22 @@ def test_histogram_counts_are_numpy_s(rng):
 
 
 @pytest.mark.parametrize("shape", [(784, 128), (100, 64), (4096, 16), (5000,), (64, 64), (3, 5)])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("bad", [[np.nan], [np.inf, -np.inf], [np.nan, np.inf]], ids=["nan", "infinite", "both"])
+def test_a_histogram_counts_finite_elements_alone(bad, jit_compile):
+    values = np.array([1.0, *bad, 2.0, 4.0], np.float32)
+    made = tf.function(reductions.histogram, jit_compile=jit_compile)
+    limits, counts = (each.numpy() for each in made(tf.constant(values)))
+    assert limits.tolist() == [1.0, 4.0]
+    assert (counts.sum(), counts[0], counts[10], counts[29]) == (3, 1, 1, 1)
+
+
+def test_of_elements_that_are_all_nan_nothing_is_counted():
+    limits, counts = reductions.histogram(tf.constant([np.nan, np.nan]))
+    assert counts.numpy().sum() == 0
+    assert np.isfinite(limits.numpy()).all()
+
+
 def test_a_histogram_s_sample_is_small_and_takes_from_every_column(shape):
     columns = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
     stride = reductions._stride(tf.TensorShape(shape))
@@ -99,11 +115,11 @@ def test_shares_of_dead_and_saturated_units_are_the_reference_s(tmp_path):
     dead = (expected["layer_0/y"] == 0).all(axis=0).mean()
     saturated = (np.abs(expected["layer_1/y"]) >= 0.98).mean()
     assert 0 < dead < 1
-    assert scalar(events, "dead/layer_0") == pytest.approx(dead)
-    assert scalar(events, "saturated/layer_1") == pytest.approx(saturated)
-    assert {tag for tag in events.Tags()["tensors"] if tag.startswith(("dead", "saturated"))} == {
-        "dead/layer_0",
-        "saturated/layer_1",
+    assert scalar(events, "units_dead/layer_0") == pytest.approx(dead)
+    assert scalar(events, "units_saturated/layer_1") == pytest.approx(saturated)
+    assert {tag for tag in events.Tags()["tensors"] if tag.startswith(("units_dead", "units_saturated"))} == {
+        "units_dead/layer_0",
+        "units_saturated/layer_1",
     }
 
 
@@ -154,7 +170,7 @@ def test_loss_scaling_does_not_show_in_the_norms(tmp_path):
 def test_disagreement_is_rounding_and_shows_a_wrong_gradient(tmp_path, monkeypatch):
     fit(tmp_path / "right", compare=True)
     right = events_of(tmp_path / "right")
-    tags = [tag for tag in right.Tags()["tensors"] if tag.startswith("disagreement/")]
+    tags = [tag for tag in right.Tags()["tensors"] if tag.startswith("gradients_apart/")]
     assert len(tags) == 6
     # float32, reductions of at most 40: some roundings of 6e-8
     assert all(scalar(right, tag, point) < 2e-6 for tag in tags for point in range(3))
@@ -171,8 +187,8 @@ def test_disagreement_is_rounding_and_shows_a_wrong_gradient(tmp_path, monkeypat
     fit(tmp_path / "wrong", compare=True)
     events = events_of(tmp_path / "wrong")
     found = {tag for tag in tags if scalar(events, tag) > 1e-3}
-    assert found == {"disagreement/layer_1/dkernel"}
-    assert scalar(events, "disagreement/layer_1/dkernel") == pytest.approx(0.25, rel=1e-5)
+    assert found == {"gradients_apart/layer_1/dkernel"}
+    assert scalar(events, "gradients_apart/layer_1/dkernel") == pytest.approx(0.25, rel=1e-5)
 
 
 def test_keras_s_own_tags_and_runs_are_there(tmp_path):
@@ -261,7 +277,9 @@ def test_the_layout_names_charts_that_every_run_shares(tmp_path):
     written = events.Tags()["tensors"]
     missing = [tag for tag in tags if tag.replace("\\", "")[1:-1] not in written]
     assert missing == []
-    scalars = [tag for tag in written if tag.startswith(("rms", "update", "dead", "saturated", "disagreement"))]
+    scalars = [
+        tag for tag in written if tag.startswith(("rms", "update", "units_dead", "units_saturated", "gradients_apart"))
+    ]
     assert len(tags) == len(scalars) + 3
 
 

@@ -81,7 +81,7 @@ def test_tensorboard_has_the_statistics(tmp_path):
     model.fit(X, Y, batch_size=11, verbose=0, callbacks=[board])
     events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
     events.Reload()
-    assert {"rms/layer_1/dz", "disagreement/layer_1/dkernel"} <= set(events.Tags()["tensors"])
+    assert {"rms/layer_1/dz", "gradients_apart/layer_1/dkernel"} <= set(events.Tags()["tensors"])
 
 
 def test_a_class_s_weight_is_that_of_each_of_its_tokens():

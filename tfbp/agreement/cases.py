@@ -22,12 +22,15 @@ from tfbp.network import (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     registered,
     residual,
+    scaling,
     shapes,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
@@ -73,7 +76,7 @@ def loss_cases() -> Iterator[Case]:
 # the files of `tfbp.network` that have CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
-    *(recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+    *(merge, scaling, padding, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
 )
 
 
@@ -88,7 +91,7 @@ def shape_cases() -> Iterator[Case]:
 
 
 def registered_cases() -> list[Case]:
-    """Those of the kinds that `tfbp.register` was given."""
+    """The cases of the kinds that `tfbp.register` has registered."""
     return [_case(setting) for writings in registered().values() for setting in writings.cases]
 
 

@@ -1,7 +1,7 @@
-"""How far a right convolution, pooling, normalization or dropout may lie from float64's: local tolerances.
+"""Local tolerances of convolution, pooling, normalization and dropout: how far a right result may be from float64's.
 
 As `running_error` of the dense layer: to first order, each line's own rounding, and that of its inputs carried through
-the line. Names are the reference's; error_a stands beside a. Each function takes the arguments of the reference's
+the line. Names are the reference's; error_a is the error of a. Each function takes the arguments of the reference's
 forward, dy, and the units, and gives the tolerances by name.
 """
 
@@ -106,7 +106,7 @@ def normalization_errors(
     r = 1 / np.sqrt(variance + epsilon)
     error_r = 0.5 * r**3 * (error_variance + 2 * u * (variance + epsilon)) + 8 * u * r
     n = c * r
-    # y may be made as x · factor + shift, whose terms are as large as |x| r and |m| r
+    # y may be computed as x · factor + shift, whose terms are as large as |x| r and |m| r
     error_n = (
         error_c * r + np.abs(c) * error_r + 8 * u * (np.abs(n) + (np.abs(x) + np.abs(m)) * r) + np.abs(m) * error_r
     )

@@ -31,12 +31,12 @@ SEED = 2026
 
 
 def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """What each layer is fed, from the reference's tensors; a tied last layer its kernel too."""
+    """Each layer's inputs, from the reference's tensors; for a tied last layer its kernel too."""
     parameters = tied_forward(network, parameters)
     layers = [
         {
             "weights": at(parameters, node.place),
-            **{name: at(tensors, node.place)[name] for name in ("x", "z", "dz", "dy")},
+            **{name: at(tensors, node.at)[name] for name in ("x", "z", "dz", "dy")},
         }
         for node in network.nodes
     ]
@@ -57,8 +57,9 @@ def local_reference(network: Network, inputs: Inputs, training: bool = True) -> 
         forwards[f"{put} y"] = y
         backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **found}.items()}))
     out = dict(forwards)
-    out["losses"], residual = losses.loss_forward(network.loss, last["y"], last["outputs"])
-    out["doutputs"] = losses.loss_backward(network.loss, last["dlosses"], residual)
+    for put, loss, of_loss in _each_loss(network, last):
+        out[f"losses{put}"], residual = losses.loss_forward(loss, of_loss["y"], of_loss["outputs"])
+        out[f"doutputs{put}"] = losses.loss_backward(loss, of_loss["dlosses"], residual)
     # a layer with parts after all others: where a part is wrong, it is too
     for _, found in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
         out.update(found)
@@ -72,8 +73,23 @@ def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
     z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
     dx, gradients = backward(node.layer, fed["dz"], residuals)
     own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
-    # of tokens there is no dx
-    return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **({} if dx is None else {"dx": dx})}
+    return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **_of_inputs(node, dx)}
+
+
+def _of_inputs(node: Node, dx: Any) -> Tensors:
+    """dx by name: of a layer that takes several tensors dx0, dx1, …; of tokens there is none."""
+    if node.layer.takes_several:
+        return {f"dx{number}": each for number, each in enumerate(dx)}
+    return {} if dx is None else {"dx": dx}
+
+
+def _each_loss(network: Network, last: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(what its tensors' names end in, the loss, its tensors) of every loss."""
+    if len(network.losses) == 1:
+        yield "", network.losses[0], last
+        return
+    for number, loss in enumerate(network.losses):
+        yield f" {number}", loss, {name: value[number] for name, value in last.items()}
 
 
 def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
@@ -97,9 +113,10 @@ def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Ten
             residuals,
             lambda kept, activation=activation, fed=fed: activations.activation_backward(activation, fed["dy"], kept),
         )
-    forward = attempt(losses.loss_forward, network.loss, last["y"], last["outputs"])
-    out["losses"], residuals = _pair(forward)
-    out["doutputs"] = _attempt_with(residuals, lambda kept: losses.loss_backward(network.loss, last["dlosses"], kept))
+    for put, loss, of_loss in _each_loss(network, last):
+        forward = attempt(losses.loss_forward, loss, of_loss["y"], of_loss["outputs"])
+        out[f"losses{put}"], residuals = _pair(forward)
+        out[f"doutputs{put}"] = _attempt_with(residuals, partial(losses.loss_backward, loss, of_loss["dlosses"]))
     return out
 
 
@@ -111,32 +128,37 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
         new: Tensors = {}
         names = [] if node.layer.parts else [n for n in fed["weights"] if n not in node.layer.without_gradient]
 
+        several = node.layer.takes_several
+        count = len(node.takes) if several else 1
+
         def forward(
-            x: Any, *weights: Any, node: Node = node, function: Any = function, fed: Any = fed, names: Any = names
+            *given: Any, node: Node = node, function: Any = function, fed: Any = fed, names: Any = names, n: int = count
         ) -> Any:
-            given = {**fed["weights"], **dict(zip(names, weights, strict=True))}
-            z, others = function(node.layer, given, x, **_options(node, training))
+            x = given[:n] if node.layer.takes_several else given[0]
+            weights = {**fed["weights"], **dict(zip(names, given[n:], strict=True))}
+            z, others = function(node.layer, weights, x, **_options(node, training))
             new.update({} if node.layer.parts else others)  # noqa: B023
             return z
 
-        sources = [fed["x"], *(fed["weights"][name] for name in names)]
+        sources = [*(fed["x"] if several else [fed["x"]]), *(fed["weights"][name] for name in names)]
         if node.layer.takes_tokens:
             # no gradient moves a token
             forward, sources = partial(forward, fed["x"]), sources[1:]
         out[f"{put} z"], gradients = _differentiate(forward, sources, fed["dz"])
         _put_new(out, node, out[f"{put} z"] if isinstance(out[f"{put} z"], Failure) else new)
         if not isinstance(gradients, Failure):
-            dx, *dweights = [None, *gradients] if node.layer.takes_tokens else gradients
-            gradients = dx, dict(zip(names, dweights, strict=True))
+            gradients = [None, *gradients] if node.layer.takes_tokens else gradients
+            dx = tuple(gradients[:count]) if several else gradients[0]
+            gradients = dx, dict(zip(names, gradients[count:], strict=True))
         _put(out, node, fed["weights"], gradients)
         out[f"{put} y"], gradients = _differentiate(
             lambda z, activation=activation: tape.activations.activation_forward(activation, z), [fed["z"]], fed["dy"]
         )
         out[f"{put} dz"] = gradients if isinstance(gradients, Failure) else gradients[0]
-    out["losses"], gradients = _differentiate(
-        lambda outputs: tape.losses.loss_forward(network.loss, last["y"], outputs), [last["outputs"]], last["dlosses"]
-    )
-    out["doutputs"] = gradients if isinstance(gradients, Failure) else gradients[0]
+    for put, loss, of_loss in _each_loss(network, last):
+        function = partial(tape.losses.loss_forward, loss, of_loss["y"])
+        out[f"losses{put}"], gradients = _differentiate(function, [of_loss["outputs"]], of_loss["dlosses"])
+        out[f"doutputs{put}"] = gradients if isinstance(gradients, Failure) else gradients[0]
     return out
 
 
@@ -148,11 +170,10 @@ def local_tolerances(network: Network, inputs: Inputs, units: Units, training: b
         out.update({f"{put} {name}": error for name, error in layer_tolerances(node, fed, units, training).items()})
         out[f"{put} y"] = running_error.activation_forward_error(activation, fed["z"], units)
         out[f"{put} dz"] = running_error.activation_backward_error(activation, fed["dy"], fed["z"], units)
-    last = inputs[-1]
-    out["losses"] = running_error.loss_forward_error(network.loss, last["y"], last["outputs"], units.loss)
-    out["doutputs"] = running_error.loss_backward_error(
-        network.loss, last["dlosses"], last["y"], last["outputs"], units.loss
-    )
+    for put, loss, last in _each_loss(network, inputs[-1]):
+        y, outputs = last["y"], last["outputs"]
+        out[f"losses{put}"] = running_error.loss_forward_error(loss, y, outputs, units.loss)
+        out[f"doutputs{put}"] = running_error.loss_backward_error(loss, last["dlosses"], y, outputs, units.loss)
     return out
 
 
@@ -168,7 +189,7 @@ def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = Tru
     def run(noise: Rounding) -> Tensors:
         noisy = {
             "weights": map_weights(noise.on, [fed["weights"]])[0],
-            "x": noise.on(fed["x"]),
+            "x": tuple(map(noise.on, fed["x"])) if node.layer.takes_several else noise.on(fed["x"]),
             "dz": noise.on(fed["dz"]),
         }
         return _by_reference(node, noisy, training)
@@ -215,16 +236,18 @@ def _put_new(out: Tensors, node: Node, new: Any) -> None:
 
 def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
     own = () if node.layer.parts else weights
-    names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), "dx"]
+    of_inputs = [f"dx{number}" for number in range(len(node.takes))] if node.layer.takes_several else ["dx"]
+    names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), *of_inputs]
     if isinstance(gradients, Failure):
-        # the line that raised may say whose it is; the others were not reached, and nothing is said of them
+        # the line that raised may show the layer; the layers after it have no result
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
         out.update({f"layer {node.name} {name}": gradients for name in assigned or names})
         return
 
     def named() -> Mapping[str, Any]:
         dx, dweights = gradients
-        return {"dx": dx, **{f"d{name}": dw for name, dw in dweights.items() if not is_part(dw)}}
+        named = {f"d{name}": dw for name, dw in dweights.items() if not is_part(dw)}
+        return {**(_of_inputs(node, dx) if node.layer.takes_several else {"dx": dx}), **named}
 
     found = attempt(named)
     out.update({f"layer {node.name} {n}": found if isinstance(found, Failure) else found.get(n) for n in names})

@@ -68,7 +68,7 @@ def run_cell(cell: Cell) -> list[Result]:
     for scope, right in expected.items():
         for name, value in right.items():
             # what no gradient moves is kept in float32 at least
-            is_wide = name in _WIDE or " new " in name
+            is_wide = name.split()[0] in _WIDE or " new " in name
             dtype = ("float64" if cell.dtype == "float64" else "float32") if is_wide else cell.dtype
             for pair in PAIRS:
                 left, other = pair.split("-")
@@ -78,7 +78,7 @@ def run_cell(cell: Cell) -> list[Result]:
                 if other == "tape":
                     found = got["tape"][scope][name]
                     if isinstance(found, Failure) or np.shape(found) != np.shape(value):
-                        continue  # said already
+                        continue  # reported already
                     target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
                 comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
@@ -91,7 +91,7 @@ def _accused(
 ) -> list[Result]:
     """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers.
 
-    Where manual alone tells a tensor, the tape speaks against the reference by any other tensor of the scope.
+    If only manual returns a tensor, the tape contradicts the reference by any other tensor of the scope.
     """
     of_scope = [r for r in results if r.scope == scope]
     tape_too = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope)
@@ -110,7 +110,7 @@ def _accused(
 
 
 def _answers(cell: Cell, writing: str, arguments: Any, rounded: Inputs, expected: Named) -> dict[str, Named]:
-    """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
+    """A writing's results in the cell, by scope and name, as arrays; local and end to end in one program."""
     network = cell.case.network
     with on(cell):
         fed = {"local": as_tensors(rounded, cell), **typed(cell, *arguments)}
@@ -156,35 +156,38 @@ def _tolerances(cell: Cell, writing: str, numbers: Problem, tensors: Any, rounde
 
 
 def options_of(case: Case) -> dict[str, Any]:
-    """What a whole pass is told beside its arguments; nothing where all is as by default."""
+    """The options of a whole pass; none by default."""
     draws = {"seed": SEED} if case.network.draws and case.training else {}
     return draws if case.training else {"training": False}
 
 
 def in_order(network: Network, loss: Any, gradients: Any, tensors: Any) -> Named:
-    """A whole pass by name, in the order in which it is computed; without what a writing does not tell."""
+    """The results of a whole pass by name, in the order of computation, without those that are not returned."""
     *_, last = tensors
-    nodes = [(node, f"layer {node.name}", at(tensors, node.place)) for node in network.nodes]
+    nodes = [(node, f"layer {node.name}", at(tensors, node.at)) for node in network.nodes]
     out: Named = {}
     for _, put, tensor in nodes:
         out.update({f"{put} {name}": tensor[name] for name in ("z", "y")})
         out.update({f"{put} new {name}": w for name, w in tensor.get("new_weights", {}).items()})
-    out.update({"outputs": last["outputs"], "losses": last["losses"], "loss": loss})
-    out.update({name: last[name] for name in ("dlosses", "doutputs") if name in last})
+    for names in (("outputs", "losses"), ("dlosses", "doutputs")):
+        for number in range(len(network.losses)):
+            put = "" if len(network.losses) == 1 else f" {number}"
+            out.update({f"{name}{put}": last[name][number] if put else last[name] for name in names if name in last})
+        out.setdefault("loss", loss)
     for node, put, tensor in reversed(nodes):
         out.update({f"{put} {name}": tensor[name] for name in ("dy", "dz") if name in tensor})
-        if not node.layer.parts:
+        if not node.layer.parts and not node.calls_before:
             out.update({f"{put} d{name}": dw for name, dw in at(gradients, node.place).items()})
     return out
 
 
 def is_result(tensor: str) -> bool:
-    """Whether a tensor of that name is what a pass is asked for: the loss, or a weight's gradient."""
+    """Whether a tensor of that name is a result of a pass: the loss, or a weight's gradient."""
     return tensor == "loss" or re.fullmatch(r"layer \S+ d(?![xyz]$)\w+", tensor) is not None
 
 
 def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
-    """What each layer is fed in the cell's dtype: the reference's tensors, rounded."""
+    """Each layer's inputs in the cell's dtype: the reference's tensors, rounded."""
     inputs = inputs_from(cell.case.network, tensors, numbers.parameters, numbers.y)
     return _mapped(inputs, lambda name, value: round_to(value, _input_dtype(cell, name)))
 
@@ -196,6 +199,8 @@ def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
     return {
         name: _mapped(value, function)
         if isinstance(value, dict | list)
+        else tuple(_mapped({name: each}, function)[name] for each in value)
+        if isinstance(value, tuple)
         else value
         if value.dtype.kind == "i"
         else function(name, value)
@@ -213,7 +218,7 @@ def first_wrong(results: list[Result]) -> Result | None:
 
 
 def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
-    """Which writing a disagreement is laid to, and the comparison that accuses it.
+    """The writing that a disagreement is attributed to, and the comparison that shows it.
 
     Where manual and tape agree with each other and not with the reference, it is the reference.
     """
@@ -249,10 +254,15 @@ def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Na
     wide = "float64" if cell.dtype == "float64" else "float32"
     return {
         "parameters": tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
-        "x": tf.constant(x if x.dtype.kind == "i" else x.astype(numpy_dtype(cell.dtype))),
-        "y": tf.constant(y if y.dtype.kind == "i" else y.astype(wide)),
-        "sample_weight": tf.constant(sample_weight.astype(wide)),
+        "x": tf.nest.map_structure(lambda a: _constant(a, numpy_dtype(cell.dtype)), x),
+        "y": tf.nest.map_structure(lambda a: _constant(a, wide), y),
+        "sample_weight": tf.nest.map_structure(lambda a: _constant(a, wide), sample_weight),
     }
+
+
+def _constant(array: np.ndarray, dtype: Any) -> tf.Tensor:
+    """A tensor of that dtype; integers stay."""
+    return tf.constant(array if array.dtype.kind == "i" else array.astype(dtype))
 
 
 def as_tensors(inputs: Any, cell: Cell) -> Any:

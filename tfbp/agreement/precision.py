@@ -16,7 +16,7 @@ ACCEPTED_RATIO = 2.0
 def error_ratio(results: list[Result]) -> float:
     """manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over its gradients.
 
-    A tensor counts by its numbers, and one that is 0 but for the tape's rounding not at all. NaN stands for too few
+    A tensor counts by its numbers, and one that is 0 but for the tape's rounding not at all. NaN represents too few
     numbers in the cell, or for one that is none: that is said already. The tape's error counts as at least one unit
     roundoff: it can be 0 by luck, and no method is held to that.
     """

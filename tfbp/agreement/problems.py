@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -32,12 +33,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Problem:
-    """One case's numbers, already rounded to a dtype and held in float64."""
+    """One case's numbers, already rounded to a dtype and held in float64; of several inputs or outputs, tuples."""
 
     parameters: Parameters
-    x: np.ndarray
-    y: np.ndarray
-    sample_weight: np.ndarray
+    x: Any
+    y: Any
+    sample_weight: Any
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
@@ -47,25 +48,32 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
     parameters = map_weights(lambda w: round_to(w + 0.3 * rng.normal(size=w.shape), dtype), network.init(seed))
     for place, name, _ in network.penalties:
         at(parameters, place)[name].flat[::7] = 0  # the kink of L1
-    shape = (case.batch, *network.input_shape)
-    if network.tokens is not None:
-        x = rng.integers(0, network.tokens.vocabulary, shape)
-    else:
-        x = round_to(rng.normal(size=shape), dtype)
-    shape = (case.batch, *network.target_shape)
-    y: np.ndarray
-    if network.loss.name.startswith("sparse"):
-        y = rng.integers(0, network.outputs, shape)
-    elif "crossentropy" in network.loss.name:
-        y = rng.random(shape)
-        y = y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
-    else:
-        y = rng.normal(size=shape)
-    # the loss is computed in float32 or wider: what it is given is rounded to that
+    x = [
+        rng.integers(0, tokens.vocabulary, (case.batch, *shape))
+        if tokens is not None
+        else round_to(rng.normal(size=(case.batch, *shape)), dtype)
+        for shape, tokens in zip(network.input_shapes, network.input_tokens, strict=True)
+    ]
+    # the loss is computed in float32 or wider: its arguments are rounded to that
     wide = "float64" if dtype == "float64" else "float32"
-    y = y if y.dtype.kind == "i" else round_to(y, wide)
-    weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shape[:-1])
-    return Problem(parameters, x, y, round_to(rng.uniform(0.5, 2, weighed), wide))
+    y, weights = [], []
+    for output, loss in enumerate(network.losses):
+        targets = _targets(rng, loss.name, case, output)
+        y.append(targets if targets.dtype.kind == "i" else round_to(targets, wide))
+        weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shapes[output][:-1])
+        weights.append(round_to(rng.uniform(0.5, 2, weighed), wide))
+    return Problem(parameters, *(each[0] if len(each) == 1 else tuple(each) for each in (x, y, weights)))
+
+
+def _targets(rng: np.random.Generator, loss: str, case: Case, output: int) -> np.ndarray:
+    """y of one output."""
+    shape = (case.batch, *case.network.target_shapes[output])
+    if loss.startswith("sparse"):
+        return rng.integers(0, case.network.output_shapes[output][-1], shape)
+    if "crossentropy" in loss:
+        y = rng.random(shape)
+        return y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
+    return rng.normal(size=shape)
 
 
 def round_to(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -48,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """A comparison, and where it was made: whose tensor against whose, and in which part of the harness."""
+    """A comparison, the two writings that it compares, and the part of the harness."""
 
     cell: Cell
     pair: str
@@ -58,7 +58,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a trial is about, where that is no network of the matrix."""
+    """The subject of a trial that is not a network of the matrix."""
 
     name: str
 
@@ -68,8 +68,8 @@ class SuiteCase:
     """Something that gives named tensors, what it is fed, and the right answers with their tolerances.
 
     Attributes:
-        case: what it is about. name: of the thing on trial, before the tensor's name in a report.
-        writing: whose it is: "manual", "tape" or "layers".
+        case: its subject. name: of the thing on trial, before the tensor's name in a report.
+        writing: "manual", "tape" or "layers".
         run: the function; it takes `fed` and returns named tensors.
         fed: named arrays in the types that they are fed in.
         expected, tolerances: by tensor. dtypes: by tensor, where it is not the cell's.
@@ -128,7 +128,7 @@ def _answers(trial: SuiteCase, fed: Named) -> Named:
 
 
 def run(function: Callable[[Any], Named], fed: Any, mode: str) -> Named:
-    """function(fed) in a mode, by name; what is no tensor is handed on as it is."""
+    """function(fed) in a mode, by name; values that are not tensors are passed on."""
     others: Named = {}
 
     def tensors(fed: Any) -> Named:
@@ -171,7 +171,7 @@ def _with_any_rows(fed: Any, name: str = "") -> Any:
 
 @contextmanager
 def on(cell: Cell) -> Any:
-    """The cell's device and no other, and TF32 as it says; the settings are put back afterwards."""
+    """The cell's device and no other, and its TF32 setting; the settings are restored afterwards."""
     with tf32_enabled(cell.tf32), strictly_on(cell.device):
         yield
 

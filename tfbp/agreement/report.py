@@ -44,7 +44,7 @@ def table(results: list[Result]) -> Table:
 
 
 def table_beside(results: list[Result]) -> Table:
-    """What is no network of the matrix: a row per dtype, mode and device, the worst error / tolerance of each part."""
+    """The trials beside the networks: a row per dtype, mode and device, the worst error / tolerance of each part."""
     out = Table(box=None, pad_edge=False)
     scopes = list(dict.fromkeys(result.scope for result in results))
     out.add_column("", no_wrap=True)
@@ -56,7 +56,7 @@ def table_beside(results: list[Result]) -> Table:
 
 
 def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> str:
-    """What was compared, in four sentences."""
+    """A summary of the comparisons, in four sentences."""
     ratios = [error_ratio(found) for found in by_cell(results) if found[0].cell.dtype != "float64"]
     worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
     cells = sum(1 for _ in by_cell(results))

@@ -1,4 +1,4 @@
-"""Opinions that know no chain rule, in float64 on every op: central differences, and the complex step.
+"""Third opinions, without the chain rule, in float64 on every op: central differences, and the complex step.
 
 An op's forward is taken from the reference (and erf from SciPy, which knows complex numbers); its gradients come from
 the reference and from the manual writing. φ is the op's output times a random signed upstream gradient, summed.
@@ -41,7 +41,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Opinion:
-    """A writing's gradient of an op, held against a method that knows no chain rule."""
+    """A writing's gradient of an op, compared with a method that does not use the chain rule."""
 
     op: str
     writing: str

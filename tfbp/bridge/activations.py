@@ -7,19 +7,23 @@ from typing import Any
 
 import keras
 
+from tfbp import manual
 from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, Activation
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
 class KerasActivation:
-    """A Keras activation function with arguments that Dense can hold and save, e.g. leaky_relu with another slope."""
+    """An activation function that Keras can save: one with arguments, or one of tfbp that Keras does not have."""
 
     def __init__(self, name: str, arguments: Mapping[str, float | bool | None]) -> None:
         self.activation = Activation(name, arguments)
         self.__name__ = name
 
     def __call__(self, x: Any) -> Any:
-        return getattr(keras.activations, self.activation.name)(x, **self.activation.arguments)
+        in_keras = getattr(keras.activations, self.activation.name, None)
+        if in_keras is None:
+            return manual.activations.activation_forward(self.activation, x)[0]
+        return in_keras(x, **self.activation.arguments)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.activation.name, "arguments": dict(self.activation.arguments)}
@@ -54,15 +58,17 @@ def activation_of(given: Any) -> Activation | None:
         return _relu(given)
     name = getattr(given, "__name__", "")
     name = ACTIVATION_ALIASES.get(name, name)
-    if name in ACTIVATIONS and getattr(keras.activations, name) is given:
+    if name in ACTIVATIONS and getattr(keras.activations, name, None) is given:
         return Activation(name)
     return None
 
 
 def keras_activation(activation: Activation) -> Any:
-    """The Keras function of this activation, or a `KerasActivation` where its arguments differ from the defaults."""
-    if dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
-        return getattr(keras.activations, activation.name)
+    """The Keras function of this activation; a `KerasActivation` if its arguments differ from the defaults, or if Keras
+    has no such function."""
+    in_keras = getattr(keras.activations, activation.name, None)
+    if in_keras is not None and dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
+        return in_keras
     return KerasActivation(activation.name, activation.arguments)
 
 

@@ -45,13 +45,13 @@ def chain_of(model: keras.Model) -> list[Any]:
         return list(model.layers)
     for name, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
-            raise InputError(f"sequential: got a model of {len(tensors)} {name}; accepted: one of each.")
+            raise InputError(f"model: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
     chain = [_called(*each) for each in path]
     is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
     used = _used(chain[:-1] if is_tied else chain)
     if twice := {layer.name for layer in used if sum(layer is other for other in used) > 1}:
-        raise InputError(f"sequential: got the layer {min(twice)!r} in two places; accepted: each layer once.")
+        raise InputError(f"model: got the layer {min(twice)!r} in two places; accepted: each layer once.")
     return chain
 
 
@@ -91,14 +91,14 @@ def asks_itself(layer: Any) -> bool:
 def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
     if not isinstance(layer, keras.layers.Add) or len(paths) != 2:
         kind = type(layer).__name__
-        raise InputError(f"sequential: got {kind} {layer.name!r} with {len(paths)} inputs; accepted: Add with two.")
+        raise InputError(f"model: got {kind} {layer.name!r} with {len(paths)} inputs; accepted: Add with two.")
     one, other = paths
     shared = 0
     while shared < min(len(one), len(other)) and one[shared][1] is other[shared][1]:
         shared += 1
     branches = sorted(([_called(*each) for each in path[shared:]] for path in paths), key=len, reverse=True)
     if not branches[0]:
-        raise InputError(f"sequential: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
+        raise InputError(f"model: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
     return [*one[:shared], (Sum(*branches), tensor)]
 
 
@@ -109,7 +109,7 @@ def _used(layers: Any) -> list[Any]:
             found += [*_used(layer.layers), *_used(layer.projection)]
         elif isinstance(layer, Reversed):
             raise InputError(
-                f"sequential: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
+                f"model: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
                 "is the first too."
             )
         else:

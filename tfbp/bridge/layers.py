@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from tfbp.bridge.activations import activation_of, keras_activation
-from tfbp.errors import InputError
+from tfbp.bridge.unexpressed import check_arguments
+from tfbp.errors import InputError, likely
 from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
@@ -22,20 +23,13 @@ KINDS["ReversibleEmbedding"] = Embedding
 _OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
 _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
-# what a layer of Keras's may have and no kind of the network's can express
-_OPTIONS = (
-    "activity_regularizer",
-    *(f"{weight}_constraint" for weight in ("kernel", "bias", "depthwise", "gamma", "beta", "embeddings")),
-    "lora_rank",
-    "quantization_mode",
-)
 
 
 def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
 
     Args:
-        called_with: what it is called with beside its inputs.
+        called_with: the arguments of its call beside its inputs.
 
     Raises:
         InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
@@ -44,15 +38,12 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         return _of_each_step(keras_layer)
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
-        return ActivationLayer(_activation_from_keras(keras_layer))
+        applied = ActivationLayer(_activation_from_keras(keras_layer))
+        check_arguments(keras_layer, applied, layer_to_keras(applied, keras_layer.dtype))
+        return applied
     name, other = kind.keras_name, type(keras_layer).__module__
     if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
-        raise InputError(f"sequential: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
-    for option in _OPTIONS:
-        if _attribute(keras_layer, option) not in (None, _MISSING):
-            raise InputError(
-                f"sequential: got {keras_layer.name!r} with {option}; accepted: a {kind.keras_name} without it."
-            )
+        raise InputError(f"model: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
@@ -63,21 +54,23 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
         given |= called_with
-        return kind.from_keras_arguments(
+        layer = kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
+        check_arguments(
+            keras_layer, layer, layer_to_keras(layer, keras_layer.dtype, name=offered_as(type(keras_layer).__name__))
+        )
+        return layer
     except InputError as error:
         said = str(error)
-        raise InputError(
-            said if said.startswith("sequential: ") else f"sequential: {keras_layer.name!r}: {said}"
-        ) from None
+        raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
 
 
 def _of_each_step(distributed: Any) -> Layer:
     layer = layer_from_keras(distributed.layer)
     if not isinstance(layer, _OF_EACH_STEP):
         raise InputError(
-            f"sequential: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
+            f"model: got {distributed.name!r} with a {layer.keras_name} in it; accepted: a TimeDistributed Dense, "
             "activation, LayerNormalization or RMSNormalization."
         )
     return layer
@@ -117,7 +110,7 @@ def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
 
 
 def _attribute(keras_layer: Any, argument: str) -> Any:
-    """What a Keras layer was given; some keep it under a private name."""
+    """A Keras layer's argument; some layers keep it under a private name."""
     return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 
@@ -141,12 +134,16 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 
 def _activation_from_keras(given: Any) -> Activation:
     activation = activation_of(given)
+    if activation is None and isinstance(given, keras.layers.Softmax):
+        raise InputError(f"model: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
     if activation is None:
         inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
+        if isinstance(inner, keras.layers.Layer):
+            raise InputError(f"model: got the layer {inner.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
+        name = getattr(inner, "__name__", kind)
         raise InputError(
-            f"sequential: got {kind} {getattr(inner, '__name__', kind)!r}; accepted: {', '.join(sorted(KINDS))}, ReLU, "
-            f"LeakyReLU, ELU and Softmax layers with activations from {', '.join(ACTIVATIONS)}."
+            f"model: got the activation {name!r}{likely(name, ACTIVATIONS)}; accepted: those that tfbp.Activation has."
         )
     return activation
 
@@ -155,5 +152,5 @@ def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
     if given is None:
         return None
     if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):
-        raise InputError(f"sequential: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
+        raise InputError(f"model: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
     return L1L2(float(getattr(given, "l1", 0.0)), float(getattr(given, "l2", 0.0)))

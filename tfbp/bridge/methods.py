@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import keras
 
 
-def _from_keras(cls: type[Network], sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
+def _from_keras(cls: type[Network], model: keras.Model, loss: str | Loss | None = None) -> tuple[Network, Parameters]:
     """The network and parameters of a built `keras.Sequential`, or of a chain with additions; see
     `tfbp.bridge.models`."""
     from tfbp.bridge.models import from_keras
 
-    return from_keras(sequential, loss)
+    return from_keras(model, loss)
 
 
 def _to_keras(

@@ -11,8 +11,11 @@ import keras
 import numpy as np
 
 from tfbp.bridge.activations import KerasActivation as KerasActivation
+from tfbp.bridge.functional import network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras, weights_of
+from tfbp.bridge.losses import check_logits, loss_of
+from tfbp.bridge.unexpressed import check_trained
 from tfbp.errors import InputError, check_choice
 from tfbp.network import (
     ActivationLayer,
@@ -20,6 +23,7 @@ from tfbp.network import (
     Layer,
     LinearCrossEntropy,
     Network,
+    Normalization,
     Parameters,
     Place,
     Residual,
@@ -28,30 +32,35 @@ from tfbp.network import (
     placed,
 )
 from tfbp.network.validation import check_parameters
-from tfbp.vocabulary import Activation, Loss
+from tfbp.vocabulary import Activation
 
 if TYPE_CHECKING:
     pass
 
+# what to do with a model that a network cannot express
+OTHER_WAYS = "tfbp.fit trains this model as it is; tfbp.layers.swap accepts it too."
+
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
 
 
-def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Parameters]:
-    """The network and parameters of a built Sequential, or of a Functional model that is a chain with additions.
+def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameters]:
+    """The network and parameters of a built Sequential or Functional model.
 
     Args:
-        sequential: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
+        model: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
             of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
             tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
-            `LinearCrossEntropy`.
-        loss: the loss that the network is to have.
+            `LinearCrossEntropy`. Any other Functional model is a graph: with several inputs and outputs, shared layers,
+            merges, nested models, and `x + y`, `2 * x` and their like between tensors.
+        loss: the network's loss, of several outputs a list in their order, or a dict by name; by default the one that
+            the model is compiled with.
 
     Returns:
         The network, and its parameters as float64 arrays holding exactly the model's values.
 
     Raises:
-        InputError: no such model, one that is not built or of unknown shapes, or a layer or option that a network
-            cannot express.
+        InputError: no such model, one that is not built or of unknown shapes, or a layer or an argument that a network
+            cannot express, trainable=False among them.
 
     Example:
         >>> import keras
@@ -60,32 +69,78 @@ def from_keras(sequential: keras.Model, loss: str | Loss) -> tuple[Network, Para
         >>> network.layers[0].activation.name, parameters[1]["kernel"].shape
         ('relu', (3, 2))
     """
-    network, sources = network_and_sources(sequential, loss)
-    parameters = {
-        place: {
-            name: np.asarray(w).astype(np.float64)
-            for name, w in weights_of(at_place(network, place), keras_layer).items()
-        }
+    network, sources = network_and_sources(model, loss)
+    found = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
+    named = [(layer, keras_layer, weights_of(layer, keras_layer)) for layer, keras_layer in found]
+    check_trained(model, [each for each in named if not isinstance(each[0], Normalization)])
+    return network, parameters_of(network, sources)
+
+
+def parameters_of(network: Network, sources: Mapping[Place, Any]) -> Parameters:
+    """The values of the Keras layers that a network was made of, in float64."""
+    values = {
+        place: {name: np.asarray(w).astype(np.float64) for name, w in _values(network, place, keras_layer).items()}
         for place, keras_layer in sources.items()
     }
-    return network, placed(network.layers, parameters)
+    return placed(network.layers, values)
 
 
-def network_and_sources(model: keras.Model, loss: str | Loss) -> tuple[Network, dict[Place, Any]]:
+def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
     """The network of a Keras model, and the Keras layer that each of its layers comes from, by its place."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise InputError(f"sequential: got {model!r}; accepted: a keras.Sequential, or a Functional keras.Model.")
+        kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
+        way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
+        raise InputError(f"model: got {kind}; accepted: a keras.Sequential, or a Functional keras.Model.{way_out}")
     if not model.built or not model.layers:
-        raise InputError("sequential: got a model that is not built; accepted: one with a keras.Input or a first call.")
-    chain = chain_of(model)
+        raise InputError("model: got a model that is not built; accepted: one with a keras.Input or a first call.")
+    try:
+        return _network_and_sources(model, loss)
+    except InputError as error:
+        raise InputError(f"{error} {OTHER_WAYS}") from None
+
+
+def _network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
+    try:
+        chain = chain_of(model)
+    except InputError:
+        return _graph_and_sources(model, loss)
     shape = tuple(model.input_shape[1:])
     if None in shape:
-        raise InputError(f"sequential: got inputs of shape {shape}; accepted: inputs whose shape is known.")
+        raise InputError(f"model: got inputs of shape {shape}; accepted: inputs of a known shape.")
     sources: dict[Place, Any] = {}
     layers = _layers_of(chain, sources, ())
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
-    return Network(inputs, layers, loss), sources
+    if loss is not None:
+        return Network(inputs, layers, loss), sources
+    loss, from_logits = loss_of(model)
+    network = Network(inputs, layers, loss)
+    check_logits(network, from_logits)
+    return network, sources
+
+
+def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
+    """The same of a model whose layers are no chain with additions."""
+    compiled, from_logits = loss_of(model) if loss is None else (loss, None)
+    network, found = network_of_graph(model, compiled)
+    if from_logits is not None:
+        check_logits(network, from_logits)
+    sources: dict[Place, Any] = {}
+    for index, (layer, source) in enumerate(zip(network.layers, found, strict=True)):
+        if source is not None:
+            parts: dict[Place, Any] = {(index, part, 0): getattr(source, part) for part in layer.parts}
+            sources.update(parts or {(index,): source})
+    return network, sources
+
+
+def _values(network: Network, place: Place, keras_layer: Any) -> dict[str, Any]:
+    """The weights of a Keras layer's, by the network's names."""
+    node = next(node for node in network.nodes if node.place == place)
+    if isinstance(node.layer, Normalization):
+        # given to it, or adapted: known as attributes alone
+        shape = node.layer.weight_shapes(node.input_shape)["mean"]
+        return {name: np.broadcast_to(np.ravel(getattr(keras_layer, name)), shape) for name in ("mean", "variance")}
+    return weights_of(node.layer, keras_layer)
 
 
 def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
@@ -110,16 +165,16 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
     return layers
 
 
-def dtype_policy_of(sequential: keras.Sequential) -> Any:
-    """The dtype policy that the layers of a Sequential share.
+def dtype_policy_of(model: keras.Model) -> Any:
+    """The dtype policy that the layers of a Keras model share.
 
     Raises:
         InputError: layers of different policies.
     """
-    policies = {layer.dtype_policy.name: layer.dtype_policy for layer in sequential.layers if layer.weights}
+    policies = {layer.dtype_policy.name: layer.dtype_policy for layer in model.layers if layer.weights}
     if len(policies) > 1:
-        raise InputError(f"sequential: got layers of {' and '.join(policies)}; accepted: one dtype policy for all.")
-    return next(iter(policies.values()), sequential.dtype_policy)
+        raise InputError(f"model: got layers of {' and '.join(policies)}; accepted: one dtype policy for all.")
+    return next(iter(policies.values()), model.dtype_policy)
 
 
 def to_keras(
@@ -129,9 +184,9 @@ def to_keras(
     `Residual` in the network, or a tied last layer, it is a Functional model.
 
     Args:
-        parameters: one dict per layer, as `Network.init` gives them.
+        parameters: one dict per layer, as `Network.init` returns them.
         dtype: "float64", "float32", "bfloat16" or "float16".
-        layers: where layers are taken from: keras.layers, or `tfbp.layers`, whose backward is written by hand.
+        layers: the module of the layers: keras.layers, or `tfbp.layers` with a hand-written backward.
 
     Raises:
         InputError: parameters that do not fit, an unknown dtype, or layers without a Keras Dense.
@@ -146,10 +201,17 @@ def to_keras(
     check_choice("dtype", dtype, _FLOATS)
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
-        raise InputError(f"layers: got {layers!r}; accepted: keras.layers or tfbp.layers.")
+        raise InputError(f"layers: got {getattr(layers, '__name__', layers)!r}; accepted: keras.layers or tfbp.layers.")
     made = _made(network, dtype, layers)
-    inputs = keras.Input(network.input_shape, dtype=dtype if network.tokens is None else "int32")
-    if network.tied or any(
+    each_input = [
+        keras.Input(shape, dtype=dtype if tokens is None else "int32")
+        for shape, tokens in zip(network.input_shapes, network.input_tokens, strict=True)
+    ]
+    inputs = each_input[0]
+    if not network.is_chain:
+        outputs = _graph_called(network, made, each_input, dtype)
+        model = keras.Model(each_input if len(each_input) > 1 else inputs, outputs if len(outputs) > 1 else outputs[0])
+    elif network.tied or any(
         isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes
     ):
         model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
@@ -157,14 +219,35 @@ def to_keras(
         model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
     for place, name, w in named_weights(parameters):
         weights_of(at_place(network, place), made[place])[name].assign(np.asarray(w))
+        if hasattr(made[place], "finalize_state"):
+            # what an adapted layer computes with
+            made[place].finalize_state()
     return model
+
+
+def _graph_called(network: Network, made: Mapping[Place, Any], inputs: Sequence[Any], dtype: str) -> list[Any]:
+    """The network's calls of Keras layers, in their order, on Keras tensors: its outputs."""
+    tensors = list(inputs)
+    for call in network.calls:
+        layer = network.layers[call.layer]
+        taken = [tensors[i] for i in call.takes]
+        if isinstance(layer, Residual):
+            tensors.append(_called([layer], _at_zero(made, call.layer), taken[0], dtype))
+        else:
+            tensors.append(layer.in_keras(made[call.layer,], taken if layer.takes_several else taken[0]))
+    return [tensors[end] for end in network.ends]
+
+
+def _at_zero(made: Mapping[Place, Any], index: int) -> dict[Place, Any]:
+    """The Keras layers of one layer with parts, as those of a chain's first."""
+    return {(0, *place[1:]): layer for place, layer in made.items() if place[0] == index}
 
 
 def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
     """The Keras layer of each layer that is one in Keras, by its place; of a wrapper's parts, those that it made."""
     made: dict[Place, Any] = {}
     # parts come before the layer that has them
-    for node in network.nodes:
+    for node in [node for node in network.nodes if not node.calls_before]:
         if network.tied and node.place == (len(network.layers) - 1,):
             made[node.place] = partial(made[0,], reverse=True)
         elif not isinstance(node.layer, Residual):

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfbp.checking.questions import (
     audit,
-    constants,
     contract,
     kinks,
     modes,
@@ -21,6 +20,7 @@ from tfbp.checking.questions import (
     upstream,
     vote,
 )
+from tfbp.checking.questions import constants as constants_of
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
 from tfbp.checking.trial import Trial
@@ -45,6 +45,7 @@ def check_gradients(
     seed: int = 0,
     second_order: bool = False,
     auto_perturb: bool = False,
+    constants: Sequence[str] | str = (),
     progress: Callable[[float, str], None] | None = None,
 ) -> Report:
     """Put the gradient of any function on trial: is it right, whose is wrong, where, and what mistake it looks like.
@@ -62,6 +63,7 @@ def check_gradients(
         seed: of directions and upstream gradients, and of the function's own random numbers where it has any.
         second_order: also the gradient of the gradient, and forward mode.
         auto_perturb: mend a test point that could not show a mistake.
+        constants: the names of inputs of floats that are data, as a loss's labels: no gradient is asked of them.
         progress: called with the share that is done and what is next.
 
     Raises:
@@ -81,7 +83,7 @@ def check_gradients(
     if device is not None:
         _check_device(device)
     with tf.device(f"/{device.upper()}:0") if device else nullcontext(), tf32_enabled(False):
-        subject = Subject(function, inputs)
+        subject = Subject(function, inputs, constants)
         trial, widest = _trial(subject, seed, auto_perturb, dtypes)
         report = Report(str(getattr(function, "__name__", None) or getattr(function, "name", type(function).__name__)))
         trial.progress = progress or trial.progress
@@ -113,7 +115,10 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
     for dtype in DTYPES[1:]:
         if not isinstance(tried, Failure):
             break
-        said = said or f"it does not run in float64 ({tried.sentence}): differences in {dtype} see only large errors"
+        said = said or (
+            f"it does not run in float64 ({tried.sentence}): differences in {dtype} see only large errors; where it "
+            "makes a constant, give that x.dtype"
+        )
         tried = subject.at(dtype)
     if not subject.differentiable and (isinstance(tried, Failure) or not tried.names):
         types = ", ".join(dict.fromkeys(str(each.dtype) for each in subject.values)) or "none"
@@ -154,8 +159,8 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
         )
         upstream.examine(trial)
         of_reference = twins.Reference(trial, reference) if reference is not None else None
-        rounded = constants.rounded(program)
-        trial.unit = max(trial.unit, constants.inner_unit(program))
+        rounded = constants_of.rounded(program)
+        trial.unit = max(trial.unit, constants_of.inner_unit(program))
         twins.forward(trial, twin, of_reference, own, "".join(f": {each}" for each in rounded[:1]))
         trial.progress(0.1, "against differences")
         vote.gradients(trial, twin, of_reference, own)

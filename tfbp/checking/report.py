@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 # what makes the rest meaningless comes first
-ORDER = ("forward", "contract", "upstream", "state", "gradient", "kink", "mode", "second order")
+# and None, which may be meant so, last
+ORDER = ("forward", "contract", "upstream", "state", "gradient", "kink", "mode", "second order", "none")
 WIDTH = 120
 
 

@@ -31,9 +31,10 @@ class Subject:
         function: a callable of tensors, a Keras layer, model or loss.
         inputs: its positional arguments, each an array, or any nest of arrays; floats are differentiated, and
             everything else is handed on as it is. One array stands for itself.
+        constants: the names of floats that are data, and handed on, too.
     """
 
-    def __init__(self, function: Any, inputs: Any) -> None:
+    def __init__(self, function: Any, inputs: Any, constants: Sequence[str] | str = ()) -> None:
         if not callable(function):
             raise InputError(f"function: got {function!r}; accepted: a callable of tensors, a Keras layer or a loss.")
         self.function = function
@@ -43,7 +44,8 @@ class Subject:
         self.values: Values = [each.astype(np.float64) if _is_float(each) else each for each in flat]
         self.names = _names(function, self.arguments)
         targets = 1 if isinstance(function, keras.losses.Loss) else 0  # a Keras loss is differentiated at y_pred alone
-        self.differentiable = [i for i, each in enumerate(flat) if _is_float(each) and i >= targets]
+        data = _constants(constants, self.names)
+        self.differentiable = [i for i, each in enumerate(flat) if _is_float(each) and i >= targets and i not in data]
         for i in self.differentiable:
             if not np.isfinite(self.values[i]).all():
                 raise InputError(f"inputs: got {self.names[i]} with a NaN or an infinity; accepted: finite numbers.")
@@ -238,6 +240,17 @@ def _names(function: Any, arguments: tuple[Any, ...]) -> list[str]:
     for name, argument in zip(names, arguments, strict=True):
         paths = keras.tree.flatten_with_path(argument) if tf.nest.is_nested(argument) else [((), None)]
         found += [name + "".join(f"[{part!r}]" for part in path) for path, _ in paths]
+    return found
+
+
+def _constants(constants: Sequence[str] | str, names: Sequence[str]) -> set[int]:
+    """The places of the inputs that are named, each alone or with all that is nested in it."""
+    found: set[int] = set()
+    for name in (constants,) if isinstance(constants, str) else constants:
+        places = {i for i, each in enumerate(names) if each == name or each.startswith(f"{name}[")}
+        if not places:
+            raise InputError(f"constants: got {name!r}; accepted: names of inputs, of {', '.join(names)}.")
+        found |= places
     return found
 
 

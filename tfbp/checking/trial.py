@@ -20,6 +20,10 @@ from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 Arrays = list[Any]
 LARGE = 1_000_000
+# an entry is tiny that is this small beside the others' root mean square
+TINY = 1 / 16
+# steps that are this much smaller go over few kinks, and are still large beside float64's roundings
+NEARER = 2.0**-10
 
 
 @dataclass
@@ -108,12 +112,28 @@ class Trial:
     def direction(self, place: int) -> np.ndarray:
         """A random direction, no element of which is near 0, as large as the values."""
         value = self.values[place]
-        size = float(np.sqrt(np.mean(value**2))) or 1.0
-        return size * self.rng.uniform(0.5, 1.5, value.shape) * self.rng.choice([-1.0, 1.0], value.shape)
+        return typical(value) * self.rng.uniform(0.5, 1.5, value.shape) * self.rng.choice([-1.0, 1.0], value.shape)
+
+    def direction_by_entry(self, place: int) -> np.ndarray | None:
+        """A random direction, each element as large as the value's own: None where none of these is far below others.
+
+        A step that is small beside 0.7 goes across the pole of a logarithm beside 1e-10.
+        """
+        sizes = np.abs(self.values[place])
+        tiny = (sizes > 0) & (sizes < TINY * typical(sizes))
+        if not tiny.any():
+            return None
+        sizes = np.where(tiny, sizes, typical(sizes))
+        return sizes * self.rng.uniform(0.5, 1.5, sizes.shape) * self.rng.choice([-1.0, 1.0], sizes.shape)
 
     def rounded(self, values: Sequence[np.ndarray], dtype: str) -> Values:
         """The numbers as a dtype holds them."""
         return [v.astype(NUMPY[dtype]).astype(np.float64) if v.dtype.kind == "f" else v for v in values]
+
+
+def typical(value: np.ndarray) -> float:
+    """The root mean square, or 1 of nothing but zeros."""
+    return float(np.sqrt(np.mean(value**2))) or 1.0
 
 
 def arrays(tensors: Sequence[Any]) -> Arrays:

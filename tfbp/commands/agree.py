@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfbp.console.cells import ProcessGone, mapping, processes_for
-from tfbp.console.options import Parser, check_file, choices, need, run, run_file
+from tfbp.console.options import Parser, check_file, choices, need, part_of, run, run_file
 from tfbp.errors import InputError, check_choice, check_count
 
 if TYPE_CHECKING:
@@ -63,12 +63,10 @@ def agree(arguments: argparse.Namespace) -> int:
         run_file("layers", arguments.layers)
     from tfbp.agreement.cases import all_cases
 
-    cases = [case for case in all_cases() if arguments.case in case.name]
-    if not cases:
-        names = ", ".join(case.name for case in all_cases())
-        raise InputError(f"case: got {arguments.case!r}, which no case's name contains; accepted: part of {names}.")
+    chosen = part_of("case", arguments.case, [case.name for case in all_cases()])
+    cases = [case for case in all_cases() if case.name in chosen]
 
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     from rich.console import Console
     from rich.progress import track
 

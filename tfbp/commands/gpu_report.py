@@ -1,4 +1,4 @@
-"""Measure everything that takes a GPU to say, and write it as one JSON file and one Markdown page.
+"""Measure what needs a GPU, and write one JSON file and one Markdown page.
 
 The agreement matrix with TF32 on and off; a training step against Keras, JAX and PyTorch in float32, TF32 and
 bfloat16; linear_cross_entropy's memory and time; where a step's time goes. Every measurement is kept as soon as it is
@@ -89,7 +89,7 @@ def gpu_report(arguments: argparse.Namespace) -> int:
 def measurements(
     groups: list[Group], kept: Store, device: str, started: float, seconds: float
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is not measured yet, as it is found; each section has its share of the time, then all have the rest."""
+    """The results of the points that are left; each section has its share of the time, then all have the rest."""
     from tfbp.gpu_report.plan import SHARES
 
     end, until, ends = started + seconds, started, {}
@@ -109,7 +109,7 @@ def measurements(
 def _in_one_process(
     section: str, todo: list[tuple[str, dict[str, Any]]], device: str, deadline: float, end: float
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """The points in their order until the deadline; a process that breaks is started anew for the next.
+    """The points in their order until the deadline; a process that breaks is started again for the next.
 
     What is begun may go on until the end of all; None for what was stopped then.
     """

@@ -40,6 +40,7 @@ def parser() -> Parser:
     parser.add_argument("--seed", type=int, default=0, help="of inputs, directions and upstream gradients (default: 0)")
     parser.add_argument("--second-order", action="store_true", help="also the gradient's gradient, and forward mode")
     parser.add_argument("--auto-perturb", action="store_true", help="mend a test point that could not show a mistake")
+    parser.add_argument("--constants", default="", help="comma-separated names of inputs that are data")
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
     parser.add_argument("--junit", metavar="FILE", help="write the report to FILE as JUnit's XML, for a CI server")
     return parser
@@ -74,6 +75,7 @@ def gradients(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             second_order=arguments.second_order,
             auto_perturb=arguments.auto_perturb,
+            constants=[name for name in arguments.constants.split(",") if name],
             progress=bar.show,
         )
     print(report)
@@ -123,7 +125,7 @@ def in_module(argument: str, words: str | None) -> tuple[str, str]:
 
 
 def imported(argument: str, words: str | None) -> Any:
-    """What `package.module:function` names."""
+    """The function that `package.module:function` names."""
     if words is None:
         return None
     module, path = in_module(argument, words)

@@ -37,7 +37,7 @@ MODELS = ("mlp", *OF_IMAGES, *OF_TEXTS)
 
 
 def is_file(model: str) -> bool:
-    """Whether a model is given by a file, and not by its name."""
+    """Whether a model is a file, and not a name."""
     return model.endswith(".json") or "/" in model
 
 
@@ -52,7 +52,7 @@ def check_model(model: str, dataset: str) -> None:
 
 
 def network_for(model: str, units: str, activation: str, loss: str) -> Callable[[Dataset], Network]:
-    """What makes the network for a data set; all that can be checked without data is checked now.
+    """A function that returns the network for a data set. All checks that need no data run now.
 
     Args:
         model: one of MODELS, or a file.
@@ -60,7 +60,7 @@ def network_for(model: str, units: str, activation: str, loss: str) -> Callable[
         loss: of a model by name; a file's network has its own.
 
     Raises:
-        InputError: units that are no integers, an unknown activation or loss, a file without a network.
+        InputError: units that are not integers, an unknown activation or loss, a file without a network.
     """
     if is_file(model):
         network = read(model)

@@ -55,11 +55,11 @@ class Pictures:
 
 
 class Frame:
-    """What one frame shows.
+    """The contents of one frame.
 
     Attributes:
         epoch: how many epochs have been trained.
-        share: what the network makes of every grid point, (G, G): the share of class 1, from 0 to 1.
+        share: the network's output at every grid point, (G, G): the share of class 1, from 0 to 1.
         deltas, gradients: ‖dz‖ and ‖dkernel‖ of each layer, on all of x.
     """
 

@@ -1,4 +1,4 @@
-"""What a network of characters writes after each epoch, as TensorBoard text."""
+"""The text that a network of characters writes after each epoch, in TensorBoard."""
 
 from __future__ import annotations
 

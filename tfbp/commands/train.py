@@ -94,7 +94,7 @@ def train(arguments: argparse.Namespace) -> int:
     if not several:  # of several processes, each looks whether the directory is free
         check_directory("log_dir", arguments.log_dir)
 
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     from tfbp.console.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
     from tfbp.commands import train_with_workers, train_writings
 
@@ -121,7 +121,7 @@ def _check_size(arguments: argparse.Namespace, network: Network, several: bool) 
 
 
 def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
-    """What no other part of the program checks; the writings."""
+    """Check what no other part of the program checks, and return the writings."""
     if arguments.dataset is None:
         of_text = arguments.model in models.OF_TEXTS or arguments.text is not None
         arguments.dataset = datasets.TEXT if of_text else "digits"

@@ -37,7 +37,7 @@ def start(arguments: argparse.Namespace) -> int:
 
 
 def _as_options(arguments: argparse.Namespace) -> list[str]:
-    """The command line that says the same."""
+    """The command line with the same options."""
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
     names = {name: f"--{name.replace('_', '-')}" for name in given}
     return [names[name] if value is True else f"{names[name]}={value}" for name, value in given.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from typing import Any
 
 import keras
@@ -11,11 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tfbp import reference
 from tfbp.commands.text_samples import TextSamples
 from tfbp.commands.training_report import TrainingReport, loss_text
 from tfbp.commands.trajectory import Epoch, Plan, Trajectories, train
 from tfbp.datasets import Dataset
-from tfbp.network import Network, Parameters
+from tfbp.network import Network, Parameters, named_weights
 from tfbp.training import TensorBoard
 
 
@@ -34,6 +36,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     y_train, y_validation = targets(network, dataset)
     validation = dataset.x_validation, y_validation
     report = TrainingReport(arguments, writings, network)
+    print(_first_line(arguments, writings, network, dataset))
     pictures: Any = None
     if arguments.picture:
         from tfbp.commands.pictures import Pictures
@@ -61,6 +64,12 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
         if not console.is_terminal:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    if writings[0] == "reference":
+        parameters = network.init(arguments.seed)
+        rows = slice(0, arguments.batch_size)
+        seconds = _seconds_of_a_step(network, parameters, dataset.x_train[rows], y_train[rows])
+        steps = arguments.epochs * math.ceil(len(y_train) / arguments.batch_size)
+        print(_wait_for_reference(seconds, steps), end="")
     trajectories = Trajectories(network, validation, follow)
     try:
         with progress:
@@ -86,6 +95,33 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
     for path in pictures.save() if pictures else ():
         print(f"Picture: {path}")
     return 0
+
+
+def _first_line(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> str:
+    """The network, the data and the writings, for the first line of the output."""
+    model = "" if arguments.model == "mlp" else f" ({arguments.model})"
+    data = (
+        f"{arguments.dataset}, {len(dataset.x_train):,} training and {len(dataset.x_validation):,} validation samples"
+    )
+    size = sum(math.prod(shape) for _, _, shape in named_weights(network.parameter_shapes()))
+    steps = f"{arguments.epochs} epochs in batches of {arguments.batch_size}, {arguments.optimizer}, {arguments.dtype}"
+    return f"Training a network of {size:,} weights{model} on {data}: {steps}; by {', then '.join(writings)}."
+
+
+def _wait_for_reference(seconds: float, steps: int) -> str:
+    """A line on how long the reference takes if that is half a minute or more, else nothing."""
+    total = seconds * steps
+    if total < 30:
+        return ""
+    wait = f"about {total / 60:,.0f} minutes" if total >= 90 else f"about {total:.0f} seconds"
+    return f"The reference trains first, in NumPy: {wait}. --gradients manual,tape leaves it out.\n"
+
+
+def _seconds_of_a_step(network: Network, parameters: Parameters, x: np.ndarray, y: np.ndarray) -> float:
+    """The time that the reference takes for the loss and the gradients of one batch."""
+    start = time.perf_counter()
+    reference.loss_and_gradients(network, parameters, x, y, training=True, seed=None if not network.draws else 0)
+    return time.perf_counter() - start
 
 
 def _tensorboard(arguments: argparse.Namespace, writing: str, samples: int) -> keras.callbacks.Callback:

@@ -1,9 +1,13 @@
-"""What a training run leaves: curves and parameters in its directory, and a table of its writings."""
+"""The results of a training run: curves and parameters in its directory, and a table of its writings."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -63,7 +67,15 @@ class TrainingReport:
         print(f"{self.dtype}; loss and accuracy: on the {validation_samples:,} validation samples, after training.")
         print("Seconds: of the first epoch, which compiles the steps, and of all others together.")
         print(f"Disagreement: largest relative difference from {first} along the whole trajectory.")
-        print(f"Curves: tensorboard --logdir {self.log_dir}")
+        print(f"Curves: {tensorboard_command(self.log_dir)}")
+
+
+def tensorboard_command(log_dir: str) -> str:
+    """A command that exists where this one was typed and shows the curves: of make, of the PATH, or of this Python."""
+    if "MAKELEVEL" in os.environ and Path(log_dir).parts[0] == "logs":
+        return "make tensorboard"
+    program = "tensorboard" if shutil.which("tensorboard") else f"{sys.executable} -m tensorboard.main"
+    return f"{program} --logdir {log_dir}"
 
 
 def loss_text(loss: float, digits: int) -> str:

@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one writing did in one epoch.
+    """The results of one writing in one epoch.
 
     Attributes:
         writing: "manual", "tape" or "reference".
@@ -70,7 +70,7 @@ class Trajectories:
     """Holds every writing's epochs against those of the writing that comes first.
 
     Args:
-        network: what is trained.
+        network: the network to train.
         validation: x (N, I) or (N, …) and y, on which every epoch is judged in x's dtype, by the writing itself.
         follow: is called with each epoch and the parameters after it.
     """
@@ -94,7 +94,7 @@ class Trajectories:
             self._file.write(flat.tobytes())
         self._file.seek(number * flat.nbytes)
         expected = np.frombuffer(self._file.read(flat.nbytes))
-        # a run that leaves the range of numbers is apart by NaN, and says so without NumPy's warnings
+        # a run that overflows differs by NaN, without NumPy's warnings
         with np.errstate(over="ignore", invalid="ignore"):
             apart = np.maximum(
                 np.abs(validation[0] - self._losses[number]) / np.abs(self._losses[number]),

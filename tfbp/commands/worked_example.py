@@ -88,5 +88,5 @@ def check_published() -> list[Comparison]:
         "layer 0 dz": tensors[0]["dz"],
         "layer 0 dkernel": gradients[0]["kernel"],
     }
-    # at most eight roundings lie behind each of these few-term products
+    # each of these products of few terms has at most eight roundings
     return [compare(name, published[name], value, 8 * 2**-53 * np.abs(value)) for name, value in expected.items()]

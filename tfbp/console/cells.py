@@ -16,7 +16,7 @@ CELLS_WORTH_A_PROCESS, MOST = 24, 4
 
 
 def processes_for(cells: int, device: str) -> int:
-    """How many there are where nobody says: on a GPU one, which has all of its memory."""
+    """The number of processes by default: on a GPU one, which has all of its memory."""
     return max(1, min(os.cpu_count() or 1, MOST, cells // CELLS_WORTH_A_PROCESS)) if device == "cpu" else 1
 
 
@@ -28,7 +28,7 @@ class ProcessGone(Exception):
 def mapping(
     processes: int, deterministic: bool = False, tasks_each: int | None = None
 ) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`map` in so many processes: what it gives comes in order, until a `ProcessGone`, whatever took it.
+    """`map` in so many processes: the results come in order, until a `ProcessGone` if a process died.
 
     With `tasks_each`, a process does so many and a fresh one goes on: one may hold only so many compiled programs.
     """

@@ -8,22 +8,21 @@ import re
 import runpy
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tfbp.errors import InputError, check_choice
+from tfbp.errors import InputError, check_choice, likely, one_of
 
 KINDS = {"int": "an integer", "float": "a number"}
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in the words of `InputError`.
+    """An argument parser with the error messages of `InputError`.
 
     Args:
-        description: what the command does; its lines stay as they are.
-        names: the options whose names differ from those of the arguments that the package complains of, e.g.
+        description: of the command; its line breaks are kept.
+        names: options with other names than the arguments in the package's errors, e.g.
             `{"units": "--layers"}`.
     """
 
@@ -39,13 +38,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self._in_our_words(message)}\n")
 
     def typed(self, sentence: str) -> str:
-        """The sentence of an `InputError`, with the option as it is typed in place of the argument's name."""
+        """The sentence of an `InputError`, with the option instead of the argument's name."""
         argument, colon, rest = sentence.partition(":")
         option = self._names.get(argument) or f"--{argument.replace('_', '-')}"
         return f"{option}{colon}{rest}" if option in self._option_string_actions else sentence
 
     def _in_our_words(self, message: str) -> str:
-        # an unknown option is the nearest mistake; argparse tells of it only when all else is right
+        # an unknown option first: argparse reports it only if all else is right
         for option in (each.split("=")[0] for each in self._given if each.startswith("--")):
             if not any(each.startswith(option) for each in self._option_string_actions):
                 return self._unknown(option)
@@ -54,7 +53,8 @@ class Parser(argparse.ArgumentParser):
         if found := re.fullmatch(r"argument (\S+): expected one argument", message):
             return f"{found[1]}: got nothing after it; accepted: one value."
         if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
-            return f"{found[1]}: got {found[2]}; accepted: {found[3].replace(chr(39), '')}."
+            names = found[3].replace("'", "").split(", ")
+            return f"{found[1]}: got {found[2]}{likely(found[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
         if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
             return self._unknown(found[1].split("=")[0])
         if found := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
@@ -65,14 +65,13 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, option: str) -> str:
         options = [each for each in self._option_string_actions if each.startswith("--")]
         if not option.startswith("-"):
-            return f"{option}: got a word that stands by itself; accepted: options, {', '.join(options)}."
-        close = get_close_matches(option, options, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{option}: got an unknown option{hint}; accepted: {', '.join(options)}."
+            return f"{option}: got a word after all arguments; accepted: {one_of(options, '--help')}."
+        hint = likely(option, options).replace("'", "")
+        return f"{option}: got an unknown option{hint}; accepted: {one_of(options, '--help')}."
 
 
 def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
-    """Read the options, do what is asked, and give the exit status: 2 for bad input, 130 for Ctrl-C."""
+    """Read the options, run the command, and return the exit status: 2 for bad input, 130 for Ctrl-C."""
     arguments = parser.parse_args(given)
     try:
         return command(arguments)
@@ -94,7 +93,7 @@ def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Seq
 
 
 def without_deterministic_kernel(error: Exception) -> str:
-    """The operation that TensorFlow refuses to run while determinism is asked for, by an option or by
+    """The operation that TensorFlow refuses to run with determinism, by an option or by
     `tf.config.experimental.enable_op_determinism()`, for it has no such kernel; empty for any other error."""
     said = str(error)
     # by its name: TensorFlow is not imported here
@@ -105,7 +104,7 @@ def without_deterministic_kernel(error: Exception) -> str:
 
 
 def beyond_memory(error: Exception) -> str:
-    """What was too large for the machine's memory, in NumPy's words or in TensorFlow's; empty for any other error."""
+    """The array that was too large for memory, in NumPy's words or in TensorFlow's; empty for any other error."""
     if isinstance(error, MemoryError):
         found = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
         return f"an {found[0]}" if found else "more than that"
@@ -169,7 +168,7 @@ def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
 
 
 def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
-    """The names that contain what is given.
+    """The names that contain the option's value.
 
     Raises:
         InputError: there is none.
@@ -177,7 +176,10 @@ def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
     names = list(names)
     found = [name for name in names if given in name]
     if not found:
-        raise InputError(f"{argument}: got {given!r}, which no name contains; accepted: part of {', '.join(names)}.")
+        # the parts of a name count, too: part of a long name is unlike the whole
+        parts = {part: part for name in names for part in (name, *re.split(r"[-_.]", name)) if len(part) > 2}
+        hint = likely(given, parts)
+        raise InputError(f"{argument}: got {given!r}, which no name contains{hint}; accepted: part of {one_of(names)}.")
     return found
 
 

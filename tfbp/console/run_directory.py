@@ -63,7 +63,7 @@ class RunDirectory:
         return self._writers[place]
 
     def save(self, writing: str, network: Network, parameters: Parameters) -> None:
-        """The parameters and the network, in place of those of the epoch before, never a half of either."""
+        """The parameters and the network, instead of those of the epoch before, never a half of either."""
         place = self.path / writing
         place.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {"/".join(map(str, (*at, name))): w for at, name, w in named_weights(parameters)}

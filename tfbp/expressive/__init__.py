@@ -1,1 +1,1 @@
-"""What such networks can represent: Boolean functions exactly, continuous functions to any precision."""
+"""Functions that such networks can represent: Boolean functions exactly, continuous functions to any precision."""

@@ -17,7 +17,7 @@ Function = Callable[..., np.ndarray]
 
 # how far from its middle, in units of 1 / slope, a sigmoid is 0 or 1 to rounding
 FLAT = 40.0
-# points that stand for an interval
+# points that represent an interval
 POINTS = 2**18
 
 
@@ -49,7 +49,7 @@ def staircase(function: Function, low: float, high: float, units: int) -> tuple[
     Args:
         function: continuous, of bounded variation, from (N,) to (N,).
         low, high: the interval's ends.
-        units: U, at least 1; fewer come back where that many steps cannot be told apart.
+        units: U, at least 1; fewer are returned if the steps are too close to distinguish.
 
     Raises:
         InputError: no unit, or an interval without length.
@@ -78,7 +78,7 @@ def staircase(function: Function, low: float, high: float, units: int) -> tuple[
 def fitted(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
     """As `staircase`, with evenly spaced sigmoids, wide enough to overlap, and the output layer by least squares.
 
-    For a given hidden layer the best output layer is a linear problem. The error is not known beforehand; the smoother
+    For a fixed hidden layer the best output layer is a linear problem. The error is not known beforehand; the smoother
     the function, the faster it falls with the units.
 
     Example:

@@ -13,7 +13,7 @@ LEARNING_RATE = 0.5
 
 
 def learn(tables: np.ndarray, units: int, seeds: int, steps: int = STEPS) -> np.ndarray:
-    """Which functions are learned from which start, (F, seeds): right at every input, rounded to 0 or 1.
+    """Whether each function is learned from each start, (F, seeds): right at every input, rounded to 0 or 1.
 
     A hidden layer of tanh and a sigmoid output, under cross-entropy; all functions and starts train as one program.
 

@@ -62,8 +62,11 @@ def check_lengths(**given: Any) -> None:
                 raise InputError(f"{path}: got no rows; accepted: at least one.")
 
 
-def packed(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, dtype: Any = None) -> Any:
-    """The data as Keras packs them for a step, as tensors; floats in `dtype`, by default Keras's floatx.
+def packed(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, own: bool = False) -> Any:
+    """The data as Keras packs them for a step, as tensors; floats in Keras's floatx.
+
+    Args:
+        own: copied, so that nobody changes them while a model is trained.
 
     Raises:
         InputError: unequal lengths; a class_weight that is no dict, or one beside sample_weight or for several outputs.
@@ -86,12 +89,12 @@ def packed(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any =
     x, y, sample_weight = _as_arrays((x, y, sample_weight))
     # Keras's own rules for weights: by class, one for each output
     inputs = ArrayDataAdapter(x, y, sample_weight, class_weight=class_weight)._inputs
-    return keras.tree.lists_to_tuples(to_tensors(inputs, dtype or keras.config.floatx()))
+    return keras.tree.lists_to_tuples(to_tensors(inputs, keras.config.floatx(), own))
 
 
-def to_tensors(structure: Any, dtype: Any) -> Any:
-    """Arrays as tensors, floats in `dtype`; not copied where they need not be."""
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else _tensor(leaf, dtype), structure)
+def to_tensors(structure: Any, dtype: Any, own: bool = False) -> Any:
+    """Arrays as tensors, floats in `dtype`; copied where they must be, or are to be the tensors' own."""
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else _tensor(leaf, dtype, own), structure)
 
 
 def split(data: Any, share: float) -> tuple[Any, Any]:
@@ -173,13 +176,14 @@ def _as_arrays(structure: Any) -> Any:
     return keras.tree.map_structure(one, structure)
 
 
-def _tensor(leaf: Any, dtype: Any) -> tf.Tensor:
+def _tensor(leaf: Any, dtype: Any, own: bool) -> tf.Tensor:
     if _is_frame(leaf):
+        leaf = leaf.copy() if own else leaf
         leaf = convert_to_sliceable(leaf, target_backend="tensorflow")
     if isinstance(leaf, tf.Tensor):
         return tf.cast(leaf, dtype) if leaf.dtype.is_floating else leaf
     floats = keras.backend.standardize_dtype(leaf.dtype).startswith(("float", "bfloat"))
-    return tensor_of(leaf, tf.as_dtype(dtype).as_numpy_dtype if floats else leaf.dtype)
+    return tensor_of(leaf, tf.as_dtype(dtype).as_numpy_dtype if floats else leaf.dtype, own)
 
 
 def _named_leaves(name: str, structure: Any) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,8 @@ import keras
 import numpy as np
 
 from tfbp.errors import InputError
-from tfbp.fitting.non_finite import state_of
+from tfbp.fitting.contract import build_optimizer
+from tfbp.fitting.state import state_of, value_of
 
 _WHOLE = re.compile(r"epoch-(\d+)\.npz")
 
@@ -106,6 +107,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             raise InputError(
                 f"backup_dir: got {str(path.parent)!r}, whose {path.name} cannot be read ({error}); {accepted}."
             ) from error
+        build_optimizer(self.model)
         variables = state_of(self.model)
         if identity != self._identity():
             raise InputError(f"backup_dir: got {str(path.parent)!r}, a backup of another {self.kind}; {accepted}.")
@@ -133,7 +135,7 @@ def _whole_backups(directory: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _as_numpy(variable: keras.Variable) -> np.ndarray:
-    value = variable.value.numpy()
+def _as_numpy(variable: Any) -> np.ndarray:
+    value = value_of(variable).numpy()
     # NumPy's files do not know bfloat16, which float32 holds
     return value.astype(np.float32) if value.dtype.name == "bfloat16" else value

@@ -37,7 +37,8 @@ def run_block(
         step: one step; what it returns has the structure, shapes and dtypes of `left`.
         left: what the first step is given.
         data: tensors of N rows.
-        order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched.
+        order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched. Where
+            n is not known, there is at least one full batch.
         batch_size: B.
         start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
             length share one program. All S of them if not given.
@@ -56,12 +57,15 @@ def run_block(
         >>> [each.numpy().tolist() for each in block(tf.range(5), tf.constant([4, 3, 2, 1, 0]))]
         [2, 10]
     """
-    full, size = order.shape[0] // batch_size, batch_size if size is None else size
+    known = order.shape[0]
+    full = (tf.shape(order)[0] if known is None else known) // batch_size
+    size = batch_size if size is None else size
     start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
-    if full == 0:
+    if known is not None and full == 0:
         return start, left
-    chunk = _steps_a_chunk(data, batch_size, full)
-    if chunk == 1:
+    most = _steps_a_chunk(data, batch_size)
+    chunk = tf.minimum(most, full) if known is None else min(most, full)
+    if most == 1 or (known is not None and chunk == 1):
         return _loop(step, left, data, order, size, start, stop, 0, goes_on)
     rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
 
@@ -93,7 +97,7 @@ def _loop(
     """`run_block` as one plain loop. Without an order the data are in order, from the batch number `first` on."""
 
     def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        others = array.shape[1:]
+        others = [-1 if each is None else each for each in array.shape[1:]]
         return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
 
     def body(number: tf.Tensor, left: Any) -> Any:
@@ -118,6 +122,10 @@ def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:
     return [tf.raw_ops.PlaceholderWithDefault(input=each, shape=each.shape) for each in batch]
 
 
-def _steps_a_chunk(data: Sequence[tf.Tensor], batch_size: int, full: int) -> int:
-    bytes_a_step = batch_size * max(array.dtype.size * (array.shape.num_elements() // array.shape[0]) for array in data)
-    return max(1, min(full, CHUNK_BYTES // bytes_a_step)) if bytes_a_step <= SMALL_BATCH_BYTES else 1
+def _steps_a_chunk(data: Sequence[tf.Tensor], batch_size: int) -> int:
+    """How many steps are gathered at a time; one where the size of a row is not known."""
+    elements = [array.shape[1:].num_elements() for array in data]
+    if None in elements:
+        return 1
+    bytes_a_step = batch_size * max(array.dtype.size * n for array, n in zip(data, elements, strict=True))
+    return max(1, CHUNK_BYTES // max(bytes_a_step, 1)) if bytes_a_step <= SMALL_BATCH_BYTES else 1

@@ -1,30 +1,41 @@
-"""Whether a step's program is compiled by XLA: as the model was compiled, and for "auto" by what is faster here."""
+"""Whether a step's program is compiled by XLA: as the model was compiled, and for "auto" where that pays, and where XLA
+computes what TensorFlow does."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from keras.src.trainers.trainer import model_supports_jit
 
+from tfbp.errors import InputError
+from tfbp.fitting import worthwhile
 from tfbp.remembered_compile import told
 
+# for every "auto" of a process: XLA wherever it computes what TensorFlow does, never, or by the rule
+VARIABLE = "TFBP_AUTO_XLA"
+MODES = ("auto", "on", "off")
 # What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels
-# (scripts/benchmarks/benchmark_fit.py)
-SLOW_ON_CPU = {
-    "Conv2D",
+# (scripts/benchmarks/benchmark_fit.py): gradients, and convolutions where they come with them
+SLOW_GRADIENTS = {
     "Conv2DBackpropFilter",
     "Conv2DBackpropInput",
-    "Conv3D",
     "Conv3DBackpropFilterV2",
     "Conv3DBackpropInputV2",
-    "DepthwiseConv2dNative",
     "DepthwiseConv2dNativeBackpropFilter",
     "DepthwiseConv2dNativeBackpropInput",
     "MaxPoolGrad",
 }
-# What XLA does not know, or drops without a word
-UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
+SLOW_ON_CPU = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"} | SLOW_GRADIENTS
+
+
+class Way(NamedTuple):
+    """Which of a call's batches XLA compiles: the full ones, and the last, that is not full."""
+
+    full: bool
+    rest: bool
 
 
 def is_asked_for(model: Any) -> bool | None:
@@ -33,15 +44,68 @@ def is_asked_for(model: Any) -> bool | None:
     return bool(model.jit_compile) if asked != "auto" or model.jit_compile else None
 
 
-def pays(model: Any, step: Any) -> bool:
-    """Whether "auto" means XLA for a step that was traced.
+def check_mode() -> str:
+    """What the environment says of "auto".
 
-    On a CPU it does unless the step has a convolution or max pooling, or an operation that XLA does not know;
-    elsewhere Keras's own "auto" says.
+    Raises:
+        InputError: none of the words that it may be.
+    """
+    mode = os.environ.get(VARIABLE, "auto")
+    if mode not in MODES:
+        raise InputError(f"{VARIABLE}: got {mode!r}; accepted: 'auto', 'on' or 'off'.")
+    return mode
+
+
+def way_of(
+    model: Any,
+    traced: Any,
+    under_xla: Callable[[], Any],
+    data: Sequence[tf.Tensor],
+    batch_size: int,
+    counts: Sequence[int],
+    compiled: Sequence[bool],
+) -> Way:
+    """What "auto" means for a call.
+
+    On a CPU a batch's program is compiled where it was before or where that pays for so many batches; and if the step
+    has no operation that XLA is slow with, or for which it computes something else. Elsewhere Keras's own "auto" says.
+
+    Args:
+        traced: the step, as it is without XLA.
+        under_xla: traces it for XLA, where layers may take other operations.
+        data: what it is to be run on. batch_size: rows of a full batch.
+        counts: how many full batches there are, and how many last ones.
+        compiled: whether there is a program of XLA's for them.
     """
     if tf.config.list_logical_devices("GPU"):
-        return bool(model.jit_compile)
-    return model_supports_jit(model) and not operations(step.graph) & (SLOW_ON_CPU | UNKNOWN_TO_XLA)
+        return Way(bool(model.jit_compile), bool(model.jit_compile))
+    mode = check_mode()
+    if mode == "off" or not model_supports_jit(model):
+        return Way(False, False)
+    pays = [
+        count > 0 and (known or mode == "on" or worthwhile.pays(traced.size(batch_size), count))
+        for count, known in zip(counts, compiled, strict=True)
+    ]
+    if not any(pays) or traced.refusal or not _are_met(traced, data):
+        return Way(False, False)
+    if mode != "on" and not any(compiled) and operations(traced.graph) & SLOW_ON_CPU:
+        # a layer by hand makes its gradients of other operations for XLA, convolutions forward among them
+        is_by_hand = _has_layers_by_hand(model) and not operations(under_xla().graph) & SLOW_GRADIENTS
+        return Way(*pays) if is_by_hand else Way(False, False)
+    return Way(*pays)
+
+
+def _are_met(traced: Any, data: Sequence[tf.Tensor]) -> bool:
+    """Whether the data, and the constants that a step holds, are what it asks of them."""
+    graph = traced.graph
+    given = {id(inner): outer for outer, inner in graph.captures}
+    given |= {id(inner): outer for inner, outer in zip(graph.inputs, data, strict=False)}
+    sources = [(demand, given.get(id(demand.source))) for demand in traced.demands]
+    return all(isinstance(source, tf.Tensor) and demand.is_met_by(source) for demand, source in sources)
+
+
+def _has_layers_by_hand(model: Any) -> bool:
+    return any(type(layer).__module__.startswith("tfbp.") for layer in model._flatten_layers(include_self=False))
 
 
 def operations(graph: tf.Graph) -> set[str]:

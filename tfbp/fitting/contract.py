@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any
 
 import keras
@@ -15,23 +16,60 @@ from tfbp.fitting import arrays
 # Keras's own, whatever stands in their place later
 KERAS = {name: getattr(TensorFlowTrainer, name) for name in ("fit", "evaluate", "predict")}
 # how Keras drives its steps: a model that does it otherwise is trained by Keras
-DRIVERS = ("make_train_function", "make_test_function", "make_predict_function", "train_on_batch")
+DRIVERS = ("make_train_function", "make_test_function", "make_predict_function")
 
 
-def takes(model: Any, data: Any, steps: Any = None) -> bool:
-    """Whether arrays and model are for this loop; Keras's own has the rest."""
-    return steps is None and arrays.in_memory(data) and drives_as_keras(model)
+def why_keras(model: Any, data: Any, **steps: Any) -> str | None:
+    """Why Keras's own loop is taken for a model and (x, …); None where it is not."""
+    if given := [name for name, value in steps.items() if value is not None]:
+        return f"{given[0]} was given"
+    if data[0] is None:
+        return "there is no x"
+    if not arrays.in_memory(data):
+        kinds = {type(leaf).__name__ for leaf in keras.tree.flatten(data) if not arrays.in_memory(leaf)}
+        return f"the data are no dense numbers in memory ({', '.join(sorted(kinds))})"
+    if not any(leaf.shape[1:] == () or all(leaf.shape[1:]) for leaf in keras.tree.flatten(data) if leaf is not None):
+        return "no array has a column"
+    return why_driven_by_keras(model)
 
 
-def drives_as_keras(model: Any) -> bool:
-    """Whether nothing but Keras's own way of calling the model's steps is replaced by this loop."""
-    return (
-        not model.run_eagerly
-        and model._distribute_strategy is None
-        and not tf.config.functions_run_eagerly()
-        and not keras.config.max_steps_per_epoch()
-        and not any(is_overridden(model, name) for name in DRIVERS)
-    )
+def why_driven_by_keras(model: Any) -> str | None:
+    """Why nothing but Keras's own way of calling a model's steps will do; None where this loop's will."""
+    if model.run_eagerly or tf.config.functions_run_eagerly():
+        return "it runs eagerly"
+    if model._distribute_strategy is not None:
+        return "it has a distribution strategy"
+    if keras.config.max_steps_per_epoch():
+        return "keras.config.max_steps_per_epoch() is set"
+    own = [name for name in DRIVERS if is_overridden(model, name)]
+    return f"it has a {own[0]} of its own" if own else None
+
+
+def warn_of_shuffle(shuffle: Any) -> None:
+    """Keras's warning, of shuffle beside a dataset."""
+    if shuffle:
+        warnings.warn(
+            "`shuffle=True` was passed, but will be ignored since the data `x` was provided as a tf.data.Dataset. The "
+            "Dataset is expected to already be shuffled (via `.shuffle(buffer_size)`).",
+            stacklevel=3,
+        )
+
+
+def warn_of_weights(model: Any, y: Any, sample_weight: Any, batch_size: int) -> None:
+    """Warn of one weight a sample where every sample has a loss a time step, and a batch as many samples as steps:
+    Keras gives the weights to the steps."""
+    if is_overridden(model, "compute_loss") or is_overridden(model, "train_step"):
+        return
+    if keras.tree.is_nested(y) or keras.tree.is_nested(sample_weight) or y is None or sample_weight is None:
+        return
+    shape = tuple(getattr(model, "output_shape", None) or ()) if model.built else ()
+    of_losses = y.shape[1:-1] if len(y.shape) > 2 else shape[1:-1] if len(shape) > 2 else ()
+    if len(sample_weight.shape) == 1 and len(of_losses) and of_losses[-1] == batch_size:
+        warnings.warn(
+            f"sample_weight: got one number a sample, and losses of {of_losses[-1]} time steps in batches of as many "
+            "samples; Keras weighs the time steps with it. Give one of shape (samples, time steps).",
+            stacklevel=3,
+        )
 
 
 def build_optimizer(model: Any) -> None:
@@ -41,9 +79,34 @@ def build_optimizer(model: Any) -> None:
         optimizer.build(model.trainable_variables)
 
 
+def build_state(model: Any, data: Any, name: str) -> None:
+    """The variables of metrics and optimizer, where Keras would make them in a step's first trace: TensorFlow traces a
+    step again that makes some.
+
+    Args:
+        data: packed, of which the targets' shape is taken. name: the step's, "train", "test" or "predict".
+    """
+    metrics = model._compile_metrics
+    own = ("train_step", "test_step", "compute_metrics")
+    _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+    outputs = getattr(model, "outputs", None) if model.built else None
+    if name == "predict" or not outputs or len(outputs) > 1 or any(is_overridden(model, each) for each in own):
+        return
+    if metrics is not None and not metrics.built and isinstance(y, tf.Tensor):
+        metrics.build(keras.KerasTensor((None, *y.shape[1:]), y.dtype.name), outputs[0])
+    if name == "train":
+        build_optimizer(model)
+
+
 def own_method(model: Any, name: str) -> Any:
     """The model's own fit, evaluate or predict, where its class has one that is not Keras's."""
     return getattr(model, name) if is_overridden(model, name) else None
+
+
+def own_evaluate(model: Any) -> Any:
+    """The model's own evaluate, unless it is that of a class with rules for this loop."""
+    owner = next(each for each in type(model).__mro__ if "evaluate" in vars(each))
+    return None if "fitting_rules" in vars(owner) else own_method(model, "evaluate")
 
 
 def sizes(**given: Any) -> list[int | None]:

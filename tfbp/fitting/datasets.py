@@ -23,18 +23,21 @@ class DatasetRun(Run):
         super().__init__(model, int(dataset.cardinality()), Shuffling(0))
         self._dataset = dataset
         self._batches: Any = None
+        self._name, self._spec = "train", repr(dataset.element_spec)
 
     def is_compiled(self) -> bool:
         """Whether XLA compiles the steps."""
         return bool(self.model.jit_compile)
 
-    def trace(self, name: str = "train") -> None:
-        """Make a step's graph, and with it whatever the model builds at its first step.
+    def trace(self, name: str = "train") -> Any:
+        """As `Run.trace`."""
+        self._name = name
+        return self._step(name)
 
-        Raises:
-            Unsuitable: a step whose results do not fit into a loop.
-        """
-        self._step(name)
+    def variables(self) -> list[tf.Variable]:
+        """As `Run.variables`."""
+        traced = self._known("train").get("train")
+        return [] if traced is None else list(traced.graph.variables)
 
     def shuffle_by(self, seed: int) -> None:
         """The dataset's order is its own."""
@@ -42,12 +45,11 @@ class DatasetRun(Run):
     @property
     def learned(self) -> dict[tuple[str, ...], float]:
         """The seconds of a step on such batches, for `Pace`."""
-        return self._known.setdefault("learned", {})
+        return self._known(self._name).setdefault("learned", {})
 
-    @property
-    def _known(self) -> dict[Any, Any]:
-        # asked for at every block: a callback may compile the model anew
-        return programs.table_of(self.model).streams.setdefault(repr(self._dataset.element_spec), {})
+    def _known(self, name: str) -> dict[Any, Any]:
+        # looked up at every block: a callback may compile the model again
+        return programs.table_of(self.model, name).stream(self._spec)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         if start == 0:
@@ -61,19 +63,23 @@ class DatasetRun(Run):
         return reached
 
     def _step(self, name: str) -> Any:
-        if name not in self._known:
+        known = self._known(name)
+        if name not in known:
             method = getattr(self.model, programs.STEPS[name])
             step = tf.function(lambda batch: method(batch), jit_compile=self.is_compiled(), autograph=False)
             traced = step.get_concrete_function(self._dataset.element_spec)
             let_go(traced.graph)
-            loops.check_suitable(traced)
-            self._known[name] = traced
-        return self._known[name]
+            known_step = programs.Step(traced, traced.structured_outputs)
+            loops.check_suitable(known_step)
+            loops.check_draws(known_step, self.is_compiled())
+            known[name] = known_step
+        return known[name]
 
     def _block(self, name: str, guarded: bool) -> Callable[..., Any]:
-        if (name, guarded) not in self._known:
-            self._known[name, guarded] = self._traced(name, guarded)
-        return self._known[name, guarded]
+        known = self._known(name)
+        if (name, guarded) not in known:
+            known[name, guarded] = self._traced(name, guarded)
+        return known[name, guarded]
 
     def _traced(self, name: str, guarded: bool) -> Callable[..., Any]:
         """So many next batches in one program: (batches, count) to the number of those that were run, the last one's
@@ -86,9 +92,9 @@ class DatasetRun(Run):
                 return tf.logical_and(number < count, is_finite)
 
             def step(number: tf.Tensor, logs: Any) -> Any:
-                return number + 1, one(next(batches))
+                return number + 1, one.function(next(batches))
 
-            nothing = loops.nothing_of(one.structured_outputs)
+            nothing = loops.nothing_of(one.outputs)
             # one step at a time: each reads the weights that the one before has written
             number, logs = tf.while_loop(goes_on, step, (tf.constant(0), nothing), parallel_iterations=1)
             return number, logs, loops.results(model, logs)
@@ -101,17 +107,12 @@ def alone(*others: Any) -> bool:
     return all(each is None for each in others)
 
 
-def run_of(model: Any, name: str, dataset: Any) -> DatasetRun | None:
-    """The steps of a name on a dataset; None where Keras's own loop is to have them: of anything else, and of a dataset
-    that does not know how many batches it has, or has others than dense ones."""
-    if not isinstance(dataset, tf.data.Dataset) or not contract.drives_as_keras(model):
+def run_of(model: Any, dataset: Any) -> DatasetRun | None:
+    """The steps on a dataset; None where Keras's own loop is to have them: of anything else, and of a dataset that does
+    not know how many batches it has, or has others than dense ones."""
+    if not isinstance(dataset, tf.data.Dataset) or contract.why_driven_by_keras(model):
         return None
     leaves = tf.nest.flatten(dataset.element_spec)
     if dataset.cardinality() <= 0 or not all(isinstance(leaf, tf.TensorSpec) for leaf in leaves):
         return None
-    run = DatasetRun(model, dataset)
-    try:
-        run.trace(name)
-    except programs.Unsuitable:
-        return None
-    return run
+    return DatasetRun(model, dataset)

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 from keras.src.utils.python_utils import pythonify_logs
 
-from tfbp.fitting import unwatched
+from tfbp.fitting import hooks, unwatched
 from tfbp.fitting.non_finite import TerminateOnNaN
-from tfbp.fitting.pace import TEST_HOOKS, TRAIN_HOOKS, Pace
+from tfbp.fitting.pace import Pace
 from tfbp.fitting.run import ArrayRun, Run
 
 LOG = logging.getLogger("tfbp")
@@ -31,7 +31,7 @@ def train(
     validate: Callable[[Any], Logs] | None = None,
     validation_freq: Any = 1,
     block_steps: int | None = None,
-    check: Callable[[int, Pace], None] = lambda initial_epoch, pace: None,
+    check: Callable[[int, Pace], None] = lambda first, pace: None,
 ) -> keras.callbacks.History:
     """Train a compiled model; callbacks, stopping and history are Keras's.
 
@@ -44,7 +44,6 @@ def train(
     if limit and limit < epochs:
         warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
         epochs = limit
-    verbose = 1 if verbose == "auto" else verbose
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
             callbacks,
@@ -65,8 +64,8 @@ def train(
     finally:
         model.array_run = None
     compiled = run.is_compiled()
+    model.history.params["jit_compile"] = compiled
     if compiled is not None:
-        model.history.params["jit_compile"] = compiled
         LOG.info("%s: steps %s XLA", model.name, "compiled by" if compiled else "without")
     return model.history
 
@@ -87,7 +86,8 @@ def _epochs(
     guarded = bool(guards or stops) and run.is_guarded
     # what a dataset gave is gone: there they stop training, and cannot go back
     guards = guards if isinstance(run, ArrayRun) else []
-    pace = Pace(callbacks.callbacks, run.steps, block_steps, TRAIN_HOOKS, run.learned)
+    pace = Pace(callbacks.callbacks, run.steps, block_steps, hooks.TRAIN_HOOKS, run.learned)
+    counting = hooks.counting(callbacks.callbacks)
     first, model._initial_epoch = model._initial_epoch or initial_epoch, None
     check(first, pace)
     logs: Logs = {}
@@ -117,6 +117,8 @@ def _epochs(
             for guard in guards:
                 guard.end_block(reached, run.is_finite)
             pace.note(reached - start, seconds)
+            if model.steps_per_execution == 1:
+                hooks.call_within(counting, "train", start, reached)
             callbacks.on_train_batch_end(_last_step(model, run, start, reached), told)
             start = reached
             if model.stop_training:
@@ -137,13 +139,15 @@ def evaluate(model: Any, run: Run, callbacks: Any, verbose: Any = 0, block_steps
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
-    pace, start = Pace(callbacks.callbacks, run.steps, block_steps, TEST_HOOKS, run.learned), 0
+    pace, start = Pace(callbacks.callbacks, run.steps, block_steps, hooks.TEST_HOOKS, run.learned), 0
     while start < run.steps:
         stop = min(start + pace.block, run.steps)
         callbacks.on_test_batch_begin(start)
         started = time.perf_counter()
         run.evaluate(start, stop)
         pace.note(stop - start, time.perf_counter() - started)
+        if model.steps_per_execution == 1:
+            hooks.call_within(hooks.counting(callbacks.callbacks), "test", start, stop)
         callbacks.on_test_batch_end(_last_step(model, run, start, stop), run.logs())
         start = stop
         if model.stop_evaluating:

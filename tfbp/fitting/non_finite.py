@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from tfbp.fitting.state import restore, snapshot
 from tfbp.fitting.suspects import first_non_finite
 
 if TYPE_CHECKING:
@@ -134,26 +134,6 @@ class TerminateOnNaN(keras.callbacks.Callback):
     def _set_rate(self, rate: float | None) -> None:
         if rate is not None:
             self.model.optimizer.learning_rate = rate
-
-
-def snapshot(model: Any) -> list[tf.Tensor]:
-    """What a step changes, to be gone back to by `restore`: weights, statistics, seeds, the optimizers' variables."""
-    # TensorFlow copies a variable only when it is next written
-    return [tf.identity(variable.value) for variable in state_of(model)]
-
-
-def restore(model: Any, values: list[tf.Tensor]) -> None:
-    for variable, value in zip(state_of(model), values, strict=False):
-        variable.assign(value)
-
-
-def state_of(model: Any) -> list[keras.Variable]:
-    """The variables of a model, its metrics' left out, and of every optimizer that it holds."""
-    counted = {id(variable) for metric in model.metrics for variable in metric.variables}
-    held = [each for each in vars(model).values() if isinstance(each, keras.optimizers.Optimizer)]
-    variables = [*model.variables, *(variable for optimizer in held for variable in optimizer.variables)]
-    unique = {id(variable): variable for variable in variables if id(variable) not in counted}
-    return list(unique.values())
 
 
 def _learning_rate(model: Any) -> float | None:

@@ -40,8 +40,8 @@ class Piece:
 class Resident:
     """Data that are on the device whole."""
 
-    def __init__(self, tensors: Sequence[tf.Tensor]) -> None:
-        self.tensors = tensors
+    def __init__(self, tensors: Sequence[tf.Tensor], batch_size: int) -> None:
+        self.tensors, self._batch_size = tensors, batch_size
 
     def pieces(self, order: tuple[np.ndarray, tf.Tensor], start: int, stop: int) -> Iterator[Piece]:
         """The steps from `start` to before `stop`: all at once."""
@@ -49,8 +49,8 @@ class Resident:
             yield Piece(self.tensors, order[1], start, stop)
 
     def rest(self, order: tuple[np.ndarray, tf.Tensor]) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
-        """What the last step, that is not full, is called with."""
-        return self.tensors, order[1]
+        """What the last step, that is not full, is called with: the data, and its rows."""
+        return self.tensors, tf.constant(order[0][len(order[0]) // self._batch_size * self._batch_size :])
 
 
 class OnHost:
@@ -87,7 +87,7 @@ def residence_of(tensors: Sequence[tf.Tensor], batch_size: int) -> Resident | On
     room = room_on_device()
     if room is not None and sum(map(_bytes, tensors)) > room and int(tensors[0].shape[0]) >= batch_size:
         return OnHost(tensors, batch_size)
-    return Resident([tf.identity(tensor) for tensor in tensors] if room is not None else tensors)
+    return Resident([tf.identity(tensor) for tensor in tensors] if room is not None else tensors, batch_size)
 
 
 def room_on_device() -> int | None:

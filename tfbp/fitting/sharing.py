@@ -19,11 +19,14 @@ MOST_COPIES = 16
 _copies: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray, tf.Tensor]] = {}
 
 
-def tensor_of(array: np.ndarray, dtype: Any = None) -> tf.Tensor:
+def tensor_of(array: np.ndarray, dtype: Any = None, own: bool = False) -> tf.Tensor:
     """A tensor of an array's numbers, in `dtype` or the array's own.
 
     A large array whose memory is aligned is shared: nothing is copied. Of another a copy is kept for as long as the
-    array lives, so that a loop of short fits pays once; it is made anew where the numbers have changed.
+    array lives, so that a loop of short fits pays once; it is made again where the numbers have changed.
+
+    Args:
+        own: never share the array's memory: who changes it while a model is trained changes nothing, as in Keras.
 
     Example:
         >>> tensor_of(np.arange(3.0), np.float32).numpy().tolist()
@@ -31,10 +34,11 @@ def tensor_of(array: np.ndarray, dtype: Any = None) -> tf.Tensor:
     """
     dtype = np.dtype(dtype or array.dtype).newbyteorder("=")
     if array.nbytes < SMALLEST or array.dtype.kind not in "biuf":
-        return tf.convert_to_tensor(array.astype(dtype, copy=False))
+        # TensorFlow shares an aligned array's memory here, too
+        return tf.convert_to_tensor(array.astype(dtype, copy=own))
     if array.dtype != dtype or not array.flags.c_contiguous or not array.dtype.isnative:
         return _shared(_aligned_copy(array, dtype))
-    if array.ctypes.data % ALIGNMENT == 0 and array.flags.writeable:
+    if array.ctypes.data % ALIGNMENT == 0 and array.flags.writeable and not own:
         return _shared(array)
     known = _copies.get(id(array))
     if known is not None and known[0]() is array and _same(array, known[1]):

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbp.fitting.state import optimizers_of
+
 # its name, its kind, its first element that is not finite, and where that is
 Found = tuple[str, str, float, tuple[int, ...]]
 
@@ -69,7 +71,7 @@ def first_of(tensor: Any) -> tuple[float, tuple[int, ...]]:
 def _watched(model: Any, look: Callable[[str, str, Any], None]) -> Iterator[None]:
     """Within it every layer shows its outputs, the model its loss, and every optimizer the gradients it is given."""
     layers = [each for each in model._flatten_layers(include_self=False) if not each._layers]
-    optimizers = [each for each in vars(model).values() if isinstance(each, keras.optimizers.Optimizer)]
+    optimizers = optimizers_of(model)
     patched: list[tuple[Any, str]] = []
 
     def patch(owner: Any, name: str, seen: Callable[..., Any]) -> None:

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 from keras.src.utils.python_utils import pythonify_logs
 
-from tfbp.fitting.non_finite import TerminateOnNaN, restore, snapshot
-from tfbp.fitting.pace import TRAIN_HOOKS, Pace, fitting, has_any
-from tfbp.fitting.run import ArrayRun
+from tfbp.fitting.hooks import TRAIN_HOOKS, has_any
+from tfbp.fitting.non_finite import TerminateOnNaN
+from tfbp.fitting.pace import Pace, fitting
+from tfbp.fitting.run import ArrayRun, room
+from tfbp.fitting.state import restore, snapshot
 
 # E at most, and E N where two epochs do not need more: 256 KiB of row numbers, which every call copies
 MOST_EPOCHS, MOST_ROWS = 256, 2**16
@@ -101,12 +103,9 @@ def _single_metrics(model: Any) -> list[Any]:
 
 
 def _most(run: ArrayRun) -> int:
-    return max(2, min(MOST_EPOCHS, MOST_ROWS // run.rows))
+    return max(2, min(MOST_EPOCHS, MOST_ROWS // room(run.rows)))
 
 
 def _orders(run: ArrayRun, epochs: range) -> np.ndarray:
-    """The orders (E, N) of some epochs, and room for those of as many as a program can take."""
-    orders = np.empty([_most(run), run.rows], np.int32)
-    for number, epoch in enumerate(epochs):
-        orders[number] = run.order(epoch)
-    return orders
+    """The orders of some epochs, and room for those of as many as a program can take."""
+    return run.orders(epochs, _most(run))

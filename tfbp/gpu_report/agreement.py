@@ -15,7 +15,7 @@ from tfbp.agreement.suites import all as beside
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """What `tfbp agree` finds in one row of its table, and what it complains of."""
+    """The results of `tfbp agree` in one row of its table, and its complaints."""
     cases, dtype, mode, tf32 = all_cases(), point["dtype"], point["mode"], bool(point["tf32"])
     chosen = cases[:: point["every"]]
     results = []
@@ -45,5 +45,5 @@ def _worst(results: list[Result]) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """JSON has no infinity: what has a wrong shape, or a NaN, has no number."""
+    """None for a wrong shape or a NaN: JSON has no infinity."""
     return float(value) if np.isfinite(value) else None

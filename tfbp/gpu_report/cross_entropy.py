@@ -1,7 +1,7 @@
 """`linear_cross_entropy` against a matrix product, softmax cross-entropy and tape: a step's time, and its memory.
 
 Loss, dx and dkernel of random tokens in float32. Memory is the most that the first steps hold beyond the arguments: on
-a GPU as TensorFlow's allocator counts it, on a CPU by the process's resident size, which Linux alone tells.
+a GPU as TensorFlow's allocator counts it, on a CPU by the process's resident size, which only Linux reports.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _arguments(tokens: int, width: int, classes: int) -> list[tf.Tensor]:
 
 
 def _reset_peak(device: str) -> int | None:
-    """Bytes held now, from which on the peak counts; None where the system does not tell."""
+    """Bytes held now, from which on the peak counts; None if the system does not report it."""
     if device == "gpu":
         tf.config.experimental.reset_memory_stats("GPU:0")
         return tf.config.experimental.get_memory_info("GPU:0")["current"]

@@ -1,4 +1,4 @@
-"""What the numbers are measured on."""
+"""The machine and the versions that the numbers are measured on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     Raises:
         InputError: a device that TensorFlow does not find here.
     """
-    if device == "gpu":  # a CPU is there without asking TensorFlow, whose import takes seconds
+    if device == "gpu":  # a CPU needs no import of TensorFlow, which takes seconds
         import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
         from tfbp.judging.placement import check_device
 
@@ -42,7 +42,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name where the system tells it."""
+    """The processor's name if the system reports it."""
     try:
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
@@ -51,7 +51,7 @@ def processor() -> str:
 
 
 def gpu() -> str:
-    """The first GPU's name as TensorFlow tells it."""
+    """The first GPU's name from TensorFlow."""
     import tensorflow as tf
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])

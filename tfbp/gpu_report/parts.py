@@ -2,7 +2,7 @@
 
 Gather a batch; gather and forward; gather, forward and backward; all of it and the optimizer; and what `Model.fit`
 takes beside its program. Each is a loop of an epoch's steps as one XLA program, as in `fit`. The time is the host's,
-when the device is done: what runs at the same time counts once, and noise can bring a difference below 0.
+when the device is done. Work that runs at the same time counts once, and noise can bring a difference below 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What there is to measure: points, in groups that share a process, the most telling first."""
+"""The points to measure, in groups that share a process, the most important first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Group:
     points: tuple[dict[str, Any], ...]
 
     def id_of(self, point: dict[str, Any]) -> str:
-        """What a point is called in the report's JSON."""
+        """A point's name in the report's JSON."""
         return " ".join([self.section, *(str(point[key]) for key in point["names"] if point[key])])
 
 

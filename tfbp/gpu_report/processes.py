@@ -1,4 +1,4 @@
-"""A process that measures, and how it is asked: one JSON line for a question, one for the answer."""
+"""A process that measures: one JSON line for each request, one for each answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def threads() -> int:
 
 
 def environment(device: str) -> dict[str, str]:
-    """What the process finds: the same number of threads for all, one device or the other, no chatter."""
+    """The process's environment: the same number of threads for all, one device or the other, no chatter."""
     counts = dict.fromkeys(POOLS, str(threads()))
     return {**os.environ, **counts, **QUIET, **(ACCELERATED if device == "gpu" else ALONE)}
 
@@ -44,7 +44,7 @@ class OutOfTime(Exception):
 
 
 class Process:
-    """Alive until closed; if the one that asks ends, by whatever signal, it ends after the answer that it is at."""
+    """Alive until closed; if its parent ends, by any signal, it ends after its current answer."""
 
     def __init__(self, device: str) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
@@ -62,7 +62,7 @@ class Process:
         return self._process.poll() is None
 
     def ask(self, section: str, point: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """What was found: {"result": …}, or {"unavailable": why}, or {"error": what}.
+        """The answer: {"result": …}, or {"unavailable": why}, or {"error": what}.
 
         Raises:
             OutOfTime: no answer within `seconds`; the process is stopped.

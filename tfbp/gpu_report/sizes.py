@@ -1,4 +1,4 @@
-"""Which networks are timed: their widths, batches and steps."""
+"""The networks that are timed: their widths, batches and steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Size:
         return Network(self.widths[0], layers, "sparse_categorical_crossentropy")
 
 
-# a classifier by softmax needs two outputs: 2-2-2 stands for the smallest network, 2-2-1
+# a classifier by softmax needs two outputs: 2-2-2 represents the smallest network, 2-2-1
 SIZES = {
     "2-2-2-b1": Size((2, 2, 2), 1, 4096),
     "2-2-2-b4": Size((2, 2, 2), 4, 2048),
@@ -39,5 +39,5 @@ SIZES = {
 
 
 def five_of_64(power: int, steps: int = 4) -> Size:
-    """Five layers of 64 and as many classes, with a batch of 2^power: what a GPU has to be fed with."""
+    """Five layers of 64 and as many classes, with a batch of 2^power: enough work for a GPU."""
     return Size((64,) * 6, 2**power, steps, "64×5")

@@ -69,7 +69,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     first = time.perf_counter() - started
     if timed.device != device:
         raise Misplaced(f"{name} trains on {timed.device!r}, where {device!r} was asked for")
-    # a second epoch warms up what the first has compiled, and says how long one takes
+    # a second epoch warms up the compiled program, and shows how long one takes
     epochs = max(1, math.ceil(point["seconds"] / timed.train(1, shuffle=True)))
     seconds = [timed.train(epochs, shuffle=True) for _ in range(point["rounds"])]
     microseconds = [each / (epochs * size.steps) * 1e6 for each in seconds]
@@ -88,7 +88,7 @@ def contestant(name: str) -> Any:
     """The contestant's class.
 
     Raises:
-        Unavailable: what it needs is not installed.
+        Unavailable: a package that it needs is not installed.
     """
     package = {"jax": "jax", "torch": "torch"}.get(name)
     if package and util.find_spec(package) is None:

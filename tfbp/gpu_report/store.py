@@ -1,4 +1,4 @@
-"""What is measured already: one JSON file, written whole after every measurement, so that a run can be cut off."""
+"""The results so far: one JSON file, written whole after every measurement, so that a run can be cut off."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Store:
 
     Args:
         directory: made where it does not exist.
-        machine: what the numbers are measured on; numbers of another are not mixed with these.
+        machine: the machine of the numbers; numbers of another machine are not mixed with these.
 
     Raises:
-        InputError: a directory that cannot be written, a file in it that is no report, or one of another machine.
+        InputError: a directory that cannot be written, a file in it that is not a report, or one of another machine.
     """
 
     def __init__(self, directory: str | Path, machine: dict[str, Any]) -> None:

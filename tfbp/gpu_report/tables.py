@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table; numbers stand to the right.
+    """The lines of a table; numbers are aligned to the right.
 
     Example:
         >>> table(["size", "µs"], [["64-32-10", "12"]])
@@ -22,7 +22,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits; infinite where there is no number."""
+    """Three digits; infinite if there is no number."""
     return "∞" if value is None else f"{value:.3g}"
 
 

@@ -25,22 +25,22 @@ SECTIONS = {
 
 
 class Unavailable(Exception):
-    """Something cannot take part here; the message says why."""
+    """A contestant cannot run here; the message has the reason."""
 
 
 class Misplaced(Exception):
-    """A result that is not on the device that was asked for."""
+    """A result that is not on the device that was requested."""
 
 
 def answer(section: str, point: dict[str, Any], device: str) -> dict[str, Any]:
-    """What a section's module finds of a point."""
+    """The result of a section's module for a point."""
     try:
         return {"result": import_module(f"tfbp.gpu_report.{SECTIONS[section]}").measure(point, device)}
     except InputError as error:
         return {"input": str(error)}
     except Unavailable as error:
         return {"unavailable": str(error)}
-    except Exception as error:  # whatever it is, it is told
+    except Exception as error:  # every error is reported
         traceback.print_exc()
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
         return {"error": f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": ")}
@@ -55,5 +55,5 @@ def main(device: str) -> None:
 
 
 if __name__ == "__main__":
-    # by its own name: what a section raises is of the classes that are known there
+    # by its own name: a section raises the classes that it imports
     import_module("tfbp.gpu_report.worker").main(sys.argv[1])

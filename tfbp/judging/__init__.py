@@ -1,1 +1,1 @@
-"""Two tensors against each other: comparison, tolerances, diagnosis. Knows no function and no network."""
+"""Compare two tensors: comparison, tolerances, diagnosis. Independent of functions and networks."""

@@ -12,23 +12,23 @@ from tfbp.judging.arrays import as_float64
 from tfbp.judging.diagnosis import Clues, diagnose
 from tfbp.judging.failures import Failure
 
-# a relative error from which on it is asked whether it is one of rounding over rounding
+# above this relative error, check whether both the error and the value are rounding
 _LITTLE = 0.1
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
-        tensor: which tensor, e.g. "layer 0 dkernel".
-        ratio: the largest error / tolerance over the elements; infinite where there is no tensor, for a wrong shape or
+        tensor: its name, e.g. "layer 0 dkernel".
+        ratio: the largest error / tolerance over the elements; infinite for a missing tensor, for a wrong shape or
             dtype, or a NaN.
         relative_error: |got - expected| / |expected| in the 2-norm.
-        cause: what kind of mistake it looks like; empty where the tensors agree, and where nothing speaks for one.
+        cause: the likely mistake; empty if the tensors agree, or if the numbers show none.
         extent: how much is wrong, and where; empty where the tensors agree.
         size: how many numbers were compared.
-        is_small: whether what is expected is no larger than its tolerance, where the relative error says little.
+        is_small: whether the expected tensor is not larger than its tolerance; its relative error then means little.
     """
 
     tensor: str
@@ -47,7 +47,7 @@ class Comparison:
     def vanishes(self) -> bool:
         """Whether the tensor is 0 but for rounding, as a bias's gradient is before a normalization.
 
-        Its relative error is then one rounding error over another, and says nothing.
+        Its relative error is then one rounding error over another, and means nothing.
         """
         return self.agrees and (self.relative_error >= 1 or self.is_small)
 
@@ -69,7 +69,7 @@ def compare(
 
     Args:
         got: a tensor or an array; None, anything else, or a `Failure` disagrees.
-        clues: what is known around the tensor, for the cause; called only where the tensors disagree.
+        clues: for the cause; called only if the tensors disagree.
 
     Example:
         >>> compare("layer 0 dbias", np.array([1.0, 2.0]), np.array([1.0, 2.0]), 1e-15).agrees

@@ -1,7 +1,7 @@
-"""What kind of mistake a wrong gradient looks like, learned from the numbers: said only where they leave little doubt.
+"""The likely mistake in a wrong gradient, from its numbers; named only if they leave little doubt.
 
-Every cause is a hypothesis that says what the tensor would be. One that explains the difference, to the tolerance, is
-named; where none does, nothing is said of the cause, and how much is wrong, and where, is said all the same.
+Every cause is a hypothesis: values of the tensor. One that explains the difference, to the tolerance, is
+named. If none does, the diagnosis names no cause, but still the size and the place of the error.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Clues:
-    """What is known around a tensor, for its diagnosis. All arrays broadcast to the tensor's shape.
+    """Clues for the diagnosis of a tensor. All arrays broadcast to the tensor's shape.
 
     Attributes:
         mistakes: by a sentence that names the mistake, what the tensor would be if it had been made.
         terms: the parts that the tensor is the sum of, by name: one may be missing, counted twice or of wrong sign.
-        factors: what the tensor, or a term of it, may be short of or have once too often, by name.
+        factors: by name; a mistake may omit one from the tensor or a term of it, or repeat it.
         sizes: numbers whose inverse or self is easily forgotten, e.g. {"B": 12}.
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
         kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
@@ -79,10 +79,10 @@ def diagnose(
         for cause, hypothesis in chain(_usual(expected), _known(expected, clues))
         if _explains(hypothesis, got, expected, tolerance)
     ]
-    # two that say the same numbers are both named: which of them it is, the numbers cannot tell
+    # two with the same numbers are both named: the numbers cannot separate them
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
-        cause = _of_kinks(wrong, clues)
+        cause = _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
     if not cause and not _region(wrong, clues):
         cause = _of_rows(got, expected, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
@@ -90,8 +90,11 @@ def diagnose(
 
 def _usual(expected: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "the sign is flipped", -expected
-    if expected.ndim == 2 and expected.shape[0] == expected.shape[1] > 1:
-        yield "transposed", expected.T
+    if expected.ndim >= 2 and expected.shape[-2] == expected.shape[-1] > 1:
+        transposed = np.swapaxes(expected, -1, -2)
+        yield "transposed", transposed
+        # as TensorFlow's factorizations do, which read one triangle
+        yield "split over both triangles, as of a symmetric matrix: f((x + xᵀ) / 2) agrees", (expected + transposed) / 2
 
 
 def _known(expected: np.ndarray, clues: Clues) -> Iterator[tuple[str, np.ndarray]]:
@@ -129,29 +132,28 @@ def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tol
 
 
 def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray, clues: Clues) -> str:
-    """A factor that is the same for all elements; one without a name is told only where three elements agree on it."""
+    """A factor that is the same for all elements; one without a name counts only if three elements agree on it."""
     if not expected.any():
         return ""
     factor = float(np.vdot(got, expected) / np.vdot(expected, expected))
     if not factor or not _explains(factor * expected, got, expected, tolerance):
         return ""
     digits = np.linalg.norm(tolerance) / np.linalg.norm(expected) + 1e-12
-    names = []
+    names, size_of_it = [], abs(factor)
     for name, size in (*clues.sizes.items(), ("2", 2)):
         shown = "" if name == "2" else f" ({name} = {size})"
-        if size > 1 and abs(factor / size - 1) < digits:
+        if size > 1 and abs(size_of_it / size - 1) < digits:
             names.append(f"a factor 1/{name} is missing{shown}" if name != "2" else "a factor 2 too many, or ½ missing")
-        if size > 1 and abs(factor * size - 1) < digits:
+        if size > 1 and abs(size_of_it * size - 1) < digits:
             names.append(f"a factor 1/{name} too many{shown}" if name != "2" else "a factor ½ too many, or 2 missing")
     if names:
-        return " or ".join(names)
+        return ("the sign is flipped, and " if factor < 0 else "") + " or ".join(names)
     if np.count_nonzero(expected) < 3:
         return ""
     if abs(factor - 1) < 1e-2:
         more = "large" if factor > 1 else "small"
         return f"every element is too {more} by {abs(factor - 1):.1e} of itself: a constant of few digits"
-    times = f"{factor:.6g} times too large" if abs(factor) > 1 else f"{1 / factor:.6g} times too small"
-    return f"every element is {times}: a constant factor is wrong"
+    return f"every element is {factor:.6g} times what it should be: a constant factor is wrong"
 
 
 def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
@@ -169,6 +171,20 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
         empty = ~rows.any(axis=1) & (np.count_nonzero(right, axis=1) > 1)
         if wrong.any() and (wrong == empty).all():
             return f"{_which(wrong, what)} missing, left at 0"
+    return ""
+
+
+def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
+    """The right numbers at other places, along one axis or anywhere."""
+    rounding = 2 * float(tolerance.max())
+    # numbers that are equal, or nearly, say nothing of their order
+    if expected.size < 4 or np.unique(expected).size < 4 or rounding > 1e-3 * float(np.ptp(expected)):
+        return ""
+    for axis in (*range(expected.ndim), None):
+        same = np.abs(np.sort(got, axis) - np.sort(expected, axis)) <= rounding
+        if same.all() and (axis is None or expected.shape[axis] > 1):
+            along = "" if axis is None or expected.ndim == 1 else f" along axis {axis}"
+            return f"the right numbers in another order{along}: a permutation is wrong, or its inverse"
     return ""
 
 
@@ -210,9 +226,15 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
         return ""
     for name in _NARROWER:
         narrow = UNIT_ROUNDOFF[name]
-        if narrow > unit and narrow / 64 <= typical and usual <= 4 * narrow and np.ptp(np.sign(got - expected)) == 2:
+        if narrow > unit and narrow / 64 <= typical and usual <= 4 * narrow and _has_no_direction(got, expected):
             return f"small everywhere, as a rounding to {name} on the way would make it"
-    return f"small everywhere, {typical:.0e} of each element: a constant of few digits"
+    return f"small everywhere, {typical:.0e} of each element: a constant of few digits, or a small one left out"
+
+
+def _has_no_direction(got: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether elements are too large as often as too small, as roundings make them: an epsilon left out does not."""
+    relative = ((got - expected) / np.where(expected, expected, np.inf)).ravel()
+    return bool(abs(relative.sum()) <= 2 * np.linalg.norm(relative))
 
 
 def _extent(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The gradient of a scalar function by methods that know no chain rule: central differences, and the complex step."""
+"""The gradient of a scalar function by methods without the chain rule: central differences, and the complex step."""
 
 from __future__ import annotations
 

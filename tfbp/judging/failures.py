@@ -1,4 +1,4 @@
-"""What came instead of an answer: an exception is a finding like any other, and says the line that raised it."""
+"""An exception instead of an answer: a finding like any other, with the line that raised it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHATTER = ("in user code:", "Graph execution error:", "Detected at node", "File
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception in one sentence: what it is, and the innermost line that is not of a library; that line alone."""
+    """An exception in one sentence: its text, and the innermost line that is not of a library; that line alone."""
 
     sentence: str
     line: str = ""
@@ -34,7 +34,7 @@ def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """
     try:
         return function(*arguments, **named)
-    except Exception as error:  # whatever it is, it is told
+    except Exception as error:  # every error is a finding
         return failure(error)
 
 
@@ -44,11 +44,11 @@ def failure(error: Exception) -> Failure:
     what = next((line for line in lines if line and not line.startswith(_CHATTER)), "")
     what = re.sub(r"\{\{function_node [^}]*\}\} | name:$", "", what)
     sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
-    # TensorFlow says which operation it was at the end
+    # TensorFlow names the operation at the end
     operation = re.search(r"\[Op:(\w+)\]", str(error))
     if operation and operation[0] not in sentence:
         sentence += f" {operation[0]}"
-    # a graph that fails as it runs tells in its words where its nodes were made
+    # the message of a graph that fails at run time has the lines of its nodes
     told = [traceback.FrameSummary(file, int(number), "") for file, number in re.findall(_FILE_AND_LINE, str(error))]
     for frame in reversed([*traceback.extract_tb(error.__traceback__), *told]):
         if not any(other in frame.filename for other in _OTHERS):

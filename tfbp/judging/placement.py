@@ -1,7 +1,7 @@
-"""Where something runs: on the device that was asked for, or not at all.
+"""Where something runs: on the device that was requested, or not at all.
 
 By default TensorFlow places softly: under `tf.device("/GPU:0")` an operation without a GPU kernel runs on the CPU and
-says nothing. Here it is an error that names the operation, and every result tells its device.
+prints no message. Here it is an error that names the operation, and every result has its device.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def is_on(value: Any, device: str) -> bool:
 
 
 def array_from(value: Any, device: str) -> Any:
-    """A tensor as an array; a `Failure` that names its device where that is not the one asked for; else the value."""
+    """A tensor as an array; a `Failure` that names its device where that is not the one requested; else the value."""
     if not tf.is_tensor(value):
         return value
     if not is_on(value, device):

@@ -1,4 +1,4 @@
-"""TF32, in which a GPU rounds what float32's products are given to 11 bits."""
+"""TF32: a GPU rounds the factors of float32 products to 11 bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a right answer may lie from float64's: tolerances that follow from the dtype and the reduction length.
+"""Tolerances, how far a right answer may be from float64's: they follow from the dtype and the reduction length.
 
 u is half the spacing of floats at 1. Inputs are rounded to the dtype before anything is compared, so that what is left
 is the rounding of the computation itself:
@@ -90,7 +90,7 @@ def sum_tolerance(a: np.ndarray, units: Units) -> np.ndarray:
 
 
 def elementwise_tolerance(function: Any, z: np.ndarray, scale: Any, unit: float, underflow: float = 0.0) -> np.ndarray:
-    """T of y = function(z), all terms of whose formula are at most scale · (1 + |z|) + |y| large."""
+    """T of y = function(z), for a formula with terms of at most scale · (1 + |z|) + |y|."""
     y = function(z)
     # float64 cannot hold 1 + 2^-53: a step twice as far, and half of what it does
     step = max(unit, 2.0**-52)

@@ -64,7 +64,7 @@ def _convolved(layer: Any, convolve: Callable[..., tf.Tensor | None], inputs: An
     """z, or None where it is left to Keras."""
     if layer.data_format != "channels_last" or not hand_written.is_handled(inputs) or inputs.shape.rank != 4:
         return None
-    if inputs.shape[-1] is None or inputs.shape[0] == 0:
+    if inputs.shape[-1] is None:
         return None
     # each variable is read here, once
     weights = [tf.convert_to_tensor(w) for w in (layer.kernel, layer.bias) if w is not None]

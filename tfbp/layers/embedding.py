@@ -15,9 +15,10 @@ class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` with its gradient written by hand: rows, each the sum over its token's places.
 
     As Keras's, the gradient is a list of rows, tf.IndexedSlices, but where the table has fewer rows than the batch has
-    tokens: then it is the table's. Where a token stands twice, Keras's list
-    has its row twice, and its optimizers do not add these up: Adam and RMSprop take the sum of the squares for the
-    square of the sum, and a clipnorm the norm of the list. Here the first of them is the sum and the others are 0.
+    tokens: then it is the table's. Where a token stands twice, Keras's list has its row twice, and many of its
+    optimizers take these one by one: Adam, AdamW, Nadam, RMSprop, Adagrad, Adadelta, Ftrl, Adafactor, clipnorm,
+    global_clipnorm and clipvalue; SGD, Adamax, Lion, Lamb and Muon add them up. Here the first of them is the sum and
+    the others are 0.
     LoRA, quantization and inputs that are no dense tensors are left to Keras.
 
     Args:
@@ -39,3 +40,7 @@ class Embedding(keras.layers.Embedding):
             inputs = tf.cast(inputs, tf.int32)
         y = hand_written_sequences.look_up(inputs, tf.convert_to_tensor(self.embeddings))
         return tf.cast(y, self.compute_dtype)
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        # Keras refuses subclasses, for they may compute something else; this one does not
+        super().quantize(mode, type_check=type_check and type(self) is not Embedding, config=config)

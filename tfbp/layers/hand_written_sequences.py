@@ -66,7 +66,7 @@ def look_up(x: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         def backward(dy: tf.Tensor) -> tf.Tensor | tf.IndexedSlices:
             if rows <= (tokens.shape.num_elements() or 0):  # then the table is the shorter list
                 return embedding.embedding_backward(dy, (tokens, rows))
-            sums, places = embedding.embedding_rows_backward(dy, (tokens, rows))
+            sums, places = embedding.embedding_rows_backward(dy, (tokens, *embeddings.shape))
             return tf.IndexedSlices(sums, places, tf.constant(embeddings.shape.as_list(), tokens.dtype))
 
         return keras.ops.take(embeddings, x, axis=0), backward

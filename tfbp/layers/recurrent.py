@@ -11,6 +11,7 @@ from keras.src.backend.tensorflow.rnn import cudnn_ok
 from tfbp.bridge.activations import activation_of
 from tfbp.layers import hand_written, hand_written_sequences
 from tfbp.manual.compiled import is_compiled
+from tfbp.manual.sizes import size_of
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -19,7 +20,8 @@ class SimpleRNN(keras.layers.SimpleRNN):
 
     The loop back through time makes each step's gradient alone; the weights' are one product over all steps. What is
     left to Keras, gradient and all: dropout in training, `unroll`, a cell of another kind, an activation that
-    `tfbp.Activation` does not name, an empty batch, a mask that is no (B, T) or (B, T, 1).
+    `tfbp.Activation` does not name, an empty batch, a mask that is no (B, T) or (B, T, 1), one sequence for several
+    initial states. One initial state, (1, units), is every sequence's.
 
     Args:
         units, …: as in `keras.layers.SimpleRNN`.
@@ -82,9 +84,11 @@ class GRU(keras.layers.GRU):
 
 def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: Any, training: Any) -> Any:
     """The last output, the outputs and the last states, or None where it is left to Keras."""
-    cell = layer.cell
+    cell, states = layer.cell, [tf.convert_to_tensor(each) for each in keras.tree.flatten(states)]
     mask = mask[0] if keras.tree.is_nested(mask) else mask
     if type(cell) is not cell_type or not _is_plain(layer, x, training) or not _is_mask_of(mask, x):
+        return None
+    if any(state.shape.rank != 2 or (x.shape[0] in (1, None) and state.shape[0] not in (1, None)) for state in states):
         return None
     options: dict[str, Any] = {"activation": _function(cell.activation)}
     if kind != "simple_rnn":
@@ -98,13 +102,23 @@ def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: A
     # each variable is read here, once
     weights = [tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
     x, *weights = (tf.cast(each, cell.compute_dtype) for each in (x, *weights))
-    states = [tf.cast(tf.convert_to_tensor(each), cell.compute_dtype) for each in keras.tree.flatten(states)]
+    states = [_of_each(x, tf.cast(each, x.dtype)) for each in states]
     options |= {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards}
     if mask is not None:
         mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)
         options["zero_output_for_mask"] = bool(layer.zero_output_for_mask)
     y, *last = hand_written_sequences.recur(kind, x, weights, states, mask, **options)
+    if x.shape[1] is None and not layer.return_sequences:
+        # of no step there is no output: 0, as in Keras
+        y = tf.where(tf.shape(x)[1] > 0, y, tf.zeros([], y.dtype))
     return (y[:, -1], y, last) if layer.return_sequences else (y, y[:, None], last)
+
+
+def _of_each(x: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+    """A state for each sequence, (B, H), also where one of shape (1, H) is given for all."""
+    if x.shape[0] is not None and x.shape[0] == state.shape[0]:
+        return state
+    return tf.broadcast_to(state, [size_of(x, 0), state.shape[1]])
 
 
 def _is_plain(layer: Any, x: Any, training: Any) -> bool:

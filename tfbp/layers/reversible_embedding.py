@@ -41,3 +41,7 @@ class ReversibleEmbedding(keras.layers.ReversibleEmbedding, Embedding):
         kernel = hand_written_sequences.transposed(weights) if self.tie_weights else weights
         z = hand_written.dense(tf.cast(inputs, dtype), tf.cast(kernel, dtype))
         return z if self.logit_soft_cap is None else hand_written_sequences.capped(self.logit_soft_cap)(z)
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        # Keras refuses subclasses, for they may compute something else; this one does not
+        super().quantize(mode, type_check=type_check and type(self) is not ReversibleEmbedding, config=config)

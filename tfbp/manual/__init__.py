@@ -9,15 +9,19 @@ from tfbp.manual import convolution as convolution
 from tfbp.manual import dense as dense
 from tfbp.manual import dropout as dropout
 from tfbp.manual import embedding as embedding
+from tfbp.manual import graph as graph
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
+from tfbp.manual import merge as merge
 from tfbp.manual import normalization as normalization
+from tfbp.manual import padding as padding
 from tfbp.manual import per_example as per_example
 from tfbp.manual import pooling as pooling
 from tfbp.manual import position as position
 from tfbp.manual import recurrent as recurrent
 from tfbp.manual import residual as residual
+from tfbp.manual import scaling as scaling
 from tfbp.manual import shapes as shapes
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
@@ -33,11 +37,14 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     residual,
+    scaling,
     shapes,
 ):
     kinds.KINDS.update(_file.KINDS)

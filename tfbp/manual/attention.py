@@ -1,6 +1,6 @@
 """Dot-product attention of several heads, and the layers around it: four projections, each a dense layer.
 
-Queries ask keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
+Queries meet keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
 query heads share K key heads, G = N / K to each. Short sequences keep p; long ones go in chunks (chunks.py), and make
 it again.
 
@@ -15,6 +15,7 @@ from tfbp.manual import chunks
 from tfbp.manual.compiled import has_gpu, is_compiled
 from tfbp.manual.dense import dense_backward, dense_forward, product_squares, sum_squares
 from tfbp.manual.dropout import dropout_backward, dropout_mask
+from tfbp.manual.sizes import size_of, with_batch_of
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 
 PARTS = ("query", "key", "value", "attention_output")
@@ -34,7 +35,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     Args:
         masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys that all of them show.
         causal: whether query t sees the keys 0 … t alone.
-        dropped: None, or a pair: which probabilities are kept, booleans (B, N, T, S), and the rate of the others.
+        dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate of the others.
 
     Example:
         >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
@@ -58,7 +59,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, given dy (B, T, N, V)."""
+    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
     kept, scale, is_long = residuals
     dy = by_group(dy, kept[1].shape[1])
     if tf.is_tensor(is_long):
@@ -80,7 +81,7 @@ def whole_forward(q, k, v, masks, *, causal, dropped):
 
 
 def whole_backward(dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, seen, dropped = residuals
     # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
@@ -110,7 +111,7 @@ def by_length_forward(is_long, q, k, v, masks, *, causal):
 
 
 def by_length_backward(is_long, dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, masks, causal = residuals
 
     def in_chunks():
@@ -126,21 +127,21 @@ def by_length_backward(is_long, dy, residuals):
 
 def by_group(a, heads):
     """(B, K, G, T, H) of (B, T, N, H)."""
-    batch, length = -1, a.shape[1] or tf.shape(a)[1]
-    return tf.transpose(tf.reshape(a, [batch, length, heads, a.shape[2] // heads, a.shape[3]]), [0, 2, 3, 1, 4])
+    shape = with_batch_of(a, size_of(a, 1), heads, a.shape[2] // heads, a.shape[3])
+    return tf.transpose(tf.reshape(a, shape), [0, 2, 3, 1, 4])
 
 
 def from_groups(a):
     """(B, T, N, H) of (B, K, G, T, H)."""
-    length = a.shape[3] or tf.shape(a)[3]
-    return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), [-1, length, a.shape[1] * a.shape[2], a.shape[4]])
+    shape = with_batch_of(a, size_of(a, 3), a.shape[1] * a.shape[2], a.shape[4])
+    return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), shape)
 
 
 def _grouped(mask, heads):
     """(B|1, K|1, G|1, T|1, S|1) of (B|1, N|1, T|1, S|1)."""
     if mask.shape[1] == 1:
         return mask[:, :, None]
-    batch, length, keys = (tf.shape(mask)[axis] if mask.shape[axis] is None else mask.shape[axis] for axis in (0, 2, 3))
+    batch, length, keys = (size_of(mask, axis) for axis in (0, 2, 3))
     return tf.reshape(mask, [batch, heads, mask.shape[1] // heads, length, keys])
 
 
@@ -157,7 +158,7 @@ def _is_long(q, k, causal):
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
     queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
-    # chunks leave nothing out here: where its causal edge is no trace knows
+    # chunks leave nothing out here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
 
@@ -165,20 +166,17 @@ def projection_forward(x, kernel, bias=None):
     """z (B, T, N, H) of x (B, T, D) by kernel (D, N, H), or z (B, T, D) of x (B, T, N, V) by kernel (N, V, D)."""
     z, residuals = dense_forward(_rows(x), *_matrices(x, kernel, bias))
     summed = x.shape.rank - 2
-    return tf.reshape(z, [-1, x.shape[1] or tf.shape(x)[1], *kernel.shape[summed:]]), (
-        *residuals,
-        x.shape,
-        kernel.shape,
-    )
+    z = tf.reshape(z, with_batch_of(x, size_of(x, 1), *kernel.shape[summed:]))
+    return z, (*residuals, x.shape, kernel.shape)
 
 
 def projection_backward(dz, residuals, *, bias_gradient=True):
-    """dx, dkernel and dbias, given dz; None for a dbias that is not asked for."""
+    """dx, dkernel and dbias, from dz; None for a dbias that is off."""
     *rows, shape, kernel_shape = residuals
-    length = dz.shape[1] or tf.shape(dz)[1]
     # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
     dx, dkernel, dbias = dense_backward(tf.reshape(dz, [-1, rows[1].shape[1]]), rows, bias_gradient=bias_gradient)
-    dx, dkernel = tf.reshape(dx, [-1, length, *shape[2:]]), tf.reshape(dkernel, kernel_shape)
+    dx = tf.reshape(dx, with_batch_of(dz, size_of(dz, 1), *shape[2:]))
+    dkernel = tf.reshape(dkernel, kernel_shape)
     return dx, dkernel, None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2 :])
 
 
@@ -245,4 +243,4 @@ def example_squares(layer, x, dz, kept):
 
 
 KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}
-PER_EXAMPLE = {name: {"squares": example_squares} for name in KINDS}
+PER_EXAMPLE = {name: {"squares_of_kept": example_squares} for name in KINDS}

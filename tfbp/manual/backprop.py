@@ -6,15 +6,17 @@ tokens, in that of the embeddings, except that from the outputs to the loss and 
 moves, nothing is narrower than float32.
 """
 
+from dataclasses import replace
+
 import tensorflow as tf
 
-from tfbp.manual.chain import chain_backward, chain_forward
+from tfbp.manual.graph import add, graph_backward, graph_forward
 from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
 from tfbp.manual.kinds import WITH_LOSS, kind_of
 from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
-from tfbp.network import at
+from tfbp.network import Graph, at
 from tfbp.network.validation import check_seed
 
 
@@ -37,7 +39,8 @@ def forward(network, parameters, x, *, training=False, seed=None):
     """
     parameters, x = parameters_and_x(network, parameters, x)
     check_seed(network, training, seed)
-    return chain_forward(network.layers, parameters, x, training=training, seed=_first(seed))[0]
+    made, *_ = graph_forward(network.graph, parameters, x, training=training, seed=_first(seed))
+    return one_or_all([made[end] for end in network.ends])
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -83,8 +86,8 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
     arguments = inputs_of(network, parameters, x, y, sample_weight)
-    loss, tensors, *_ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
-    return loss, tensors[-1]["outputs"]
+    loss, _, _, lasts, _ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
+    return loss, one_or_all([last["outputs"] for last in lasts])
 
 
 def loss_gradients_and_tensors(
@@ -113,33 +116,39 @@ def loss_gradients_and_tensors(
     check_seed(network, training, seed)
     # factors of examples are for each dz, which a layer that is one with its loss never holds
     in_one = None if reweight else _in_one(network)
-    loss, tensors, residuals, of_head = _forward(network, parameters, x, y, weight, training, seed, in_one)
-    *layers, last = tensors
-    losses = last["losses"]
-    count = tf.cast(tf.size(losses), losses.dtype)
-
+    loss, layers, residuals, lasts, of_head = _forward(network, parameters, x, y, weight, training, seed, in_one)
+    graph, dmade = network.graph_before_loss, {}
     with tf.name_scope("backward"):
-        # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
-        with tf.name_scope("loss"):
-            dlosses = tf.ones_like(losses) / count if weight is None else weight / count
-            if loss_scale is not None:
-                dlosses *= tf.cast(loss_scale, losses.dtype)
-            # losses = loss_forward(loss, y, outputs)                   (B, …) <- (B, …, O)
-            doutputs = loss_backward(network.loss, dlosses, residuals[-1])
-        last.update(dlosses=dlosses, doutputs=doutputs)
-        dy, rest, of_last = tf.cast(doutputs, layers[-1]["y"].dtype), len(layers), []
+        each = zip(network.losses, network.loss_weights, network.loss_at, weight, lasts, strict=True)
+        for loss_of, counts, number, weighed, last in each:
+            losses = last["losses"]
+            # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
+            with tf.name_scope("loss"):
+                count = tf.cast(tf.size(losses), losses.dtype)
+                dlosses = tf.ones_like(losses) / count if weighed is None else weighed / count
+                if counts != 1:
+                    dlosses *= counts
+                if loss_scale is not None:
+                    dlosses *= tf.cast(loss_scale, losses.dtype)
+                # losses = loss_forward(loss, y, outputs)               (B, …) <- (B, …, O)
+                doutputs = loss_backward(loss_of, dlosses, last.pop("residuals"))
+            last.update(dlosses=dlosses, doutputs=doutputs)
+            add(dmade, number, tf.cast(doutputs, last.pop("dtype")))
+        tensors = [*layers, {name: one_or_all([last[name] for last in lasts]) for name in lasts[0]}]
+        of_last = {}
         if of_head:
             # outputs = y = z of the last layer: for those who ask for its dz, as nothing here does
+            (dy,) = dmade.values()
             layers[-1].update(dy=dy, dz=dy)
             # loss = mean_loss_and_gradients(layer, parameters, x, y)   () <- (B, …, I)
-            dy, *of_last = _scaled(of_head, loss_scale, dy.dtype)
-            rest -= 1
-        # outputs = chain_forward(layers, parameters, x)                (B, …, O) <- (B, …)
-        _, gradients = chain_backward(network.layers_before_loss[:rest], layers[:rest], residuals[:rest], dy)
-        gradients += of_last
+            dx, of_last = _scaled(of_head, loss_scale, dy.dtype)
+            graph, dmade = replace(graph, calls=graph.calls[:-1]), {graph.calls[-1].takes[0]: dx}
+        # outputs = graph_forward(graph, parameters, x)                 (B, …, O) <- (B, …)
+        gradients = graph_backward(graph, layers, residuals, dmade)
+        gradients[-1].update(of_last)
     if reweight is not None:
         # the factors follow from every layer's dz: so the parameters' gradients come last, and once
-        gradients = _reweighted_gradients(network.layers, layers, residuals, reweight(tensors))
+        gradients = _reweighted_gradients(graph, layers, residuals, reweight(tensors))
     # parameters = tied_forward(network, parameters)
     gradients = tied_backward(network, gradients)
     for place, name, regularizer in network.penalties if penalized else ():
@@ -150,20 +159,23 @@ def loss_gradients_and_tensors(
     return loss, gradients, tensors
 
 
-def _reweighted_gradients(layers, tensors, residuals, factors):
+def _reweighted_gradients(graph, tensors, residuals, factors):
     """The parameters' gradients with each example's dz, (B, …), multiplied by its factor, (B,)."""
-    gradients = []
-    for layer, tensor, (kept, _) in zip(layers, tensors, residuals, strict=False):
+    gradients = [{} for _ in graph.layers]
+    for call, tensor, (kept, _) in zip(graph.calls, tensors, residuals, strict=False):
+        layer = graph.layers[call.layer]
         if layer.parts:
-            gradients.append(
-                {part: _reweighted_gradients(inner, *kept[part], factors) for part, inner in layer.parts.items()}
-            )
+            gradients[call.layer] = {
+                part: _reweighted_gradients(Graph.of_chain(inner), *kept[part], factors)
+                for part, inner in layer.parts.items()
+            }
             continue
         # in the factors' type, at least float32: a small factor alone may underflow in float16
         rows = tf.reshape(factors, [-1] + [1] * (tensor["dz"].shape.rank - 1))
         dz = tf.cast(rows * tf.cast(tensor["dz"], factors.dtype), tensor["dz"].dtype)
         _, backward = kind_of(layer)
-        gradients.append(backward(layer, dz, kept)[1])
+        for name, dw in backward(layer, dz, kept)[1].items():
+            add(gradients[call.layer], name, dw)
     return gradients
 
 
@@ -181,23 +193,32 @@ def _in_one(network):
 
 
 def _forward(network, parameters, x, y, weight, training, seed, in_one):
-    """The loss, the tensors on the way, and each layer's residuals with the loss's as the last; and, where `in_one` is
-    given, dx and the gradients of the last layer, which come with the loss."""
+    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, where `in_one` is given, dx
+    and the gradients of the last layer, which come with the loss."""
     with tf.name_scope("forward"):
-        outputs, tensors, residuals = chain_forward(
-            network.layers_before_loss, parameters, x, training=training, seed=_first(seed)
-        )
-    with tf.name_scope("loss"):
-        outputs = tf.cast(outputs, loss_dtype(outputs.dtype))
-        losses, loss_residuals = loss_forward(network.loss, y, outputs)
-        loss = tf.reduce_mean(losses if weight is None else weight * losses)
-        of_head = []
-        if in_one:
-            loss, *of_head = in_one(network.layers[-1], parameters[-1], tensors[-1]["x"], y, weight, losses.dtype)
+        graph = network.graph_before_loss
+        made, tensors, residuals = graph_forward(graph, parameters, x, training=training, seed=_first(seed))
+    total, lasts, of_head = None, [], []
+    each = zip(network.losses, network.loss_weights, network.loss_at, y, weight, strict=True)
+    for loss_of, counts, number, targets, weighed in each:
+        with tf.name_scope("loss"):
+            outputs = tf.cast(made[number], loss_dtype(made[number].dtype))
+            losses, loss_residuals = loss_forward(loss_of, targets, outputs)
+            loss = tf.reduce_mean(losses if weighed is None else weighed * losses)
+            if in_one:
+                x_of_head = tensors[-1]["x"]
+                loss, *of_head = in_one(network.layers[-1], parameters[-1], x_of_head, targets, weighed, losses.dtype)
+            loss = loss if counts == 1 else counts * loss
+            total = loss if total is None else total + loss
+        last = {"outputs": outputs, "losses": losses, "residuals": loss_residuals, "dtype": made[number].dtype}
+        lasts.append(last)
     for place, name, regularizer in network.penalties:
-        loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], losses.dtype))[0]
-    tensors.append({"outputs": outputs, "losses": losses})
-    return loss, tensors, [*residuals, loss_residuals], of_head
+        total += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], total.dtype))[0]
+    return total, tensors, residuals, lasts, of_head
+
+
+def one_or_all(found):
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def _first(seed):

@@ -14,6 +14,7 @@ import math
 import tensorflow as tf
 
 from tfbp.manual.compiled import has_gpu, is_compiled
+from tfbp.manual.sizes import size_of, with_batch_of
 
 # queries of a chunk: as few as products are still fast with, so that its matrices stay in a cache
 CHUNK, CHUNK_OF_XLA = 128, 64
@@ -54,7 +55,7 @@ def chunks_forward(q, k, v, masks, *, causal):
 
 
 def chunks_backward(dy, residuals):
-    """dq, dk and dv, given dy (B, K, G, T, V)."""
+    """dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, log_sum_exp, masks, causal = residuals
     qs, dys, log_sum_exps, dp_dot_ps = map(_split, (q, dy, log_sum_exp, dp_dot_p(dy, y)))
     dks, dvs = (tf.zeros_like(each, wide(each.dtype)) for each in (k, v))
@@ -120,7 +121,7 @@ def wide(dtype):
 
 
 def lowest(dtype):
-    """What stands for a score that is not seen: its exponential is 0 beside any other, and 1 beside its like."""
+    """The score of a masked pair: its exponential is 0 beside any other score, and 1 beside the same."""
     return tf.constant(0.7 * dtype.min, dtype)
 
 
@@ -130,20 +131,17 @@ def _wide(a):
 
 def _rows(a):
     """The queries of all heads of a group as rows: (B, K, G C, H) of (B, K, G, C, H)."""
-    shape = tf.shape(a)
-    return tf.reshape(a, [-1, a.shape[1], a.shape[2] * (a.shape[3] or shape[3]), a.shape[4] or shape[4]])
+    return tf.reshape(a, with_batch_of(a, a.shape[1], a.shape[2] * size_of(a, 3), size_of(a, 4)))
 
 
 def _by_group(rows, like):
     """(B, K, G, C, …) of (B, K, G C, …)."""
-    return tf.reshape(
-        rows, [-1, like.shape[1], like.shape[2], like.shape[3] or tf.shape(like)[3], rows.shape[3] or tf.shape(rows)[3]]
-    )
+    return tf.reshape(rows, with_batch_of(like, *like.shape[1:3], size_of(like, 3), size_of(rows, 3)))
 
 
 def seen_by(rows, z, masks, causal):
-    """Which keys the queries of these rows see, booleans that broadcast to z (B, K, G, C, E), or None: all."""
-    seen = [rows[:, None] >= tf.range(z.shape[4] or tf.shape(z)[4])] if causal else []
+    """The keys that the queries of these rows see, booleans broadcastable to z (B, K, G, C, E), or None: all."""
+    seen = [rows[:, None] >= tf.range(size_of(z, 4))] if causal else []
     for mask in masks:
         # what fills a chunk after the last query looks as that one does
         of_chunk = mask if mask.shape[3] == 1 else tf.gather(mask, tf.minimum(rows, tf.shape(mask)[3] - 1), axis=3)
@@ -178,25 +176,22 @@ def _size():
 
 
 def _chunks(a):
-    length = a.shape[3]
-    return -(-tf.shape(a)[3] // _size()) if length is None else -(-length // _size())
+    return -(-size_of(a, 3) // _size())
 
 
 def _split(a):
     """(n, B, K, G, C, H) of (B, K, G, T, H), filled up with 0."""
-    length = a.shape[3] or tf.shape(a)[3]
     count = _chunks(a)
-    a = tf.pad(a, [[0, 0], [0, 0], [0, 0], [0, count * _size() - length], [0, 0]])
-    a = tf.reshape(a, [-1, a.shape[1], a.shape[2], count, _size(), a.shape[4]])
+    a = tf.pad(a, [[0, 0], [0, 0], [0, 0], [0, count * _size() - size_of(a, 3)], [0, 0]])
+    a = tf.reshape(a, with_batch_of(a, a.shape[1], a.shape[2], count, _size(), a.shape[4]))
     return tf.transpose(a, [3, 0, 1, 2, 4, 5])
 
 
 def _joined(chunks, like):
     """(B, K, G, T, …) of (n, B, K, G, C, …)."""
     chunks = tf.transpose(chunks, [1, 2, 3, 0, 4, 5])
-    length = like.shape[3] or tf.shape(like)[3]
-    joined = tf.reshape(chunks, [-1, like.shape[1], like.shape[2], _chunks(like) * _size(), chunks.shape[5]])
-    return joined[:, :, :, :length]
+    joined = tf.reshape(chunks, with_batch_of(like, *like.shape[1:3], _chunks(like) * _size(), chunks.shape[5]))
+    return joined[:, :, :, : size_of(like, 3)]
 
 
 def _list(q, dtype, of=None):
@@ -206,7 +201,7 @@ def _list(q, dtype, of=None):
 
 
 def _loop(first, last, chunk, carried):
-    """What is carried, after the chunks from `first` to `last`: one at a time, or several matrices would be held."""
+    """The carried values after the chunks from `first` to `last`: one at a time, or several matrices would be held."""
     return tf.while_loop(
         lambda i, *_: i < last,
         lambda i, *carried: (i + 1, *chunk(i, *carried)),

@@ -1,4 +1,4 @@
-"""What runs what is traced here: XLA, or a GPU, where other forms of the same sums are the faster ones."""
+"""Whether XLA or a GPU runs the traced program: other forms of the same sums are faster there."""
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
@@ -12,5 +12,5 @@ def is_compiled():
 
 
 def has_gpu():
-    """Whether TensorFlow has a GPU, and so puts there what it is not told to put elsewhere."""
+    """Whether TensorFlow has a GPU, which it uses by default."""
     return bool(tf.config.list_logical_devices("GPU"))

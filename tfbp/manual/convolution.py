@@ -2,7 +2,7 @@
 
 B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
-of the depthwise convolution, where O = I · D. A patch is what lies under the kernel at one place, M N pixels.
+of the depthwise convolution, where O = I · D. A patch is the M N pixels under the kernel at one place.
 """
 
 from functools import partial
@@ -10,6 +10,7 @@ from functools import partial
 import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
+from tfbp.manual.sizes import with_batch_of
 from tfbp.manual.window import Window, sum_of, wide
 
 
@@ -29,7 +30,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
     window = Window(x.shape[1:3], kernel.shape[:2], **options)
     if groups > 1:
         patches = _in_groups(window.patches(x), groups)
-        z = _from_groups(_product(patches, _kernel_in_groups(kernel, groups)), window.outputs)
+        z = _from_groups(_product(patches, _kernel_in_groups(kernel, groups)), x, window.outputs)
     elif x.shape[-1] == 1 and is_compiled():
         # a few sums, which XLA makes in one loop with the activation and the pooling above
         z, _ = depthwise_conv2d_forward(x, kernel, **options)
@@ -41,7 +42,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
 
 
 def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), given dz; None for a gradient that is not asked for."""
+    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), from dz; None for a gradient that is off."""
     x, kernel, window, groups = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
@@ -51,7 +52,8 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     if kernel_gradient and window.is_plain and groups == 1 and is_compiled():
         # at each position of the kernel the products of x and dz under it, over all places and examples: a convolution
         # of x by dz, in which examples and channels have changed places
-        by_inputs, by_examples = tf.transpose(wide(window.pad(x)), [3, 1, 2, 0]), tf.transpose(wide(dz), [1, 2, 0, 3])
+        by_inputs, by_examples = (_with_an_example(wide(a)) for a in (window.pad(x), dz))
+        by_inputs, by_examples = tf.transpose(by_inputs, [3, 1, 2, 0]), tf.transpose(by_examples, [1, 2, 0, 3])
         dkernel = tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, "VALID"), [1, 2, 0, 3])
         dkernel = tf.cast(dkernel, kernel.dtype)
     elif kernel_gradient:
@@ -61,11 +63,12 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
         # all patches in one product, and no patches of dz: XLA's loop of copies takes longer than the product
         rows = _product(_in_groups([wide(dz)], groups), _kernel_in_groups(wide(kernel), groups), transpose_b=True)
         rows = rows[0] if groups == 1 else tf.transpose(rows, [1, 0, 2])
-        dpatches = tf.reshape(rows, [-1, *window.outputs, groups, len(window.positions), kernel.shape[2]])
+        sizes = with_batch_of(x, *window.outputs, groups, len(window.positions), kernel.shape[2])
+        dpatches = tf.reshape(rows, sizes)
 
         def dpixels(positions, dats):
             terms = [at[..., window.positions.index(each), :] for each, at in zip(positions, dats, strict=True)]
-            return tf.reshape(sum_of(terms, x.dtype), [-1, *terms[0].shape[1:3], x.shape[-1]])
+            return tf.reshape(sum_of(terms, x.dtype), with_batch_of(x, *terms[0].shape[1:3], x.shape[-1]))
 
         # patches = patches(x), each pixel in many of them      (B, P, Q, G, M N, I/G) <- (B, H, W, I)
         dx = window.from_patches(dpatches, dpixels)
@@ -76,21 +79,21 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
     """z[…, i, d] = Σ_mn patches(x)[…, m, n, i] · kernel[m, n, i, d] + bias, and the residuals (x, kernel, …)."""
     window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     terms = [wide(at)[..., None] * wide(kernel[m, n]) for (m, n), at in window.pixels(x)]
-    z = tf.reshape(sum_of(terms, x.dtype), [-1, *window.outputs, kernel.shape[2] * kernel.shape[3]])
+    z = tf.reshape(sum_of(terms, x.dtype), with_batch_of(x, *window.outputs, kernel.shape[2] * kernel.shape[3]))
     if bias is not None:
         z = tf.nn.bias_add(z, bias)
     return z, (x, kernel, window)
 
 
 def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), given dz; None for one that is not asked for."""
+    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), from dz; None for one that is off."""
     x, kernel, window = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
     if bias_gradient:
         dbias = _sum_over_places(dz)
     # z = reshape(Σ_mn …)                                   (B, P, Q, O) <- (B, P, Q, I, D)
-    dz = tf.reshape(dz, [-1, *window.outputs, *kernel.shape[2:]])
+    dz = tf.reshape(dz, with_batch_of(x, *window.outputs, *kernel.shape[2:]))
     # term = pixels[m, n] · kernel[m, n]                    (B, P, Q, I, D) <- (B, P, Q, I, 1) (I, D)
     if kernel_gradient:
         sums = [tf.reduce_sum(wide(at)[..., None] * wide(dz), axis=[0, 1, 2]) for _, at in window.pixels(x)]
@@ -115,11 +118,11 @@ def _in_groups(pixels, groups):
     return tf.transpose(tf.concat(parts, axis=-1), [1, 0, 2])
 
 
-def _from_groups(rows, sizes):
-    """(G, B P Q, C/G) -> (B, P, Q, C)."""
+def _from_groups(rows, x, sizes):
+    """(G, B P Q, C/G) -> (B, P, Q, C), B that of x."""
     groups, _, channels = rows.shape
     flat = rows[0] if groups == 1 else tf.transpose(rows, [1, 0, 2])
-    return tf.reshape(flat, [-1, *sizes, groups * channels])
+    return tf.reshape(flat, with_batch_of(x, *sizes, groups * channels))
 
 
 def _kernel_in_groups(kernel, groups):
@@ -137,6 +140,14 @@ def _product(a, b, **transposed):
     if a.shape[0] > 1:
         return tf.matmul(a, b, **transposed)
     return tf.matmul(tf.squeeze(a, [0]), tf.squeeze(b, [0]), **transposed)[None]
+
+
+def _with_an_example(a):
+    """Of no example one of zeros: XLA has no convolution of no channel, and the process would end."""
+    if a.shape[0]:
+        return a
+    spare = tf.cast(tf.shape(a)[0] == 0, tf.int32)
+    return tf.pad(a, [[0, spare], [0, 0], [0, 0], [0, 0]])
 
 
 def _sum_over_places(dz):

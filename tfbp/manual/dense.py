@@ -1,7 +1,7 @@
 """The dense layer along the last axis, its backward under its forward.
 
 B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,) or None, z (B, O). Where an example has axes
-before the last, B stands for all of them: each is a row.
+before the last, B counts all of them: each is a row.
 """
 
 import math
@@ -18,7 +18,7 @@ def dense_forward(x, kernel, bias=None):
 
 
 def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, I), dkernel (I, O) and dbias (O,), given dz (B, O); None for a gradient that is not asked for."""
+    """dx (B, I), dkernel (I, O) and dbias (O,), from dz (B, O); None for a gradient that is off."""
     x, kernel = residuals
     # z = matmul(x, kernel)                          (B, O) <- (B, I) (I, O)
     dx = tf.matmul(dz, kernel, transpose_b=True) if input_gradient else None
@@ -50,7 +50,7 @@ def _as_rows(tensor):
     return tensor if tensor.shape.rank == 2 else tf.reshape(tensor, [-1, tensor.shape[-1]])
 
 
-def example_squares(layer, x, dz, kept=None):
+def example_squares(layer, x, dz):
     """The squared norm of each example's own gradient of each weight, (B,): ‖x‖² ‖dz‖² where an example is one row."""
     if x.shape.rank == 2:
         of_bias = _row_squares(dz)
@@ -65,7 +65,7 @@ def product_squares(x, dz):
     """‖Σ_t x[b, t] ⊗ dz[b, t]‖² of each example, (B,), of x (B, T, I) and dz (B, T, O)."""
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
-        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), in place of (B, I, O), for T rows an example
+        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), instead of (B, I, O), for T rows an example
         squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
         # a sum of products may be below 0 by its rounding
         return tf.maximum(squares, 0)

@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of its seed alone, and its backward under it.
+"""Dropout with a mask that depends only on its seed, and its backward under it.
 
 x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
 """
@@ -28,7 +28,7 @@ def dropout_backward(dy, residuals):
 
 
 def dropout_mask(shape, seed, rate):
-    """Which are kept, in every dtype and mode the same: those whose 23 lowest bits are not below the rate."""
+    """The elements to keep, the same in every dtype and mode: their 23 lowest bits are not below the rate."""
     # Philox by name, and its bits: TensorFlow's own choice, and the floats that it makes of them, are others under XLA
     bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
     # float32 holds all numbers of 23 bits

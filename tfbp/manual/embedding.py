@@ -11,7 +11,7 @@ from tfbp.manual.window import wide
 
 
 def embedding_forward(x, embeddings):
-    """y[b, t] = embeddings[x[b, t]], and the residuals (x, V); NaN for what is no row, which XLA would clip to one."""
+    """y[b, t] = embeddings[x[b, t]], and the residuals (x, V); NaN for a token without a row, which XLA would clip."""
     rows = embeddings.shape[0]
     is_row = (x >= 0) & (x < rows)
     y = tf.where(is_row[..., None], tf.gather(embeddings, x), tf.constant(math.nan, embeddings.dtype))
@@ -19,9 +19,9 @@ def embedding_forward(x, embeddings):
 
 
 def embedding_backward(dy, residuals):
-    """dembeddings (V, O), given dy (B, T, O)."""
+    """dembeddings (V, O), from dy (B, T, O)."""
     x, rows = residuals
-    # 16-bit numbers are added up in float32: a token may stand at many places
+    # 16-bit numbers are added up in float32: a token may occur at many places
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (V, O) <- (B, T, O) (B, T)
     return tf.cast(tf.math.unsorted_segment_sum(wide(dy), x, rows), dy.dtype)
 
@@ -29,11 +29,11 @@ def embedding_backward(dy, residuals):
 def embedding_rows_backward(dy, residuals):
     """dembeddings as rows (B T, O) for the tokens (B T,), which need no table: a token's sum stands at the first of its
     places, and 0 at the others."""
-    x, rows = residuals
+    x, rows, width = residuals
     tokens, count = tf.reshape(x, [-1]), tf.size(x)
     first = tf.gather(tf.math.unsorted_segment_min(tf.range(count), tokens, rows), tokens)
     # y = gather(embeddings, x): a row looked up in several places gets the sum     (B T, O) <- (B, T, O) (B T,)
-    sums = tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [-1, dy.shape[-1]]), first, count)
+    sums = tf.math.unsorted_segment_sum(tf.reshape(wide(dy), [count, width]), first, count)
     return tf.cast(sums, dy.dtype), tokens
 
 
@@ -42,11 +42,11 @@ def forward(layer, weights, x, *, training, seed):
 
 
 def backward(layer, dz, residuals):
-    """Tokens are no numbers that a gradient could move: dx is None."""
+    """Tokens have no gradient: dx is None."""
     return None, {"embeddings": embedding_backward(dz, residuals)}
 
 
-def example_squares(layer, x, dz, kept=None):
+def example_squares(layer, x, dz):
     """The squared norm of each example's own gradient, (B,): its rows are sums over the places of one token."""
     same, sums = _summed_by_token(x, dz)
     # a row's square comes once for each of its places

@@ -7,6 +7,7 @@ Outside XLA on a CPU, and on a GPU, they are faster than products over patches; 
 import tensorflow as tf
 
 from tfbp.manual import convolution
+from tfbp.manual.sizes import size_of, with_batch_of
 from tfbp.manual.window import Window
 
 
@@ -19,11 +20,13 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     x, kernel, strides, padding = residuals
     options = dict(strides=[1, *strides, 1], padding=padding.upper())
     dx = dkernel = None
+    dz = _at_all_places(dz, x, kernel, strides, padding)
     # z = conv2d(x, kernel)                                 (B, P, Q, O) <- (B, H, W, I) (M, N, I, O)
     if input_gradient:
         dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dz, **options)
     if kernel_gradient:
         dkernel = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options)
+        dkernel = _zero_of_nothing(dkernel, dz, axes=(1, 2))
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
     return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
 
@@ -57,6 +60,7 @@ def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_grad
     x, kernel, strides, padding = residuals
     options = dict(strides=[1, *strides, 1], padding=padding.upper())
     dx = dkernel = None
+    dz = _at_all_places(dz, x, kernel, strides, padding)
     # z = depthwise_conv2d(x, kernel)                       (B, P, Q, I D) <- (B, H, W, I) (M, N, I, D)
     if input_gradient:
         dx = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
@@ -66,6 +70,7 @@ def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_grad
         dkernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
             input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options
         )
+        dkernel = _zero_of_nothing(dkernel, dz, axes=(0, 1, 2))
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
     return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
 
@@ -79,7 +84,8 @@ def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
 def max_pool2d_backward(dy, residuals):
     x, y, options = residuals
     # y = max_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
-    return tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **options)
+    dx = tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **options)
+    return _zero_of_nothing(dx, dy, axes=(1, 2))
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
@@ -91,7 +97,28 @@ def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"
 def average_pool2d_backward(dy, residuals):
     shape, options = residuals
     # y = avg_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
-    return tf.raw_ops.AvgPoolGrad(orig_input_shape=shape, grad=dy, **options)
+    dx = tf.raw_ops.AvgPoolGrad(orig_input_shape=shape, grad=dy, **options)
+    return _zero_of_nothing(dx, dy, axes=(1, 2))
+
+
+def _at_all_places(dz, x, kernel, strides, padding):
+    """dz (B, P, Q, O): of no example oneDNN's convolution makes a z of x's sizes, and so comes dz, without a number."""
+    if dz.shape[0]:
+        return dz
+    sizes = [size_of(x, axis) for axis in (1, 2)]
+    if padding == "same":
+        places = [-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]
+    else:
+        places = [(size - k) // stride + 1 for size, k, stride in zip(sizes, kernel.shape[:2], strides, strict=True)]
+    return tf.reshape(dz, with_batch_of(x, *places, dz.shape[3]))
+
+
+def _zero_of_nothing(gradient, dy, axes):
+    """A gradient of dy, 0 where an axis of dy is empty: the kernel leaves what was in memory there."""
+    sizes = [dy.shape[axis] for axis in axes]
+    if 0 in sizes:
+        return tf.zeros_like(gradient)
+    return gradient if None not in sizes else tf.where(tf.size(dy) > 0, gradient, tf.zeros([], gradient.dtype))
 
 
 def _sum_over_places(dz):

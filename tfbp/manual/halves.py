@@ -1,4 +1,4 @@
-"""A recurrence over the two halves of a batch, whose loops through time run side by side.
+"""A recurrence over the two halves of a batch: their loops through time run side by side.
 
 In a loop each step waits for the one before, and its operations are too small for more than one core. Outside XLA
 TensorFlow runs two loops at once, where neither waits for the other.

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfbp.errors import InputError
 from tfbp.manual.tied import tied_forward
 from tfbp.network import map_weights
-from tfbp.network.validation import check_parameters, check_x, check_y
+from tfbp.network.validation import check_parameters, check_x, check_y, each
 
 
 def loss_dtype(dtype):
@@ -16,45 +16,64 @@ def loss_dtype(dtype):
 
 
 def inputs_of(network, parameters, x, y, sample_weight):
-    """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
+    """Checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype, by output."""
     parameters, x = parameters_and_x(network, parameters, x)
-    y = tf.convert_to_tensor(y)
+    outputs = len(network.losses)
+    y = tuple(map(tf.convert_to_tensor, each("y", y, outputs)))
+    if sample_weight is None:
+        check_y(network, _as_given(x), _as_given(y))
+        return parameters, x, y, (None,) * outputs
     dtype = loss_dtype(_computed_in(network, parameters, x))
-    weight = None if sample_weight is None else tf.cast(sample_weight, dtype)
-    check_y(network, x, y, weight)
-    return parameters, x, y, None if weight is None else _of_each_loss(network, x, weight)
+    weights = tuple(tf.cast(weight, dtype) for weight in each("sample_weight", sample_weight, outputs))
+    check_y(network, _as_given(x), _as_given(y), _as_given(weights))
+    of_each = zip(network.output_shapes, weights, strict=True)
+    return parameters, x, y, tuple(_of_each_loss(shape, x[0], weight) for shape, weight in of_each)
 
 
-def _of_each_loss(network, x, weight):
+def _of_each_loss(output_shape, x, weight):
     """(B, …): an example's weight, (B,), is that of each of its tokens."""
-    tokens = network.output_shape[:-1]
+    tokens = output_shape[:-1]
     if tokens and weight.shape.rank == 1:
         weight = tf.reshape(weight, [-1, *(1 for _ in tokens)]) * tf.ones([1, *tokens], weight.dtype)
     return weight if weight.shape.is_fully_defined() else tf.ensure_shape(weight, [x.shape[0], *tokens])
 
 
 def parameters_and_x(network, parameters, x):
-    """Checked parameters and x as tensors of one dtype, with the kernel of a tied last layer. Each variable is read
-    once, here."""
-    x = tf.convert_to_tensor(x)
-    if network.tokens is None and not x.dtype.is_floating:
-        raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
+    """Checked parameters and each input as tensors of one dtype, with the kernel of a tied last layer. Each variable is
+    read once, here."""
+    given = tuple(map(tf.convert_to_tensor, each("x", x, len(network.input_shapes))))
+    for index, (one, tokens) in enumerate(zip(given, network.input_tokens, strict=True)):
+        if tokens is None and not one.dtype.is_floating:
+            argument = "x" if len(given) == 1 else f"x[{index}]"
+            accepted = "float64, float32, bfloat16 or float16"
+            raise InputError(f"{argument}: got dtype {one.dtype.name}; accepted: {accepted}.")
     check_parameters(network, parameters)
-    check_x(network, x)
-    if not x.shape.rank or None in x.shape.as_list()[1:]:
-        # a shape that is known only as a function runs: the network knows its own
-        x = tf.ensure_shape(x, [None, *network.input_shape])
+    check_x(network, _as_given(given))
     parameters = map_weights(tf.convert_to_tensor, parameters)
-    if network.tokens is not None and x.dtype not in (tf.int32, tf.int64):
-        # which all kernels of a lookup take
-        x = tf.cast(x, tf.int32)
+    of_each = zip(given, network.input_shapes, network.input_tokens, strict=True)
+    x = tuple(_input(*each_one) for each_one in of_each)
     parameters = _tensors(network.layers, parameters, _computed_in(network, parameters, x))
     return tied_forward(network, parameters), x
 
 
+def _input(x, shape, tokens):
+    if not x.shape.rank or None in x.shape.as_list()[1:]:
+        # a shape that is known only as a function runs: the network knows its own
+        x = tf.ensure_shape(x, [None, *shape])
+    # which all kernels of a lookup take
+    return tf.cast(x, tf.int32) if tokens is not None and x.dtype not in (tf.int32, tf.int64) else x
+
+
+def _as_given(found):
+    return found[0] if len(found) == 1 else found
+
+
 def _computed_in(network, parameters, x):
-    """The dtype of the computation: x's, or, where x is tokens, that of the embeddings."""
-    return x.dtype if network.tokens is None else parameters[0]["embeddings"].dtype
+    """The dtype of the computation: that of the first x that is not tokens, or, where all are, of the embeddings."""
+    for one, tokens in zip(x, network.input_tokens, strict=True):
+        if tokens is None:
+            return one.dtype
+    return next(weights["embeddings"].dtype for weights in parameters if "embeddings" in weights)
 
 
 def _tensors(layers, parameters, dtype):

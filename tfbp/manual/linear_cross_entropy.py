@@ -61,7 +61,7 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
 
 
 def chunk_backward(dlosses, residuals, *, label_smoothing, z_loss, soft_cap):
-    """dx (C, I), and dkernel (I, K) and, where there is a bias, dbias (K,) of each block, given dlosses (C,).
+    """dx (C, I), and dkernel (I, K) and, where there is a bias, dbias (K,) of each block, from dlosses (C,).
 
     dlosses scales rows of x and dx, which are short, instead of rows of dz; so dz is here that of Σ losses."""
     x, blocks, labels, kept, scales, log_sum_exp = residuals
@@ -101,7 +101,7 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
     blocks = _blocks(kernel, bias)
 
     def chunk(x, labels, dlosses):
-        # of a label that is no class, loss and gradients are NaN
+        # of a label that is not a class, loss and gradients are NaN
         dlosses = tf.where((labels >= 0) & (labels < outputs), dlosses, math.nan)
         losses, residuals = chunk_forward(x, blocks, labels, **options)
         dx, gradients = chunk_backward(dlosses, residuals, **options)
@@ -156,7 +156,7 @@ def chunk_size_for(outputs, dtype):
 def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
     """The mean loss of a network that ends in the layer, and dx (B, …, I) and the layer's gradients by name, in dtype.
 
-    x (B, …, I); labels y and sample_weight, or None, (B, …). A label that is no class makes the loss NaN, and raises
+    x (B, …, I); labels y and sample_weight, or None, (B, …). A label that is not a class makes the loss NaN, and raises
     nowhere, as `manual.losses` has it."""
     labels = tf.cast(tf.reshape(y, [-1]), tf.int64)
     weight = tf.ones_like(labels, dtype) if sample_weight is None else tf.reshape(sample_weight, [-1])

@@ -79,7 +79,7 @@ def categorical_crossentropy_backward(dlosses, residuals):
 def sparse_categorical_crossentropy_forward(y, outputs):
     log_softmax, softmax = _log_softmax_and_softmax(outputs)
     one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)
-    # one_hot has a row of zeros for a label that is no class: NaN instead, so that it does not pass for a loss of 0
+    # one_hot has a row of zeros for a label that is not a class: NaN instead, so that it does not pass for a loss of 0
     is_class = (y >= 0) & (y < outputs.shape[-1])
     one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[:, None]
     return _cross_entropy(one_hot, log_softmax), (one_hot, softmax)
@@ -132,7 +132,7 @@ def loss_forward(loss, y, outputs):
 
 
 def loss_backward(loss, dlosses, residuals):
-    """The gradient with respect to outputs, of their shape, given dlosses of that of the losses."""
+    """The gradient with respect to outputs, of their shape, from dlosses of that of the losses."""
     kept, shape = residuals
     flat = dlosses if shape.rank == 1 else tf.reshape(dlosses, [-1])
     # losses = loss_forward(loss, y, outputs)

@@ -14,12 +14,16 @@ B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms an
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
 
+import math
+
 import tensorflow as tf
 
-from tfbp.errors import check_positive
+from tfbp.errors import InputError, check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
+from tfbp.manual.graph import add
 from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_squares
+from tfbp.network import Graph
 from tfbp.network.validation import check_examples_apart
 
 
@@ -37,7 +41,7 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=Non
         [[10.0], [0.0]]
     """
     given = x, y, sample_weight, training, seed
-    _, _, tensors, scale = _undivided(network, parameters, *given, "squares", "norms")
+    _, _, tensors, scale = _undivided(network, parameters, *given, "squares", "squares_of_kept", "norms")
     norms = norms_from(network, tensors, scale, trained)
     if norms.dtype == tf.float64:
         return norms
@@ -56,7 +60,7 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
     The norm is over all parameters together. The loss is not clipped.
 
     Raises:
-        InputError: a clip that is no finite number above 0, or arguments that do not fit the network.
+        InputError: a clip that is not a finite number above 0, or arguments that do not fit the network.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
@@ -110,7 +114,7 @@ def loss_reweighted_gradients_and_tensors(
 ):
     """As `loss_clipped_gradients_and_tensors`, with a factor of each example, (B,), that `factors` makes of ‖g_b‖²,
     (B,), which is float64 and does not overflow."""
-    check_examples_apart(network, _has("squares", "norms"))
+    check_examples_apart(network, _has("squares", "squares_of_kept", "norms"))
 
     def squares(tensors, dtype=None):
         return tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)
@@ -151,7 +155,8 @@ def norms_from(network, tensors, loss_scale=None, trained=None, dtype=None):
         trained: whether each weight is, in the shape of `parameters`; all by default. Others count 0.
         dtype: what norms are made in, where that is wider than float32."""
     given = [None] * len(network.layers) if trained is None else trained
-    squares = [_squares(*each, dtype) for each in zip(network.layers, tensors, given, strict=False)]
+    by_layer = _by_layer(network.graph, tensors)
+    squares = [_squares(*each, flags, dtype) for each, flags in zip(by_layer, given, strict=True)]
     is_tied = trained is None or trained[0].get("embeddings", True)
     squares = tf.stack(tied_squares(network, tensors, squares) if is_tied else squares, axis=1)
     # where a sum cancels, it may be below 0 by its rounding; dz comes with the loss scale and 1/B in it
@@ -166,58 +171,93 @@ def clip_factors(norms, clip):
 def moments_from(network, tensors, loss_scale=None):
     """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
     undo = _undo(tensors, loss_scale, tf.float64)
-    pairs = [_moments(layer, tensor, undo) for layer, tensor in zip(network.layers, tensors, strict=False)]
+    pairs = [_moments(layer, of_layer, undo) for layer, of_layer in _by_layer(network.graph, tensors)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))
     return tied_moments(network, tensors, undo, totals, squares)
 
 
-def _squares(layer, tensor, trained, dtype):
+def _by_layer(graph, tensors):
+    """Each layer with the tensors of its calls."""
+    return [
+        (layer, [tensor for call, tensor in zip(graph.calls, tensors, strict=False) if call.layer == index])
+        for index, layer in enumerate(graph.layers)
+    ]
+
+
+def _squares(layer, calls, trained, dtype):
     """The squared norm of each example's gradient of one layer's weights, (B,), with dz as it is."""
     if layer.parts:
-        inner = [
-            _squares(*each, dtype)
-            for part, layers in layer.parts.items()
-            for each in zip(layers, tensor[part], trained[part] if trained else [None] * len(layers), strict=True)
-        ]
+        inner = []
+        for part, layers in layer.parts.items():
+            flags = trained[part] if trained else [None] * len(layers)
+            by_layer = _by_layer(Graph.of_chain(layers), calls[0][part])
+            inner += [_squares(*each, of_each, dtype) for each, of_each in zip(by_layer, flags, strict=True)]
         return tf.add_n(inner)
-    dz, functions = _wide(tensor["dz"], dtype), examples_of(layer)
+    dz, functions = _wide(calls[0]["dz"], dtype), examples_of(layer)
+    if not functions:
+        return tf.zeros(tf.shape(dz)[:1], dz.dtype)
     # tokens, too
-    x = tf.cast(tensor["x"], dz.dtype)
-    if "squares" in functions:
-        squares = functions["squares"](layer, x, dz, tensor["kept"])
+    pairs = [(tf.cast(tensor["x"], dz.dtype), _wide(tensor["dz"], dtype)) for tensor in calls]
+    if "squares_of_kept" in functions:
+        if len(calls) > 1:
+            raise InputError(
+                f"network: got a {layer.keras_name} that is called {len(calls)} times; accepted: one call of it, for "
+                "the gradients of single examples."
+            )
+        squares = functions["squares_of_kept"](layer, *pairs[0], calls[0]["kept"])
+    elif "squares" in functions:
+        squares = functions["squares"](layer, *_as_rows_of_one(pairs))
     elif "norms" in functions:
         # of all weights of the layer together
-        squares = {None: tf.square(functions["norms"](layer, x, dz))}
+        squares = {None: tf.square(functions["norms"](layer, *_as_rows_of_one(pairs)))}
     else:
-        each = _example_gradients(layer, x, dz)
+        each = _example_gradients(functions, layer, pairs)
         squares = {name: tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank))) for name, g in each.items()}
     counted = [
         each
         for name, each in squares.items()
         if not trained or (any(trained.values()) if name is None else trained[name])
     ]
-    return tf.add_n(counted) if counted else tf.zeros(tf.shape(x)[:1], x.dtype)
+    return tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)
 
 
-def _moments(layer, tensor, undo):
+def _moments(layer, calls, undo):
     """Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
     if layer.parts:
         found = {
-            part: [_moments(each, t, undo) for each, t in zip(layers, tensor[part], strict=True)]
-            for part, layers in layer.parts.items()
+            part: [_moments(*pair, undo) for pair in _by_layer(Graph.of_chain(inner), calls[0][part])]
+            for part, inner in layer.parts.items()
         }
         return tuple({part: [pair[i] for pair in pairs] for part, pairs in found.items()} for i in (0, 1))
-    x, dz, functions = tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo, examples_of(layer)
+    functions = examples_of(layer)
+    if not functions:
+        return {}, {}
+    pairs = [(tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo) for tensor in calls]
     if "moments" in functions:
-        return functions["moments"](layer, x, dz)
-    each = _example_gradients(layer, x, dz)
+        return functions["moments"](layer, *_as_rows_of_one(pairs))
+    each = _example_gradients(functions, layer, pairs)
     return tuple({name: tf.reduce_sum(g**power, axis=0) for name, g in each.items()} for power in (1, 2))
 
 
-def _example_gradients(layer, x, dz):
-    """g_b of each weight by name, (B, …); of a kind without weights, none."""
-    functions = examples_of(layer)
-    return functions["gradients"](layer, x, dz) if "gradients" in functions else {}
+def _as_rows_of_one(pairs):
+    """x and dz of several calls of a layer as the rows of one: an example's gradient is a sum over all of them."""
+    if len(pairs) == 1:
+        return pairs[0]
+    xs, dzs = zip(*pairs, strict=True)
+    places = dzs[0].shape.rank - 2
+    tokens = xs[0].shape.rank == dzs[0].shape.rank - 1
+    rows = [tf.reshape(x, [tf.shape(x)[0], -1] if tokens else [tf.shape(x)[0], -1, x.shape[-1]]) for x in xs]
+    drows = [tf.reshape(dz, [tf.shape(dz)[0], math.prod(dz.shape[1:-1]) if places else 1, dz.shape[-1]]) for dz in dzs]
+    return tf.concat(rows, axis=1), tf.concat(drows, axis=1)
+
+
+def _example_gradients(functions, layer, pairs):
+    """g_b of each weight by name, (B, …), the sum over the layer's calls."""
+    found = {}
+    for pair in pairs:
+        for name, g in functions["gradients"](layer, *pair).items():
+            add(found, name, g)
+    return found
 
 
 def _has(*names):

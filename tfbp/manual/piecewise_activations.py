@@ -1,7 +1,7 @@
 """Piecewise activations, each backward under its forward.
 
 z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
-is what its forward kept. At a kink the derivative is one side's; the docstring says which.
+is what its forward kept. At a kink the derivative is one side's; the docstring names it.
 """
 
 import tensorflow as tf

@@ -13,7 +13,7 @@ from tfbp.manual.window import Window, sum_of, wide
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y, the largest x under the window, and the residuals: at which of the window's positions it lies.
+    """y, the largest x under the window, and the residuals: its position in the window.
 
     Example:
         >>> y, residuals = max_pool2d_forward(tf.constant([[[[1.0], [3.0]], [[3.0], [2.0]]]]))
@@ -40,7 +40,7 @@ def max_pool2d_backward(dy, residuals):
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y, the mean of x under the window, of which what is added around x is no part, and the residuals."""
+    """y, the mean of x under the window, without the padding around x, and the residuals."""
     window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
     count = _pixels_inside(window)
     y = sum_of(window.patches(x), x.dtype, divided_by=count)
@@ -75,7 +75,7 @@ def global_max_pool2d_forward(x, *, keepdims=False):
 
 
 def global_max_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C): several largest share dy equally, as in Keras, whose maximum is a reduction here."""
+    """dx (B, H, W, C): several largest share dy equally, as in Keras's reduction."""
     x, y = residuals
     # y = max x                                             (B, C) <- (B, H, W, C)
     largest = tf.cast(x == _pixel(y), wide(dy).dtype)
@@ -91,17 +91,17 @@ def global_average_pool1d_forward(x, *, keepdims=False):
 def global_average_pool1d_backward(dy, shape):
     """dx (B, T, C)."""
     # y = Σ x / T                                           (B, C) <- (B, T, C)
-    step = tf.reshape(dy, [-1, 1, dy.shape[-1]])
+    step = dy if dy.shape.rank == 3 else dy[:, None]
     return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
 
 
 def _pixel(y):
     """(B, C) or (B, 1, 1, C) -> (B, 1, 1, C)."""
-    return tf.reshape(y, [-1, 1, 1, y.shape[-1]])
+    return y if y.shape.rank == 4 else y[:, None, None]
 
 
 def _pixels_inside(window):
-    """How many of x's pixels lie under the window at each place, (1, P, Q, 1): known from the shapes alone."""
+    """The number of x's pixels under the window at each place, (1, P, Q, 1): known from the shapes alone."""
     counts = []
     for axis in (0, 1):
         places = window.strides[axis] * np.arange(window.outputs[axis]) - window.added[axis][0]

@@ -1,7 +1,7 @@
 """Positions: a learned row added to each step, or a rotation of each step, each backward under its forward.
 
 B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I), cos and sin (T, I/2).
-The first step stands at position `start`, a number or a tensor.
+The first step is at position `start`, a number or a tensor.
 """
 
 import tensorflow as tf
@@ -17,7 +17,7 @@ def position_forward(x, embeddings, start=0):
 
 
 def position_backward(dy, residuals, *, weight_gradients=True):
-    """dx, dy itself, and dembeddings (P, I), None where it is not asked for."""
+    """dx, dy itself, and dembeddings (P, I), None where it is not requested."""
     start, steps, positions = residuals
     if not weight_gradients:
         return dy, None

@@ -2,7 +2,7 @@
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, n). y is hs (B, T, H), the state after
-every step, or with return_sequences=False the last of them, (B, H). What is called a_… is before its activation.
+every step, or with return_sequences=False the last of them, (B, H). A name a_… is a value before its activation.
 
 The product with x is one for all steps, before the loop (without a kernel x is that product); and so are, after the
 loop back, dx, dkernel, drecurrent_kernel and dbias: that loop makes da alone.
@@ -16,7 +16,7 @@ from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward, product_squares, sum_squares
 
-# whose backward needs their output alone; of any other the input is kept
+# their backward needs only their output; for any other the input is kept
 _KEEP_OUTPUT = ("sigmoid", "tanh")
 
 
@@ -293,6 +293,6 @@ KINDS = {
     "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
 }
 PER_EXAMPLE = {
-    name: {"squares": partial(_squares_of, function)}
+    name: {"squares_of_kept": partial(_squares_of, function)}
     for name, function in (("SimpleRNN", simple_rnn_backward), ("LSTM", lstm_backward), ("GRU", gru_backward))
 }

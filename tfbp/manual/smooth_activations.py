@@ -50,6 +50,17 @@ def softsign_backward(dy, d):
     return dy / d / d
 
 
+def gaussian_forward(z):
+    y = tf.exp(-z * z)
+    return y, (z, y)
+
+
+def gaussian_backward(dy, residuals):
+    z, y = residuals
+    # y = exp(-z²)                                            dz = dy · (-2 z y)
+    return dy * -2 * z * y
+
+
 def exponential_forward(z):
     y = tf.exp(z)
     return y, y
@@ -139,6 +150,7 @@ ACTIVATIONS = {
     "tanh": (tanh_forward, tanh_backward),
     "softplus": (softplus_forward, softplus_backward),
     "softsign": (softsign_forward, softsign_backward),
+    "gaussian": (gaussian_forward, gaussian_backward),
     "exponential": (exponential_forward, exponential_backward),
     "silu": (silu_forward, silu_backward),
     "gelu": (gelu_forward, gelu_backward),

@@ -1,6 +1,6 @@
 """Steps through time and back: the two loops of recurrent layers, and what is done at once for all steps.
 
-xs (T, B, …) has time first, so that a step is a row of memory. What the steps keep lies in lists of one tensor a step,
+xs (T, B, …) has time first, so that a step is a row of memory. The residuals are lists of one tensor a step,
 which are not copied together. `order` is go_backwards and return_sequences; and mask (B, T), false where a step is left
 out, with zero_output_for_mask: there each state stays as it was, and y[t] is the output before, or 0.
 """
@@ -8,6 +8,7 @@ out, with zero_output_for_mask: there each state stays as it was, and y[t] is th
 import tensorflow as tf
 
 from tfbp.manual import dense
+from tfbp.manual.sizes import size_of
 
 
 def time_first(x, *, go_backwards=False, **_):
@@ -110,7 +111,7 @@ def _where(mask, states, others):
 
 def lists(count, xs, like, gates=1):
     """Lists of a tensor (B, G H) for each step."""
-    shape = [like.shape[0], gates * like.shape[1]]
+    shape = [xs.shape[1] if like.shape[0] is None else like.shape[0], gates * like.shape[1]]
     return tuple(
         tf.TensorArray(like.dtype, size=_steps(xs), element_shape=shape, clear_after_read=False) for _ in range(count)
     )
@@ -121,16 +122,14 @@ def written(kept, t, tensors):
 
 
 def rows(tensors):
-    """(T B, …): what stands in a list, of all steps."""
+    """(T B, …): the tensors of a list, of all steps."""
     stacked = tensors.stack()
     return tf.reshape(stacked, [-1, stacked.shape[-1]])
 
 
 def _per_step(a, xs):
     """(T, B, …) of (T B, …)."""
-    sizes = tf.unstack(tf.shape(xs)[:2])
-    leading = [dynamic if size is None else size for size, dynamic in zip(xs.shape[:2], sizes, strict=True)]
-    return tf.reshape(a, [*leading, a.shape[-1]])
+    return tf.reshape(a, [size_of(xs, 0), size_of(xs, 1), a.shape[-1]])
 
 
 def zeros(xs, recurrent_kernel):
@@ -138,4 +137,4 @@ def zeros(xs, recurrent_kernel):
 
 
 def _steps(xs):
-    return tf.shape(xs)[0] if xs.shape[0] is None else xs.shape[0]
+    return size_of(xs, 0)

@@ -1,4 +1,4 @@
-"""A window that is moved over images: what lies under it, and the way back of the gradients; and sums of such terms.
+"""A window that moves over images: the pixels under it, the way back of the gradients, and sums of such terms.
 
 B batch, H and W the height and width of x, P and Q the numbers of places, M and N the window's height and width.
 """
@@ -6,6 +6,8 @@ B batch, H and W the height and width of x, P and Q the numbers of places, M and
 from itertools import product
 
 import tensorflow as tf
+
+from tfbp.manual.sizes import with_batch_of
 
 
 class Window:
@@ -29,7 +31,7 @@ class Window:
         else:
             self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
             self.added = [(0, 0), (0, 0)]
-        # the rows of x with the same remainder by the stride, a phase, lie under the same rows of the kernel
+        # the rows of x with the same remainder by the stride, a phase, are under the same rows of the kernel
         self.phase_sizes = tuple(-(-size // stride) for size, _, stride in axes)
 
     def pad(self, x, value=0):
@@ -37,7 +39,7 @@ class Window:
         return x if self.added == [(0, 0), (0, 0)] else tf.pad(x, _paddings(self.added, x), constant_values=value)
 
     def pixels(self, x, value=0):
-        """Each position (m, n) of the kernel, and what lies under it at all places, (B, P, Q, …)."""
+        """Each position (m, n) of the kernel, and the pixels under it at all places, (B, P, Q, …)."""
         x = self.pad(x, value)
         for m, n in self.positions:
             rows, columns = (
@@ -50,8 +52,8 @@ class Window:
         return [at for _, at in self.pixels(x)]
 
     def from_patches(self, dz, dpixels):
-        """dx (B, H, W, …): for each phase dpixels(positions, dzs), from the positions (m, n) under which its pixels lie
-        and, for each of these, dz (B, H/stride, W/stride, …) of the place where a pixel lies under it.
+        """dx (B, H, W, …): for each phase dpixels(positions, dzs), from the positions (m, n) of its pixels
+        and, for each of these, dz (B, H/stride, W/stride, …) of the place with a pixel under it.
 
         Args:
             dz: (B, P, Q, …), or a list of them, one for each position.
@@ -69,7 +71,7 @@ class Window:
             positions = [(m, n) for m, _ in rows for n, _ in columns]
             shifts = product((shift for _, shift in rows), (shift for _, shift in columns))
             dzs = [self._shifted(padded[at], added, by) for at, by in zip(positions, shifts, strict=True)]
-            # none lies between the places of a window that is smaller than its stride
+            # no pixel is between the places of a window that is smaller than its stride
             return dpixels(positions, dzs) if dzs else None
 
         found = [[of_phase(rows, columns) for columns in phases[1]] for rows in phases[0]]
@@ -80,11 +82,11 @@ class Window:
         # pixel stride · k + phase is pixel k of its phase      (B, H/s, s, W/s, s, …) -> (B, H, W, …)
         dx = tf.stack([tf.stack(row, axis=3) for row in found], axis=2)
         whole = [size * stride for size, stride in zip(self.phase_sizes, self.strides, strict=True)]
-        dx = tf.reshape(dx, [-1, *whole, *some.shape[3:]])
+        dx = tf.reshape(dx, with_batch_of(some, *whole, *some.shape[3:]))
         return dx if tuple(whole) == self.sizes else dx[:, : self.sizes[0], : self.sizes[1]]
 
     def _phases(self, axis):
-        """For each remainder by the stride: the positions that its pixels lie under, and how many places away."""
+        """For each remainder by the stride: the positions of its pixels, and their distance in places."""
         before, stride = self.added[axis][0], self.strides[axis]
         for phase in range(stride):
             distances = [(k, phase + before - offset) for k, offset in enumerate(self.offsets[axis])]

@@ -16,7 +16,11 @@ from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
 from tfbp.network.embedding import Embedding as Embedding
+from tfbp.network.graph import Call as Call
+from tfbp.network.graph import Graph as Graph
+from tfbp.network.graph import Symbol as Symbol
 from tfbp.network.initializers import Initializer as Initializer
+from tfbp.network.input import Input as Input
 from tfbp.network.kinds import is_known as is_known
 from tfbp.network.kinds import kinds as kinds
 from tfbp.network.kinds import known as known
@@ -25,12 +29,21 @@ from tfbp.network.kinds import registered as registered
 from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.merge import Add as Add
+from tfbp.network.merge import Average as Average
+from tfbp.network.merge import Concatenate as Concatenate
+from tfbp.network.merge import Dot as Dot
+from tfbp.network.merge import Maximum as Maximum
+from tfbp.network.merge import Minimum as Minimum
+from tfbp.network.merge import Multiply as Multiply
+from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.padding import ZeroPadding2D as ZeroPadding2D
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
@@ -42,6 +55,8 @@ from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.scaling import Normalization as Normalization
+from tfbp.network.scaling import Rescaling as Rescaling
 from tfbp.network.setting import Setting as Setting
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
@@ -50,12 +65,16 @@ from tfbp.network.tokens import Tokens as Tokens
 # the house's own kinds: `from_json` finds them by their names
 for _kind in (
     ActivationLayer,
+    Add,
+    Average,
     AveragePooling2D,
     BatchNormalization,
     Bidirectional,
+    Concatenate,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Dot,
     Dropout,
     Embedding,
     Flatten,
@@ -69,12 +88,19 @@ for _kind in (
     LayerNormalization,
     LinearCrossEntropy,
     MaxPooling2D,
+    Maximum,
+    Minimum,
     MultiHeadAttention,
+    Multiply,
+    Normalization,
     PositionEmbedding,
     RMSNormalization,
+    Rescaling,
     Reshape,
     Residual,
     RotaryEmbedding,
     SimpleRNN,
+    Subtract,
+    ZeroPadding2D,
 ):
     known(_kind)

@@ -13,7 +13,7 @@ from tfbp.vocabulary import Activation
 class ActivationLayer(Layer):
     """A layer y = activation(x), on inputs of any shape; softmax along the last axis.
 
-    In a network's layers, a `tfbp.Activation` stands for it.
+    A `tfbp.Activation` among a network's layers becomes this layer.
 
     Args:
         activation: a Keras name or a `tfbp.Activation`.

@@ -1,4 +1,4 @@
-"""Self-attention: every step of a sequence asks the others. T steps, D features of each.
+"""Self-attention: every step of a sequence attends to the others. T steps, D features of each.
 
 The weights' names are Keras's paths: query_kernel is the kernel of Keras's query.
 """
@@ -31,7 +31,7 @@ _LEFT_OUT = {"output_shape": None, "sliding_window": None, "flash_attention": Fa
 
 
 class _Attention(Layer):
-    """What both share; no kind by itself."""
+    """The common part of both; not a kind."""
 
     keras_name: ClassVar[str] = "_Attention"
     keras_parts: ClassVar[tuple[str, ...]] = ("query", "key", "value", "attention_output")
@@ -102,7 +102,7 @@ class _Attention(Layer):
 
 @dataclass(frozen=True)
 class MultiHeadAttention(_Attention, Layer):
-    """Every step asks all steps in several heads: softmax(query · key / √key_dim) · value, projected back.
+    """Every step attends to all steps in several heads: softmax(query · key / √key_dim) · value, projected back.
 
         query, key, value = x · kernel + bias, each its own, (T, heads, key_dim or value_dim)
         z = Σ over heads and value_dim of y · attention_output_kernel + attention_output_bias

@@ -19,7 +19,7 @@ class Bidirectional(Layer):
     """Two recurrent layers of one kind, the second from the last step to the first, and what they make of both.
 
     Its weights nest: `{"forward_layer": [{...}], "backward_layer": [{...}]}`. Where sequences are returned, the
-    second's are turned around again, so that the two stand at the same step.
+    second's are reversed again, so that both are at the same step.
 
     Args:
         layer: a `SimpleRNN`, `LSTM` or `GRU`; the second is like it, with weights of its own.

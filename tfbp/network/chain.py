@@ -6,11 +6,12 @@ A place is the path to a layer in a network's nested lists: (2,) its third, (2, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfbp.errors import InputError
 from tfbp.network.activation import ActivationLayer
+from tfbp.network.graph import Call, calls_of_a_chain, draws_before, shape_taken
 from tfbp.network.layer import Layer, Shape
 from tfbp.vocabulary import Activation
 
@@ -19,18 +20,33 @@ Place = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Node:
-    """A layer of a network, where it stands, the shapes that it takes and makes, and how many before it draw."""
+    """A call of a layer of a network.
+
+    Attributes:
+        place: where the layer's weights are in parameters and gradients.
+        layer: the layer.
+        input_shape: the shape that it takes; of a layer that takes several tensors, theirs.
+        output_shape: the shape that it makes.
+        draws_before: how many seeds the calls before it take.
+        at: where its tensors are among those of a pass; as its place, where each layer is called once, in order.
+        calls_before: how often the layer is called before.
+        takes: the numbers of the tensors that it takes; of a part's none.
+    """
 
     place: Place
     layer: Layer
-    input_shape: Shape
+    input_shape: Any
     output_shape: Shape
     draws_before: int
+    at: Place = ()
+    calls_before: int = 0
+    takes: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
-        """As it is called in reports: 2, or 2.layers.0 for a part's."""
-        return ".".join(map(str, self.place))
+        """As it is called in reports: 2, or 2.layers.0 for a part's, or 2-again where the layer was called before."""
+        again = "" if not self.calls_before else "-again" if self.calls_before == 1 else f"-again-{self.calls_before}"
+        return ".".join(map(str, self.place)) + again
 
 
 def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
@@ -71,17 +87,22 @@ def weight_shapes_of(layers: Sequence[Layer], shape: Shape) -> list[dict[str, An
     return shapes
 
 
-def nodes_of(layers: Sequence[Layer], shape: Shape, place: Place = (), draws: int = 0) -> Iterator[Node]:
-    """Every layer in the order of the forward pass, a layer with parts after its parts."""
-    for index, layer in enumerate(layers):
-        here, before = (*place, index), draws
+def nodes_of(
+    layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Shape], place: Place = (), draws: int = 0
+) -> Iterator[Node]:
+    """Every call in the order of the forward pass, one of a layer with parts after its parts; shapes: the inputs'."""
+    made, times = list(shapes), [0] * len(layers)
+    for number, (call, before) in enumerate(zip(calls, draws_before(layers, calls), strict=True)):
+        layer, here, at = layers[call.layer], (*place, call.layer), (*place, number)
+        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
+        drawn = draws + before
         for name, part in layer.parts.items():
-            yield from nodes_of(part, shape, (*here, name), draws)
-            draws += sum(each.draws for each in part)
-        draws = before + layer.draws
-        made = layer.output_shape(shape)
-        yield Node(here, layer, shape, made, before)
-        shape = made
+            for node in nodes_of(part, calls_of_a_chain(len(part)), [shape], (*here, name), drawn):
+                yield replace(node, at=(*at, *node.at[len(here) :]))
+            drawn += sum(each.draws for each in part)
+        made.append(layer.output_shape(shape))
+        yield Node(here, layer, shape, made[-1], draws + before, at, times[call.layer], call.takes)
+        times[call.layer] += 1
 
 
 def is_part(value: object) -> bool:

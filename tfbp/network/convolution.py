@@ -19,7 +19,7 @@ PADDINGS = ("valid", "same")
 
 
 class ImageLayer(Layer):
-    """What all layers of images share; no kind by itself."""
+    """The common part of all layers of images; not a kind."""
 
     keras_name: ClassVar[str] = "_ImageLayer"
 

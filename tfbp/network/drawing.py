@@ -23,7 +23,7 @@ MOST_UNITS = 8
 COLUMN, ROW, RADIUS, MARGIN = 250, 130, 27, 46
 # of a layer's box, and of a line in it
 BOX, LINE = 124, 18
-# text, forward values, what comes back: Okabe and Ito's, which the color-blind can tell apart
+# text, forward values, gradients: Okabe and Ito's colors, which color-blind people can distinguish
 LIGHT, DARK = ("#222222", "#0072b2", "#d55e00"), ("#dddddd", "#56b4e9", "#ff8c4a")
 
 
@@ -52,10 +52,10 @@ def draw(
     Dense on rows are drawn as a box a layer, with the shapes between them.
 
     Args:
-        parameters: one dict per layer: every weight stands on its connection.
-        tensors: of a batch of one row, as `tfbp.reference.loss_gradients_and_tensors` gives them: every unit's y stands
-            in it, and its delta dz below it.
-        gradients: every weight's gradient stands under the weight.
+        parameters: one dict per layer: every connection shows its weight.
+        tensors: of one row, as `tfbp.reference.loss_gradients_and_tensors` returns them: every unit shows its y, with
+            its delta dz below it.
+        gradients: shown under the weights.
         dark: colors for dark paper.
 
     Raises:
@@ -67,16 +67,15 @@ def draw(
         >>> draw(network).svg.count("<circle")
         5
     """
-    for given in (parameters, gradients):
-        if given is not None:
-            check_parameters(network, given)
-    if tensors is not None and len(rows := np.asarray(tensors[0]["x"])) != 1:
-        raise InputError(f"tensors: got a batch of {len(rows)} rows; accepted: those of one row.")
+    if parameters is not None:
+        check_parameters(network, parameters)
+    if tensors is not None:
+        _check_tensors(network, tensors)
+    if gradients is not None:
+        check_parameters(network, gradients, "gradients")
     if not all(isinstance(layer, Dense) for layer in network.layers) or len(network.input_shape) > 1:
         if tensors is not None or parameters is not None or gradients is not None:
-            raise InputError(
-                "network: got layers that are drawn as boxes, where numbers have no place; accepted: none given."
-            )
+            raise InputError("network: got numbers for layers that are drawn as boxes; accepted: draw() without them.")
         return _draw_boxes(network, dark)
     widths = [network.input_shape[0], *(node.output_shape[0] for node in network.nodes)]
     shown = [_shown(width) for width in widths]
@@ -115,10 +114,8 @@ def draw(
     names = ["x", *(f"{node.output_shape[0]} {node.layer.applied_activation.name}" for node in network.nodes)]
     for index, name in enumerate(names):
         parts.append(_text(MARGIN + RADIUS + COLUMN * index, 16, name, ink, 13))
-    style = "font-family='system-ui, sans-serif' text-anchor='middle'"
-    title = f"<title>{escape(repr(network))}</title>"
-    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
-    return Drawing(f"{head}{title}{''.join(parts)}</svg>\n")
+    shown_with = ("weights", parameters), ("outputs and deltas", tensors), ("gradients", gradients)
+    return _picture(network, [name for name, given in shown_with if given is not None], width, height, parts)
 
 
 def _draw_boxes(network: Any, dark: bool) -> Drawing:
@@ -141,13 +138,38 @@ def _draw_boxes(network: Any, dark: bool) -> Drawing:
         if column:
             parts.append(f"<line x1='{left - 24}' y1='{height / 2:g}' x2='{left}' y2='{height / 2:g}' stroke='{ink}'/>")
     width = 2 * MARGIN + BOX * len(columns) - 24
+    return _picture(network, [], width, height, parts)
+
+
+def _picture(network: Any, numbers: Sequence[str], width: float, height: float, parts: Sequence[str]) -> Drawing:
+    """The SVG, with a title for a mouse and a label for a screen reader."""
+    title = escape(repr(network), quote=True)
+    label = f"{title}{', with ' if numbers else ''}{', '.join(numbers)}"
     style = "font-family='system-ui, sans-serif' text-anchor='middle'"
-    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height:g}' width='{width}' {style}>"
-    return Drawing(f"{head}<title>{escape(repr(network))}</title>{''.join(parts)}</svg>\n")
+    size = f"viewBox='0 0 {width} {height:g}' width='{width}'"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} {style} role='img' aria-label='{label}'>"
+    return Drawing(f"{head}<title>{title}</title>{''.join(parts)}</svg>\n")
+
+
+def _check_tensors(network: Any, tensors: Any) -> None:
+    """Raise `InputError` unless there is a dict with x, y and dz of one row for each layer."""
+    accepted = "the tensors of reference.loss_gradients_and_tensors for one row of x"
+    if not isinstance(tensors, list | tuple) or not all(isinstance(each, Mapping) for each in tensors):
+        shape = getattr(tensors, "shape", None)
+        what = type(tensors).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+        raise InputError(f"tensors: got {what}; accepted: {accepted}.")
+    if len(tensors) < len(network.layers):
+        raise InputError(f"tensors: got {len(tensors)} layers; accepted: {accepted}.")
+    for index, (layer, node) in enumerate(zip(tensors, network.top_nodes, strict=False)):
+        for name, sizes in (("x", node.input_shape), ("y", node.output_shape), ("dz", node.output_shape)):
+            if name not in layer:
+                raise InputError(f"tensors[{index}]: got the names {sorted(layer)}; accepted: {accepted}.")
+            if (shape := np.shape(layer[name])) != (1, *sizes):
+                raise InputError(f"tensors[{index}][{name!r}]: got shape {shape}; accepted: {(1, *sizes)}, one row.")
 
 
 def _lines(layer: Layer) -> list[str]:
-    """What stands in a layer's box."""
+    """The lines of text in a layer's box."""
     if not layer.parts:
         activation = layer.applied_activation.name
         name = layer.keras_name

@@ -1,4 +1,4 @@
-"""The table of embeddings: what a network of tokens begins with."""
+"""The table of embeddings, the first layer of a network of tokens."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ class Embedding(Layer):
         return super().from_keras_arguments(given)
 
 
-# a table of more rows than there are tokens, each of which stands at several places
+# a table of more rows than there are tokens, and each token at several places
 _LOOKUP = [Embedding(9, 5, embeddings_regularizer=PENALTY), Dense(4, "tanh"), Dense(7)]
 CASES = (Setting("embedding-B5-T6-V7", Tokens(6, 7), _LOOKUP, 5),)

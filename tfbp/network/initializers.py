@@ -11,7 +11,7 @@ Initializer = str | Mapping[str, Any]
 
 
 def initializer_config(argument: str, value: Any) -> Initializer:
-    """The name or the config `{"class_name": …, "config": {…}}`, of what stands for a Keras initializer.
+    """The name or the config `{"class_name": …, "config": {…}}`, of a Keras initializer.
 
     Raises:
         InputError: anything else.

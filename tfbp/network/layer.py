@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from tfbp import vocabulary
 from tfbp.errors import InputError
+from tfbp.network.graph import Symbol, called
 from tfbp.network.initializers import Initializer, initializer_config
 from tfbp.network.kinds import kinds
 from tfbp.vocabulary import L1L2, Activation
@@ -27,6 +28,7 @@ class Layer:
         made_in_keras: the Keras layer that `to_keras` makes of it, where that is one of another kind.
         without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
         takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
+        takes_several: whether it is called on two tensors or more; then its functions are given them as a tuple.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
         draws: how many random seeds a forward pass in training takes.
@@ -36,6 +38,7 @@ class Layer:
     made_in_keras: ClassVar[str] = ""
     without_gradient: ClassVar[tuple[str, ...]] = ()
     takes_tokens: ClassVar[bool] = False
+    takes_several: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
     keras_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -44,8 +47,16 @@ class Layer:
         if "keras_name" not in vars(cls):
             cls.keras_name = cls.__name__
 
+    def __call__(self, *inputs: Any) -> Symbol:
+        """What it makes of tensors of a network that is written as a graph; see `tfbp.Input`.
+
+        Raises:
+            InputError: tensors that it cannot take.
+        """
+        return called(self, inputs)
+
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape that it makes of a shape.
+        """The shape that it makes of a shape; of the shapes of all, where it takes several tensors.
 
         Raises:
             InputError: a shape that it cannot take.

@@ -28,7 +28,7 @@ class LinearCrossEntropy(Layer):
 
     Its outputs are logits, z = x · kernel + bias, and its numbers are a Dense's. But compiled, the manual writing takes
     the loss and all gradients from a chunk of tokens at a time: the logits of a batch, a language model's largest
-    tensor, are held only where somebody asks for them, as a metric such as accuracy does. Eagerly, where every tensor
+    tensor, are held only if something needs them, such as accuracy. Eagerly, where every tensor
     of a pass is made, and for each example's own gradient it is a Dense in every way.
 
     Tied, it has no weights: its kernel is the table of the `Embedding` that the network begins with, transposed,
@@ -99,7 +99,7 @@ sparse_categorical_crossentropy>
                 raise InputError(f"{name}: got {getattr(self, name)!r} with tied=True; accepted: {accepted}.")
 
 
-def check_head(nodes: Sequence[Node], loss: Loss) -> None:
+def check_head(nodes: Sequence[Node], losses: Sequence[Loss]) -> None:
     """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, the loss its own, and the table that it is
     tied to one of its shape."""
     for node in nodes:
@@ -109,8 +109,10 @@ def check_head(nodes: Sequence[Node], loss: Loss) -> None:
             raise InputError(
                 f"layers[{node.name}]: got LinearCrossEntropy; accepted: as the last layer of a network only."
             )
-        if loss.name != LOSS:
-            raise InputError(f"loss: got {loss.name!r} after LinearCrossEntropy; accepted: {LOSS!r}.")
+        if [loss.name for loss in losses] != [LOSS]:
+            raise InputError(
+                f"loss: got {', '.join(loss.name for loss in losses)!r} after LinearCrossEntropy; accepted: {LOSS!r}."
+            )
         if node.layer.tied:
             _check_table(nodes[0].layer, node, node.layer.units)
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfbp import vocabulary
-from tfbp.errors import InputError, check_count
-from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of, weight_shapes_of
+from tfbp.errors import InputError
+from tfbp.network.chain import Node, Place, as_layers, nodes_of, output_shape_of
 from tfbp.network.dense import Dense
+from tfbp.network.graph import Call, Graph, calls_of_a_chain, is_taken
+from tfbp.network.input import shape_of
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy, check_head
 from tfbp.network.residual import fit_chain
 from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.network.validation import SPARSE_LOSSES
+from tfbp.network.writing import LINEAR, is_graph, is_link, written
 from tfbp.vocabulary import L1L2, Activation, Loss
 
 if TYPE_CHECKING:
@@ -27,32 +29,28 @@ if TYPE_CHECKING:
 
     from tfbp.network.drawing import Drawing
 
-_LINEAR = Activation("linear")
 # one dict per layer; a layer with parts has lists of such dicts in it
 Parameters = list[dict[str, Any]]
-
-# Where the last activation is the loss's own link function, the loss is taken at its pre-activation z (its logits):
-# one fused, stable formula whose gradient is "probability minus target". Keras does the same.
-_LINKS = {
-    ("softmax", "categorical_crossentropy"),
-    ("softmax", "sparse_categorical_crossentropy"),
-    ("sigmoid", "binary_crossentropy"),
-}
 
 
 @dataclass(frozen=True, repr=False)
 class Network:
     """A feed-forward network: its inputs, its layers and its loss.
 
+    A chain is `Network(4, [Dense(3), …], loss)`. A graph is written as in Keras, `x = tfbp.Input(4); y = Dense(3)(x)`,
+    and is `Network(x, y, loss)`; with several inputs or outputs, lists of them, and a list of losses.
+
     Args:
         inputs: the width of x, at least 1, the shape of an example, such as (28, 28, 1), or `tfbp.Tokens`, which an
             `Embedding`, the first layer, looks up.
-        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too.
+        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too. Of a graph, its
+            output, or a list of several.
         loss: a name or a `tfbp.Loss`. It is taken of each row of outputs: one for each example, or, where the layers
             end in a shape (T, O), one for each of its T tokens; the mean of all is the network's. Cross-entropies take
             logits: end the network in a linear layer, or in the loss's own link (softmax for the categorical ones,
             sigmoid for the binary one). With the link, `forward` gives probabilities and the loss is still computed
             from the logits, stably.
+        loss_weights: of a graph with several outputs, what each one's loss counts in the sum; 1 by default.
 
     Raises:
         InputError: zero inputs, no layers, something that is no layer, a layer that does not fit the shape before it,
@@ -71,66 +69,118 @@ class Network:
         <Network (2, 3): Dense (2, 4), Flatten (8), Dense (1); mean_squared_error>
     """
 
-    inputs: int | Shape | Tokens
+    inputs: Any
     layers: tuple[Layer, ...]
-    loss: Loss
+    loss: Any
+    calls: tuple[Call, ...]
+    ends: tuple[int, ...]
+    loss_weights: tuple[float, ...]
 
     # tfbp.bridge.methods gives the class these two: the bridge imports the network, never the other way
     from_keras: ClassVar[Callable[..., tuple[Network, Parameters]]]
     to_keras: ClassVar[Callable[..., keras.Model]]
 
-    def __init__(self, inputs: int | Sequence[int] | Tokens, layers: Sequence[Any], loss: str | Loss) -> None:
-        tokens = inputs if isinstance(inputs, Tokens) else None
-        shape = _shape(inputs) if tokens is None else tokens.shape
-        fitted = as_layers("layers", layers)
-        check_lookup(tokens, fitted)
-        output_shape_of(fitted, shape)
-        # a network says itself what its layers leave open
-        object.__setattr__(self, "inputs", tokens or (shape[0] if len(shape) == 1 else shape))
-        object.__setattr__(self, "layers", fit_chain(fitted, shape))
-        object.__setattr__(self, "loss", vocabulary.loss(loss))
-        check_head(self.nodes, self.loss)
+    def __init__(self, inputs: Any, layers: Any, loss: Any, loss_weights: Sequence[float] | None = None) -> None:
+        if is_graph(inputs):
+            given = written(inputs, layers, loss, loss_weights)
+        else:
+            given = _chain(inputs, layers, loss, loss_weights)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        check_head(self.nodes, self.losses)
+
+    @classmethod
+    def of_calls(cls, **fields: Any) -> Network:
+        """The network of these fields, as another one has them or JSON told them."""
+        network = cls.__new__(cls)
+        for name, value in fields.items():
+            object.__setattr__(network, name, value)
+        return network
 
     def __repr__(self) -> str:
-        if isinstance(self.inputs, int) and all(isinstance(layer, Dense) for layer in self.layers):
+        losses = ", ".join(loss.name for loss in self.losses)
+        if isinstance(self.inputs, int) and self.is_chain and all(isinstance(layer, Dense) for layer in self.layers):
             widths = "-".join(map(str, (self.inputs, *(node.output_shape[0] for node in self.nodes))))
             activations = ", ".join(layer.applied_activation.name for layer in self.layers)
-            return f"<Network {widths}: {activations}; {self.loss.name}>"
+            return f"<Network {widths}: {activations}; {losses}>"
         layers = ", ".join(
             f"{node.layer.keras_name} ({', '.join(map(str, node.output_shape))})" for node in self.top_nodes
         )
-        inputs = self.tokens or f"({', '.join(map(str, self.input_shape))})"
-        return f"<Network {inputs}: {layers}; {self.loss.name}>"
+        inputs = ", ".join(
+            repr(tokens) if tokens else f"({', '.join(map(str, shape))})"
+            for tokens, shape in zip(self.input_tokens, self.input_shapes, strict=True)
+        )
+        return f"<Network {inputs}: {layers}; {losses}>"
 
     def _repr_svg_(self) -> str:
         return self.draw().svg
 
     @property
+    def each_input(self) -> tuple[Any, ...]:
+        """Every input: a width, a shape or `Tokens`."""
+        return self.inputs if isinstance(self.inputs, tuple) and not _is_shape(self.inputs) else (self.inputs,)
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """The shape of an example of each input, without the batch."""
+        return tuple(
+            each.shape if isinstance(each, Tokens) else each if isinstance(each, tuple) else (each,)
+            for each in self.each_input
+        )
+
+    @property
+    def input_tokens(self) -> tuple[Tokens | None, ...]:
+        """Each input, where it is tokens, else None."""
+        return tuple(each if isinstance(each, Tokens) else None for each in self.each_input)
+
+    @property
     def input_shape(self) -> Shape:
-        """The shape of an example, without the batch."""
-        if isinstance(self.inputs, Tokens):
-            return self.inputs.shape
-        return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+        """The shape of an example, without the batch, of the one input or the first."""
+        return self.input_shapes[0]
 
     @property
     def tokens(self) -> Tokens | None:
-        """The inputs, where they are tokens."""
-        return self.inputs if isinstance(self.inputs, Tokens) else None
+        """The one input, or the first, where it is tokens."""
+        return self.input_tokens[0]
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is layers one after another."""
+        return self.calls == calls_of_a_chain(len(self.layers)) and self.ends == (len(self.layers),)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """The loss of each output."""
+        return self.loss if isinstance(self.loss, tuple) else (self.loss,)
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """The shape of each output of an example, without the batch."""
+        made = [*self.input_shapes, *(node.output_shape for node in self.top_nodes)]
+        return tuple(made[end] for end in self.ends)
 
     @property
     def output_shape(self) -> Shape:
-        """The shape of what it makes of an example, without the batch: (O,), or (…, O)."""
-        return output_shape_of(self.layers, self.input_shape)
+        """The shape of the one output, or the first, of an example, without the batch: (O,), or (…, O)."""
+        return self.output_shapes[0]
 
     @property
     def outputs(self) -> int:
-        """The width of the network's output, O: its last axis."""
+        """The width of the one output, or the first, O: its last axis."""
         return self.output_shape[-1]
 
     @property
+    def target_shapes(self) -> tuple[Shape, ...]:
+        """The shape of an example's y for each output: the output's, or without the last axis for labels."""
+        return tuple(
+            shape[:-1] if loss.name in SPARSE_LOSSES else shape
+            for shape, loss in zip(self.output_shapes, self.losses, strict=True)
+        )
+
+    @property
     def target_shape(self) -> Shape:
-        """The shape of an example's y: that of the outputs, or without the last axis for labels."""
-        return self.output_shape[:-1] if self.loss.name in SPARSE_LOSSES else self.output_shape
+        """The shape of an example's y, of the one output or the first."""
+        return self.target_shapes[0]
 
     @property
     def tied(self) -> bool:
@@ -139,54 +189,96 @@ class Network:
 
     @property
     def nodes(self) -> list[Node]:
-        """Every layer with its shapes, in the order of the forward pass; a layer with parts comes after its parts."""
-        return list(nodes_of(self.layers, self.input_shape))
+        """Every call with its shapes, in the order of the forward pass; a layer with parts comes after its parts."""
+        return list(nodes_of(self.layers, self.calls, self.input_shapes))
 
     @property
     def top_nodes(self) -> list[Node]:
-        """The nodes of `layers` themselves, without those of parts."""
+        """The nodes of `calls` themselves, without those of parts."""
         return [node for node in self.nodes if len(node.place) == 1]
+
+    @property
+    def weight_nodes(self) -> list[Node]:
+        """The first call of each layer that has no parts: where weights are, each once."""
+        return [node for node in self.nodes if not node.layer.parts and not node.calls_before]
 
     @property
     def draws(self) -> int:
         """How many random seeds a training step takes."""
-        return sum(layer.draws for layer in self.layers)
+        return sum(self.layers[call.layer].draws for call in self.calls)
 
     @property
     def fuses_output_activation(self) -> bool:
-        """Whether the loss is taken at the last layer's z, its activation being the loss's own link."""
-        return (self.layers[-1].applied_activation.name, self.loss.name) in _LINKS
+        """Whether the loss is taken at the z of the call that makes the one output, its activation being the link."""
+        return len(self.ends) == 1 and (self.loss_at != self.ends or self.fused(0))
+
+    @property
+    def output_activation(self) -> Activation:
+        """The activation of the call that makes the one output, or the first."""
+        return self.layers[self.calls[self.ends[0] - len(self.input_shapes)].layer].applied_activation
+
+    def fused(self, output: int) -> bool:
+        """Whether an output's loss is taken at its call's z, which no other call knows."""
+        end, loss = self.ends[output], self.losses[output]
+        layer = self.layers[self.calls[end - len(self.input_shapes)].layer]
+        return is_link(layer, loss) and not is_taken(self.calls, self.ends, len(self.input_shapes), end)
+
+    @property
+    def loss_at(self) -> tuple[int, ...]:
+        """The number of the tensor that each loss is taken of; of a link that others take, what it is applied to."""
+        found = []
+        for output, end in enumerate(self.ends):
+            call = self.calls[end - len(self.input_shapes)]
+            apart = is_link(self.layers[call.layer], self.losses[output]) and not self.fused(output)
+            found.append(call.takes[0] if apart else end)
+        return tuple(found)
 
     @property
     def layers_before_loss(self) -> tuple[Layer, ...]:
-        """The layers on the way from x to the loss: the last one's activation is linear where the loss fuses it."""
-        if not self.fuses_output_activation:
-            return self.layers
-        return (*self.layers[:-1], replace(self.layers[-1], activation=_LINEAR))  # type: ignore[type-var]
+        """The layers on the way to the losses: linear, where a loss fuses the activation."""
+        layers = list(self.layers)
+        for output, end in enumerate(self.ends):
+            if self.fused(output):
+                index = self.calls[end - len(self.input_shapes)].layer
+                layers[index] = replace(layers[index], activation=LINEAR)  # type: ignore[type-var]
+        return tuple(layers)
+
+    @property
+    def graph(self) -> Graph:
+        """The layers and their calls."""
+        return Graph(self.layers, self.calls, len(self.each_input))
+
+    @property
+    def graph_before_loss(self) -> Graph:
+        """The same with `layers_before_loss`."""
+        return Graph(self.layers_before_loss, self.calls, len(self.each_input))
 
     def activation_before_loss(self, node: Node) -> Activation:
-        """The activation of one of the nodes on the way from x to the loss."""
-        last = node.place == (len(self.layers) - 1,)
-        return self.layers_before_loss[-1].applied_activation if last else node.layer.applied_activation
+        """The activation of one of the nodes on the way to the losses."""
+        layer = self.layers_before_loss[node.place[0]] if len(node.place) == 1 else node.layer
+        return layer.applied_activation
 
     @property
     def penalties(self) -> list[tuple[Place, str, L1L2]]:
         """(place of the layer, weight's name, regularizer) for every weight that has a penalty."""
         candidates = [
             (node.place, name, node.layer.regularizer(name))
-            for node in self.nodes
-            if not node.layer.parts
+            for node in self.weight_nodes
             for name in node.layer.weight_shapes(node.input_shape)
         ]
         return [(place, name, found) for place, name, found in candidates if found is not None]
 
     def without_penalties(self) -> Network:
         """The same network without regularizers: its loss is the examples' alone."""
-        return Network(self.inputs, [layer.without_penalties() for layer in self.layers], self.loss)
+        layers = tuple(layer.without_penalties() for layer in self.layers)
+        return Network.of_calls(**{**vars(self), "layers": layers})
 
     def parameter_shapes(self) -> list[dict[str, Any]]:
         """One dict per layer, by Keras's names: a Dense's kernel (I, O) and, where it has one, bias (O,)."""
-        return weight_shapes_of(self.layers, self.input_shape)
+        shapes: dict[int, dict[str, Any]] = {}
+        for node in self.top_nodes:
+            shapes.setdefault(node.place[0], node.layer.weight_shapes(node.input_shape))
+        return [shapes[index] for index in range(len(self.layers))]
 
     def init(self, seed: int = 0) -> Parameters:
         """Fresh parameters as float64 NumPy arrays, from the layers' Keras initializers; equal seeds, equal arrays."""
@@ -202,9 +294,16 @@ class Network:
 
     def to_json(self) -> str:
         """The network as JSON text; `Network.from_json` reads it back as an equal network."""
-        loss = {"name": self.loss.name, "arguments": dict(self.loss.arguments)}
-        inputs = self.inputs if self.tokens is None else asdict(self.tokens)
-        config = {"inputs": inputs, "layers": [layer.config() for layer in self.layers], "loss": loss}
+        losses = [{"name": loss.name, "arguments": dict(loss.arguments)} for loss in self.losses]
+        inputs = [asdict(each) if isinstance(each, Tokens) else each for each in self.each_input]
+        config: dict[str, Any] = {
+            "inputs": inputs if isinstance(self.inputs, tuple) and not _is_shape(self.inputs) else inputs[0],
+            "layers": [layer.config() for layer in self.layers],
+            "loss": losses if isinstance(self.loss, tuple) else losses[0],
+        }
+        if not self.is_chain:
+            calls = [[call.layer, list(call.takes)] for call in self.calls]
+            config |= {"calls": calls, "ends": list(self.ends), "loss_weights": list(self.loss_weights)}
         return json.dumps(config, indent=1)
 
     @classmethod
@@ -217,18 +316,60 @@ class Network:
         try:
             config = json.loads(text)
             layers = [layer_from_config(layer) for layer in config["layers"]]
-            inputs = Tokens(**config["inputs"]) if isinstance(config["inputs"], dict) else config["inputs"]
-            return cls(inputs, layers, Loss(**config["loss"]))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            if "calls" not in config:
+                return cls(_input_of(config["inputs"]), layers, Loss(**config["loss"]))
+            several = isinstance(config["loss"], list)
+            losses = [Loss(**loss) for loss in (config["loss"] if several else [config["loss"]])]
+            network = cls.of_calls(
+                inputs=_inputs_of(config["inputs"]),
+                layers=tuple(layers),
+                loss=tuple(losses) if several else losses[0],
+                calls=tuple(Call(layer, tuple(takes)) for layer, takes in config["calls"]),
+                ends=tuple(config["ends"]),
+                loss_weights=tuple(config["loss_weights"]),
+            )
+            check_head(network.nodes, network.losses)
+            return network
+        except (json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"text: got JSON that is no network ({error!r}); accepted: what to_json wrote.") from error
 
 
-def _shape(inputs: object) -> Shape:
-    """The shape of an example from a width or a shape."""
-    if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not inputs:
-        check_count("inputs", inputs)
-        return (int(inputs),)  # type: ignore[call-overload]
-    for size in inputs:
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise InputError(f"inputs: got {inputs!r}; accepted: an integer of at least 1, or a tuple of such.")
-    return tuple(map(int, inputs))
+def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
+    """The fields of a network of layers one after another."""
+    if loss_weights is not None:
+        raise InputError(f"loss_weights: got {loss_weights!r} for one output; accepted: None.")
+    tokens = inputs if isinstance(inputs, Tokens) else None
+    shape = shape_of("inputs", inputs) if tokens is None else tokens.shape
+    fitted = as_layers("layers", layers)
+    for index, layer in enumerate(fitted):
+        if layer.takes_several:
+            raise InputError(
+                f"layers[{index}]: got {type(layer).__name__}, which takes several tensors; accepted: in a network "
+                "that is written with tfbp.Input."
+            )
+    check_lookup(tokens, fitted)
+    output_shape_of(fitted, shape)
+    return {
+        # a network says itself what its layers leave open
+        "inputs": tokens or (shape[0] if len(shape) == 1 else shape),
+        "layers": fit_chain(fitted, shape),
+        "loss": vocabulary.loss(loss),
+        "calls": calls_of_a_chain(len(fitted)),
+        "ends": (len(fitted),),
+        "loss_weights": (1.0,),
+    }
+
+
+def _is_shape(given: tuple[Any, ...]) -> bool:
+    return all(isinstance(size, int) for size in given)
+
+
+def _input_of(given: Any) -> Any:
+    return Tokens(**given) if isinstance(given, dict) else given
+
+
+def _inputs_of(given: Any) -> Any:
+    """The inputs, as a network has them, from JSON: one, or a tuple of several."""
+    if isinstance(given, list) and not all(isinstance(size, int) for size in given):
+        return tuple(_inputs_of(each) for each in given)
+    return tuple(given) if isinstance(given, list) else _input_of(given)

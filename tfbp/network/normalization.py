@@ -19,7 +19,7 @@ from tfbp.vocabulary import L1L2, Activation
 
 
 class _Normalization(Layer):
-    """What they share: they keep shapes, and have a gamma and a beta for the last axis, where they are asked for."""
+    """What they share: they keep shapes, and have a gamma and a beta for the last axis, where they are requested."""
 
     axes: ClassVar[tuple[int, ...]] = (-1,)
 

@@ -22,7 +22,7 @@ def initial_parameters(network: Any, seed: int) -> list[dict[str, Any]]:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}; accepted: an integer of 0 or more.")
     # two for each layer's weights at the least, kernel and bias: a bias that is left out moves no other's start
-    layers = [(node, node.layer.weight_shapes(node.input_shape)) for node in network.nodes if not node.layer.parts]
+    layers = [(node, node.layer.weight_shapes(node.input_shape)) for node in network.weight_nodes]
     counts = [max(2, len(shapes)) if shapes else 0 for _, shapes in layers]
     seeds = iter(np.random.SeedSequence(seed).generate_state(max(sum(counts), 1)).tolist())
     made = {}

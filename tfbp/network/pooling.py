@@ -15,7 +15,7 @@ from tfbp.network.shapes import Flatten
 
 
 class _Pooling(ImageLayer):
-    """What both kinds of pooling of windows share; no kind by itself."""
+    """The common part of both kinds of pooling of windows; not a kind."""
 
     pool_size: Pair
     strides: Pair
@@ -56,7 +56,7 @@ class MaxPooling2D(_Pooling, Layer):
 
 @dataclass(frozen=True)
 class AveragePooling2D(_Pooling, Layer):
-    """The mean of each window, by channel; what padding "same" adds is no part of it.
+    """The mean of each window, by channel; without the zeros that padding "same" adds.
 
     Args:
         pool_size, strides, padding: as in `MaxPooling2D`.

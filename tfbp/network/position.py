@@ -1,4 +1,4 @@
-"""Where a token stands: a learned row that is added to it, or a rotation of what it is. T steps of a sequence."""
+"""The position of a token: a learned row that is added to it, or a rotation of its features. T steps of a sequence."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PositionEmbedding(Layer):
 
 @dataclass(frozen=True)
 class RotaryEmbedding(Layer):
-    """Each pair of features of step t turned by t times an angle of its own: products of steps tell their distance.
+    """Each pair of features of step t turned by t times an angle of its own: products then depend on the distance.
 
         y[t, i]       = cos(t a_i) x[t, i]       - sin(t a_i) x[t, i + I/2]     for i of the first half of I features
         y[t, i + I/2] = cos(t a_i) x[t, i + I/2] + sin(t a_i) x[t, i]

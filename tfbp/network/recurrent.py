@@ -26,7 +26,7 @@ _LEFT_OUT = {
 
 
 class _Recurrent(Layer):
-    """What all three share; no kind by itself."""
+    """The common part of all three; not a kind."""
 
     keras_name: ClassVar[str] = "_Recurrent"
     gates: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""The residual connection: a chain of layers whose input is added to its output."""
+"""The residual connection: it adds a chain's input to its output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Residual(Layer):
             axis alone is another, a `Dense` without a bias along it.
 
     Raises:
-        InputError: no layers, something that is no layer, or shapes that no addition takes.
+        InputError: no layers, something that is not a layer, or shapes that no addition takes.
 
     Example:
         >>> block = Residual([Dense(8, "relu"), Dense(4)])

@@ -1,8 +1,7 @@
-"""What the harness tries a kind of layer on: a network around it, as data, beside the kind."""
+"""The harness's test of a kind of layer: a network around it, as data, beside the kind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ class Setting:
 
     name: str
     inputs: Any
-    layers: Sequence[Any]
+    layers: Any
     batch: int
     loss: Any = LABELS
     any_targets: bool = False

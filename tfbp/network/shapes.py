@@ -34,10 +34,10 @@ class Reshape(Layer):
     """The numbers of an example in another shape, in the order of the last axis first.
 
     Args:
-        target_shape: the shape, without the batch; -1 in one place stands for what is left.
+        target_shape: the shape, without the batch; -1 in one place means the rest.
 
     Raises:
-        InputError: sizes that are no integers of at least 1, or -1 more than once.
+        InputError: sizes that are not integers of at least 1, or -1 more than once.
 
     Example:
         >>> Reshape((4, -1)).output_shape((24,))

@@ -1,4 +1,4 @@
-"""Inputs that are no numbers to compute with: tokens, each the number of a row of a table."""
+"""Tokens as inputs: integers, each the number of a row of a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfbp.network.layer import Layer, Shape
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a network of texts is given: sequences of integers from 0 to vocabulary - 1, x of shape (B, length).
+    """The inputs of a network of texts: sequences of integers from 0 to vocabulary - 1, x of shape (B, length).
 
     Args:
         length: how many tokens an example has, at least 1.

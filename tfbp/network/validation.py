@@ -18,9 +18,9 @@ SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
 UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor whose rank is not known
 
 
-def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]]) -> None:
-    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes the network needs."""
-    _check_layers("parameters", network.parameter_shapes(), parameters)
+def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]], argument: str = "parameters") -> None:
+    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes that the network needs."""
+    _check_layers(argument, network.parameter_shapes(), parameters)
 
 
 def _check_layers(argument: str, shapes: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> None:
@@ -48,7 +48,7 @@ def check_seed(network: Any, training: bool, seed: object) -> None:
 
 def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
-    nodes = [node for node in network.nodes if not node.layer.parts]
+    nodes = network.weight_nodes
     for node in nodes:
         if node.layer.ties_examples:
             raise InputError(
@@ -63,51 +63,93 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
             )
 
 
+def each(argument: str, given: Any, count: int) -> tuple[Any, ...]:
+    """What is given for each input or output of a network: of several, a tuple or a list.
+
+    Raises:
+        InputError: another number of them.
+    """
+    if count == 1:
+        return (given,)
+    if not isinstance(given, tuple | list) or len(given) != count:
+        got = f"{len(given)}" if isinstance(given, tuple | list) else type(given).__name__
+        raise InputError(f"{argument}: got {got}; accepted: a tuple of {count}, as the network has them.")
+    return tuple(given)
+
+
 def check_x(network: Any, x: Any) -> None:
-    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1; where the
-    network is of tokens, integers of its vocabulary."""
+    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1; of an input of
+    tokens, integers of its vocabulary. Of several inputs, x is a tuple."""
+    given = each("x", x, len(network.input_shapes))
+    for index, (one, shape, tokens) in enumerate(zip(given, network.input_shapes, network.input_tokens, strict=True)):
+        _check_input("x" if len(given) == 1 else f"x[{index}]", one, shape, tokens)
+    batches = {size for one in given if (size := _shape(one)[0]) is not None and size is not ...}
+    if len(batches) > 1:
+        raise InputError(f"x: got batches of {' and '.join(map(str, sorted(batches)))}; accepted: one size for all.")
+
+
+def _check_input(argument: str, x: Any, input_shape: Any, tokens: Any) -> None:
     shape = _shape(x)
-    sizes = ", ".join(map(str, network.input_shape))
-    if not _fits(shape, (None, *network.input_shape)) or shape[:1] == (0,):
-        raise InputError(f"x: got shape {shape}; accepted: (B, {sizes}) with a batch B of at least 1.")
+    sizes = ", ".join(map(str, input_shape))
+    if not _fits(shape, (None, *input_shape)) or shape[:1] == (0,):
+        raise InputError(f"{argument}: got shape {shape}; accepted: (B, {sizes}) with a batch B of at least 1.")
     values = _values(x)
-    if network.tokens is not None:
-        last = network.tokens.vocabulary - 1
+    if tokens is not None:
+        last = tokens.vocabulary - 1
         # of NumPy, or TensorFlow's
         dtype = np.dtype(getattr(x.dtype, "as_numpy_dtype", x.dtype))
         if dtype.kind not in "iu":
-            raise InputError(f"x: got dtype {dtype.name}; accepted: integers, tokens from 0 to {last}.")
+            raise InputError(f"{argument}: got dtype {dtype.name}; accepted: integers, tokens from 0 to {last}.")
         if values is not None and (wrong := (values < 0) | (values > last)).any():
             place = tuple(np.argwhere(wrong)[0].tolist())
-            raise InputError(f"x: got the token {values[place]} at {list(place)}; accepted: tokens from 0 to {last}.")
+            raise InputError(
+                f"{argument}: got the token {values[place]} at {list(place)}; accepted: tokens from 0 to {last}."
+            )
     elif values is not None and not np.isfinite(values).all():
         place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
-        raise InputError(f"x: got {values[place]} at {list(place)}; accepted: finite numbers.")
+        raise InputError(f"{argument}: got {values[place]} at {list(place)}; accepted: finite numbers.")
 
 
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
-    """Raise `InputError` unless y and sample_weight fit the batch x and the network's loss."""
-    batch, outputs, shape = _shape(x)[0], network.outputs, _shape(y)
-    each = (batch, *network.output_shape[:-1])
-    which = "row of x" if len(each) == 1 else "token"
-    if network.loss.name in SPARSE_LOSSES:
-        if not (_fits(shape, each) or _fits(shape, (*each, 1))):
-            raise InputError(f"y: got shape {shape}; accepted: {each} integer labels, one for each {which}.")
+    """Raise `InputError` unless y and sample_weight fit x and the losses; of several outputs, both are tuples."""
+    batch = _shape(each("x", x, len(network.input_shapes))[0])[0]
+    count = len(network.losses)
+    weights = (None,) * count if sample_weight is None else each("sample_weight", sample_weight, count)
+    shapes = zip(network.losses, network.output_shapes, each("y", y, count), weights, strict=True)
+    for index, (loss, shape, targets, weight) in enumerate(shapes):
+        of = "" if count == 1 else f"[{index}]"
+        _check_targets(f"y{of}", targets, loss, (batch, *shape))
+        if weight is not None:
+            _check_weights(f"sample_weight{of}", weight, batch, (batch, *shape[:-1]))
+
+
+def _check_targets(argument: str, y: Any, loss: Any, expected: tuple[Any, ...]) -> None:
+    *rows, outputs = expected
+    each_row, shape = tuple(rows), _shape(y)
+    which = "row of x" if len(each_row) == 1 else "token"
+    if loss.name in SPARSE_LOSSES:
+        if not (_fits(shape, each_row) or _fits(shape, (*each_row, 1))):
+            raise InputError(
+                f"{argument}: got shape {shape}; accepted: {each_row} integer labels, one for each {which}."
+            )
         labels = _values(y)
         if labels is not None:
             bad = labels[(labels < 0) | (labels >= outputs) | (labels != np.floor(labels))]
             if bad.size:
-                raise InputError(f"y: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
-    else:
-        if not (_fits(shape, (*each, outputs)) or (outputs == 1 and _fits(shape, each))):
-            raise InputError(f"y: got shape {shape}; accepted: {(*each, outputs)}, as the network's output.")
-        _check_finite("y", y)
-    if sample_weight is not None:
-        given = _shape(sample_weight)
-        if not (_fits(given, (batch,)) or _fits(given, each)):
-            token = "" if len(each) == 1 else f", or {each}, one for each {which}"
-            raise InputError(f"sample_weight: got shape {given}; accepted: ({batch},), one for each row of x{token}.")
-        _check_finite("sample_weight", sample_weight)
+                raise InputError(f"{argument}: got the label {bad[0]}; accepted: integers from 0 to {outputs - 1}.")
+        return
+    if not (_fits(shape, (*each_row, outputs)) or (outputs == 1 and _fits(shape, each_row))):
+        raise InputError(f"{argument}: got shape {shape}; accepted: {(*each_row, outputs)}, as the network's output.")
+    _check_finite(argument, y)
+
+
+def _check_weights(argument: str, weight: Any, batch: Any, each_row: tuple[Any, ...]) -> None:
+    given = _shape(weight)
+    if not (_fits(given, (batch,)) or _fits(given, each_row)):
+        which = "row of x" if len(each_row) == 1 else "token"
+        token = "" if len(each_row) == 1 else f", or {each_row}, one for each {which}"
+        raise InputError(f"{argument}: got shape {given}; accepted: ({batch},), one for each row of x{token}.")
+    _check_finite(argument, weight)
 
 
 def _check_finite(argument: str, array: Any) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 
 from tfbp.errors import InputError, check_choice, check_count, check_positive
-from tfbp.fitting import arrays
+from tfbp.fitting import arrays, contract
 from tfbp.fitting import epochs as loop
-from tfbp.fitting.api import validation_of
-from tfbp.fitting.contract import build_optimizer, check_compiled, check_data, check_targets, sizes
+from tfbp.fitting.plans import validation_of
+from tfbp.fitting.rules import rules_of
 from tfbp.privacy import accounting, choosing, examples, refusals, report, sampling
 from tfbp.privacy.budget import Budget
 from tfbp.privacy.examples import Way
@@ -99,7 +99,7 @@ class Privacy:
         """Train with the arguments of `tfbp.fit`; what that calls."""
         given = {**_DEFAULTS, **given}
         refusals.check_model(model)
-        check_compiled(model)
+        contract.check_compiled(model)
         accounting.check_installed()
         data, ways, validation_data, batch_size = _data_of(model, given)
         rows = int(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None).shape[0])
@@ -120,7 +120,7 @@ class Privacy:
         refusals.check_layers(model)
         way = choosing.way_of(model, data) if ways is None else Way(layers=ways)
         refusals.check_way(model, way)
-        build_optimizer(model)
+        contract.build_optimizer(model)
         ledger = ledger_of(model)
         report.note_strange_updates(model, ledger)
         an_epoch = math.ceil(rows / batch_size)
@@ -152,7 +152,7 @@ class Privacy:
                 epochs=given["epochs"],
                 initial_epoch=given["initial_epoch"],
                 verbose=given["verbose"],
-                validate=validation_of(model, validation_data, size_of_validation, given["validation_steps"]),
+                validate=validation_of(rules_of(model), validation_data, size_of_validation, given)[0],
                 validation_freq=given["validation_freq"],
                 block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
             )
@@ -166,20 +166,16 @@ class Privacy:
 def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | None, Any, int]:
     """The packed training data, by which ways they go where the model knows, the validation data, and B."""
     x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
-    check_data(x=x, y=y, sample_weight=sample_weight)
+    contract.check_data(x=x, y=y, sample_weight=sample_weight)
     if x is None or not arrays.in_memory(x, y, sample_weight):
         raise InputError(
             f"x: got {'nothing' if x is None else f'a {type(x).__name__}'}; accepted: arrays in memory, for each step "
             "draws its examples from all of them."
         )
-    check_targets(model, y)
-    arrays.check_lengths(x=x, y=y, sample_weight=sample_weight)
-    (batch_size,) = sizes(batch_size=given["batch_size"])
-    validation_data = given["validation_data"]
+    rules = rules_of(model)
+    batch_size = rules.batch_size("batch_size", given["batch_size"])
+    data, validation_data = rules.checked((x, y, sample_weight), batch_size), given["validation_data"]
     if given["validation_split"] and validation_data is None:
-        (x, y, sample_weight), validation_data = arrays.split((x, y, sample_weight), given["validation_split"])
-    if hasattr(model, "packed_examples"):
-        data, ways = model.packed_examples(x, y, sample_weight, given["class_weight"])
-    else:
-        data, ways = arrays.packed(x, y, sample_weight, given["class_weight"]), None
-    return data, ways, validation_data, batch_size or 32
+        data, validation_data = arrays.split(data, given["validation_split"])
+    ways = model.ways_of_layers() if hasattr(model, "ways_of_layers") else None
+    return rules.packed(data, given["class_weight"], own=True), ways, validation_data, batch_size

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.trainers.trainer import model_supports_jit
 
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
@@ -14,6 +15,9 @@ from tfbp.fitting.shuffling import Shuffling
 from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
 from tfbp.privacy.ledger import Ledger
+
+# what XLA does not know, or drops without a word
+UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
 
 
 class PrivateRun(Run):
@@ -76,7 +80,7 @@ class PrivateRun(Run):
             return made
 
         self._compiled, self._program = bool(asked), traced(asked)
-        if asked is None and compiler.pays(self.model, self._program):
+        if asked is None and _pays(self.model, self._program):
             plain = self._program
             try:
                 self._program = traced(True)
@@ -98,3 +102,13 @@ class PrivateRun(Run):
             key = tuple(int(word) for word in self.ledger.key.numpy()[2:])
             self._order = begun, tf.constant(sampling.order_of(key, begun, self.plan.stretch.rows))
         return self._order[1]
+
+
+def _pays(model: Any, traced: Any) -> bool:
+    """What "auto" means for a program of private steps, which are many; on a CPU XLA is slow with some operations."""
+    if tf.config.list_logical_devices("GPU"):
+        return bool(model.jit_compile)
+    mode = compiler.check_mode()
+    if mode == "off" or not model_supports_jit(model):
+        return False
+    return mode == "on" or not compiler.operations(traced.graph) & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA)

@@ -9,15 +9,19 @@ from tfbp.reference import convolution as convolution
 from tfbp.reference import dense as dense
 from tfbp.reference import dropout as dropout
 from tfbp.reference import embedding as embedding
+from tfbp.reference import graph as graph
 from tfbp.reference import kinds as kinds
 from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
+from tfbp.reference import merge as merge
 from tfbp.reference import normalization as normalization
+from tfbp.reference import padding as padding
 from tfbp.reference import per_example as per_example
 from tfbp.reference import pooling as pooling
 from tfbp.reference import position as position
 from tfbp.reference import recurrent as recurrent
 from tfbp.reference import residual as residual
+from tfbp.reference import scaling as scaling
 from tfbp.reference import shapes as shapes
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
@@ -33,11 +37,14 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     residual,
+    scaling,
     shapes,
 ):
     kinds.KINDS.update(_file.KINDS)

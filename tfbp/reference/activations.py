@@ -1,4 +1,4 @@
-"""Every activation by name: its forward, and its backward given dy and z."""
+"""Every activation by name: its forward, and its backward from dy and z."""
 
 from tfbp.reference import piecewise_activations as piecewise
 from tfbp.reference import smooth_activations as smooth

@@ -30,7 +30,7 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, given dy (B, T, N, V)."""
+    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
     query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
     # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)

@@ -7,8 +7,8 @@ many as the batch has tokens, where the outputs have a shape, (B, T, O).
 import numpy as np
 
 from tfbp.network import at, map_weights
-from tfbp.network.validation import check_parameters, check_seed, check_x, check_y
-from tfbp.reference.chain import chain_backward, chain_forward
+from tfbp.network.validation import check_parameters, check_seed, check_x, check_y, each
+from tfbp.reference.graph import add, graph_backward, graph_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
 from tfbp.reference.tied import tied_backward, tied_forward
@@ -32,10 +32,11 @@ def forward(network, parameters, x, *, training=False, seed=None):
     """
     parameters, x = map_weights(_as_float, parameters), _as_inputs(network, x)
     check_parameters(network, parameters)
-    check_x(network, x)
+    check_x(network, one_or_all(x))
     check_seed(network, training, seed)
     parameters = tied_forward(network, parameters)
-    return chain_forward(network.layers, parameters, x, training=training, seed=_first(seed))[0]
+    made, *_ = graph_forward(network.graph, parameters, x, training=training, seed=_first(seed))
+    return one_or_all([made[end] for end in network.ends])
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -77,7 +78,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
     loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
-    return loss, tensors[-1]["outputs"]
+    return loss, joined(tensors[-1])["outputs"]
 
 
 def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -88,29 +89,47 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     check_seed(network, training, seed)
     loss, tensors, residuals = _forward(network, parameters, x, y, weight, training, seed)
 
-    losses = tensors[-1]["losses"]
-    # loss = 1/N Σ weight · losses: the 1/N that seeds the backward pass
-    dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size
-    doutputs = loss_backward(network.loss, dlosses, residuals[-1])
-    tensors[-1].update(dlosses=dlosses, doutputs=doutputs)
-    _, gradients = chain_backward(network.layers_before_loss, tensors, residuals, doutputs)
-    gradients = tied_backward(network, gradients)
+    dmade, lasts, graph = {}, tensors.pop(), network.graph_before_loss
+    for loss_of, counts, at_tensor, weighed, last in zip(
+        network.losses, network.loss_weights, network.loss_at, weight, lasts, strict=True
+    ):
+        losses = last["losses"]
+        # loss = 1/N Σ weight · losses: the 1/N that seeds the backward pass
+        dlosses = np.full(losses.shape, 1 / losses.size) if weighed is None else weighed / losses.size
+        dlosses = dlosses * counts
+        doutputs = loss_backward(loss_of, dlosses, last.pop("residuals"))
+        last.update(dlosses=dlosses, doutputs=doutputs)
+        add(dmade, at_tensor, doutputs)
+    gradients = tied_backward(network, graph_backward(graph, tensors, residuals, dmade))
     for place, name, regularizer in network.penalties:
         layer = at(gradients, place)
         layer[name] = layer[name] + penalty_backward(regularizer, at(parameters, place)[name])
-    return loss, gradients, tensors
+    return loss, gradients, [*tensors, joined(lasts)]
 
 
 def _forward(network, parameters, x, y, weight, training, seed):
-    weights = tied_forward(network, parameters)
-    outputs, tensors, residuals = chain_forward(
-        network.layers_before_loss, weights, x, training=training, seed=_first(seed)
-    )
-    losses, loss_residuals = loss_forward(network.loss, y, outputs)
-    loss = (losses if weight is None else weight * losses).mean()
+    weights, graph = tied_forward(network, parameters), network.graph_before_loss
+    made, tensors, residuals = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+    total, lasts = 0, []
+    for loss_of, counts, at_tensor, targets, weighed in zip(
+        network.losses, network.loss_weights, network.loss_at, y, weight, strict=True
+    ):
+        outputs = made[at_tensor]
+        losses, loss_residuals = loss_forward(loss_of, targets, outputs)
+        total = total + counts * (losses if weighed is None else weighed * losses).mean()
+        lasts.append({"outputs": outputs, "losses": losses, "residuals": loss_residuals})
     for place, name, regularizer in network.penalties:
-        loss = loss + penalty_forward(regularizer, at(parameters, place)[name])[0]
-    return loss, [*tensors, {"outputs": outputs, "losses": losses}], [*residuals, loss_residuals]
+        total = total + penalty_forward(regularizer, at(parameters, place)[name])[0]
+    return total, [*tensors, lasts], residuals
+
+
+def joined(lasts):
+    """The tensors of the loss by name; of several losses, tuples."""
+    return {name: one_or_all([last[name] for last in lasts]) for name in lasts[0] if name != "residuals"}
+
+
+def one_or_all(found):
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def _first(seed):
@@ -118,24 +137,32 @@ def _first(seed):
 
 
 def _inputs(network, parameters, x, y, sample_weight):
-    parameters, x, y = map_weights(_as_float, parameters), _as_inputs(network, x), np.asarray(y)
-    weight = None if sample_weight is None else _as_float(sample_weight)
+    """Checked: parameters, and tuples of x by input, of y and the losses' weights by output."""
+    parameters, x, outputs = map_weights(_as_float, parameters), _as_inputs(network, x), len(network.losses)
+    y = tuple(map(np.asarray, each("y", y, outputs)))
     check_parameters(network, parameters)
-    check_x(network, x)
-    check_y(network, x, y, weight)
-    return parameters, x, y, None if weight is None else _of_each_loss(network, weight)
+    check_x(network, one_or_all(x))
+    if sample_weight is None:
+        weight = (None,) * outputs
+    else:
+        weight = tuple(map(_as_float, each("sample_weight", sample_weight, outputs)))
+    check_y(network, one_or_all(x), one_or_all(y), None if sample_weight is None else one_or_all(weight))
+    of_each = zip(weight, network.output_shapes, strict=True)
+    return parameters, x, y, tuple(None if w is None else _of_each_loss(shape, w) for w, shape in of_each)
 
 
-def _of_each_loss(network, weight):
+def _of_each_loss(output_shape, weight):
     """(B, …): an example's weight, (B,), is that of each of its tokens."""
-    tokens = network.output_shape[:-1]
+    tokens = output_shape[:-1]
     if weight.ndim == 1 + len(tokens):
         return weight
     return np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
 
 
 def _as_inputs(network, x):
-    return _as_float(x) if network.tokens is None else np.asarray(x)
+    """Each input; tokens stay integers."""
+    given = zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True)
+    return tuple(_as_float(one) if tokens is None else np.asarray(one) for one, tokens in given)
 
 
 def _as_float(array):

@@ -1,48 +1,17 @@
-"""Layers one after another, forward and backward. It knows no kind by name: `kinds` does.
+"""Layers one after another, as parts of a layer that is made of them."""
 
-B batch; x, z and y of a layer are (B, …). A kind's file has two functions for the chain, below its pure ones:
-
-    forward(layer, weights, x, *, training, seed) -> z, residuals, new values of weights without a gradient
-    backward(layer, dz, residuals) -> dx, gradients by weight
-"""
-
-from tfbp.reference.activations import activation_backward, activation_forward
-from tfbp.reference.kinds import kind_of
+from tfbp.network import Graph
+from tfbp.reference.graph import graph_backward, graph_forward
 
 
 def chain_forward(layers, weights, x, *, training=False, seed=None):
-    """y; one dict of tensors per layer, with x, z and y; and one pair of residuals per layer.
-
-    Args:
-        seed: (seed, n): the n-th layer that draws, and those after it, have their random numbers from it."""
-    tensors, residuals = [], []
-    for layer, own in zip(layers, weights, strict=True):
-        activation = layer.applied_activation
-        forward, _ = kind_of(layer)
-        z, kept, new_weights = forward(layer, own, x, training=training, seed=seed)
-        y, activation_kept = activation_forward(activation, z)
-        tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
-        if new_weights:
-            tensors[-1]["new_weights"] = new_weights
-        residuals.append((kept, activation_kept))
-        seed = seed and (seed[0], seed[1] + layer.draws)
-        x = y
-    return x, tensors, residuals
+    """y; one dict of tensors per layer, with x, z and y; and one pair of residuals per layer."""
+    made, tensors, residuals = graph_forward(Graph.of_chain(layers), weights, [x], training=training, seed=seed)
+    return made[-1], tensors, residuals
 
 
 def chain_backward(layers, tensors, residuals, dy):
-    """dx of the chain (None where it begins with tokens) and one dict of gradients per layer; dy, dz and dx of each go
-    into its dict of tensors."""
-    gradients = [{} for _ in layers]
-    for index in reversed(range(len(layers))):
-        layer = layers[index]
-        activation = layer.applied_activation
-        kept, activation_kept = residuals[index]
-        # y = activation_forward(activation, z)
-        dz = activation_backward(activation, dy, activation_kept)
-        # z = forward(layer, weights, x)
-        _, backward = kind_of(layer)
-        dx, gradients[index] = backward(layer, dz, kept)
-        tensors[index].update(dy=dy, dz=dz, **({} if dx is None else {"dx": dx}))
-        dy = dx
-    return dy, gradients
+    """dx of the chain (None where it begins with tokens) and one dict of gradients per layer."""
+    dmade = {len(layers): dy}
+    gradients = graph_backward(Graph.of_chain(layers), tensors, residuals, dmade)
+    return dmade.get(0), gradients

@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of its seed alone: a counter is encrypted, no state is kept.
+"""Dropout with a mask that depends only on its seed: it encrypts a counter, and has no state.
 
 x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
 """
@@ -20,7 +20,7 @@ def dropout_backward(dy, residuals):
 
 
 def dropout_mask(shape, seed, rate):
-    """Which are kept: those whose 23 lowest bits, as a number from 0 to 1, are not below float32's rate."""
+    """The elements to keep: their 23 lowest bits, as a number from 0 to 1, are not below float32's rate."""
     bits = philox_bits(int(np.prod(shape)), seed).reshape(shape)
     return (bits & 0x7FFFFF) >= float(np.float32(rate)) * 2**23
 

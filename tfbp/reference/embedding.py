@@ -26,7 +26,7 @@ def forward(layer, weights, x, *, training, seed):
 
 
 def backward(layer, dz, residuals):
-    """Tokens are no numbers that a gradient could move: dx is None."""
+    """Tokens have no gradient: dx is None."""
     return None, {"embeddings": embedding_backward(dz, residuals)}
 
 

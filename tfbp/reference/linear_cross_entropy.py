@@ -39,7 +39,7 @@ def linear_cross_entropy_forward(
 
 
 def linear_cross_entropy_backward(dloss, residuals):
-    """dx (N, I), dkernel (I, O) and dbias (O,), given the scalar dloss."""
+    """dx (N, I), dkernel (I, O) and dbias (O,), from the scalar dloss."""
     dense_residuals, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap = residuals
     p = np.exp(log_p)
     # loss = Σ weight · losses                                    (N,)

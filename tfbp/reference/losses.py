@@ -96,5 +96,5 @@ def loss_forward(loss, y, outputs):
 
 
 def loss_backward(loss, dlosses, residuals):
-    """The gradient with respect to outputs, of their shape, given dlosses of that of the losses."""
+    """The gradient with respect to outputs, of their shape, from dlosses of that of the losses."""
     return LOSSES[loss.name][1](dlosses, *residuals, **loss.arguments)

@@ -1,4 +1,4 @@
-"""SGD, momentum and Adam in NumPy, by Keras's update rules: what a trajectory of the reference is trained with.
+"""SGD, momentum and Adam in NumPy, by Keras's update rules, for trajectories of the reference.
 
 Parameters and gradients are lists of dicts of arrays; `apply` updates the parameters in place.
 """

@@ -1,4 +1,4 @@
-"""Each example's own gradient, by one backward pass for each example, as the definitions say.
+"""Each example's own gradient, by one backward pass for each example, as defined.
 
 B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without 1/B and without penalties.
 """

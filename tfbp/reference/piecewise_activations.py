@@ -1,7 +1,7 @@
 """Piecewise activations and their derivatives, with a stated convention at every kink.
 
 z pre-activation, y = f(z); all arrays of shape (B, O). At a kink the derivative is one side's, and always the one that
-TensorFlow's fused gradients take: each backward's docstring says which. Branches look at the real part, so that a
+TensorFlow's fused gradients take; each backward's docstring names it. Branches look at the real part, so that a
 complex z gives the complex-step derivative.
 """
 

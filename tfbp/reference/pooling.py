@@ -36,7 +36,7 @@ def max_pool2d_backward(dy, residuals):
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y[b, p, q, c] = the mean of x under the window, of which what is added around x is no part."""
+    """y[b, p, q, c] = the mean of x under the window, without the padding around x."""
     window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
     padded, inside = window.pad(x), window.pad(np.ones((1, *x.shape[1:3], 1)))
     total, count = np.zeros((len(x), *window.outputs, x.shape[-1]), x.dtype), np.zeros((1, *window.outputs, 1))
@@ -78,7 +78,7 @@ def global_max_pool2d_forward(x):
 
 
 def global_max_pool2d_backward(dy, x):
-    """dx (B, H, W, C): several largest share dy equally, as in Keras, whose maximum is a reduction here."""
+    """dx (B, H, W, C): several largest share dy equally, as in Keras's reduction."""
     largest = x == x.max(axis=(1, 2), keepdims=True)
     return largest * (dy[:, None, None, :] / largest.sum(axis=(1, 2), keepdims=True))
 

@@ -1,4 +1,4 @@
-"""The parametric relu, whose slope alpha below 0 is learned.
+"""The parametric relu: its slope alpha below 0 is learned.
 
 x, y (B, …); alpha of x's shape without B, with a 1 for every axis that shares one slope.
 """

@@ -2,7 +2,7 @@
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, candidate). hs (B, T, H) is every
-step's state; before the first it is 0. What is called a_… is before its activation.
+step's state; before the first it is 0. A name a_… is a value before its activation.
 """
 
 from functools import partial

@@ -55,6 +55,14 @@ def exponential_backward(dy, z):
     return dy * np.exp(z)
 
 
+def gaussian_forward(z):
+    return np.exp(-z * z)
+
+
+def gaussian_backward(dy, z):
+    return dy * -2 * z * np.exp(-z * z)
+
+
 def silu_forward(z):
     return z * sigmoid_forward(z)
 
@@ -132,6 +140,7 @@ ACTIVATIONS = {
     "tanh": (tanh_forward, tanh_backward),
     "softplus": (softplus_forward, softplus_backward),
     "softsign": (softsign_forward, softsign_backward),
+    "gaussian": (gaussian_forward, gaussian_backward),
     "exponential": (exponential_forward, exponential_backward),
     "silu": (silu_forward, silu_backward),
     "gelu": (gelu_forward, gelu_backward),

@@ -1,4 +1,4 @@
-"""softmax and log_softmax, whose backward needs the whole Jacobian of a row, written out as a matrix.
+"""softmax and log_softmax. The backward writes the whole Jacobian of a row as a matrix.
 
 z pre-activation, y output, both (B, …, O), each row by itself; J[b] = dy[b] / dz[b], (O, O).
 """

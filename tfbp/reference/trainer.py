@@ -1,11 +1,11 @@
-"""Trains a network by the reference, in NumPy: what a trajectory of the other two is held against.
+"""Trains a network by the reference, in NumPy; the trajectories of the other two are compared with it.
 
 N samples, B batch, I inputs, O outputs, S steps of an epoch.
 """
 
 import numpy as np
 
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import at, map_weights
 from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
@@ -13,11 +13,11 @@ class Trainer:
     """A network being trained, step by step.
 
     Args:
-        network: what is trained; it classifies, so that its targets are labels or one-hot rows.
-        parameters: where training starts, as `network.init` gives them.
+        network: a classifier: its targets are labels or one-hot rows.
+        parameters: where training starts, as `network.init` returns them.
         optimizer: one of `tfbp.reference.optimizers`, fresh.
         x, y: the training samples, (N, I) or (N, …), and labels (N,) or (N, …), or targets of the outputs' shape.
-        seed: what layers that draw draw from, as in a `tfbp.Model` of that seed.
+        seed: of the layers that draw, as in a `tfbp.Model` of that seed.
 
     Example:
         >>> from tfbp import Dense, Network
@@ -45,15 +45,16 @@ class Trainer:
             loss, gradients, tensors = loss_gradients_and_tensors(self.network, self._parameters, x, y, seed=self._seed)
             self._optimizer.apply(gradients, self._parameters)
             self._seed += 1
-            for place, name, w in named_weights(self._parameters):
+            for node in self.network.nodes:
                 # weights that no gradient moves
-                w[...] = at(tensors, place).get("new_weights", {}).get(name, w)
+                for name, new in at(tensors, node.at).get("new_weights", {}).items():
+                    at(self._parameters, node.place)[name][...] = new
             losses.append(loss)
             accuracies.append(_accuracy(tensors[-1]["outputs"], y))
         return np.array(losses), np.array(accuracies)
 
     def parameters(self):
-        """A copy of the parameters as they stand."""
+        """A copy of the current parameters."""
         return map_weights(np.copy, self._parameters)
 
 

@@ -1,4 +1,4 @@
-"""A window that is moved over images, and the index of what lies under it."""
+"""A window that moves over images, and the indices of the pixels under it."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Window:
         return padded[:, rows, columns]
 
     def positions(self):
-        """Each position m, n of the kernel, and the index of what lies under it at all the places."""
+        """Each position m, n of the kernel, and the indices of the pixels under it at all places."""
         for m, n in np.ndindex(*self.kernel_sizes):
             starts = m * self.dilation_rate[0], n * self.dilation_rate[1]
             rows, columns = (

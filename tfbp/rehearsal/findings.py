@@ -1,10 +1,10 @@
-"""What can be proven of a GPU run on a machine that has none.
+"""Checks of a GPU run on a machine without a GPU.
 
 Every operation of every traced program has a GPU kernel for its dtype, what runs eagerly too, and every program that
 XLA compiles lowers for a GPU; where it takes variables, which TensorFlow cannot lower without the device, each of its
 operations has a kernel that XLA compiles for one. Not proven: what the kernels compute, and how fast.
 
-And what is said to be written by hand is: no operation of it is another's gradient, or returns its own.
+And hand-written code is hand-written: no operation of it is another's gradient, or returns its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Rehearsed:
 
 @dataclass(frozen=True)
 class KernelGap:
-    """What one program was found to consist of in one mode.
+    """The operations of one program in one mode.
 
     Attributes:
         operations: all of them. missing: those without a kernel. reason: why the program does not lower, or what it
@@ -54,7 +54,7 @@ class KernelGap:
 
     @property
     def gradient_kernels(self) -> list[Operation]:
-        """What a program that is written by hand must not call."""
+        """The gradient kernels that a hand-written program must not call."""
         return kernels.gradient_kernels(set(self.operations)) if self.program.by_hand else []
 
     @property
@@ -114,7 +114,7 @@ def _why_not_lowered(function: Any, fed: Any) -> str:
 
 
 def table(findings: list[KernelGap]) -> Table:
-    """What was proven, by part and mode."""
+    """The results by part and mode."""
     found = Table(box=None, pad_edge=False)
     for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
         found.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
@@ -140,7 +140,7 @@ def by_hand(findings: list[KernelGap]) -> str:
 
 
 def summary(findings: list[KernelGap]) -> str:
-    """What came of it, and what it does not say."""
+    """The verdict, and its limits."""
     of = f"GPU kernels of TensorFlow {tf.__version__}, {len(findings)} programs"
     wrong = sum(bool(finding.complaint) for finding in findings)
     verdict = f"{wrong} would not run there" if wrong else "every operation has one, and what has no variables lowers"

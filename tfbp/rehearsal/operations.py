@@ -1,4 +1,4 @@
-"""Which operations a program consists of, and whether TensorFlow has a kernel for each: what can be known without one.
+"""The operations of a program, and whether TensorFlow has a kernel for each. This needs no GPU.
 
 An operation is a name and the dtypes that choose its kernel. A TensorFlow wheel lists all its kernels, also those of
 devices that this machine does not have.
@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.framework import kernels, op_callbacks, op_def_registry
 
-# a graph's own bookkeeping: a placeholder stands for an argument, and is never run
+# a graph's own bookkeeping: a placeholder represents an argument, and is never run
 _NEVER_RUN = ("Placeholder", "PlaceholderWithDefault", "_Arg", "_Retval")
 # what TensorFlow makes of a loop or branch before it runs it
 _LOWERED = {
@@ -97,7 +97,7 @@ def without_kernel(operations: set[Operation], device: str) -> list[Operation]:
 
 
 def on_the_host(operations: set[Operation]) -> set[Operation]:
-    """Those whose results, by TensorFlow's own choice, lie in the host's memory also on a GPU: shapes and counters."""
+    """Those with results that TensorFlow keeps in the host's memory also on a GPU: shapes and counters."""
     found = set()
     for operation in operations:
         outputs = {output.name for output in op_def_registry.get(operation.name).output_arg}

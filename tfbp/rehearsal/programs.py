@@ -1,4 +1,4 @@
-"""What a GPU run runs, as functions with the tensors they are called with: for the rehearsal of it without one."""
+"""The programs of a GPU run, as functions with their arguments, for its rehearsal without a GPU."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tfbp.agreement.problems import Case, numpy_dtype, problem
 from tfbp.agreement.programs import Cell
 from tfbp.bridge.activations import keras_activation
 from tfbp.fitting import loops
+from tfbp.fitting.compiler import Way
 from tfbp.fitting.programs import of as programs_of
 from tfbp.judging.failures import Failure
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
 from tfbp.rehearsal.findings import Rehearsed
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as on_tape
-from tfbp.training.fitting_arrays import build
 from tfbp.training.model import Model
+from tfbp.training.rules import build
 
 PARTS = ("writings", "layers", "per example", "linear cross-entropy", "training")
 _WITHOUT_LABELS = Network(6, [Dense(5, "tanh", kernel_regularizer="l2"), Dense(4)], "mean_squared_error")
@@ -40,7 +41,7 @@ _BATCH = 3
 
 
 def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Rehearsed]:
-    """What a GPU run runs: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
+    """The programs of a GPU run: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
     if "writings" in parts:
         for case in cases:
             yield from writings_of(case, dtype)
@@ -159,25 +160,29 @@ def training(dtype: str) -> Iterator[Rehearsed]:
                 for name, (make, data, arguments) in _made(x, y).items():
                     title = f"{network.loss.name}-{gradients}-{optimizer}-{name}"
                     fed = (*arguments, *data)
-                    function, _ = make(programs_of(model, data), _BATCH, list(map(tf.TensorSpec.from_tensor, fed)))
+                    specs, way = list(map(tf.TensorSpec.from_tensor, fed)), Way(mode == "xla", mode == "xla")
+                    function = make(programs_of(model, data), _BATCH, specs, way=way)
                     run = partial(_unpacked, function)
                     yield Rehearsed("training", title, dtype, run, fed, (mode,), True, gradients == "manual")
 
 
 def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
-    return function(*fed)
+    results, _ = function(*fed)
+    return results
 
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
-    """What makes each program, the data, and the arguments before them."""
-    order, between, rows = tf.range(len(x)), tf.constant([0, 2, _BATCH]), tf.constant(2 * _BATCH)
+    """The function of each program, the data, and the arguments before them."""
+    order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
     made: dict[str, Any] = {}
     for name in ("train", "test"):
-        made[name] = partial(loops.block, name=name), (x, y), (order, between)
-        made[f"{name} rest"] = partial(loops.rest, name=name), (x, y), (order, rows)
-    made["train guarded"] = partial(loops.block, name="train", guarded=True), (x, y), (order, between)
-    made["epochs"] = loops.epochs, (x, y), (tf.stack([order, order]), tf.constant(2), between)
-    made["predictions"] = loops.predictions, (x,), (order,)
+        made[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
+        made[f"{name} rest"] = partial(loops.rest, name=name, left=left), (x, y), (order[-left:], tf.constant([left]))
+    made["train guarded"] = partial(loops.block, name="train", even=False, guarded=True), (x, y), (order, between)
+    numbers = tf.constant([2, 0, 3, _BATCH, 2 * _BATCH, len(x)])
+    whole = partial(loops.epochs, name="train", full=True, left=left)
+    made["epochs"] = whole, (x, y), (tf.stack([order, order]), numbers)
+    made["predictions"] = partial(loops.predictions, name="predict", even=False), (x,), (order, tf.constant([2]))
     return made
 
 

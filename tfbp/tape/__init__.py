@@ -9,15 +9,19 @@ from tfbp.tape import convolution as convolution
 from tfbp.tape import dense as dense
 from tfbp.tape import dropout as dropout
 from tfbp.tape import embedding as embedding
+from tfbp.tape import graph as graph
 from tfbp.tape import kinds as kinds
 from tfbp.tape import linear_cross_entropy as linear_cross_entropy
 from tfbp.tape import losses as losses
+from tfbp.tape import merge as merge
 from tfbp.tape import normalization as normalization
+from tfbp.tape import padding as padding
 from tfbp.tape import per_example as per_example
 from tfbp.tape import pooling as pooling
 from tfbp.tape import position as position
 from tfbp.tape import recurrent as recurrent
 from tfbp.tape import residual as residual
+from tfbp.tape import scaling as scaling
 from tfbp.tape import shapes as shapes
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
@@ -33,11 +37,14 @@ for _file in (
     dropout,
     embedding,
     linear_cross_entropy,
+    merge,
     normalization,
+    padding,
     pooling,
     position,
     recurrent,
     residual,
+    scaling,
     shapes,
 ):
     kinds.KINDS.update(_file.KINDS)

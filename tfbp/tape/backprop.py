@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfbp.errors import InputError
 from tfbp.network import at, map_weights
-from tfbp.network.validation import check_parameters, check_seed, check_x, check_y
-from tfbp.tape.chain import chain_forward
+from tfbp.network.validation import check_parameters, check_seed, check_x, check_y, each
+from tfbp.tape.graph import graph_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward
 from tfbp.tape.tied import tied_forward
@@ -36,7 +36,8 @@ def forward(network, parameters, x, *, training=False, seed=None):
     weights, x = _checked(network, parameters, x)
     check_seed(network, training, seed)
     weights = tied_forward(network, weights)
-    return chain_forward(network.layers, weights, x, training=training, seed=_first(seed))[0]
+    made, _ = graph_forward(network.graph, weights, x, training=training, seed=_first(seed))
+    return _one_or_all([made[end] for end in network.ends])
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -98,13 +99,15 @@ def loss_gradients_and_tensors(
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         # x too where the first layers may have no weights: they have a dz as well
-        tape.watch((trained, x) if network.layers[0].parts or not trained[0] else trained)
+        floats = [each for each in x if each.dtype.is_floating]
+        tape.watch((trained, floats) if network.layers[0].parts or not (trained[0] and network.is_chain) else trained)
         loss, tensors = _loss(network, parameters, x, y, weight, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
-    layers = [at(tensors, node.place) for node in network.nodes]
+    layers = [at(tensors, node.at) for node in network.nodes]
     gradients, dzs = tape.gradient(scaled, (trained, [layer["z"] for layer in layers]))
     for layer, dz in zip(layers, dzs, strict=True):
-        layer["dz"] = dz
+        # of what no loss depends on it is 0
+        layer["dz"] = tf.zeros_like(layer["z"]) if dz is None else dz
     return loss, gradients, tensors
 
 
@@ -119,23 +122,37 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trained)
         losses = _loss(network, parameters, x, y, weight, training, seed)[1][-1]["losses"]
-        losses = losses if weight is None else weight * losses
-        losses = tf.reduce_mean(losses, axis=[*range(1, losses.shape.rank)])
+        of_each = zip(_several(losses), network.loss_weights, weight, strict=True)
+        found = [counts * (each if w is None else w * each) for each, counts, w in of_each]
+        losses = sum(tf.reduce_mean(each, axis=[*range(1, each.shape.rank)]) for each in found)
     return tape.jacobian(losses, trained)
 
 
 def _loss(network, parameters, x, y, weight, training, seed):
     with tf.name_scope("forward"):
-        outputs, tensors = chain_forward(
-            network.layers_before_loss, tied_forward(network, parameters), x, training=training, seed=_first(seed)
-        )
-    with tf.name_scope("loss"):
-        outputs = tf.cast(outputs, _loss_dtype(outputs.dtype))
-        losses = loss_forward(network.loss, y, outputs)
-        loss = tf.reduce_mean(losses if weight is None else weight * losses)
+        weights, graph = tied_forward(network, parameters), network.graph_before_loss
+        made, tensors = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+    total, lasts = [], []
+    each = zip(network.losses, network.loss_weights, network.loss_at, y, weight, strict=True)
+    for loss_of, counts, number, targets, weighed in each:
+        with tf.name_scope("loss"):
+            outputs = tf.cast(made[number], _loss_dtype(made[number].dtype))
+            losses = loss_forward(loss_of, targets, outputs)
+            loss = tf.reduce_mean(losses if weighed is None else weighed * losses)
+            total.append(loss if counts == 1 else counts * loss)
+        lasts.append({"outputs": outputs, "losses": losses})
+    loss = total[0] if len(total) == 1 else tf.add_n(total)
     for place, name, regularizer in network.penalties:
         loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], loss.dtype))
-    return loss, [*tensors, {"outputs": outputs, "losses": losses}]
+    return loss, [*tensors, {name: _one_or_all([last[name] for last in lasts]) for name in lasts[0]}]
+
+
+def _one_or_all(found):
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _several(found):
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _first(seed):
@@ -147,39 +164,50 @@ def _loss_dtype(dtype):
 
 
 def _inputs(network, parameters, x, y, sample_weight):
-    """Checked tensors: parameters in x's dtype, sample_weight in the loss's."""
+    """Checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype, by output."""
     parameters, x = _checked(network, parameters, x)
-    y = tf.convert_to_tensor(y)
-    weight = None if sample_weight is None else tf.cast(sample_weight, _loss_dtype(dtype_of(network, parameters, x)))
-    check_y(network, x, y, weight)
-    if weight is not None:
-        tokens = network.output_shape[:-1]
+    outputs, dtype = len(network.losses), _loss_dtype(dtype_of(network, parameters, _one_or_all(x)))
+    y = tuple(tf.convert_to_tensor(targets) for targets in each("y", y, outputs))
+    if sample_weight is None:
+        check_y(network, _one_or_all(x), _one_or_all(y))
+        return parameters, x, y, (None,) * outputs
+    weights = [tf.cast(weight, dtype) for weight in each("sample_weight", sample_weight, outputs)]
+    check_y(network, _one_or_all(x), _one_or_all(y), _one_or_all(weights))
+    for output, shape in enumerate(network.output_shapes):
+        tokens, weight = shape[:-1], weights[output]
         if tokens and weight.shape.rank == 1:
             # an example's weight is that of each of its tokens
             weight = tf.broadcast_to(weight[(..., *(tf.newaxis for _ in tokens))], [tf.shape(weight)[0], *tokens])
-        weight = tf.ensure_shape(weight, [x.shape[0], *tokens])
-    return parameters, x, y, weight
+        weights[output] = tf.ensure_shape(weight, [x[0].shape[0], *tokens])
+    return parameters, x, y, tuple(weights)
 
 
 def _checked(network, parameters, x):
-    """Parameters as tensors, each variable read once, here; and x."""
-    x = tf.convert_to_tensor(x)
-    if network.tokens is None and not x.dtype.is_floating:
-        raise InputError(f"x: got dtype {x.dtype.name}; accepted: float64, float32, bfloat16 or float16.")
+    """Parameters as tensors, each variable read once, here; and each input."""
+    inputs = [tf.convert_to_tensor(one) for one in each("x", x, len(network.input_shapes))]
+    for index, tokens in enumerate(network.input_tokens):
+        if tokens is None and not inputs[index].dtype.is_floating:
+            argument = "x" if len(inputs) == 1 else f"x[{index}]"
+            accepted = "float64, float32, bfloat16 or float16"
+            raise InputError(f"{argument}: got dtype {inputs[index].dtype.name}; accepted: {accepted}.")
     check_parameters(network, parameters)
-    check_x(network, x)
-    # a shape that is known only as a function runs: the network knows its own
-    known = x.shape.rank and None not in x.shape.as_list()[1:]
-    x = x if known else tf.ensure_shape(x, [None, *network.input_shape])
-    if network.tokens is not None:
-        x = x if x.dtype == tf.int64 else tf.cast(x, tf.int32)
+    check_x(network, _one_or_all(inputs))
+    for index, (shape, tokens) in enumerate(zip(network.input_shapes, network.input_tokens, strict=True)):
+        one = inputs[index]
+        # a shape that is known only as a function runs: the network knows its own
+        known = one.shape.rank and None not in one.shape.as_list()[1:]
+        one = one if known else tf.ensure_shape(one, [None, *shape])
+        inputs[index] = tf.cast(one, tf.int32) if tokens is not None and one.dtype != tf.int64 else one
     parameters = map_weights(tf.convert_to_tensor, parameters)
-    return _cast(network.layers, parameters, dtype_of(network, parameters, x)), x
+    return _cast(network.layers, parameters, dtype_of(network, parameters, _one_or_all(inputs))), tuple(inputs)
 
 
 def dtype_of(network, parameters, x):
-    """What a pass is computed in: x's type; tokens have none, and it is that of the embeddings."""
-    return tf.as_dtype((x if network.tokens is None else parameters[0]["embeddings"]).dtype)
+    """What a pass is computed in: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
+    for one, tokens in zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
+        if tokens is None:
+            return tf.as_dtype(one.dtype)
+    return tf.as_dtype(next(weights["embeddings"].dtype for weights in parameters if "embeddings" in weights))
 
 
 def _cast(layers, parameters, dtype):

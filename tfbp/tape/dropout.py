@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of its seed alone, forward only: tf.GradientTape differentiates.
+"""Dropout with a mask that depends only on its seed, forward only: tf.GradientTape differentiates.
 
 x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
 """

@@ -39,7 +39,7 @@ def categorical_crossentropy(y, outputs):
 def sparse_categorical_crossentropy(y, outputs):
     if outputs.dtype != tf.float64:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-    # in float64 the GPU has no kernel of it. A label that is no class makes loss and gradient NaN, as there
+    # in float64 the GPU has no kernel of it. A label that is not a class makes loss and gradient NaN, as there
     classes = outputs.shape[-1]
     is_class = (y >= 0) & (y < classes)
     target = tf.where(is_class[..., tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)

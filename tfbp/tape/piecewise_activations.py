@@ -1,6 +1,6 @@
 """Piecewise activations, forward only: tf.GradientTape differentiates. z and the result are (B, O).
 
-At a kink the tape takes one side's derivative, or 0; the reference's docstrings say which.
+At a kink the tape takes one side's derivative, or 0; the reference's docstrings name it.
 """
 
 import tensorflow as tf

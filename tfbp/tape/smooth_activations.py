@@ -23,6 +23,10 @@ def softsign(z):
     return tf.cast(tf.math.softsign(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softsign(z)
 
 
+def gaussian(z):
+    return tf.exp(-tf.square(z))
+
+
 def exponential(z):
     return tf.exp(z)
 
@@ -59,6 +63,7 @@ ACTIVATIONS = {
     "tanh": tanh,
     "softplus": softplus,
     "softsign": softsign,
+    "gaussian": gaussian,
     "exponential": exponential,
     "silu": silu,
     "gelu": gelu,

@@ -10,15 +10,19 @@ import numpy as np
 from tfbp.errors import InputError
 
 
-def by_name(method: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """All arguments after x and y by the names that Keras's method has for them."""
-    names = list(inspect.signature(method).parameters)[3:]
+def by_name(method: Any, x: Any, y: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of Keras's method by the names that it has for them, with its defaults."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    known = {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
+    names = list(known)[2:]
     if len(positional) > len(names):
         raise TypeError(f"{method.__name__}() takes {len(names) + 2} arguments, got {len(positional) + 2}")
     given = dict(zip(names, positional, strict=False))
     if twice := given.keys() & options.keys():
         raise TypeError(f"{method.__name__}() got multiple values for argument {min(twice)!r}")
-    return {**given, **options}
+    if unknown := options.keys() - known.keys():
+        raise TypeError(f"{method.__name__}() got an unexpected keyword argument {min(unknown)!r}")
+    return {**known, "x": x, "y": y, **given, **options}
 
 
 def loss_weight_of(given: Any) -> float | None:

@@ -24,7 +24,7 @@ class LayerWeights(keras.layers.Layer):
         super().__init__(**options)
         self._first, self._node = parameters, node
         self.parameters: dict[str, keras.Variable] = {}
-        self.build((None, *node.input_shape))
+        self.build((None, *(node.input_shape[0] if node.layer.takes_several else node.input_shape)))
 
     def build(self, input_shape: Any) -> None:
         for name, value in self._first.items():

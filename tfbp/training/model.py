@@ -14,16 +14,19 @@ import tensorflow as tf
 
 from tfbp import manual, tape
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.models import dtype_policy_of, network_and_sources
+from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_of
+from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.fitting import plans
 from tfbp.fitting.contract import privacy_of
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import fitting_arrays, replica, samples, step, suspects, workers
+from tfbp.training import replica, samples, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
 from tfbp.training.passes import passes
+from tfbp.training.rules import NetworkRules, build
 from tfbp.vocabulary import Loss
 
 WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
@@ -67,15 +70,20 @@ class Model(keras.Model):
     Reference: https://keras.io/api/models/model_training_apis/
     """
 
+    fitting_rules = NetworkRules
+
     def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
+        if len(network.input_shapes) > 1 or len(network.losses) > 1:
+            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
-        nodes = [node for node in network.nodes if not node.layer.parts]
+        nodes = network.weight_nodes
         self.layer_weights = [
             layer_weights(at(first, node.place), node, name=f"layer_{node.name}", dtype=self.dtype_policy)
             for node in nodes
@@ -95,27 +103,31 @@ class Model(keras.Model):
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, sequential: keras.Model, loss: str | Loss, **options: Any) -> Model:
-        """A model with the layers and weights of a built Keras model; see `Network.from_keras`.
+    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
+        """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
+
+        Args:
+            model: a Sequential, or a Functional model that is a chain with additions.
+            loss: by default the one that the model is compiled with.
+            options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
-            InputError: a layer or option that a network cannot express, named.
+            InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
-        network, parameters = Network.from_keras(sequential, loss)
-        model = cls(network, **{"dtype": dtype_policy_of(sequential), **options})
-        model.set_parameters(parameters)
-        model.trainable = sequential.trainable
-        _, sources = network_and_sources(sequential, loss)
-        nodes = [node for node in network.nodes if not node.layer.parts]
-        for node, ours in zip(nodes, model.layer_weights, strict=True):
+        network, sources = network_and_sources(model, loss)
+        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        made.set_parameters(parameters_of(network, sources))
+        made.trainable = model.trainable
+        trained = trained_in(model)
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
+            flags = {name: id(w) in trained for name, w in weights_of(node.layer, theirs).items()}
             ours.trainable = theirs.trainable
-            flags = {name: w.trainable for name, w in weights_of(node.layer, theirs).items()}
             for name, variable in ours.parameters.items():
-                variable.trainable = theirs.trainable and flags[name]
-        return model
+                variable.trainable = flags.get(name, False)
+        return made
 
     def to_keras(self) -> keras.Model:
         """A plain Keras model with the weights as they stand; see `Network.to_keras`."""
@@ -257,7 +269,7 @@ class Model(keras.Model):
                 with gradients="tape".
             ConnectionError: another worker is gone.
         """
-        options = by_name(keras.Model.fit, positional, options)
+        given = by_name(keras.Model.fit, x, y, positional, options)
         if privacy is not None:
             self._check_own_methods("privacy")
             if clip_per_example is not None or self.writing is not manual:
@@ -265,9 +277,9 @@ class Model(keras.Model):
                     f"privacy: got one with clip_per_example={clip_per_example} and gradients={self.gradients!r}; "
                     "accepted: gradients='manual', and the clip of the Privacy."
                 )
-            return privacy_of(privacy).fit(self, {"x": x, "y": y, **options})
+            return privacy_of(privacy).fit(self, given)
         if clip_per_example is None:
-            return self._fit(x, y, options)
+            return self._fit(given)
         check_positive("clip_per_example", clip_per_example)
         if self.writing is not manual:
             raise InputError(
@@ -275,20 +287,16 @@ class Model(keras.Model):
                 "gradients='manual' only."
             )
         self._check_own_methods("clip_per_example")
-        if not self.compiled:
-            return super().fit(x, y, **options)
-        self._clip_to(float(clip_per_example), samples.rows_of_a_batch(x, options.get("batch_size")))
+        self._assert_compile_called("fit")
+        self._clip_to(float(clip_per_example), samples.rows_of_a_batch(x, given["batch_size"]))
         try:
-            return self._fit(x, y, options)
+            return self._fit(given)
         finally:
             self._clip_to(None, None)
 
-    def _fit(self, x: Any, y: Any, options: dict[str, Any]) -> keras.callbacks.History:
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.fit(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().fit(x, y, **options)
+    def _fit(self, given: dict[str, Any]) -> keras.callbacks.History:
+        with workers.lost_worker_named(self):
+            return plans.fit(self, given)
 
     def _clip_to(self, clip: float | None, rows: int | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
@@ -315,21 +323,15 @@ class Model(keras.Model):
         """The gradient of the penalties by each trainable weight; None where it has none."""
         return step.penalties_of(self)
 
-    def packed_examples(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
-    ) -> tuple[Any, dict[str, str]]:
-        """Examples checked against the network, as tensors, and by which way each layer's gradients go."""
-        taken = samples.checked(self, x, y, sample_weight)
-        taken = taken if class_weight is None else samples.weighted(self, taken, class_weight)
-        ways = {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
-        return samples.tensors(self, taken), ways
+    def ways_of_layers(self) -> dict[str, str]:
+        """By which way each layer's gradients of single examples go."""
+        return {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
 
     def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """What `tfbp.per_example_gradient_norms` gives of this model: the norms, and which way each layer went."""
         per_layer, size = options.get("per_layer", False), options.get("batch_size", 256)
         norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
-        ways = {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
-        return norms if per_layer else np.linalg.norm(norms, axis=1), ways
+        return norms if per_layer else np.linalg.norm(norms, axis=1), self.ways_of_layers()
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
         """As Keras's evaluate.
@@ -337,12 +339,10 @@ class Model(keras.Model):
         Raises:
             InputError: as `fit`.
         """
-        options = by_name(keras.Model.evaluate, positional, options)
-        if fitting_arrays.takes(self, x, y, options):
-            with workers.lost_worker_named(self):
-                return fitting_arrays.evaluate(self, x, y, **options)
-        workers.check_arrays(self, "x", x)
-        return super().evaluate(x, y, **options)
+        of_fit = {name: options.pop(name) for name in ("_use_cached_eval_dataset",) if name in options}
+        given = by_name(keras.Model.evaluate, x, y, positional, options)
+        with workers.lost_worker_named(self):
+            return plans.evaluate(self, given, of_fit)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -378,7 +378,7 @@ class Model(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
-            fitting_arrays.build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
+            build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
 
     def _zeros(self) -> tf.Tensor:
         """An example that any network can be called on."""

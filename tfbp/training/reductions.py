@@ -50,7 +50,7 @@ def root_mean_square(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The least and the greatest element, (2,), and how many lie in each of 30 equal buckets between, (30,).
+    """The least and the greatest finite element, (2,), and how many lie in each of 30 equal buckets between, (30,).
 
     Of a tensor with more than 2^12 elements, an evenly spaced sample stands for all: a histogram's look takes no more.
 
@@ -60,10 +60,14 @@ def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ([0.0, 1.0], 2, 1)
     """
     flat = tf.reshape(tensor, [-1])[:: _stride(tensor.shape)]
-    low, high = tf.reduce_min(flat), tf.reduce_max(flat)
+    # said here, for XLA's minima skip NaN and its casts make 0 of it
+    finite = tf.math.is_finite(flat)
+    low = tf.reduce_min(tf.where(finite, flat, flat.dtype.max))
+    high = tf.reduce_max(tf.where(finite, flat, flat.dtype.min))
+    low, high = tf.where(low <= high, low, 0), tf.where(low <= high, high, 0)
     width = tf.where(high > low, (high - low) / BUCKETS, 1)
-    bucket = tf.cast(tf.clip_by_value((flat - low) / width, 0, BUCKETS - 1), tf.int32)
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(bucket), bucket, BUCKETS)
+    bucket = tf.cast(tf.clip_by_value(tf.where(finite, (flat - low) / width, 0), 0, BUCKETS - 1), tf.int32)
+    counts = tf.math.unsorted_segment_sum(tf.cast(finite, tf.int32), bucket, BUCKETS)
     return tf.stack([low, high]), counts
 
 

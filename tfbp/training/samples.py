@@ -79,9 +79,12 @@ def weighted(model: Any, samples: Samples, class_weight: Any) -> Samples:
     return x, y, weights.reshape(of_each)
 
 
-def tensors(model: Any, samples: Samples) -> tuple[tf.Tensor, ...]:
-    """The samples as tensors; floats in the dtype that the model keeps its weights in, integers as they are."""
-    return arrays.to_tensors(samples, model.variable_dtype)
+def tensors(model: Any, samples: Samples, own: bool = True) -> tuple[tf.Tensor, ...]:
+    """The samples as tensors, integers as they are; floats in the dtype that the model keeps its weights in, but of
+    targets in no narrower one than float32: labels above 256 would be others in bfloat16."""
+    wide = "float64" if model.variable_dtype == "float64" else "float32"
+    dtypes = [model.variable_dtype, wide, model.variable_dtype]
+    return tuple(arrays.to_tensors(each, dtype, own) for each, dtype in zip(samples, dtypes, strict=False))
 
 
 def _array(name: str, given: Any) -> np.ndarray:

@@ -39,8 +39,8 @@ class Statistics:
 
         rms/layer_0/dkernel                     the root mean square of its elements
         update_to_weight/layer_0/kernel         ‖what the optimizer adds‖ / ‖kernel before it‖
-        dead/layer_0, saturated/layer_0         shares, where the activation can be either
-        disagreement/layer_0/dkernel            ‖dkernel − the other writing's‖ / ‖the other writing's‖, if compared
+        units_dead/layer_0, units_saturated/…   shares, where the activation can be either
+        gradients_apart/layer_0/dkernel         ‖dkernel − the other writing's‖ / ‖the other writing's‖, if compared
 
     Args:
         model: compiled, its optimizer built.
@@ -111,11 +111,11 @@ class Statistics:
         scalars: dict[str, tf.Tensor] = {}
         network = self._model.network
         for node in network.nodes:
-            layer, passed_here = f"layer_{node.name}", at(passed, node.place)
+            layer, passed_here = f"layer_{node.name}", at(passed, node.at)
             activation, outputs = network.activation_before_loss(node), passed_here["y"]
             tensors[f"{layer}/y"] = _wide(outputs)
             tensors[f"{layer}/dz"] = _unscaled(passed_here["dz"], scale)
-            own = {} if node.layer.parts else at(gradients, node.place)
+            own = {} if node.layer.parts or node.calls_before else at(gradients, node.place)
             for name, dw in own.items():
                 w = at(parameters, node.place)[name]
                 tensors[f"{layer}/{name}"] = _wide(w)
@@ -124,9 +124,9 @@ class Statistics:
                 ratio = tf.math.divide_no_nan(norm(_wide(at(updates, node.place)[name])), norm(_wide(w)))
                 scalars[f"update_to_weight/{layer}/{name}"] = ratio
             if activation.name in FLAT_AT_ZERO:
-                scalars[f"dead/{layer}"] = dead_share(outputs)
+                scalars[f"units_dead/{layer}"] = dead_share(outputs)
             if activation.name in LIMITS:
-                scalars[f"saturated/{layer}"] = saturated_share(_wide(outputs), *LIMITS[activation.name])
+                scalars[f"units_saturated/{layer}"] = saturated_share(_wide(outputs), *LIMITS[activation.name])
         scalars.update({f"rms/{tag}": root_mean_square(tensor) for tag, tensor in tensors.items()})
         if self._compare:
             other = tape if self._model.writing is manual else manual
@@ -134,7 +134,7 @@ class Statistics:
             for place, name, dw in named_weights(theirs):
                 layer = f"layer_{'.'.join(map(str, place))}"
                 off, size = norm(tensors[f"{layer}/d{name}"] - _wide(dw)), norm(_wide(dw))
-                scalars[f"disagreement/{layer}/d{name}"] = off / tf.maximum(size, TINY)
+                scalars[f"gradients_apart/{layer}/d{name}"] = off / tf.maximum(size, TINY)
 
         # known from here on: tracing comes before the first result
         self.scalar_tags, self.histogram_tags = list(scalars), list(tensors)

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.network import at, map_weights, named_weights
-from tfbp.vocabulary import Activation
 
 
 def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -145,10 +144,11 @@ def seed_of(model: Any) -> Any:
 
 def renew(model: Any, tensors: Any) -> None:
     """After a step: the new values of weights that no gradient moves, and the next step's seed."""
-    for place, name, variable in named_weights(model.parameter_variables):
-        new = at(tensors, place).get("new_weights", {})
-        if name in new:
-            variable.assign(tf.cast(new[name], variable.dtype))
+    for node in model.network.nodes:
+        # a layer that is called twice has renewed its weights twice: the later ones stay
+        for name, new in at(tensors, node.at).get("new_weights", {}).items():
+            variable = at(model.parameter_variables, node.place)[name]
+            variable.assign(tf.cast(new, variable.dtype))
     if model.draws is not None:
         model.draws.assign_add(1)
 
@@ -200,8 +200,7 @@ def predicted(model: Any, outputs: Any) -> Any:
     """The outputs with the last activation, where the loss has it in it."""
     if not model.network.fuses_output_activation:
         return outputs
-    link: Activation = model.network.layers[-1].applied_activation
-    return manual.activations.activation_forward(link, outputs)[0]
+    return manual.activations.activation_forward(model.network.output_activation, outputs)[0]
 
 
 def count_loss(model: Any, loss: Any, rows: Any) -> None:

@@ -23,16 +23,14 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     nodes = model.network.nodes
     named = [(f"layer {i} {name}", "parameter", w.value) for i, name, w in _each(model.parameter_variables)]
     named += [
-        (f"layer {node.name} {name}", "activation", at(layers, node.place)[name])
-        for node in nodes
-        for name in ("z", "y")
+        (f"layer {node.name} {name}", "activation", at(layers, node.at)[name]) for node in nodes for name in ("z", "y")
     ]
     named.append(("losses", "loss", last["losses"]))
     # a loss scale lets gradients overflow on purpose: the optimizer skips the step
     if step.loss_scale(model) is None:
         for node in reversed(nodes):
-            named.append((f"layer {node.name} dz", "delta", at(layers, node.place)["dz"]))
-            if not node.layer.parts:
+            named.append((f"layer {node.name} dz", "delta", at(layers, node.at)["dz"]))
+            if not node.layer.parts and not node.calls_before:
                 own = at(gradients, node.place)
                 named += [(f"layer {node.name} d{name}", "gradient", dw) for name, dw in own.items()]
     for name, kind, tensor in named:

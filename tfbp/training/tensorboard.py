@@ -68,7 +68,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         ...     sorted(os.listdir(directory))
         ['train']
         >>> callback.statistics.scalar_tags[:3]
-        ['update_to_weight/layer_0/kernel', 'update_to_weight/layer_0/bias', 'dead/layer_0']
+        ['update_to_weight/layer_0/kernel', 'update_to_weight/layer_0/bias', 'units_dead/layer_0']
 
     Reference: https://keras.io/api/callbacks/tensorboard/
     """

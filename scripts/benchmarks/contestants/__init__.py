@@ -1,4 +1,4 @@
-"""What the benchmark races. A contestant is a class in a module of its own:
+"""The benchmark's contestants. A contestant is a class in a module of its own:
 
     Class(problem, **options)            builds the network with the problem's weights, and takes its data
     .follow(steps) -> list[float]        trains on the first batches, unshuffled: the loss of each, before its update
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Unavailable(Exception):
-    """A contestant cannot take part; the message says why."""
+    """A contestant cannot take part; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ CONTESTANTS = {
     "manual": Entry("tfbp.Model, manual", "benchmarks.contestants.tfbp_model:TfbpModel", {"gradients": "manual"}),
     "tape": Entry("tfbp.Model, tape", "benchmarks.contestants.tfbp_model:TfbpModel", {"gradients": "tape"}),
     "keras": Entry("Keras fit", "benchmarks.contestants.keras_fit:KerasFit"),
-    # "auto" is no XLA on a CPU
+    # "auto" means no XLA on a CPU
     "keras-jit": Entry("Keras fit, XLA", "benchmarks.contestants.keras_fit:KerasFit", {"jit_compile": True}),
     "keras-epoch": Entry("Keras fit, whole epochs", "benchmarks.contestants.keras_fit:KerasFit", {"whole_epoch": True}),
     "jax-step": Entry("JAX, jit step", "benchmarks.contestants.jax_step:JaxStep"),

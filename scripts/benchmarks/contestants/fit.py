@@ -1,4 +1,4 @@
-"""What tfbp.Model and a plain Keras model have in common here: they are trained by fit on NumPy arrays."""
+"""The common part of tfbp.Model and a plain Keras model: fit trains both on NumPy arrays."""
 
 import time
 
@@ -31,7 +31,7 @@ class Fit:
 
 
 class Clock(keras.callbacks.Callback):
-    """The time of the epochs alone: what fit does once, checking and taking over the arrays, is told apart."""
+    """The time of the epochs alone, without the checks and copies of the arrays that fit does once."""
 
     def on_train_begin(self, logs=None):
         self._started = time.perf_counter()

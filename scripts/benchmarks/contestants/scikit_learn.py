@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier: plain SGD, no L2 penalty, one partial_fit an epoch, from the given weights."""
+"""scikit-learn's MLPClassifier: plain SGD, no L2 penalty, one partial_fit an epoch, from the shared weights."""
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier

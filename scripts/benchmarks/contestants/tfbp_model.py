@@ -1,4 +1,4 @@
-"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand or by tape; strictly on the device asked for."""
+"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand or by tape; only on the chosen device."""
 
 import keras
 

@@ -1,8 +1,8 @@
 """Models and options of fit, as Hypothesis draws them: tfbp.fit, evaluate and predict against keras.Model's own.
 
-A case is a dict of named choices: the model, the data, what compile and fit are given. Hypothesis makes a case that
+A case is a dict of named choices: the model, the data, the arguments of compile and fit. Hypothesis makes a case that
 fails smaller, towards the first of every choice. With XLA all is compared to 1e-4; without, to the last bit or, where
-that is not asked for, to 1e-5. shuffle=False.
+that is not requested, to 1e-5. shuffle=False.
 
 N samples.
 """
@@ -29,7 +29,7 @@ LAST = {"mse": None, "binary_crossentropy": "sigmoid"}
 
 
 class Hooks(keras.callbacks.Callback):
-    """What it is called with.
+    """The arguments of the call.
 
     Where a program has several steps, Keras names as the last of an epoch one that it did not have.
     """
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def kind(self) -> str:
-        """What x is: "table", "words", "sequence" or "two" inputs and outputs."""
+        """The kind of x: "table", "words", "sequence" or "two" inputs and outputs."""
         return self.choose("kind", KINDS)
 
     @property
@@ -304,7 +304,7 @@ def takes_dicts(case: Case) -> bool:
 
 
 def paired(case: Case, values: list[Any]) -> Any:
-    """What goes with the two outputs."""
+    """The losses and metrics of the two outputs."""
     return {"out1": values[1], "out0": values[0]} if takes_dicts(case) else values
 
 
@@ -344,7 +344,7 @@ def weights_of(case: Case, use: str, rows: int) -> Any:
 
 
 def fit_options(case: Case, x: Any, y: Any) -> tuple[dict[str, Any], list[Any]]:
-    """What fit is given beside data, but for its callbacks; and these."""
+    """fit's arguments beside the data, without callbacks; and the callbacks."""
     options: dict[str, Any] = {
         "batch_size": case.choose("batch_size", [None, 5, 8, 12, 64]),
         "epochs": case.choose("epochs", [2, 3, 4]),

@@ -1,4 +1,4 @@
-"""Who is asked whether a gradient is right: this checker, TensorFlow's own, PyTorch's, JAX's, and a flat tolerance."""
+"""The checkers that judge a gradient: this checker, TensorFlow's own, PyTorch's, JAX's, and a flat tolerance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logging.getLogger("tensorflow").setLevel("ERROR")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a contestant says: by dtype, whether something is wrong; the seconds it took; its report, if it has one."""
+    """A contestant's verdict: by dtype, whether something is wrong; the seconds it took; its report, if it has one."""
 
     wrong: dict[str, bool]
     seconds: float
@@ -42,7 +42,7 @@ def this_checker(kind: Kind, function: Any, inputs: list[np.ndarray], modes: Any
         report = check_gradients(function, inputs, oracle=kind.oracle, dtypes=DTYPES, modes=modes)
     except InputError as error:
         return Answer(dict.fromkeys(DTYPES, True), time.perf_counter() - start, Report(str(error)))
-    # what is found in float64 is found whichever dtype was asked for: all are held against it
+    # a finding in float64 counts in every dtype: all are compared with it
     found = {d: any({d, "float64"} & set(f.dtype.split(", ")) for f in report.findings) for d in DTYPES}
     return Answer(found, time.perf_counter() - start, report)
 

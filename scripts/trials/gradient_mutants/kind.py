@@ -19,7 +19,7 @@ class Mutant:
     """A mistake.
 
     Attributes:
-        name: in the table. arguments: whose gradient is wrong. cause: a regular expression for a cause that is right.
+        name: in the table. arguments: those with a wrong gradient. cause: a regular expression for the right cause.
         backward: takes the upstream gradient and the function's arguments.
     """
 
@@ -35,7 +35,7 @@ class Kind:
 
     Attributes:
         forward, backward: by hand, and right. good, lazy: test points; a lazy one hides a mistake of some kind.
-        oracle: what autodiff should differentiate, where that is not the forward itself.
+        oracle: the function for autodiff, if it is not the forward itself.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Kind:
         self.mutants.append(Mutant(name, tuple(argument.split()), cause, backward))
 
     def but(self, index: int, change: Callable[..., Any]) -> Backward:
-        """The right backward but for one gradient, which `change` makes of it and of what the backward is given."""
+        """The right backward with one gradient changed by `change`, from the gradient and the backward's arguments."""
 
         def backward(dy: Any, *arguments: Any) -> tuple[Any, ...]:
             right = list(self.backward(dy, *arguments))

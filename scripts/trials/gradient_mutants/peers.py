@@ -1,6 +1,6 @@
 """PyTorch's gradcheck and JAX's check_grads on the very same functions: a bridge hands arrays to TensorFlow and back.
 
-Each is asked as its own page asks, with its own tolerances. Forward and backward are those of the custom gradient; a
+Each is called as on its own page, with its own tolerances. Forward and backward are those of the custom gradient; a
 wrong shape, dtype or number of gradients is the framework's own to refuse or to mend. `make benchmark` installs both.
 """
 
@@ -19,7 +19,7 @@ Backward = Callable[[list[tf.Tensor], tf.Tensor], tuple[Any, ...]]
 
 
 def installed() -> dict[str, Callable[[Forward, Backward, list[tf.Tensor]], bool]]:
-    """By name, what says whether a backward is wrong at a point."""
+    """By name, the function that judges a backward at a point."""
     found: dict[str, Callable[..., bool]] = {}
     if find_spec("torch"):
         found["gradcheck"] = lambda *function: refused_by_torch(*function, fast_mode=False)

@@ -1,4 +1,4 @@
-"""What each contestant says of every mistake and of what is right, and how that adds up."""
+"""Every contestant's verdict on every mistake and on right gradients, and the totals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kinds() -> list[Kind]:
 
 
 def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
-    """What each contestant says of a mistake, at both points."""
+    """Every contestant's verdict on a mistake, at both points."""
     found = []
     for point in ("good", "lazy"):
         inputs = getattr(kind, point)(np.random.default_rng(seed))
@@ -42,7 +42,7 @@ def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
 
 
 def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
-    """What each contestant says of a backward that is right; this checker in every mode."""
+    """Every contestant's verdict on a right backward; this checker in every mode."""
     inputs, found = kind.good(np.random.default_rng(1000 + seed)), []
     for name, contestant in CONTESTANTS.items():
         ours = contestant is this_checker

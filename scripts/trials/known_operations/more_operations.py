@@ -119,7 +119,7 @@ def _operations(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarra
 
 
 def _of_sparse_tensors(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:
-    """Of their values: places are no numbers to differentiate by."""
+    """Of their values: places have no derivative."""
     import tensorflow as tf
 
     x, values, dense = rng.normal(size=(6, 4)), rng.normal(size=5), rng.normal(size=(4, 3))

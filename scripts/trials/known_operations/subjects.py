@@ -1,4 +1,4 @@
-"""What the checker is tried on: operations of TensorFlow, and Keras's activations, losses and layers."""
+"""The checker's subjects: operations of TensorFlow, and Keras's activations, losses and layers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NAMES = (
 
 
 def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
-    """What is checked, by name, each with its inputs."""
+    """The subjects by name, each with its inputs."""
     import keras
     import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""Mistakes planted one at a time, to see that the harness finds each, names the tensor, and says what it is."""
+"""Mistakes planted one at a time, to test that the harness finds each, and names the tensor and the mistake."""

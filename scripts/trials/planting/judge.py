@@ -1,4 +1,4 @@
-"""What the harness says of a mutation: the first complaint, eager before graph before XLA.
+"""The harness's verdict on a mutation: the first complaint, eager before graph before XLA.
 
 Only cases that run the mutated function are tried: the others cannot change. Which those are is seen once, on the
 package as it is.
@@ -23,7 +23,7 @@ from tfbp.agreement.suites import all as beside
 
 @dataclass
 class Coverage:
-    """Which cases, and which parts beside the matrix, run a function."""
+    """The cases, and the parts beside the matrix, that run a function."""
 
     cases: dict[str, set[CodeType]] = field(default_factory=dict)
     parts: dict[str, set[CodeType]] = field(default_factory=dict)

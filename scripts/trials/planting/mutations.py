@@ -80,6 +80,7 @@ _ACTIVATIONS = _of(
     ("log_sigmoid-overflows", SMOOTH, "return -softplus_forward(-z)[0], z", "return tf.math.log(tf.sigmoid(z)), z", "log_sigmoid far out y of manual", ""),
     ("softplus-overflows", SMOOTH, "return tf.math.softplus(z), z", "return tf.math.log(1 + tf.exp(z)), z", "softplus far out y of manual", ""),
     ("softsign-not-squared", SMOOTH, "return dy / d / d", "return dy / d", "dz of manual", "factor 1 / \\(1 \\+ \\|z\\|\\) is missing"),
+    ("gaussian-sign", SMOOTH, "return dy * -2 * z * y", "return dy * 2 * z * y", "dz of manual", "wrong sign"),
     ("squareplus-default", SMOOTH, "root = tf.sqrt(z * z + b)", "root = tf.sqrt(z * z + 4.0)", "y of manual", "arguments are ignored"),
     ("tanh_shrink-once", SMOOTH, "return dy * t * t", "return dy * t", "dz of manual", "tanh\\(z\\) is missing"),
     ("relu-at-0", PIECES, "return tf.where(residual > 0, dy, 0)", "return tf.where(residual >= 0, dy, 0)", "dz of manual", "f' is missing"),

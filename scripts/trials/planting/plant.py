@@ -51,7 +51,7 @@ def planted(mutation: Mutation) -> Iterator[list[CodeType]]:
 
 
 def _forget_programs() -> None:
-    """What the package keeps of functions that it has traced."""
+    """The package's caches of traced functions."""
     losses._mean_loss.cache_clear()
     hand_written._activation.cache_clear()
     hand_written.softmax.cache_clear()

@@ -1,4 +1,4 @@
-"""What is known around each tensor of a network, for its diagnosis: what it would be if a common mistake were made.
+"""Clues for the diagnosis of each tensor of a network: its values under common mistakes.
 
 Everything is computed from the reference's float64, and only where a tensor disagrees.
 B batch, I inputs, O outputs of a layer; x (B, I), kernel (I, O), z and y (B, O).

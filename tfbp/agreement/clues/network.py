@@ -32,9 +32,12 @@ def local(network: Any, inputs: Any) -> ByName:
         out.update({f"{put} {name}": found for name, found in _of_layer(node.layer, fed).items()})
         out[f"{put} y"] = partial(activation_forward, activation, fed["z"])
         out[f"{put} dz"] = partial(activation_backward, activation, fed["dy"], fed["z"])
-    last = inputs[-1]
-    out["losses"] = partial(loss_forward, network.loss, last["y"], last["outputs"])
-    out["doutputs"] = partial(loss_backward, network.loss, last["dlosses"], last["y"], last["outputs"])
+    for number, loss in enumerate(network.losses):
+        several = len(network.losses) > 1
+        put = f" {number}" if several else ""
+        last = {name: value[number] for name, value in inputs[-1].items()} if several else inputs[-1]
+        out[f"losses{put}"] = partial(loss_forward, loss, last["y"], last["outputs"])
+        out[f"doutputs{put}"] = partial(loss_backward, loss, last["dlosses"], last["y"], last["outputs"])
     return out
 
 
@@ -55,20 +58,22 @@ def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
     """Of every tensor of a whole pass."""
     last = tensors[-1]
     parameters = tied_forward(network, numbers.parameters)
-    each = [{**at(tensors, node.place), "weights": at(parameters, node.place)} for node in network.nodes]
+    each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]
     out = local(network, [*each, {**last, "y": numbers.y}])
-    out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
-    out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
-    for place, name, regularizer in network.penalties:
-        tensor, put = at(tensors, place), f"layer {'.'.join(map(str, place))} d{name}"
-        if put in out:
-            w = at(numbers.parameters, place)[name]
-            of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
-            right = of_loss + penalty_backward(regularizer, w)
-            out[put] = partial(_with_penalty, out[put], regularizer, w, right)
+    if len(network.losses) == 1:
+        out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
+        out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
+    for node in network.weight_nodes if network.is_chain else []:
+        tensor, w = at(tensors, node.at), at(numbers.parameters, node.place)
+        for name, regularizer in ((name, found) for place, name, found in network.penalties if place == node.place):
+            put = f"layer {node.name} d{name}"
+            if put in out:
+                of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
+                right = of_loss + penalty_backward(regularizer, w[name])
+                out[put] = partial(_with_penalty, out[put], regularizer, w[name], right)
     if network.tied:
         out["layer 0 dembeddings"] = partial(_of_both_uses, network.layers[0].input_dim, tensors[0], tensors[-2])
-    for node in network.top_nodes:
+    for node in network.top_nodes if network.is_chain else []:
         (i,) = node.place
         handed = tensors[i + 1]["dz"] if i + 1 < len(network.layers) else last["doutputs"]
         out[f"layer {i} dy"] = partial(_handed_on, handed, len(numbers.x))

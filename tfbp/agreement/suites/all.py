@@ -1,4 +1,4 @@
-"""What stands beside the matrix of networks: layers, kinks and far out, each example, the fused head, Keras's fit."""
+"""The suites beside the matrix of networks: layers, kinks and far out, each example, the fused head, Keras's fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tfbp.layers in the matrix: what each layer computes, and its gradient by way of a tape, against the reference.
+"""tfbp.layers in the matrix: each layer's output, and its gradient by a tape, against the reference.
 
 Each layer of a network is tried as a linear Dense, as its activation's layer, and as both in one Dense, this one on
 input of rank 3 where the batch can be parted; PReLU, which no network has, is tried on the z of a network of its own.
@@ -67,7 +67,7 @@ def _run(layer: Any, fed: Named) -> Named:
 def _trial(
     case: Any, name: str, layer: Any, dtype: str, x: Array, dy: Array, expected: Named, limits: Named, **others: Any
 ) -> SuiteCase:
-    """A trial of a layer; answers for x of rank 2 are given x's leading axes."""
+    """A trial of a layer; answers for x of rank 2 get x's leading axes."""
     leading = x.shape[:-1]
     rows = {"y", "dx"}
     shaped = {n: v.reshape(*leading, v.shape[-1]) if n in rows and v.ndim == 2 else v for n, v in expected.items()}

@@ -1,4 +1,4 @@
-"""How far a right loss and gradients of `linear_cross_entropy` may lie from float64's: roundings carried on.
+"""Tolerances of `linear_cross_entropy`: how far a right loss and right gradients may be from float64's.
 
 N tokens, I inputs, O outputs; x (N, I), kernel (I, O), logits, p and target (N, O), losses and weight (N,).
 Names are the reference's; t_name is the tolerance of name. u is the unit roundoff of the computation, u_out of results.
@@ -92,7 +92,7 @@ class Expected:
 
 
 def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=False, **options) -> Expected:
-    """What arguments rounded to `dtype`, in float64 arrays, have to give, and how closely.
+    """The right results for arguments rounded to `dtype`, in float64 arrays, and their tolerances.
 
     Example:
         >>> found = expected("float32", 1.0, np.ones((1, 2)), np.zeros((2, 2)), np.array([0]))

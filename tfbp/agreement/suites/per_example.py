@@ -1,4 +1,4 @@
-"""Each example's own gradient: what a writing says of it, and how far that may lie from the reference's.
+"""Each example's own gradient: a writing's results, and their tolerances from the reference's.
 
 The errors of x and dz are those of the whole pass (`running_error`); here they are carried through the norm of an outer
 product, the clipping, and the moments. First order, but at the bound of the norm both sides are looked at.
@@ -25,7 +25,7 @@ from tfbp.reference.regularizers import penalty_backward
 
 Array = np.ndarray
 SCOPE = "per example"
-# penalties, no bias, depth, one example; a bound carried through five layers says nothing in 8 or 11 bits
+# penalties, no bias, depth, one example; a bound through five layers is too wide in 8 or 11 bits
 _CASES = ("regularized", "no-bias", "deep5", "one-sample")
 
 
@@ -75,7 +75,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
 
 
 def _clues(name: str, network: Network, arguments: Any, clip: float, right: dict[str, Any]) -> Clues:
-    """What a tensor of `answers` would be if a common mistake were made."""
+    """The values of a tensor of `answers` under common mistakes."""
     kind, _, tensor = name.partition(" ")
     parameters, x, y, weight = arguments
     mistakes: dict[str, Array] = {}
@@ -96,7 +96,7 @@ def _clues(name: str, network: Network, arguments: Any, clip: float, right: dict
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:
-    """Everything that a writing says of the examples' own gradients, by name; `arguments` as of loss_and_gradients."""
+    """All results of a writing for the examples' own gradients, by name; `arguments` as of loss_and_gradients."""
     parameters, x, y, sample_weight = arguments
     room = writing.per_example
     _, clipped = room.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)
@@ -147,7 +147,7 @@ def tolerances(network: Network, numbers: Problem, clip: float, units: Units, st
 
 
 def _norm_error(layer: Any, tensor: dict[str, Array], error: dict[str, Array], units: Units) -> Array:
-    """Of B · √(‖x‖² + 1) · ‖dz‖, whose squares are added up in float32 or wider."""
+    """Of B · √(‖x‖² + 1) · ‖dz‖; the squares are summed in float32 or wider."""
     inputs = np.sqrt((tensor["x"] ** 2).sum(axis=1) + layer.use_bias)
     size = np.linalg.norm(tensor["dz"], axis=1)
     wide = UNDERFLOW["float64" if units.loss == UNIT_ROUNDOFF["float64"] else "float32"]

@@ -44,7 +44,7 @@ KINKS: dict[str, tuple[Activation, tuple[float, ...]]] = {
 }
 _AROUND = (-12.0, -6.5, -4.0, -0.125, 0.125, 2.0, 4.0, 6.5, 12.0)
 FAR = (-1e4, -200.0, -30.0, -9.0, -5.0, 5.0, 9.0, 30.0, 200.0, 1e4)
-# whose y manual computes with no difference of larger numbers: relative digits, on the sides that are named
+# manual computes their y without a difference of larger numbers: relative digits, on the named sides
 KEEPS_DIGITS = {"gelu", "softplus", "log_sigmoid", "exponential"}
 LOGITS = np.array([[1e4, -1e4, 0.0, 3.0], [-1e4, 1e4, -1e4, 2.0], [1e4, 1e4, -1e4, 0.5], [-30.0, 12.0, 0.0, 60.0]])
 

@@ -1,4 +1,4 @@
-"""What `tfbp.Model` tells while it trains: loss, metrics and weighted metrics, with sample weights, against NumPy.
+"""The logs of `tfbp.Model` in training: loss, metrics and weighted metrics, with sample weights, against NumPy.
 
 B rows of a batch, N rows in all.
 """
@@ -24,7 +24,7 @@ _N, _B = 10, 4  # the last batch is not full
 
 def run_weighted_metrics(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Loss, a metric and a weighted metric, of fit (with a step of size 0) and evaluate; in float64 alone, for Keras
-    keeps metrics in float32 and narrower layers say nothing new of them."""
+    keeps metrics in float32, and narrower layers do not change them."""
     if dtype != "float64" or device != "cpu":
         return []
     network = Network(3, [Dense(4, "tanh"), Dense(2)], "half_squared_error")

@@ -40,7 +40,7 @@ class Rounding:
         self._rng = np.random.default_rng(seed)
 
     def on(self, array: Any) -> Any:
-        """The array as one whose operations have errors; what holds no floats is left as it is."""
+        """The array with errors in its operations; arrays without floats stay as they are."""
         array = np.asarray(array)
         if array.dtype.kind != "f":
             return array
@@ -67,7 +67,7 @@ class Rounding:
 
 
 class Noisy(np.ndarray):
-    """A float64 array whose operations have the errors of its `noise`."""
+    """A float64 array with the errors of its `noise` in its operations."""
 
     noise: Rounding | None = None
 
@@ -106,14 +106,14 @@ class Noisy(np.ndarray):
 
 
 def plain(array: Any) -> Any:
-    """The array's numbers, whose operations have no errors."""
+    """The array's numbers, without errors in their operations."""
     return array.view(np.ndarray) if isinstance(array, Noisy) else array
 
 
 def sensitivity(
     run: Callable[[Rounding], dict[str, Any]], exact: dict[str, Any], units: Units
 ) -> dict[str, np.ndarray]:
-    """T of every tensor that `run` returns by name, on arrays with a noise that it is given.
+    """T of every tensor that `run` returns by name, on arrays with noise.
 
     Example:
         >>> x = np.linspace(1.0, 2.0, 4)

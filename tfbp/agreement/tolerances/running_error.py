@@ -1,6 +1,6 @@
 """Tolerances of whole passes: each line's own rounding, and its inputs' errors carried through the line.
 
-`error_*` stands beside the value it bounds. With no input errors the functions give the local tolerances of one op.
+`error_*` is the bound of the value of that name. Without input errors they are the local tolerances of one op.
 First order in the errors; branches and curvature are seen by evaluating the reference at z ± error_z.
 It is written for a dense layer, an activation, and layers that move numbers and change none; what a network of other
 layers may be wrong by is measured (`monte_carlo`).
@@ -54,11 +54,11 @@ def dense_backward_error(
 
 def is_analysed(network: Network) -> bool:
     """Whether `errors_along_the_pass` knows every layer of the network."""
-    return all(isinstance(layer, _DENSE + _MOVES) for layer in network.layers)
+    return network.is_chain and all(isinstance(layer, _DENSE + _MOVES) for layer in network.layers)
 
 
 def layer_errors(layer: Layer, weights: Any, x: Array, dz: Array, units: Units) -> dict[str, Array] | None:
-    """T of z, of dx and of each gradient of a layer by itself; None where there is no analysis."""
+    """T of z, of dx and of each gradient of a layer by itself; None if there is no analysis."""
     if isinstance(layer, _MOVES):
         return {"z": np.zeros(dz.shape), "dx": np.zeros(x.shape)}
     if not isinstance(layer, _DENSE):
@@ -110,7 +110,7 @@ def activation_backward_error(
     def backward(at: Array) -> Array:
         return activation_backward(activation, dy, at)
 
-    # dy's error goes through the steepest slope in reach: beside a kink z may have come to lie on the other side
+    # dy's error goes through the steepest slope in reach: beside a kink z may be on the other side
     slopes = [np.abs(activation_backward(activation, error_dy, at)) for at in (z, z + error_z, z - error_z)]
     carried = _spread(backward, z, error_z) + np.maximum.reduce(slopes)
     return carried + elementwise_tolerance(backward, z, dy, unit, units.underflow)
@@ -200,9 +200,9 @@ def errors_along_the_pass(
     return float(error_loss), gradients, along
 
 
-def of_each_loss(network: Any, sample_weight: Array) -> Array:
+def of_each_loss(network: Any, sample_weight: Array, output: int = 0) -> Array:
     """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
-    shape = (len(sample_weight), *network.output_shape[:-1])
+    shape = (len(sample_weight), *network.output_shapes[output][:-1])
     return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
 
 

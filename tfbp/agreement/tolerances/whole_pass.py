@@ -1,4 +1,4 @@
-"""What a whole pass may be wrong by, tensor by tensor: by analysis where there is one, else as measured."""
+"""Tolerances of a whole pass, tensor by tensor: by analysis if there is one, else measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from tfbp.agreement.tolerances.running_error import (
 )
 from tfbp.judging.tolerances import Units
 from tfbp.network import Network, at, map_weights, named_weights
-from tfbp.reference import chain
+from tfbp.network.validation import each
+from tfbp.reference import graph
+from tfbp.reference.backprop import joined
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
 from tfbp.reference.tied import tied_backward, tied_forward
@@ -48,51 +50,64 @@ def measured_errors(network: Network, numbers: Problem, units: Units, options: A
 
 
 def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
-    """`reference.loss_gradients_and_tensors` on arrays whose operations have errors; the loss, which is computed in
+    """`reference.loss_gradients_and_tensors` on arrays with errors in their operations; the loss, which is computed in
     float32 or wider, has those that its analysis knows."""
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
-    parameters, weight = map_weights(on, numbers.parameters), of_each_loss(network, numbers.sample_weight)
-    layers = network.layers_before_loss
+    parameters, network_graph = map_weights(on, numbers.parameters), network.graph_before_loss
+    x = [on(one) for one in each("x", numbers.x, len(network.input_shapes))]
     with _activations_with(noise):
-        outputs, tensors, residuals = chain.chain_forward(
-            layers,
+        made, tensors, residuals = graph.graph_forward(
+            network_graph,
             tied_forward(network, parameters),
-            on(numbers.x),
+            x,
             training=training,
             seed=None if seed is None else (seed, 0),
         )
-    outputs = plain(outputs)
-    losses, kept = loss_forward(network.loss, numbers.y, outputs)
-    dlosses = weight / weight.size
-    doutputs = loss_backward(network.loss, dlosses, kept)
-    if noise is not None:
-        unit = noise.units.loss
-        losses = noise.moved(losses, loss_forward_error(network.loss, numbers.y, outputs, unit))
-        doutputs = noise.moved(doutputs, loss_backward_error(network.loss, dlosses, numbers.y, outputs, unit))
-        dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
-        # given back in the narrower type
-        doutputs = plain(noise.of_operation(doutputs))
+    total, lasts = 0.0, []
+    dmade: dict[int, Any] = {}
+    for output, number in enumerate(network.loss_at):
+        loss, last = _loss(network, numbers, output, plain(made[number]), noise)
+        total = total + loss
+        graph.add(dmade, number, on(last["doutputs"]))
+        lasts.append(last)
     with _activations_with(noise):
-        _, gradients = chain.chain_backward(layers, tensors, residuals, on(doutputs))
-    gradients = tied_backward(network, gradients)
-    loss = (weight * losses).mean()
-    if noise is not None:
-        loss = noise.moved(loss, 8 * unit * (weight * np.abs(losses)).mean())
+        gradients = tied_backward(network, graph.graph_backward(network_graph, tensors, residuals, dmade))
     for place, name, regularizer in network.penalties:
         w, layer = at(parameters, place)[name], at(gradients, place)
         layer[name] = layer[name] + penalty_backward(regularizer, w)
-        loss = loss + penalty_forward(regularizer, w)[0]
-    return loss, gradients, [*tensors, {"outputs": outputs, "losses": losses, "dlosses": dlosses, "doutputs": doutputs}]
+        total = total + penalty_forward(regularizer, w)[0]
+    return total, gradients, [*tensors, joined(lasts)]
+
+
+def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: Rounding | None) -> tuple[Any, Any]:
+    """One output's part of the loss, and its tensors by name."""
+    count, loss_of, counts = len(network.losses), network.losses[output], network.loss_weights[output]
+    y = each("y", numbers.y, count)[output]
+    weight = of_each_loss(network, each("sample_weight", numbers.sample_weight, count)[output], output)
+    losses, kept = loss_forward(loss_of, y, outputs)
+    dlosses = counts * (weight / weight.size)
+    doutputs = loss_backward(loss_of, dlosses, kept)
+    if noise is not None:
+        unit = noise.units.loss
+        losses = noise.moved(losses, loss_forward_error(loss_of, y, outputs, unit))
+        doutputs = noise.moved(doutputs, loss_backward_error(loss_of, dlosses, y, outputs, unit))
+        dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
+        # given back in the narrower type
+        doutputs = plain(noise.of_operation(doutputs))
+    loss = counts * (weight * losses).mean()
+    if noise is not None:
+        loss = noise.moved(loss, 8 * unit * counts * (weight * np.abs(losses)).mean())
+    return loss, {"outputs": outputs, "losses": losses, "dlosses": dlosses, "doutputs": doutputs}
 
 
 @contextmanager
 def _activations_with(noise: Rounding | None) -> Iterator[None]:
-    """While it lasts, the reference's chain has activations that are wrong by what their own analysis allows.
+    """While it lasts, the reference's passes have activations that are wrong by what their own analysis allows.
 
-    That is for all formulas of one function; the reference's alone says little of another's rounding.
+    That covers all formulas of one function. The reference's formula alone does not bound another's rounding.
     """
-    right = chain.activation_forward, chain.activation_backward
+    right = graph.activation_forward, graph.activation_backward
     if noise is None:
         yield
         return
@@ -105,21 +120,25 @@ def _activations_with(noise: Rounding | None) -> Iterator[None]:
         error = running_error.activation_backward_error(activation, plain(dy), plain(z), noise.units)
         return noise.on(noise.moved(right[1](activation, plain(dy), plain(z)), error))
 
-    chain.activation_forward, chain.activation_backward = forward, backward
+    graph.activation_forward, graph.activation_backward = forward, backward
     try:
         yield
     finally:
-        chain.activation_forward, chain.activation_backward = right
+        graph.activation_forward, graph.activation_backward = right
 
 
 def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
+    """Every array of a pass by its place and name."""
     found = {f"{place} d{name}": dw for place, name, dw in named_weights(gradients)}
     for place, name, value in named_weights(tensors):
-        if isinstance(value, dict):
-            found.update({f"{place} {name} {weight}": w for weight, w in value.items()})
-        else:
-            found[f"{place} {name}"] = value
+        parts = value.items() if isinstance(value, dict) else _numbered(value)
+        found.update({f"{place} {name}{part}": array for part, array in parts})
     return {"loss": loss, **found}
+
+
+def _numbered(value: Any) -> Any:
+    """Each of several tensors by its number; of one no number."""
+    return enumerate(value) if isinstance(value, tuple) else [("", value)]
 
 
 def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
@@ -129,7 +148,9 @@ def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
         if isinstance(value, list):
             out[name] = [_like(each, found, (*place, name, index)) for index, each in enumerate(value)]
         elif isinstance(value, dict):
-            out[name] = {weight: found[f"{place} {name} {weight}"] for weight in value}
+            out[name] = {weight: found[f"{place} {name}{weight}"] for weight in value}
+        elif isinstance(value, tuple):
+            out[name] = tuple(found[f"{place} {name}{number}"] for number in range(len(value)))
         else:
             out[name] = found[f"{place} {name}"]
     return out

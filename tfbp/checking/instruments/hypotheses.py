@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfbp.checking.instruments.paths import Path, paths
 from tfbp.checking.subject import Program, Values
@@ -32,6 +33,7 @@ class Hypotheses:
     right: Arrays
     oracle: Program | None = None
     _paths: list[Path] | None = field(default=None, repr=False)
+    _without_constants: dict[str, list[np.ndarray]] = field(default_factory=dict, repr=False)
 
     def clues(self, index: int) -> Callable[[], Clues]:
         """A function that gives the clues for the gradient with that index."""
@@ -56,14 +58,19 @@ class Hypotheses:
                 mistakes[f"all but the term through {path.name} is missing"] = term
             if path.without_derivative is not None:
                 mistakes.setdefault(f"the derivative of {path.name} is left out", path.without_derivative[index])
+            for derivative, gradients in path.mistaken.items():
+                mistakes.setdefault(f"the derivative of {path.name} is taken for {derivative}", gradients[index])
+        for constant, gradients in self._without_constants.items():
+            if not np.allclose(gradients[index], right, rtol=1e-12, atol=0):
+                mistakes[f"the constant {constant} is left out"] = gradients[index]
         mistakes.update(self._of_upstream(index))
         mistakes.update(self._of_shape(index))
         return Clues(mistakes, terms, self._factors(right) | self._intermediate(right), self._sizes())
 
     def _through(self) -> list[Path]:
         if self._paths is None:
-            found = attempt(paths, self.oracle, self.values, self.upstream) if self.oracle else []
-            self._paths = [] if isinstance(found, Failure) else found
+            found = attempt(paths, self.oracle, self.values, self.upstream) if self.oracle else ([], {})
+            self._paths, self._without_constants = ([], {}) if isinstance(found, Failure) else found
         return self._paths
 
     def _of_upstream(self, index: int) -> dict[str, np.ndarray]:
@@ -71,6 +78,9 @@ class Hypotheses:
         found = {}
         if len(self.upstream) == 1 and self.upstream[0].shape == self.right[index].shape:
             found["the upstream gradient is passed on, as if the derivative were 1"] = self.upstream[0]
+            forwards = attempt(self._forwards, index)
+            if not isinstance(forwards, Failure) and np.shape(forwards) == self.right[index].shape:
+                found["the upstream gradient goes forwards: the Jacobian stands where its transpose belongs"] = forwards
         if self.oracle is None:
             return found
         ones = [np.ones_like(u) for u in self.upstream]
@@ -94,6 +104,17 @@ class Hypotheses:
             if gradient is not None:
                 found[name] = as_float64(gradient)
         return found
+
+    def _forwards(self, index: int) -> np.ndarray:
+        """The Jacobian by the upstream gradient: what a rotation the wrong way makes, or the inverse permutation."""
+        program, place = self.oracle or self.program, self.program.where[index]
+        program.restore()
+        tensors = program.tensors(self.values)
+        tangent = tf.constant(self.upstream[0], tensors[place].dtype)
+        with tf.autodiff.ForwardAccumulator(tensors[place], tangent) as accumulator:
+            output = program.forward(*tensors)[0]
+        program.restore()
+        return as_float64(accumulator.jvp(output, unconnected_gradients="zero"))
 
     def _of_shape(self, index: int) -> dict[str, np.ndarray]:
         """Of another argument, along another axis, in another order."""

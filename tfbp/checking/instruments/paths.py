@@ -1,14 +1,15 @@
 """Mistakes on purpose in an oracle: what a gradient would be if one path, or one derivative, had been forgotten.
 
-The oracle's forward is traced once, with a switch at every operation. One switch cuts the path through it: the gradient
-less that is the term that flows through. The other lets the upstream gradient past it as if its derivative were 1.
-A missing term of a softmax, of a normalization's mean or of a product is such a path.
+The oracle's forward is traced once, with switches at every operation. One cuts the path through it: the gradient
+less that is the term that flows through. Others let the upstream gradient past it as if its derivative were 1, or what
+a sigmoid's and a tanh's are mistaken for. One leaves out a small constant. A missing term of a softmax, of a
+normalization's mean or of a product is such a path, and so is an epsilon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,24 +22,37 @@ _NO_PATH = frozenset(
     ["Const", "Placeholder", "Identity", "IdentityN", "ReadVariableOp", "Shape", "StopGradient", "Cast", "NoOp"]
 )
 MOST = 48
+# by the operation's type: what its derivative is mistaken for, of its input x and its output y
+_MISTAKEN: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
+    "Sigmoid": {"y": lambda x, y: y, "1 - y": lambda x, y: 1 - y, "x (1 - x)": lambda x, y: x * (1 - x)},
+    "Tanh": {"1 - y": lambda x, y: 1 - y, "1 + y²": lambda x, y: 1 + y * y, "1 - x²": lambda x, y: 1 - x * x},
+}
+_VARIANTS = max(map(len, _MISTAKEN.values()))
+# an epsilon is a number above 0 and at most this
+SMALL = 0.01
 
 
 @dataclass(frozen=True)
 class Path:
-    """One operation of the forward: its value, each gradient's term through it, and each without its derivative."""
+    """One operation of the forward: its value, each gradient's term through it, each without its derivative, and each
+    with what that is mistaken for, by name."""
 
     name: str
     value: np.ndarray
     terms: list[Any]
     without_derivative: list[Any] | None
+    mistaken: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> list[Path]:
-    """Every operation of the oracle's forward that some, but not all, of a gradient flows through."""
+def paths(
+    oracle: Program, values: Values, upstream: Sequence[np.ndarray]
+) -> tuple[list[Path], dict[str, list[np.ndarray]]]:
+    """Every operation of the oracle's forward that some, but not all, of a gradient flows through; and the gradients
+    without each of its small constants, by the constant."""
     switches = _Switches()
 
-    def switched(cut: Any, past: Any, tensors: Any, upstream: Any) -> Any:
-        switches.cut, switches.past = cut, past
+    def switched(cut: Any, past: Any, mistaken: Any, left_out: Any, tensors: Any, upstream: Any) -> Any:
+        switches.cut, switches.past, switches.mistaken, switches.left_out = cut, past, mistaken, left_out
         watched = [tensors[i] for i in oracle.subject.differentiable]
         with edited(switches.edit):
             outputs = oracle.forward(*tensors)
@@ -50,14 +64,14 @@ def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> li
 
     oracle.restore()
     tensors, dy = oracle.tensors(values), oracle.upstream(upstream)
-    off = np.zeros(MOST)
-    traced = tf.function(switched, autograph=False).get_concrete_function(off, off, tensors, dy)
+    off, none = np.zeros(MOST), np.zeros((_VARIANTS, MOST))
+    traced = tf.function(switched, autograph=False).get_concrete_function(off, off, none, off, tensors, dy)
 
-    def gradients(cut: np.ndarray, past: np.ndarray) -> list[np.ndarray]:
-        found, _ = traced(tf.constant(cut), tf.constant(past), tensors, dy)
+    def gradients(cut: Any, past: Any, mistaken: Any = none, left_out: Any = off) -> list[np.ndarray]:
+        found, _ = traced(*map(tf.constant, (cut, past, mistaken, left_out)), tensors, dy)
         return [each.numpy().astype(np.float64) for each in found]
 
-    values_of = [each.numpy() for each in traced(tf.constant(off), tf.constant(off), tensors, dy)[1]]
+    values_of = [each.numpy() for each in traced(*map(tf.constant, (off, off, none, off)), tensors, dy)[1]]
 
     whole, ones = gradients(off, off), np.eye(MOST)
     cut = [gradients(ones[index], off) for index in range(len(switches.names))]
@@ -69,9 +83,16 @@ def paths(oracle: Program, values: Values, upstream: Sequence[np.ndarray]) -> li
     for index, (name, straight) in enumerate(switches.names):
         if not nothing[index]:
             terms = [w - g for w, g in zip(whole, gradients(nothing + ones[index], off), strict=True)]
-            found.append(Path(name, values_of[index], terms, gradients(off, ones[index]) if straight else None))
+            past = gradients(off, ones[index]) if straight else None
+            mistaken = {}
+            for which, variant in enumerate(_MISTAKEN.get(name.split(" ")[0], {}) if straight else {}):
+                switch = none.copy()
+                switch[which, index] = 1
+                mistaken[variant] = gradients(off, off, switch)
+            found.append(Path(name, values_of[index], terms, past, mistaken))
+    constants = {f"{c:g}": gradients(off, off, none, ones[index]) for index, c in enumerate(switches.constants)}
     oracle.restore()
-    return found
+    return found, constants
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:
@@ -79,15 +100,20 @@ def _alike(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class _Switches:
-    """out, whose gradient is multiplied by 1 - cut - past, and past times the upstream gradient goes to the input."""
+    """out, its gradient times 1 - cut - past - …; past times the upstream gradient goes to the input."""
 
     def __init__(self) -> None:
         self.names: list[tuple[str, bool]] = []
         self.values: list[Any] = []
+        self.constants: list[float] = []
         self.cut: Any = None
         self.past: Any = None
+        self.mistaken: Any = None
+        self.left_out: Any = None
 
     def edit(self, op_type: str, inputs: Any, output: Any) -> Any:
+        if op_type == "Const":
+            return self._constant(output)
         if op_type in _NO_PATH or len(self.names) == MOST:
             return output
         index, count = len(self.names), sum(name.split(" ")[0] == op_type for name, _ in self.names)
@@ -96,5 +122,17 @@ class _Switches:
         self.values.append(output)
         stopped = tf.stop_gradient(output)
         cut, past = (tf.cast(each[index], output.dtype) for each in (self.cut, self.past))
-        edited = stopped + (1 - cut - past) * (output - stopped)
-        return edited + past * (like[0] - tf.stop_gradient(like[0])) if like else edited
+        if not like:
+            return stopped + (1 - cut - past) * (output - stopped)
+        x, slope, other = tf.stop_gradient(like[0]), past, cut + past
+        for which, mistaken in enumerate(_MISTAKEN.get(op_type, {}).values()):
+            switch = tf.cast(self.mistaken[which, index], output.dtype)
+            slope, other = slope + switch * mistaken(x, stopped), other + switch
+        return stopped + (1 - other) * (output - stopped) + slope * (like[0] - x)
+
+    def _constant(self, output: Any) -> Any:
+        value = tf.get_static_value(output) if output.dtype.is_floating else None
+        if value is None or value.size != 1 or not 0 < value.item() <= SMALL or len(self.constants) == MOST:
+            return output
+        self.constants.append(float(value.item()))
+        return output * (1 - tf.cast(self.left_out[len(self.constants) - 1], output.dtype))

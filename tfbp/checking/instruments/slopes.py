@@ -10,12 +10,14 @@ Reference: Ridders (1982), https://doi.org/10.1016/S0141-1195(82)80057-0
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
+# a slope that is good to as many digits tells another from itself
+PLAIN = 1e-3
 # a function of the step: what each element of φ is there
 Along = Callable[[float], np.ndarray]
 
@@ -37,6 +39,23 @@ class Slope:
     kink: bool = False
     crossed: bool = False
     evaluations: int = 0
+
+    @property
+    def doubt(self) -> float:
+        """The error relative to the slope; infinite where no difference is finite."""
+        found = self.error / max(abs(self.low), abs(self.high), 1e-300)
+        return found if np.isfinite(found) else np.inf
+
+    def over(self, size: float) -> Slope:
+        """The slope along a direction that is `size` times smaller."""
+        scaled = {name: getattr(self, name) / size for name in ("value", "error", "low", "high")}
+        return replace(self, **scaled)
+
+    def gives_way_to(self, nearer: Slope) -> bool:
+        """Whether a slope by smaller steps is the better one: less in doubt, or another than this one, which then went
+        over a kink or a pole without a sign of it."""
+        apart = abs(nearer.value - self.value) > nearer.error + self.error
+        return nearer.doubt < self.doubt or (bool(apart) and nearer.doubt < PLAIN)
 
     def off(self, got: float, rounding: float = 0.0) -> float:
         """How far outside of what is accepted, in units of the tolerance: 1 or less is inside."""

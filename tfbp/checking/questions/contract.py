@@ -45,7 +45,12 @@ def missing(trial: Trial, index: int, right: np.ndarray | None, slope: float, er
     name = trial.program.names[index]
     if (right is not None and right.any()) or abs(slope) > error:
         trial.refuted.add(name)
-        trial.find(name, "", "None, where a gradient is expected", "contract")
+        hint = ""
+        if index < len(trial.subject.differentiable):
+            is_mask = bool(np.isin(trial.values[trial.program.where[index]], (0, 1)).all())
+            hint = "a mask is handed over as Booleans, and " if is_mask else ""
+            hint += f"data is named: constants=[{name!r}]"
+        trial.find(name, hint, "None, where a gradient is expected", "none")
     else:
         trial.notes.append(f"the gradient of {name} is None: the function does not depend on it")
 

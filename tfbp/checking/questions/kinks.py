@@ -44,7 +44,7 @@ def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
         place = trial.program.where[special.index]
         for flat, slope in special.slopes.items():
             got, before, x = float(theirs.flat[flat]), float(own.flat[flat]), special.values[place].flat[flat]
-            rounding = 1e-6 * max(abs(slope.low), abs(slope.high), 1e-9)
+            rounding = _digits(trial, special.index) * max(abs(slope.low), abs(slope.high), 1e-9)
             if abs(got - before) <= rounding:
                 continue
             said = f"where {special.name} is {x:g} the gradient is {got:.6g}, and {before:.6g} eagerly"
@@ -53,6 +53,16 @@ def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
             else:
                 trial.find(special.name, "", said, "kink", slope.off(got, rounding), mode=mode)
             break
+
+
+def _digits(trial: Trial, index: int) -> float:
+    """How far a gradient may be off at a special number, relative to its size: as far as at the test point, where it
+    may go through a narrower type, and no less than differences can tell."""
+    own, tolerance = trial.gradients[index], trial.tolerances[1][index]
+    if own is None or tolerance is None or not own.any():
+        return 1e-6
+    share = float(np.sqrt(np.mean(np.square(tolerance))) / np.sqrt(np.mean(np.square(own))))
+    return max(1e-6, 4 * share) if np.isfinite(share) else 1e-6
 
 
 def special_values(trial: Trial) -> tuple[Values, dict[int, list[int]]]:
@@ -99,14 +109,14 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
     for flat in chosen:
         x = trial.values[place].flat[flat]
         got = mine.flat[flat]
-        found = attempt(locate.one_element, trial, place, flat)
+        found = attempt(locate.one_element, trial, place, flat, float(got))
         if isinstance(found, Failure) or not np.isfinite([found.low, found.high, found.error]).all():
             continue
         scale = max(abs(found.low), abs(found.high))
         if found.error > 1e-3 * max(scale, 1e-3):  # no slope can be told: a cusp, or a jump
             continue
         special.slopes[flat] = found
-        rounding = 1e-6 * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
+        rounding = _digits(trial, index) * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
         if meant is not None and np.isfinite(got) and abs(got - meant.flat[flat]) <= rounding:
             continue
         off = found.off(float(got), rounding) if np.isfinite(got) else np.inf

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfbp.checking.instruments.slopes import Slope
-from tfbp.checking.trial import Trial
+from tfbp.checking.trial import NEARER, TINY, Trial, typical
 from tfbp.judging.diagnosis import diagnose
 
 FEW = 48  # as many are always asked one by one
@@ -23,6 +24,7 @@ class Judged:
     Attributes:
         ratio: the largest error / tolerance. kinks: how many elements are on a kink.
         right, tolerance: every element of the gradient, where all were asked. words, cause: where only some were.
+        unknown: beside how many no difference is finite.
     """
 
     ratio: float
@@ -31,28 +33,19 @@ class Judged:
     tolerance: Any = None
     words: str = ""
     cause: str = ""
+    unknown: int = 0
 
 
 def elements(trial: Trial, place: int, mine: np.ndarray, rounding: Any, everything: bool) -> Judged:
     """Judge each element, or, where there are too many, those that halving leads to and a sample."""
     if mine.size <= (MANY if everything else FEW):
-        slopes = [one_element(trial, place, index) for index in range(mine.size)]
-        spread = np.broadcast_to(rounding, mine.shape).ravel()
-        off = [s.off(float(g), r) for s, g, r in zip(slopes, mine.ravel(), spread, strict=True)]
-        # on a kink the nearest of what is accepted is right
-        values = [min(max(float(g), s.low), s.high) for s, g in zip(slopes, mine.ravel(), strict=True)]
-        errors = np.array([s.error for s in slopes]) + spread
-        kinks = sum(s.kink for s in slopes)
-        right = np.reshape(values, mine.shape)
-        return Judged(max(off), kinks, right, errors.reshape(mine.shape))
+        asked = _asked(trial, place, mine, rounding, range(mine.size))
+        right, tolerance = (each.reshape(mine.shape) for each in (asked.right, asked.tolerance))
+        return Judged(max(asked.off), asked.kinks, right, tolerance, unknown=asked.unknown)
     worst = halve(trial, place, mine, rounding)
     sample = sorted({worst, *trial.rng.choice(mine.size, SAMPLE, replace=False).tolist()})
-    slopes = [one_element(trial, place, index) for index in sample]
-    got = mine.ravel()[sample]
-    right = np.array([min(max(float(g), s.low), s.high) for s, g in zip(slopes, got, strict=True)])
-    spread = np.broadcast_to(rounding, mine.shape).ravel()[sample]
-    tolerance = np.array([s.error for s in slopes]) + spread
-    off = [s.off(float(g), r) for s, g, r in zip(slopes, got, spread, strict=True)]
+    asked = _asked(trial, place, mine, rounding, sample)
+    got, right, tolerance, off = mine.ravel()[sample], asked.right, asked.tolerance, asked.off
     wrong = sum(each > 1 for each in off)
     at = [int(i) for i in np.unravel_index(worst, mine.shape)]
     chosen = sample.index(worst)
@@ -60,7 +53,33 @@ def elements(trial: Trial, place: int, mine: np.ndarray, rounding: Any, everythi
         f"{wrong} of {len(sample)} elements that were tried are wrong, at {at}: {got[chosen]:.6g}, "
         f"where {right[chosen]:.6g} is expected"
     )
-    return Judged(max(off), sum(s.kink for s in slopes), words=words, cause=diagnose(got, right, tolerance).cause)
+    cause = diagnose(got, right, tolerance).cause
+    return Judged(max(off), asked.kinks, words=words, cause=cause, unknown=asked.unknown)
+
+
+class _Asked(NamedTuple):
+    """What differences say of some elements: on a kink, and where they say nothing, `right` is what was given."""
+
+    right: np.ndarray
+    tolerance: np.ndarray
+    off: list[float]
+    kinks: int
+    unknown: int
+
+
+def _asked(trial: Trial, place: int, mine: np.ndarray, rounding: Any, chosen: Iterable[int]) -> _Asked:
+    right, tolerance, off, kinks, unknown = [], [], [], 0, 0
+    spread = np.broadcast_to(rounding, mine.shape).ravel()
+    for index in chosen:
+        got = float(mine.flat[index])
+        found = one_element(trial, place, index, got, float(spread[index]))
+        known = np.isfinite(found.doubt)
+        # on a kink the nearest of what is accepted is right
+        right.append(min(max(got, found.low), found.high) if known else got)
+        tolerance.append(found.error + spread[index] if known else 0.0)
+        off.append(found.off(got, float(spread[index])) if known else 0.0)
+        kinks, unknown = kinks + (known and found.kink), unknown + (not known)
+    return _Asked(np.array(right), np.array(tolerance), off, kinks, unknown)
 
 
 def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any) -> int:
@@ -83,12 +102,19 @@ def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any) -> int:
     return int(inside[0])
 
 
-def one_element(trial: Trial, place: int, index: int) -> Slope:
-    """The slope along one element."""
+def one_element(trial: Trial, place: int, index: int, got: float, rounding: float = 0.0) -> Slope:
+    """The slope along one element, by steps that are small beside all of them; where these disagree with what is given,
+    by smaller ones, and where the element is tiny, by steps that are small beside itself."""
     value = trial.values[place]
-    direction = np.zeros(value.size)
-    direction[index] = float(np.sqrt(np.mean(value**2))) or 1.0
-    found = trial.slope({place: direction.reshape(value.shape)})
-    size = direction[index]
-    low, high = found.low / size, found.high / size
-    return Slope(found.value / size, found.error / size, low, high, found.kink, found.crossed, found.evaluations)
+    own, usual = abs(float(value.flat[index])), typical(value)
+    found = _along(trial, place, index, usual)
+    if found.off(got, rounding) <= 1:
+        return found
+    nearer = _along(trial, place, index, own if 0 < own < TINY * usual else NEARER * usual)
+    return nearer if found.gives_way_to(nearer) else found
+
+
+def _along(trial: Trial, place: int, index: int, size: float) -> Slope:
+    direction = np.zeros(trial.values[place].shape)
+    direction.flat[index] = size
+    return trial.slope({place: direction}).over(size)

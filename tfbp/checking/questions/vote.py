@@ -12,7 +12,7 @@ from tfbp.checking.instruments.slopes import Slope
 from tfbp.checking.questions import contract, locate
 from tfbp.checking.questions.twins import Reference
 from tfbp.checking.subject import Program
-from tfbp.checking.trial import Trial, arrays
+from tfbp.checking.trial import NEARER, Trial, arrays
 from tfbp.errors import InputError
 from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
@@ -103,13 +103,29 @@ class _Opinions:
         self.rounding = own_rounding + (0.0 if oracle is None else rounding)
         self.direction = trial.direction(self.place)
         self.slope = trial.slope({self.place: self.direction})
-        self.slack = float(np.sum(self.rounding * np.abs(self.direction)))
+        if self.own is not None and not self.off(self.own, self.slope) <= 1:
+            self._look_nearer()
         self.reference: Slope | None = None
         if reference is not None and self.place < len(trial.subject.values):
             self.reference = trial.slope({self.place: self.direction}, reference.at)
 
+    @property
+    def slack(self) -> float:
+        return float(np.sum(self.rounding * np.abs(self.direction)))
+
     def off(self, gradient: np.ndarray, slope: Slope) -> float:
         return slope.off(float(np.vdot(gradient, self.direction)), self.slack)
+
+    def _look_nearer(self) -> None:
+        """Take smaller steps, and steps that are small beside each entry, where these know better."""
+        nearer = self.trial.slope({self.place: NEARER * self.direction}).over(NEARER)
+        if self.slope.gives_way_to(nearer):
+            self.slope = nearer
+        by_entry = self.trial.direction_by_entry(self.place)
+        if by_entry is not None and not self.off(self.own, self.slope) <= 1:
+            slope = self.trial.slope({self.place: by_entry})
+            if slope.doubt < self.slope.doubt:
+                self.direction, self.slope = by_entry, slope
 
 
 def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:
@@ -161,8 +177,10 @@ def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str
         trial.notes.append(
             f"{name}: {judged.kinks} of {mine.size} elements on a kink, where all between the two slopes is accepted"
         )
-    # a direction whose probes crossed a kink may have taken two of its sides for one slope: the elements know better
-    if judged.ratio <= 1 and (off <= 1 or found.slope.kink or found.slope.crossed):
+    if judged.unknown:
+        trial.notes.append(f"{name}: beside {judged.unknown} of its elements no difference is finite: not judged there")
+    # a direction may have taken two sides of a kink for one slope, or a pole for none: the elements know better
+    if judged.ratio <= 1 and (off <= 1 or judged.right is not None or found.slope.kink or found.slope.crossed):
         trial.worst = max(trial.worst, judged.ratio)
         return
     trial.refuted.add(name)

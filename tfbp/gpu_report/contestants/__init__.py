@@ -3,5 +3,5 @@
 train(epochs, shuffle)   trains, waits until the device is done, and gives the seconds
 loss                     the mean loss of the last epoch
 device                   where the weights are: "cpu" or "gpu"
-version                  whose numbers these are
+version                  the version that these numbers are of
 """

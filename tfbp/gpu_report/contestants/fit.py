@@ -1,4 +1,4 @@
-"""What tfbp.Model and a plain Keras model have in common here: they are trained by fit on NumPy arrays."""
+"""The common part of tfbp.Model and a plain Keras model: fit trains both on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fit:
         self.loss = float("nan")
 
     def train(self, epochs: int, shuffle: bool) -> float:
-        """Seconds of the epochs alone: what fit does once, checking and taking over the arrays, is not among them."""
+        """Seconds of the epochs alone, without the checks and copies of the arrays that fit does once."""
         tf.config.experimental.enable_tensor_float_32_execution(self.precision == "tf32")
         clock = Clock()
         options: dict[str, Any] = {"batch_size": self.problem.size.batch, "epochs": epochs, "shuffle": shuffle}

@@ -1,4 +1,4 @@
-"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand; strictly on the device that was asked for."""
+"""tfbp.Model: an epoch of steps as one XLA program, gradients by hand; strictly on the device that was requested."""
 
 from __future__ import annotations
 

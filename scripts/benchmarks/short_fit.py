@@ -1,0 +1,47 @@
+"""One fit in a process of its own, from the call to its end, tracing and compiling included; or many small ones.
+
+usage: python -m benchmarks.short_fit MODEL WAY EPOCHS ROWS MODELS
+"""
+
+import json
+import resource
+import sys
+import time
+
+import keras
+
+import tfbp
+from benchmarks.fit_data import BATCH, data
+from benchmarks.fit_race import compiled
+
+# who trains, and what compile is told
+WAYS = {
+    "tfbp.fit": (tfbp.fit, {}),
+    "Keras": (keras.Model.fit, {}),
+    "Keras, XLA": (keras.Model.fit, {"jit_compile": True}),
+}
+VALIDATION_ROWS = 400
+
+
+def measure(name: str, way: str, epochs: int, rows: int, models: int) -> dict[str, float]:
+    """The seconds of so many fits one after the other, each of a model of its own, by both clocks, and the MiB at
+    most."""
+    fit, options = WAYS[way]
+    x, y = data(name, rows + VALIDATION_ROWS)
+    # a model with a train_step of its own has no test_step
+    validation = None if y is None else (x[rows:], y[rows:])
+    x, y = x[:rows], None if y is None else y[:rows]
+    seconds = processor = 0.0
+    for _ in range(models):
+        model = compiled(name, **options)
+        started = time.perf_counter(), time.process_time()
+        history = fit(model, x, y, batch_size=BATCH, epochs=epochs, validation_data=validation, verbose=0)
+        seconds += time.perf_counter() - started[0]
+        processor += time.process_time() - started[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"wall": seconds, "processor": processor, "MiB": peak, "jit_compile": history.params.get("jit_compile")}
+
+
+if __name__ == "__main__":
+    name, way, *numbers = sys.argv[1:]
+    print(json.dumps(measure(name, way, *map(int, numbers))))

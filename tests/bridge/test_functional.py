@@ -1,0 +1,160 @@
+"""Functional Keras models as networks: several inputs and outputs, shared layers, merges, nested models, operations."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfbp import InputError, Network, manual, reference, tape
+
+WRITINGS = {"reference": reference, "manual": manual, "tape": tape}
+
+
+def _two_inputs():
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    shared = layers.Dense(5, "tanh", kernel_regularizer="l2")
+    joined = layers.Concatenate()([shared(a), shared(layers.Dense(4)(b)), b])
+    kept = layers.Multiply()([layers.Dense(6, "sigmoid")(joined), layers.Dense(6)(joined)])
+    return keras.Model([a, b], [layers.Dense(2, name="far")(kept), layers.Dense(3, "softmax", name="near")(kept)])
+
+
+def _operations():
+    x = keras.Input((4,))
+    y = layers.Dense(4, "tanh")(x)
+    return keras.Model(x, layers.Dense(2)((2.0 * y - x * 0.5) + 1.0 - (3.0 - y) * x / 4.0))
+
+
+def _nested():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, "tanh"), layers.Dense(4)])
+    x = keras.Input((4,))
+    around = keras.Model(x, layers.Add()([x, inner(x), inner(layers.Dense(4)(x))]))
+    z = keras.Input((4,))
+    return keras.Model(z, layers.Dense(2)(around(z)))
+
+
+def _images():
+    x = keras.Input((6, 5, 2))
+    h = layers.Rescaling(0.5, 0.1)(x)
+    h = layers.Activation("tanh")(layers.Conv2D(4, 3, strides=2)(layers.ZeroPadding2D(((0, 1), (1, 1)))(h)))
+    seen = layers.Dense(4, "sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(h))
+    h = layers.BatchNormalization()(layers.Multiply()([h, seen]))
+    h = layers.Maximum()([h, layers.Minimum()([seen, h])])
+    return keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.Average()([h, h, seen]))))
+
+
+def _normalized():
+    rng = np.random.default_rng(3)
+    normalize = layers.Normalization()
+    normalize.adapt(rng.normal(2, 3, (50, 4)))
+    x, y = keras.Input((4,)), keras.Input((5, 4))
+    h = layers.Dense(4, "tanh")(normalize(x))
+    seen = layers.Dot((1, 2))([h, layers.Dense(4)(y)])
+    return keras.Model([x, y], layers.Subtract()([layers.Dense(5)(h), seen]))
+
+
+MODELS = {
+    "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
+    "operations": (_operations, "mean_squared_error"),
+    "nested": (_nested, "mean_squared_error"),
+    "images": (_images, "mean_squared_error"),
+    "normalized": (_normalized, "mean_squared_error"),
+}
+
+
+@pytest.fixture(params=MODELS)
+def trial(request):
+    """A Keras model in float64 with weights off their first values, its losses, x and y."""
+    make, loss = MODELS[request.param]
+    rng = np.random.default_rng([*request.param.encode()])
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        model = make()
+    finally:
+        keras.config.set_floatx(before)
+    for weight in model.trainable_weights:
+        weight.assign(weight.numpy() + 0.3 * rng.normal(size=weight.shape))
+    x = [rng.normal(size=(6, *tensor.shape[1:])) for tensor in model.inputs]
+    y = [rng.random((6, *tensor.shape[1:])) for tensor in model.outputs]
+    y = [targets / targets.sum(axis=-1, keepdims=True) for targets in y]
+    return model, loss, x, y
+
+
+def _by_keras(model, loss, x, y, training):
+    names = model.output_names
+    losses = [loss[name] for name in names] if isinstance(loss, dict) else [loss]
+    with tf.GradientTape() as record:
+        made = model(x if len(x) > 1 else x[0], training=training)
+        outputs = made if isinstance(made, list | tuple) else [made]
+        each = zip(losses, y, outputs, strict=True)
+        total = sum(tf.reduce_mean(keras.losses.get(name)(targets, out)) for name, targets, out in each)
+        total += sum(model.losses)
+    return outputs, total, record.gradient(total, [w.value for w in model.trainable_weights])
+
+
+def _one(found):
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_outputs_loss_and_gradients_are_keras_s(trial, writing):
+    model, loss, x, y = trial
+    network, parameters = Network.from_keras(model, loss)
+    assert Network.from_json(network.to_json()) == network
+    expected, total, dweights = _by_keras(model, loss, x, y, training=True)
+    got, gradients = WRITINGS[writing].loss_and_gradients(network, parameters, _one(x), _one(y))
+    np.testing.assert_allclose(got, total, rtol=1e-12)
+    # by value: the layers' order is that of their first calls, Keras's that of the models
+    ours = sorted((dw for layer in gradients for dw in map(np.asarray, layer.values())), key=_key)
+    theirs = sorted(map(np.asarray, dweights), key=_key)
+    assert [dw.shape for dw in ours] == [dw.shape for dw in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    outputs = WRITINGS[writing].forward(network, parameters, _one(x))
+    calm, _, _ = _by_keras(model, loss, x, y, training=False)
+    for one, other in zip(outputs if isinstance(outputs, tuple) else [outputs], calm, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    assert len(expected) == len(calm)
+
+
+def _key(dw):
+    return (dw.shape, np.round(np.sort(dw, axis=None), 9).tolist())
+
+
+def test_it_goes_back_to_keras(trial):
+    model, loss, x, _ = trial
+    network, parameters = Network.from_keras(model, loss)
+    again = network.to_keras(parameters, dtype="float64")
+    expected, got = (each(x if len(x) > 1 else x[0], training=False) for each in (model, again))
+    for one, other in zip(tf.nest.flatten(got), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "loss", "sentence"),
+    [
+        (
+            _two_inputs,
+            {"far": "huber"},
+            r"^loss: got losses of \['far'\]; accepted: one for each of \['far', 'near'\]\.",
+        ),
+        (_two_inputs, "huber", r"^loss: got 'huber' for 2 outputs; accepted: a loss for each, in a list\."),
+        (
+            lambda: keras.Model(x := keras.Input((4,)), keras.ops.sin(x)),
+            "huber",
+            r"^model: got the operation Sin \('sin.*'\); accepted: Add, Subtract",
+        ),
+        (
+            lambda: keras.Model(
+                [a := keras.Input((3, 4)), b := keras.Input((5, 4))], layers.MultiHeadAttention(1, 2)(a, b)
+            ),
+            "huber",
+            r"^model: got '.*' with different tensors as query, value and key; accepted: one tensor\.",
+        ),
+    ],
+    ids=["a loss of no output", "one loss for two", "an operation", "cross-attention"],
+)
+def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Network.from_keras(make(), loss)

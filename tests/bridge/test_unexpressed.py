@@ -1,0 +1,209 @@
+"""What a Keras layer says is expressed by the network or refused by name: each argument of each kind of layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfbp import InputError, Model, Network
+from tfbp.bridge.layers import KINDS, offered_as
+
+INITIALIZERS = dict.fromkeys(("kernel_initializer", "bias_initializer"), keras.initializers.Constant(0.25))
+REGULARIZERS = {"kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l2"}
+CONSTRAINTS = dict.fromkeys(("kernel_constraint", "bias_constraint"), "non_neg")
+KERNEL_AND_BIAS = {**INITIALIZERS, **REGULARIZERS, **CONSTRAINTS}
+GAMMA_AND_BETA = {
+    **dict.fromkeys(("beta_initializer", "gamma_initializer"), keras.initializers.Constant(0.25)),
+    **dict.fromkeys(("beta_regularizer", "gamma_regularizer"), "l2"),
+    **dict.fromkeys(("beta_constraint", "gamma_constraint"), "non_neg"),
+    **{"epsilon": 0.25, "center": False, "scale": False},
+}
+RECURRENT = {
+    **{"activation": "relu", "use_bias": False, "dropout": 0.25, "recurrent_dropout": 0.25, "units": 4},
+    **KERNEL_AND_BIAS,
+    **{"recurrent_initializer": "zeros", "recurrent_regularizer": "l2", "recurrent_constraint": "non_neg"},
+    **{"return_sequences": True, "return_state": True, "go_backwards": True, "stateful": True, "unroll": True},
+    "zero_output_for_mask": True,
+}
+ATTENTION = {**KERNEL_AND_BIAS, "use_bias": False, "dropout": 0.25, "use_gate": True, "sliding_window": (1, 1)}
+POOLING = {"pool_size": 3, "strides": 1, "padding": "same", "data_format": "channels_first"}
+CONVOLUTION = {"kernel_size": 3, "strides": 2, "padding": "same", "data_format": "channels_first", "dilation_rate": 2}
+TABLE = dict.fromkeys(("embeddings_initializer",), "zeros") | {
+    **{"input_dim": 10, "output_dim": 6, "embeddings_regularizer": "l2", "embeddings_constraint": "non_neg"},
+    **{"mask_zero": True, "activity_regularizer": "l2"},
+}
+IMAGE, SEQUENCE, ROW, TOKENS = (6, 6, 4), (4, 6), (6,), (4,)
+# class: (arguments, the input's shape, another value for each of its other arguments)
+LAYERS = {
+    "Dense": ({"units": 4}, ROW, {**KERNEL_AND_BIAS, "units": 5, "activation": "tanh", "use_bias": False}),
+    "Conv2D": (
+        {"filters": 4, "kernel_size": 2},
+        IMAGE,
+        {**KERNEL_AND_BIAS, **CONVOLUTION, "filters": 2, "groups": 2, "activation": "tanh", "use_bias": False},
+    ),
+    "DepthwiseConv2D": (
+        {"kernel_size": 2},
+        IMAGE,
+        {
+            **{name.replace("kernel_", "depthwise_"): value for name, value in KERNEL_AND_BIAS.items()},
+            **CONVOLUTION,
+            **{"depth_multiplier": 2, "activation": "tanh", "use_bias": False},
+        },
+    ),
+    "MaxPooling2D": ({}, IMAGE, POOLING),
+    "AveragePooling2D": ({"pool_size": 2}, IMAGE, POOLING),
+    "GlobalMaxPooling2D": ({}, IMAGE, {"data_format": "channels_first", "keepdims": True}),
+    "GlobalAveragePooling2D": ({}, IMAGE, {"data_format": "channels_first", "keepdims": True}),
+    "GlobalAveragePooling1D": ({}, SEQUENCE, {"data_format": "channels_first", "keepdims": True}),
+    "Flatten": ({}, IMAGE, {"data_format": "channels_first"}),
+    "Reshape": ({"target_shape": (3, 2)}, ROW, {"target_shape": (2, 3)}),
+    "Dropout": ({"rate": 0.5}, ROW, {"rate": 0.25, "noise_shape": (None, 1), "seed": 3}),
+    "BatchNormalization": (
+        {},
+        IMAGE,
+        {
+            **GAMMA_AND_BETA,
+            **{"axis": 1, "momentum": 0.5, "moving_mean_initializer": "ones", "moving_variance_initializer": "zeros"},
+            **{"synchronized": True, "renorm": True, "renorm_clipping": {"rmax": 2.0}, "renorm_momentum": 0.5},
+        },
+    ),
+    "LayerNormalization": ({}, SEQUENCE, {**GAMMA_AND_BETA, "axis": (1, 2), "rms_scaling": True}),
+    "RMSNormalization": ({}, SEQUENCE, {"axis": 1, "epsilon": 0.25}),
+    "GroupNormalization": ({"groups": 2}, IMAGE, {**GAMMA_AND_BETA, "groups": 4, "axis": 1}),
+    "SimpleRNN": ({"units": 3}, SEQUENCE, RECURRENT),
+    "LSTM": ({"units": 3}, SEQUENCE, {**RECURRENT, "recurrent_activation": "tanh", "unit_forget_bias": False}),
+    "GRU": ({"units": 3}, SEQUENCE, {**RECURRENT, "recurrent_activation": "tanh", "reset_after": False}),
+    "Bidirectional": ({"layer": keras.layers.LSTM(3)}, SEQUENCE, {"merge_mode": "sum"}),
+    "MultiHeadAttention": (
+        {"num_heads": 2, "key_dim": 4},
+        SEQUENCE,
+        {**ATTENTION, "num_heads": 3, "key_dim": 2, "value_dim": 2, "output_shape": 5, "attention_axes": (1, 2)},
+    ),
+    "GroupedQueryAttention": (
+        {"head_dim": 4, "num_query_heads": 4, "num_key_value_heads": 2},
+        SEQUENCE,
+        {**ATTENTION, "head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1},
+    ),
+    "Embedding": ({"input_dim": 9, "output_dim": 5}, TOKENS, TABLE),
+    "ReversibleEmbedding": (
+        {"input_dim": 9, "output_dim": 5},
+        TOKENS,
+        {**TABLE, "tie_weights": False, "reverse_dtype": "float64", "logit_soft_cap": 2.0},
+    ),
+    "Activation": ({"activation": "relu"}, ROW, {"activation": "tanh"}),
+    "ReLU": ({}, ROW, {"max_value": 2.0, "negative_slope": 0.25, "threshold": 0.5}),
+    "LeakyReLU": ({}, ROW, {"negative_slope": 0.5}),
+    "ELU": ({}, ROW, {"alpha": 0.5}),
+    "Softmax": ({}, SEQUENCE, {"axis": 1}),
+}
+CASES = [(name, argument) for name, (_, _, others) in LAYERS.items() for argument in (*others, "trainable")]
+
+
+def layer_of(name, **arguments):
+    given, _, _ = LAYERS[name]
+    return getattr(keras.layers, offered_as(name))(**{**given, **arguments}, name="layer")
+
+
+def model_of(name, **arguments):
+    shape = LAYERS[name][1]
+    layer = layer_of(name, **arguments)
+    x = keras.Input(shape, dtype="int32" if shape == TOKENS else None)
+    if name in ("MultiHeadAttention", "GroupedQueryAttention"):
+        return keras.Model(x, layer(x, x))
+    if name == "Reshape":
+        return keras.Sequential([x, layer])
+    y = layer(x)
+    return keras.Model(x, y[0] if isinstance(y, list | tuple) else y)
+
+
+def config_of(model):
+    return next(layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)).get_config()
+
+
+def test_every_kind_is_here():
+    assert set(LAYERS) >= set(KINDS) - {"ActivationLayer", "LinearCrossEntropy", "PositionEmbedding", "RotaryEmbedding"}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_argument_of_keras_s_is_here(name):
+    given, _, others = LAYERS[name]
+    known = {*given, *others, "name", "dtype", "trainable", "seed", "backward_layer", "quantization_config"}
+    assert set(layer_of(name).get_config()) <= known
+
+
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+@pytest.mark.parametrize(("name", "argument"), CASES, ids=lambda value: value)
+def test_an_argument_is_expressed_or_refused_by_name(name, argument):
+    try:
+        model = model_of(name, **{argument: {**LAYERS[name][2], "trainable": False}[argument]})
+    except (ValueError, TypeError) as error:
+        pytest.skip(f"Keras's own: {error}"[:80])
+    refusal = refusal_of(model)
+    if refusal:
+        assert argument in refusal
+        assert len(refusal) < 240
+        return
+    # the one thing that a network has no word for, and nothing that it computes
+    assert argument != "trainable" or not model.weights
+    network, parameters = Network.from_keras(model, "mean_squared_error")
+    again = network.to_keras(parameters)
+    x = np.random.default_rng(0).integers(0, 9, (3, *LAYERS[name][1]))
+    x = x if LAYERS[name][1] == TOKENS else (x / 4).astype("float32")
+    np.testing.assert_allclose(again(x), model(x), rtol=1e-5, atol=1e-6)
+    assert (
+        not argument.endswith(("initializer", "constraint")) or config_of(again)[argument] == config_of(model)[argument]
+    )
+
+
+def refusal_of(model):
+    try:
+        Network.from_keras(model, "mean_squared_error")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def frozen(layer):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, name="first"), layer, keras.layers.Dense(2)])
+    layer.trainable = False
+    return model
+
+
+def test_a_frozen_layer_stays_frozen_in_a_model_and_is_none_of_a_network_s():
+    model = frozen(keras.layers.Dense(3, name="frozen"))
+    with pytest.raises(InputError, match="model: got 'frozen' with trainable=False; accepted: layers that train"):
+        Network.from_keras(model, "huber")
+    ours = Model.from_keras(model, "huber")
+    assert [w.trainable for w in ours.weights if w.shape.rank] == [True, True, False, False, True, True]
+
+
+def test_what_is_frozen_around_a_layer_is_frozen_too():
+    both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=False, name="both")
+    model = keras.Sequential([keras.Input((4, 6)), both, keras.layers.Dense(2)])
+    with pytest.raises(InputError, match="with trainable=False; accepted: layers that train"):
+        Network.from_keras(model, "huber")
+    trained = [w.shape for w in Model.from_keras(model, "huber").trainable_weights]
+    assert trained == [(6, 2), (2,)]
+
+
+def test_a_frozen_normalization_which_computes_another_thing_in_training_is_refused():
+    model = frozen(keras.layers.BatchNormalization(name="frozen", scale=False, center=False))
+    for convert in (Network.from_keras, Model.from_keras):
+        with pytest.raises(InputError, match="got 'frozen' with trainable=False; accepted: a BatchNormalization with"):
+            convert(model, "huber")
+
+
+def test_a_layer_whose_class_has_the_name_alone_is_refused():
+    class Dense(keras.layers.Dense):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    with pytest.raises(InputError, match=r"got 'd', a .*\.Dense; accepted: layers of Keras or tfbp.layers"):
+        Network.from_keras(keras.Sequential([keras.Input((6,)), Dense(3, name="d")]), "huber")
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_a_quantized_layer_is_refused(mode):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="d")])
+    model.layers[0].quantize(mode)
+    with pytest.raises(InputError, match="got 'd' with quantization_config; accepted: a Dense without it"):
+        Network.from_keras(model, "huber")

@@ -1,0 +1,56 @@
+"""The loss of a compiled Keras model, as a loss of a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError, likely, one_of
+from tfbp.network import Network
+from tfbp.vocabulary import LOSSES, Loss
+
+# a cross-entropy, and the activation that makes its logits probabilities
+PROBABILITIES = {
+    "binary_crossentropy": "sigmoid",
+    "categorical_crossentropy": "softmax",
+    "sparse_categorical_crossentropy": "softmax",
+}
+
+
+def loss_of(model: keras.Model) -> tuple[Loss, bool]:
+    """The loss that a Keras model is compiled with, and whether a cross-entropy takes logits.
+
+    Raises:
+        InputError: a model that is not compiled, or a loss or option that a network does not have.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        >>> model.compile("sgd", keras.losses.Huber(delta=2.0))
+        >>> loss_of(model)
+        (Loss(name='huber', arguments={'delta': 2.0}), False)
+    """
+    compiled = getattr(model, "loss", None)
+    if compiled is None:
+        raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
+    found = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
+    function: Any = getattr(found, "fn", found)
+    options = dict(getattr(found, "_fn_kwargs", {}))
+    name = getattr(function, "__name__", type(found).__name__)
+    if name not in LOSSES:
+        raise InputError(f"loss: got {name!r} in compile{likely(name, LOSSES)}; accepted: {one_of(LOSSES)}.")
+    if getattr(found, "reduction", "sum_over_batch_size") != "sum_over_batch_size":
+        raise InputError(f"loss: got reduction={found.reduction!r} in compile; accepted: 'sum_over_batch_size'.")
+    from_logits = bool(options.pop("from_logits", False))
+    if smoothing := options.pop("label_smoothing", 0):
+        raise InputError(f"loss: got label_smoothing={smoothing} in compile; accepted: 0.")
+    return Loss(name, {argument: options[argument] for argument in LOSSES[name] if argument in options}), from_logits
+
+
+def check_logits(network: Network, from_logits: bool) -> None:
+    """Raise `InputError` unless the last activation fits what a Keras cross-entropy takes, logits or probabilities."""
+    wanted = PROBABILITIES.get(network.loss.name)
+    last = network.layers[-1].applied_activation.name
+    if wanted is not None and (last == wanted) == from_logits:
+        given = f"from_logits={from_logits} in compile after a last activation {last}"
+        raise InputError(f"loss: got {given}; accepted: from_logits={not from_logits}, or another last activation.")

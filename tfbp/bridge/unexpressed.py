@@ -1,0 +1,86 @@
+"""What a Keras layer says that a layer of a network does not: refused by name, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError
+from tfbp.network import Layer
+
+# no property of what the layer computes: which numbers it draws, and how fast
+_FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
+# layers in a layer, each looked at by itself
+_INNER = {"layer", "backward_layer"}
+# a built layer has its axes written out; what a network takes of them, the kind itself says
+_OF_THE_KIND = {"axis", "attention_axes"}
+# of activation layers, which are all one kind
+_OF_AN_ACTIVATION = {"activation", "alpha", "axis", "max_value", "negative_slope", "threshold"}
+
+
+def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.layers.Layer) -> None:
+    """Raise `InputError` where a Keras layer has an argument of another value than `made`, what `layer` is in Keras.
+
+    Args:
+        keras_layer: the user's.
+        layer: the network's, which was made of it.
+        made: the Keras layer that is made of that one.
+
+    Example:
+        >>> from tfbp.network import Dense
+        >>> regularized = keras.layers.Dense(3, name="d", activity_regularizer="l2")
+        >>> check_arguments(regularized, Dense(3), keras.layers.Dense(3))
+        Traceback (most recent call last):
+        tfbp.errors.InputError: model: got 'd' with activity_regularizer; accepted: a Dense without it.
+    """
+    kind = type(keras_layer).__name__
+    if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
+        given = f"{type(keras_layer).__module__}.{kind}"
+        raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
+    said, expressed = keras_layer.get_config(), made.get_config()
+    free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
+    # the bridge turns these into the network's words, or refuses them
+    free |= {name for name in layer.arguments() if name.endswith(("activation", "_regularizer"))}
+    for name in sorted(said.keys() - free):
+        if _plain(said[name]) != _plain(expressed.get(name)):
+            raise _refused(keras_layer, _named(name, said[name]), f"a {kind} without it")
+    if keras_layer.dtype_policy.quantization_mode is not None:
+        raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"a {kind} that is not quantized")
+    if layer.without_gradient and not keras_layer.trainable:
+        # what it computes in training is another function then
+        raise _refused(keras_layer, "trainable=False", f"a {kind} with trainable=True")
+
+
+def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers.Layer, Mapping[str, Any]]]) -> None:
+    """Raise `InputError` where a weight is frozen: a network has no word for that.
+
+    Args:
+        model: the user's.
+        layers: of each layer the network's, the Keras layer that it was made of, and its variables by their names.
+    """
+    trained = trained_in(model)
+    for layer, keras_layer, weights in layers:
+        if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
+            raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")
+
+
+def trained_in(model: keras.Model) -> set[int]:
+    """The ids of the variables that a model trains: also what is around a layer may be frozen."""
+    return {id(variable) for variable in model.trainable_variables}
+
+
+def _refused(keras_layer: keras.layers.Layer, given: str, accepted: str) -> InputError:
+    return InputError(f"model: got {keras_layer.name!r} with {given}; accepted: {accepted}.")
+
+
+def _named(name: str, value: Any) -> str:
+    return f"{name}={value!r}" if isinstance(value, bool | int | float | str) else name
+
+
+def _plain(value: Any) -> Any:
+    """A value of a config that is equal where it says the same."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items() if each is not None}
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

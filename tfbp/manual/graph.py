@@ -1,0 +1,76 @@
+"""A network's calls, forward in their order, backward in reverse. It knows no kind by name: `kinds` does.
+
+B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has two
+functions, below its pure ones:
+
+    forward(layer, weights, x, *, training, seed) -> z, residuals, new values of weights without a gradient
+    backward(layer, dz, residuals) -> dx, gradients by weight
+
+x and dx are each a tuple where a layer takes several tensors.
+"""
+
+import tensorflow as tf
+
+from tfbp.manual.activations import activation_backward, activation_forward
+from tfbp.manual.kinds import kind_of
+
+
+def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="layer"):
+    """Every tensor by its number; one dict of tensors per call, with x, z and y; and one pair of residuals per call.
+
+    Args:
+        seed: (seed, n): the n-th call that draws, and those after it, have their random numbers from it.
+        scope: what the layers are called in a graph of TensorFlow's."""
+    made, weights, tensors, residuals = list(inputs), list(weights), [], []
+    for call, before in zip(graph.calls, graph.draws_before, strict=True):
+        layer = graph.layers[call.layer]
+        x = tuple(made[i] for i in call.takes) if layer.takes_several else made[call.takes[0]]
+        forward, _ = kind_of(layer)
+        drawn = seed and (seed[0], seed[1] + before)
+        with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):
+            z, kept, new_weights = forward(layer, weights[call.layer], x, training=training, seed=drawn)
+        with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
+            y, activation_kept = activation_forward(layer.applied_activation, z)
+        made.append(y)
+        tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
+        if new_weights:
+            tensors[-1]["new_weights"] = new_weights
+            # called once more, it goes on from them
+            weights[call.layer] = {**weights[call.layer], **new_weights}
+        residuals.append((kept, activation_kept))
+    return made, tensors, residuals
+
+
+def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
+    """One dict of gradients per layer. `dmade`, gradients by the tensors' numbers, comes with those that the losses
+    give, and gets all others; dy and dz of each call go into its dict of tensors."""
+    gradients = [{} for _ in graph.layers]
+    for number, call in reversed([*enumerate(graph.calls)]):
+        layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
+        dy = dmade.get(graph.inputs + number)
+        # of what no loss depends on it is 0
+        dy = tf.zeros_like(tensors[number]["y"]) if dy is None else dy
+        # y = activation_forward(activation, z)                    (B, …) <- (B, …)
+        with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
+            dz = activation_backward(layer.applied_activation, dy, activation_kept)
+        tensors[number].update(dy=dy, dz=dz, kept=kept)
+        # z = forward(layer, weights, x)                           (B, …) <- (B, …)
+        _, backward = kind_of(layer)
+        with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):
+            dx, dweights = backward(layer, dz, kept)
+        for taken, d in zip(call.takes, dx if layer.takes_several else (dx,), strict=True):
+            add(dmade, taken, d)
+        for name, dw in dweights.items():
+            add(gradients[call.layer], name, dw)
+    return gradients
+
+
+def name_of(layer):
+    """As a layer is called in a graph of TensorFlow's."""
+    return layer.keras_name.lower()
+
+
+def add(sums, key, d):
+    """Where gradients meet: of a tensor that several calls take, of a layer that is called several times."""
+    if d is not None:
+        sums[key] = sums[key] + d if key in sums else d

@@ -1,0 +1,179 @@
+"""A network as calls on numbered tensors: its inputs are the first, and each call makes the next.
+
+A graph is written as in Keras: `x = Input(8); y = Dense(3)(x)`. A layer that is called twice is one layer, by identity.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from tfbp.errors import InputError
+
+_COUNT = itertools.count()
+# the layers that x + y, x - y, x * y and 2 * x stand for, by name; `merge` and `scaling` have them
+OPERATORS: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    """Which of the network's layers is called, on which tensors."""
+
+    layer: int
+    takes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Layers and their calls. Inputs are tensors 0 to `inputs` - 1; call k makes the tensor `inputs` + k."""
+
+    layers: tuple[Any, ...]
+    calls: tuple[Call, ...]
+    inputs: int
+
+    @staticmethod
+    def of_chain(layers: Sequence[Any]) -> Graph:
+        """Each layer on what the one before it makes."""
+        return Graph(tuple(layers), calls_of_a_chain(len(layers)), 1)
+
+    @property
+    def draws_before(self) -> list[int]:
+        """How many seeds the calls before each one take."""
+        return draws_before(self.layers, self.calls)
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A tensor of a network that is being written: its shape, without the batch, and the call that makes it.
+
+    Attributes:
+        tokens: the `tfbp.Tokens` that it is, of an input of integers.
+    """
+
+    shape: Any
+    layer: Any = None
+    takes: tuple[Symbol, ...] = ()
+    tokens: Any = None
+    number: int = field(default_factory=lambda: next(_COUNT))
+
+    def __repr__(self) -> str:
+        return f"<Symbol {self.shape}>"
+
+    def __add__(self, other: Any) -> Symbol:
+        return self._scaled(1.0, other) if isinstance(other, Real) else called(OPERATORS["+"](), (self, other))
+
+    def __sub__(self, other: Any) -> Symbol:
+        return self._scaled(1.0, -other) if isinstance(other, Real) else called(OPERATORS["-"](), (self, other))
+
+    def __mul__(self, other: Any) -> Symbol:
+        return self._scaled(other, 0.0) if isinstance(other, Real) else called(OPERATORS["*"](), (self, other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def _scaled(self, scale: Any, offset: Any) -> Symbol:
+        return called(OPERATORS["scaled"](float(scale), float(offset)), (self,))
+
+
+def calls_of_a_chain(length: int) -> tuple[Call, ...]:
+    """Each layer on what the one before it makes."""
+    return tuple(Call(index, (index,)) for index in range(length))
+
+
+def symbols_of(given: Any) -> tuple[Symbol, ...]:
+    """The tensors that a layer is called on, given one by one or as a list.
+
+    Raises:
+        InputError: something that is no tensor of a network.
+    """
+    taken = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else tuple(given)
+    for each in taken:
+        if not isinstance(each, Symbol):
+            raise InputError(f"inputs: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    return taken
+
+
+def called(layer: Any, given: Any) -> Symbol:
+    """What a layer makes of tensors, in a network that is being written.
+
+    Raises:
+        InputError: tensors that it cannot take.
+    """
+    taken = symbols_of(given)
+    several = layer.takes_several
+    if len(taken) < (2 if several else 1) or (len(taken) > 1 and not several):
+        accepted = "two or more" if several else "one"
+        raise InputError(f"{type(layer).__name__}: got {len(taken)} tensors; accepted: {accepted}.")
+    for each in taken:
+        if layer.takes_tokens != (each.tokens is not None):
+            accepted = "tokens" if layer.takes_tokens else "no tokens, which an Embedding looks up"
+            raise InputError(f"{type(layer).__name__}: got {each.tokens or each.shape}; accepted: {accepted}.")
+        if layer.takes_tokens and layer.input_dim < each.tokens.vocabulary:
+            raise InputError(
+                f"{type(layer).__name__}: input_dim: got {layer.input_dim}; accepted: {each.tokens.vocabulary} or "
+                f"more, for {each.tokens!r}."
+            )
+    shape = shape_taken([each.shape for each in taken], several)
+    return Symbol(layer.output_shape(shape), layer, taken)
+
+
+def shape_taken(shapes: Sequence[Any], several: bool) -> Any:
+    """What a layer is asked about: the shape of its one tensor, or all of them."""
+    return tuple(shapes) if several else shapes[0]
+
+
+def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[Any], list[Call], list[int]]:
+    """The layers, the calls in the order in which they were written, and the numbers of the outputs.
+
+    Raises:
+        InputError: an output that depends on an input which is not given, or a given one that nothing takes.
+    """
+    seen = _needed(outputs)
+    made = [each for each in seen.values() if each.layer is not None]
+    for each in seen.values():
+        if each.layer is None and each not in inputs:
+            raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
+    for index, each in enumerate(inputs):
+        if each.layer is not None or each.number not in seen:
+            raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
+    numbers = {each.number: index for index, each in enumerate([*inputs, *made])}
+    layers, calls = layers_of(outputs), []
+    for each in made:
+        index = next(i for i, layer in enumerate(layers) if layer is each.layer)
+        calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
+    return layers, calls, [numbers[each.number] for each in outputs]
+
+
+def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
+    """The layers that outputs depend on, each once, in the order of their first calls."""
+    layers: list[Any] = []
+    for each in _needed(outputs).values():
+        if each.layer is not None and not any(each.layer is layer for layer in layers):
+            layers.append(each.layer)
+    return layers
+
+
+def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
+    """The tensors that outputs depend on, in the order in which they were written."""
+    seen: dict[int, Symbol] = {}
+    left = list(outputs)
+    while left:
+        each = left.pop()
+        if each.number not in seen:
+            seen[each.number] = each
+            left += each.takes
+    return dict(sorted(seen.items()))
+
+
+def draws_before(layers: Sequence[Any], calls: Sequence[Call]) -> list[int]:
+    """How many seeds the calls before each one take."""
+    return [0, *itertools.accumulate(layers[call.layer].draws for call in calls)][: len(calls)]
+
+
+def is_taken(calls: Sequence[Call], ends: Sequence[int], inputs: int, end: int) -> bool:
+    """Whether others than its loss know an output: a call that takes it, or another of the layer that makes it."""
+    layer = calls[end - inputs].layer
+    taken = any(end in call.takes for call in calls) or list(ends).count(end) > 1
+    return taken or sum(call.layer == layer for call in calls) > 1

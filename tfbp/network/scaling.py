@@ -1,0 +1,91 @@
+"""Layers that scale and shift by numbers that no gradient moves: fixed ones, or statistics of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+from tfbp.errors import InputError
+from tfbp.network.dense import Dense
+from tfbp.network.graph import OPERATORS
+from tfbp.network.initializers import Initializer
+from tfbp.network.layer import Layer, Shape
+from tfbp.network.setting import Setting
+
+
+@dataclass(frozen=True)
+class Rescaling(Layer):
+    """y = scale · x + offset. In a graph, `x * 2.0` and `x + 1.0` stand for it.
+
+    Args:
+        scale, offset: numbers.
+
+    Raises:
+        InputError: something that is no number.
+
+    Example:
+        >>> Rescaling(1 / 255).output_shape((28, 28, 1))
+        (28, 28, 1)
+
+    Reference: https://keras.io/api/layers/preprocessing_layers/image_preprocessing/rescaling/
+    """
+
+    scale: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "offset"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise InputError(f"{name}: got {value!r}; accepted: a number.")
+        self._settle(scale=float(self.scale), offset=float(self.offset))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
+@dataclass(frozen=True)
+class Normalization(Layer):
+    """y = (x - mean) / max(√variance, 1e-7), along the last axis; mean and variance are weights that nothing moves.
+
+    In Keras they are what `adapt` found; fresh, they are 0 and 1.
+
+    Example:
+        >>> Normalization().weight_shapes((7, 4))
+        {'mean': (4,), 'variance': (4,)}
+
+    Reference: https://keras.io/api/layers/preprocessing_layers/numerical/normalization/
+    """
+
+    without_gradient: ClassVar[tuple[str, ...]] = ("mean", "variance")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return {"mean": input_shape[-1:], "variance": input_shape[-1:]}
+
+    def initializer(self, weight: str) -> Initializer:
+        return "zeros" if weight == "mean" else "ones"
+
+    def keras_arguments(self) -> dict[str, Any]:
+        return {"axis": -1}
+
+    @classmethod
+    def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("invert"):
+            raise InputError("invert: got True; accepted: False.")
+        axis = given.get("axis", -1)
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        if len(axes) != 1 or axes[0] == 0:
+            raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
+        return cls()
+
+
+OPERATORS["scaled"] = Rescaling
+CASES = (
+    Setting("rescaling-B5-2x3", (2, 3), [Dense(4, "tanh"), Rescaling(1.7, -0.3), Dense(3)], 5),
+    Setting("normalization-of-data-B5-2x3", (2, 3), [Dense(4, "tanh"), Normalization(), Dense(3)], 5),
+)

@@ -1,0 +1,122 @@
+"""How a network that was written with `Input` and calls of layers becomes a list of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+from tfbp import vocabulary
+from tfbp.errors import InputError
+from tfbp.network.activation import ActivationLayer
+from tfbp.network.graph import Call, Symbol, is_taken, shape_taken, traced
+from tfbp.network.layer import Layer
+from tfbp.vocabulary import Activation, Loss
+
+LINEAR = Activation("linear")
+# Where an output's activation is its loss's own link function, the loss is taken at the pre-activation z (its logits):
+# one fused, stable formula whose gradient is "probability minus target". Keras does the same.
+_LINKS = {
+    ("softmax", "categorical_crossentropy"),
+    ("softmax", "sparse_categorical_crossentropy"),
+    ("sigmoid", "binary_crossentropy"),
+}
+
+
+def is_link(layer: Layer, loss: Loss) -> bool:
+    """Whether the layer's activation is the loss's own link."""
+    return (layer.applied_activation.name, loss.name) in _LINKS
+
+
+def is_graph(inputs: Any) -> bool:
+    """Whether a network's inputs are tensors of one that was written with `Input`."""
+    if isinstance(inputs, Symbol):
+        return True
+    return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(each, Symbol) for each in inputs)
+
+
+def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
+    """The fields of a network of these inputs and outputs."""
+    sources, made = _symbols("inputs", inputs), _symbols("layers", outputs)
+    layers, calls, ends = traced(sources, made)
+    layers = _fitted(layers, calls, [each.shape for each in sources])
+    losses = _losses(loss, len(made))
+    for output in range(len(made)):
+        _split_link(layers, calls, ends, output, losses[output], len(sources))
+    # several inputs are shapes: widths alone would look like one
+    kept: list[Any] = [each.tokens or each.shape for each in sources]
+    if len(kept) == 1 and not sources[0].tokens and len(kept[0]) == 1:
+        kept = [*kept[0]]
+    return {
+        "inputs": tuple(kept) if isinstance(inputs, list | tuple) and len(kept) > 1 else kept[0],
+        "layers": tuple(layers),
+        "loss": tuple(losses) if len(losses) > 1 else losses[0],
+        "calls": tuple(calls),
+        "ends": tuple(ends),
+        "loss_weights": _weights(loss_weights, len(made)),
+    }
+
+
+def _symbols(argument: str, given: Any) -> list[Symbol]:
+    symbols = list(given) if isinstance(given, list | tuple) else [given]
+    for each in symbols:
+        if not isinstance(each, Symbol):
+            raise InputError(f"{argument}: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    return symbols
+
+
+def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
+    """Each layer as it is on the inputs that it gets; called twice, its weights must fit both."""
+    found: list[Any] = [None] * len(layers)
+    made, weights = list(shapes), {}
+    for call in calls:
+        layer = layers[call.layer]
+        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
+        made.append(layer.output_shape(shape))
+        asked = layer.weight_shapes(shape)
+        if found[call.layer] is None:
+            found[call.layer], weights[call.layer] = layer.fitted(shape), asked
+        elif asked != weights[call.layer] or layer.parts:
+            first = weights[call.layer]
+            raise InputError(
+                f"{type(layer).__name__}: got a second call on inputs of shape {shape}, for which its weights have the "
+                f"shapes {asked}; accepted: inputs for which they have {first}."
+                if not layer.parts
+                else f"{type(layer).__name__}: got a second call; accepted: one, of a layer that is made of others."
+            )
+    return found
+
+
+def _losses(loss: Any, outputs: int) -> list[Loss]:
+    given = list(loss) if isinstance(loss, list | tuple) else [loss]
+    if isinstance(loss, Mapping) or len(given) != outputs:
+        raise InputError(f"loss: got {loss!r} for {outputs} outputs; accepted: a loss for each, in a list.")
+    return [vocabulary.loss(each) for each in given]
+
+
+def _weights(given: Any, outputs: int) -> tuple[float, ...]:
+    weights = [1.0] * outputs if given is None else list(given)
+    if len(weights) != outputs or any(isinstance(w, bool) or not isinstance(w, Real) for w in weights):
+        raise InputError(f"loss_weights: got {given!r}; accepted: {outputs} numbers, one for each output.")
+    return tuple(map(float, weights))
+
+
+def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output: int, loss: Loss, inputs: int) -> None:
+    """Where a link is taken by other calls too, it becomes a call of its own: its loss is taken before it."""
+    index = calls[ends[output] - inputs].layer
+    layer = layers[index]
+    if not is_link(layer, loss) or not is_taken(calls, ends, inputs, ends[output]):
+        return
+    layers[index] = replace(layer, activation=LINEAR)  # type: ignore[type-var]
+    link, number = ActivationLayer(layer.applied_activation), 0
+    layers.append(link)
+    while number < len(calls):
+        if calls[number].layer == index:
+            # the tensors after z move by one, and all that took z take y
+            z = inputs + number
+            calls[:] = [Call(call.layer, tuple(i + (i >= z) for i in call.takes)) for call in calls]
+            ends[:] = [i + (i >= z) for i in ends]
+            calls.insert(number + 1, Call(len(layers) - 1, (z,)))
+            number += 1
+        number += 1
