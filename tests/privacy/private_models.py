@@ -10,6 +10,11 @@ L = keras.layers
 EXAMPLES = 6
 
 
+def logits():
+    """The loss, of the dtype that is set now."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 def images(*more):
     return keras.Sequential([L.Input((7, 8, 4)), *more, L.Flatten(), L.Dense(3)]), "images"
 
@@ -61,7 +66,7 @@ def model_of(case):
     x, y = data_of(kind, rng)
     for weight in model.trainable_variables:
         weight.assign(weight + 0.2 * rng.normal(size=weight.shape))
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile("sgd", logits())
     return model, x, y
 
 
@@ -71,7 +76,7 @@ def data_of(kind, rng):
         return rng.normal(size=(EXAMPLES, 7, 8, 4)), labels
     if kind == "sequences":
         return rng.normal(size=(EXAMPLES, 5, 4)), labels
-    # a token may stand several times; 0 is left out where there is a mask, at the end, at the beginning and nearly throughout
+    # a token may stand several times; a mask leaves 0 out, at the end, at the beginning and nearly throughout
     tokens = rng.integers(1, 9, (EXAMPLES, 6))
     tokens[0, 4:], tokens[1, :3], tokens[2, 2], tokens[3, :5] = 0, 0, 0, 0
     return tokens, rng.integers(0, 9, (EXAMPLES, 6)) if kind == "next tokens" else labels

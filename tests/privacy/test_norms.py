@@ -4,14 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from private_models import CASES, L, model_of, norms_of, one_tape_an_example
+from private_models import CASES, L, logits, model_of, norms_of, one_tape_an_example
 
 import tfbp
 from tfbp.fitting import arrays
 from tfbp.privacy import choosing, examples, refusals
 from tfbp.privacy.clipping import clipped_sums
-
-LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -41,7 +39,7 @@ def test_norms_and_clipped_sums_are_those_of_one_tape_an_example(case):
 
 def mlp(dtype="float64"):
     model = keras.Sequential([L.Input((4,), dtype=dtype), L.Dense(5, "tanh", dtype=dtype), L.Dense(3, dtype=dtype)])
-    model.compile("sgd", LOGITS)
+    model.compile("sgd", logits())
     return model
 
 
@@ -61,7 +59,7 @@ def test_the_answer_says_by_which_way_each_layer_went_and_why():
             return keras.ops.matmul(self.hidden(x), self.kernel)
 
     model, (x, y) = Own(), data()
-    model.compile("sgd", LOGITS)
+    model.compile("sgd", logits())
     norms = tfbp.per_example_gradient_norms(model, x, y)
     assert set(norms.ways.values()) == {"by tape"}
     assert "kernel" in norms.reason
@@ -75,7 +73,7 @@ def test_the_answer_says_by_which_way_each_layer_went_and_why():
 def test_frozen_weights_do_not_count():
     model, (x, y) = mlp(), data()
     model.layers[0].trainable = False
-    model.compile("sgd", LOGITS)
+    model.compile("sgd", logits())
     norms = tfbp.per_example_gradient_norms(model, x, y)
     np.testing.assert_allclose(norms, norms_of(one_tape_an_example(model, x, y)), rtol=1e-13)
     assert list(norms.ways) == [model.layers[1].path]
@@ -109,7 +107,7 @@ def test_penalties_on_weights_belong_to_no_example_and_sample_weights_count():
     penalized = keras.Sequential(
         [L.Input((4,)), L.Dense(5, "tanh", kernel_regularizer="l2", dtype="float64"), L.Dense(3, dtype="float64")]
     )
-    penalized.compile("sgd", LOGITS)
+    penalized.compile("sgd", logits())
     penalized.set_weights(plain.get_weights())
     weights = np.array([0.0, 1.0, 2.0, 0.5, 3.0])
     norms = tfbp.per_example_gradient_norms(penalized, x, y, weights)

@@ -44,6 +44,10 @@ class PrivateRun(Run):
         self._order: tuple[int, tf.Tensor] | None = None
         self._learned: dict[tuple[str, ...], float] = {}
 
+    def trace(self, name: str = "train") -> Any:
+        """The program of private steps, once it was traced."""
+        return self._program
+
     @property
     def is_guarded(self) -> bool:
         return False

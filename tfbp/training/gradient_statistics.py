@@ -67,7 +67,8 @@ def gradient_statistics(
     Reference: Dangel, Kunstner and Hennig, BackPACK (2020), https://arxiv.org/abs/1912.10985
     """
     if not isinstance(model, Model):
-        raise InputError(f"model: got {model!r}; accepted: a tfbp.Model.")
+        kind, way = type(model).__name__, "tfbp.Model.from_keras(model, loss) makes one of a Keras model"
+        raise InputError(f"model: got a {kind}; accepted: a tfbp.Model ({way}).")
     moments: Any = None
     for found in passes("moments", model, x, y, sample_weight, batch_size):
         moments = found if moments is None else tf.nest.map_structure(tf.add, moments, found)
