@@ -85,9 +85,8 @@ def test_the_private_step_is_numpys(jit_compile, physical):
     given = privacy(physical_batch_size=physical)
     model, (x, y) = model_of(jit_compile=jit_compile), data()
     history = fit(model, given)
-    for got, right in zip(
-        model.get_weights(), by_numpy(model_of(), given, 5, x, y, jit_compile=jit_compile), strict=True
-    ):
+    right = by_numpy(model_of(), given, 5, x, y, jit_compile=jit_compile)
+    for got, expected in zip(model.get_weights(), right, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
     assert history.privacy["steps"] == 5
     assert history.params["jit_compile"] is jit_compile
