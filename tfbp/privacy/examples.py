@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras.src.backend import get_keras_mask, set_keras_mask
 
 from tfbp.privacy import parts as formulas
+from tfbp.privacy.kinds import calls_of
 from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, recording, without_penalties
 
 BY_HAND, BY_TAPE = "by hand", "by tape"
@@ -86,7 +87,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     variables = model.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([variable.value for variable in variables])
-        with recording(model, tape) as recorder:
+        with recording(model, tape, calls_of) as recorder:
             outputs = called(model, x, training)
             weights = _weights_of(outputs, sample_weight) if way.is_weighted else sample_weight
             flat_weights = [leaf for leaf in keras.tree.flatten(weights) if leaf is not None and way.is_weighted]

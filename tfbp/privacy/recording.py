@@ -59,10 +59,8 @@ def constant(weight: Any) -> tf.Tensor:
 
 
 @contextlib.contextmanager
-def recording(model: Any, tape: tf.GradientTape) -> Iterator[Recorder]:
-    """Have the model's layers of known kinds record what they do."""
-    from tfbp.privacy.kinds import calls_of
-
+def recording(model: Any, tape: tf.GradientTape, calls_of: Callable[..., dict[str, Any]]) -> Iterator[Recorder]:
+    """Have the model's layers record what they do, those for which `calls_of` has something in a method's place."""
     recorder, replaced = Recorder(tape), []
     try:
         for layer in all_layers(model):
