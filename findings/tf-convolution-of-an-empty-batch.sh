@@ -5,7 +5,7 @@
 # 1. With oneDNN (the default), in float32, tf.nn.conv2d and tf.nn.depthwise_conv2d of x (0, 5, 4, 2) by a kernel of 2 x 2
 #    with padding "VALID" are of shape (0, 5, 4, 2). Right, what a graph announces, and what float64 gives: (0, 4, 3, …).
 #    A replica that gets no example meets that.
-# 2. In float64 the gradient of tf.nn.depthwise_conv2d, and of tf.nn.conv2d where the image is smaller than the kernel, with
+# 2. In float64 the gradient of tf.nn.depthwise_conv2d and tf.nn.conv2d of an image that is smaller than the kernel, with
 #    respect to the kernel is not set where there is no output: numbers of arrays that were freed before come back. Right: 0.
 # Seen:
 #    conv2d float32 (0, 5, 4, 2), float64 (0, 4, 3, 3)

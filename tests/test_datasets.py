@@ -68,7 +68,7 @@ def test_a_missing_download_is_named(tmp_path, monkeypatch):
         raise Exception("URL fetch failure on https://example.org: no network")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", no_network)
-    with pytest.raises(InputError, match=r"^dataset: got 'mnist', which is not to be had .URL fetch failure"):
+    with pytest.raises(InputError, match=r"^dataset: got 'mnist', which is not available .URL fetch failure"):
         datasets.load("mnist")
 
 

@@ -43,7 +43,7 @@ def test_every_sentence_has_the_argument_the_value_and_what_is_accepted():
     # one that is put together elsewhere is a single {}
     whole = {place: text for place, text in found.items() if re.sub(r"\{\}|\W", "", text)}
     # some end in what is accepted as a name that several sentences share
-    accepting = re.compile(r"; accepted: |; \{\}\.?$")
+    accepting = re.compile(r"; accepted: |[;:] \{\}\.?$")
     assert {place: text for place, text in whole.items() if not accepting.search(text)} == {}
     assert {place: text for place, text in whole.items() if " got " not in text and "{}" not in text} == {}
     assert {place: text for place, text in whole.items() if "\n" in text} == {}

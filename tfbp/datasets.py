@@ -136,7 +136,7 @@ def _from_keras(name):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         place = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "datasets")
         raise InputError(
-            f"dataset: got {name!r}, which is not to be had ({reason}); accepted: a set that is whole in {place} "
+            f"dataset: got {name!r}, which is not available ({reason}); accepted: a set that is whole in {place} "
             "or can be downloaded, or 'digits', which needs no download."
         ) from error
 

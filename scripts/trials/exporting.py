@@ -126,9 +126,9 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
         path = f"{stem}{FILES[each] or '-saved'}"
         try:
             if each == "LiteRT":
-                converter = tf.lite.TFLiteConverter.from_keras_model(model)
-                # a loop's lists are operations of TensorFlow's own
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+                # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
+                fixed = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+                converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, model(fixed)))
                 Path(path).write_bytes(converter.convert())
             else:
                 model.export(path, format=FORMATS[each], verbose=False)
@@ -187,7 +187,6 @@ def _litert(path: str, x: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
         from tensorflow.lite import Interpreter
     interpreter = Interpreter(model_path=path)
     (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(given["index"], x.shape)
     interpreter.allocate_tensors()
     interpreter.set_tensor(given["index"], x)
     interpreter.invoke()

@@ -11,7 +11,7 @@ import itertools
 import sys
 from functools import partial
 
-from planting.mutations import HARMLESS, MUTATIONS
+from planting.mistakes import HARMLESS, MISTAKES
 from tfbp import InputError
 from tfbp.console import cells, options
 from tfbp.errors import check_count
@@ -26,42 +26,41 @@ def main() -> int:
 
 def plant(arguments: argparse.Namespace) -> int:
     check_count("every", arguments.every)
-    chosen = [m for m in (*MUTATIONS, *HARMLESS) if arguments.only in m.id]
+    chosen = [m for m in (*MISTAKES, *HARMLESS) if arguments.only in m.id]
     if not chosen:
-        accepted = f"part of one, as {MUTATIONS[0].id}"
+        accepted = f"part of one, as {MISTAKES[0].id}"
         raise InputError(f"only: got {arguments.only!r}, which no mutation's name contains; accepted: {accepted}.")
     # the import of TensorFlow takes seconds: only from here on
     from rich.console import Console
     from rich.table import Table
 
     import tfbp.console.quiet_tensorflow  # noqa: F401
-    from planting.judge import Coverage, grade, judged, judged_at
+    from planting.judge import grade, judged, judged_at
     from tfbp.agreement import matrix
     from tfbp.agreement.problems import DTYPES
 
     console = Console()
-    coverage = None if all(mutation in HARMLESS for mutation in chosen) else Coverage.seen()
     counts: dict[str, int] = {}
     failed = False
-    for mutation in chosen[:: arguments.every]:
-        if mutation in HARMLESS:
+    for mistake in chosen[:: arguments.every]:
+        if mistake in HARMLESS:
             # nothing ends it early: a process of its own for each mode and dtype
             places = list(itertools.product(matrix.MODES, DTYPES))
             try:
                 with cells.mapping(2, tasks_each=1) as each:
-                    complaint = next(filter(None, each(partial(judged_at, mutation), places)), "")
+                    complaint = next(filter(None, each(partial(judged_at, mistake), places)), "")
             except cells.ProcessGone as gone:
                 complaint = str(gone)
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]
             failed |= bool(complaint)
         else:
-            complaint = judged(mutation, coverage)
-            found, located, cause = grade(mutation, complaint)
+            complaint = judged(mistake)
+            found, located, cause = grade(mistake, complaint)
             words = ["found" if found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
             failed |= not found or not located or cause == "misleading"
         for word in words:
             counts[word] = counts.get(word, 0) + 1
-        console.print(f"{mutation.id}: {', '.join(words)}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{mistake.id}: {', '.join(words)}", highlight=False, soft_wrap=True, markup=False)
         console.print(f"    {complaint or '–'}", highlight=False, soft_wrap=True, markup=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("of", "count"):

@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from tfbp.agreement.matrix import Cell, at_fault, first_wrong, run_cell
-
-
-def blamed(case):
-    """(writing, scope, tensor, cause) of what is said first of a case with a mistake in it."""
-    results = run_cell(Cell(case, "float64", "eager"))
-    found = first_wrong(results)
-    assert found is not None
-    writing, said = at_fault(results, found)
-    return writing, found.scope, said.tensor, said.cause
+from tfbp.agreement.matrix import Cell, run_cell
 
 
 def assert_whole_passes_agree(case):

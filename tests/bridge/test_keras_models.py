@@ -175,42 +175,6 @@ def test_a_functional_model_that_is_a_chain_with_additions_is_a_chain_of_residua
         np.testing.assert_array_equal(at(same, place)[name], w)
 
 
-def two_inputs():
-    a, b = keras.Input((3,)), keras.Input((3,))
-    return keras.Model([a, b], keras.layers.Add()([a, b]))
-
-
-def concatenated():
-    a = keras.Input((3,))
-    return keras.Model(a, keras.layers.Concatenate()([a, keras.layers.Dense(2)(a)]))
-
-
-def shared():
-    a, layer = keras.Input((3,)), keras.layers.Dense(3, name="again")
-    return keras.Model(a, layer(layer(a)))
-
-
-def added_to_itself():
-    a = keras.Input((3,))
-    return keras.Model(a, keras.layers.Add(name="twice")([a, a]))
-
-
-@pytest.mark.parametrize(
-    ("model", "sentence"),
-    [
-        (two_inputs, "model: got a model of 2 inputs; accepted: one of each."),
-        (concatenated, "model: got Concatenate 'concatenate"),
-        (shared, "model: got the layer 'again' in two places; accepted: each layer once."),
-        (added_to_itself, "model: got Add 'twice' of a tensor and itself; accepted: of two paths."),
-    ],
-    ids=["inputs", "concatenate", "shared", "itself"],
-)
-def test_another_graph_is_refused(model, sentence):
-    with pytest.raises(InputError) as caught:
-        Network.from_keras(model(), "huber")
-    assert str(caught.value).startswith(sentence)
-
-
 @pytest.mark.parametrize("layers", [[Residual([Dense(5)])], [Residual([Dense(4), Dense(6)])], [Reshape((6, 5))]])
 def test_layers_with_one_part_go_both_ways(layers):
     network = Network((6, 5), [Dense(5, "tanh"), *layers, Flatten(), Dense(2)], "huber")

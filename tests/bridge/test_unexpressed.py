@@ -32,6 +32,7 @@ TABLE = dict.fromkeys(("embeddings_initializer",), "zeros") | {
     **{"mask_zero": True, "activity_regularizer": "l2"},
 }
 IMAGE, SEQUENCE, ROW, TOKENS = (6, 6, 4), (4, 6), (6,), (4,)
+MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
 # class: (arguments, the input's shape, another value for each of its other arguments)
 LAYERS = {
     "Dense": ({"units": 4}, ROW, {**KERNEL_AND_BIAS, "units": 5, "activation": "tanh", "use_bias": False}),
@@ -94,6 +95,16 @@ LAYERS = {
     "LeakyReLU": ({}, ROW, {"negative_slope": 0.5}),
     "ELU": ({}, ROW, {"alpha": 0.5}),
     "Softmax": ({}, SEQUENCE, {"axis": 1}),
+    "ZeroPadding2D": ({}, IMAGE, {"padding": 2, "data_format": "channels_first"}),
+    "Rescaling": ({"scale": 0.5}, ROW, {"scale": 0.25, "offset": 2.0}),
+    "Normalization": (
+        {"mean": 0.5, "variance": 2.0},
+        ROW,
+        {"axis": None, "mean": 0.25, "variance": 4.0, "invert": True},
+    ),
+    **{name: ({}, ROW, {}) for name in MERGES if name not in ("Concatenate", "Dot")},
+    "Concatenate": ({}, SEQUENCE, {"axis": 1}),
+    "Dot": ({"axes": 1}, SEQUENCE, {"axes": 2, "normalize": True}),
 }
 CASES = [(name, argument) for name, (_, _, others) in LAYERS.items() for argument in (*others, "trainable")]
 
@@ -111,7 +122,7 @@ def model_of(name, **arguments):
         return keras.Model(x, layer(x, x))
     if name == "Reshape":
         return keras.Sequential([x, layer])
-    y = layer(x)
+    y = layer([x, x]) if name in MERGES else layer(x)
     return keras.Model(x, y[0] if isinstance(y, list | tuple) else y)
 
 
@@ -176,13 +187,17 @@ def test_a_frozen_layer_stays_frozen_in_a_model_and_is_none_of_a_network_s():
     assert [w.trainable for w in ours.weights if w.shape.rank] == [True, True, False, False, True, True]
 
 
-def test_what_is_frozen_around_a_layer_is_frozen_too():
-    both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=False, name="both")
+@pytest.mark.parametrize("how", ["constructor", "attribute"])
+def test_what_is_frozen_around_layers_is_frozen_as_in_keras(how):
+    """Keras's constructor freezes no layer inside: these train, as tfbp.Model's do."""
+    both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=how == "attribute", name="both")
     model = keras.Sequential([keras.Input((4, 6)), both, keras.layers.Dense(2)])
-    with pytest.raises(InputError, match="with trainable=False; accepted: layers that train"):
+    both.trainable = False if how == "attribute" else both.trainable
+    with pytest.raises(InputError, match="sequential: got 'both' with trainable=False; accepted: layers that train"):
         Network.from_keras(model, "huber")
     trained = [w.shape for w in Model.from_keras(model, "huber").trainable_weights]
-    assert trained == [(6, 2), (2,)]
+    assert trained == [w.shape for w in model.trainable_weights]
+    assert len(trained) == (8 if how == "constructor" else 2)
 
 
 def test_a_frozen_normalization_which_computes_another_thing_in_training_is_refused():

@@ -87,6 +87,24 @@ def test_a_chinese_page_has_the_rows_and_the_code_words_of_the_english_one(page)
     assert code_words(ours) == code_words(theirs)
 
 
+# the Chinese word for a thing, and others for it that the pages do not use
+ONE_WORD = {
+    "前向": ("正向", "去路"),
+    "反向": ("后向", "回路"),
+    "折点": ("拐点", "尖点"),
+    "词元": ("令牌", "标记符"),
+    "立即执行": ("逐句执行", "即时执行"),
+    "tape": ("磁带",),
+    "reference": ("参考写法", "参照实现"),
+}
+
+
+def test_the_chinese_pages_have_one_word_for_a_thing():
+    text = "".join(page.read_text() for page in CHINESE)
+    assert [word for word in ONE_WORD if word not in text] == []
+    assert [other for others in ONE_WORD.values() for other in others if other in text] == []
+
+
 def rows(text):
     """The number of lines of each table."""
     return [table.count("\n") for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]

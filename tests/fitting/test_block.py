@@ -11,6 +11,7 @@ from tfbp.fitting.block import run_block
 @pytest.mark.parametrize("chunk_bytes", [1, 48, 10**6], ids=["no-chunks", "chunks-of-two-threes", "one-chunk"])
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize(("rows", "batch_size"), [(6, 3), (7, 3), (2, 3), (3, 3), (4, 1), (10, 1), (10, 3)])
+@pytest.mark.sampled(5, jit_compile=False)
 def test_every_row_once_and_in_order(rows, batch_size, jit_compile, chunk_bytes, monkeypatch):
     monkeypatch.setattr(block, "CHUNK_BYTES", chunk_bytes)
     data = np.arange(100.0, 110.0)

@@ -158,12 +158,10 @@ def test_what_xla_would_compute_otherwise_is_keras_s(name):
 
 def test_a_list_that_grows_and_an_index_computed_in_a_loop_are_found():
     def looks_up(x):
-        return tf.while_loop(
-            lambda i, y: i < 2, lambda i, y: (i + 1, tf.gather(y, tf.cast(y[0] * 0, tf.int32)) + y), (0, x)
-        )[1]
+        return tf.while_loop(lambda i, y: i < 2, lambda i, y: (i + 1, tf.gather(y, y[0]) + y), (0, x))[1]
 
-    traced = [tf.function(each, autograph=False).get_concrete_function(tf.TensorSpec([None, 3])) for each in (grows,)]
-    traced += [tf.function(looks_up, autograph=False).get_concrete_function(tf.TensorSpec([3]))]
+    specs = {grows: tf.TensorSpec([None, 3]), looks_up: tf.TensorSpec([3], tf.int32)}
+    traced = [tf.function(each, autograph=False).get_concrete_function(spec) for each, spec in specs.items()]
     assert [faithful.refusal(each.graph) for each in traced] == ["TensorListSetItem", "GatherV2"]
 
 

@@ -98,7 +98,7 @@ def test_an_update_that_overflows_is_named(step, seconds, monkeypatch):
 @pytest.mark.parametrize(("name", "kind"), [("dz", "delta"), ("dkernel", "gradient")])
 def test_a_backward_that_overflows_is_named(monkeypatch, name, kind):
     """The loss is finite and the backward is not: here because we break it, for large dz alone."""
-    module, target = (manual.chain, "activation_backward") if name == "dz" else (manual.dense, "dense_backward")
+    module, target = (manual.graph, "activation_backward") if name == "dz" else (manual.dense, "dense_backward")
     right = getattr(module, target)
 
     def wrong(*arguments, **options):

@@ -49,5 +49,5 @@ def test_the_report_of_another_machine_is_refused(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"units": 1, "machine": {}}', '{"units": {}}'])
 def test_a_file_that_is_no_report_is_refused(tmp_path, text):
     (tmp_path / JSON).write_text(text)
-    with pytest.raises(InputError, match=r"^output: got .* is no report; accepted: a directory of its own\.$"):
+    with pytest.raises(InputError, match=r"^output: got .* is not a report; accepted: a directory of its own\.$"):
         Store(tmp_path, HERE)

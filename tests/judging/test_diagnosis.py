@@ -29,7 +29,7 @@ ROUNDING = 2.0**-50 * np.abs(RIGHT)
         (12 * RIGHT, "a factor 1/B is missing (B = 12)"),
         (RIGHT / 5, "a factor 1/O too many (O = 5)"),
         (2 * RIGHT, "a factor 2 too many, or ½ missing"),
-        (7.5 * RIGHT, "every element is 7.5 times too large: a constant factor is wrong"),
+        (7.5 * RIGHT, "every element is 7.5 times what it should be: a constant factor is wrong"),
         (RIGHT * (1 + 1e-13), "every element is too large by 1.0e-13 of itself: a constant of few digits"),
         (np.vstack([RIGHT[:-1], 0 * RIGHT[:1]]), "the last row 6 is missing, left at 0"),
         (RIGHT[:1] + 0 * RIGHT, "every row is the same: one row was broadcast over all"),

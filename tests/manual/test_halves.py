@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_recurrent import BATCH, INPUTS, LAYERS, MASK, STEPS, answers, as_tensors, problem
-from writings import compiled, planted
+from writings import compiled
 
 from tfbp.manual import halves, recurrent
 from tfbp.network import GRU, LSTM, SimpleRNN
@@ -94,25 +94,3 @@ def test_halves_are_taken_where_they_pay(monkeypatch, mode, least, batch, count)
     run = compiled(lambda fed: answers(recurrent, node.layer, fed), mode)
     graph = run.get_concrete_function(as_tensors(fed, "float64")).graph
     assert sum(each.op in ("While", "StatelessWhile") for each in graph.as_graph_def().node) == count
-
-
-MISTAKES = {
-    "dx of the halves exchanged": ("tf.concat(dxs, axis=0)", "tf.concat(dxs[::-1], axis=0)"),
-    "dweights of one half": ("half + other for half, other", "half for half, other"),
-    "dy from the last example on": ("zip(_split(dy), residuals", "zip(_split(dy[::-1]), residuals"),
-    "states of the halves exchanged": ("tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)"),
-    "dstates left out": ("(half, kept, **dstates_of_half, **asked)", "(half, kept, **asked)"),
-    "the halves begin without states": ("bias, states_of_half, mask", "bias, None, mask"),
-    "the mask left out": ("states_of_half, mask=mask_of_half", "states_of_half"),
-    "the halves' masks from the last example on": ("_split(mask)", "_split(mask[::-1])"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-@pytest.mark.sampled(1)
-def test_a_planted_mistake_is_found(mistake):
-    room = planted("halves", MISTAKES[mistake])
-    room.LEAST = 1
-    _, got = loops(with_states(room, "lstm", mask=tf.constant(MASK)))
-    expected = with_states(halves, "lstm", mask=tf.constant(MASK))()
-    assert any(a.shape != e.shape or np.abs(a - e).max() > 1e-9 for a, e in zip(got, expected, strict=True))

@@ -21,8 +21,7 @@ from tfbp import (
 )
 from tfbp.agreement.problems import round_to
 from tfbp.judging.differences import complex_step
-from tfbp.manual import backprop, per_example
-from tfbp.manual import tied as by_hand
+from tfbp.manual import per_example
 from tfbp.network import map_weights
 
 LOSS = "sparse_categorical_crossentropy"
@@ -186,8 +185,10 @@ def test_a_loss_scale_is_in_neither_norms_nor_moments(loss_scale):
 
 
 def test_a_loss_scale_that_the_product_has_once_is_seen(monkeypatch):
+    right = per_example.tied_moments
+
     def once(network, tensors, undo, *sums):
-        return RIGHT["tied_moments"](network, tensors, tf.sqrt(undo), *sums)
+        return right(network, tensors, tf.sqrt(undo), *sums)
 
     monkeypatch.setattr(per_example, "tied_moments", once)
     with pytest.raises(AssertionError):
@@ -204,65 +205,3 @@ def test_examples_own_gradients_in_a_narrower_type(dtype):
     assert (found["norms"].dtype, found["clipped"][1][0]["embeddings"].dtype) == ("float32", dtype)
     for got, right in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
         assert np.linalg.norm(tf.cast(got, "float64") - right) <= near * np.linalg.norm(right)
-
-
-RIGHT = {name: getattr(by_hand, name) for name in ("tied_backward", "tied_squares", "tied_moments", "_products")}
-
-
-def of_both(change):
-    """tied_backward with another sum of the lookups' part and the last layer's."""
-
-    def backward(network, gradients):
-        first, *others, last = gradients
-        return [{"embeddings": change(first["embeddings"], tf.transpose(last["kernel"]))}, *others, {}]
-
-    return backward
-
-
-def of_products(change):
-    return lambda network, tensors, dtype: change(RIGHT["_products"](network, tensors, dtype), tensors)
-
-
-# what is planted where
-MISTAKES = {
-    "the tie forgotten": ("tied_backward", of_both(lambda a, c: a)),
-    "the lookups' part overwritten": ("tied_backward", of_both(lambda a, c: c)),
-    "the last layer's part twice": ("tied_backward", of_both(lambda a, c: a + 2 * c)),
-    "subtracted": ("tied_backward", of_both(lambda a, c: a - c)),
-    "the last layer's part divided by B again": ("tied_backward", of_both(lambda a, c: a + c / BATCH)),
-    "laid down in another order": (
-        "tied_backward", of_both(lambda a, c: a + tf.reshape(tf.transpose(c), tf.shape(c))),
-    ),
-    "no product": ("_products", of_products(lambda p, _: 0 * p)),
-    "half the product": ("_products", of_products(lambda p, _: p / 2)),
-    "the product subtracted": ("_products", of_products(lambda p, _: -p)),
-    "the rows of the tokens before": ("_products", of_products(lambda p, _: tf.roll(p, 1, 0))),
-    "places without the lookup's dz": ("_products", of_products(lambda p, tensors: p / tensors[0]["dz"])),
-    "the last layer's norm kept beside": (
-        "tied_squares", lambda network, tensors, squares: [RIGHT["tied_squares"](network, tensors, squares)[0], *squares[1:]],
-    ),
-    "the lookups' norm alone": (
-        "tied_squares", lambda network, tensors, squares: [*squares[:-1], tf.zeros_like(squares[-1])],
-    ),
-    "norms added up": (
-        "tied_squares",
-        lambda network, tensors, squares: [squares[0] + squares[-1], *squares[1:-1], tf.zeros_like(squares[-1])],
-    ),
-    "the product in the mean": (
-        "tied_moments",
-        lambda network, tensors, undo, totals, squares: RIGHT["tied_moments"](
-            network, tensors, undo, totals, squares
-        )[::-1],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-@pytest.mark.sampled(1)
-def test_a_planted_mistake_is_seen(monkeypatch, mistake):
-    name, wrong = MISTAKES[mistake]
-    for module in (by_hand, backprop, per_example):
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, wrong)
-    with pytest.raises(AssertionError):
-        assert_examples_agree("dense")

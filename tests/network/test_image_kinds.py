@@ -176,7 +176,6 @@ def test_dropout_needs_a_seed_in_training(writing):
     ("layer", "sentence"),
     [
         (keras.layers.Conv2D(2, 3, data_format="channels_first"), "data_format: got 'channels_first'"),
-        (keras.layers.Dropout(0.5, noise_shape=(1, 3)), "noise_shape: got (1, 3)"),
         (keras.layers.LayerNormalization(axis=(1, 2)), "axis: got [1, 2]"),
         (keras.layers.BatchNormalization(renorm=True), "renorm: got True"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tfbp.agreement.more_cases import more_cases
 from tfbp.agreement.problems import Case
 from tfbp.network import (
     Dense,
@@ -102,4 +103,5 @@ def _case(setting: Setting) -> Case:
 
 def all_cases() -> list[Case]:
     """Every case of the matrix."""
-    return [*cases_of(dense), *loss_cases(), *activation_cases(), *cases_of(*FILES[1:]), *registered_cases()]
+    of_kinds = [*cases_of(*FILES[1:]), *registered_cases(), *more_cases()]
+    return [*cases_of(dense), *loss_cases(), *activation_cases(), *of_kinds]

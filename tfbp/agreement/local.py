@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.tolerances import monte_carlo, running_error
+from tfbp.agreement.tolerances import formulas, monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import Units
@@ -48,7 +48,7 @@ def local_reference(network: Network, inputs: Inputs, training: bool = True) -> 
     activations, losses = reference.activations, reference.losses
     last, forwards, backwards = inputs[-1], {}, []
     for node, activation, fed in _each(network, inputs):
-        found = _by_reference(node, fed, training)
+        found = by_reference(node, fed, training)
         put = f"layer {node.name}"
         forwards[f"{put} z"] = found.pop("z")
         forwards.update({f"{put} {name}": found.pop(name) for name in list(found) if name.startswith("new ")})
@@ -68,7 +68,8 @@ def local_reference(network: Network, inputs: Inputs, training: bool = True) -> 
     return out
 
 
-def _by_reference(node: Node, fed: Any, training: bool) -> Tensors:
+def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
+    """z, dx, the gradients and the new weights of one layer by itself."""
     forward, backward = reference.kinds.kind_of(node.layer)
     z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
     dx, gradients = backward(node.layer, fed["dz"], residuals)
@@ -167,20 +168,14 @@ def local_tolerances(network: Network, inputs: Inputs, units: Units, training: b
     out: dict[str, np.ndarray] = {}
     for node, activation, fed in _each(network, inputs):
         put = f"layer {node.name}"
-        out.update({f"{put} {name}": error for name, error in layer_tolerances(node, fed, units, training).items()})
-        out[f"{put} y"] = running_error.activation_forward_error(activation, fed["z"], units)
-        out[f"{put} dz"] = running_error.activation_backward_error(activation, fed["dy"], fed["z"], units)
+        out.update({f"{put} {name}": error for name, error in measured_tolerances(node, fed, units, training).items()})
+        out[f"{put} y"] = formulas.activation_forward_error(activation, fed["z"], units)
+        out[f"{put} dz"] = formulas.activation_backward_error(activation, fed["dy"], fed["z"], units)
     for put, loss, last in _each_loss(network, inputs[-1]):
         y, outputs = last["y"], last["outputs"]
-        out[f"losses{put}"] = running_error.loss_forward_error(loss, y, outputs, units.loss)
-        out[f"doutputs{put}"] = running_error.loss_backward_error(loss, last["dlosses"], y, outputs, units.loss)
+        out[f"losses{put}"] = formulas.loss_forward_error(loss, y, outputs, units.loss)
+        out[f"doutputs{put}"] = formulas.loss_backward_error(loss, last["dlosses"], y, outputs, units.loss)
     return out
-
-
-def layer_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
-    """T of z, dx, the gradients and the new weights of one layer: by analysis where there is one, else measured."""
-    analysed = running_error.layer_errors(node.layer, fed["weights"], fed["x"], fed["dz"], units)
-    return measured_tolerances(node, fed, units, training) if analysed is None else analysed
 
 
 def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
@@ -192,9 +187,9 @@ def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = Tru
             "x": tuple(map(noise.on, fed["x"])) if node.layer.takes_several else noise.on(fed["x"]),
             "dz": noise.on(fed["dz"]),
         }
-        return _by_reference(node, noisy, training)
+        return by_reference(node, noisy, training)
 
-    return monte_carlo.sensitivity(run, _by_reference(node, fed, training), units)
+    return monte_carlo.sensitivity(run, by_reference(node, fed, training), units)
 
 
 def _each(network: Network, inputs: Inputs) -> Iterator[tuple[Node, Activation, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
@@ -29,6 +30,8 @@ class Case:
     any_targets: bool = False
     training: bool = True
     weighs_examples: bool = False
+    # of tfbp.manual, by module and name, while it is on trial: what is for large sizes runs at small ones
+    constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ def _targets(rng: np.random.Generator, loss: str, case: Case, output: int) -> np
         y = rng.random(shape)
         return y if case.any_targets else y / y.sum(axis=-1, keepdims=True)
     return rng.normal(size=shape)
+
+
+def of_each_loss(network: Any, sample_weight: np.ndarray, output: int = 0) -> np.ndarray:
+    """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
+    shape = (len(sample_weight), *network.output_shapes[output][:-1])
+    return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
 
 
 def round_to(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -5,10 +5,12 @@ In graph mode the number of rows is unknown while tracing, in XLA it is known.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +23,7 @@ from tfbp.judging.tf32 import tf32_enabled
 
 MODES = ("eager", "graph", "xla")
 # what has no row for each example, and what holds nothing else
-_WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask", "weights", "parameters"}
+_WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask", "weights", "parameters", "fixed"}
 Named = dict[str, Any]
 
 
@@ -90,7 +92,7 @@ class SuiteCase:
 def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
     """Every tensor of the trials in the cell's dtype, mode and device, in one program: one for each takes minutes."""
     with on(cell):
-        fed = [{name: tf.constant(value) for name, value in trial.fed.items()} for trial in trials]
+        fed = [tf.nest.map_structure(tf.constant, trial.fed) for trial in trials]
         keys = [f"{index}" for index in range(len(trials))]
 
         def all_of_them(fed: list[Named]) -> Named:
@@ -161,7 +163,7 @@ def compiled(function: Callable[..., Any], mode: str, fed: Any) -> Callable[...,
 
 def _with_any_rows(fed: Any, name: str = "") -> Any:
     if isinstance(fed, dict):
-        inside = name in ("weights", "parameters")
+        inside = name in ("weights", "parameters", "fixed")
         return {key: _with_any_rows(value, name if inside else key) for key, value in fed.items()}
     if isinstance(fed, list | tuple):
         return type(fed)(_with_any_rows(value, name) for value in fed)
@@ -174,6 +176,41 @@ def on(cell: Cell) -> Any:
     """The cell's device and no other, and its TF32 setting; the settings are restored afterwards."""
     with tf32_enabled(cell.tf32), strictly_on(cell.device):
         yield
+
+
+@contextmanager
+def with_constants(values: Mapping[str, Any]) -> Any:
+    """While it lasts, constants of tfbp.manual have other values: {"halves.LEAST": 1}."""
+    before = {name: _constant(name) for name in values}
+    try:
+        for name, value in values.items():
+            setattr(before[name][0], name.partition(".")[2], value)
+        yield
+    finally:
+        for name, (module, value) in before.items():
+            setattr(module, name.partition(".")[2], value)
+
+
+def _constant(name: str) -> tuple[Any, Any]:
+    file, _, attribute = name.partition(".")
+    module = import_module(f"tfbp.manual.{file}")
+    return module, getattr(module, attribute)
+
+
+_REMEMBERED: list[Any] = []
+
+
+def remembered(function: Callable[..., Any]) -> Any:
+    """The function, asked once for each of its arguments; what it says follows from the reference, until `forget`."""
+    cached = functools.cache(function)
+    _REMEMBERED.append(cached)
+    return cached
+
+
+def forget() -> None:
+    """What the reference said may be wrong by now: it is on trial."""
+    for cached in _REMEMBERED:
+        cached.cache_clear()
 
 
 def as_array(value: Any) -> Any:

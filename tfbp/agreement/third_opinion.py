@@ -59,9 +59,10 @@ def ops() -> Iterator[Op]:
             if name not in seen:
                 seen.add(name)
                 yield _activation_op(name, activation, rng)
-        if case.network.loss.name not in seen:
-            seen.add(case.network.loss.name)
-            yield _loss_op(case.network.loss, rng)
+        for loss in case.network.losses:
+            if loss.name not in seen:
+                seen.add(loss.name)
+                yield _loss_op(loss, rng)
     yield _dense_op(rng)
     for case in all_cases():
         if case.name.startswith(("deep5", "regularized", "one-", "softmax-", "no-bias", "tied-B5")):

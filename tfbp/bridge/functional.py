@@ -26,7 +26,7 @@ from tfbp.network import (
 )
 from tfbp.network.graph import layers_of
 
-# the operations that `x + y` and its like stand for between Keras tensors, by the names of their classes
+# the operations of `x + y` and its like between Keras tensors, by the names of their classes
 _OPERATIONS: dict[str, Callable[[], Layer]] = {
     "Add": Add,
     "Subtract": Subtract,
@@ -58,7 +58,7 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
     outputs = opened.outputs(model, inputs)
-    names = list(model.output_names)
+    names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):
             raise InputError(f"loss: got losses of {sorted(loss)}; accepted: one for each of {sorted(names)}.")
@@ -74,7 +74,7 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
 
 
 class _Opened:
-    """The calls of a model and of those nested in it, as they are written anew with `tfbp.Input`."""
+    """The calls of a model and of those nested in it, as they are written again with `tfbp.Input`."""
 
     def __init__(self) -> None:
         self.made: dict[int, tuple[Layer, Any]] = {}
@@ -119,7 +119,7 @@ class _Opened:
 
 
 def _operation(node: Any, taken: Sequence[Symbol]) -> Symbol:
-    """What an operation such as x + y makes."""
+    """The result of an operation such as x + y."""
     kind = type(node.operation).__name__
     if len(taken) == 2 and kind in _OPERATIONS:
         return _OPERATIONS[kind]()(*taken)

@@ -11,7 +11,7 @@ import keras
 
 from tfbp.bridge.activations import activation_of, keras_activation
 from tfbp.bridge.unexpressed import check_arguments
-from tfbp.errors import InputError, likely
+from tfbp.errors import InputError, likely, one_of
 from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
@@ -82,7 +82,7 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
     name = name or layer.made_in_keras or layer.keras_name
     kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
     if kind is None:
-        raise InputError(f"layers: got {name}, of which there is no Keras layer; accepted: {', '.join(sorted(KINDS))}.")
+        raise InputError(f"layers: got {name}, of which there is no Keras layer; accepted: {one_of(sorted(KINDS))}.")
     arguments = {
         name: layer_to_keras(value, dtype, room) if isinstance(value, Layer) else _argument_to_keras(name, value)
         for name, value in layer.keras_arguments().items()
@@ -91,7 +91,7 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
 
 
 def _of_tfbp(name: str) -> Any:
-    """The layer of that name that Keras has not; by name, for what a network is described by imports no layers."""
+    """The layer of tfbp.layers of that name, which Keras does not have. The import is late to avoid a circle."""
     return getattr(import_module("tfbp.layers"), name, None)
 
 

@@ -52,8 +52,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
             `LinearCrossEntropy`. Any other Functional model is a graph: with several inputs and outputs, shared layers,
             merges, nested models, and `x + y`, `2 * x` and their like between tensors.
-        loss: the network's loss, of several outputs a list in their order, or a dict by name; by default the one that
-            the model is compiled with.
+        loss: the network's loss; by default the one that the model is compiled with. Of several outputs a list in their
+            order, or a dict by name.
 
     Returns:
         The network, and its parameters as float64 arrays holding exactly the model's values.
@@ -94,21 +94,16 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
     if not model.built or not model.layers:
         raise InputError("model: got a model that is not built; accepted: one with a keras.Input or a first call.")
     try:
-        return _network_and_sources(model, loss)
+        chain = _chain_or_none(model)
+        if chain is None:
+            return _graph_and_sources(model, loss)
+        shape = tuple(model.input_shape[1:])
+        if None in shape:
+            raise InputError(f"model: got inputs of shape {shape}; accepted: inputs of a known shape.")
+        sources: dict[Place, Any] = {}
+        layers = _layers_of(chain, sources, ())
     except InputError as error:
         raise InputError(f"{error} {OTHER_WAYS}") from None
-
-
-def _network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    try:
-        chain = chain_of(model)
-    except InputError:
-        return _graph_and_sources(model, loss)
-    shape = tuple(model.input_shape[1:])
-    if None in shape:
-        raise InputError(f"model: got inputs of shape {shape}; accepted: inputs of a known shape.")
-    sources: dict[Place, Any] = {}
-    layers = _layers_of(chain, sources, ())
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
     if loss is not None:
@@ -119,10 +114,25 @@ def _network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[P
     return network, sources
 
 
+def _chain_or_none(model: keras.Model) -> list[Any] | None:
+    """The layers of a model that is a chain with additions; None of any other graph."""
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    if any(isinstance(part, keras.Model) or not isinstance(part, keras.layers.Layer) for part in parts):
+        return None
+    try:
+        return chain_of(model)
+    except InputError:
+        return None
+
+
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The same of a model whose layers are no chain with additions."""
-    compiled, from_logits = loss_of(model) if loss is None else (loss, None)
-    network, found = network_of_graph(model, compiled)
+    """The same for a model that is not a chain with additions."""
+    from_logits = None
+    if loss is None:
+        if len(model.outputs) > 1:
+            raise InputError("loss: got None for a model of several outputs; accepted: a loss for each.")
+        loss, from_logits = loss_of(model)
+    network, found = network_of_graph(model, loss)
     if from_logits is not None:
         check_logits(network, from_logits)
     sources: dict[Place, Any] = {}

@@ -1,4 +1,4 @@
-"""What a Keras layer says that a layer of a network does not: refused by name, never dropped."""
+"""Options of a Keras layer that a layer of a network does not have: an error names them, none is dropped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import keras
 from tfbp.errors import InputError
 from tfbp.network import Layer
 
-# no property of what the layer computes: which numbers it draws, and how fast
+# options that do not change the function: the numbers that it draws, and the speed
 _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
 # layers in a layer, each looked at by itself
 _INNER = {"layer", "backward_layer"}
-# a built layer has its axes written out; what a network takes of them, the kind itself says
-_OF_THE_KIND = {"axis", "attention_axes"}
+# a built layer has its axes written out; the kind itself checks them
+_OF_THE_KIND = {"axis", "axes", "attention_axes", "mean", "variance"}
 # of activation layers, which are all one kind
 _OF_AN_ACTIVATION = {"activation", "alpha", "axis", "max_value", "negative_slope", "threshold"}
 
@@ -61,6 +61,9 @@ def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers
         layers: of each layer the network's, the Keras layer that it was made of, and its variables by their names.
     """
     trained = trained_in(model)
+    for each in model._flatten_layers(include_self=False):
+        if each.weights and not each.trainable:
+            raise _refused(each, "trainable=False", "layers that train, or tfbp.Model.from_keras")
     for layer, keras_layer, weights in layers:
         if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
             raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")
@@ -80,7 +83,7 @@ def _named(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a config that is equal where it says the same."""
+    """A value of a config, in a form that equal values share."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items() if each is not None}
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

@@ -89,7 +89,7 @@ def agree(arguments: argparse.Namespace) -> int:
     try:
         with mapping(processes, arguments.deterministic) as each:
             what = f"{len(cases)} networks in {len(cells)} cells"
-            for found in bar(each(matrix.run_cell, cells), what, total=len(cells)):
+            for found in bar(each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)):
                 results += found
             all_parts = partial(beside.at, part_of=arguments.case)
             for found in bar(each(all_parts, places), "and beside them", total=len(places)):

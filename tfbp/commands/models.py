@@ -105,7 +105,7 @@ def _block(filters: int, strides: int) -> list[Layer | Activation]:
 
 
 def _normalized(filters: int, size: int, strides: int = 1) -> list[Layer]:
-    # no bias, for the normalization takes every mean away; a short memory of moving statistics, for runs are short
+    # no bias, because the normalization removes every mean; short runs need a short memory of moving statistics
     convolution = Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")
     return [convolution, BatchNormalization(momentum=0.9)]
 

@@ -94,7 +94,7 @@ def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Seq
 
 def without_deterministic_kernel(error: Exception) -> str:
     """The operation that TensorFlow refuses to run with determinism, by an option or by
-    `tf.config.experimental.enable_op_determinism()`, for it has no such kernel; empty for any other error."""
+    `tf.config.experimental.enable_op_determinism()`, because it has no such kernel; empty for any other error."""
     said = str(error)
     # by its name: TensorFlow is not imported here
     if type(error).__name__ != "UnimplementedError" or "determinis" not in said.lower():

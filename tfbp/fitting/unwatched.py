@@ -1,4 +1,4 @@
-"""Epochs that nothing watches, many in one program: where they are short, one's way through Python outlasts its steps.
+"""Epochs that nothing watches, many in one program: short epochs take less time than Python's own work between them.
 
 N samples, E epochs of a program at most.
 """

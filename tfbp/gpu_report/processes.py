@@ -40,7 +40,7 @@ def environment(device: str) -> dict[str, str]:
 
 
 class OutOfTime(Exception):
-    """The process was stopped, for it had no time left."""
+    """The process was stopped, because it had no time left."""
 
 
 class Process:

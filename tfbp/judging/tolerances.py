@@ -6,7 +6,7 @@ is the rounding of the computation itself:
     a product C = A · B            T = 4 (u_in + u_part) Q + 8 u_acc S + u_out |C|,   S = |A| |B|,  Q = √((A∘A) (B∘B))
     an elementwise y = f(z)        T = 8 (|f(z (1 ± u)) - f(z)| + u (1 + |z| + |y|)): what one rounding of z can do,
                                    and a few roundings of intermediates as large as 1, z and y
-    a whole network                each line's own T, and the T of its inputs carried through the line (`running_error`)
+    a layer, a whole network       what the reference makes of random errors of these sizes in every operation
 
 Each T also has the dtype's underflow, half its smallest number, for results too small to keep their digits.
 u_in counts only where the hardware rounds the inputs again (TF32); u_acc is the accumulator's. On a GPU, a product may
@@ -20,6 +20,7 @@ https://docs.nvidia.com/cuda/cublas/index.html (CUBLAS_MATH_DISALLOW_REDUCED_PRE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,26 +68,20 @@ class Units:
         )
 
 
-def product_tolerance(a: np.ndarray, b: np.ndarray, units: Units, accumulator: float | None = None) -> np.ndarray:
-    """T of the matrix product a · b.
+def product_tolerance(product: Callable[[Callable[[Any], Any]], Any], result: np.ndarray, units: Units) -> np.ndarray:
+    """T of a product or a sum of products, given as product(a function of each factor): of their magnitudes, e.g.
 
     Example:
-        >>> tolerance = product_tolerance(np.ones((2, 100)), np.ones((100, 3)), Units.of("float32"))
+        >>> a, b = np.ones((2, 100)), np.ones((100, 3))
+        >>> tolerance = product_tolerance(lambda of: of(a) @ of(b), a @ b, Units.of("float32"))
         >>> tolerance.shape, bool((tolerance < 100 * 100 * 2**-24).all())
         ((2, 3), True)
     """
-    accumulator = units.product if accumulator is None else accumulator
-    s = np.abs(a) @ np.abs(b)
-    q = np.sqrt((a * a) @ (b * b))
-    steps = max(8.0, a.shape[-1] ** 0.5) if units.in_sequence else 8.0
-    return (
-        4 * (units.product_in + units.part) * q + steps * accumulator * s + units.out * np.abs(a @ b) + units.underflow
-    )
-
-
-def sum_tolerance(a: np.ndarray, units: Units) -> np.ndarray:
-    """T of the sum of a (B, O) over its first axis."""
-    return 8 * units.sum * np.abs(a).sum(axis=0) + units.out * np.abs(a.sum(axis=0)) + units.underflow
+    steps = np.maximum(8.0, np.sqrt(product(np.ones_like))) if units.in_sequence else 8.0
+    size = steps * units.product * product(np.abs) + units.out * np.abs(result) + units.underflow
+    if units.product_in or units.part:
+        size = size + 4 * (units.product_in + units.part) * np.sqrt(product(np.square))
+    return np.asarray(size)
 
 
 def elementwise_tolerance(function: Any, z: np.ndarray, scale: Any, unit: float, underflow: float = 0.0) -> np.ndarray:

@@ -54,8 +54,10 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         # that of the tensor itself, as in Keras
         mask_of_query = backend.get_keras_mask(query)
         given = mask_of_query, value_mask, key_mask, attention_mask
-        options = self._sliding_window, self._use_gate, self._flash_attention, self._attention_axes not in (None, (1,))
-        left = return_attention_scores or any(options)
+        options = self._flash_attention, self._attention_axes not in (None, (1,))
+        # which Keras 3.13 does not have
+        later = (getattr(self, name, None) for name in ("_sliding_window", "_use_gate"))
+        left = return_attention_scores or any(options) or any(later)
         y = None if left else _by_hand(self, self._dropout, query, key, value, given, training, use_causal_mask)
         if y is None:
             return super().call(
@@ -109,7 +111,9 @@ class GroupedQueryAttention(keras.layers.GroupQueryAttention):
         use_causal_mask: bool = False,
     ) -> Any:
         given = query_mask, value_mask, key_mask, attention_mask
-        left = return_attention_scores or self.sliding_window or self.use_gate or self._flash_attention
+        # which Keras 3.13 does not have
+        later = (getattr(self, name, None) for name in ("sliding_window", "use_gate"))
+        left = return_attention_scores or self._flash_attention or any(later)
         y = None if left else _by_hand(self, self.dropout, query, key, value, given, training, use_causal_mask)
         if y is not None:
             return y

@@ -17,8 +17,8 @@ class Embedding(keras.layers.Embedding):
     As Keras's, the gradient is a list of rows, tf.IndexedSlices, but where the table has fewer rows than the batch has
     tokens: then it is the table's. Where a token stands twice, Keras's list has its row twice, and many of its
     optimizers take these one by one: Adam, AdamW, Nadam, RMSprop, Adagrad, Adadelta, Ftrl, Adafactor, clipnorm,
-    global_clipnorm and clipvalue; SGD, Adamax, Lion, Lamb and Muon add them up. Here the first of them is the sum and
-    the others are 0.
+    global_clipnorm and clipvalue; SGD, Adamax, Lion, Lamb and Muon (where it does not leave embeddings to AdamW, as it
+    does by default) add them up. Here the first of them is the sum and the others are 0.
     LoRA, quantization and inputs that are no dense tensors are left to Keras.
 
     Args:

@@ -30,7 +30,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if mask is not None or self.renorm or self.synchronized or not _last_axis_alone(self.axis, inputs):
+        # Keras 3.13 has no renorm
+        renorm = getattr(self, "renorm", False)
+        if mask is not None or renorm or self.synchronized or not _last_axis_alone(self.axis, inputs):
             return super().call(inputs, training=training, mask=mask)
         wide = keras.backend.result_type(inputs.dtype, "float32")
         # each variable is read here, once

@@ -25,7 +25,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -57,7 +57,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
@@ -106,26 +106,26 @@ def loss_gradients_and_tensors(
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
     theirs by the part's name; one that renews weights without a gradient has their new values as new_weights. Where the
-    last layer is one with its loss, its z, dz and the loss's tensors are apart, and computed for those who ask alone.
+    last layer is one with its loss, its z, dz and the loss's tensors are separate and computed only on use.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
     gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are.
     With penalized=False the gradients are without that of the penalties."""
-    parameters, x, y, weight = inputs_of(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = inputs_of(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     # factors of examples are for each dz, which a layer that is one with its loss never holds
     in_one = None if reweight else _in_one(network)
-    loss, layers, residuals, lasts, of_head = _forward(network, parameters, x, y, weight, training, seed, in_one)
+    loss, layers, residuals, lasts, of_head = _forward(network, parameters, x, y, weights, training, seed, in_one)
     graph, dmade = network.graph_before_loss, {}
     with tf.name_scope("backward"):
-        each = zip(network.losses, network.loss_weights, network.loss_at, weight, lasts, strict=True)
-        for loss_of, counts, number, weighed, last in each:
+        each = zip(network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True)
+        for loss_of, counts, number, weight, last in each:
             losses = last["losses"]
             # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
             with tf.name_scope("loss"):
                 count = tf.cast(tf.size(losses), losses.dtype)
-                dlosses = tf.ones_like(losses) / count if weighed is None else weighed / count
+                dlosses = tf.ones_like(losses) / count if weight is None else weight / count
                 if counts != 1:
                     dlosses *= counts
                 if loss_scale is not None:
@@ -137,7 +137,7 @@ def loss_gradients_and_tensors(
         tensors = [*layers, {name: one_or_all([last[name] for last in lasts]) for name in lasts[0]}]
         of_last = {}
         if of_head:
-            # outputs = y = z of the last layer: for those who ask for its dz, as nothing here does
+            # outputs = y = z of the last layer: only for readers of its dz, and nothing here reads it
             (dy,) = dmade.values()
             layers[-1].update(dy=dy, dz=dy)
             # loss = mean_loss_and_gradients(layer, parameters, x, y)   () <- (B, …, I)
@@ -188,26 +188,26 @@ def _scaled(gradients, loss_scale, dtype):
 def _in_one(network):
     """The function for the loss and the gradients of a last layer that is one with it; None of any other.
 
-    Eagerly none too: there the logits are made anyhow. In a tf.function, what nobody asks for is cut out."""
+    Eagerly none too: there the logits are computed anyway. A tf.function removes unused results."""
     return None if tf.executing_eagerly() else WITH_LOSS.get(network.layers[-1].keras_name)
 
 
-def _forward(network, parameters, x, y, weight, training, seed, in_one):
-    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, where `in_one` is given, dx
+def _forward(network, parameters, x, y, weights, training, seed, in_one):
+    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, with `in_one`, dx
     and the gradients of the last layer, which come with the loss."""
     with tf.name_scope("forward"):
         graph = network.graph_before_loss
         made, tensors, residuals = graph_forward(graph, parameters, x, training=training, seed=_first(seed))
     total, lasts, of_head = None, [], []
-    each = zip(network.losses, network.loss_weights, network.loss_at, y, weight, strict=True)
-    for loss_of, counts, number, targets, weighed in each:
+    each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
+    for loss_of, counts, number, targets, weight in each:
         with tf.name_scope("loss"):
             outputs = tf.cast(made[number], loss_dtype(made[number].dtype))
             losses, loss_residuals = loss_forward(loss_of, targets, outputs)
-            loss = tf.reduce_mean(losses if weighed is None else weighed * losses)
+            loss = tf.reduce_mean(losses if weight is None else weight * losses)
             if in_one:
                 x_of_head = tensors[-1]["x"]
-                loss, *of_head = in_one(network.layers[-1], parameters[-1], x_of_head, targets, weighed, losses.dtype)
+                loss, *of_head = in_one(network.layers[-1], parameters[-1], x_of_head, targets, weight, losses.dtype)
             loss = loss if counts == 1 else counts * loss
             total = loss if total is None else total + loss
         last = {"outputs": outputs, "losses": losses, "residuals": loss_residuals, "dtype": made[number].dtype}

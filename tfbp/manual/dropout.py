@@ -43,7 +43,9 @@ def _kept_of(x, kept, rate):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return x, None, {}
-    return *dropout_forward(x, _pair(seed), rate=layer.rate), {}
+    # the batch's size is seen as it runs
+    shape = layer.noise_shape and [n or x.shape[axis] or tf.shape(x)[axis] for axis, n in enumerate(layer.noise_shape)]
+    return *dropout_forward(x, _pair(seed), rate=layer.rate, noise_shape=shape), {}
 
 
 def backward(layer, dz, residuals):

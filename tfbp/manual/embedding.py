@@ -27,7 +27,7 @@ def embedding_backward(dy, residuals):
 
 
 def embedding_rows_backward(dy, residuals):
-    """dembeddings as rows (B T, O) for the tokens (B T,), which need no table: a token's sum stands at the first of its
+    """dembeddings as rows (B T, O) for the tokens (B T,), which need no table: a token's sum is at the first of its
     places, and 0 at the others."""
     x, rows, width = residuals
     tokens, count = tf.reshape(x, [-1]), tf.size(x)

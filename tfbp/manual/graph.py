@@ -1,4 +1,4 @@
-"""A network's calls, forward in their order, backward in reverse. It knows no kind by name: `kinds` does.
+"""A network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
 
 B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has two
 functions, below its pure ones:
@@ -20,7 +20,7 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="l
 
     Args:
         seed: (seed, n): the n-th call that draws, and those after it, have their random numbers from it.
-        scope: what the layers are called in a graph of TensorFlow's."""
+        scope: the layers' names in TensorFlow's graph begin with it."""
     made, weights, tensors, residuals = list(inputs), list(weights), [], []
     for call, before in zip(graph.calls, graph.draws_before, strict=True):
         layer = graph.layers[call.layer]
@@ -42,13 +42,13 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="l
 
 
 def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
-    """One dict of gradients per layer. `dmade`, gradients by the tensors' numbers, comes with those that the losses
-    give, and gets all others; dy and dz of each call go into its dict of tensors."""
+    """One dict of gradients per layer. `dmade`, gradients by the tensors' numbers, has those of the losses at first,
+    and gets all others; dy and dz of each call go into its dict of tensors."""
     gradients = [{} for _ in graph.layers]
     for number, call in reversed([*enumerate(graph.calls)]):
         layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
         dy = dmade.get(graph.inputs + number)
-        # of what no loss depends on it is 0
+        # 0 for a tensor that no loss depends on
         dy = tf.zeros_like(tensors[number]["y"]) if dy is None else dy
         # y = activation_forward(activation, z)                    (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
@@ -66,11 +66,11 @@ def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
 
 
 def name_of(layer):
-    """As a layer is called in a graph of TensorFlow's."""
+    """A layer's name in TensorFlow's graph."""
     return layer.keras_name.lower()
 
 
 def add(sums, key, d):
-    """Where gradients meet: of a tensor that several calls take, of a layer that is called several times."""
+    """Add a gradient: of a tensor that several calls take, or of a layer that is called several times."""
     if d is not None:
         sums[key] = sums[key] + d if key in sums else d

@@ -1,4 +1,4 @@
-"""What a pass is given, checked and as tensors of one dtype.
+"""The arguments of a pass, checked and as tensors of one dtype.
 
 B batch, I inputs of the network; x (B, I), or (B, …) where its inputs have a shape.
 """

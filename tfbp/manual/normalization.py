@@ -159,7 +159,7 @@ def _normalize(x, axes, epsilon):
 
 
 def _normalize_backward(dnormalized, normalized, inverse, axes):
-    # x̂ = (x - mean(x)) / σ(x): what of dx̂ is along 1 and along x̂ is lost, for these x̂ cannot move
+    # x̂ = (x - mean(x)) / σ(x): the parts of dx̂ along 1 and along x̂ vanish, because x̂ cannot move there
     along_one = tf.reduce_mean(dnormalized, axes, keepdims=True)
     along_x = tf.reduce_mean(dnormalized * normalized, axes, keepdims=True)
     return inverse * (dnormalized - along_one - normalized * along_x)

@@ -169,7 +169,7 @@ def clip_factors(norms, clip):
 
 
 def moments_from(network, tensors, loss_scale=None):
-    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and the loss scale given to it."""
+    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and its loss scale."""
     undo = _undo(tensors, loss_scale, tf.float64)
     pairs = [_moments(layer, of_layer, undo) for layer, of_layer in _by_layer(network.graph, tensors)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))

@@ -17,7 +17,7 @@ def with_batch_of(a, *sizes):
     """
     batch = a.shape[0]
     if batch is None:
-        # -1 says nothing where another size may be 0
+        # -1 is ambiguous if another size may be 0
         is_clear = all(isinstance(size, int) and size > 0 for size in sizes)
         batch = -1 if is_clear else tf.shape(a)[0]
     return [batch, *sizes]

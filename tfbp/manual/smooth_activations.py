@@ -46,7 +46,7 @@ def softsign_forward(z):
 
 
 def softsign_backward(dy, d):
-    # y = z / d,  d = 1 + |z|                                 dz = dy / d², whose d² would overflow in float16
+    # y = z / d,  d = 1 + |z|                                 dz = dy / d²; d² itself would overflow in float16
     return dy / d / d
 
 

@@ -1,4 +1,4 @@
-"""What a network is, in Keras's words: `Network`, and one module a kind of layer. No arithmetic, no TensorFlow."""
+"""Networks in Keras's words: `Network`, and one module a kind of layer. No arithmetic, no TensorFlow."""
 
 from tfbp.network.activation import ActivationLayer as ActivationLayer
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention

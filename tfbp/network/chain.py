@@ -1,4 +1,4 @@
-"""Layers one after another: what each is given, what the chain makes, and where each one's weights are.
+"""Layers one after another: their inputs, the chain's output, and the places of their weights.
 
 A place is the path to a layer in a network's nested lists: (2,) its third, (2, "layers", 0) the first of a part of it.
 """
@@ -50,10 +50,10 @@ class Node:
 
 
 def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
-    """The layers, a `tfbp.Activation` among them as the layer that it stands for.
+    """The layers; a `tfbp.Activation` among them becomes a layer.
 
     Raises:
-        InputError: no list, an empty one, or something in it that is no layer.
+        InputError: no list, an empty one, or something in it that is not a layer.
     """
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise InputError(f"{argument}: got {given!r}; accepted: a list of one or more layers, such as tfbp.Dense.")
@@ -111,7 +111,7 @@ def is_part(value: object) -> bool:
 
 
 def at(nested: Any, place: Place) -> Any:
-    """What stands at a place of nested lists such as parameters, gradients or tensors."""
+    """The entry at a place of nested lists such as parameters, gradients or tensors."""
     for step in place:
         nested = nested[step]
     return nested
@@ -149,7 +149,7 @@ def map_weights(function: Callable[[Any], Any], nested: Sequence[Mapping[str, An
 def placed(
     layers: Sequence[Layer], by_place: Mapping[Place, dict[str, Any]], place: Place = ()
 ) -> list[dict[str, Any]]:
-    """Each layer's dict of weights, given by its place, as nested lists."""
+    """Each layer's dict of weights, by its place, as nested lists."""
     return [
         {part: placed(inner, by_place, (*place, index, part)) for part, inner in layer.parts.items()}
         or by_place.get((*place, index), {})

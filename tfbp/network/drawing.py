@@ -73,7 +73,8 @@ def draw(
         _check_tensors(network, tensors)
     if gradients is not None:
         check_parameters(network, gradients, "gradients")
-    if not all(isinstance(layer, Dense) for layer in network.layers) or len(network.input_shape) > 1:
+    boxes = not network.is_chain or not all(isinstance(layer, Dense) for layer in network.layers)
+    if boxes or len(network.input_shape) > 1:
         if tensors is not None or parameters is not None or gradients is not None:
             raise InputError("network: got numbers for layers that are drawn as boxes; accepted: draw() without them.")
         return _draw_boxes(network, dark)
@@ -119,25 +120,35 @@ def draw(
 
 
 def _draw_boxes(network: Any, dark: bool) -> Drawing:
-    """A box a layer, from left to right, with the shape that comes out of it; a layer with parts holds theirs."""
+    """A box a call, as far to the right as calls lie before it, with the shape that comes out of it; a layer with parts
+    holds theirs. What several calls take has a line to each."""
     ink, fill, _ = DARK if dark else LIGHT
-    columns = [(["x"], network.input_shape)]
-    columns += [(_lines(node.layer), node.output_shape) for node in network.top_nodes]
-    height = max(len(lines) for lines, _ in columns) * LINE + 2 * MARGIN
+    names = ["x"] if len(network.input_shapes) == 1 else [f"x[{number}]" for number in range(len(network.input_shapes))]
+    boxes: list[Any] = [([name], shape, ()) for name, shape in zip(names, network.input_shapes, strict=True)]
+    boxes += [(_lines(node.layer), node.output_shape, node.takes) for node in network.top_nodes]
+    columns: list[int] = []
+    for _, _, takes in boxes:
+        columns.append(1 + max(columns[taken] for taken in takes) if takes else 0)
+    tall = max(len(lines) for lines, _, _ in boxes) * LINE + 2 * MARGIN
+    rows = [columns[:number].count(column) for number, column in enumerate(columns)]
+    most = [columns.count(column) for column in columns]
+    height = tall * max(most)
+    middles = [height / 2 + tall * (row - (count - 1) / 2) for row, count in zip(rows, most, strict=True)]
     parts = []
-    for column, (lines, shape) in enumerate(columns):
-        left, tall = MARGIN + BOX * column, len(lines) * LINE + 14
-        top = (height - tall) / 2
+    for (lines, shape, takes), column, y in zip(boxes, columns, middles, strict=True):
+        left, high = MARGIN + BOX * column, len(lines) * LINE + 14
+        top = y - high / 2
         parts.append(
-            f"<rect x='{left}' y='{top:g}' width='{BOX - 24}' height='{tall}' rx='6' fill='{fill}' "
+            f"<rect x='{left}' y='{top:g}' width='{BOX - 24}' height='{high}' rx='6' fill='{fill}' "
             f"fill-opacity='0.12' stroke='{ink}'/>"
         )
         middle = left + (BOX - 24) / 2
         parts += [_text(middle, top + LINE * (row + 1), line, ink, 12) for row, line in enumerate(lines)]
-        parts.append(_text(middle, top + tall + 16, " × ".join(map(str, shape)), fill, 12))
-        if column:
-            parts.append(f"<line x1='{left - 24}' y1='{height / 2:g}' x2='{left}' y2='{height / 2:g}' stroke='{ink}'/>")
-    width = 2 * MARGIN + BOX * len(columns) - 24
+        parts.append(_text(middle, top + high + 16, " × ".join(map(str, shape)), fill, 12))
+        for taken in dict.fromkeys(takes):
+            right = MARGIN + BOX * (columns[taken] + 1) - 24
+            parts.append(f"<line x1='{right}' y1='{middles[taken]:g}' x2='{left}' y2='{y:g}' stroke='{ink}'/>")
+    width = 2 * MARGIN + BOX * (1 + max(columns)) - 24
     return _picture(network, [], width, height, parts)
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from tfbp.errors import InputError
 
 _COUNT = itertools.count()
-# the layers that x + y, x - y, x * y and 2 * x stand for, by name; `merge` and `scaling` have them
+# the layers of x + y, x - y, x * y and 2 * x, by name; `merge` and `scaling` have them
 OPERATORS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Call:
-    """Which of the network's layers is called, on which tensors."""
+    """A call of one of the network's layers on tensors."""
 
     layer: int
     takes: tuple[int, ...]
@@ -83,10 +83,10 @@ def calls_of_a_chain(length: int) -> tuple[Call, ...]:
 
 
 def symbols_of(given: Any) -> tuple[Symbol, ...]:
-    """The tensors that a layer is called on, given one by one or as a list.
+    """The tensors that a layer is called on, one by one or as a list.
 
     Raises:
-        InputError: something that is no tensor of a network.
+        InputError: something that is not a tensor of a network.
     """
     taken = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else tuple(given)
     for each in taken:
@@ -96,7 +96,7 @@ def symbols_of(given: Any) -> tuple[Symbol, ...]:
 
 
 def called(layer: Any, given: Any) -> Symbol:
-    """What a layer makes of tensors, in a network that is being written.
+    """A layer's output in a network that is being written.
 
     Raises:
         InputError: tensors that it cannot take.
@@ -120,7 +120,7 @@ def called(layer: Any, given: Any) -> Symbol:
 
 
 def shape_taken(shapes: Sequence[Any], several: bool) -> Any:
-    """What a layer is asked about: the shape of its one tensor, or all of them."""
+    """The input shapes of a layer: the shape of its one tensor, or all of them."""
     return tuple(shapes) if several else shapes[0]
 
 
@@ -128,7 +128,7 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
     """The layers, the calls in the order in which they were written, and the numbers of the outputs.
 
     Raises:
-        InputError: an output that depends on an input which is not given, or a given one that nothing takes.
+        InputError: an output that depends on a missing input, or an input that nothing takes.
     """
     seen = _needed(outputs)
     made = [each for each in seen.values() if each.layer is not None]

@@ -16,7 +16,7 @@ PER_EXAMPLE = ("norms", "moments", "gradients")
 
 @dataclass(frozen=True)
 class Writings:
-    """What `register` was given for a kind: forward and backward of each writing; forward alone by tape."""
+    """The functions of a registered kind: forward and backward of each writing; forward alone by tape."""
 
     reference: Pair
     manual: Pair
@@ -70,7 +70,7 @@ def register(
         cases: `tfbp.network.Setting`s, which `tfbp agree` tries beside the house's own.
 
     Raises:
-        InputError: something that is no such class or function, or a name that another kind has.
+        InputError: something that is not such a class or function, or a name that another kind has.
 
     Example:
         >>> from dataclasses import dataclass
@@ -115,7 +115,7 @@ def kinds() -> dict[str, type[Any]]:
 
 
 def registered() -> dict[str, Writings]:
-    """What was registered, by the kind's name."""
+    """The registered functions, by the kind's name."""
     return dict(_WRITINGS)
 
 

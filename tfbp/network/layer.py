@@ -1,4 +1,4 @@
-"""What every kind of layer knows of itself: shapes, weights, its JSON, its Keras layer. No arithmetic, no TensorFlow.
+"""The base of every kind of layer: shapes, weights, its JSON, its Keras layer. No arithmetic, no TensorFlow.
 
 Shapes are without the batch: (28, 28, 1).
 """
@@ -21,14 +21,14 @@ _LINEAR = Activation("linear")
 
 
 class Layer:
-    """A kind of layer: a frozen dataclass whose fields are Keras's arguments, with Keras's defaults.
+    """A kind of layer: a frozen dataclass with Keras's arguments and defaults as fields.
 
     Attributes:
         keras_name: Keras's name for it, where the class's own is another.
         made_in_keras: the Keras layer that `to_keras` makes of it, where that is one of another kind.
-        without_gradient: which of its weights no gradient comes for (moving_mean, …): the forward pass renews them.
+        without_gradient: the weights without a gradient (moving_mean, …): the forward pass renews them.
         takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
-        takes_several: whether it is called on two tensors or more; then its functions are given them as a tuple.
+        takes_several: whether it is called on two tensors or more; then its functions get them as a tuple.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
         draws: how many random seeds a forward pass in training takes.
@@ -48,7 +48,7 @@ class Layer:
             cls.keras_name = cls.__name__
 
     def __call__(self, *inputs: Any) -> Symbol:
-        """What it makes of tensors of a network that is written as a graph; see `tfbp.Input`.
+        """Call the layer in a network that is written as a graph; see `tfbp.Input`.
 
         Raises:
             InputError: tensors that it cannot take.
@@ -78,7 +78,7 @@ class Layer:
 
     @property
     def applied_activation(self) -> Activation:
-        """What the chain applies to its z: its own `activation`, or linear where it has none."""
+        """The activation that the chain applies to its z: its own, or linear."""
         return getattr(self, "activation", _LINEAR)
 
     def fitted(self, input_shape: Shape) -> Self:
@@ -89,7 +89,7 @@ class Layer:
         return getattr(self, f"{weight}_initializer")
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The shape that a weight's initializer is asked for: some scale what they draw by it."""
+        """The shape for a weight's initializer: some initializers scale by it."""
         return shape
 
     def started(self, weight: str, drawn: Any) -> Any:
@@ -121,7 +121,7 @@ class Layer:
         return self.arguments()
 
     def in_keras(self, keras_layer: Any, x: Any) -> Any:
-        """What its Keras layer makes of x, a Keras tensor, where it takes more than that."""
+        """The call of its Keras layer on x, a Keras tensor; some layers take more than x."""
         return keras_layer(x)
 
     @classmethod
@@ -135,7 +135,7 @@ class Layer:
         return cls(**{name: value for name, value in given.items() if name in names})
 
     def _settle(self, **values: Any) -> None:
-        """Write the arguments in: activations, initializers and regularizers from whatever may stand for them."""
+        """Set the arguments: activations, initializers and regularizers from their names or objects."""
         for name, value in values.items():
             if name.endswith("activation"):
                 value = vocabulary.activation(value)

@@ -21,7 +21,7 @@ Shapes = tuple[Shape, ...]
 
 
 class _Merge(Layer):
-    """What those share that take tensors element by element."""
+    """The common part of the merges that take tensors element by element."""
 
     takes_several: ClassVar[bool] = True
     keras_name: ClassVar[str] = "_Merge"

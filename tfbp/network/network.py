@@ -1,4 +1,4 @@
-"""What a network is, in Keras's words. Frozen, validated, no arithmetic and no TensorFlow.
+"""The description of a network, in Keras's words. Frozen, validated, no arithmetic and no TensorFlow.
 
 Shapes are without the batch: (28, 28, 1).
 """
@@ -53,7 +53,7 @@ class Network:
         loss_weights: of a graph with several outputs, what each one's loss counts in the sum; 1 by default.
 
     Raises:
-        InputError: zero inputs, no layers, something that is no layer, a layer that does not fit the shape before it,
+        InputError: zero inputs, no layers, a layer that is none or does not fit the shape before it,
             an unknown loss.
 
     Example:
@@ -91,7 +91,7 @@ class Network:
 
     @classmethod
     def of_calls(cls, **fields: Any) -> Network:
-        """The network of these fields, as another one has them or JSON told them."""
+        """The network with these fields, from another network or from JSON."""
         network = cls.__new__(cls)
         for name, value in fields.items():
             object.__setattr__(network, name, value)
@@ -287,7 +287,7 @@ class Network:
         return initial_parameters(self, seed)
 
     def draw(self, *numbers: Any, **options: Any) -> Drawing:
-        """A picture of the network, with numbers where they are given; see `tfbp.network.drawing.draw`."""
+        """A picture of the network, with numbers if they are passed; see `tfbp.network.drawing.draw`."""
         from tfbp.network.drawing import draw
 
         return draw(self, *numbers, **options)
@@ -350,7 +350,7 @@ def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, 
     check_lookup(tokens, fitted)
     output_shape_of(fitted, shape)
     return {
-        # a network says itself what its layers leave open
+        # a network itself sets what its layers leave open
         "inputs": tokens or (shape[0] if len(shape) == 1 else shape),
         "layers": fit_chain(fitted, shape),
         "loss": vocabulary.loss(loss),

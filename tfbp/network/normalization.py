@@ -19,7 +19,7 @@ from tfbp.vocabulary import L1L2, Activation
 
 
 class _Normalization(Layer):
-    """What they share: they keep shapes, and have a gamma and a beta for the last axis, where they are requested."""
+    """The common part: they keep shapes, and have a gamma and a beta for the last axis, both optional."""
 
     axes: ClassVar[tuple[int, ...]] = (-1,)
 
@@ -190,7 +190,7 @@ def _weights(layer: Any, channels: Shape) -> dict[str, Shape]:
 
 
 def _check_weights(layer: Any) -> None:
-    """Settle the fields that center, scale and epsilon stand among."""
+    """Set the fields, among them center, scale and epsilon."""
     _check_number("epsilon", layer.epsilon)
     check_flag("center", layer.center)
     check_flag("scale", layer.scale)

@@ -17,7 +17,7 @@ def initial_parameters(network: Any, seed: int) -> list[dict[str, Any]]:
     """Fresh float64 parameters from the layers' initializers; every tensor has a seed of its own, made from `seed`.
 
     Raises:
-        InputError: a seed that is no integer of 0 or more, or an initializer that Keras does not know.
+        InputError: a seed that is not an integer of 0 or more, or an initializer that Keras does not know.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}; accepted: an integer of 0 or more.")

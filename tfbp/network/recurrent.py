@@ -169,7 +169,7 @@ class GRU(_Recurrent, Layer):
         units: the size H of h, which is 0 before the first step.
         activation, recurrent_activation: as in `SimpleRNN`; the second is the gates'.
         use_bias, kernel_initializer, …, go_backwards: as in `SimpleRNN`.
-        reset_after: which of the two resets; with the first the bias has a second row, the recurrent product's.
+        reset_after: the order of the reset; with True the bias has a second row, the recurrent product's.
 
     Raises:
         InputError: an argument of the wrong kind.

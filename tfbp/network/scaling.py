@@ -17,13 +17,13 @@ from tfbp.network.setting import Setting
 
 @dataclass(frozen=True)
 class Rescaling(Layer):
-    """y = scale · x + offset. In a graph, `x * 2.0` and `x + 1.0` stand for it.
+    """y = scale · x + offset. In a graph, `x * 2.0` and `x + 1.0` are this layer.
 
     Args:
         scale, offset: numbers.
 
     Raises:
-        InputError: something that is no number.
+        InputError: something that is not a number.
 
     Example:
         >>> Rescaling(1 / 255).output_shape((28, 28, 1))

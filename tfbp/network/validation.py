@@ -1,4 +1,4 @@
-"""What a network is given: its parameters, a batch x, targets y and sample weights, checked before any arithmetic.
+"""Checks of a network's arguments: its parameters, a batch x, targets y and sample weights, before any arithmetic.
 
 Shapes are checked always (also while TensorFlow traces a function); values only where there are values to look at.
 
@@ -15,7 +15,7 @@ import numpy as np
 from tfbp.errors import InputError
 
 SPARSE_LOSSES = ("sparse_categorical_crossentropy",)
-UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor whose rank is not known
+UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor of unknown rank
 
 
 def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]], argument: str = "parameters") -> None:
@@ -48,6 +48,9 @@ def check_seed(network: Any, training: bool, seed: object) -> None:
 
 def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
+    if len(network.input_shapes) > 1 or len(network.losses) > 1:
+        got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
+        raise InputError(f"network: got one of {got}; accepted: one input and one output.")
     nodes = network.weight_nodes
     for node in nodes:
         if node.layer.ties_examples:
@@ -64,7 +67,7 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
 
 
 def each(argument: str, given: Any, count: int) -> tuple[Any, ...]:
-    """What is given for each input or output of a network: of several, a tuple or a list.
+    """The argument for each input or output of a network: for several, a tuple or a list.
 
     Raises:
         InputError: another number of them.
@@ -164,14 +167,14 @@ def _shape(array: Any) -> tuple[int | None, ...]:
 
 
 def _fits(shape: tuple[int | None, ...], accepted: tuple[int | None, ...]) -> bool:
-    """Whether a shape may be the accepted one, None standing for an axis that is seen only as a function runs."""
+    """Whether a shape may be the accepted one, None representing an axis that is seen only as a function runs."""
     if shape is UNKNOWN:
         return True
     return len(shape) == len(accepted) and all(None in (a, b) or a == b for a, b in zip(shape, accepted, strict=True))
 
 
 def _values(array: Any) -> np.ndarray | None:
-    """The array's values, or None for a tensor that only stands for values (inside a tf.function)."""
+    """The array's values, or None for a symbolic tensor (inside a tf.function)."""
     if isinstance(array, np.ndarray):
         return array
     try:

@@ -19,7 +19,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -51,7 +51,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         x: (B, I) or (B, …). y: targets of the outputs' shape, or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, and the gradients in the shape of `parameters`; none of a weight that has no gradient, such as a
@@ -85,17 +85,17 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     """As `loss_and_gradients`, and every tensor on the way: one dict per layer with x, z, y, dy, dz and dx, and a
     last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has theirs by the part's name;
     one that renews weights without a gradient has their new values as new_weights."""
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
-    loss, tensors, residuals = _forward(network, parameters, x, y, weight, training, seed)
+    loss, tensors, residuals = _forward(network, parameters, x, y, weights, training, seed)
 
     dmade, lasts, graph = {}, tensors.pop(), network.graph_before_loss
-    for loss_of, counts, at_tensor, weighed, last in zip(
-        network.losses, network.loss_weights, network.loss_at, weight, lasts, strict=True
+    for loss_of, counts, at_tensor, weight, last in zip(
+        network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True
     ):
         losses = last["losses"]
         # loss = 1/N Σ weight · losses: the 1/N that seeds the backward pass
-        dlosses = np.full(losses.shape, 1 / losses.size) if weighed is None else weighed / losses.size
+        dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size
         dlosses = dlosses * counts
         doutputs = loss_backward(loss_of, dlosses, last.pop("residuals"))
         last.update(dlosses=dlosses, doutputs=doutputs)
@@ -107,16 +107,17 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     return loss, gradients, [*tensors, joined(lasts)]
 
 
-def _forward(network, parameters, x, y, weight, training, seed):
-    weights, graph = tied_forward(network, parameters), network.graph_before_loss
-    made, tensors, residuals = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+def _forward(network, parameters, x, y, weights, training, seed):
+    tied, graph = tied_forward(network, parameters), network.graph_before_loss
+    made, tensors, residuals = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = 0, []
-    for loss_of, counts, at_tensor, targets, weighed in zip(
-        network.losses, network.loss_weights, network.loss_at, y, weight, strict=True
+    for loss_of, counts, at_tensor, targets, weight in zip(
+        network.losses, network.loss_weights, network.loss_at, y, weights, strict=True
     ):
         outputs = made[at_tensor]
         losses, loss_residuals = loss_forward(loss_of, targets, outputs)
-        total = total + counts * (losses if weighed is None else weighed * losses).mean()
+        loss = (losses if weight is None else weight * losses).mean()
+        total = total + counts * loss
         lasts.append({"outputs": outputs, "losses": losses, "residuals": loss_residuals})
     for place, name, regularizer in network.penalties:
         total = total + penalty_forward(regularizer, at(parameters, place)[name])[0]

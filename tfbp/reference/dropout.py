@@ -9,14 +9,14 @@ import numpy as np
 def dropout_forward(x, seed, *, rate, noise_shape=None):
     """y = x / (1 - rate) where it is kept, else 0, and the residuals."""
     kept = dropout_mask(noise_shape or x.shape, seed, rate)
-    return np.where(kept, x / (1 - rate) if rate < 1 else 0, 0), (kept, rate)
+    return np.where(kept, x / (1 - rate) if rate < 1 else 0.0, 0.0), (kept, rate)
 
 
 def dropout_backward(dy, residuals):
     """dx of x's shape: by the same mask, by the same factor."""
     kept, rate = residuals
     # y = x / (1 - rate) where kept, else 0
-    return np.where(kept, dy / (1 - rate) if rate < 1 else 0, 0)
+    return np.where(kept, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
 
 
 def dropout_mask(shape, seed, rate):
@@ -59,7 +59,8 @@ def _philox(counter, key):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return x, None, {}
-    return *dropout_forward(x, seed, rate=layer.rate), {}
+    shape = layer.noise_shape and [n or size for n, size in zip(layer.noise_shape, x.shape, strict=True)]
+    return *dropout_forward(x, seed, rate=layer.rate, noise_shape=shape), {}
 
 
 def backward(layer, dz, residuals):

@@ -1,4 +1,4 @@
-"""A network's calls, forward in their order, backward in reverse. It knows no kind by name: `kinds` does.
+"""A network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
 
 B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has two
 functions, below its pure ones:

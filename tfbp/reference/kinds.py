@@ -1,4 +1,4 @@
-"""Every kind's forward and backward by its Keras name: of the file that has it, or as `tfbp.register` was given."""
+"""Every kind's forward and backward by its Keras name: from the file that has it, or from `tfbp.register`."""
 
 from tfbp.network import is_known, writings_of
 

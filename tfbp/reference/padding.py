@@ -9,7 +9,7 @@ def zero_padding2d_forward(x, padding):
 
 def zero_padding2d_backward(dy, padding):
     (top, bottom), (left, right) = padding
-    # y = pad(x): what was added has no x              (B, H + …, W + …, C) <- (B, H, W, C)
+    # y = pad(x): the padding has no x              (B, H + …, W + …, C) <- (B, H, W, C)
     return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right]
 
 

@@ -1,28 +1,32 @@
 """Positions: a learned row added to each step, or a rotation of each step, and their gradients.
 
 B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I), cos and sin (T, I/2).
+The first step stands at position `start`.
 """
 
 import numpy as np
 
 
-def position_forward(x, embeddings):
-    """y[b, t] = x[b, t] + embeddings[t]; the residual is P."""
-    return x + embeddings[: x.shape[1]], len(embeddings)
+def position_forward(x, embeddings, start=0):
+    """y[…, t, :] = x[…, t, :] + embeddings[start + t], and the residuals."""
+    return x + embeddings[start : start + x.shape[-2]], (start, len(embeddings))
 
 
-def position_backward(dy, positions):
-    """dx (B, T, I) and dembeddings (P, I): rows beyond the T-th were not used."""
-    # y = x + embeddings[:T]                          (B, T, I) <- (B, T, I) (T, I)
+def position_backward(dy, residuals):
+    """dx (B, T, I) and dembeddings (P, I): no other rows were used."""
+    start, positions = residuals
+    # y = x + embeddings[start : start + T]           (B, T, I) <- (B, T, I) (T, I)
     dembeddings = np.zeros((positions, dy.shape[-1]), dy.dtype)
-    dembeddings[: dy.shape[1]] += dy.sum(axis=0)
+    dembeddings[start : start + dy.shape[-2]] += dy.sum(axis=tuple(range(dy.ndim - 2)))
     return dy, dembeddings
 
 
-def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0):
-    """y: the pairs (x[i], x[i + I/2]) of step t turned by t · a_i; the residuals are cos and sin."""
-    steps, half = x.shape[1], x.shape[2] // 2
-    angles = np.outer(np.arange(steps), max_wavelength ** (-np.arange(half) / half)) / scaling_factor
+def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0, start=0):
+    """y: the pairs (x[i], x[i + I/2]) of step t turned by (start + t) · a_i; the residuals are cos and sin."""
+    steps, half = x.shape[1], x.shape[-1] // 2
+    angles = np.outer(start + np.arange(steps), max_wavelength ** (-np.arange(half) / half)) / scaling_factor
+    # for axes of x between time and features, such as heads
+    angles = angles.reshape(steps, *[1] * (x.ndim - 3), half)
     cos, sin = np.cos(angles), np.sin(angles)
     first, second = x[..., :half], x[..., half:]
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), (cos, sin)
@@ -31,7 +35,7 @@ def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0):
 def rotary_backward(dy, residuals):
     """dx (B, T, I): dy turned back by the same angles, for a rotation's transpose is its inverse."""
     cos, sin = residuals
-    dy_first, dy_second = dy[..., : cos.shape[1]], dy[..., cos.shape[1] :]
+    dy_first, dy_second = dy[..., : cos.shape[-1]], dy[..., cos.shape[-1] :]
     # y = [first · cos - second · sin, second · cos + first · sin]
     return np.concatenate([dy_first * cos + dy_second * sin, dy_second * cos - dy_first * sin], axis=-1)
 

@@ -2,7 +2,8 @@
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, candidate). hs (B, T, H) is every
-step's state; before the first it is 0. A name a_… is a value before its activation.
+step's state; states are those before the first step, (h,) or (h, c), 0 by default. mask (B, T) is false where a step is
+left out: there each state stays as it was. What is called a_… is before its activation.
 """
 
 from functools import partial
@@ -12,39 +13,39 @@ import numpy as np
 from tfbp.reference.activations import activation_backward, activation_forward
 
 
-def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, *, activation):
-    h, hs, steps = _zeros(x, recurrent_kernel), [], []
+def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation):
+    (h,), hs, steps = states or (_zeros(x, recurrent_kernel),), [], []
     for t in range(x.shape[1]):
         a = x[:, t] @ kernel + h @ recurrent_kernel
         if bias is not None:
             a = a + bias
         y, kept = activation_forward(activation, a)
         steps.append((h, kept))
-        h = y
+        h = _stays(mask, t, y, h)
         hs.append(h)
-    return np.stack(hs, axis=1), (x, kernel, recurrent_kernel, activation, steps)
+    return np.stack(hs, axis=1), (h,), (x, kernel, recurrent_kernel, activation, steps, mask)
 
 
-def simple_rnn_backward(dhs, residuals):
-    x, kernel, recurrent_kernel, activation, steps = residuals
-    dx, dkernel, drecurrent_kernel, dbias, dh = [], 0, 0, 0, 0
+def simple_rnn_backward(dhs, residuals, dstates=None):
+    x, kernel, recurrent_kernel, activation, steps, mask = residuals
+    dx, dkernel, drecurrent_kernel, dbias, (dh,) = [], 0, 0, 0, dstates or (0,)
     for t in reversed(range(x.shape[1])):
         h, kept = steps[t]
-        # hs[t] = y, and y is the next step's h
+        # hs[t] = y, which is the next step's h; or the h before
+        dy, dh = _stays_backward(mask, t, dhs[:, t] + dh)
         # y = activation(a)                                   (B, H)
-        da = activation_backward(activation, dhs[:, t] + dh, kept)
+        da = activation_backward(activation, dy, kept)
         # a = x[t] @ kernel + h @ recurrent_kernel + bias     (B, H) <- (B, I) (I, H) (B, H) (H, H) (H,)
         dx.append(da @ kernel.T)
-        dh = da @ recurrent_kernel.T
+        dh = dh + da @ recurrent_kernel.T
         dkernel = dkernel + x[:, t].T @ da
         drecurrent_kernel = drecurrent_kernel + h.T @ da
         dbias = dbias + da.sum(axis=0)
-    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias
+    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias, (dh,)
 
 
-def lstm_forward(x, kernel, recurrent_kernel, bias=None, *, activation, recurrent_activation):
-    h, hs, steps = _zeros(x, recurrent_kernel), [], []
-    c = h
+def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation, recurrent_activation):
+    (h, c), hs, steps = states or (_zeros(x, recurrent_kernel),) * 2, [], []
     for t in range(x.shape[1]):
         a = x[:, t] @ kernel + h @ recurrent_kernel
         if bias is not None:
@@ -57,24 +58,26 @@ def lstm_forward(x, kernel, recurrent_kernel, bias=None, *, activation, recurren
         new_c = f * c + i * g
         squashed, kept_c = activation_forward(activation, new_c)
         steps.append((h, c, i, f, g, o, squashed, kept_i, kept_f, kept_g, kept_o, kept_c))
-        h, c = o * squashed, new_c
+        h, c = _stays(mask, t, o * squashed, h), _stays(mask, t, new_c, c)
         hs.append(h)
-    return np.stack(hs, axis=1), (x, kernel, recurrent_kernel, activation, recurrent_activation, steps)
+    residuals = x, kernel, recurrent_kernel, activation, recurrent_activation, steps, mask
+    return np.stack(hs, axis=1), (h, c), residuals
 
 
-def lstm_backward(dhs, residuals):
-    x, kernel, recurrent_kernel, activation, recurrent_activation, steps = residuals
-    dx, dkernel, drecurrent_kernel, dbias, dh, dc = [], 0, 0, 0, 0, 0
+def lstm_backward(dhs, residuals, dstates=None):
+    x, kernel, recurrent_kernel, activation, recurrent_activation, steps, mask = residuals
+    dx, dkernel, drecurrent_kernel, dbias, (dh, dc) = [], 0, 0, 0, dstates or (0, 0)
     for t in reversed(range(x.shape[1])):
         h, c, i, f, g, o, squashed, kept_i, kept_f, kept_g, kept_o, kept_c = steps[t]
-        # hs[t] = new_h, which is the next step's h
-        dnew_h = dhs[:, t] + dh
+        # hs[t] = new_h, which is the next step's h; or the h before, and so of c
+        dnew_h, dh = _stays_backward(mask, t, dhs[:, t] + dh)
+        dnew_c, dc = _stays_backward(mask, t, dc)
         # new_h = o * squashed                                (B, H)
         do, dsquashed = dnew_h * squashed, dnew_h * o
         # squashed = activation(new_c), and new_c is the next step's c
-        dnew_c = dc + activation_backward(activation, dsquashed, kept_c)
+        dnew_c = dnew_c + activation_backward(activation, dsquashed, kept_c)
         # new_c = f * c + i * g
-        df, dc, di, dg = dnew_c * c, dnew_c * f, dnew_c * g, dnew_c * i
+        df, dc, di, dg = dnew_c * c, dc + dnew_c * f, dnew_c * g, dnew_c * i
         # i, f, o = recurrent_activation(a_…), g = activation(a_g)
         da_i = activation_backward(recurrent_activation, di, kept_i)
         da_f = activation_backward(recurrent_activation, df, kept_f)
@@ -84,17 +87,19 @@ def lstm_backward(dhs, residuals):
         da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
         # a = x[t] @ kernel + h @ recurrent_kernel + bias     (B, 4H) <- (B, I) (I, 4H) (B, H) (H, 4H) (4H,)
         dx.append(da @ kernel.T)
-        dh = da @ recurrent_kernel.T
+        dh = dh + da @ recurrent_kernel.T
         dkernel = dkernel + x[:, t].T @ da
         drecurrent_kernel = drecurrent_kernel + h.T @ da
         dbias = dbias + da.sum(axis=0)
-    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias
+    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias, (dh, dc)
 
 
-def gru_forward(x, kernel, recurrent_kernel, bias=None, *, activation, recurrent_activation, reset_after):
+def gru_forward(
+    x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation, recurrent_activation, reset_after
+):
     """bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
     input_bias = bias[0] if reset_after and bias is not None else bias
-    h, hs, steps = _zeros(x, recurrent_kernel), [], []
+    (h,), hs, steps = states or (_zeros(x, recurrent_kernel),), [], []
     recurrent = _gates(recurrent_kernel, 3)
     for t in range(x.shape[1]):
         a = x[:, t] @ kernel
@@ -117,22 +122,22 @@ def gru_forward(x, kernel, recurrent_kernel, bias=None, *, activation, recurrent
             h_n = reset @ recurrent[2]
         n, kept_n = activation_forward(activation, x_n + h_n)
         steps.append((h, z, r, n, reset, kept_z, kept_r, kept_n))
-        h = z * h + (1 - z) * n
+        h = _stays(mask, t, z * h + (1 - z) * n, h)
         hs.append(h)
-    residuals = x, kernel, recurrent_kernel, activation, recurrent_activation, reset_after, steps
-    return np.stack(hs, axis=1), residuals
+    residuals = x, kernel, recurrent_kernel, activation, recurrent_activation, reset_after, steps, mask
+    return np.stack(hs, axis=1), (h,), residuals
 
 
-def gru_backward(dhs, residuals):
-    x, kernel, recurrent_kernel, activation, recurrent_activation, reset_after, steps = residuals
+def gru_backward(dhs, residuals, dstates=None):
+    x, kernel, recurrent_kernel, activation, recurrent_activation, reset_after, steps, mask = residuals
     recurrent = _gates(recurrent_kernel, 3)
-    dx, dkernel, drecurrent_kernel, dbias, drecurrent_bias, dh = [], 0, 0, 0, 0, 0
+    dx, dkernel, drecurrent_kernel, dbias, drecurrent_bias, (dh,) = [], 0, 0, 0, 0, dstates or (0,)
     for t in reversed(range(x.shape[1])):
         h, z, r, n, reset, kept_z, kept_r, kept_n = steps[t]
-        # hs[t] = new_h, which is the next step's h
-        dnew_h = dhs[:, t] + dh
+        # hs[t] = new_h, which is the next step's h; or the h before
+        dnew_h, dh = _stays_backward(mask, t, dhs[:, t] + dh)
         # new_h = z * h + (1 - z) * n                         (B, H)
-        dz, dn, dh = dnew_h * (h - n), dnew_h * (1 - z), dnew_h * z
+        dz, dn, dh = dnew_h * (h - n), dnew_h * (1 - z), dh + dnew_h * z
         # n = activation(x_n + h_n)
         dx_n = dh_n = activation_backward(activation, dn, kept_n)
         if reset_after:
@@ -160,7 +165,39 @@ def gru_backward(dhs, residuals):
         dbias = dbias + da.sum(axis=0)
     if reset_after:
         dbias = np.stack([dbias, drecurrent_bias])
-    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias
+    return np.stack(dx[::-1], axis=1), dkernel, drecurrent_kernel, dbias, (dh,)
+
+
+def outputs_forward(hs, mask=None, *, return_sequences, zero_output_for_mask=False):
+    """y of every step, (B, T, H), or of the last, (B, H): the state; 0 before the first step that is not left out or,
+    with zero_output_for_mask, at every one that is."""
+    shown = np.ones(hs.shape[:2], bool)
+    if mask is not None:
+        shown = mask if zero_output_for_mask else np.logical_or.accumulate(mask, axis=1)
+    ys = np.where(shown[..., None], hs, 0)
+    return ys if return_sequences else ys[:, -1], (shown, return_sequences)
+
+
+def outputs_backward(dy, residuals):
+    """dhs (B, T, H)."""
+    shown, return_sequences = residuals
+    # y = ys, or ys[:, -1]                                    (B, T, H), or (B, H)
+    dys = dy if return_sequences else np.stack([0 * dy] * (shown.shape[1] - 1) + [dy], axis=1)
+    # ys = hs where shown, else 0                             (B, T, H)
+    return np.where(shown[..., None], dys, 0)
+
+
+def _stays(mask, t, new, old):
+    """The state after step t: the new one, or where the step is left out the old one."""
+    return new if mask is None else np.where(mask[:, t, None], new, old)
+
+
+def _stays_backward(mask, t, dstate):
+    """dnew and dold."""
+    if mask is None:
+        return dstate, 0
+    shown = mask[:, t, None]
+    return np.where(shown, dstate, 0), np.where(shown, 0, dstate)
 
 
 def _zeros(x, recurrent_kernel):
@@ -178,15 +215,16 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    hs, residuals = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
-    return hs if layer.return_sequences else hs[:, -1], residuals, {}
+    hs, _, kept = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
+    y, of_outputs = outputs_forward(hs, return_sequences=layer.return_sequences)
+    return y, (kept, of_outputs), {}
 
 
 def _backward(function, layer, dz, residuals):
-    steps = residuals[0].shape[1]
-    # z = hs, or hs[:, -1]                                    (B, T, H), or (B, H)
-    dhs = dz if layer.return_sequences else np.stack([0 * dz] * (steps - 1) + [dz], axis=1)
-    dx, dkernel, drecurrent_kernel, dbias = function(dhs, residuals)
+    kept, of_outputs = residuals
+    # z = outputs_forward(hs)                                 (B, T, H), or (B, H)
+    dhs = outputs_backward(dz, of_outputs)
+    dx, dkernel, drecurrent_kernel, dbias, _ = function(dhs, kept)
     gradients = {"kernel": dkernel, "recurrent_kernel": drecurrent_kernel}
     return dx[:, ::-1] if layer.go_backwards else dx, {**gradients, "bias": dbias} if layer.use_bias else gradients
 

@@ -21,7 +21,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
     Args:
         training: whether layers that act otherwise in training act so.
-        seed: what layers that draw in training draw from.
+        seed: for layers that draw in training.
 
     Raises:
         InputError: x or parameters that do not fit the network, or no seed where layers draw.
@@ -54,7 +54,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
         training: whether layers that act otherwise in training act so.
-        seed: an integer, where layers draw in training: what they draw from.
+        seed: an integer, for layers that draw in training.
 
     Returns:
         The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
@@ -94,14 +94,14 @@ def loss_gradients_and_tensors(
     a gradient has their new values as new_weights.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         # x too where the first layers may have no weights: they have a dz as well
         floats = [each for each in x if each.dtype.is_floating]
         tape.watch((trained, floats) if network.layers[0].parts or not (trained[0] and network.is_chain) else trained)
-        loss, tensors = _loss(network, parameters, x, y, weight, training, seed)
+        loss, tensors = _loss(network, parameters, x, y, weights, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
     layers = [at(tensors, node.at) for node in network.nodes]
     gradients, dzs = tape.gradient(scaled, (trained, [layer["z"] for layer in layers]))
@@ -116,29 +116,29 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
 
     As `parameters`, each tensor with a first axis B more. Layers draw as they do for the batch.
     """
-    parameters, x, y, weight = _inputs(network, parameters, x, y, sample_weight)
+    parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trained)
-        losses = _loss(network, parameters, x, y, weight, training, seed)[1][-1]["losses"]
-        of_each = zip(_several(losses), network.loss_weights, weight, strict=True)
+        losses = _loss(network, parameters, x, y, weights, training, seed)[1][-1]["losses"]
+        of_each = zip(_several(losses), network.loss_weights, weights, strict=True)
         found = [counts * (each if w is None else w * each) for each, counts, w in of_each]
         losses = sum(tf.reduce_mean(each, axis=[*range(1, each.shape.rank)]) for each in found)
     return tape.jacobian(losses, trained)
 
 
-def _loss(network, parameters, x, y, weight, training, seed):
+def _loss(network, parameters, x, y, weights, training, seed):
     with tf.name_scope("forward"):
-        weights, graph = tied_forward(network, parameters), network.graph_before_loss
-        made, tensors = graph_forward(graph, weights, x, training=training, seed=_first(seed))
+        tied, graph = tied_forward(network, parameters), network.graph_before_loss
+        made, tensors = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = [], []
-    each = zip(network.losses, network.loss_weights, network.loss_at, y, weight, strict=True)
-    for loss_of, counts, number, targets, weighed in each:
+    each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
+    for loss_of, counts, number, targets, weight in each:
         with tf.name_scope("loss"):
             outputs = tf.cast(made[number], _loss_dtype(made[number].dtype))
             losses = loss_forward(loss_of, targets, outputs)
-            loss = tf.reduce_mean(losses if weighed is None else weighed * losses)
+            loss = tf.reduce_mean(losses if weight is None else weight * losses)
             total.append(loss if counts == 1 else counts * loss)
         lasts.append({"outputs": outputs, "losses": losses})
     loss = total[0] if len(total) == 1 else tf.add_n(total)
@@ -203,7 +203,7 @@ def _checked(network, parameters, x):
 
 
 def dtype_of(network, parameters, x):
-    """What a pass is computed in: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
+    """The dtype of a pass: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
     for one, tokens in zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
         if tokens is None:
             return tf.as_dtype(one.dtype)

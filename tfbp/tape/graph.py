@@ -1,4 +1,4 @@
-"""A network's calls, forward in their order. It knows no kind by name: `kinds` does.
+"""A network's calls, forward in their order. Only `kinds` has the kinds' names.
 
 B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has one
 function, below its pure ones:
@@ -19,7 +19,7 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="l
 
     Args:
         seed: (seed, n): the n-th call that draws, and those after it, have their random numbers from it.
-        scope: what the layers are called in a graph of TensorFlow's."""
+        scope: the layers' names in TensorFlow's graph begin with it."""
     made, weights, tensors = list(inputs), list(weights), []
     for call, before in zip(graph.calls, graph.draws_before, strict=True):
         layer = graph.layers[call.layer]

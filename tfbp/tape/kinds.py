@@ -1,4 +1,4 @@
-"""Every kind of layer by its Keras name: its forward, of the file that has it, or as `tfbp.register` was given."""
+"""Every kind of layer by its Keras name: its forward, from the file that has it, or from `tfbp.register`."""
 
 from tfbp.network import is_known, writings_of
 

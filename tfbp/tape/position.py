@@ -6,15 +6,16 @@ B batch, T steps, P positions that have a row, I features; x and y (B, T, I), em
 import tensorflow as tf
 
 
-def position_forward(x, embeddings):
-    return x + embeddings[: x.shape[1]]
+def position_forward(x, embeddings, start=0):
+    return x + embeddings[start : start + x.shape[-2]]
 
 
-def rotary_forward(x, max_wavelength, scaling_factor):
-    """The complex numbers x[i] + j x[i + I/2] times exp(j t a_i), in their real and imaginary parts."""
-    steps, half = x.shape[1], x.shape[2] // 2
+def rotary_forward(x, max_wavelength=10000, scaling_factor=1.0, start=0):
+    """The complex numbers x[i] + j x[i + I/2] times exp(j (start + t) a_i), in their real and imaginary parts."""
+    steps, half = x.shape[1], x.shape[-1] // 2
     rates = tf.exp(-tf.range(half, dtype=tf.float64) / half * tf.math.log(tf.constant(max_wavelength, tf.float64)))
-    angles = tf.tensordot(tf.range(steps, dtype=tf.float64), rates, 0) / scaling_factor
+    angles = tf.tensordot(tf.cast(start + tf.range(steps), tf.float64), rates, 0) / scaling_factor
+    angles = tf.reshape(angles, [steps, *[1] * (x.shape.rank - 3), half])
     real, imaginary = tf.cast(tf.cos(angles), x.dtype), tf.cast(tf.sin(angles), x.dtype)
     first, second = x[..., :half], x[..., half:]
     return tf.concat([first * real - second * imaginary, first * imaginary + second * real], axis=-1)

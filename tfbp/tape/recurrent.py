@@ -42,40 +42,55 @@ def gru_step(a, states, recurrent_kernel, bias=None, *, activation, recurrent_ac
     return (z * h + (1 - z) * n,)
 
 
-_OPTIONS = ("activation", "recurrent_activation", "reset_after")
+_OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards")
+
+
+def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
+    """y and the last states of a step that carries `count` states.
+
+    Args:
+        states: (h,) or (h, c) before the first step, (B, H); 0 by default.
+        mask: (B, T), false where a step is left out: there each state stays as it was, and y is the output before, or
+            with zero_output_for_mask 0.
+        options: return_sequences, go_backwards, zero_output_for_mask; and those of a step."""
+    order = {name: options.pop(name, False) for name in ("return_sequences", "go_backwards", "zero_output_for_mask")}
+    if bias is not None and bias.shape.rank == 2:
+        bias, options["bias"] = tf.unstack(bias)
+    # time first: a step is a row of memory
+    x, mask = tf.transpose(x, [1, 0, 2]), None if mask is None else tf.transpose(mask)[..., None]
+    if order["go_backwards"]:
+        x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
+    a = tf.tensordot(x, kernel, 1)
+    if bias is not None:
+        a = tf.nn.bias_add(a, bias)
+    steps, units = x.shape[0], recurrent_kernel.shape[0]
+    zeros = tf.zeros([tf.shape(x)[1], units], x.dtype)
+    zeros.set_shape([x.shape[1], units])
+    inputs = tf.TensorArray(x.dtype, size=steps, clear_after_read=False).unstack(a)
+    sequences = order["return_sequences"]
+    ys = (tf.TensorArray(x.dtype, size=steps, element_shape=zeros.shape),) if sequences else ()
+    step = partial(step, recurrent_kernel=recurrent_kernel, **options)
+
+    def body(t, ys, y, states):
+        new = step(inputs.read(t), states)
+        if mask is None:
+            y, states = new[0], new
+        else:
+            y = tf.where(mask[t], new[0], 0 if order["zero_output_for_mask"] else y)
+            states = tuple(tf.where(mask[t], *pair) for pair in zip(new, states, strict=True))
+        return t + 1, tuple(each.write(t, y) for each in ys), y, states
+
+    states = states or (zeros,) * count
+    given = tf.constant(0), ys, zeros, states
+    _, ys, y, states = tf.while_loop(lambda t, *_: t < steps, body, given, maximum_iterations=steps)
+    return tf.transpose(ys[0].stack(), [1, 0, 2]) if sequences else y, states
 
 
 def _forward(step, states, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    kernel, recurrent_kernel, bias = weights["kernel"], weights["recurrent_kernel"], weights.get("bias")
-    if bias is not None and bias.shape.rank == 2:
-        bias, options["bias"] = tf.unstack(bias)
-    # time first: a step is a row of memory
-    x = tf.transpose(x, [1, 0, 2])
-    if layer.go_backwards:
-        x = tf.reverse(x, [0])
-    a = tf.tensordot(x, kernel, 1)
-    if bias is not None:
-        a = tf.nn.bias_add(a, bias)
-    steps, units = x.shape[0], layer.units
-    h = tf.zeros([tf.shape(x)[1], units], x.dtype)
-    h.set_shape([x.shape[1], units])
-    inputs = tf.TensorArray(x.dtype, size=steps, clear_after_read=False).unstack(a)
-    hs = (tf.TensorArray(x.dtype, size=steps, element_shape=h.shape),) if layer.return_sequences else ()
-    step = partial(step, recurrent_kernel=recurrent_kernel, **options)
-
-    def body(t, hs, states):
-        states = step(inputs.read(t), states)
-        return t + 1, tuple(each.write(t, states[0]) for each in hs), states
-
-    first = (tf.constant(0), hs, (h,) * states)
-    _, hs, states = tf.while_loop(lambda t, *_: t < steps, body, first, maximum_iterations=steps)
-    return tf.transpose(hs[0].stack(), [1, 0, 2]) if hs else states[0], {}
+    return recurrence(step, states, x, **weights, **options)[0], {}
 
 
 # the step, and how many states it carries
-KINDS = {
-    "SimpleRNN": partial(_forward, simple_rnn_step, 1),
-    "LSTM": partial(_forward, lstm_step, 2),
-    "GRU": partial(_forward, gru_step, 1),
-}
+STEPS = {"SimpleRNN": (simple_rnn_step, 1), "LSTM": (lstm_step, 2), "GRU": (gru_step, 1)}
+KINDS = {name: partial(_forward, *step) for name, step in STEPS.items()}

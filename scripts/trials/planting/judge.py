@@ -1,62 +1,64 @@
-"""The harness's verdict on a mutation: the first complaint, eager before graph before XLA.
+"""What the harness says of a mistake: the first complaint, eager float64 before all else.
 
-Only cases that run the mutated function are tried: the others cannot change. Which those are is seen once, on the
-package as it is.
+Only cases with a layer, an activation or a loss of the changed function's file are tried: the others do not run it.
+What the reference says is remembered, unless it is on trial.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from types import CodeType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from planting.mutations import Mutation
-from planting.plant import PACKAGE, planted
+from planting.mistake import Mistake
+from planting.plant import planted
 from tfbp.agreement import matrix, report, third_opinion
 from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import DTYPES, Case
+from tfbp.agreement.programs import forget
 from tfbp.agreement.suites import all as beside
 
+# files that others of a kind stand on
+_USED_BY = {
+    "window": {"convolution", "pooling"},
+    "steps": {"recurrent"},
+    "halves": {"recurrent"},
+    "chunks": {"attention"},
+    "tied": {"linear_cross_entropy"},
+    "position": {"position"},
+}
+_KINDS = {
+    *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
+    *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
+}
+# what no case of the matrix runs: an example's own gradient
+_OF_EXAMPLES = (
+    r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_(norms|moments)|_products|_reweighted|_summed_by_token"
+)
+# the part beside the matrix that tries a room or a function first; the others follow
+_PARTS = {
+    "calls": r"\.(recurrent|steps|halves|attention|chunks|normalization|position|dropout|embedding)\.",
+    "per example": rf"{_OF_EXAMPLES}|tied",
+    "points": r"activations|losses",
+    "linear cross-entropy": r"linear_cross_entropy|^losses",
+    "layers": r"^layers\.|softmax|prelu",
+    "Keras layers": r"^layers\.",
+}
 
-@dataclass
-class Coverage:
-    """The cases, and the parts beside the matrix, that run a function."""
 
-    cases: dict[str, set[CodeType]] = field(default_factory=dict)
-    parts: dict[str, set[CodeType]] = field(default_factory=dict)
-
-    @classmethod
-    def seen(cls, cases: Iterable[Case] | None = None) -> Coverage:
-        """Of all cases, or of some: a mutation is then tried on these alone."""
-        found = cls()
-        for case in all_cases() if cases is None else cases:
-            found.cases[case.name] = _codes(lambda case=case: matrix.run_cell(matrix.Cell(case, "float32", "eager")))
-        for name, run in beside.PARTS.items():
-            found.parts[name] = _codes(lambda run=run: [run("float64", "eager"), run("float16", "eager")])
-        return found
-
-
-def verdict(
-    mutated: Iterable[CodeType],
-    coverage: Coverage,
-    modes: Sequence[str] = matrix.MODES,
-    dtypes: Sequence[str] = DTYPES,
-) -> str:
-    """The first complaint, or "" where the harness has none."""
-    mutated = set(mutated)
-    cases = [case for case in all_cases() if coverage.cases.get(case.name, set()) & mutated]
-    parts = [run for name, run in beside.PARTS.items() if coverage.parts[name] & mutated]
+def verdict(mistake: Mistake, modes: Sequence[str] = matrix.MODES, dtypes: Sequence[str] = DTYPES) -> str:
+    """The first complaint of the package as it is, or "" where the harness has none."""
+    cases = [case for case in all_cases() if runs(case, mistake)]
+    parts = list(_parts(mistake))
+    known = {"reference", "tape", "manual"} - {mistake.room}
     every: list[Any] = []
     for mode in modes:
-        for cell in matrix.cells(cases, dtypes, [mode]):
-            results = matrix.run_cell(cell)
-            every += results
-            if matrix.first_wrong(results):
-                return report.complaints(results, [], [])[0]
         for dtype in dtypes:
+            for cell in matrix.cells(cases, [dtype], [mode]):
+                results = matrix.run_cell(cell, remember=known)
+                every += results
+                if matrix.first_wrong(results):
+                    return report.complaints(results, [], [])[0]
             for run in parts:
                 found = report.complaints([], run(dtype, mode), [])
                 if found:
@@ -65,44 +67,55 @@ def verdict(
     return next(iter(report.complaints(every, [], opinions)), "")
 
 
-def judged(mutation: Mutation, coverage: Coverage | None = None, **where: Sequence[str]) -> str:
-    """The same with a mutation planted."""
-    coverage = coverage or Coverage.seen()
-    with planted(mutation) as codes:
-        return verdict(codes, coverage, **where)
+def runs(case: Case, mistake: Mistake) -> bool:
+    """Whether a case may run the function: it has a layer of its file, or its activation, or its loss."""
+    room, file, *_, function = mistake.function.split(".")
+    if room == "layers" or re.search(_OF_EXAMPLES, mistake.function):
+        return False
+    files = _USED_BY.get(file, {file})
+    name = re.sub("_(forward|backward)$", "", function)
+    if files & _KINDS:
+        return any(type(node.layer).__module__.rpartition(".")[2] in files for node in case.network.nodes)
+    if file in ("smooth_activations", "piecewise_activations") and name != function:
+        return f'"{name}"' in case.network.to_json()
+    if file == "losses" and name != function and name != "loss":
+        return case.network.loss.name == name
+    return True
 
 
-def judged_at(mutation: Mutation, place: tuple[str, str]) -> str:
+def _parts(mistake: Mistake) -> Iterator[Any]:
+    for name, run in beside.PARTS.items():
+        if name in _PARTS and re.search(_PARTS[name], mistake.function):
+            yield run
+
+
+def judged(mistake: Mistake, **where: Sequence[str]) -> str:
+    """The same with a mistake planted."""
+    is_on_trial = mistake.room not in ("manual", "tape", "layers")
+    try:
+        with planted(mistake):
+            if is_on_trial:
+                forget()
+            return verdict(mistake, **where)
+    finally:
+        if is_on_trial:
+            forget()
+
+
+def judged_at(mistake: Mistake, place: tuple[str, str]) -> str:
     """The same in one mode and dtype alone."""
     mode, dtype = place
-    return judged(mutation, modes=[mode], dtypes=[dtype])
+    return judged(mistake, modes=[mode], dtypes=[dtype])
 
 
-def _codes(run: Callable[[], Any]) -> set[CodeType]:
-    """The code of every function of the package that runs."""
-    seen: set[CodeType] = set()
-    home = str(PACKAGE)
-
-    def note(frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(home):
-            seen.add(frame.f_code)
-
-    sys.setprofile(note)
-    try:
-        run()
-    finally:
-        sys.setprofile(None)
-    return seen
-
-
-def grade(mutation: Mutation, complaint: str) -> tuple[bool, bool, str]:
+def grade(mistake: Mistake, complaint: str) -> tuple[bool, bool, str]:
     """Whether it was found, whether the place is right, and the cause: "right", "silent" or "misleading"."""
     if not complaint:
         return False, False, "silent"
-    place, _, mistake = complaint.partition(": ")[2].partition(": ")[2].partition(": ")
-    located = mutation.where in f"{place}"
-    said = mistake.split("; ")[0]
-    if mutation.cause and re.search(mutation.cause, said):
+    place, _, said = complaint.partition(": ")[2].partition(": ")[2].partition(": ")
+    located = mistake.where in f"{place}"
+    said = said.split("; ")[0]
+    if mistake.cause and re.search(mistake.cause, said):
         return True, located, "right"
     silent = re.match(r"(all \d+|\d+ of \d+) elements?|nan at|-?inf at|-?[\d.e+-]+, where", said) is not None
     return True, located, "silent" if silent else "misleading"

@@ -1,84 +1,135 @@
-"""A mutation put into the running process and taken out again: functions keep their identity and get other code.
+"""A mistake put into the running process and taken out again: functions keep their identity and get other code.
 
-So every name that a function was imported under runs the mutated code, nothing is imported twice, and TensorFlow only
-once for all mutations. Nothing on disk is touched.
+So every name that a function was imported under runs the changed code, nothing is imported twice, and TensorFlow only
+once for all mistakes. Nothing on disk is touched. What is exchanged is looked for in the function's syntax tree.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
+import importlib.util
 import linecache
+import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-import tfbp
-from planting.mutations import Mutation
-from tfbp import losses
-from tfbp.layers import hand_written
-
-PACKAGE = Path(tfbp.__file__).parent
+from planting.mistake import Mistake
 
 
 @contextmanager
-def planted(mutation: Mutation) -> Iterator[list[CodeType]]:
-    """The package with the mutation in it; gives the original code of the functions that it changes."""
-    path = PACKAGE / mutation.file
+def planted(mistake: Mistake) -> Iterator[None]:
+    """The package with the mistake in it."""
+    module, path, name = _place(mistake.function)
     source = path.read_text()
-    assert source.count(mutation.old) == 1, f"{mutation.id}: {source.count(mutation.old)} places in {mutation.file}"
-    mutated = source.replace(mutation.old, mutation.new)
-    module = importlib.import_module("tfbp." + mutation.file.removesuffix(".py").replace("/", "."))
-    before, after = (_functions(compile(text, str(path), "exec")) for text in (source, mutated))
-    changed = {name: code for name, code in after.items() if not _same(code, before[name])}
-    assert changed, f"{mutation.id}: changes no function"
-    functions = {name: _function(module, name) for name in changed}
-    originals = {name: function.__code__ for name, function in functions.items()}
-    linecache.cache[str(path)] = (len(mutated), None, mutated.splitlines(keepends=True), str(path))
+    changed = changed_source(source, name, mistake)
+    function = _function(importlib.import_module(module), name)
+    right = function.__code__
+    linecache.cache[str(path)] = (len(changed), None, changed.splitlines(keepends=True), str(path))
     try:
-        for name, function in functions.items():
-            function.__code__ = changed[name]
-        _forget_programs()
-        yield list(originals.values())
+        function.__code__ = _code(changed, str(path), name)
+        forget_programs()
+        yield
     finally:
-        for name, function in functions.items():
-            function.__code__ = originals[name]
-        linecache.checkcache(str(path))
+        function.__code__ = right
         linecache.cache.pop(str(path), None)
-        _forget_programs()
+        forget_programs()
 
 
-def _forget_programs() -> None:
-    """The package's caches of traced functions."""
-    losses._mean_loss.cache_clear()
-    hand_written._activation.cache_clear()
-    hand_written.softmax.cache_clear()
+def changed_source(source: str, name: str, mistake: Mistake) -> str:
+    """A module's text with the mistake in its function.
+
+    Raises:
+        ValueError: the function does not hold `old` exactly once.
+
+    Example:
+        >>> source = "def double(x):\\n    return 2 * x  # twice\\n"
+        >>> changed_source(source, "double", Mistake("", "double", "2*x", "x"))
+        'def double(x):\\n    return (x)  # twice\\n'
+    """
+    wanted, is_expression = _parsed(mistake.old)
+    kind = ast.expr if is_expression else ast.stmt
+    inside = [each for each in ast.walk(_definition(ast.parse(source), name)) if isinstance(each, kind)]
+    found = [each for each in inside if ast.dump(each) == wanted]
+    if len(found) != 1:
+        raise ValueError(f"{mistake.id}: {len(found)} places in {mistake.function} hold {mistake.old}")
+    (node,) = found
+    lines = source.encode().splitlines(keepends=True)
+    start, end = (
+        sum(map(len, lines[: line - 1])) + column
+        for line, column in ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))
+    )
+    if is_expression:
+        new = f"({mistake.new})"
+    else:
+        new = textwrap.indent(textwrap.dedent(mistake.new), " " * node.col_offset).lstrip()
+    return (source.encode()[:start] + new.encode() + source.encode()[end:]).decode()
 
 
-def _functions(code: CodeType) -> dict[str, CodeType]:
-    """Functions of the module and methods of its classes, by qualified name; what is inside belongs to them."""
-    found = {}
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            if each.co_flags & 0x02:  # CO_NEWLOCALS: a function
-                found[each.co_qualname] = each
-            else:
-                found.update(_functions(each))
-    return found
+def check(mistakes: list[Mistake]) -> None:
+    """Raise `ValueError` where a mistake has no place of its own any more; nothing is run."""
+    sources: dict[Path, str] = {}
+    for mistake in mistakes:
+        _, path, name = _place(mistake.function)
+        source = sources.setdefault(path, path.read_text())
+        ast.parse(changed_source(source, name, mistake))
 
 
-def _same(a: CodeType, b: CodeType) -> bool:
-    if (a.co_code, a.co_names, a.co_varnames) != (b.co_code, b.co_names, b.co_varnames):
-        return False
-    pairs = list(zip(a.co_consts, b.co_consts, strict=False))
-    same = all(_same(p, q) if isinstance(p, CodeType) and isinstance(q, CodeType) else p == q for p, q in pairs)
-    return same and len(a.co_consts) == len(b.co_consts)
+def forget_programs() -> None:
+    """Empty what the package remembers of functions that it has traced."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("tfbp.layers", "tfbp.losses")):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+def _place(function: str) -> tuple[str, Path, str]:
+    """The module, its file, and the name in it."""
+    parts = function.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        module = ".".join(["tfbp", *parts[:count]])
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            continue
+        if found is not None and found.origin is not None:
+            return module, Path(found.origin), ".".join(parts[count:])
+    raise ValueError(f"{function}: no module of tfbp")
+
+
+def _parsed(text: str) -> tuple[str, bool]:
+    """What it is as a tree, and whether it is an expression."""
+    try:
+        return ast.dump(ast.parse(text.strip(), mode="eval").body), True
+    except SyntaxError:
+        (statement,) = ast.parse(textwrap.dedent(text).strip()).body
+        return ast.dump(statement), False
+
+
+def _definition(tree: ast.AST, name: str) -> ast.AST:
+    """The function or method of that name."""
+    for part in name.split("."):
+        tree = next(
+            each for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == part
+        )
+    return tree
+
+
+def _code(source: str, path: str, name: str) -> CodeType:
+    code = compile(source, path, "exec")
+    for part in name.split("."):
+        code = next(each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == part)
+    return code
 
 
 def _function(module: Any, name: str) -> FunctionType:
     function = functools.reduce(getattr, name.split("."), module)
     while not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+        function = function.fget if isinstance(function, property) else function.__wrapped__
     return function

@@ -6,6 +6,7 @@ B batch, I inputs, O outputs of a layer; x (B, I), kernel (I, O), z and y (B, O)
 
 from tfbp.agreement.clues.activations import activation_backward as activation_backward
 from tfbp.agreement.clues.activations import activation_forward as activation_forward
+from tfbp.agreement.clues.calls import of_a_call as of_a_call
 from tfbp.agreement.clues.losses import loss_backward as loss_backward
 from tfbp.agreement.clues.losses import loss_forward as loss_forward
 from tfbp.agreement.clues.network import end_to_end as end_to_end

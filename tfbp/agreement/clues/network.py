@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement.clues.activations import activation_backward, activation_forward
+from tfbp.agreement.clues.geometry import of_node
 from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
-from tfbp.agreement.tolerances.running_error import of_each_loss
+from tfbp.agreement.problems import of_each_loss
 from tfbp.judging.diagnosis import Clues
 from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
 from tfbp.reference.embedding import embedding_backward
@@ -24,12 +25,13 @@ ByName = dict[str, Callable[[], Clues]]
 _GRADIENTS = ("dx", "dkernel", "dbias")
 
 
-def local(network: Any, inputs: Any) -> ByName:
-    """Of every tensor that is compared locally."""
+def local(network: Any, inputs: Any, run: Any) -> ByName:
+    """Of every tensor that is compared locally; `run`: the reference on a node and what it is fed."""
     out: ByName = {}
     for node, fed in zip(network.nodes, inputs, strict=False):
         put, activation = f"layer {node.name}", network.activation_before_loss(node)
-        out.update({f"{put} {name}": found for name, found in _of_layer(node.layer, fed).items()})
+        found_of = _of_layer(node.layer, fed) or of_node(node, fed, run)
+        out.update({f"{put} {name}": found for name, found in found_of.items()})
         out[f"{put} y"] = partial(activation_forward, activation, fed["z"])
         out[f"{put} dz"] = partial(activation_backward, activation, fed["dy"], fed["z"])
     for number, loss in enumerate(network.losses):
@@ -54,23 +56,23 @@ def _of_layer(layer: Layer, fed: Any) -> ByName:
     return {}
 
 
-def end_to_end(network: Any, numbers: Any, tensors: Any) -> ByName:
+def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
     """Of every tensor of a whole pass."""
     last = tensors[-1]
     parameters = tied_forward(network, numbers.parameters)
     each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]
-    out = local(network, [*each, {**last, "y": numbers.y}])
+    out = local(network, [*each, {**last, "y": numbers.y}], run)
     if len(network.losses) == 1:
         out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
         out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
-    for node in network.weight_nodes if network.is_chain else []:
-        tensor, w = at(tensors, node.at), at(numbers.parameters, node.place)
-        for name, regularizer in ((name, found) for place, name, found in network.penalties if place == node.place):
-            put = f"layer {node.name} d{name}"
-            if put in out:
-                of_loss = tensor["x"].T @ tensor["dz"] if name == "kernel" else tensor["dz"].sum(axis=0)
-                right = of_loss + penalty_backward(regularizer, w[name])
-                out[put] = partial(_with_penalty, out[put], regularizer, w[name], right)
+    nodes = {node.place: (node, fed) for node, fed in zip(network.nodes, each, strict=True)}
+    for place, name, regularizer in network.penalties if network.is_chain else []:
+        node, fed = nodes[place]
+        put = f"layer {node.name} d{name}"
+        if put in out:
+            w = at(numbers.parameters, place)[name]
+            right = partial(_right_with_penalty, run, node, fed, name, regularizer, w)
+            out[put] = partial(_with_penalty, out[put], regularizer, w, right)
     if network.tied:
         out["layer 0 dembeddings"] = partial(_of_both_uses, network.layers[0].input_dim, tensors[0], tensors[-2])
     for node in network.top_nodes if network.is_chain else []:
@@ -110,7 +112,12 @@ def _seeds(weight: Array, outputs: int) -> Clues:
     return Clues(mistakes, sizes={"B": len(weight), **tokens, "O": outputs})
 
 
-def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, right: Array) -> Clues:
+def _right_with_penalty(run: Any, node: Any, fed: Any, name: str, regularizer: L1L2, w: Array) -> Array:
+    right: Array = run(node, fed)[f"d{name}"] + penalty_backward(regularizer, w)
+    return right
+
+
+def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, right: Callable[[], Array]) -> Clues:
     known = without()
     terms = {
         "of the L1 penalty": penalty_backward(L1L2(l1=regularizer.l1), w),
@@ -126,7 +133,7 @@ def _with_penalty(without: Callable[[], Clues], regularizer: L1L2, w: Array, rig
     regions = {"the weight is below 0": w < 0, "the weight is above 0": w > 0}
     kinks = {"|w| at w = 0": w == 0}
     mistakes = {
-        "|w|' is taken without its sign, as 1 everywhere": right + regularizer.l1 * (1 - np.sign(w)),
+        "|w|' is taken without its sign, as 1 everywhere": right() + regularizer.l1 * (1 - np.sign(w)),
     }
     return Clues({**known.mistakes, **mistakes}, terms, factors, known.sizes, regions, kinks, known.summed)
 

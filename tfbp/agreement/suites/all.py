@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tfbp.agreement.programs import Result
+from tfbp.agreement.suites.calls import run_calls
+from tfbp.agreement.suites.keras_layers import run_keras_layers
 from tfbp.agreement.suites.layers import layer_cases, run_layers
 from tfbp.agreement.suites.linear_cross_entropy import run_linear_cross_entropy
 from tfbp.agreement.suites.per_example import per_example_cases, run_per_example
@@ -16,6 +18,8 @@ PARTS: dict[str, Callable[..., list[Result]]] = {
     "layers": lambda *place: run_layers(layer_cases(), *place),
     "per example": lambda *place: run_per_example(per_example_cases(), *place),
     "points": run_points,
+    "calls": run_calls,
+    "Keras layers": run_keras_layers,
     "linear cross-entropy": run_linear_cross_entropy,
     "metrics": run_weighted_metrics,
 }

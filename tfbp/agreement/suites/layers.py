@@ -22,7 +22,9 @@ from tfbp.agreement.cases import activation_cases, shape_cases
 from tfbp.agreement.matrix import rounded_inputs
 from tfbp.agreement.problems import Case, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, on, run_trials
-from tfbp.agreement.tolerances import running_error
+from tfbp.agreement.tolerances import formulas
+from tfbp.agreement.tolerances.monte_carlo import Rounding, sensitivity
+from tfbp.agreement.tolerances.whole_pass import activation_backward_with, activation_forward_with
 from tfbp.bridge.activations import keras_activation
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.tolerances import Units
@@ -103,21 +105,25 @@ def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, unit
     layer = layers.Dense(kernel.shape[1], keras_activation(activation), use_bias=bias is not None, dtype=dtype)
     layer.build(x.shape)
     layer.set_weights([w.astype(numpy_dtype(dtype)) for w in (kernel, bias) if w is not None])
+
+    def answers(y: Array, gradients: Any) -> Named:
+        found = {"y": y, **dict(zip(("dx", "dkernel", "dbias"), gradients, strict=True))}
+        return {name: value for name, value in found.items() if name != "dbias" or bias is not None}
+
+    def run(rounding: Rounding) -> Named:
+        z, residuals = dense_forward(rounding.on(x), rounding.on(kernel), None if bias is None else rounding.on(bias))
+        dz = activation_backward_with(rounding, activation, dy, z)
+        return answers(activation_forward_with(rounding, activation, z), dense_backward(dz, residuals))
+
     z, residuals = dense_forward(x, kernel, bias)
     y, residual = activation_forward(activation, z)
-    dz = activation_backward(activation, dy, residual)
-    error_z = running_error.dense_forward_error(x, kernel, bias, units)
-    error_dz = running_error.activation_backward_error(activation, dy, z, units, error_z=error_z)
-    expected = dict(zip(("dx", "dkernel", "dbias"), dense_backward(dz, residuals), strict=True))
-    limits = running_error.dense_backward_error(dz, x, kernel, units, error_dz)
-    limits["y"] = running_error.activation_forward_error(activation, z, units, error_z)
-    if bias is None:
-        del expected["dbias"]
+    expected = answers(y, dense_backward(activation_backward(activation, dy, residual), residuals))
+    limits = sensitivity(run, expected, units)
     if activation.name != "linear" and len(x) % 4 == 0:
         # ranks 3 and 4: all axes before the last are rows
         leading = (-1, 2, 2) if activation.name == "tanh" else (-1, 4)
         x, dy = (a.reshape(*leading, a.shape[1]) for a in (x, dy))
-    return _trial(cell.case, name, layer, dtype, x, dy, {"y": y, **expected}, limits)
+    return _trial(cell.case, name, layer, dtype, x, dy, expected, limits)
 
 
 def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> SuiteCase:
@@ -125,8 +131,8 @@ def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named,
     y, residual = activation_forward(activation, z)
     expected = {"y": y, "dx": activation_backward(activation, dy, residual)}
     limits = {
-        "y": running_error.activation_forward_error(activation, z, units),
-        "dx": running_error.activation_backward_error(activation, dy, z, units),
+        "y": formulas.activation_forward_error(activation, z, units),
+        "dx": formulas.activation_backward_error(activation, dy, z, units),
     }
     if activation.name in ("softmax", "sigmoid"):
         expected["logits"], limits["logits"] = z, np.zeros(z.shape)
@@ -207,7 +213,7 @@ def _over_other_axes(p: Array, dy: Array) -> dict[str, Array]:
 
 
 def _softmax_backward_error(p: Array, dy: Array, z: Array, units: Units) -> Array:
-    """As `running_error.activation_backward_error`, on the elements that take part."""
+    """As `formulas.activation_backward_error`, on the elements that take part."""
     error_p = 16 * units.out * (2 + np.abs(z).max(axis=1, keepdims=True)) * p + 8 * units.underflow
     sums = ((error_p + 8 * units.out * p) * np.abs(dy)).sum(axis=1, keepdims=True)
     centred = np.abs(dy - (dy * p).sum(axis=1, keepdims=True))
@@ -232,14 +238,13 @@ def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[i
     layer.alpha.assign(alpha)
     y, residuals = prelu_forward(x, alpha)
     dx, dalpha = prelu_backward(dy, residuals)
-    # each product is rounded before it is added up
-    size = np.abs(prelu_backward(np.abs(dy), residuals)[1])
-    squares = np.sqrt(np.abs(prelu_backward(dy**2, (-(x**2) * (x < 0), alpha))[1]))
-    limits = {
-        "y": 8 * units.out * np.abs(y) + units.underflow,
-        "dx": 8 * units.out * np.abs(dx) + units.underflow,
-        "dalpha": 4 * units.out * squares + 8 * units.sum * size + units.out * np.abs(dalpha) + units.underflow,
-    }
+
+    def run(rounding: Rounding) -> Named:
+        y, residuals = prelu_forward(rounding.on(x), rounding.on(alpha))
+        dx, dalpha = prelu_backward(rounding.on(dy), residuals)
+        return {"y": y, "dx": dx, "dalpha": dalpha}
+
+    limits = sensitivity(run, {"y": y, "dx": dx, "dalpha": dalpha}, units)
     hints = {
         "dalpha": lambda: Clues(sizes={"B": len(x)}, summed=len(x)),
         "dx": lambda: Clues({"dy is handed on": dy}, regions={"x < 0": x < 0, "x > 0": x > 0}, kinks={"x = 0": x == 0}),

@@ -6,6 +6,7 @@ Names are the reference's; t_name is the tolerance of name. u is the unit roundo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,8 +16,9 @@ import tensorflow as tf
 
 from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials
+from tfbp.agreement.tolerances import monte_carlo
 from tfbp.judging.diagnosis import Clues
-from tfbp.judging.tolerances import Units, product_tolerance
+from tfbp.judging.tolerances import Units
 from tfbp.losses import linear_cross_entropy
 from tfbp.reference.linear_cross_entropy import linear_cross_entropy_backward, linear_cross_entropy_forward
 
@@ -101,46 +103,20 @@ def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=Fal
     """
     out = Units.of(dtype, tf32=tf32)
     units = replace(out, out=out.loss)  # nothing on the way is narrower than float32
-    u, u_out, tiny = units.loss, out.out, out.underflow
-    loss, residuals = linear_cross_entropy_forward(x, kernel, labels, bias=bias, **options)
-    _, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap = residuals
-    p, size = np.exp(log_p), np.abs(logits)
-    largest = size.max(axis=1, keepdims=True)
 
-    # z = x @ kernel + bias
-    z = x @ kernel + (0 if bias is None else bias)
-    t_z = product_tolerance(x, kernel, units) + u * np.abs(z)
-    # logits = soft_cap · tanh(z / soft_cap)
-    share = np.zeros_like(z) if soft_cap is None else logits / soft_cap
-    slope = 1 - share**2
-    t_logits = t_z if soft_cap is None else slope * t_z + 8 * u * (size + slope * np.abs(z))
-    t_slope = 0.0 if soft_cap is None else 2 * np.abs(share) * t_logits / soft_cap + 8 * u * (1 + share**2)
-    # log_sum_exp = max + log Σ exp(logits - max)
-    mean_t = (p * t_logits).sum(axis=1)
-    t_log_sum_exp = mean_t + 8 * u * (1 + np.abs(log_sum_exp) + 2 * largest[:, 0])
-    # losses = log_sum_exp - Σ target · logits + z_loss · log_sum_exp²
-    t_losses = t_log_sum_exp * (1 + 2 * z_loss * np.abs(log_sum_exp)) + (target * (t_logits + 8 * u * size)).sum(axis=1)
-    t_losses += 8 * u * z_loss * log_sum_exp**2
-    losses = -(target * log_p).sum(axis=1) + z_loss * log_sum_exp**2
-    t_loss = (np.abs(weight) * (t_losses + 8 * u * np.abs(losses))).sum() + u * abs(loss)
-    # dlogits = p · (1 + 2 z_loss · log_sum_exp) - target
-    factor = 1 + 2 * z_loss * log_sum_exp[:, None]
-    t_p = p * (t_logits + mean_t[:, None] + 8 * u * (1 + size + largest))
-    t_dlogits = t_p * np.abs(factor) + 2 * z_loss * p * t_log_sum_exp[:, None] + 8 * u * (p * np.abs(factor) + target)
-    dlogits = p * factor - target
-    # dz = dlogits · slope
-    dz = dlogits * slope
-    t_dz = slope * t_dlogits + np.abs(dlogits) * t_slope + 8 * u * np.abs(dz)
-    # dx = weight · dz @ kernelᵀ,  dkernel = (weight · x)ᵀ @ dz,  dbias = weightᵀ @ dz
-    w = np.abs(weight)[:, None]
-    t_dx = w * (product_tolerance(dz, kernel.T, units) + t_dz @ np.abs(kernel).T)
-    t_dkernel = product_tolerance((weight[:, None] * x).T, dz, units) + (w * np.abs(x)).T @ (t_dz + u * np.abs(dz))
-    t_dbias = (w * (t_dz + 8 * u * np.abs(dz))).sum(axis=0)
+    def answers(on: Callable[[np.ndarray], Any]) -> Named:
+        given = None if bias is None else on(bias)
+        loss, residuals = linear_cross_entropy_forward(on(x), on(kernel), labels, bias=given, **options)
+        dx, dkernel, dbias = linear_cross_entropy_backward(dloss, residuals)
+        return {"loss": loss, "dx": dx, "dkernel": dkernel, **({} if bias is None else {"dbias": dbias})}
 
-    values = [loss, *linear_cross_entropy_backward(dloss, residuals)]
-    tolerances = [t_loss + tiny]
-    for value, tolerance in zip(values[1:], (t_dx, t_dkernel, t_dbias), strict=True):
-        tolerances.append(abs(dloss) * tolerance + (2 * u + u_out) * np.abs(value) + tiny)
-    if bias is None:
-        values[3] = tolerances[3] = None
+    exact = answers(lambda array: array)
+    limits = monte_carlo.sensitivity(lambda rounding: answers(rounding.on), exact, units)
+    stored = {"loss": 0.0}
+    values, tolerances = [], []
+    for name in ("loss", "dx", "dkernel", "dbias"):
+        values.append(exact.get(name))
+        if name in exact:
+            limits[name] = limits[name] + (2 * units.out + stored.get(name, out.out)) * np.abs(exact[name])
+        tolerances.append(limits.get(name))
     return Expected(values, tolerances)

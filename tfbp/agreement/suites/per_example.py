@@ -1,98 +1,101 @@
 """Each example's own gradient: a writing's results, and their tolerances from the reference's.
 
-The errors of x and dz are those of the whole pass (`running_error`); here they are carried through the norm of an outer
-product, the clipping, and the moments. First order, but at the bound of the norm both sides are looked at.
+Of every kind of layer whose examples have gradients of their own. How far is measured: the reference's passes of one
+example are run with random errors in every operation, and norms, clipping and moments made of what they give.
 
-B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O).
+B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without 1/B and without penalties.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tfbp import manual, reference, tape
-from tfbp.agreement.cases import shape_cases
+from tfbp.agreement.cases import all_cases
 from tfbp.agreement.problems import Case, Problem, numpy_dtype, problem
-from tfbp.agreement.programs import Cell, Result, SuiteCase, run_trials
-from tfbp.agreement.tolerances.running_error import dense_backward_error, errors_along_the_pass
+from tfbp.agreement.programs import Cell, Result, SuiteCase, remembered, run_trials, with_constants
+from tfbp.agreement.tolerances import monte_carlo
+from tfbp.agreement.tolerances.whole_pass import gradients_of_the_pass
 from tfbp.judging.diagnosis import Clues
-from tfbp.judging.tolerances import UNDERFLOW, UNIT_ROUNDOFF, Units
-from tfbp.network import Network
+from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
+from tfbp.network import Network, at, map_weights, named_weights
 from tfbp.reference.regularizers import penalty_backward
 
 Array = np.ndarray
 SCOPE = "per example"
-# penalties, no bias, depth, one example; a bound through five layers is too wide in 8 or 11 bits
-_CASES = ("regularized", "no-bias", "deep5", "one-sample")
+# penalties, no bias, depth, one example
+_DENSE = ("regularized-", "no-bias-", "deep5-", "one-sample-")
+# each kind whose examples have a gradient of their own, alone and in another
+_KINDS = (
+    *("rank3-", "residual-deep-", "projection-", "tokens-sparse-", "tokens-categorical-", "embedding-", "positions-"),
+    *("conv-strides-", "conv-groups-B", "conv-groups-dilated-", "conv-kernel-1-", "depthwise-B", "depthwise-3-"),
+    *("pooling-strides-", "layer-normalization-", "rms-", "group-normalization-"),
+    *("linear-cross-entropy-", "tied-B", "tied-blocks-"),
+)
 
 
 def per_example_cases() -> list[Case]:
-    """Penalties, no bias, depth, one example."""
-    return [case for case in shape_cases() if case.name.startswith(_CASES)]
+    """Penalties, no bias, depth, one example; and one or more of every kind."""
+    return [case for case in all_cases() if case.name.startswith((*_DENSE, *_KINDS)) and not _ties(case)]
+
+
+def _ties(case: Case) -> bool:
+    return any(node.layer.ties_examples or node.layer.draws for node in case.network.nodes)
 
 
 def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Norms, clipping and moments of the cases by manual; by the tape, whose vectorized_map takes seconds to compile,
-    in float64 and graph mode alone."""
-    trials = [
-        _trial(case, writing, dtype, tf32, device)
-        for case in cases
-        for writing in ("manual", "tape")
-        if (writing == "manual" or (dtype, mode, case.name[:4]) == ("float64", "graph", "regu"))
-        and (dtype in ("float64", "float32") or not case.name.startswith("deep5"))
-    ]
+    in float64 and graph mode alone. Narrower than float32 go the dense ones, but no deep one: a bound carried through
+    five layers says nothing in 8 or 11 bits; and XLA compiles every kind in float64."""
+    trials = []
+    for case in cases:
+        is_dense, is_deep = case.name.startswith(_DENSE), case.name.startswith("deep5")
+        if (not is_dense and (dtype, mode) not in _OF_EVERY_KIND) or (is_deep and dtype not in ("float64", "float32")):
+            continue
+        trials.append(_trial(case, "manual", dtype, tf32, device))
+        if (dtype, mode, case.name[:4]) == ("float64", "graph", "regu"):
+            trials.append(_trial(case, "tape", dtype, tf32, device))
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
+_OF_EVERY_KIND = {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}
+
+
+@remembered
 def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> SuiteCase:
     network, numbers = case.network, problem(case, dtype)
-    clip, units = clip_of(network, numbers), Units.of(dtype, writing, tf32, device)
+    units = Units.of(dtype, writing, tf32, device)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    examples = reference.per_example.example_gradients(network, *arguments)
+    clip = clip_of(network, numbers)
     expected = answers(reference, network, arguments, clip)
     wide = "float64" if dtype == "float64" else "float32"
-    fed: dict[str, Any] = {
-        "x": numbers.x.astype(numpy_dtype(dtype)),
-        "sample_weight": numbers.sample_weight.astype(wide),
-    }
-    fed["y"] = numbers.y if numbers.y.dtype.kind == "i" else numbers.y.astype(wide)
-    parameters = [{name: w.astype(numpy_dtype(dtype)) for name, w in layer.items()} for layer in numbers.parameters]
+    fed: dict[str, Any] = {"sample_weight": numbers.sample_weight.astype(wide)}
+    for name, array in (("x", numbers.x), ("y", numbers.y)):
+        fed[name] = array if array.dtype.kind == "i" else array.astype(numpy_dtype(dtype) if name == "x" else wide)
+    parameters = map_weights(lambda w: w.astype(numpy_dtype(dtype)), numbers.parameters)
     room = {"manual": manual, "tape": tape}[writing]
+
+    def run(fed: dict[str, Any]) -> dict[str, Any]:
+        with with_constants(case.constants if writing == "manual" else {}):
+            return answers(room, network, (parameters, fed["x"], fed["y"], fed["sample_weight"]), clip)
+
     kept = {"norms": wide, "clipped": dtype}
     return SuiteCase(
         case,
         SCOPE,
         writing,
-        lambda fed: answers(room, network, (parameters, fed["x"], fed["y"], fed["sample_weight"]), clip),
+        run,
         fed,
         expected,
         tolerances(network, numbers, clip, units, stored=units.out if writing == "tape" else 0.0),
         {name: kept.get(name.split()[0], "float64") for name in expected},
-        {name: partial(_clues, name, network, arguments, clip, expected) for name in expected},
+        {name: partial(_clues, name, network, numbers, examples, clip, expected) for name in expected},
     )
-
-
-def _clues(name: str, network: Network, arguments: Any, clip: float, right: dict[str, Any]) -> Clues:
-    """The values of a tensor of `answers` under common mistakes."""
-    kind, _, tensor = name.partition(" ")
-    parameters, x, y, weight = arguments
-    mistakes: dict[str, Array] = {}
-    if kind == "norms":
-        examples = reference.per_example.example_gradients(network, *arguments)
-        flat = [layer["kernel"].reshape(len(x), -1) for layer in examples]
-        mistakes["the bias' gradient is left out"] = np.stack([np.linalg.norm(g, axis=1) for g in flat], axis=1)
-    elif kind == "clipped":
-        _, plain = reference.loss_and_gradients(network, *arguments)
-        mistakes["no example is clipped"] = _named("", plain)[f" {tensor}"]
-        for i in range(len(network.layers)):
-            factors = np.minimum(1, clip / np.maximum(right["norms"][:, i], 1e-300))
-            _, by_one = reference.loss_and_gradients(network, parameters, x, y, factors * weight)
-            mistakes[f"clipped by the norm of layer {i} alone"] = _named("", by_one)[f" {tensor}"]
-    elif kind == "variance":
-        mistakes["not centred: the mean of the squares"] = right[name] + right[f"mean {tensor}"] ** 2
-    return Clues(mistakes, sizes={"B": len(x)}, summed=len(x))
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:
@@ -111,85 +114,166 @@ def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict
 
 def clip_of(network: Network, numbers: Problem) -> float:
     """A bound that clips about half of the examples: the median norm, moved off any example's own."""
-    norms = reference.per_example.gradient_norms(
-        network, numbers.parameters, numbers.x, numbers.y, numbers.sample_weight
-    )
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    norms = reference.per_example.gradient_norms(network, *arguments)
     return 0.9 * float(np.median(np.linalg.norm(norms, axis=1)))
 
 
 def tolerances(network: Network, numbers: Problem, clip: float, units: Units, stored: float = 0.0) -> dict[str, Array]:
     """T of every tensor of `answers`; `stored` is the unit roundoff to which a writing stores each g_b, if it does."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    expected = answers(reference, network, arguments, clip)
+
+    def run(rounding: monte_carlo.Rounding) -> dict[str, Array]:
+        each = [gradients_of_the_pass(network.without_penalties(), one, rounding) for one in _one_by_one(numbers)]
+        parts = zip(*([w for _, _, w in named_weights(one)] for one in each), strict=True)
+        examples = map_weights(lambda _: np.stack([monte_carlo.plain(part) for part in next(parts)]), each[0])
+        examples = map_weights(lambda g: rounding.moved(g, stored * np.abs(g)), examples)
+        norms = _norms(examples)
+        norms = rounding.moved(norms, 8 * units.loss * norms)
+        factors = rounding.on(np.minimum(1, clip / np.maximum(np.linalg.norm(norms, axis=1), 1e-300)))
+        return {
+            "norms": norms,
+            **_named("clipped", _clipped(network, numbers, map_weights(rounding.on, examples), factors)),
+            **_named("mean", map_weights(lambda g: g.mean(axis=0), examples)),
+            **_named("variance", map_weights(lambda g: g.var(axis=0), examples)),
+        }
+
+    found = monte_carlo.sensitivity(run, expected, units)
+    for name in found:
+        if name.startswith("variance"):
+            # Σ g² / B - mean², in float64
+            squares = expected[name] + expected[name.replace("variance", "mean")] ** 2
+            found[name] = found[name] + 16 * UNIT_ROUNDOFF["float64"] * squares
+    found["norms"] = found["norms"] + _of_cancelled_squares(network, numbers, expected["norms"], units)
+    return found
+
+
+def _of_cancelled_squares(network: Network, numbers: Problem, norms: Array, units: Units) -> Array:
+    """What ‖g_b‖ may be wrong by where its square is a sum of products of rows, Σ_st (x_s · x_t) (dz_s · dz_t): these
+    are at most as large as (Σ_t ‖x_t‖ ‖dz_t‖)²."""
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
-    _, _, errors = errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)
-    norms = reference.per_example.gradient_norms(network, *arguments)
-    layers = list(zip(network.layers, tensors, errors, strict=False))
-    error_norms = np.stack([_norm_error(*layer, units) for layer in layers], axis=1) + stored * norms
-    factors, error_factors = _factors(norms, error_norms, clip, units)
-
-    clipped, means, variances = [], [], []
-    for (layer, tensor, error), weights in zip(layers, numbers.parameters, strict=True):
-        dz, error_dz = tensor["dz"], error["dz"]
-        # dz is multiplied by its factor, and stored
-        moved = error_factors * np.abs(dz) + factors * error_dz + units.out * factors * np.abs(dz) + units.underflow
-        carried = dense_backward_error(factors * dz, tensor["x"], weights["kernel"], units, moved, error["x"])
-        clipped.append({name: carried[f"d{name}"] + _penalty_error(layer, name, weights, units) for name in weights})
-        gradients = {"kernel": _outer(tensor, error), "bias": (len(dz) * dz, len(dz) * error_dz)}
-        pairs = {name: (g, error_g + stored * np.abs(g)) for name, (g, error_g) in gradients.items()}
-        means.append({name: _mean_error(*pairs[name]) for name in weights})
-        variances.append({name: _variance_error(*pairs[name]) for name in weights})
-    return {
-        "norms": error_norms,
-        **_named("clipped", clipped),
-        **_named("mean", means),
-        **_named("variance", variances),
-    }
+    rows = len(numbers.x)
+    sizes = [_size_of_products(layer, tensor, rows) for layer, tensor in zip(network.layers, tensors, strict=False)]
+    if network.tied:
+        sizes[0] = sizes[0] + sizes[-1]
+    size = np.stack(sizes, axis=1)
+    return 8 * units.loss * np.divide(size**2, norms, out=np.zeros_like(size), where=norms > 0)
 
 
-def _norm_error(layer: Any, tensor: dict[str, Array], error: dict[str, Array], units: Units) -> Array:
-    """Of B · √(‖x‖² + 1) · ‖dz‖; the squares are summed in float32 or wider."""
-    inputs = np.sqrt((tensor["x"] ** 2).sum(axis=1) + layer.use_bias)
-    size = np.linalg.norm(tensor["dz"], axis=1)
-    wide = UNDERFLOW["float64" if units.loss == UNIT_ROUNDOFF["float64"] else "float32"]
-    moved = np.linalg.norm(error["dz"], axis=1) + np.sqrt(tensor["dz"].shape[1] * wide)
-    carried = inputs * moved + np.linalg.norm(error["x"], axis=1) * (size + moved)
-    return len(size) * (carried + 8 * units.loss * inputs * size)
+def _size_of_products(layer: Any, tensor: dict[str, Any], rows: int) -> Array:
+    dz, x = rows * tensor["dz"], tensor["x"]
+    if layer.parts or not layer.weight_shapes(x.shape[1:]):
+        return np.zeros(rows)
+    of_dz = np.linalg.norm(dz, axis=-1).reshape(rows, -1)
+    if layer.takes_tokens or x.shape[:-1] != dz.shape[:-1]:
+        return of_dz.sum(axis=1)
+    return (of_dz * np.sqrt(np.linalg.norm(x, axis=-1).reshape(rows, -1) ** 2 + 1)).sum(axis=1)
 
 
-def _factors(norms: Array, errors: Array, clip: float, units: Units) -> tuple[Array, Array]:
-    total, moved = (np.linalg.norm(a, axis=1, keepdims=True) for a in (norms, errors))
-
-    def factor(at: Array) -> Array:
-        return np.minimum(1.0, clip / np.maximum(at, 1e-300))
-
-    here = factor(total)
-    spread = np.maximum(np.abs(factor(total + moved) - here), np.abs(factor(total - moved) - here))
-    return here, spread + 8 * units.loss * here
+def _one_by_one(numbers: Problem) -> Iterator[Problem]:
+    for b in range(len(numbers.x)):
+        given = (array[b : b + 1] for array in (numbers.x, numbers.y, numbers.sample_weight))
+        yield Problem(numbers.parameters, *given)
 
 
-def _outer(tensor: dict[str, Array], error: dict[str, Array]) -> tuple[Array, Array]:
-    """g_b of the kernel, (B, I, O), and its error."""
-    x, dz = tensor["x"], tensor["dz"]
-    gradient = len(x) * x[:, :, None] * dz[:, None, :]
-    largest = (np.abs(x) + error["x"])[:, :, None] * (np.abs(dz) + error["dz"])[:, None, :]
-    return gradient, len(x) * largest - np.abs(gradient)
+def _norms(examples: Any) -> Array:
+    """‖g_b‖ in each layer, (B, L)."""
+    rows = len(next(g for _, _, g in named_weights(examples)))
+    squares = [
+        sum(((g**2).reshape(rows, -1).sum(axis=1) for _, _, g in named_weights([layer])), np.zeros(rows))
+        for layer in examples
+    ]
+    return np.sqrt(np.stack(squares, axis=1))
 
 
-def _mean_error(gradients: Array, errors: Array) -> Array:
-    return (errors + 8 * UNIT_ROUNDOFF["float64"] * np.abs(gradients)).mean(axis=0)
+def _clipped(network: Network, numbers: Problem, examples: Any, factors: Array) -> Any:
+    """1/B Σ_b f_b g_b + the gradient of the penalties."""
+
+    def mean(g: Array) -> Array:
+        return (factors.reshape(-1, *[1] * (g.ndim - 1)) * g).sum(axis=0) / len(g)
+
+    clipped = map_weights(mean, examples)
+    for place, name, regularizer in network.penalties:
+        layer = at(clipped, place)
+        layer[name] = layer[name] + penalty_backward(regularizer, at(numbers.parameters, place)[name])
+    return clipped
 
 
-def _variance_error(gradients: Array, errors: Array) -> Array:
-    """Of Σ g² / B - mean²: 2 |cov(g, e)| + var(e), and the cancellation in float64."""
-    deviations = np.abs(gradients - gradients.mean(axis=0))
-    cancelled = 16 * UNIT_ROUNDOFF["float64"] * (gradients**2).mean(axis=0)
-    return (2 * deviations * errors + errors**2).mean(axis=0) + cancelled
+def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: float, right: dict[str, Any]) -> Clues:
+    """What a tensor of `answers` would be if a common mistake were made."""
+    kind, _, tensor = name.partition(" ")
+    mistakes: dict[str, Array] = {}
+    norms, rows = right["norms"], len(numbers.x)
+    if kind == "norms":
+        for weight in sorted({weight for _, weight, _ in named_weights(examples)}):
+            others = map_weights(lambda g: g, examples)
+            for place, each, g in list(named_weights(others)):
+                if each == weight:
+                    at(others, place)[each] = 0 * g
+            mistakes[f"the {weight}' gradient is left out"] = _norms(others)
+        mistakes["1/B is in it"] = norms / rows
+        mistakes |= _other_norms(network, numbers, norms)
+    elif kind == "clipped":
+        total = np.linalg.norm(norms, axis=1)
+        factors = {"no example is clipped": np.ones(rows)}
+        limited = np.minimum(1, clip / np.maximum(total, 1e-300))
+        factors["clipped twice: the factors are squared"] = limited**2
+        factors["clipped by the norm with 1/B in it"] = np.minimum(1, clip * rows / np.maximum(total, 1e-300))
+        for i in range(len(network.layers)):
+            factors[f"clipped by the norm of layer {i} alone"] = np.minimum(1, clip / np.maximum(norms[:, i], 1e-300))
+        for said, factor in factors.items():
+            mistakes[said] = _named("", _clipped(network, numbers, examples, factor))[f" {tensor}"]
+    else:
+        mean = right[f"mean {tensor}"]
+        if kind == "variance":
+            mistakes["not centred: the mean of the squares"] = right[name] + mean**2
+            mistakes["the square of the sum for the sum of squares"] = (rows - 1) * mean**2
+    return Clues(mistakes, sizes={"B": rows}, summed=rows)
 
 
-def _penalty_error(layer: Any, name: str, weights: Any, units: Units) -> Any:
-    regularizer = getattr(layer, f"{name}_regularizer")
-    return 0.0 if regularizer is None else 8 * units.out * np.abs(penalty_backward(regularizer, weights[name]))
+def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, Array]:
+    """Norms of which those of one layer are made otherwise."""
+    arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
+    _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
+    rows, found = len(numbers.x), {}
+    with_weights = [i for i, layer in enumerate(network.layers) if norms[:, i].any()]
+    for i in with_weights:
+        layer, tensor = network.layers[i], tensors[i]
+        of: dict[str, Array] = {"squared: the root is missing": norms[:, i] ** 2}
+        if not layer.parts and tensor["x"].shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
+            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (tensor["x"], rows * tensor["dz"]))
+            of_dz, of_x = (dz**2).sum(axis=2), (x**2).sum(axis=2)
+            each = (of_dz * of_x).sum(axis=1)
+            bias = (dz.sum(axis=1) ** 2).sum(axis=1) if getattr(layer, "use_bias", False) else np.zeros(rows)
+            of["the squares of its places are added up, not squared in sum"] = np.sqrt(each + bias)
+            kernel = norms[:, i] ** 2 - bias
+            of["of its bias the squares of the places are added up"] = np.sqrt(
+                np.maximum(kernel, 0) + of_dz.sum(axis=1)
+            )
+        if layer.takes_tokens:
+            of_dz = (rows * tensor["dz"]) ** 2
+            of["the places of one token are not added up"] = np.sqrt(of_dz.reshape(rows, -1).sum(axis=1))
+            same = numbers.x[:, :, None] == numbers.x[:, None, :]
+            sums = np.einsum("bst,bto->bso", same, rows * tensor["dz"])
+            of["a token counts once for each of its places"] = np.sqrt((sums**2).sum(axis=(1, 2)))
+        for said, column in of.items():
+            other = norms.copy()
+            other[:, i] = column
+            found[f"of layer {i}: {said}"] = other
+    alike: dict[str, Array] = {}
+    for kind in {type(network.layers[i]) for i in with_weights}:
+        where = [i for i in with_weights if type(network.layers[i]) is kind]
+        for said in {key.split(": ", 1)[1] for key in found if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {said}" in found]
+            if len(columns) > 1:
+                other = norms.copy()
+                for i in columns:
+                    other[:, i] = found[f"of layer {i}: {said}"][:, i]
+                alike[f"of every {kind.__name__}: {said}"] = other
+    return found | alike
 
 
 def _named(what: str, layers: Any) -> dict[str, Any]:
-    return {f"{what} layer {i} d{name}": dw for i, layer in enumerate(layers) for name, dw in layer.items()}
+    return {f"{what} layer {'.'.join(map(str, place))} d{name}": w for place, name, w in named_weights(layers)}

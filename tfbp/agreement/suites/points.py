@@ -16,7 +16,7 @@ from tfbp import manual, reference, tape
 from tfbp.agreement import clues
 from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, run_trials
-from tfbp.agreement.tolerances import running_error
+from tfbp.agreement.tolerances import formulas
 from tfbp.judging.tolerances import Units, elementwise_tolerance
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
@@ -93,8 +93,8 @@ def _far_out(writing: str, dtype: str) -> Iterator[SuiteCase]:
         y, _ = reference.activations.activation_forward(activation, z)
         dz = reference.activations.activation_backward(activation, dy, z)
         limits = {
-            "y": running_error.activation_forward_error(activation, z, units),
-            "dz": running_error.activation_backward_error(activation, dy, z, units),
+            "y": formulas.activation_forward_error(activation, z, units),
+            "dz": formulas.activation_backward_error(activation, dy, z, units),
         }
         if writing == "manual" and name in KEEPS_DIGITS:
             tight = elementwise_tolerance(
@@ -148,9 +148,9 @@ def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array,
 
     losses, kept = reference.losses.loss_forward(loss, y, outputs)
     doutputs = reference.losses.loss_backward(loss, dlosses, kept)
-    limits: dict[str, Any] = {"losses": running_error.loss_forward_error(loss, y, outputs, units.loss)}
+    limits: dict[str, Any] = {"losses": formulas.loss_forward_error(loss, y, outputs, units.loss)}
     if "crossentropy" in loss.name:
-        limits["doutputs"] = running_error.loss_backward_error(loss, dlosses, y, outputs, units.loss)
+        limits["doutputs"] = formulas.loss_backward_error(loss, dlosses, y, outputs, units.loss)
     else:  # exact numbers: a sum, a product and a quotient of each
         limits["doutputs"] = 8 * units.loss * np.abs(dlosses)[:, None] * np.ones(outputs.shape)
     fed = {"outputs": outputs.astype(wide), "dlosses": dlosses.astype(wide), "y": y}

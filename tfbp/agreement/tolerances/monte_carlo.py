@@ -1,15 +1,14 @@
-"""Monte Carlo arithmetic: the reference's own sensitivity to rounding, where no error analysis is written by hand.
+"""Monte Carlo arithmetic: the reference's own sensitivity to rounding, which no error analysis by hand has to follow.
 
 The NumPy reference is run on arrays that make every operation a little wrong, at random, by as much as a right answer
-in the dtype may be, as `checking.tolerances` has it:
+in the dtype may be, as `judging.tolerances` has it:
 
     a product or a sum     8 u_acc S + 4 u_in Q + 2 u_out |C|   S the sum of the terms' magnitudes, Q² that of squares
+    a + b, a - b           4 u_out |result| + 8 u_acc (|a| + |b|)
     any other operation    4 u_out |result| + underflow         exact are comparisons, maxima, signs and moves of data
 
 each times a random number between -1 and 1. T of a tensor is, element by element, the largest change in several runs or
-three times their root mean square, which luck moves less. The hand-written analysis of `running_error` adds magnitudes
-up, so that nothing can be worse, and is the looser the deeper a network is; this one lets errors cancel as they do.
-tests/agreement/test_monte_carlo.py holds the two side by side on dense networks.
+three times their root mean square, which luck moves less. Errors cancel as they do, so that depth does not loosen it.
 Reference: Parker, Monte Carlo arithmetic (1997), https://web.cs.ucla.edu/~stott/mca/CSD-970002.ps.gz
 """
 
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbp.judging.tolerances import Units
+from tfbp.judging.tolerances import Units, product_tolerance
 
 RUNS = 16
 _EXACT = {"negative", "positive", "absolute", "fabs", "sign", "maximum", "minimum", "fmax", "fmin", "floor", "ceil"}
@@ -48,10 +47,9 @@ class Rounding:
         noisy.noise = self
         return noisy
 
-    def of_product(self, result: Any, magnitudes: Any, squares: Any) -> Any:
-        units = self.units
-        size = 8 * units.product * magnitudes + 4 * units.product_in * np.sqrt(squares)
-        return self.moved(result, size + 2 * units.out * np.abs(result) + units.underflow)
+    def of_product(self, result: Any, product: Callable[[Callable[[Any], Any]], Any]) -> Any:
+        """Of product(a function of each factor), e.g. of its magnitudes."""
+        return self.moved(result, product_tolerance(product, result, self.units) + self.units.out * np.abs(result))
 
     def of_sum(self, result: Any, magnitudes: Any) -> Any:
         return self.moved(
@@ -60,6 +58,12 @@ class Rounding:
 
     def of_operation(self, result: Any) -> Any:
         return self.moved(result, 4 * self.units.out * np.abs(result) + self.units.underflow)
+
+    def of_terms(self, result: Any, a: Any, b: Any) -> Any:
+        """Of a sum of two, which another formula may round before and not after."""
+        return self.moved(
+            result, 4 * self.units.out * np.abs(result) + 8 * self.units.sum * (a + b) + self.units.underflow
+        )
 
     def moved(self, result: Any, size: Any) -> Any:
         """The result, wrong by as much as `size` at random."""
@@ -84,9 +88,12 @@ class Noisy(np.ndarray):
         if noise is not None and np.asarray(result).dtype.kind == "f" and ufunc.__name__ not in _EXACT:
             sizes = [np.abs(each) if np.asarray(each).dtype.kind == "f" else each for each in bare]
             if ufunc is np.matmul:
-                result = noise.of_product(result, ufunc(*sizes), ufunc(*(each * each for each in sizes)))
+                result = noise.of_product(result, lambda of: ufunc(*map(of, bare)))
             elif ufunc is np.add and method == "reduce":
                 result = noise.of_sum(result, ufunc.reduce(*sizes, **options))
+            elif ufunc in (np.add, np.subtract) and method == "__call__":
+                # (x - mean) / σ may be made as x / σ - mean / σ
+                result = noise.of_terms(result, *sizes)
             else:
                 result = noise.of_operation(result)
         if out is not None:
@@ -98,9 +105,11 @@ class Noisy(np.ndarray):
         noise = self.noise
         if function in _PRODUCTS and noise is not None:
             result = function(*_map(plain, arguments), **options)
-            magnitudes = function(*_map(lambda each: np.abs(plain(each)), arguments), **options)
-            squares = function(*_map(lambda each: plain(each) ** 2, arguments), **options)
-            return noise.on(noise.of_product(result, magnitudes, squares))
+
+            def product(of: Callable[[Any], Any]) -> Any:
+                return function(*_map(lambda each: of(plain(each)), arguments), **options)
+
+            return noise.on(noise.of_product(result, product))
         result = super().__array_function__(function, types, arguments, options)
         return result if noise is None or not isinstance(result, np.ndarray) else noise.on(result)
 

@@ -1,27 +1,22 @@
-"""Tolerances of a whole pass, tensor by tensor: by analysis if there is one, else measured."""
+"""Tolerances of a whole pass, tensor by tensor, as measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tfbp.agreement.problems import Problem
-from tfbp.agreement.tolerances import monte_carlo, running_error
+from tfbp.agreement.problems import Problem, of_each_loss
+from tfbp.agreement.tolerances import formulas, monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding, plain
-from tfbp.agreement.tolerances.running_error import (
-    errors_along_the_pass,
-    is_analysed,
-    loss_backward_error,
-    loss_forward_error,
-    of_each_loss,
-)
 from tfbp.judging.tolerances import Units
 from tfbp.network import Network, at, map_weights, named_weights
 from tfbp.network.validation import each
 from tfbp.reference import graph
+from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.backprop import joined
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -30,15 +25,9 @@ from tfbp.reference.tied import tied_backward, tied_forward
 Errors = tuple[Any, Any, Any]
 
 
-def errors_of_the_pass(network: Network, numbers: Problem, tensors: Any, units: Units, options: Any) -> Errors:
-    """T of the loss, the gradients and the tensors on the way, each as the reference returns them."""
-    if is_analysed(network):
-        return errors_along_the_pass(network, numbers.parameters, tensors, numbers.y, numbers.sample_weight, units)
-    return measured_errors(network, numbers, units, options)
-
-
-def measured_errors(network: Network, numbers: Problem, units: Units, options: Any) -> Errors:
-    """As `errors_of_the_pass`, by Monte Carlo arithmetic."""
+def errors_of_the_pass(network: Network, numbers: Problem, units: Units, options: Any) -> Errors:
+    """T of the loss, the gradients and the tensors on the way, each as the reference returns them, by Monte Carlo
+    arithmetic."""
     exact = _flat(*_pass(network, numbers, None, options))
     found = monte_carlo.sensitivity(lambda noise: _flat(*_pass(network, numbers, noise, options)), exact, units)
     _, gradients, tensors = _pass(network, numbers, None, options)
@@ -47,6 +36,11 @@ def measured_errors(network: Network, numbers: Problem, units: Units, options: A
         at(gradients, place)[name] = found[f"{place} d{name}"]
     along = [_like(tensor, found, (index,)) for index, tensor in enumerate(tensors)]
     return found["loss"], gradients, along
+
+
+def gradients_of_the_pass(network: Network, numbers: Problem, rounding: Rounding) -> Any:
+    """The gradients with random errors in every operation."""
+    return _pass(network, numbers, rounding, {})[1]
 
 
 def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
@@ -90,8 +84,8 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
     doutputs = loss_backward(loss_of, dlosses, kept)
     if noise is not None:
         unit = noise.units.loss
-        losses = noise.moved(losses, loss_forward_error(loss_of, y, outputs, unit))
-        doutputs = noise.moved(doutputs, loss_backward_error(loss_of, dlosses, y, outputs, unit))
+        losses = noise.moved(losses, formulas.loss_forward_error(loss_of, y, outputs, unit))
+        doutputs = noise.moved(doutputs, formulas.loss_backward_error(loss_of, dlosses, y, outputs, unit))
         dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
         # given back in the narrower type
         doutputs = plain(noise.of_operation(doutputs))
@@ -101,26 +95,25 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
     return loss, {"outputs": outputs, "losses": losses, "dlosses": dlosses, "doutputs": doutputs}
 
 
+def activation_forward_with(rounding: Rounding, activation: Any, z: Any) -> Any:
+    """y, wrong by what any formula of the activation may be."""
+    error = formulas.activation_forward_error(activation, plain(z), rounding.units)
+    return rounding.on(rounding.moved(activation_forward(activation, plain(z))[0], error))
+
+
+def activation_backward_with(rounding: Rounding, activation: Any, dy: Any, z: Any) -> Any:
+    """dz, likewise."""
+    error = formulas.activation_backward_error(activation, plain(dy), plain(z), rounding.units)
+    return rounding.on(rounding.moved(activation_backward(activation, plain(dy), plain(z)), error))
+
+
 @contextmanager
 def _activations_with(noise: Rounding | None) -> Iterator[None]:
-    """While it lasts, the reference's passes have activations that are wrong by what their own analysis allows.
-
-    That covers all formulas of one function. The reference's formula alone does not bound another's rounding.
-    """
+    """While it lasts, the reference's passes have activations that are wrong by what any formula may be."""
     right = graph.activation_forward, graph.activation_backward
-    if noise is None:
-        yield
-        return
-
-    def forward(activation: Any, z: Any) -> Any:
-        error = running_error.activation_forward_error(activation, plain(z), noise.units)
-        return noise.on(noise.moved(right[0](activation, plain(z))[0], error)), z
-
-    def backward(activation: Any, dy: Any, z: Any) -> Any:
-        error = running_error.activation_backward_error(activation, plain(dy), plain(z), noise.units)
-        return noise.on(noise.moved(right[1](activation, plain(dy), plain(z)), error))
-
-    graph.activation_forward, graph.activation_backward = forward, backward
+    if noise is not None:
+        graph.activation_forward = lambda activation, z: (activation_forward_with(noise, activation, z), z)
+        graph.activation_backward = partial(activation_backward_with, noise)
     try:
         yield
     finally:

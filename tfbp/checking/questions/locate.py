@@ -36,13 +36,15 @@ class Judged:
     unknown: int = 0
 
 
-def elements(trial: Trial, place: int, mine: np.ndarray, rounding: Any, everything: bool) -> Judged:
-    """Judge each element, or, where there are too many, those that halving leads to and a sample."""
+def elements(
+    trial: Trial, place: int, mine: np.ndarray, rounding: Any, direction: np.ndarray, everything: bool
+) -> Judged:
+    """Judge each element, or, where there are too many, those that halving leads to along a direction, and a sample."""
     if mine.size <= (MANY if everything else FEW):
         asked = _asked(trial, place, mine, rounding, range(mine.size))
         right, tolerance = (each.reshape(mine.shape) for each in (asked.right, asked.tolerance))
         return Judged(max(asked.off), asked.kinks, right, tolerance, unknown=asked.unknown)
-    worst = halve(trial, place, mine, rounding)
+    worst = halve(trial, place, mine, rounding, direction)
     sample = sorted({worst, *trial.rng.choice(mine.size, SAMPLE, replace=False).tolist()})
     asked = _asked(trial, place, mine, rounding, sample)
     got, right, tolerance, off = mine.ravel()[sample], asked.right, asked.tolerance, asked.off
@@ -82,9 +84,8 @@ def _asked(trial: Trial, place: int, mine: np.ndarray, rounding: Any, chosen: It
     return _Asked(np.array(right), np.array(tolerance), off, kinks, unknown)
 
 
-def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any) -> int:
+def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any, direction: np.ndarray) -> int:
     """The flat index of an element that is wrong: the half whose slope is further off, again and again."""
-    direction = trial.direction(place)
     spread = np.broadcast_to(rounding, mine.shape).ravel()
     inside = np.arange(mine.size)
 

@@ -1,0 +1,31 @@
+"""Every planted mistake, by what it is about; `HARMLESS` is what only looks like one."""
+
+from planting.mistakes import (
+    activations,
+    attention,
+    dense,
+    harmless,
+    images,
+    layers,
+    losses,
+    normalization,
+    passes,
+    recurrence,
+    single_examples,
+    tokens,
+)
+
+MISTAKES = [
+    *dense.MISTAKES,
+    *activations.MISTAKES,
+    *losses.MISTAKES,
+    *passes.MISTAKES,
+    *layers.MISTAKES,
+    *single_examples.MISTAKES,
+    *tokens.MISTAKES,
+    *images.MISTAKES,
+    *normalization.MISTAKES,
+    *recurrence.MISTAKES,
+    *attention.MISTAKES,
+]
+HARMLESS = harmless.MISTAKES

@@ -1,0 +1,37 @@
+"""Layers of Keras's that are written by hand."""
+
+from planting.mistake import of
+
+MISTAKES = [
+    *of(
+        "manual",
+        "graph",
+        {
+            "upstream-not-handed-on": ("graph_backward", "dx if layer.takes_several else (dx,)", "dx if layer.takes_several else (dz if dz.shape == tensors[number]['x'].shape else dx,)", "layer 0 dy of manual", "handed past its kernel"),
+            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of manual", ""),
+            "a-layer-without-draws-counts": ("graph_forward", "seed[1] + before", "seed[1] + call.layer", "of manual", ""),
+        },
+    ),
+    *of(
+        "layers",
+        "hand_written",
+        {
+            "logits-forgotten": ("_as_keras_s", "y._keras_logits = z", "pass", "logits of layers", "None"),
+            "rank-3-axes": ("dense", "_as_rows(dz, outputs)", "_as_rows(dz, outputs)[:, ::-1]", "of layers", ""),
+        },
+    ),
+    *of(
+        "layers",
+        "softmax",
+        {
+            "mask-ignored": ("Softmax.call", "tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)", "softmax(inputs)", "Softmax axis -1 masked y of layers", "mask is ignored"),
+        },
+    ),
+    *of(
+        "tape",
+        "graph",
+        {
+            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of tape", ""),
+        },
+    ),
+]  # fmt: skip

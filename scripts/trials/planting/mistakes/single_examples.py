@@ -1,0 +1,35 @@
+"""Each example's own gradient: norms, clipping, moments."""
+
+from planting.mistake import of
+
+MISTAKES = [
+    *of(
+        "manual",
+        "per_example",
+        {
+            "norms-divided-by-B": ("norms_from", "norms * _undo(tensors, loss_scale, norms.dtype)", "norms", "clipped layer 0 dkernel of manual", "clipped"),
+            "clip-of-one-layer": ("clip_factors", "tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
+            "variance-not-centred": ("gradient_mean_and_variance", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
+            "example-norm-of-the-first-part": ("_norm", "tf.norm(tf.stack([_norm(*pair) for pair in each], axis=1), axis=1)", "_norm(*each[0])", "norms", ""),
+            "example-norms-squares-added": ("_norm", "tf.sqrt(squares)", "squares", "norms", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "dense",
+        {
+            "example-norms-bias-by-token": ("example_norms", "tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)", "tf.reduce_sum(tf.square(dz), axis=[1, 2])", "norms", ""),
+            "example-norms-diagonal-alone": ("example_norms", "tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True)", "tf.reduce_sum(x * x, axis=2)[:, :, None] * tf.reduce_sum(dz * dz, axis=2)[:, :, None]", "norms", ""),
+            "example-norms-not-transposed": ("example_norms", "tf.square(tf.matmul(x, dz, transpose_a=True))", "tf.square(x[:, :, :1] * dz)", "norms", ""),
+            "example-moments-of-tokens": ("example_moments", "{name: (tf.reduce_sum(g, axis=0), tf.reduce_sum(g * g, axis=0)) for name, g in each.items()}", "{name: (tf.reduce_sum(g, axis=0), tf.square(tf.reduce_sum(g, axis=0))) for name, g in each.items()}", "variance", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "embedding",
+        {
+            "example-embedding-rows-counted-twice": ("example_norms", "tf.reduce_sum(sums * sums, axis=2) / tf.reduce_sum(same, axis=2)", "tf.reduce_sum(sums * sums, axis=2)", "norms", ""),
+            "example-moments-embedding-counted-twice": ("example_moments", "sums * sums / tf.reduce_sum(same, axis=2, keepdims=True)", "sums * sums", "variance", ""),
+        },
+    ),
+]  # fmt: skip

@@ -1,0 +1,56 @@
+"""The clues around what a call gives: with other arguments, with another mask, without a state, in another order."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from tfbp import reference
+from tfbp.agreement.clues.geometry import in_another_order, sizes_of
+from tfbp.judging.diagnosis import Clues
+from tfbp.judging.failures import Failure, attempt
+
+
+def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
+    """Of one tensor of a call."""
+    asked = {}
+    for said, otherwise in call.otherwise().items():
+        asked[said] = attempt(otherwise, reference, arrays, call.fixed, upstream)
+    for key, mask in call.fixed.items():
+        if mask.dtype != bool:
+            continue
+        for said, other in {
+            f"{key} is ignored": np.ones_like(mask),
+            f"{key} is taken the other way round": ~mask,
+            f"{key} of another example": np.roll(mask, 1, 0),
+            f"{key}: its halves of the batch are exchanged": np.roll(mask, len(mask) // 2, 0),
+            f"{key} in the reverse order of the steps": mask[:, ::-1],
+            f"{key} from the last example on": mask[::-1],
+        }.items():
+            asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, key: other}, upstream)
+    masks = {key: mask for key, mask in call.fixed.items() if mask.dtype == bool}
+    if len(masks) > 1:
+        either = functools.reduce(np.logical_or, masks.values())
+        for said, every in (
+            ("every mask is ignored", {key: np.ones_like(mask) for key, mask in masks.items()}),
+            ("one of the masks is enough", dict.fromkeys(masks, either)),
+        ):
+            asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, **every}, upstream)
+    for key, value in arrays.items():
+        if (value.ndim == 2 and key in ("h", "c")) or key in ("bias", "beta"):
+            without = {**arrays, key: np.zeros_like(value)}
+            asked[f"{key} is left out"] = attempt(call.by_hand, reference, without, call.fixed, upstream)
+    for key, value in upstream.items():
+        without = {**upstream, key: np.zeros_like(value)}
+        asked[f"the gradient of {key} is left out"] = attempt(call.by_hand, reference, arrays, call.fixed, without)
+    right = call.by_hand(reference, arrays, call.fixed, upstream)
+    mistakes = {said: found[name] for said, found in asked.items() if not isinstance(found, Failure) and name in found}
+    mistakes |= {
+        f"it is {other}": value
+        for other, value in right.items()
+        if other != name and np.shape(value) == np.shape(right[name]) and not np.array_equal(value, right[name])
+    }
+    first = np.shape(next(iter(arrays.values())))
+    return Clues(mistakes | in_another_order(name, right[name], first), sizes=sizes_of(first))

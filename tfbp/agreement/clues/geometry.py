@@ -1,0 +1,282 @@
+"""What a tensor would be with other arguments, in another order, of other rows: the words of geometry.
+
+Whatever stands here is computed by the reference, and named only where it explains a difference to the tolerance.
+B batch; axes of an example are named by their number: T a sequence's steps; H and W an image's, C its channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tfbp.judging.diagnosis import Clues
+from tfbp.judging.failures import Failure, attempt
+from tfbp.network import GRU, LSTM, Layer, Node
+from tfbp.vocabulary import Activation
+
+Array = np.ndarray
+Named = dict[str, Any]
+_AXES = {2: ("B", "C"), 3: ("B", "T", "C"), 4: ("B", "H", "W", "C"), 5: ("B", "H", "W", "D", "C")}
+_GATES = {"LSTM": "ifgo", "GRU": "zrn"}
+
+
+def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
+    """Clues for each tensor of a layer by itself: z, dx, its gradients, its new weights.
+
+    Args:
+        run: the reference on a node and what it is fed.
+    """
+    known: dict[str, Any] = {}
+
+    def of_tensor(name: str) -> Clues:
+        if not known:
+            known["right"] = run(node, fed)
+            known["others"] = {said: attempt(make) for said, make in _otherwise(node, fed, run)}
+        right, others = known["right"], known["others"]
+        found = {
+            said: other[name] for said, other in others.items() if not isinstance(other, Failure) and name in other
+        }
+        mistakes = found | _of_another(name, right) | in_another_order(name, right[name], fed["x"].shape, node.layer)
+        mistakes |= _of_statistics(node, fed, right) if name == "z" else {}
+        factors = {}
+        if node.layer.draws and isinstance(rate := node.layer.arguments().get("rate"), float) and 0 < rate < 1:
+            factors = {"1 / (1 - rate)": np.full(np.shape(right[name]), 1 / (1 - rate))}
+        terms = _through_statistics(node, fed, right) if name == "dx" else {}
+        return Clues(mistakes, terms, factors, sizes_of(fed["x"].shape), summed=len(fed["x"]))
+
+    names = ["z", "dx", *(f"d{name}" for name in fed["weights"]), *(f"new {name}" for name in fed["weights"])]
+    return {name: partial(of_tensor, name) for name in names}
+
+
+def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:
+    """Each argument otherwise; each weight left out; fewer rows."""
+    for said, layer in _with_other_arguments(node.layer):
+        yield said, partial(run, dataclasses.replace(node, layer=layer), fed)
+    for name, weight in fed["weights"].items():
+        if isinstance(weight, np.ndarray):
+            neutral = np.ones_like(weight) if name in ("gamma", "scale") else np.zeros_like(weight)
+            yield f"{name} is left out", partial(run, node, {**fed, "weights": {**fed["weights"], name: neutral}})
+            if weight.ndim > 1:
+                turned = weight[(slice(None, None, -1),) * 2]
+                said = f"{name} is turned by half a turn"
+                yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: turned}})
+            for axis, size in enumerate(weight.shape if weight.ndim > 1 else ()):
+                for place, what in ((0, "first"), (size - 1, "last")):
+                    part = weight.copy()
+                    np.moveaxis(part, axis, 0)[place] = 0
+                    said = f"the {what} of {name} along its axis {axis} is left out"
+                    yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+            yield from _without_gates(node, fed, run, name, weight)
+    for moved in (-2, -1, 1) if node.layer.draws else ():
+        before = dataclasses.replace(node, draws_before=node.draws_before + moved)
+        yield (
+            f"drawn as if {abs(moved)} {'more' if moved > 0 else 'fewer'} had been drawn before",
+            partial(run, before, fed),
+        )
+    if node.layer.draws and node.draws_before > 2:
+        yield "drawn as if none had been drawn before", partial(run, dataclasses.replace(node, draws_before=0), fed)
+    if "query_kernel" in fed["weights"]:
+        yield from _of_heads(node, fed, run)
+    if fed["x"].ndim == 4:
+        yield "what is added around lies on the other side", partial(_turned, node, fed, run)
+    rows = len(fed["x"])
+    if rows > 1 and not node.layer.draws:
+        for said, kept in (
+            ("the last example is missing from the sum", slice(0, rows - 1)),
+            ("the first example is missing from the sum", slice(1, rows)),
+            ("the first example alone is in the sum", slice(0, 1)),
+        ):
+            yield said, partial(run, node, {**fed, "x": fed["x"][kept], "dz": fed["dz"][kept]})
+
+
+def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
+    """A weight of an LSTM or a GRU without what it has for one gate; of two rows of a bias in one of them."""
+    letters = _GATES.get(node.layer.keras_name, "")
+    for number, gate in enumerate(letters):
+        for row in range(2 if name == "bias" and weight.ndim == 2 else 1):
+            part = weight.copy()
+            at = np.split(part, len(letters), axis=-1)[number]
+            (at if name != "bias" or weight.ndim == 1 else at[row])[...] = 0
+            said = f"{name} of the gate {gate} is left out" + (
+                f", in row {row}" if part.ndim == 2 and name == "bias" else ""
+            )
+            yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+
+
+def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
+    """Attention with projections exchanged, scores scaled otherwise, heads in another order."""
+    weights = fed["weights"]
+
+    def with_weights(others: Named) -> Any:
+        return partial(run, node, {**fed, "weights": {**weights, **others}})
+
+    for one, other in (("key", "value"), ("query", "key"), ("query", "value")):
+        exchanged = {
+            name.replace(a, b, 1): w
+            for a, b in ((one, other), (other, one))
+            for name, w in weights.items()
+            if name.startswith(a)
+        }
+        if all(w.shape == weights[name].shape for name, w in exchanged.items()):
+            yield f"{one} and {other} are exchanged", with_weights(exchanged)
+    _, heads, width = weights["query_kernel"].shape
+    query = {name: w for name, w in weights.items() if name.startswith("query")}
+    for said, factor in (
+        ("the scores are not scaled", width**0.5),
+        ("the scores are scaled twice", width**-0.5),
+        ("the scores are scaled by the number of heads for their width", (width / heads) ** 0.5),
+    ):
+        yield said, with_weights({name: factor * w for name, w in query.items()})
+    output, groups = weights["attention_output_kernel"], weights["key_kernel"].shape[1]
+    yield "the heads come in the reverse order", with_weights({"attention_output_kernel": output[::-1]})
+    if 1 < groups < heads:
+        order = np.arange(heads).reshape(groups, -1).T.ravel()
+        for said, each in (("of a group", order), ("of the groups", np.argsort(order))):
+            yield f"the heads {said} are interleaved", with_weights({"attention_output_kernel": output[each]})
+
+
+def _turned(node: Node, fed: Named, run: Any) -> Named:
+    """The layer on images turned by half a turn, and turned back; so is a kernel, and an odd row comes above."""
+    turn = np.s_[:, ::-1, ::-1]
+    kernel = {name: w[::-1, ::-1] for name, w in fed["weights"].items() if name == "kernel" and w.ndim == 4}
+    dz = fed["dz"][turn] if fed["dz"].ndim == 4 else fed["dz"]
+    found = run(node, {**fed, "x": fed["x"][turn], "dz": dz, "weights": {**fed["weights"], **kernel}})
+    return {
+        name: value[turn]
+        if name in ("z", "dx") and value.ndim == 4
+        else value[::-1, ::-1]
+        if name == "dkernel"
+        else value
+        for name, value in found.items()
+    }
+
+
+def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
+    """Of a normalization by constants, whose shift is made apart: what is taken off x unscaled, or added."""
+    weights = fed["weights"]
+    if "moving_mean" not in weights:
+        return {}
+    mean, gamma = weights["moving_mean"], weights.get("gamma", np.ones(1))
+    inverse = 1 / np.sqrt(weights["moving_variance"] + node.layer.arguments()["epsilon"])
+    shift = mean * inverse * gamma
+    return {
+        "the shift lacks its factor gamma / σ: the mean is taken off as it is": right["z"] + shift - mean,
+        "the shift lacks its factor gamma": right["z"] + shift - mean * inverse,
+        "the shift lacks its factor 1 / σ": right["z"] + shift - mean * gamma,
+        "the mean is added, not taken off": right["z"] + 2 * shift,
+        "the mean is not taken off": right["z"] + shift,
+    }
+
+
+def _through_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
+    """The parts of a normalization's dx: straight through, and by way of the mean and of the variance."""
+    weights, x = fed["weights"], fed["x"]
+    name = type(node.layer).__name__
+    if name not in ("BatchNormalization", "LayerNormalization") or ("moving_mean" in weights and not _renews(right)):
+        return {}
+    axes: Any = tuple(range(x.ndim - 1)) if name == "BatchNormalization" else (-1,)
+    epsilon = node.layer.arguments()["epsilon"]
+    mean, variance = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    inverse, dn = 1 / np.sqrt(variance + epsilon), fed["dz"] * weights.get("gamma", 1.0)
+    normalized = (x - mean) * inverse
+    return {
+        "through the mean": -inverse * dn.mean(axis=axes, keepdims=True) * np.ones(x.shape),
+        "through the variance": -inverse * normalized * (dn * normalized).mean(axis=axes, keepdims=True),
+    }
+
+
+def _renews(right: Named) -> bool:
+    return any(name.startswith("new ") for name in right)
+
+
+def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
+    given = layer.arguments()
+    defaults = {
+        each.name: each.default
+        for each in dataclasses.fields(layer)  # type: ignore[arg-type]
+        if each.default is not dataclasses.MISSING
+    }
+    for name, value in given.items():
+        others: dict[str, Any] = {}
+        if isinstance(value, bool):
+            others[f"{name} is taken for {not value}"] = not value
+        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, int) for each in value):
+            others[f"{name} is left out, as if it were 1"] = (1, 1)
+            others[f"the two numbers of {name} are exchanged"] = value[::-1]
+        elif name == "padding":
+            others[f"padding is taken for {'valid' if value == 'same' else 'same'!r}"] = (
+                "valid" if value == "same" else "same"
+            )
+        elif name == "merge_mode":
+            others |= {f"merge_mode is taken for {each!r}": each for each in ("concat", "sum", "mul", "ave")}
+        elif name in ("momentum", "rate"):
+            others[f"1 - {name} stands for {name}"] = 1 - value
+        elif isinstance(value, Activation):
+            others[f"{name} is left out"] = Activation("linear")
+        elif name == "groups":
+            others |= {f"groups is taken for {count}": count for count in (1, -1)}
+        if isinstance(value, float | int) and not isinstance(value, bool) and name in defaults:
+            others[f"{name} is taken for its default, {defaults[name]}"] = defaults[name]
+        for said, other in others.items():
+            if other != value:
+                made = attempt(dataclasses.replace, layer, **{name: other})
+                if not isinstance(made, Failure):
+                    yield said, made
+    if "activation" in given and "recurrent_activation" in given:
+        exchanged = {"activation": given["recurrent_activation"], "recurrent_activation": given["activation"]}
+        yield "activation and recurrent_activation are exchanged", dataclasses.replace(layer, **exchanged)  # type: ignore[type-var]
+
+
+def _of_another(name: str, right: Named) -> dict[str, Array]:
+    """A gradient in the place of another of its shape."""
+    return {
+        f"it is {other}": value
+        for other, value in right.items()
+        if other != name and np.shape(value) == np.shape(right[name]) and not np.array_equal(value, right[name])
+    }
+
+
+def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Layer | None = None) -> dict[str, Array]:
+    """Turned around along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
+    found: dict[str, Array] = {}
+    is_of_batch = right.ndim > 1 and len(right) == shape[0] and not name.startswith("new")
+    axes = _AXES.get(right.ndim, ()) if is_of_batch else tuple(map(str, range(right.ndim)))
+    for axis, letter in enumerate(axes):
+        size = right.shape[axis]
+        if size < 2:
+            continue
+        found[f"in the reverse order along {letter}"] = np.flip(right, axis)
+        for step in (1, -1):
+            found[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
+        if size % 2 == 0:
+            found[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
+        for place, what in ((slice(0, 1), "first"), (slice(size - 1, size), "last")):
+            edge = right.copy()
+            np.moveaxis(edge, axis, 0)[place] = 0
+            found[f"the {what} along {letter} is missing, left at 0"] = edge
+    if isinstance(layer, LSTM | GRU) and not is_of_batch:
+        letters = _GATES[layer.keras_name]
+        blocks = np.split(right, len(letters), axis=-1)
+        for i in range(len(letters)):
+            for j in range(i + 1, len(letters)):
+                order = list(range(len(letters)))
+                order[i], order[j] = j, i
+                exchanged = np.concatenate([blocks[k] for k in order], axis=-1)
+                found[f"the gates {letters[i]} and {letters[j]} are exchanged"] = exchanged
+    return found
+
+
+def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
+    """The sizes of x by their letters, and how many rows and places there are in all."""
+    names = _AXES.get(len(shape), ("B",))
+    sizes = dict(zip(names, shape, strict=False))
+    if len(shape) > 3:
+        sizes["(H W)"] = int(np.prod(shape[1:-1]))
+    if len(shape) > 2:
+        sizes["N"] = int(np.prod(shape[:-1]))
+    # one length, one name
+    return {name: size for i, (name, size) in enumerate(sizes.items()) if size not in list(sizes.values())[:i]}
