@@ -212,6 +212,7 @@ def test_a_callback_that_stops_training_stops_it_inside_the_epoch():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.sampled(2)
 def test_weights_do_not_race_with_their_update(jit_compile):
     """Two reads of a variable in one step race with the update, in some runs only: so, many runs of one program."""
     model, weights = model_of(jit_compile=jit_compile), []
@@ -482,9 +483,9 @@ def test_more_bad_input_is_one_sentence(act, sentence):
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16"])
-def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy):
+def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy, rng):
     labels = np.arange(250, 282)
-    x = RNG.normal(size=(32, 4))
+    x = rng.normal(size=(32, 4))
 
     def losses(y):
         model = Model(Network(4, [Dense(300)], "sparse_categorical_crossentropy"), dtype=policy, seed=0)
