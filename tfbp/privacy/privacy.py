@@ -173,7 +173,7 @@ def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | N
             "draws its examples from all of them."
         )
     rules = rules_of(model)
-    batch_size = rules.batch_size("batch_size", given["batch_size"])
+    batch_size = rules.batch_size(given["batch_size"], trains=True)
     data, validation_data = rules.checked((x, y, sample_weight), batch_size), given["validation_data"]
     if given["validation_split"] and validation_data is None:
         data, validation_data = arrays.split(data, given["validation_split"])
