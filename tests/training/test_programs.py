@@ -30,7 +30,7 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     TensorFlow's kernel adds up a bias's gradient from -0, where a sum starts at 0: that is a constant of its own."""
     layers = [*(Dense(units, activation) for units in widths[1:-1]), Dense(widths[-1])]
     model = Model(Network(widths[0], layers, "sparse_categorical_crossentropy"), gradients, seed=0)
-    model.compile(optimizer)
+    model.compile(optimizer, jit_compile=True)
     rows = 4 * batch
     x, labels = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build(model, (x[:batch], labels[:batch]))
