@@ -58,10 +58,12 @@ def pytest_collection_modifyitems(config, items):
 def leave_out(config, items):
     """Of what is sampled a few cases stay, of what is rare none, unless it is named."""
     named, quick = any("::" in argument for argument in config.args), config.getoption("--quick")
+    cases = {argument.rpartition("::")[2] for argument in config.args}
     seen, kept, left = Counter(), [], []
     for item in items:
         marker, stays = item.get_closest_marker("sampled"), named or not item.get_closest_marker("rare")
-        if marker and not (marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()):
+        always = marker and marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()
+        if marker and not always and item.nodeid.rpartition("::")[2] not in cases:
             test = item.nodeid.partition("[")[0]
             stays &= not (seen[test] or marker.kwargs) if quick else seen[test] % marker.args[0] == 0
             seen[test] += 1

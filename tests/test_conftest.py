@@ -67,6 +67,11 @@ def test_what_is_rare_runs_where_it_is_named(kept):
     assert kept(items, named=["tests/test_a.py::test"]) == ["test[float64-eager]"]
 
 
+def test_cases_that_are_named_run(kept):
+    items, named = grid(pytest.mark.sampled(4)), ["test[float64-graph]", "test[float64-xla]"]
+    assert kept(items, named=[f"tests/test_a.py::{name}" for name in named]) == ["test[float64-eager]", *named]
+
+
 def test_numbers_follow_from_the_id_alone(rng, request, pytestconfig):
     name = f"test_conftest::{request.node.name}"
     seed = (zlib.crc32(name.encode()) + pytestconfig.getoption("--chance")) % 2**31
