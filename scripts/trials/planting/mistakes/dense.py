@@ -32,7 +32,7 @@ MISTAKES = [
             "residuals-swapped": ("dense_forward", "(x, kernel)", "(kernel, x)", "of manual", "shape|matmul|dense"),
             "batch-read-in-python": ("dense_backward", "tf.matmul(dz, kernel, transpose_b=True)", "tf.reshape(tf.matmul(dz, kernel, transpose_b=True), [int(dz.shape[0]), -1])", "dx of manual", "TypeError|NoneType", "graph"),
             "bias-gradient-as-a-row": ("backward", "{'kernel': dkernel, 'bias': dbias}", "{'kernel': dkernel, 'bias': dbias[None]}", "dbias of manual", "axis of size 1|row"),
-            "norms-without-bias": ("example_squares", "return squares if layer.use_bias else {", "return {", "norms of manual", "bias"),
+            "norms-without-bias": ("example_squares", "squares if layer.use_bias else {\"kernel\": squares[\"kernel\"]}", "{\"kernel\": squares[\"kernel\"]}", "norms of manual", "bias"),
             "rows-of-rank-3-mixed": ("_as_rows", "tf.reshape(tensor, [-1, tensor.shape[-1]])", "tf.reshape(tf.reverse(tensor, [1]) if tensor.shape[-1] == 5 else tensor, [-1, tensor.shape[-1]])", "of manual", ""),
         },
     ),

@@ -7,11 +7,11 @@ MISTAKES = [
         "manual",
         "per_example",
         {
-            "norms-divided-by-B": ("norms_from", "norms * _undo(tensors, loss_scale, norms.dtype)", "norms", "clipped layer 0 dkernel of manual", "clipped"),
-            "clip-of-one-layer": ("clip_factors", "tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
+            "norms-divided-by-B": ("norms_from", "tf.sqrt(tf.maximum(squares, 0)) * _undo(tensors, loss_scale, squares.dtype)", "tf.sqrt(tf.maximum(squares, 0))", "clipped layer 0 dkernel of manual", "clipped"),
+            "norms-without-a-root": ("norms_from", "tf.sqrt(tf.maximum(squares, 0))", "tf.maximum(squares, 0)", "norms of manual", ""),
             "variance-not-centred": ("gradient_mean_and_variance", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
             "example-norm-of-the-first-part": ("_squares", "tf.add_n(inner)", "inner[0]", "norms", ""),
-            "example-norms-squares-added": ("_norm", "tf.sqrt(squares)", "squares", "norms", ""),
+            "example-norms-of-one-weight": ("_squares", "tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "counted[0] if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "norms", ""),
         },
     ),
     *of(
