@@ -78,7 +78,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     names = options.choices("layers", arguments.layers, list(LAYERS))
     formats = options.choices("formats", arguments.formats, list(FORMATS))
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
     # isort: split

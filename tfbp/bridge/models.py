@@ -148,7 +148,11 @@ def _values(network: Network, place: Place, keras_layer: Any) -> dict[str, Any]:
     node = next(node for node in network.nodes if node.place == place)
     if isinstance(node.layer, Normalization):
         # given to it, or adapted: known as attributes alone
-        shape = node.layer.weight_shapes(node.input_shape)["mean"]
+        shape, mean = node.layer.weight_shapes(node.input_shape)["mean"], np.asarray(keras_layer.mean)
+        if mean.size not in (1, *mean.shape[-1:]):
+            raise InputError(
+                f"model: got {keras_layer.name!r} with axis={keras_layer.axis}; accepted: -1, the last axis."
+            )
         return {name: np.broadcast_to(np.ravel(getattr(keras_layer, name)), shape) for name in ("mean", "variance")}
     return weights_of(node.layer, keras_layer)
 

@@ -180,7 +180,7 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
 def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
     """The right numbers at other places, along one axis or anywhere."""
     rounding = 2 * float(tolerance.max())
-    # numbers that are equal, or nearly, say nothing of their order
+    # equal or nearly equal numbers do not show their order
     if expected.size < 4 or np.unique(expected).size < 4 or rounding > 1e-3 * float(np.ptp(expected)):
         return ""
     for axis in (*range(expected.ndim), None):
