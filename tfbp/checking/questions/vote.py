@@ -8,7 +8,7 @@ import numpy as np
 
 from tfbp.checking.instruments.hypotheses import Hypotheses
 from tfbp.checking.instruments.noise import Noise
-from tfbp.checking.instruments.slopes import Slope
+from tfbp.checking.instruments.slopes import PLAIN, Slope
 from tfbp.checking.questions import contract, locate
 from tfbp.checking.questions.twins import Reference
 from tfbp.checking.subject import Program
@@ -122,10 +122,15 @@ class _Opinions:
             nearer = self.trial.slope({self.place: NEARER * self.direction}).over(NEARER)
             self.slope = nearer if self.slope.gives_way_to(nearer) else self.slope
         by_entry = self.trial.direction_by_entry(self.place)
-        if by_entry is not None and not self.slope.settles(float(np.vdot(self.own, self.direction)), self.slack):
-            slope = self.trial.slope({self.place: by_entry})
-            if slope.doubt < self.slope.doubt:
-                self.direction, self.slope = by_entry, slope
+        if by_entry is None:
+            return
+        slope, before = self.trial.slope({self.place: by_entry}), (self.direction, self.slope)
+        is_settled = self.slope.settles(float(np.vdot(self.own, self.direction)), self.slack)
+        self.direction, self.slope = by_entry, slope
+        # beside the gradient of a tiny entry, which may be large, a wrong one is nothing: along both it has to be right
+        is_better = slope.doubt <= PLAIN if is_settled else slope.doubt < before[1].doubt
+        if not is_better:
+            self.direction, self.slope = before
 
 
 def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:
