@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from tfbp import layers as layers
     from tfbp import losses as losses
     from tfbp import manual as manual
+    from tfbp import privacy as privacy
     from tfbp import reference as reference
     from tfbp import tape as tape
     from tfbp import training as training
@@ -79,9 +80,10 @@ if TYPE_CHECKING:
     from tfbp.fitting.api import evaluate as evaluate
     from tfbp.fitting.api import fit as fit
     from tfbp.fitting.api import predict as predict
+    from tfbp.privacy.norms import per_example_gradient_norms as per_example_gradient_norms
+    from tfbp.privacy.privacy import Privacy as Privacy
     from tfbp.training.gradient_statistics import GradientStatistics as GradientStatistics
     from tfbp.training.gradient_statistics import gradient_statistics as gradient_statistics
-    from tfbp.training.gradient_statistics import per_example_gradient_norms as per_example_gradient_norms
     from tfbp.training.model import Model as Model
 
 # these import TensorFlow, which takes seconds
@@ -95,7 +97,8 @@ _LAZY = {
     "predict": "tfbp.fitting.api",
     "GradientStatistics": "tfbp.training.gradient_statistics",
     "gradient_statistics": "tfbp.training.gradient_statistics",
-    "per_example_gradient_norms": "tfbp.training.gradient_statistics",
+    "Privacy": "tfbp.privacy.privacy",
+    "per_example_gradient_norms": "tfbp.privacy.norms",
 }
 _MODULES = (
     "agreement",
@@ -106,6 +109,7 @@ _MODULES = (
     "layers",
     "losses",
     "manual",
+    "privacy",
     "reference",
     "tape",
     "training",
@@ -150,6 +154,7 @@ __all__ = [
     "Network",
     "Normalization",
     "PositionEmbedding",
+    "Privacy",
     "RMSNormalization",
     "Report",
     "Rescaling",
@@ -176,6 +181,7 @@ __all__ = [
     "manual",
     "per_example_gradient_norms",
     "predict",
+    "privacy",
     "reference",
     "register",
     "tape",

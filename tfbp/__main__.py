@@ -4,6 +4,7 @@
     tfbp agree         compares the three writings, and tfbp.layers, in every dtype and execution mode
     tfbp gradients     tries the gradient of any function
     tfbp seed          the published 2-2-1 example, and its mistake, named
+    tfbp audit         bounds the ε of a private training run from below
     tfbp gpu-report    measures what takes a GPU to say, into one page
 
 `tfbp train --help` and so on list the options.
@@ -23,6 +24,7 @@ COMMANDS = {
     "agree": "tfbp.commands.agree",
     "gradients": "tfbp.commands.gradients",
     "seed": "tfbp.commands.seed",
+    "audit": "tfbp.commands.audit",
     "gpu-report": "tfbp.commands.gpu_report",
 }
 # names of before that still work

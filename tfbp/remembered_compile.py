@@ -5,6 +5,7 @@ is False, too. So its compile is wrapped as soon as Keras is there; Keras is not
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -52,6 +53,19 @@ def _then_wrap(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], 
 
 def _wrap(trainer: Any) -> None:
     trainer.Trainer.compile = _remembering(trainer.Trainer.compile)
+    trainer.Trainer.load_own_variables = _looking_for_a_ledger(trainer.Trainer)
+
+
+def _looking_for_a_ledger(trainer: Any) -> Any:
+    """Have a model that is loaded take up what private training has spent of it, which it would forget."""
+
+    def load_own_variables(self: Any, store: Any) -> None:
+        if getattr(store, "_h5_entry_path", None) == "" and store.has_path("tfbp_privacy"):
+            # imported where there is one: it needs TensorFlow
+            importlib.import_module("tfbp.privacy.ledger").ledger_of(self)
+        super(trainer, self).load_own_variables(store)
+
+    return load_own_variables
 
 
 def _remembering(compile_model: Any) -> Any:

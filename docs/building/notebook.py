@@ -53,7 +53,7 @@ The tour of tfbp in one notebook. It needs Python 3.11 to 3.13; the next cell in
 INSTALL = """try:
     import tfbp
 except ImportError:
-    # from docs/ of a checkout; after the first release: "tfbp[scripts]"
+    # from build/ of a checkout; after the first release: "tfbp[scripts]"
     %pip install --quiet "../.[scripts]"
 """
 HIDDEN = re.compile(r"</?div[^>]*>\n+")

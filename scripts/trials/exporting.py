@@ -78,7 +78,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     names = options.choices("layers", arguments.layers, list(LAYERS))
     formats = options.choices("formats", arguments.formats, list(FORMATS))
-    # from here on TensorFlow is needed, whose import takes seconds
+    # the import of TensorFlow takes seconds: only from here on
     import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
     # isort: split
@@ -125,13 +125,9 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
     for each in formats:
         path = f"{stem}{FILES[each] or '-saved'}"
         try:
-            if each == "LiteRT":
-                # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
-                fixed = keras.Input(batch_shape=x.shape, dtype=x.dtype)
-                converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, model(fixed)))
-                Path(path).write_bytes(converter.convert())
-            else:
-                model.export(path, format=FORMATS[each], verbose=False)
+            # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
+            fixed = {"input_signature": [tf.TensorSpec(x.shape, x.dtype)]} if each == "LiteRT" else {}
+            model.export(path, format=FORMATS[each], verbose=False, **fixed)
             files[each] = path
         except Exception as error:
             files[each] = None

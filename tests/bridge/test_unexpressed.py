@@ -193,7 +193,7 @@ def test_what_is_frozen_around_layers_is_frozen_as_in_keras(how):
     both = keras.layers.Bidirectional(keras.layers.LSTM(3), trainable=how == "attribute", name="both")
     model = keras.Sequential([keras.Input((4, 6)), both, keras.layers.Dense(2)])
     both.trainable = False if how == "attribute" else both.trainable
-    with pytest.raises(InputError, match="sequential: got 'both' with trainable=False; accepted: layers that train"):
+    with pytest.raises(InputError, match="model: got 'both' with trainable=False; accepted: layers that train"):
         Network.from_keras(model, "huber")
     trained = [w.shape for w in Model.from_keras(model, "huber").trainable_weights]
     assert trained == [w.shape for w in model.trainable_weights]

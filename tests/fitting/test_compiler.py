@@ -142,7 +142,7 @@ def test_a_loop_s_operations_count_at_every_turn():
     assert size.elements >= worthwhile.IN_A_LOOP * 7 * 2 * 3
 
 
-def test_a_model_of_convolutions_by_hand_is_compiled_and_one_by_keras_is_not():
+def test_a_model_of_convolutions_by_hand_is_compiled_and_one_by_keras_is_not(rng):
     def pictures(layers):
         keras.utils.set_random_seed(1)
         parts = [
@@ -155,7 +155,7 @@ def test_a_model_of_convolutions_by_hand_is_compiled_and_one_by_keras_is_not():
         model.compile("sgd", "mse")
         return model
 
-    x, y = RNG.normal(size=(16, 6, 6, 1)), RNG.normal(size=(16, 3))
+    x, y = rng.normal(size=(16, 6, 6, 1)), rng.normal(size=(16, 3))
     assert compiles(pictures(keras.layers), x, y, epochs=MANY) is False
     assert compiles(pictures(tfbp.layers), x, y, epochs=MANY) is True
 

@@ -58,11 +58,11 @@ def test_there_is_room_for_at_most_a_quarter_more(rows, expected):
     assert room(rows) == expected
 
 
-def test_rows_of_many_lengths_share_a_program_and_what_is_left_out_is_freed():
+def test_rows_of_many_lengths_share_a_program_and_what_is_left_out_is_freed(rng):
     made = keras.Sequential([keras.Input((None, 2)), keras.layers.Dense(3), keras.layers.GlobalAveragePooling1D()])
     made.compile("sgd", "mse", jit_compile=False)
     for length in range(1, 12):
-        x = RNG.normal(size=(20, length, 2)).astype(np.float32)
+        x = rng.normal(size=(20, length, 2)).astype(np.float32)
         tfbp.fit(made, x, x[:, 0, :1] * np.ones(3, np.float32), batch_size=8, verbose=0)
         np.testing.assert_allclose(tfbp.predict(made, x, verbose=0), made(x).numpy(), rtol=1e-5, atol=1e-6)
         if length == 4:

@@ -202,6 +202,7 @@ def test_no_epochs_are_no_training(first, stop, bunches):
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.xla
 def test_never_traces_again():
     model = model_of()
     fit(model, epochs=1)

@@ -176,7 +176,7 @@ def test_a_constraint_is_refused_from_keras():
             layer_from_keras(keras.layers.GRU(4, **{name: "non_neg"}))
 
 
-def test_gradients_of_single_examples_are_refused_in_a_sentence():
+def test_moments_of_single_examples_are_refused_in_a_sentence():
     network = Network((6, 3), [LSTM(4), Dense(2)], "huber")
     with pytest.raises(InputError, match=r"^network: got LSTM in layer 0; accepted: layers without weights, and those"):
-        tfbp.per_example_gradient_norms(tfbp.Model(network), np.ones((2, 6, 3)), np.ones((2, 2)))
+        tfbp.gradient_statistics(tfbp.Model(network), np.ones((2, 6, 3)), np.ones((2, 2)))

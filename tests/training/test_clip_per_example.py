@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfbp
 from tfbp import L1L2, Dense, InputError, Model, Network, reference
 
 RNG = np.random.default_rng(0)
@@ -13,6 +14,7 @@ X, LABELS, WEIGHT = RNG.normal(size=(70, 6)), RNG.integers(0, 3, 70), RNG.unifor
 BATCH, RATE = 16, 0.3
 HIDDEN = Dense(8, "tanh", kernel_regularizer=L1L2(l2=0.01))
 NETWORK = Network(6, [HIDDEN, Dense(3)], "sparse_categorical_crossentropy")
+PLAIN = Network(6, [Dense(8, "tanh"), Dense(3)], "sparse_categorical_crossentropy")
 PATHS = ("arrays", "tf.data")
 
 
@@ -22,12 +24,12 @@ def model_of(optimizer=None, gradients="manual", dtype="float64", network=NETWOR
     return model
 
 
-def fit(model, path, weight=None, epochs=2, **options):
-    arrays = (X, LABELS) if weight is None else (X, LABELS, weight)
+def fit(model, path, weight=None, epochs=2, rows=70, **options):
+    arrays = [each[:rows] for each in ((X, LABELS) if weight is None else (X, LABELS, weight))]
     if path == "arrays":
         named = dict(zip(("x", "y", "sample_weight"), arrays, strict=False))
         return model.fit(**named, batch_size=BATCH, epochs=epochs, verbose=0, shuffle=False, **options).history
-    data = tf.data.Dataset.from_tensor_slices(arrays).batch(BATCH)
+    data = tf.data.Dataset.from_tensor_slices(tuple(arrays)).batch(BATCH)
     return model.fit(data, epochs=epochs, verbose=0, shuffle=False, **options).history
 
 
@@ -38,15 +40,24 @@ def by_hand(clip, weight=None, epochs=2, network=NETWORK):
         total = 0.0
         for start in range(0, len(X), BATCH):
             rows = slice(start, start + BATCH)
-            loss, gradients = reference.per_example.loss_and_clipped_gradients(
-                network, parameters, X[rows], LABELS[rows], clip, None if weight is None else weight[rows]
-            )
+            given = X[rows], LABELS[rows], clip, None if weight is None else weight[rows]
+            loss, gradients = reference.per_example.loss_and_clipped_gradients(network, parameters, *given)
             total += loss * len(X[rows]) / len(X)
-            for layer, gradient in zip(parameters, gradients, strict=True):
+            # a last, shorter batch is divided by the batch size, too; the penalties are not
+            share = len(X[rows]) / BATCH
+            for number, (layer, gradient) in enumerate(zip(parameters, gradients, strict=True)):
                 for name in layer:
-                    layer[name] = layer[name] - RATE * gradient[name]
+                    penalty = penalties(network, number, name, layer[name])
+                    step = share * (gradient[name] - penalty) + penalty
+                    layer[name] = layer[name] - RATE * step
         losses.append(total)
     return parameters, losses
+
+
+def penalties(network, number, name, weight):
+    """The gradient of a weight's own penalty: that of the l2 of these networks."""
+    regularizer = getattr(network.layers[number], f"{name}_regularizer", None)
+    return 0.0 if regularizer is None else 2 * regularizer.l2 * weight
 
 
 def assert_weights(model, expected, tolerance):
@@ -85,8 +96,9 @@ def test_class_weights_count_before_the_clipping():
 )
 def test_a_bound_that_none_reaches_changes_nothing(path, dtype):
     clipped, plain = model_of(dtype=dtype), model_of(dtype=dtype)
-    fit(clipped, path, clip_per_example=1e6)
-    fit(plain, path)
+    # of full batches: a shorter one is divided by the batch size
+    fit(clipped, path, rows=64, clip_per_example=1e6)
+    fit(plain, path, rows=64)
     # a factor of 1 rounds nothing; the compiled products may differ in their order
     tolerance = {"float64": 1e-14, "float32": 1e-6, "mixed_bfloat16": 2.0**-8, "mixed_float16": 2.0**-11}[dtype]
     assert_weights(clipped, plain.get_parameters(), tolerance)
@@ -135,7 +147,7 @@ def test_the_bound_belongs_to_the_fit_it_was_given_to(path):
     model, plain = model_of(), model_of()
     start = model.get_parameters()
     fit(model, path, clip_per_example=0.5)
-    programs, _, function = model._traced["0.5"]
+    programs, _, function = model._traced["0.5 16"]
     traces = 0 if programs is None else programs.traces
     model.set_parameters(start)
     fit(model, path)
@@ -150,8 +162,8 @@ def test_the_bound_belongs_to_the_fit_it_was_given_to(path):
     model.set_parameters(start)
     fit(model, path, clip_per_example=0.5)
     assert_weights(model, by_hand(0.5)[0], 2e-7)
-    assert model._traced["0.5"][0] is programs
-    assert model._traced["0.5"][2] is function
+    assert model._traced["0.5 16"][0] is programs
+    assert model._traced["0.5 16"][2] is function
     assert (0 if programs is None else programs.traces) == traces
     assert (traces > 0) == (path == "arrays")
 
@@ -159,8 +171,8 @@ def test_the_bound_belongs_to_the_fit_it_was_given_to(path):
 def test_the_bound_holds_for_every_optimizer_alike():
     """Clipping is of gradients: Adam sees the clipped ones, as if they were given to it."""
     model, other = model_of(keras.optimizers.Adam(0.01)), model_of(keras.optimizers.Adam(0.01))
-    fit(model, "arrays", epochs=1, clip_per_example=0.5)
-    for start in range(0, len(X), BATCH):
+    fit(model, "arrays", epochs=1, rows=64, clip_per_example=0.5)
+    for start in range(0, 64, BATCH):
         rows = slice(start, start + BATCH)
         gradients = reference.per_example.loss_and_clipped_gradients(
             NETWORK, other.get_parameters(), X[rows], LABELS[rows], 0.5
@@ -254,3 +266,71 @@ def test_bad_input_is_one_sentence(path, gradients, clip, sentence):
 def test_a_model_that_is_not_compiled_is_keras_s_to_complain_about():
     with pytest.raises(ValueError, match="compile"):
         Model(NETWORK).fit(X, LABELS, clip_per_example=1.0)
+
+
+def test_it_is_taken_by_tfbp_fit_and_refused_for_a_model_that_cannot():
+    model, other = model_of(), model_of()
+    tfbp.fit(model, X, LABELS, batch_size=BATCH, shuffle=False, verbose=0, clip_per_example=0.5)
+    fit(other, "arrays", epochs=1, clip_per_example=0.5)
+    assert_weights(model, other.get_parameters(), 0)
+    plain = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    plain.compile("sgd", "mse")
+    with pytest.raises(InputError, match=r"clip_per_example: got 0\.5 for a Sequential"):
+        tfbp.fit(plain, X, LABELS, clip_per_example=0.5)
+
+
+@pytest.mark.parametrize("name", ["call", "compute_loss", "train_step"])
+def test_a_method_of_its_own_that_goes_around_the_bound_is_refused(name):
+    kind = type("Own", (Model,), {name: lambda self, *arguments, **options: None})
+    model = Model.__new__(kind)
+    with pytest.raises(InputError, match=f"clip_per_example: got a Own with a {name} of its own"):
+        model._check_own_methods("clip_per_example")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_frozen_weights_do_not_count_in_the_norm(path):
+    model = model_of(network=PLAIN)
+    model.layer_weights[0].trainable = False
+    model.compile(keras.optimizers.SGD(RATE))
+    before = model.get_parameters()
+    fit(model, path, epochs=1, rows=BATCH, clip_per_example=0.1)
+    norms = reference.per_example.gradient_norms(PLAIN, before, X[:BATCH], LABELS[:BATCH])[:, 1]
+    gradients = [
+        reference.loss_and_gradients(PLAIN, before, X[row : row + 1], LABELS[row : row + 1])[1][1]
+        for row in range(BATCH)
+    ]
+    factors = np.minimum(1, 0.1 / norms)
+    for name, weight in before[1].items():
+        step = sum(factor * each[name] for factor, each in zip(factors, gradients, strict=True)) / BATCH
+        np.testing.assert_allclose(model.get_parameters()[1][name], weight - RATE * step, atol=2e-7)
+    np.testing.assert_array_equal(model.get_parameters()[0]["kernel"], before[0]["kernel"])
+    np.testing.assert_allclose(tfbp.per_example_gradient_norms(model_with(before), X[:BATCH], LABELS[:BATCH]), norms)
+
+
+def model_with(parameters):
+    model = model_of(network=PLAIN)
+    model.set_parameters(parameters)
+    model.layer_weights[0].trainable = False
+    return model
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_an_example_that_is_not_finite_counts_0(wrong):
+    x, weight = X[:32].copy(), np.ones(32)
+    x[5, 2], weight[5] = wrong, 0
+    broken, whole = (model_of(network=PLAIN) for _ in range(2))
+    data = tf.data.Dataset.from_tensor_slices((x, LABELS[:32])).batch(BATCH)
+    broken.fit(data, verbose=0, shuffle=False, clip_per_example=0.5)
+    fit(whole, "tf.data", weight, epochs=1, rows=32, clip_per_example=0.5)
+    assert_weights(broken, whole.get_parameters(), 1e-12)
+
+
+def test_the_bound_holds_where_a_norm_s_square_overflows():
+    x = X.astype(np.float32)
+    x[3] *= 1e20
+    model = model_of(network=PLAIN, dtype="float32")
+    before = model.get_weights()
+    model.fit(x[:BATCH], LABELS[:BATCH], batch_size=BATCH, verbose=0, clip_per_example=0.5)
+    moved = np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(model.get_weights(), before, strict=True)))
+    assert 0 < moved <= RATE * 0.5 * (1 + 1e-5)
+    assert np.isfinite(tfbp.per_example_gradient_norms(model, x, LABELS)).all()

@@ -212,6 +212,7 @@ def test_a_callback_that_stops_training_stops_it_inside_the_epoch():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.sampled(2)
 def test_weights_do_not_race_with_their_update(jit_compile):
     """Two reads of a variable in one step race with the update, in some runs only: so, many runs of one program."""
     model, weights = model_of(jit_compile=jit_compile), []
@@ -220,7 +221,7 @@ def test_weights_do_not_race_with_their_update(jit_compile):
     for _ in range(8):
         for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
             variable.assign(value)
-        model.fit(X, LABELS, batch_size=8, epochs=3, verbose=0)
+        model.fit(X, LABELS, batch_size=8, epochs=3, verbose=0, shuffle=False)
         weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
     assert not np.array_equal(weights[0], np.concatenate([value.ravel() for value in start[: len(model.weights)]]))
     for other in weights[1:]:
@@ -482,9 +483,9 @@ def test_more_bad_input_is_one_sentence(act, sentence):
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16"])
-def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy):
+def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy, rng):
     labels = np.arange(250, 282)
-    x = RNG.normal(size=(32, 4))
+    x = rng.normal(size=(32, 4))
 
     def losses(y):
         model = Model(Network(4, [Dense(300)], "sparse_categorical_crossentropy"), dtype=policy, seed=0)

@@ -47,7 +47,7 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
     """Every comparison of one cell: three pairs of writings, each locally and end to end.
 
     Args:
-        remember: the writings that are asked once: the reference, whose tolerances are most of a cell's time, for all
+        remember: the writings that run once: the reference, because its tolerances take most of a cell's time, for all
             modes; another where it is not on trial.
     """
     try:
@@ -115,7 +115,7 @@ def _accused(
 
 @dataclass(frozen=True)
 class Right:
-    """What a case has to give in a dtype, whatever the mode: by scope, and the tolerances by writing and scope."""
+    """The right results of a case in a dtype, for every mode: by scope, and the tolerances by writing and scope."""
 
     numbers: Problem
     rounded: Inputs
@@ -125,7 +125,7 @@ class Right:
 
 
 def right_answers(cell: Cell) -> Right:
-    """By the reference, whose sensitivity says how far another may lie from it."""
+    """By the reference; its sensitivity gives the tolerances."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **options_of(cell.case))
@@ -149,7 +149,7 @@ _remembered = remembered(right_answers)
 
 
 def answers(cell: Cell, writing: str, known: Right) -> dict[str, Named]:
-    """What a writing gives in the cell, by scope and name, as arrays; locally and end to end in one program."""
+    """A writing's results in the cell, by scope and name, as arrays; local and end to end in one program."""
     network, numbers, rounded, expected = cell.case.network, known.numbers, known.rounded, known.expected
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     constants = cell.case.constants if writing == "manual" else {}

@@ -1,4 +1,4 @@
-"""Cases of geometry, draws and merges: what a kind does at every edge of its arguments, several layers in a network.
+"""Cases of geometry, draws and merges: every edge of a kind's arguments, and several layers in a network.
 
 Each layer is judged by itself, so that one network serves many.
 """

@@ -30,7 +30,7 @@ class Case:
     any_targets: bool = False
     training: bool = True
     weighs_examples: bool = False
-    # of tfbp.manual, by module and name, while it is on trial: what is for large sizes runs at small ones
+    # of tfbp.manual, by module and name, while it is on trial: code for large sizes runs at small ones
     constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

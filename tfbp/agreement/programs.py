@@ -201,14 +201,14 @@ _REMEMBERED: list[Any] = []
 
 
 def remembered(function: Callable[..., Any]) -> Any:
-    """The function, asked once for each of its arguments; what it says follows from the reference, until `forget`."""
+    """The function, called once for each of its arguments; its results follow from the reference, until `forget`."""
     cached = functools.cache(function)
     _REMEMBERED.append(cached)
     return cached
 
 
 def forget() -> None:
-    """What the reference said may be wrong by now: it is on trial."""
+    """Drop the remembered results of the reference: it is on trial."""
     for cached in _REMEMBERED:
         cached.cache_clear()
 

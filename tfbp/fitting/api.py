@@ -11,7 +11,16 @@ import keras
 import tensorflow as tf
 
 from tfbp.fitting import arrays, own_methods, plans
-from tfbp.fitting.contract import KERAS, check_data, check_model, own_method, sizes, why_keras
+from tfbp.fitting.contract import (
+    KERAS,
+    check_data,
+    check_model,
+    check_takes,
+    own_method,
+    privacy_of,
+    sizes,
+    why_keras,
+)
 from tfbp.fitting.hooks import PREDICT_HOOKS, flat, has_any
 from tfbp.fitting.programs import Unsuitable
 from tfbp.fitting.rules import Rules
@@ -36,6 +45,8 @@ def fit(
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
     validation_freq: Any = 1,
+    clip_per_example: float | None = None,
+    privacy: Any = None,
     **of_model: Any,
 ) -> keras.callbacks.History:
     """Train any compiled keras.Model as its own fit does, many steps in one program.
@@ -59,6 +70,8 @@ def fit(
     Args:
         model: compiled, on the TensorFlow backend; a `tfbp.Model` is trained by its own fit.
         x, y, …: as in keras.Model.fit. Of a generator as validation_data, each epoch takes the next batches.
+        clip_per_example: as in `tfbp.Model.fit`, of a `tfbp.Model` alone.
+        privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
         of_model: other arguments of the model's own fit.
 
     Raises:
@@ -75,12 +88,20 @@ def fit(
 
     Reference: https://keras.io/api/models/model_training_apis/
     """
-    given = {name: value for name, value in locals().items() if name not in ("model", "of_model")}
+    special = {"clip_per_example": clip_per_example, "privacy": privacy}
+    others = ("model", "of_model", "special", *special)
+    given = {name: value for name, value in locals().items() if name not in others}
+    given.pop("others", None)
     check_model("model", model)
-    if own_method(model, "fit") and not own_methods.is_inside(model):
-        return own_methods.call(model, "fit", given, of_model, _ours())
+    special = {name: value for name, value in special.items() if value is not None}
+    if (own := own_method(model, "fit")) and not own_methods.is_inside(model):
+        check_takes(own, special)
+        return own_methods.call(model, "fit", given, {**special, **of_model}, _ours())
     if of_model:
         raise TypeError(f"fit() got an unexpected keyword argument {min(of_model)!r}")
+    if privacy is not None:
+        return privacy_of(privacy).fit(model, given)
+    check_takes(model.fit, special)
     return plans.fit(model, given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -129,6 +130,21 @@ def check_targets(model: Any, y: Any) -> None:
     steps = ("train_step", "compute_loss", "_compute_loss")
     if y is None and model._compile_loss is not None and not any(is_overridden(model, name) for name in steps):
         raise InputError("y: got None; accepted: targets, for the loss that the model was compiled with needs them.")
+
+
+def check_takes(fit: Any, given: dict[str, Any]) -> None:
+    """Raise `InputError` for an argument that only some models' fit has."""
+    for name, value in given.items():
+        if name not in inspect.signature(fit).parameters:
+            kind = type(fit.__self__).__name__
+            raise InputError(f"{name}: got {value!r} for a {kind}, whose fit does not take it; accepted: a tfbp.Model.")
+
+
+def privacy_of(privacy: Any) -> Any:
+    """What samples, clips, adds noise and accounts, and trains with it."""
+    if not hasattr(privacy, "fit") or not hasattr(privacy, "noise_multiplier"):
+        raise InputError(f"privacy: got {privacy!r}; accepted: a tfbp.Privacy.")
+    return privacy
 
 
 def check_compiled(model: Any) -> None:

@@ -39,6 +39,7 @@ class Clues:
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
         kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
         summed: how many terms each element is a sum of, where they are many.
+        others: mistakes that are told only where nothing else explains the numbers.
     """
 
     mistakes: Arrays = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Clues:
     regions: Arrays = field(default_factory=dict)
     kinks: Arrays = field(default_factory=dict)
     summed: int = 1
+    others: Arrays = field(default_factory=dict)
 
 
 def diagnose(
@@ -82,7 +84,8 @@ def diagnose(
     # two with the same numbers are both named: the numbers cannot separate them
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
-        cause = _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
+        others = (name for name, value in clues.others.items() if _explains(value, got, expected, tolerance))
+        cause = next(others, "") or _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
     if not cause and not _region(wrong, clues):
         cause = _of_rows(got, expected, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
@@ -177,7 +180,7 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
 def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
     """The right numbers at other places, along one axis or anywhere."""
     rounding = 2 * float(tolerance.max())
-    # numbers that are equal, or nearly, say nothing of their order
+    # equal or nearly equal numbers do not show their order
     if expected.size < 4 or np.unique(expected).size < 4 or rounding > 1e-3 * float(np.ptp(expected)):
         return ""
     for axis in (*range(expected.ndim), None):

@@ -65,6 +65,9 @@ def swap(model: keras.Model) -> keras.Model:
     swapped = keras.models.clone_model(model, clone_function=_copied, recursive=True)
     for copy, layer in zip(_layers_of(swapped), _layers_of(model), strict=True):
         _take_values(copy, layer)
+    # the copy has learned from the same examples: what private training has spent is spent of both
+    if (ledger := vars(model).get("tfbp_privacy")) is not None:
+        swapped.tfbp_privacy = ledger
     return swapped
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfbp.manual import chunks
 from tfbp.manual.compiled import has_gpu, is_compiled
-from tfbp.manual.dense import dense_backward, dense_forward
+from tfbp.manual.dense import dense_backward, dense_forward, product_squares, sum_squares
 from tfbp.manual.dropout import dropout_backward, dropout_mask
 from tfbp.manual.sizes import size_of, with_batch_of
 from tfbp.manual.softmax import softmax_backward, softmax_forward
@@ -223,4 +223,24 @@ def backward(layer, dz, residuals):
     return dx, {name: dw for name, dw in named.items() if dw is not None}
 
 
+def example_squares(layer, x, dz, kept):
+    """The squared norm of each example's own gradient of each weight, (B,): a dense layer's, for each projection."""
+    output = kept["attention_output"]
+    # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
+    dy = projection_backward(tf.cast(dz, output[0].dtype), output)[0]
+    # y = attention_forward(query, key, value)
+    dmade = dict(zip(("query", "key", "value"), attention_backward(dy, kept["attention"]), strict=True))
+    steps = x.shape[1]
+    given = {part: (x, tf.reshape(da, [-1, steps, math.prod(da.shape[2:])])) for part, da in dmade.items()}
+    given["attention_output"] = tf.reshape(output[0], [-1, steps, output[0].shape[-1]]), dz
+    squares = {}
+    for part, (rows, da) in given.items():
+        rows, da = tf.cast(rows, x.dtype), tf.cast(da, x.dtype)
+        squares[f"{part}_kernel"] = product_squares(rows, da)
+        if layer.use_bias:
+            squares[f"{part}_bias"] = sum_squares(da)
+    return squares
+
+
 KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}
+PER_EXAMPLE = {name: {"squares_of_kept": example_squares} for name in KINDS}

@@ -91,7 +91,17 @@ def loss_and_outputs(network, parameters, x, y, sample_weight=None):
 
 
 def loss_gradients_and_tensors(
-    network, parameters, x, y, sample_weight=None, loss_scale=None, reweight=None, *, training=True, seed=None
+    network,
+    parameters,
+    x,
+    y,
+    sample_weight=None,
+    loss_scale=None,
+    reweight=None,
+    *,
+    penalized=True,
+    training=True,
+    seed=None,
 ):
     """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
     x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
@@ -100,7 +110,8 @@ def loss_gradients_and_tensors(
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
     With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
-    gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are."""
+    gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are.
+    With penalized=False the gradients are without that of the penalties."""
     parameters, x, y, weights = inputs_of(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     # factors of examples are for each dz, which a layer that is one with its loss never holds
@@ -140,7 +151,7 @@ def loss_gradients_and_tensors(
         gradients = _reweighted_gradients(graph, layers, residuals, reweight(tensors))
     # parameters = tied_forward(network, parameters)
     gradients = tied_backward(network, gradients)
-    for place, name, regularizer in network.penalties:
+    for place, name, regularizer in network.penalties if penalized else ():
         # loss += penalty_forward(regularizer, parameter)
         dparameter = penalty_backward(regularizer, at(parameters, place)[name])
         scaled = dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, dparameter.dtype)

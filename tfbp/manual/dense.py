@@ -50,22 +50,31 @@ def _as_rows(tensor):
     return tensor if tensor.shape.rank == 2 else tf.reshape(tensor, [-1, tensor.shape[-1]])
 
 
-def example_norms(layer, x, dz):
-    """The norm of each example's own gradient, (B,): √(‖x‖² + 1) · ‖dz‖ where an example is one row."""
+def example_squares(layer, x, dz):
+    """The squared norm of each example's own gradient of each weight, (B,): ‖x‖² ‖dz‖² where an example is one row."""
     if x.shape.rank == 2:
-        inputs = _row_squares(x) + 1 if layer.use_bias else _row_squares(x)
-        return tf.sqrt(inputs) * tf.sqrt(_row_squares(dz))
-    x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
+        of_bias = _row_squares(dz)
+        squares = {"kernel": _row_squares(x) * of_bias, "bias": of_bias}
+    else:
+        x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
+        squares = {"kernel": product_squares(x, dz), "bias": sum_squares(dz)}
+    return squares if layer.use_bias else {"kernel": squares["kernel"]}
+
+
+def product_squares(x, dz):
+    """‖Σ_t x[b, t] ⊗ dz[b, t]‖² of each example, (B,), of x (B, T, I) and dz (B, T, O)."""
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
         # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), instead of (B, I, O), for T rows an example
         squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
-    else:
-        squares = tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
-    if layer.use_bias:
-        squares += tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)
-    # a sum of products may be below 0 by its rounding
-    return tf.sqrt(tf.maximum(squares, 0))
+        # a sum of products may be below 0 by its rounding
+        return tf.maximum(squares, 0)
+    return tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
+
+
+def sum_squares(dz):
+    """‖Σ_t dz[b, t]‖² of each example, (B,), of dz (B, T, O)."""
+    return tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)
 
 
 def example_moments(layer, x, dz):
@@ -92,4 +101,4 @@ def _row_squares(a):
 
 
 KINDS = {"Dense": (forward, backward)}
-PER_EXAMPLE = {"Dense": {"norms": example_norms, "moments": example_moments}}
+PER_EXAMPLE = {"Dense": {"squares": example_squares, "moments": example_moments}}

@@ -46,12 +46,12 @@ def backward(layer, dz, residuals):
     return None, {"embeddings": embedding_backward(dz, residuals)}
 
 
-def example_norms(layer, x, dz):
-    """The norm of each example's own gradient, (B,): its rows are sums over the places of one token."""
+def example_squares(layer, x, dz):
+    """The squared norm of each example's own gradient, (B,): its rows are sums over the places of one token."""
     same, sums = _summed_by_token(x, dz)
     # a row's square comes once for each of its places
     squares = tf.reduce_sum(sums * sums, axis=2) / tf.reduce_sum(same, axis=2)
-    return tf.sqrt(tf.reduce_sum(squares, axis=1))
+    return {"embeddings": tf.reduce_sum(squares, axis=1)}
 
 
 def example_moments(layer, x, dz):
@@ -69,4 +69,4 @@ def _summed_by_token(x, dz):
 
 
 KINDS = {"Embedding": (forward, backward)}
-PER_EXAMPLE = {"Embedding": {"norms": example_norms, "moments": example_moments}}
+PER_EXAMPLE = {"Embedding": {"squares": example_squares, "moments": example_moments}}

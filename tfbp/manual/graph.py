@@ -53,7 +53,7 @@ def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
         # y = activation_forward(activation, z)                    (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
             dz = activation_backward(layer.applied_activation, dy, activation_kept)
-        tensors[number].update(dy=dy, dz=dz)
+        tensors[number].update(dy=dy, dz=dz, kept=kept)
         # z = forward(layer, weights, x)                           (B, …) <- (B, …)
         _, backward = kind_of(layer)
         with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):

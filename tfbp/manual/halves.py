@@ -19,10 +19,10 @@ def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=
     if not _pay(x, recurrent_kernel):
         y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, mask=mask, **options)
         return y, last, (residuals,)
-    states_of = zip(*map(_split, states), strict=True) if states else (None, None)
+    states_of = zip(*map(split, states), strict=True) if states else (None, None)
     found = [
         function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)
-        for half, states_of_half, mask_of_half in zip(_split(x), states_of, _split(mask), strict=True)
+        for half, states_of_half, mask_of_half in zip(split(x), states_of, split(mask), strict=True)
     ]
     ys, lasts, residuals = zip(*found, strict=True)
     return tf.concat(ys, axis=0), _joined(lasts), residuals
@@ -33,12 +33,10 @@ def backward(function, dy, residuals, dstates=None, **asked):
     given = {} if dstates is None else {"dstates": dstates}
     if len(residuals) == 1:
         return function(dy, *residuals, **given, **asked)
-    dstates_of = (
-        [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(_split, dstates), strict=True)]
-    )
+    dstates_of = [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(split, dstates), strict=True)]
     found = [
         function(half, kept, **dstates_of_half, **asked)
-        for half, kept, dstates_of_half in zip(_split(dy), residuals, dstates_of, strict=True)
+        for half, kept, dstates_of_half in zip(split(dy), residuals, dstates_of, strict=True)
     ]
     # y = concat(halves of y), each from its half of x and from all weights
     dxs, *dweights, dfirst = zip(*found, strict=True)
@@ -53,7 +51,7 @@ def _pay(x, recurrent_kernel):
     return batch > 1 and batch * recurrent_kernel.shape[1] >= LEAST
 
 
-def _split(a):
+def split(a):
     if a is None:
         return None, None
     batch = tf.shape(a)[0] if a.shape[0] is None else a.shape[0]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfbp.manual.compiled import has_gpu
 
 # by itself, as any layer of a chain, it is a dense one
-from tfbp.manual.dense import backward, example_moments, example_norms, forward
+from tfbp.manual.dense import backward, example_moments, example_squares, forward
 
 CHUNK_BYTES = 2**25  # of a chunk's logits: 256 tokens of 32,768 classes in float32
 FEWEST_TOKENS = 128  # in a chunk by default: the kernel's gradient is read and written once for each
@@ -179,6 +179,6 @@ def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
 
 
 KINDS = {"LinearCrossEntropy": (forward, backward)}
-PER_EXAMPLE = {"LinearCrossEntropy": {"norms": example_norms, "moments": example_moments}}
+PER_EXAMPLE = {"LinearCrossEntropy": {"squares": example_squares, "moments": example_moments}}
 # of a last layer: the mean loss, dx and the layer's gradients in one
 WITH_LOSS = {"LinearCrossEntropy": mean_loss_and_gradients}

@@ -8,8 +8,8 @@ own part is known from a row of x and a row of dz, and nothing of the size B · 
     Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
     Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
-A kind of layer has these in its own file, under PER_EXAMPLE: "norms" and "moments"; or, where the weights are few and
-shared by an image's places, "gradients", which makes every g_b.
+A kind of layer has these in its own file, under PER_EXAMPLE: "squares" (of a norm, by the weights' names) and
+"moments"; or, where the weights are few and shared by an image's places, "gradients", which makes every g_b.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
@@ -18,17 +18,19 @@ import math
 
 import tensorflow as tf
 
-from tfbp.errors import check_positive
+from tfbp.errors import InputError, check_positive
 from tfbp.manual.backprop import loss_gradients_and_tensors
 from tfbp.manual.graph import add
 from tfbp.manual.kinds import examples_of
-from tfbp.manual.tied import tied_moments, tied_norms
+from tfbp.manual.tied import tied_moments, tied_squares
 from tfbp.network import Graph
 from tfbp.network.validation import check_examples_apart
 
 
-def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
+def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=None, training=True, seed=None):
     """The norm of each example's own gradient in each layer, (B, L); arguments as of `manual.loss_and_gradients`.
+
+    `trained` says whether each weight is, in the shape of `parameters`: the others count 0.
 
     Example:
         >>> import tensorflow as tf
@@ -38,8 +40,16 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, training=Tr
         >>> manual.per_example.gradient_norms(network, [{"kernel": [[1.0], [1.0]]}], x, y).numpy().tolist()
         [[10.0], [0.0]]
     """
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
-    return norms_from(network, tensors, scale)
+    given = x, y, sample_weight, training, seed
+    _, _, tensors, scale = _undivided(network, parameters, *given, "squares", "squares_of_kept", "norms")
+    norms = norms_from(network, tensors, scale, trained)
+    if norms.dtype == tf.float64:
+        return norms
+    finite = tf.reduce_all(tf.math.is_finite(norms))
+    # in float32 a square overflows long before its norm does
+    return tf.cond(
+        finite, lambda: norms, lambda: tf.cast(norms_from(network, tensors, scale, trained, tf.float64), norms.dtype)
+    )
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, training=True, seed=None):
@@ -60,18 +70,65 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 
 
 def loss_clipped_gradients_and_tensors(
-    network, parameters, x, y, clip, sample_weight=None, loss_scale=None, *, training=True, seed=None
+    network,
+    parameters,
+    x,
+    y,
+    clip,
+    sample_weight=None,
+    loss_scale=None,
+    *,
+    trained=None,
+    rows=None,
+    training=True,
+    seed=None,
 ):
-    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`; their dz are not clipped."""
+    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped.
+
+    Args:
+        trained: whether each weight is, in the shape of `parameters`: the norm is over these; all by default.
+        rows: what the sum is divided by in place of B: a last, shorter batch would count its examples more."""
     check_positive("clip", clip)
-    check_examples_apart(network, _is_known)
 
-    def factors(tensors):
-        return clip_factors(norms_from(network, tensors, loss_scale), clip)
+    def factors(squares):
+        found = clip_factors(tf.sqrt(squares), clip)
+        return found if rows is None else found * tf.cast(tf.shape(squares)[0], found.dtype) / rows
 
-    return loss_gradients_and_tensors(
-        network, parameters, x, y, sample_weight, loss_scale, reweight=factors, training=training, seed=seed
-    )
+    arguments = network, parameters, x, y, factors, sample_weight, loss_scale
+    return loss_reweighted_gradients_and_tensors(*arguments, trained=trained, training=training, seed=seed)
+
+
+def loss_reweighted_gradients_and_tensors(
+    network,
+    parameters,
+    x,
+    y,
+    factors,
+    sample_weight=None,
+    loss_scale=None,
+    *,
+    trained=None,
+    penalized=True,
+    training=True,
+    seed=None,
+):
+    """As `loss_clipped_gradients_and_tensors`, with a factor of each example, (B,), that `factors` makes of ‖g_b‖²,
+    (B,), which is float64 and does not overflow."""
+    check_examples_apart(network, _has("squares", "squares_of_kept", "norms"))
+
+    def squares(tensors, dtype=None):
+        return tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)
+
+    def reweight(tensors):
+        found = squares(tensors)
+        if found.dtype == tf.float64:
+            return factors(found)
+        finite = tf.reduce_all(tf.math.is_finite(found))
+        wide = tf.cond(finite, lambda: tf.cast(found, tf.float64), lambda: squares(tensors, tf.float64))
+        return tf.cast(factors(wide), found.dtype)
+
+    options = {"reweight": reweight, "penalized": penalized, "training": training, "seed": seed}
+    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, **options)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
@@ -86,22 +143,29 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *,
 
 def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
-    _, _, tensors, scale = _undivided(network, parameters, x, y, sample_weight, training, seed)
+    given = x, y, sample_weight, training, seed
+    _, _, tensors, scale = _undivided(network, parameters, *given, "moments")
     return moments_from(network, tensors, scale)
 
 
-def norms_from(network, tensors, loss_scale=None):
-    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and its loss scale."""
-    norms = [_norm(layer, of_layer) for layer, of_layer in _by_layer(network.graph, tensors)]
-    norms = tf.stack(tied_norms(network, tensors, norms), axis=1)
-    # dz comes with the loss scale and 1/B in it
-    return norms * _undo(tensors, loss_scale, norms.dtype)
+def norms_from(network, tensors, loss_scale=None, trained=None, dtype=None):
+    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it.
+
+    Args:
+        trained: whether each weight is, in the shape of `parameters`; all by default. Others count 0.
+        dtype: what norms are made in, where that is wider than float32."""
+    given = [None] * len(network.layers) if trained is None else trained
+    by_layer = _by_layer(network.graph, tensors)
+    squares = [_squares(*each, flags, dtype) for each, flags in zip(by_layer, given, strict=True)]
+    is_tied = trained is None or trained[0].get("embeddings", True)
+    squares = tf.stack(tied_squares(network, tensors, squares) if is_tied else squares, axis=1)
+    # where a sum cancels, it may be below 0 by its rounding; dz comes with the loss scale and 1/B in it
+    return tf.sqrt(tf.maximum(squares, 0)) * _undo(tensors, loss_scale, squares.dtype)
 
 
 def clip_factors(norms, clip):
-    """min(1, clip / ‖g_b‖), (B,), for norms (B, L); 1 where the gradient is 0."""
-    total = tf.sqrt(tf.reduce_sum(norms * norms, axis=1))
-    return tf.minimum(tf.ones_like(total), tf.constant(float(clip), total.dtype) / total)
+    """min(1, clip / ‖g_b‖), (B,), for norms (B,); 1 where the gradient is 0."""
+    return tf.minimum(tf.ones_like(norms), tf.constant(float(clip), norms.dtype) / norms)
 
 
 def moments_from(network, tensors, loss_scale=None):
@@ -120,23 +184,41 @@ def _by_layer(graph, tensors):
     ]
 
 
-def _norm(layer, calls):
-    """The norm of each example's gradient of one layer's weights, (B,), with dz as it is; 0 where there are none."""
+def _squares(layer, calls, trained, dtype):
+    """The squared norm of each example's gradient of one layer's weights, (B,), with dz as it is."""
     if layer.parts:
-        parts = [(inner, tensors) for part, inner in layer.parts.items() for tensors in [calls[0][part]]]
-        each = [pair for inner, tensors in parts for pair in _by_layer(Graph.of_chain(inner), tensors)]
-        return tf.norm(tf.stack([_norm(*pair) for pair in each], axis=1), axis=1)
-    dz, functions = _wide(calls[0]["dz"]), examples_of(layer)
+        inner = []
+        for part, layers in layer.parts.items():
+            flags = trained[part] if trained else [None] * len(layers)
+            by_layer = _by_layer(Graph.of_chain(layers), calls[0][part])
+            inner += [_squares(*each, of_each, dtype) for each, of_each in zip(by_layer, flags, strict=True)]
+        return tf.add_n(inner)
+    dz, functions = _wide(calls[0]["dz"], dtype), examples_of(layer)
     if not functions:
         return tf.zeros(tf.shape(dz)[:1], dz.dtype)
     # tokens, too
-    pairs = [(tf.cast(tensor["x"], dz.dtype), _wide(tensor["dz"])) for tensor in calls]
-    if "norms" in functions:
-        return functions["norms"](layer, *_as_rows_of_one(pairs))
-    squares = tf.zeros(tf.shape(dz)[:1], dz.dtype)
-    for g in _example_gradients(functions, layer, pairs).values():
-        squares += tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank)))
-    return tf.sqrt(squares)
+    pairs = [(tf.cast(tensor["x"], dz.dtype), _wide(tensor["dz"], dtype)) for tensor in calls]
+    if "squares_of_kept" in functions:
+        if len(calls) > 1:
+            raise InputError(
+                f"network: got a {layer.keras_name} that is called {len(calls)} times; accepted: one call of it, for "
+                "the gradients of single examples."
+            )
+        squares = functions["squares_of_kept"](layer, *pairs[0], calls[0]["kept"])
+    elif "squares" in functions:
+        squares = functions["squares"](layer, *_as_rows_of_one(pairs))
+    elif "norms" in functions:
+        # of all weights of the layer together
+        squares = {None: tf.square(functions["norms"](layer, *_as_rows_of_one(pairs)))}
+    else:
+        each = _example_gradients(functions, layer, pairs)
+        squares = {name: tf.reduce_sum(g * g, axis=list(range(1, g.shape.rank))) for name, g in each.items()}
+    counted = [
+        each
+        for name, each in squares.items()
+        if not trained or (any(trained.values()) if name is None else trained[name])
+    ]
+    return tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)
 
 
 def _moments(layer, calls, undo):
@@ -178,13 +260,14 @@ def _example_gradients(functions, layer, pairs):
     return found
 
 
-def _is_known(layer):
-    return bool(examples_of(layer))
+def _has(*names):
+    """Whether a kind of layer has one of these functions, or makes the gradients that they are of."""
+    return lambda layer: any(name in examples_of(layer) for name in (*names, "gradients"))
 
 
-def _undivided(network, parameters, x, y, sample_weight, training, seed):
+def _undivided(network, parameters, x, y, sample_weight, training, seed, *functions):
     """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
-    check_examples_apart(network, _is_known)
+    check_examples_apart(network, _has(*functions))
     scale = tf.cast(tf.shape(x)[0], tf.float32)
     found = loss_gradients_and_tensors(
         network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed
@@ -197,5 +280,5 @@ def _undo(tensors, loss_scale, dtype):
     return rows if loss_scale is None else rows / tf.cast(loss_scale, dtype)
 
 
-def _wide(tensor):
-    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
+def _wide(tensor, dtype=None):
+    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, dtype or tf.float32)

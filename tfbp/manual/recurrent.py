@@ -4,8 +4,8 @@ B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recur
 None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, n). y is hs (B, T, H), the state after
 every step, or with return_sequences=False the last of them, (B, H). A name a_… is a value before its activation.
 
-The product with x is one for all steps, before the loop; and so are, after the loop back, dx, dkernel,
-drecurrent_kernel and dbias: that loop makes da alone.
+The product with x is one for all steps, before the loop (without a kernel x is that product); and so are, after the
+loop back, dx, dkernel, drecurrent_kernel and dbias: that loop makes da alone.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
-from tfbp.manual.dense import dense_forward
+from tfbp.manual.dense import dense_forward, product_squares, sum_squares
 
 # their backward needs only their output; for any other the input is kept
 _KEEP_OUTPUT = ("sigmoid", "tanh")
@@ -124,7 +124,9 @@ def gru_forward(
 
     bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
     xs = steps.time_first(x, **order)
-    kernel_zr, kernel_n = _zr_and_n(kernel)
+    (kernel_zr, kernel_n), (xs_zr, xs_n) = (
+        ((None, None), _zr_and_n(xs)) if kernel is None else (_zr_and_n(kernel), (xs, xs))
+    )
     recurrent_zr, recurrent_n = _zr_and_n(recurrent_kernel)
     bias_zr = bias_n = bias_h_n = None
     if bias is not None and reset_after:
@@ -132,8 +134,8 @@ def gru_forward(
         (bias_zr, _), (_, bias_n), (_, bias_h_n) = map(_zr_and_n, (bias[0] + bias[1], bias[0], bias[1]))
     elif bias is not None:
         bias_zr, bias_n = _zr_and_n(bias)
-    x_zr, residuals_zr = steps.dense_forward(xs, kernel_zr, bias_zr)
-    x_n, residuals_n = steps.dense_forward(xs, kernel_n, bias_n)
+    x_zr, residuals_zr = steps.dense_forward(xs_zr, kernel_zr, bias_zr)
+    x_n, residuals_n = steps.dense_forward(xs_n, kernel_n, bias_n)
 
     def step(t, states, kept):
         (h,) = states
@@ -207,7 +209,9 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         drecurrent_n, _ = steps.product_backward(resets, da_n, **asked)
         dbias = _joined(dbias_zr, dbias_n)
     # kernel_zr, kernel_n = split(kernel)                     (I, 2H) (I, H) <- (I, 3H)
-    dx = None if dx_zr is None else dx_zr + dx_n
+    # without a kernel  x_zr, x_n = split(x)                  (B, T, 2H) (B, T, H) <- (B, T, 3H)
+    joined = (lambda zr, n: zr + n) if residuals_n is not None else _joined
+    dx = None if dx_zr is None else joined(dx_zr, dx_n)
     return dx, _joined(dkernel_zr, dkernel_n), _joined(drecurrent_zr, drecurrent_n), dbias, dstates
 
 
@@ -247,8 +251,48 @@ def _backward(function, layer, dz, residuals):
     return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
 
 
+def _squares_of(function, layer, x, dz, kept):
+    """The squared norm of each example's own gradient of each weight, (B,), from products of its own steps.
+
+    The loop back is run once more for da: of x, of the state before each step, and of what a GRU resets."""
+    parts = [(x, dz, kept[0])] if len(kept) == 1 else zip(halves.split(x), halves.split(dz), kept, strict=True)
+    found = [_squares_of_half(function, layer, *part) for part in parts]
+    return {name: tf.concat([each[name] for each in found], axis=0) for name in found[0]}
+
+
+def _squares_of_half(function, layer, x, dz, residuals):
+    xs, _, recurrent_kernels, kept, activations, order = residuals
+    is_gru = layer.keras_name == "GRU"
+    # without a kernel dx is da
+    without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, kept, activations, order)
+    da = _wide_as(x, function(dz, without_kernel, bias_gradient=False)[0])
+    h = _wide_as(x, steps.batch_first(kept[0].stack(), **order))
+    squares = {"kernel": product_squares(x, da), "recurrent_kernel": product_squares(h, da), "bias": sum_squares(da)}
+    if is_gru:
+        da_zr, da_n = _zr_and_n(da)
+        if layer.reset_after:
+            # h_n = r * (matmul(h, recurrent_n) + bias_h_n)
+            r = _activated(activations[1], kept[3].stack())[0]
+            dh = tf.concat([da_zr, da_n * _wide_as(x, steps.batch_first(r, **order))], axis=2)
+            squares["recurrent_kernel"] = product_squares(h, dh)
+            squares["bias"] += sum_squares(dh)
+        else:
+            # h_n = matmul(r * h, recurrent_n)
+            reset = _wide_as(x, steps.batch_first(kept[1].stack(), **order))
+            squares["recurrent_kernel"] = product_squares(h, da_zr) + product_squares(reset, da_n)
+    return squares if layer.use_bias else {name: squares[name] for name in ("kernel", "recurrent_kernel")}
+
+
+def _wide_as(x, tensor):
+    return tf.cast(tensor, x.dtype)
+
+
 KINDS = {
     "SimpleRNN": (partial(_forward, simple_rnn_forward), partial(_backward, simple_rnn_backward)),
     "LSTM": (partial(_forward, lstm_forward), partial(_backward, lstm_backward)),
     "GRU": (partial(_forward, gru_forward), partial(_backward, gru_backward)),
+}
+PER_EXAMPLE = {
+    name: {"squares_of_kept": partial(_squares_of, function)}
+    for name, function in (("SimpleRNN", simple_rnn_backward), ("LSTM", lstm_backward), ("GRU", gru_backward))
 }

@@ -16,21 +16,25 @@ def time_first(x, *, go_backwards=False, **_):
     return tf.reverse(xs, [0]) if go_backwards else xs
 
 
-def _time_first_backward(dxs, *, go_backwards=False, **_):
+def batch_first(dxs, *, go_backwards=False, **_):
     # xs = reverse(transpose(x))                              (T, B, I) <- (B, T, I)
     return tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])
 
 
 def dense_forward(xs, kernel, bias):
-    """xs · kernel + bias of every step, (T, B, …), and the residuals."""
+    """xs · kernel + bias of every step, (T, B, …), and the residuals; without a kernel xs is that product already."""
+    if kernel is None:
+        return xs if bias is None else xs + bias, None
     a, residuals = dense.dense_forward(tf.reshape(xs, [-1, kernel.shape[0]]), kernel, bias)
     return _per_step(a, xs), residuals
 
 
 def dense_backward(da, residuals, xs, order, **asked):
-    """dx (B, T, I), dkernel and dbias."""
+    """dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
+    if residuals is None:
+        return batch_first(_per_step(da, xs), **order), None, None
     dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
-    return None if dx is None else _time_first_backward(_per_step(dx, xs), **order), dkernel, dbias
+    return None if dx is None else batch_first(_per_step(dx, xs), **order), dkernel, dbias
 
 
 def product_backward(hs, da, input_gradient=True, **asked):

@@ -27,16 +27,15 @@ def tied_backward(network, gradients):
     return [{"embeddings": dembeddings}, *others, {}]
 
 
-def tied_norms(network, tensors, norms):
-    """The norm of each layer, a list of (B,): the table's of both uses together, and 0 for a last layer that is tied.
+def tied_squares(network, tensors, squares):
+    """The squared norm of each layer, a list of (B,): the table's of both uses together, 0 for a last layer tied to it.
 
     ‖a + c‖² = ‖a‖² + ‖c‖² + 2 Σ a · c"""
     if not network.tied:
-        return norms
-    first, *others, last = norms
-    squares = first * first + last * last + 2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])
-    # where the two cancel, it may be below 0 by its rounding
-    return [tf.sqrt(tf.maximum(squares, 0)), *others, tf.zeros_like(last)]
+        return squares
+    first, *others, last = squares
+    both = first + last + 2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])
+    return [both, *others, tf.zeros_like(last)]
 
 
 def tied_moments(network, tensors, undo, totals, squares):

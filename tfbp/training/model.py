@@ -18,12 +18,14 @@ from tfbp.bridge.models import dtype_policy_of, network_and_sources, parameters_
 from tfbp.bridge.unexpressed import trained_in
 from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.fitting import plans
+from tfbp.fitting.contract import privacy_of
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import replica, step, suspects, workers
+from tfbp.training import replica, samples, step, suspects, workers
 from tfbp.training.arguments import by_name, loss_weight_of
 from tfbp.training.layer_weights import layer_weights
+from tfbp.training.passes import passes
 from tfbp.training.rules import NetworkRules, build
 from tfbp.vocabulary import Loss
 
@@ -199,6 +201,7 @@ class Model(keras.Model):
         self.replica_programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
         self.clip: float | None = None
+        self.clip_rows: int | None = None
         self._traced: dict[str, list[Any]] = {}
 
     def _is_slow_under_xla(self) -> bool:
@@ -237,7 +240,13 @@ class Model(keras.Model):
         return suspects.first_non_finite(self, batch)
 
     def fit(
-        self, x: Any = None, y: Any = None, *positional: Any, clip_per_example: float | None = None, **options: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        *positional: Any,
+        clip_per_example: float | None = None,
+        privacy: Any = None,
+        **options: Any,
     ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
@@ -245,12 +254,14 @@ class Model(keras.Model):
 
             gradient = 1/B Σ_b min(1, clip_per_example / ‖g_b‖) g_b + that of the penalties
 
-        where g_b is the gradient of sample_weight[b] · losses[b], and its norm is over all parameters together. One
+        where g_b is the gradient of sample_weight[b] · losses[b], and its norm is over all trainable weights together.
+        B is the batch size, of a last shorter batch, too; an example with a number that is not finite counts 0. One
         backward pass does it (`tfbp.manual.per_example`). The loss in the logs is not clipped.
 
         Args:
             clip_per_example: the largest norm of an example's own gradient; by default they are left as they are.
                 Only with gradients="manual", whose backward pass has each example's part in its hands.
+            privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
 
         Raises:
             InputError: arrays of unequal length or that do not fit the network, a batch size below 1 or the number of
@@ -259,6 +270,14 @@ class Model(keras.Model):
             ConnectionError: another worker is gone.
         """
         given = by_name(keras.Model.fit, x, y, positional, options)
+        if privacy is not None:
+            self._check_own_methods("privacy")
+            if clip_per_example is not None or self.writing is not manual:
+                raise InputError(
+                    f"privacy: got one with clip_per_example={clip_per_example} and gradients={self.gradients!r}; "
+                    "accepted: gradients='manual', and the clip of the Privacy."
+                )
+            return privacy_of(privacy).fit(self, given)
         if clip_per_example is None:
             return self._fit(given)
         check_positive("clip_per_example", clip_per_example)
@@ -267,23 +286,52 @@ class Model(keras.Model):
                 f"clip_per_example: got {clip_per_example} with gradients={self.gradients!r}; accepted: a bound with "
                 "gradients='manual' only."
             )
+        self._check_own_methods("clip_per_example")
         self._assert_compile_called("fit")
-        self._clip_to(float(clip_per_example))
+        self._clip_to(float(clip_per_example), samples.rows_of_a_batch(x, given["batch_size"]))
         try:
             return self._fit(given)
         finally:
-            self._clip_to(None)
+            self._clip_to(None, None)
 
     def _fit(self, given: dict[str, Any]) -> keras.callbacks.History:
         with workers.lost_worker_named(self):
             return plans.fit(self, given)
 
-    def _clip_to(self, clip: float | None) -> None:
+    def _clip_to(self, clip: float | None, rows: int | None) -> None:
         """Take up the bound, and the programs that were traced for it, the loop's own and Keras's."""
-        self._traced[str(self.clip)] = [getattr(self, name, None) for name in TRACED]
-        self.clip = clip
-        for name, value in zip(TRACED, self._traced.get(str(clip), [None, {}, None]), strict=True):
+        self._traced[f"{self.clip} {self.clip_rows}"] = [getattr(self, name, None) for name in TRACED]
+        self.clip, self.clip_rows = clip, rows
+        for name, value in zip(TRACED, self._traced.get(f"{clip} {rows}", [None, {}, None]), strict=True):
             setattr(self, name, value)
+
+    def _check_own_methods(self, argument: str) -> None:
+        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips."""
+        for name in ("call", "compute_loss", "train_step"):
+            ours = keras.Model if name == "compute_loss" else Model
+            if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):
+                raise InputError(
+                    f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; "
+                    "accepted: a tfbp.Model that trains on its network's loss."
+                )
+
+    def clipped_examples(self, data: Any, factors_of: Any) -> Any:
+        """What `tfbp.Privacy` asks of a batch: losses, outputs, clipped sums of the gradients, which examples count."""
+        return step.clipped_examples(self, data, factors_of)
+
+    def gradients_of_penalties(self) -> list[Any]:
+        """The gradient of the penalties by each trainable weight; None where it has none."""
+        return step.penalties_of(self)
+
+    def ways_of_layers(self) -> dict[str, str]:
+        """By which way each layer's gradients of single examples go."""
+        return {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
+
+    def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """What `tfbp.per_example_gradient_norms` gives of this model: the norms, and which way each layer went."""
+        per_layer, size = options.get("per_layer", False), options.get("batch_size", 256)
+        norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
+        return norms if per_layer else np.linalg.norm(norms, axis=1), self.ways_of_layers()
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
         """As Keras's evaluate.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +17,21 @@ from tfbp.fitting import arrays
 from tfbp.network.validation import check_x, check_y
 
 Samples = tuple[Any, ...]
+
+
+def rows_of_a_batch(x: Any, batch_size: int | None) -> int | None:
+    """B, of arrays and of a dataset that was batched; None where it is not known."""
+    if not isinstance(x, tf.data.Dataset):
+        return batch_size or 32
+    first = keras.tree.flatten(x.element_spec)[0].shape
+    if first.rank and first[0] is not None:
+        return int(first[0])
+    # the last batch may be shorter: what it was batched by is known to the dataset, or to what that is made of
+    while x is not None:
+        if (found := getattr(x, "_batch_size", None)) is not None:
+            return int(found)
+        x = getattr(x, "_input_dataset", None)
+    return None
 
 
 def checked(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Samples:

@@ -55,7 +55,76 @@ def loss_gradients_and_tensors(
     seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
         return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
-    return manual.per_example.loss_clipped_gradients_and_tensors(*arguments, model.clip, sample_weight, scale, **seed)
+    network, weights, x, y = arguments
+    x, y, sample_weight = of_finite(x, y, sample_weight)
+    return manual.per_example.loss_clipped_gradients_and_tensors(
+        *(network, weights, x, y, model.clip, sample_weight, scale),
+        trained=map_weights(lambda w: w.trainable, model.parameter_variables),
+        rows=model.clip_rows,
+        **seed,
+    )
+
+
+def clipped_examples(model: Any, data: Any, factors_of: Any) -> tuple[Any, Any, list[Any], Any]:
+    """ℓ_b, the outputs, Σ_b f_b g_b of each trained weight, and which examples are good, for `tfbp.Privacy`.
+
+    Args:
+        data: x, y and sample_weight of a batch.
+        factors_of: makes of ‖g_b‖², (B,), the factors f_b and which examples are good.
+    """
+    x, y, sample_weight = of_finite(*keras.utils.unpack_x_y_sample_weight(data))
+    weights, fed_x = fed(model.network, model.compute_dtype, read(model), x)
+    sample_weight = weight_of(model, x, sample_weight)
+    seed = {} if model.draws is None else {"seed": seed_of(model)}
+    found: list[Any] = []
+
+    def factors(squares: Any) -> Any:
+        made, good = factors_of(squares)
+        found.append(good)
+        # dz comes with 1/B in it
+        return tf.cast(tf.shape(squares)[0], made.dtype) * made
+
+    _, gradients, tensors = manual.per_example.loss_reweighted_gradients_and_tensors(
+        *(model.network, weights, fed_x, y, factors, sample_weight),
+        trained=map_weights(lambda w: w.trainable, model.parameter_variables),
+        penalized=False,
+        **seed,
+    )
+    renew(model, tensors)
+    losses, outputs = tensors[-1]["losses"], tensors[-1]["outputs"]
+    losses = losses if sample_weight is None else losses * tf.cast(sample_weight, losses.dtype)
+    of_each = tf.reduce_mean(tf.reshape(losses, [tf.shape(losses)[0], -1]), axis=1)
+    sums = {id(w): g for w, g in zip(trained_variables(model), flat(model, gradients), strict=True)}
+    return of_each, predicted(model, outputs), [sums[id(w)] for w in model.trainable_variables], found[-1]
+
+
+def penalties_of(model: Any) -> list[Any]:
+    """The gradient of the penalties by each trainable weight; None where it has none."""
+    weights, found = read(model), {}
+    for place, name, regularizer in model.network.penalties:
+        variable = at(model.parameter_variables, place)[name]
+        found[id(variable)] = manual.regularizers.penalty_backward(regularizer, at(weights, place)[name])
+    return [found.get(id(w)) for w in model.trainable_variables]
+
+
+def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+    """The examples, those with a number that is not finite counting 0: no bound would hold for them."""
+    given = [tf.convert_to_tensor(each) for each in (x, y, sample_weight) if each is not None]
+    finite = [
+        tf.reduce_all(tf.reshape(tf.math.is_finite(each), [tf.shape(each)[0], -1]), axis=1)
+        for each in given
+        if each.dtype.is_floating
+    ]
+    if not finite:
+        return x, y, sample_weight
+    good = tf.reduce_all(tf.stack(finite), axis=0)
+
+    def cleaned(each: Any) -> Any:
+        return tf.where(tf.reshape(good, [-1] + [1] * (each.shape.rank - 1)), each, tf.zeros_like(each))
+
+    x, y, *weights = (cleaned(each) for each in given)
+    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    return x, y, weights[0] if weights else tf.cast(good, dtype)
 
 
 def fed(network: Any, dtype: Any, parameters: Any, x: Any) -> tuple[Any, Any]:
@@ -124,9 +193,14 @@ def apply(model: Any, gradients: Any) -> None:
 
 def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
     """Count a batch into the metrics of compile: their results so far."""
-    if model.network.fuses_output_activation:
-        outputs, _ = manual.activations.activation_forward(model.network.output_activation, outputs)
-    return model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+    return model.compute_metrics(x, y, predicted(model, outputs), sample_weight=sample_weight)
+
+
+def predicted(model: Any, outputs: Any) -> Any:
+    """The outputs with the last activation, where the loss has it in it."""
+    if not model.network.fuses_output_activation:
+        return outputs
+    return manual.activations.activation_forward(model.network.output_activation, outputs)[0]
 
 
 def count_loss(model: Any, loss: Any, rows: Any) -> None:

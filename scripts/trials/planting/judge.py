@@ -1,7 +1,7 @@
-"""What the harness says of a mistake: the first complaint, eager float64 before all else.
+"""The harness's verdict on a mistake: the first complaint, eager float64 before all else.
 
 Only cases with a layer, an activation or a loss of the changed function's file are tried: the others do not run it.
-What the reference says is remembered, unless it is on trial.
+The reference's results are remembered, unless it is on trial.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfbp.agreement.problems import DTYPES, Case
 from tfbp.agreement.programs import forget
 from tfbp.agreement.suites import all as beside
 
-# files that others of a kind stand on
+# files that others of a kind use
 _USED_BY = {
     "window": {"convolution", "pooling"},
     "steps": {"recurrent"},

@@ -1,4 +1,4 @@
-"""What a planted mistake is: a function, an expression or a statement of it, and what stands there instead."""
+"""A planted mistake: a function, an expression or a statement of it, and the replacement."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 
 class Mistake(NamedTuple):
-    """One mistake, where a complaint has to lay it, and what may be said of its cause.
+    """One mistake, its place in a complaint, and the causes that a complaint may name.
 
     Attributes:
         id: its name, the writing first: manual-bias-a-mean.
         function: below tfbp, e.g. manual.dense.dense_backward; a method by its class.
         old: an expression or a statement that the function holds once; comments and spaces do not count.
-        new: what stands there instead; of a statement, any number of them.
-        where: what a complaint's place has to hold, the tensor and the writing.
-        cause: a regular expression for what may be said of the cause; "" where the numbers do not show it, and silence
+        new: the replacement; for a statement, any number of statements.
+        where: part of a complaint's place, the tensor and the writing.
+        cause: a regular expression for the cause; "" if the numbers do not show it, and silence
             is right.
         needs: "graph", "xla" or a dtype, where it shows there alone; "" where it shows eagerly in float64.
     """

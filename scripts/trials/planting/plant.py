@@ -1,7 +1,7 @@
 """A mistake put into the running process and taken out again: functions keep their identity and get other code.
 
 So every name that a function was imported under runs the changed code, nothing is imported twice, and TensorFlow only
-once for all mistakes. Nothing on disk is touched. What is exchanged is looked for in the function's syntax tree.
+once for all mistakes. Nothing on disk is touched. The expression is found in the function's syntax tree.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _place(function: str) -> tuple[str, Path, str]:
 
 
 def _parsed(text: str) -> tuple[str, bool]:
-    """What it is as a tree, and whether it is an expression."""
+    """Its syntax tree, and whether it is an expression."""
     try:
         return ast.dump(ast.parse(text.strip(), mode="eval").body), True
     except SyntaxError:

@@ -1,6 +1,6 @@
-"""What a tensor would be with other arguments, in another order, of other rows: the words of geometry.
+"""Values of a tensor with other arguments, in another order, or of other rows: clues of geometry.
 
-Whatever stands here is computed by the reference, and named only where it explains a difference to the tolerance.
+The reference computes these values. A clue counts only if it explains a difference to the tolerance.
 B batch; axes of an example are named by their number: T a sequence's steps; H and W an image's, C its channels.
 """
 
@@ -159,7 +159,7 @@ def _turned(node: Node, fed: Named, run: Any) -> Named:
 
 
 def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
-    """Of a normalization by constants, whose shift is made apart: what is taken off x unscaled, or added."""
+    """For a normalization by constants with a separate shift: the shift taken off x unscaled, or added."""
     weights = fed["weights"]
     if "moving_mean" not in weights:
         return {}

@@ -1,4 +1,4 @@
-"""tfbp.layers of every kind in the matrix: what each computes, and its gradient by a tape, against the reference.
+"""tfbp.layers of every kind in the matrix: each one's output, and its gradient by a tape, against the reference.
 
 Each layer of the matrix's networks is made as its Keras layer with a backward by hand, of the same weights; recurrences
 are called with masks and states besides. `layers` has Dense and the activations, with more.
@@ -66,7 +66,7 @@ def _trials(dtype: str, units: Units) -> Iterator[SuiteCase]:
 
 
 def _is_here(node: Node) -> bool:
-    """What Keras draws is another choice: what a layer draws is not tried here."""
+    """Keras draws other numbers, so layers that draw are not tried here."""
     return not (node.layer.parts or node.layer.draws or isinstance(node.layer, _ELSEWHERE))
 
 

@@ -29,7 +29,7 @@ Array = np.ndarray
 SCOPE = "per example"
 # penalties, no bias, depth, one example
 _DENSE = ("regularized-", "no-bias-", "deep5-", "one-sample-")
-# each kind whose examples have a gradient of their own, alone and in another
+# each kind with a gradient of each example, alone and in another
 _KINDS = (
     *("rank3-", "residual-deep-", "projection-", "tokens-sparse-", "tokens-categorical-", "embedding-", "positions-"),
     *("conv-strides-", "conv-groups-B", "conv-groups-dilated-", "conv-kernel-1-", "depthwise-B", "depthwise-3-"),
@@ -50,7 +50,7 @@ def _ties(case: Case) -> bool:
 def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Norms, clipping and moments of the cases by manual; by the tape, whose vectorized_map takes seconds to compile,
     in float64 and graph mode alone. Narrower than float32 go the dense ones, but no deep one: a bound carried through
-    five layers says nothing in 8 or 11 bits; and XLA compiles every kind in float64."""
+    five layers is too wide in 8 or 11 bits; and XLA compiles every kind in float64."""
     trials = []
     for case in cases:
         is_dense, is_deep = case.name.startswith(_DENSE), case.name.startswith("deep5")
@@ -202,7 +202,7 @@ def _clipped(network: Network, numbers: Problem, examples: Any, factors: Array) 
 
 
 def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: float, right: dict[str, Any]) -> Clues:
-    """What a tensor of `answers` would be if a common mistake were made."""
+    """The values of a tensor of `answers` under common mistakes."""
     kind, _, tensor = name.partition(" ")
     mistakes: dict[str, Array] = {}
     norms, rows = right["norms"], len(numbers.x)

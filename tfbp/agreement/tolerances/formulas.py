@@ -1,4 +1,4 @@
-"""What any right formula of an activation or a loss may be wrong by: its own roundings, and its input's error.
+"""Tolerances of any right formula of an activation or a loss: its own roundings, and its input's error.
 
 The reference's alone says little of another formula's rounding, so that these are no measurement but follow from the
 size of the terms that a formula may have. First order in the errors; branches and curvature are seen by evaluating the
@@ -69,7 +69,7 @@ def activation_backward_error(
     def backward(at: Array) -> Array:
         return activation_backward(activation, dy, at)
 
-    # dy's error goes through the steepest slope in reach: beside a kink z may have come to lie on the other side
+    # dy's error goes through the steepest slope in reach: beside a kink z may be on the other side
     slopes = [np.abs(activation_backward(activation, error_dy, at)) for at in (z, z + error_z, z - error_z)]
     carried = _spread(backward, z, error_z) + np.maximum.reduce(slopes)
     return carried + elementwise_tolerance(backward, z, dy, unit, units.underflow)

@@ -87,7 +87,7 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
         losses = noise.moved(losses, formulas.loss_forward_error(loss_of, y, outputs, unit))
         doutputs = noise.moved(doutputs, formulas.loss_backward_error(loss_of, dlosses, y, outputs, unit))
         dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
-        # given back in the narrower type
+        # returned in the narrower type
         doutputs = plain(noise.of_operation(doutputs))
     loss = counts * (weight * losses).mean()
     if noise is not None:

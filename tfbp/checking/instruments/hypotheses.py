@@ -42,6 +42,7 @@ class Hypotheses:
     def _clues(self, index: int) -> Clues:
         right = self.right[index]
         mistakes: dict[str, np.ndarray] = {}
+        others: dict[str, np.ndarray] = {}
         terms: dict[str, np.ndarray] = {}
         for path in self._through():
             term = path.terms[index]
@@ -59,13 +60,14 @@ class Hypotheses:
             if path.without_derivative is not None:
                 mistakes.setdefault(f"the derivative of {path.name} is left out", path.without_derivative[index])
             for derivative, gradients in path.mistaken.items():
-                mistakes.setdefault(f"the derivative of {path.name} is taken for {derivative}", gradients[index])
+                others.setdefault(f"the derivative of {path.name} is taken for {derivative}", gradients[index])
         for constant, gradients in self._without_constants.items():
             if not np.allclose(gradients[index], right, rtol=1e-12, atol=0):
                 mistakes[f"the constant {constant} is left out"] = gradients[index]
         mistakes.update(self._of_upstream(index))
         mistakes.update(self._of_shape(index))
-        return Clues(mistakes, terms, self._factors(right) | self._intermediate(right), self._sizes())
+        factors = self._factors(right) | self._intermediate(right)
+        return Clues(mistakes, terms, factors, self._sizes(), others=others)
 
     def _through(self) -> list[Path]:
         if self._paths is None:

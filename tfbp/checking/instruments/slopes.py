@@ -46,6 +46,10 @@ class Slope:
         found = self.error / max(abs(self.low), abs(self.high), 1e-300)
         return found if np.isfinite(found) else np.inf
 
+    def settles(self, got: float, rounding: float = 0.0) -> bool:
+        """Whether it is what was got, and not only because its own error is as large."""
+        return self.off(got, rounding) <= 1 and (self.kink or self.doubt <= PLAIN)
+
     def over(self, size: float) -> Slope:
         """The slope along a direction that is `size` times smaller."""
         scaled = {name: getattr(self, name) / size for name in ("value", "error", "low", "high")}

@@ -109,9 +109,10 @@ def one_element(trial: Trial, place: int, index: int, got: float, rounding: floa
     value = trial.values[place]
     own, usual = abs(float(value.flat[index])), typical(value)
     found = _along(trial, place, index, usual)
-    if found.off(got, rounding) <= 1:
+    is_tiny = 0 < own < TINY * usual
+    if found.off(got, rounding) <= 1 and (not is_tiny or found.settles(got, rounding)):
         return found
-    nearer = _along(trial, place, index, own if 0 < own < TINY * usual else NEARER * usual)
+    nearer = _along(trial, place, index, own if is_tiny else NEARER * usual)
     return nearer if found.gives_way_to(nearer) else found
 
 

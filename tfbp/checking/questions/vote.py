@@ -8,7 +8,7 @@ import numpy as np
 
 from tfbp.checking.instruments.hypotheses import Hypotheses
 from tfbp.checking.instruments.noise import Noise
-from tfbp.checking.instruments.slopes import PLAIN, Slope
+from tfbp.checking.instruments.slopes import Slope
 from tfbp.checking.questions import contract, locate
 from tfbp.checking.questions.twins import Reference
 from tfbp.checking.subject import Program
@@ -103,7 +103,7 @@ class _Opinions:
         self.rounding = own_rounding + (0.0 if oracle is None else rounding)
         self.direction = trial.direction(self.place)
         self.slope = trial.slope({self.place: self.direction})
-        if self.own is not None and not self._is_settled():
+        if self.own is not None:
             self._look_nearer()
         self.reference: Slope | None = None
         if reference is not None and self.place < len(trial.subject.values):
@@ -116,17 +116,13 @@ class _Opinions:
     def off(self, gradient: np.ndarray, slope: Slope) -> float:
         return slope.off(float(np.vdot(gradient, self.direction)), self.slack)
 
-    def _is_settled(self) -> bool:
-        """Whether the slope is the gradient's, and not only because nobody could tell it from another."""
-        return self.off(self.own, self.slope) <= 1 and (self.slope.kink or self.slope.doubt <= PLAIN)
-
     def _look_nearer(self) -> None:
         """Take smaller steps, and steps that are small beside each entry, where these know better."""
-        nearer = self.trial.slope({self.place: NEARER * self.direction}).over(NEARER)
-        if self.slope.gives_way_to(nearer):
-            self.slope = nearer
+        if not self.off(self.own, self.slope) <= 1:
+            nearer = self.trial.slope({self.place: NEARER * self.direction}).over(NEARER)
+            self.slope = nearer if self.slope.gives_way_to(nearer) else self.slope
         by_entry = self.trial.direction_by_entry(self.place)
-        if by_entry is not None and not self._is_settled():
+        if by_entry is not None and not self.slope.settles(float(np.vdot(self.own, self.direction)), self.slack):
             slope = self.trial.slope({self.place: by_entry})
             if slope.doubt < self.slope.doubt:
                 self.direction, self.slope = by_entry, slope

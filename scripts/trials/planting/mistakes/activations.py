@@ -69,7 +69,7 @@ MISTAKES = [
         "prelu",
         {
             "prelu-at-0": ("prelu_backward", "dy * (tf.nn.relu(sign) - alpha * tf.minimum(sign, 0))", "tf.where(x > 0, dy, alpha * dy)", "PReLU dx of layers", "another side"),
-            "prelu-alpha-in-float16": ("_sum_to_shape_of", "tf.cast(terms, tf.float32) if terms.dtype == tf.float16 else terms", "terms", "PReLU on 1100 rows dalpha of layers", "long sum|rounding"),
+            "prelu-alpha-in-float16": ("_sum_to_shape_of", "tf.cast(terms, tf.float32) if terms.dtype == tf.float16 else terms", "terms", "PReLU on 1100 rows dalpha of layers", "long sum|rounding", "float16"),
         },
     ),
     *of(

@@ -1,4 +1,4 @@
-"""What is not wrong, and must not be called so."""
+"""Harmless changes, which the harness must not report."""
 
 from planting.mistake import of
 

@@ -1,0 +1,86 @@
+"""Mistakes that make a claim of privacy void, planted one by one: a test of this folder sees each."""
+
+import pytest
+import tensorflow as tf
+import test_private_fit
+import test_sampling
+
+from tfbp.privacy import accounting, clipping, ledger, noise, parts, program
+
+pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
+
+NOISED, NORMAL, CLIPPED, SQUARES = noise.noised, noise.normal, program.clipped, parts.squares
+
+
+def of_the_actual_batch(sums, key, step, deviation, divisor):
+    """Divided by how many were drawn, here by one more than was expected."""
+    return NOISED(sums, key, step, deviation, divisor + 1)
+
+
+def noise_a_chunk(model, way, batch, clip, dtype, taken):
+    losses, outputs, sums, good = CLIPPED(model, way, batch, clip, dtype, taken)
+    return losses, outputs, [each + tf.random.stateless_normal(each.shape, [1, 2], dtype=dtype) for each in sums], good
+
+
+def one_noise_for_all_weights(key, step, weight, weights, shape, dtype):
+    return NORMAL(key, step, 0, weights, shape, dtype)
+
+
+def one_noise_for_all_steps(key, step, weight, weights, shape, dtype):
+    return NORMAL(key, 0 * step, weight, weights, shape, dtype)
+
+
+def without_a_kernel(each, dtype):
+    """The clip of a layer is skipped: its kernel counts in no norm."""
+    return 0 * SQUARES(each, dtype) if isinstance(each[0], parts.Product) else SQUARES(each, dtype)
+
+
+def numpy_step():
+    test_private_fit.test_the_private_step_is_numpys(False, 4)
+
+
+def of_the_first_stretch(self):
+    return RIGHT_STRETCHES(self)[:0]
+
+
+RIGHT_STRETCHES = ledger.Ledger.stretches
+
+MISTAKES = {
+    "division by another number than the expected batch": (noise, "noised", of_the_actual_batch, numpy_step),
+    "noise for every chunk": (program, "clipped", noise_a_chunk, numpy_step),
+    "one noise for all weights": (
+        *(noise, "normal", one_noise_for_all_weights),
+        test_sampling.test_the_noise_is_normal_and_never_the_same_twice,
+    ),
+    "one noise for all steps": (
+        *(noise, "normal", one_noise_for_all_steps),
+        test_sampling.test_the_noise_is_normal_and_never_the_same_twice,
+    ),
+    "the counter begins again with each fit": (
+        *(ledger.Ledger, "draw_key", lambda self, seed: (self.draws.assign(0), DRAW_KEY(self, seed))),
+        test_private_fit.test_a_second_fit_draws_on_where_the_first_ended,
+    ),
+    "the clip skipped for a layer": (parts, "squares", without_a_kernel, numpy_step),
+    "shuffled batches accounted as Poisson": (
+        *(accounting, "_event", lambda each: ("poisson", each.rate, each.noise, each.steps)),
+        test_private_fit.test_shuffled_batches_are_accounted_as_what_they_are,
+    ),
+    "a NaN example that is not left out": (
+        *(clipping, "factors_of", lambda s, clip, dtype, taken: (tf.cast(clip / tf.sqrt(s), dtype), taken)),
+        test_private_fit.test_an_example_that_is_not_finite_counts_0_and_is_counted,
+    ),
+    "the budget forgotten": (
+        *(ledger.Ledger, "stretches", of_the_first_stretch),
+        test_private_fit.test_a_step_beyond_the_budget_is_refused_before_it_runs,
+    ),
+}
+DRAW_KEY = ledger.Ledger.draw_key
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_it_is_seen(monkeypatch, mistake):
+    module, name, wrong, check = MISTAKES[mistake]
+    monkeypatch.setattr(module, name, wrong)
+    # what a test of this folder says of it, or what comes of a ledger that is empty
+    with pytest.raises((AssertionError, pytest.fail.Exception, IndexError)):
+        check()

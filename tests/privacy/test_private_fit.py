@@ -1,0 +1,296 @@
+"""fit(privacy=…): the step against NumPy, what is told of it, the budget, and its survival."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from private_models import L, logits, norms_of, one_tape_an_example
+
+import tfbp
+from tfbp.privacy import noise, sampling
+
+pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
+
+ROWS, BATCH = 60, 12
+
+
+def data(rows=ROWS):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, 4))
+    return x, (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.5)
+
+
+def model_of(optimizer=None, seed=0, jit_compile=False, regularizer=None, **options):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            L.Input((4,), dtype="float64"),
+            L.Dense(5, "tanh", kernel_regularizer=regularizer, dtype="float64"),
+            L.Dense(3, dtype="float64"),
+        ]
+    )
+    model.compile(optimizer or keras.optimizers.SGD(0.5), logits(), jit_compile=jit_compile, **options)
+    return model
+
+
+def privacy(**options):
+    return tfbp.Privacy(**{"noise_multiplier": 0.8, "delta": 1e-3, "clip": 0.7, "seed": 5, **options})
+
+
+def fit(model, given=None, epochs=1, x=None, y=None, **options):
+    arrays = data() if x is None else (x, y)
+    return tfbp.fit(model, *arrays, batch_size=BATCH, epochs=epochs, privacy=given or privacy(), verbose=0, **options)
+
+
+def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
+    """The weights after such steps: sampling's and noise's own numbers, the gradients by one tape an example."""
+
+    # XLA makes other normal numbers of the same counter
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def numbers(step):
+        shapes = [variable.shape for variable in model.trainable_variables]
+        return [
+            noise.normal(key[:2], step, index, len(shapes), shape, tf.float64) for index, shape in enumerate(shapes)
+        ]
+
+    key = np.random.SeedSequence(given.seed).generate_state(4, np.uint64)
+    key = tf.constant([int(word >> np.uint64(1)) + 1 for word in key], tf.int64)
+    rate, rows = BATCH / len(x), len(x)
+    for step in range(steps):
+        last, more, number, taken = tf.constant(-1, tf.int64), True, 0, []
+        size = sampling.chunk_size(rate, rows, given.physical_batch_size)
+        draw = sampling.poisson(key[2:], tf.constant(step, tf.int64), rate, rows, size)
+        while more:
+            found, valid, last, more = draw(tf.constant(number), last)
+            taken += found.numpy()[valid.numpy()].tolist()
+            number += 1
+        gradients = one_tape_an_example(model, x[taken], y[taken]) if taken else []
+        if weights is not None:
+            gradients = [[weights[row] * each for each in of_one] for row, of_one in zip(taken, gradients, strict=True)]
+        factors = np.minimum(1, given.clip / norms_of(gradients)) if taken else []
+        made = numbers(tf.constant(step, tf.int64))
+        for index, variable in enumerate(model.trainable_variables):
+            total = sum((f * g[index] for f, g in zip(factors, gradients, strict=True)), np.zeros(variable.shape))
+            added = made[index].numpy()
+            step_of = (total + given.noise_multiplier * given.clip * added) / BATCH
+            variable.assign(variable.numpy() - 0.5 * step_of)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("physical", [None, 4], ids=["at-once", "chunks-of-4"])
+def test_the_private_step_is_numpys(jit_compile, physical):
+    given = privacy(physical_batch_size=physical)
+    model, (x, y) = model_of(jit_compile=jit_compile), data()
+    history = fit(model, given)
+    right = by_numpy(model_of(), given, 5, x, y, jit_compile=jit_compile)
+    for got, expected in zip(model.get_weights(), right, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+    assert history.privacy["steps"] == 5
+    assert history.params["jit_compile"] is jit_compile
+
+
+def test_a_second_fit_draws_on_where_the_first_ended():
+    model, (x, y) = model_of(), data()
+    fit(model)
+    fit(model)
+    for got, right in zip(model.get_weights(), by_numpy(model_of(), privacy(), 10, x, y), strict=True):
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
+def test_weights_count_before_the_clip(given):
+    x, y = data()
+    of_classes = {0: 1.0, 1: 3.0, 2: 0.5}
+    weights = np.array([of_classes[label] for label in y])
+    model = model_of()
+    fit(model, **{given: weights if given == "sample_weight" else of_classes})
+    right = by_numpy(model_of(), privacy(), 5, x, y, weights)
+    for got, expected in zip(model.get_weights(), right, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+
+
+def test_penalties_on_weights_are_added_once_and_unclipped_by_examples():
+    model, (x, y) = model_of(regularizer=keras.regularizers.L2(0.1)), data()
+    before = model.get_weights()[0]
+    first = model_of().get_weights()[0]
+    np.testing.assert_array_equal(before, first)
+    fit(model, initial_epoch=0, epochs=1)
+    plain = model_of()
+    fit(plain)
+    # five steps of 0.5 · 0.2 · kernel each, as far as the first of them
+    assert np.abs(model.get_weights()[0] - plain.get_weights()[0]).max() > 1e-3
+    one = tfbp.fit(
+        model_of(regularizer=keras.regularizers.L2(0.1)), x, y, batch_size=ROWS, privacy=privacy(), verbose=0
+    )
+    other = model_of()
+    tfbp.fit(other, x, y, batch_size=ROWS, privacy=privacy(), verbose=0)
+    difference = one.model.get_weights()[0] - other.get_weights()[0]
+    np.testing.assert_allclose(difference, -0.5 * 2 * 0.1 * before, atol=1e-12)
+
+
+def test_what_is_told_is_json_and_epsilon_is_that_of_the_steps_that_ran():
+    from tfbp.privacy import accounting
+    from tfbp.privacy.ledger import Stretch
+
+    model = model_of(metrics=["accuracy"])
+    history = fit(model, privacy(seed=None), epochs=2, validation_split=0.2)
+    told = json.loads(json.dumps(history.privacy))
+    # 48 of 60 are trained on
+    assert (told["N"], told["q"], told["steps"], told["updates"]) == (48, 0.25, 8, 8)
+    right = [accounting.epsilon_of([Stretch("poisson", 0.25, 0.8, 48, 0.7, 4, n)], 1e-3, "pld") for n in (4, 8)]
+    assert history.history["epsilon"] == pytest.approx(right)
+    assert told["epsilon"] == pytest.approx(right[1])
+    assert told["void"] == []
+    assert told["neighbouring_relation"] == "add or remove one example"
+    assert set(told["outside_of_epsilon"]) >= {"accuracy", "loss"}
+    assert {*history.history} == {"accuracy", "loss", "val_accuracy", "val_loss", "epsilon"}
+
+
+def test_exact_logs_may_be_switched_off_and_a_seed_voids_the_claim():
+    history = fit(model_of(metrics=["accuracy"]), privacy(exact_logs=False))
+    assert set(history.history) == {"epsilon"}
+    assert "seed" in history.privacy["void"][0]
+
+
+def test_losses_and_metrics_are_those_of_the_examples_that_were_taken():
+    # all of them, at a rate of 1, and before any update
+    model, (x, y) = model_of(keras.optimizers.SGD(0.0), metrics=["accuracy"]), data()
+    right = model.evaluate(x, y, verbose=0, return_dict=True)
+    for physical in (None, 7):
+        history = tfbp.fit(
+            model, x, y, batch_size=ROWS, privacy=privacy(physical_batch_size=physical), verbose=0
+        ).history
+        assert history["loss"][0] == pytest.approx(right["loss"], rel=1e-6)
+        assert history["accuracy"][0] == pytest.approx(right["accuracy"], rel=1e-6)
+
+
+def test_a_step_beyond_the_budget_is_refused_before_it_runs():
+    given = tfbp.Privacy(epsilon=3.0, delta=1e-3, clip=1.0, accountant="rdp")
+    model = model_of()
+    history = fit(model, given, epochs=3)
+    assert 2.9 < history.privacy["epsilon"] <= 3.0
+    weights = model.get_weights()
+    with pytest.raises(tfbp.InputError, match="epsilon: got 3, of which"):
+        fit(model, given)
+    for got, before in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(got, before)
+    # more noise for what is left of a larger budget
+    more = fit(model, tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp"))
+    # RDP leaves orders out where the noise is small, and jumps there
+    assert 3.0 < more.privacy["epsilon"] <= 4.0
+    assert len(more.privacy["stretches"]) == 2
+
+
+def test_a_second_fit_goes_on_spending_also_after_a_compile_and_in_another_process_s_model(tmp_path):
+    model = model_of()
+    first = fit(model).privacy["epsilon"]
+    model.compile(keras.optimizers.SGD(0.5), logits(), jit_compile=False)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded, fresh = keras.models.load_model(tmp_path / "model.keras"), model_of(seed=3)
+    fresh.load_weights(tmp_path / "model.weights.h5")
+    told = [fit(each).privacy for each in (model, loaded, fresh)]
+    assert [each["steps"] for each in told] == [10, 10, 10]
+    assert told[0]["epsilon"] == told[1]["epsilon"] == told[2]["epsilon"] > first
+    # nor does it draw what was drawn before; what is loaded is compiled by XLA, whose normal numbers are others
+    for got, right in zip(fresh.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, right)
+
+
+def test_the_key_of_the_noise_is_not_left_in_the_model():
+    model = model_of()
+    fit(model, privacy(seed=None))
+    np.testing.assert_array_equal(model.tfbp_privacy.key, np.zeros(4))
+
+
+@pytest.mark.parametrize("kind", ["tfbp", "keras"])
+def test_killed_and_resumed_it_has_the_same_bits_and_the_same_epsilon(kind, tmp_path):
+    class Killed(Exception):
+        pass
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise Killed
+
+    backup = tfbp.fitting.BackupAndRestore if kind == "tfbp" else keras.callbacks.BackupAndRestore
+    whole, killed, resumed = model_of(), model_of(), model_of(seed=4)
+    given = tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp", seed=5)
+    right = fit(whole, given, epochs=4).privacy
+    with pytest.raises(Killed):
+        fit(killed, given, epochs=4, callbacks=[backup(tmp_path / "b"), Kill()])
+    # without a seed of its own: the key is in the backup
+    again = tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp")
+    told = fit(resumed, again, epochs=4, callbacks=[backup(tmp_path / "b")]).privacy
+    assert (told["epsilon"], told["steps"]) == (right["epsilon"], right["steps"])
+    for got, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_an_example_that_is_not_finite_counts_0_and_is_counted():
+    x, y = data()
+    x[7, 2], x[20, 0] = np.nan, np.inf
+    model, weights = model_of(), np.ones(ROWS)
+    weights[[7, 20]] = 0
+    told = fit(model, x=x, y=y).privacy
+    x[7, 2] = x[20, 0] = 0
+    other = model_of()
+    fit(other, x=x, y=y, sample_weight=weights)
+    for got, right in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(got, right, atol=1e-13)
+    assert told["non_finite_examples"] > 0
+
+
+def test_updates_without_noise_are_told():
+    model, (x, y) = model_of(), data()
+    fit(model, privacy(seed=None))
+    tfbp.fit(model, x, y, batch_size=BATCH, verbose=0)
+    told = fit(model, privacy(seed=None)).privacy
+    assert "5 updates without noise" in told["void"][0]
+
+
+def test_shuffled_batches_are_accounted_as_what_they_are():
+    told = fit(model_of(), privacy(sampling="shuffle"), epochs=2).privacy
+    assert told["epsilon"] > 2 * fit(model_of(), epochs=2).privacy["epsilon"]
+    assert "zero out" in told["neighbouring_relation"]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
+    layers = [tfbp.Dense(5, "tanh", kernel_regularizer=tfbp.L1L2(l2=0.1)), tfbp.Dense(3)]
+    network = tfbp.Model(tfbp.Network(4, layers, "sparse_categorical_crossentropy"), dtype="float64")
+    network.compile(keras.optimizers.SGD(0.5), metrics=["accuracy"], jit_compile=jit_compile)
+    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"])
+    model.set_weights([w for layer in network.get_parameters() for w in (layer["kernel"], layer["bias"])])
+    model.optimizer.build(model.trainable_variables)
+    of_network, of_keras = fit(network), fit(model)
+    assert of_network.privacy["epsilon"] == of_keras.privacy["epsilon"]
+    assert set(of_network.privacy["layers"].values()) == {"by hand"}
+    for name in ("loss", "accuracy"):
+        np.testing.assert_allclose(of_network.history[name], of_keras.history[name], rtol=1e-6)
+    for got, right in zip(network.parameter_variables, [0, 2], strict=True):
+        np.testing.assert_allclose(got["kernel"].numpy(), model.get_weights()[right], atol=1e-12)
+        np.testing.assert_allclose(got["bias"].numpy(), model.get_weights()[right + 1], atol=1e-12)
+
+
+def test_a_network_with_a_compute_loss_of_its_own_is_refused_and_frozen_weights_stay():
+    class Own(tfbp.Model):
+        def compute_loss(self, *arguments, **options):
+            return super().compute_loss(*arguments, **options)
+
+    network = tfbp.Network(4, [tfbp.Dense(5, "tanh"), tfbp.Dense(3)], "sparse_categorical_crossentropy")
+    own = Own(network, dtype="float64")
+    own.compile("sgd")
+    for options in ({"privacy": privacy()}, {"clip_per_example": 0.1}):
+        with pytest.raises(tfbp.InputError, match="compute_loss of its own"):
+            own.fit(*data(), verbose=0, **options)
+    frozen = tfbp.Model(network, dtype="float64")
+    frozen.layer_weights[0].trainable = False
+    frozen.compile("sgd")
+    before = frozen.get_parameters()
+    fit(frozen)
+    np.testing.assert_array_equal(frozen.get_parameters()[0]["kernel"], before[0]["kernel"])
+    assert np.abs(frozen.get_parameters()[1]["kernel"] - before[1]["kernel"]).max() > 0

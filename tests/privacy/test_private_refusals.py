@@ -1,0 +1,112 @@
+"""What private training refuses, in one sentence each, before anything is trained."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import tfbp
+from tfbp import Privacy
+
+L = keras.layers
+GIVEN = {"noise_multiplier": 1.0, "delta": 1e-3}
+X, Y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 3
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def fit(*layers, kind=keras.Sequential, loss="sparse_categorical_crossentropy", privacy=None, x=X, y=Y, **options):
+    model = kind([L.Input((4,)), *layers, L.Dense(3, "softmax")])
+    model.compile("sgd", loss)
+    before = model.get_weights()
+    try:
+        return tfbp.fit(model, x, y, batch_size=5, privacy=privacy or Privacy(**GIVEN), verbose=0, **options)
+    finally:
+        for got, right in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(got, right)
+
+
+class Writes(L.Layer):
+    def build(self, shape):
+        self.total = self.add_weight(shape=(), trainable=False, initializer="zeros", name="total")
+
+    def call(self, x):
+        self.total.assign_add(keras.ops.sum(x))
+        return x
+
+
+class Mixes(L.Layer):
+    def call(self, x):
+        return x - keras.ops.mean(x, axis=0)
+
+
+class Penalty(L.Layer):
+    def call(self, x):
+        self.add_loss(keras.ops.mean(x**2))
+        return x
+
+
+REFUSED = {
+    "batch normalization": ((L.BatchNormalization(),), {}, "GroupNormalization"),
+    "a state that is written": ((Writes(),), {}, "writes"),
+    "examples that are mixed": ((Mixes(),), {}, "ties a batch's examples together"),
+    "an activity regularizer": ((L.Dense(4, activity_regularizer="l2"),), {}, "activity_regularizer"),
+    "a loss that a layer adds": ((Penalty(),), {}, "add_loss"),
+    "a train_step of its own": ((), {"kind": OwnStep}, "train_step of its own"),
+    "a batch larger than the data": ((), {"x": X[:3], "y": Y[:3]}, "batch_size: got 5 of 3"),
+    "a budget that nothing meets": ((), {"privacy": Privacy(epsilon=1e-9, delta=1e-12, accountant="rdp")}, "σ"),
+    "steps_per_epoch": ((), {"steps_per_epoch": 2}, "steps_per_epoch"),
+    "something that is no Privacy": ((), {"privacy": 3.0}, "accepted: a tfbp.Privacy"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_it_is_refused_in_one_sentence(case):
+    pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
+    layers, options, words = REFUSED[case]
+    with pytest.raises(tfbp.InputError) as caught:
+        fit(*layers, **options)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 240
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"delta": 1e-3}, "epsilon: got None and noise_multiplier=None"),
+        ({"epsilon": 1.0, "noise_multiplier": 1.0, "delta": 1e-3}, "accepted: one of the two"),
+        ({**GIVEN, "clip": 0}, "clip: got 0"),
+        ({**GIVEN, "clip": float("nan")}, "clip: got nan"),
+        ({"noise_multiplier": -1.0, "delta": 1e-3}, "noise_multiplier: got -1.0"),
+        ({"noise_multiplier": 1.0}, "delta: got None"),
+        ({"noise_multiplier": 1.0, "delta": 1.5}, "delta: got 1.5"),
+        ({**GIVEN, "sampling": "Poisson"}, "did you mean 'poisson'"),
+        ({**GIVEN, "accountant": "gdp"}, "accountant: got 'gdp'"),
+        ({**GIVEN, "physical_batch_size": 0}, "physical_batch_size: got 0"),
+        ({**GIVEN, "seed": 1.5}, "seed: got 1.5"),
+    ],
+)
+def test_numbers_out_of_range_are_one_sentence(given, words):
+    with pytest.raises(tfbp.InputError) as caught:
+        Privacy(**given)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 240
+
+
+def test_a_delta_of_1_over_n_is_warned_of():
+    pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
+    model = keras.Sequential([L.Input((4,)), L.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match="delta: got 0.1"):
+        tfbp.fit(model, X, Y, privacy=Privacy(noise_multiplier=1.0, delta=0.1), batch_size=5, verbose=0)
+
+
+def test_without_dp_accounting_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dp_accounting", None)
+    with pytest.raises(tfbp.InputError, match=r"tfbp\[private\]"):
+        fit()

@@ -1,0 +1,108 @@
+"""Which examples a step takes, and the noise: their laws, and that nothing is used twice."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+from tfbp.privacy import noise, sampling
+
+KEY = tf.constant([11, 12], tf.int64)
+
+
+def drawn(step, rate, rows, size):
+    """The rows of a step and how many chunks they took."""
+    draw, last, found, number, more = (
+        sampling.poisson(KEY, tf.constant(step, tf.int64), rate, rows, size),
+        -1,
+        [],
+        0,
+        True,
+    )
+    last = tf.constant(-1, tf.int64)
+    while more:
+        taken, valid, last, more = draw(tf.constant(number), last)
+        found += taken.numpy()[valid.numpy()].tolist()
+        number += 1
+    return found, number
+
+
+def test_every_example_is_taken_with_probability_q_each_by_itself():
+    rows, rate, steps = 40, 0.2, 1500
+    taken = np.zeros((steps, rows))
+    for step in range(steps):
+        found, _ = drawn(step, rate, rows, 12)
+        assert len(set(found)) == len(found)
+        taken[step, found] = 1
+    counts = taken.sum(axis=1)
+    # of each row, of how many there are, and of pairs: probabilities of 1e-4 each under Poisson sampling
+    assert (
+        scipy.stats.chisquare(
+            np.stack([taken.sum(0), steps - taken.sum(0)]).ravel(),
+            np.repeat([steps * rate, steps * (1 - rate)], rows),
+            ddof=rows - 1,
+        ).pvalue
+        > 1e-4
+    )
+    expected = scipy.stats.binom(rows, rate).pmf(range(rows + 1)) * steps
+    near = slice(3, 14)
+    seen = np.bincount(counts.astype(int), minlength=rows + 1)
+    both = [np.append(each[near], each.sum() - each[near].sum()) for each in (seen, expected)]
+    assert scipy.stats.chisquare(*both).pvalue > 1e-4
+    correlations = np.corrcoef(taken.T)[np.triu_indices(rows, 1)] * np.sqrt(steps)
+    assert scipy.stats.kstest(correlations, "norm").pvalue > 1e-4
+
+
+def test_the_distances_are_those_of_the_formula():
+    uniform = np.random.default_rng(0).uniform(size=1000)
+    uniform[:3] = 1.0, 1e-300, 0.5
+    found = sampling.distances(tf.constant(uniform), 0.3, 50).numpy()
+    right = 1 + np.minimum(np.floor(np.log(uniform) / np.log1p(-0.3)), 50).astype(int)
+    np.testing.assert_array_equal(found, right)
+    assert found[0] == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 30])
+def test_none_is_dropped_where_more_are_drawn_than_a_chunk_holds(size):
+    for step in range(20):
+        found, chunks = drawn(step, 0.9, 30, size)
+        assert sorted(found) == found
+        assert chunks >= len(found) / size
+    assert np.mean([len(drawn(step, 0.9, 30, size)[0]) for step in range(60)]) == pytest.approx(27, abs=1)
+
+
+def test_an_empty_draw_is_one_chunk():
+    found = [drawn(step, 0.01, 10, 4) for step in range(50)]
+    assert ([], 1) in found
+
+
+def test_all_are_taken_at_a_rate_of_one():
+    assert drawn(0, 1.0, 10, 4) == (list(range(10)), 3)
+
+
+def test_shuffled_epochs_show_each_example_once():
+    order = tf.constant(sampling.order_of((1, 2), 0, 10))
+    seen = []
+    for step in range(3):
+        draw, number, more = sampling.shuffled(order, tf.constant(step), 4, 10, 3), 0, True
+        while more:
+            rows, valid, _, more = draw(tf.constant(number), tf.constant(0, tf.int64))
+            seen += rows.numpy()[valid.numpy()].tolist()
+            number += 1
+        assert len(seen) == min(4 * (step + 1), 10)
+    assert sorted(seen) == list(range(10))
+    assert sampling.order_of((1, 2), 1, 10).tolist() != sampling.order_of((1, 2), 0, 10).tolist()
+
+
+def test_the_noise_is_normal_and_never_the_same_twice():
+    made = [
+        noise.normal(KEY, tf.constant(step), weight, 3, (40, 50), tf.float32).numpy()
+        for step in range(4)
+        for weight in range(3)
+    ]
+    flat = np.stack([each.ravel() for each in made])
+    assert scipy.stats.kstest(flat.ravel(), "norm").pvalue > 1e-4
+    between = np.corrcoef(flat)[np.triu_indices(12, 1)] * np.sqrt(2000)
+    assert np.abs(between).max() < 5
+    other_key = noise.normal(KEY + 1000, tf.constant(0), 0, 3, (40, 50), tf.float32).numpy()
+    assert np.abs(np.corrcoef(other_key.ravel(), flat)[0, 1:]).max() * np.sqrt(2000) < 5

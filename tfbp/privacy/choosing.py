@@ -1,0 +1,165 @@
+"""Which way a model's examples go, and whether each has a gradient of its own: found by trying."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend import get_keras_mask
+
+from tfbp.errors import InputError
+from tfbp.fitting.programs import unflattened
+from tfbp.privacy import examples
+from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
+from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties
+
+
+def way_of(model: Any, data: Any) -> Way:
+    """The way of a model's examples: by hand where every trainable weight's gradient is recorded, else by tape.
+
+    Two examples are tried together and each alone: where their norms differ, the loss or a layer ties the examples of
+    a batch together.
+
+    Args:
+        data: packed data of at least one row.
+
+    Raises:
+        InputError: examples that are tied together.
+    """
+    with restored(model):
+        return _way_of(model, data)
+
+
+def _way_of(model: Any, data: Any) -> Way:
+    training = not draws(model)
+    other = _other_row(data)
+    first = keras.tree.map_structure(lambda leaf: None if leaf is None else tf.gather(leaf, [0, *other]), data)
+    rows = int(next(leaf for leaf in keras.tree.flatten(first) if leaf is not None).shape[0])
+    alone = [
+        keras.tree.map_structure(lambda leaf, row=row: None if leaf is None else leaf[row : row + 1], first)
+        for row in range(rows)
+    ]
+    _check_call(model, first)
+    way = Way()
+    for losses in ("mean", "sum", "each"):
+        way.losses = losses
+        together = _first_try(model, way, first, training)
+        apart = _tried(model, way, alone, training)
+        if _agree(together, apart, model):
+            break
+        if way.reason or losses == "each" or (losses == "sum" and not _is_masked(model, first, training)):
+            raise InputError(_tied(together, apart))
+    way.layers = dict.fromkeys(examples.layers_with_weights(model), BY_TAPE if way.reason else BY_HAND)
+    return way
+
+
+@contextlib.contextmanager
+def restored(model: Any) -> Iterator[None]:
+    """What trying does to the variables that no gradient moves, random generators' among them, is undone."""
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _check_call(model: Any, batch: Any) -> None:
+    """Raise `InputError` for a layer that writes to a state or adds a loss of its own: of a call on a few rows."""
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    seeds = {id(each.state) for layer in [model, *all_layers(model)] for each in _generators(layer)}
+    before = [(each, each.numpy()) for each in model.non_trainable_variables if id(each) not in seeds]
+    with without_penalties(model):
+        examples.called(model, x, True)
+    for layer in [model, *all_layers(model)]:
+        if layer._losses:
+            raise InputError(
+                f"model: got {layer.name!r}, which adds a loss by add_loss: its part in a single example's is not "
+                "known; accepted: losses in compile or compute_loss, penalties on weights."
+            )
+    for variable, value in before:
+        if not np.array_equal(variable.numpy(), value, equal_nan=True):
+            raise InputError(
+                f"model: got a layer that writes to {variable.path!r} in training, through which examples see each "
+                "other; accepted: layers without a state."
+            )
+
+
+def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
+    """‖g_b‖² of a batch; the way gives up what is found not to be possible."""
+    try:
+        return _tried(model, way, [batch], training)
+    except Unweighted:
+        way.is_weighted = False
+    except NotRecorded as error:
+        way.reason = str(error)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+        # some operations fail side by side, a masked loop's and grouped convolutions' among them
+        if way.is_by_hand or way.in_turn:
+            raise
+        way.in_turn = True
+    return _first_try(model, way, batch, training)
+
+
+def draws(model: Any) -> bool:
+    """Whether layers draw random numbers in training."""
+    return any(_generators(layer) for layer in [model, *all_layers(model)])
+
+
+def _generators(layer: Any) -> list[keras.random.SeedGenerator]:
+    return [each for each in vars(layer).values() if isinstance(each, keras.random.SeedGenerator)]
+
+
+def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
+    """‖g_b‖² of each example of some batches of one size, by one trace."""
+    structure = batches[0]
+    leaves = [[leaf for leaf in keras.tree.flatten(batch) if leaf is not None] for batch in batches]
+
+    def squares(*given: tf.Tensor) -> tf.Tensor:
+        return examples.find(model, way, unflattened(structure, given), training).squares
+
+    run = tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, leaves[0]))
+    return np.concatenate([run(*each).numpy() for each in leaves])
+
+
+def _other_row(data: Any) -> list[int]:
+    """A row that differs from the first; none where there is none among the next hundred."""
+    leaves = [leaf[:100].numpy() for leaf in keras.tree.flatten(data) if leaf is not None]
+    for row in range(1, len(leaves[0])):
+        if not all(np.array_equal(leaf[0], leaf[row]) for leaf in leaves):
+            return [row]
+    return []
+
+
+def _agree(together: np.ndarray, apart: np.ndarray, model: Any) -> bool:
+    # what sums in another order differ by, many times over; examples that are tied differ by their own size
+    roundoff = 2.0**-34 if all(w.dtype == "float64" for w in model.trainable_variables) else 2.0**-10
+    if "16" in str(model.compute_dtype):
+        roundoff = 2.0**-3
+    both = np.isfinite(together) & np.isfinite(apart)
+    together, apart = together[both], apart[both]
+    allowed = roundoff * (np.maximum(together, apart) + 1e-3 * np.max(apart, initial=0.0))
+    return bool(np.all(np.abs(together - apart) <= allowed))
+
+
+def _is_masked(model: Any, data: Any, training: bool) -> bool:
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    found: list[Any] = []
+
+    def trace() -> None:
+        found.extend(get_keras_mask(each) for each in keras.tree.flatten(examples.called(model, x, training)))
+
+    tf.function(trace, autograph=False).get_concrete_function()
+    return any(mask is not None for mask in found)
+
+
+def _tied(together: np.ndarray, apart: np.ndarray) -> str:
+    was, alone = (float(np.sqrt(each[0])) for each in (together, apart))
+    return (
+        f"model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {was:.4g} beside "
+        f"another example and {alone:.4g} alone); accepted: a loss that is a mean or a sum over examples."
+    )

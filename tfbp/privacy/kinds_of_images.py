@@ -1,0 +1,178 @@
+"""Recorded calls of the layers of images, and of those that normalize: see `kinds`.
+
+B batch, H and W height and width, C channels, P places of a window, K positions of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfbp.manual.window import Window
+from tfbp.privacy.parts import Each, Part, Product, Windows
+from tfbp.privacy.recording import Recorder, constant
+from tfbp.privacy.sums import gradient_of_broadcast
+
+# as many inputs at least in each product of a window's positions
+LEAST_INPUTS = 64
+
+
+def convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
+    x = tf.convert_to_tensor(inputs)
+    if layer.padding == "causal":
+        options = {"data_format": layer.data_format, "dilation_rate": layer.dilation_rate}
+        z = ops.conv(_padded(layer, x), constant(layer.kernel), list(layer.strides), "valid", **options)
+    else:
+        z = layer.convolution_op(x, constant(layer.kernel))
+
+    def find(dz: tf.Tensor) -> Any:
+        parts: list[Any] = [(layer.kernel, _of_kernel(layer, x, dz))]
+        return parts if layer.bias is None else [*parts, _of_bias(layer, dz)]
+
+    z = z if layer.bias is None else ops.add(z, constant(layer.bias))
+    z = recorder.kept(layer, z, find)
+    return z if layer.activation is None else layer.activation(z)
+
+
+def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
+    x = tf.convert_to_tensor(inputs)
+    z = ops.depthwise_conv(
+        x,
+        constant(layer.kernel),
+        strides=layer.strides,
+        padding=layer.padding,
+        data_format=layer.data_format,
+        dilation_rate=layer.dilation_rate,
+    )
+
+    def find(dz: tf.Tensor) -> Any:
+        window, pixels = _window(layer, x)
+        dz_of = tf.reshape(dz, [-1, math.prod(window.outputs), x.shape[-1], layer.depth_multiplier])
+        # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
+        each = [tf.einsum("bpi,bpid->bid", at, dz_of) for at in pixels]
+        gradient = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel.shape])
+        parts: list[Any] = [(layer.kernel, Each(gradient))]
+        return parts if layer.bias is None else [*parts, _of_bias(layer, dz)]
+
+    z = z if layer.bias is None else ops.add(z, constant(layer.bias))
+    z = recorder.kept(layer, z, find)
+    return z if layer.activation is None else layer.activation(z)
+
+
+def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
+    """The part that makes a kernel's gradient: products of what lies under the window, position by position."""
+    window, pixels = _window(layer, x)
+    places, groups = math.prod(window.outputs), layer.groups
+    outputs, inputs, positions = layer.filters // groups, x.shape[-1] // groups, len(pixels)
+
+    def by_group(a: tf.Tensor) -> tf.Tensor:
+        # (B, G, P, C/G) <- (B, P, C)
+        if groups == 1:
+            return tf.reshape(a, [-1, 1, places, a.shape[-1]])
+        return tf.transpose(tf.reshape(a, [-1, places, groups, a.shape[-1] // groups]), [0, 2, 1, 3])
+
+    def restore(stacked: tf.Tensor) -> tf.Tensor:
+        # (…, K I/G, O/G) of each group -> (…, K, I/G, O)
+        matrix = tf.reshape(stacked, [groups, positions, inputs, outputs])
+        return tf.reshape(tf.transpose(matrix, [1, 2, 0, 3]), layer.kernel.shape)
+
+    pixels = [by_group(each) for each in pixels]
+    dz = by_group(tf.reshape(dz, [-1, places, layer.filters]))
+    if places * places < positions * inputs * outputs:
+        return Product(tf.concat(pixels, axis=-1), dz, restore)
+    together = max(1, LEAST_INPUTS // inputs)
+    bunches = [pixels[first : first + together] for first in range(0, positions, together)]
+    joined = [each[0] if len(each) == 1 else tf.concat(each, axis=-1) for each in bunches]
+
+    def restore_all(found: list[tf.Tensor]) -> tf.Tensor:
+        # each (G, k I/G, O/G), of k positions
+        return restore(tf.concat(found, axis=1))
+
+    return Windows(joined, dz, restore_all)
+
+
+def _window(layer: Any, x: tf.Tensor) -> tuple[Window, list[tf.Tensor]]:
+    """The window of a convolution along one or two axes, and what lies under each of its positions, (B, P, C)."""
+    flat = x.shape.rank == 3
+    padding = "valid" if layer.padding == "causal" else layer.padding
+    x = _padded(layer, x)
+    images = x[:, None] if flat else x
+    sizes, strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
+    if flat:
+        sizes, strides, rates = (1, *sizes), (1, *strides), (1, *rates)
+    window = Window(images.shape[1:3], sizes, strides, padding, rates)
+    places = math.prod(window.outputs)
+    return window, [tf.reshape(at, [-1, places, images.shape[-1]]) for at in window.patches(images)]
+
+
+def _padded(layer: Any, x: tf.Tensor) -> tf.Tensor:
+    """x with what "causal" puts before it."""
+    if layer.padding != "causal":
+        return x
+    return tf.pad(x, [[0, 0], [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0], [0, 0]])
+
+
+def _of_bias(layer: Any, dz: tf.Tensor) -> tuple[Any, Part]:
+    return layer.bias, Each(gradient_of_broadcast(dz, layer.bias.shape))
+
+
+def layer_normalization(recorder: Recorder, layer: Any, inputs: Any) -> Any:
+    normalized = ops.layer_normalization(inputs, None, None, layer.axis, layer.epsilon)
+    return ops.cast(_scaled(recorder, layer, normalized, layer.axis, layer.gamma, layer.beta), layer.compute_dtype)
+
+
+def rms_normalization(recorder: Recorder, layer: Any, x: Any) -> Any:
+    normalized = ops.rms_normalization(x, scale=None, axis=layer.axis, epsilon=layer.epsilon)
+    return _scaled(recorder, layer, normalized, layer.axis, layer.scale, None)
+
+
+def group_normalization(recorder: Recorder, layer: Any, inputs: Any) -> Any:
+    asked = layer.scale, layer.center
+    try:
+        vars(layer).update(scale=False, center=False)
+        normalized = keras.layers.GroupNormalization.call(layer, inputs)
+    finally:
+        vars(layer).update(scale=asked[0], center=asked[1])
+    gamma, beta = layer.gamma if asked[0] else None, layer.beta if asked[1] else None
+    return _scaled(recorder, layer, normalized, layer.axis, gamma, beta)
+
+
+def _scaled(recorder: Recorder, layer: Any, normalized: tf.Tensor, axis: Any, gamma: Any, beta: Any) -> Any:
+    """gamma · normalized + beta along the axes of a normalization."""
+    rank = normalized.shape.rank
+    axes = sorted(each % rank for each in ([axis] if isinstance(axis, int) else axis))
+    shape = [normalized.shape[each] if each in axes else 1 for each in range(1, rank)]
+    z = normalized
+    if gamma is not None:
+        z = z * tf.reshape(constant(gamma), shape)
+    if beta is not None:
+        z = z + tf.reshape(constant(beta), shape)
+
+    def find(dz: tf.Tensor) -> Any:
+        given = [(gamma, lambda: dz * normalized), (beta, lambda: dz)]
+        return [
+            (weight, Each(tf.reshape(gradient_of_broadcast(terms(), shape), [-1, *weight.shape])))
+            for weight, terms in given
+            if weight is not None
+        ]
+
+    return recorder.kept(layer, z, find)
+
+
+def _channels_last(layer: Any) -> bool:
+    return layer.data_format == "channels_last"
+
+
+KINDS: dict[str, tuple[str, Callable[[Any], bool], Callable[..., Any]]] = {
+    "Conv1D": ("call", _channels_last, convolution),
+    "Conv2D": ("call", _channels_last, convolution),
+    "DepthwiseConv2D": ("call", _channels_last, depthwise_convolution),
+    "LayerNormalization": ("call", lambda layer: not layer.rms_scaling, layer_normalization),
+    "RMSNormalization": ("call", lambda layer: True, rms_normalization),
+    "GroupNormalization": ("call", lambda layer: True, group_normalization),
+}

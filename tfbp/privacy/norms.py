@@ -1,0 +1,100 @@
+"""tfbp.per_example_gradient_norms, of any compiled keras.Model. N samples."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp.errors import check_count
+from tfbp.fitting import arrays
+from tfbp.fitting.contract import check_compiled, check_data, check_model
+from tfbp.fitting.programs import unflattened
+from tfbp.privacy import choosing, examples, refusals
+
+
+class Norms(np.ndarray):
+    """An array of norms that says how they were found.
+
+    Attributes:
+        ways: "by hand" or "by tape" for each layer with trainable weights, by its path.
+        reason: why no layer went by hand; empty where they did.
+    """
+
+    ways: dict[str, str]
+    reason: str
+
+    def __array_finalize__(self, other: Any) -> None:
+        self.ways, self.reason = getattr(other, "ways", {}), getattr(other, "reason", "")
+
+
+def per_example_gradient_norms(
+    model: keras.Model, x: Any, y: Any, sample_weight: Any = None, *, per_layer: bool = False, batch_size: int = 256
+) -> Norms:
+    """The norm of every example's own gradient, of the trainable weights alone.
+
+        ‖g_b‖² = Σ_weights ‖∂ℓ_b/∂weight‖²
+
+    ℓ_b is the loss of a batch of example b alone, without penalties on weights. Layers of known kinds go by hand, from
+    one backward pass and without any example's gradient being held: ‖Σ_t x_t ⊗ dz_t‖² from the products of the rows of
+    x and of dz, or from xᵀ dz, whichever is smaller. A model with other layers goes by one tape an example, in chunks.
+
+    Args:
+        model: any compiled keras.Model, or a `tfbp.Model`. Where its layers draw, as it predicts.
+        x, y, sample_weight: arrays of N samples, as for fit.
+        per_layer: of a `tfbp.Model`, each layer's norm, (N, L).
+        batch_size: how many samples a pass takes; it changes time and memory alone.
+
+    Returns:
+        (N,), whose `ways` say how each layer went; float64 for a float64 model, else float32.
+
+    Raises:
+        InputError: a model that is not compiled, arrays that do not fit it, a batch size below 1, examples that a layer
+            or the loss ties together.
+
+    Example:
+        >>> import keras, numpy as np, tfbp
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> norms = tfbp.per_example_gradient_norms(model, np.array([[2.0, 2.0], [0.0, 1.0]]), np.array([3.0, 1.0]))
+        >>> norms.tolist(), norms.ways
+        ([6.0, 0.0], {'sequential/dense': 'by hand'})
+
+    Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
+    """
+    if hasattr(model, "per_example_gradient_norms"):
+        found, ways = model.per_example_gradient_norms(x, y, sample_weight, per_layer=per_layer, batch_size=batch_size)
+        return _told(found, ways, "")
+    check_model("model", model)
+    check_compiled(model)
+    check_count("batch_size", batch_size)
+    check_data(x=x, y=y, sample_weight=sample_weight)
+    arrays.check_lengths(x=x, y=y, sample_weight=sample_weight)
+    data = arrays.packed(x, y, sample_weight)
+    refusals.build(model, data)
+    refusals.check_layers(model, of_norms=True)
+    way, training = choosing.way_of(model, data), not choosing.draws(model)
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+
+    @functools.cache
+    def program(rows: int) -> Any:
+        specs = [tf.TensorSpec([rows, *leaf.shape[1:]], leaf.dtype) for leaf in leaves]
+        return tf.function(
+            lambda *batch: tf.sqrt(examples.find(model, way, unflattened(data, batch), training).squares),
+            autograph=False,
+        ).get_concrete_function(*specs)
+
+    rows, size = int(leaves[0].shape[0]), min(batch_size, examples.rows_a_chunk(model, way, batch_size))
+    batches = [[leaf[start : start + size] for leaf in leaves] for start in range(0, rows, size)]
+    parts = [program(batch[0].shape[0])(*batch).numpy() for batch in batches]
+    wide = any(variable.dtype == "float64" for variable in model.trainable_variables)
+    return _told(np.concatenate(parts).astype(np.float64 if wide else np.float32), way.layers, way.reason)
+
+
+def _told(found: np.ndarray, ways: dict[str, str], reason: str) -> Norms:
+    norms = found.view(Norms)
+    norms.ways, norms.reason = dict(ways), reason
+    return norms

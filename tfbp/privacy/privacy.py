@@ -1,0 +1,181 @@
+"""tfbp.Privacy: what a private fit is to keep to. N rows, B the batch's expected size, q = B / N."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.fitting import arrays, contract
+from tfbp.fitting import epochs as loop
+from tfbp.fitting.plans import validation_of
+from tfbp.fitting.rules import rules_of
+from tfbp.privacy import accounting, choosing, examples, refusals, report, sampling
+from tfbp.privacy.budget import Budget
+from tfbp.privacy.examples import Way
+from tfbp.privacy.ledger import SAMPLINGS, Stretch, ledger_of
+from tfbp.privacy.program import Plan
+from tfbp.privacy.run import PrivateRun
+
+# fit's arguments, where they are not given
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(keras.Model.fit).parameters.items()
+    if name != "self"
+}
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Differentially private training: one object samples, clips, adds noise and accounts for what ran.
+
+        g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N)
+
+    Given to `tfbp.fit` or `tfbp.Model.fit` as `privacy`. ε is only ever that of steps that ran: in the logs of each
+    epoch, and with all that it rests on in `history.privacy`. A step beyond the budget is refused before it runs.
+
+    Args:
+        epsilon: the budget; σ is found such that the epochs asked for stay within it. Or
+        noise_multiplier: σ, without a budget.
+        delta: δ, below 1 / N.
+        clip: C, the largest norm of an example's own gradient.
+        sampling: "poisson", each step every example with probability q; or "shuffle", accounted as what it is.
+        accountant: "pld", privacy loss distributions, or "rdp", which says more than is spent.
+        physical_batch_size: how many examples the program takes at once; it changes time and memory alone.
+        exact_logs: whether the loss and the metrics of the training examples are counted; they are outside of ε.
+        seed: for tests: noise and samples that can be had again. It voids the claim, and the report says so.
+
+    Raises:
+        InputError: epsilon and noise_multiplier both or neither, or a number that is out of its range.
+
+    Example:
+        >>> import keras, numpy as np, tfbp
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> privacy = tfbp.Privacy(noise_multiplier=1.0, delta=1e-3, clip=1.0)
+        >>> fit = lambda: tfbp.fit(model, np.ones((64, 2)), np.ones(64), batch_size=8, privacy=privacy, verbose=0)
+        >>> fit().privacy["steps"]  # doctest: +SKIP
+        8
+
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
+
+    epsilon: float | None = None
+    noise_multiplier: float | None = None
+    delta: float | None = None
+    clip: float = 1.0
+    sampling: str = "poisson"
+    accountant: str = "pld"
+    physical_batch_size: int | None = None
+    exact_logs: bool = True
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise InputError(
+                f"epsilon: got {self.epsilon!r} and noise_multiplier={self.noise_multiplier!r}; accepted: one of the "
+                "two, a budget or the noise."
+            )
+        for name in ("epsilon", "noise_multiplier", "clip"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+        delta = self.delta
+        if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 < float(delta) < 1:
+            raise InputError(f"delta: got {delta!r}; accepted: a number between 0 and 1, below 1 / N.")
+        check_choice("sampling", self.sampling, SAMPLINGS)
+        check_choice("accountant", self.accountant, accounting.ACCOUNTANTS)
+        if self.physical_batch_size is not None:
+            check_count("physical_batch_size", self.physical_batch_size)
+        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, Integral)):
+            raise InputError(f"seed: got {self.seed!r}; accepted: None, or an integer for tests.")
+
+    def fit(self, model: Any, given: dict[str, Any]) -> keras.callbacks.History:
+        """Train with the arguments of `tfbp.fit`; what that calls."""
+        given = {**_DEFAULTS, **given}
+        refusals.check_model(model)
+        contract.check_compiled(model)
+        accounting.check_installed()
+        data, ways, validation_data, batch_size = _data_of(model, given)
+        rows = int(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None).shape[0])
+        if batch_size > rows:
+            raise InputError(
+                f"batch_size: got {batch_size} of {rows} examples, a rate q = {batch_size / rows:.4g}; accepted: at "
+                f"most {rows}, for q is a probability."
+            )
+        if float(self.delta or 0) >= 1 / rows:
+            warnings.warn(
+                f"delta: got {self.delta:g}, which is at least 1 / N = {1 / rows:.3g}: it would allow to publish an "
+                "example.",
+                stacklevel=3,
+            )
+        if given["steps_per_epoch"] is not None:
+            raise InputError("steps_per_epoch: got a number; accepted: None, an epoch has N / B private steps.")
+        refusals.build(model, data)
+        refusals.check_layers(model)
+        way = choosing.way_of(model, data) if ways is None else Way(layers=ways)
+        refusals.check_way(model, way)
+        contract.build_optimizer(model)
+        ledger = ledger_of(model)
+        report.note_strange_updates(model, ledger)
+        an_epoch = math.ceil(rows / batch_size)
+        epochs = max(given["epochs"] - given["initial_epoch"], 0)
+        planned = Stretch(
+            self.sampling,
+            batch_size / rows,
+            self.noise_multiplier or 0.0,
+            rows,
+            float(self.clip),
+            an_epoch,
+            an_epoch * epochs,
+        )
+        budget = Budget(self.epsilon, float(self.delta or 0), self.accountant, ledger, planned)
+        planned = budget.planned
+        ledger.begin(planned)
+        ledger.draw_key(self.seed)
+        if self.seed is not None:
+            ledger.seeded.assign(1)
+        size = examples.rows_a_chunk(model, way, sampling.chunk_size(planned.rate, rows, self.physical_batch_size))
+        plan = Plan(way, planned, batch_size, size, self.exact_logs)
+        run = PrivateRun(model, data, ledger, plan, budget)
+        size_of_validation = given["validation_batch_size"] or given["batch_size"]
+        try:
+            history = loop.train(
+                model,
+                run,
+                given["callbacks"],
+                epochs=given["epochs"],
+                initial_epoch=given["initial_epoch"],
+                verbose=given["verbose"],
+                validate=validation_of(rules_of(model), validation_data, size_of_validation, given)[0],
+                validation_freq=given["validation_freq"],
+                block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
+            )
+        finally:
+            # with it, the noise could be taken out of the weights again
+            ledger.forget_key()
+        history.privacy = report.report_of(self, model, ledger, way, budget.spent())
+        return history
+
+
+def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | None, Any, int]:
+    """The packed training data, by which ways they go where the model knows, the validation data, and B."""
+    x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
+    contract.check_data(x=x, y=y, sample_weight=sample_weight)
+    if x is None or not arrays.in_memory(x, y, sample_weight):
+        raise InputError(
+            f"x: got {'nothing' if x is None else f'a {type(x).__name__}'}; accepted: arrays in memory, for each step "
+            "draws its examples from all of them."
+        )
+    rules = rules_of(model)
+    batch_size = rules.batch_size("batch_size", given["batch_size"])
+    data, validation_data = rules.checked((x, y, sample_weight), batch_size), given["validation_data"]
+    if given["validation_split"] and validation_data is None:
+        data, validation_data = arrays.split(data, given["validation_split"])
+    ways = model.ways_of_layers() if hasattr(model, "ways_of_layers") else None
+    return rules.packed(data, given["class_weight"], own=True), ways, validation_data, batch_size

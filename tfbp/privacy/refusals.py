@@ -1,0 +1,82 @@
+"""What private training cannot take, refused by name before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError
+from tfbp.fitting.contract import is_overridden
+from tfbp.privacy.recording import all_layers
+
+# a batch's statistics, or a state that one batch hands to the next
+TYING = {
+    keras.layers.BatchNormalization: "GroupNormalization or LayerNormalization",
+    keras.layers.SpectralNormalization: "a layer without a state of its own",
+}
+
+
+def build(model: Any, data: Any) -> None:
+    """The model's variables, its loss's and its metrics', before they are looked at."""
+    first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:1], data)
+    model._symbolic_build(data_batch=first)
+
+
+def check_layers(model: Any, of_norms: bool = False) -> None:
+    """Raise `InputError` for a layer that leaves no example a gradient of its own."""
+    for layer in all_layers(model):
+        for kind, instead in TYING.items():
+            # one that is frozen takes each example by itself
+            if isinstance(layer, kind) and not (kind is keras.layers.BatchNormalization and not layer.trainable):
+                raise InputError(
+                    f"model: got a {type(layer).__name__}, {layer.name!r}, through which examples see each other; "
+                    f"accepted: layers that take each example by itself, such as {instead}."
+                )
+        if getattr(layer, "stateful", False) and hasattr(layer, "reset_states"):
+            raise InputError(
+                f"model: got {layer.name!r} with stateful=True, which hands a state from batch to batch; accepted: "
+                "layers without one."
+            )
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise InputError(
+                f"model: got an activity_regularizer in {layer.name!r}, a penalty on the whole batch that no clipping "
+                "bounds; accepted: penalties on weights."
+            )
+    if not model.trainable_variables:
+        raise InputError(f"model: got {model.name!r} without a trainable weight; accepted: a model with some.")
+
+
+def check_model(model: Any) -> None:
+    """Raise `InputError` for a model whose own methods would go around the clipping."""
+    # a model that clips by itself has looked at its own methods
+    own = () if hasattr(model, "clipped_examples") else ("train_step", "make_train_function", "train_on_batch")
+    for name in own:
+        if is_overridden(model, name):
+            raise InputError(
+                f"privacy: got a {type(model).__name__} with a {name} of its own, which would go around the clipping; "
+                "accepted: a model that is trained by Keras's train_step (own losses go into compute_loss)."
+            )
+    if model._distribute_strategy is not None:
+        raise InputError("privacy: got a model of a distribution strategy; accepted: a model on one device.")
+    if model.run_eagerly:
+        raise InputError("privacy: got a model with run_eagerly=True; accepted: one without, its step is one program.")
+    if hasattr(model, "clipped_examples") and "16" in str(model.compute_dtype):
+        raise InputError(
+            f"privacy: got a tfbp.Model that computes in {model.compute_dtype}, in which clipped sums lose digits; "
+            "accepted: float32 or float64."
+        )
+    if not isinstance(model.optimizer, keras.optimizers.Optimizer):
+        raise InputError(f"privacy: got the optimizer {model.optimizer!r}; accepted: a keras optimizer.")
+
+
+def check_way(model: Any, way: Any) -> None:
+    """Raise `InputError` for layers that draw, where each example goes by a tape of its own."""
+    if way.is_by_hand:
+        return
+    for layer in all_layers(model):
+        if any(isinstance(each, keras.random.SeedGenerator) for each in vars(layer).values()):
+            raise InputError(
+                f"model: got {layer.name!r}, which draws random numbers, in a model whose examples go by a tape each "
+                f"(because of {way.reason}); accepted: no dropout there, or layers of known kinds alone."
+            )

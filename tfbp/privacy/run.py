@@ -1,0 +1,118 @@
+"""Private steps as the loop over epochs drives them. N rows, B the batch's expected size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.trainers.trainer import model_supports_jit
+
+from tfbp.custom_gradient import let_go
+from tfbp.fitting import compiler
+from tfbp.fitting.run import Run
+from tfbp.fitting.shuffling import Shuffling
+from tfbp.privacy import program, sampling
+from tfbp.privacy.budget import Budget
+from tfbp.privacy.ledger import Ledger
+
+# what XLA does not know, or drops without a word
+UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
+
+
+class PrivateRun(Run):
+    """Steps that are sampled, clipped, noised and counted.
+
+    Args:
+        budget: refuses steps beyond it, and knows ε of what was run so far.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        ledger: Ledger,
+        plan: program.Plan,
+        budget: Budget,
+    ) -> None:
+        super().__init__(model, plan.stretch.an_epoch, Shuffling(0))
+        self.data, self.ledger, self.plan = data, ledger, plan
+        self._budget = budget
+        self._tensors = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+        self._program: Any = None
+        self._compiled: bool | None = None
+        self._order: tuple[int, tf.Tensor] | None = None
+        self._learned: dict[tuple[str, ...], float] = {}
+
+    def trace(self, name: str = "train") -> Any:
+        """The program of private steps, once it was traced."""
+        return self._program
+
+    @property
+    def is_guarded(self) -> bool:
+        return False
+
+    def is_compiled(self) -> bool | None:
+        return self._compiled
+
+    @property
+    def learned(self) -> dict[tuple[str, ...], float]:
+        return self._learned
+
+    def shuffle_by(self, seed: int) -> None:
+        """What a backup says of shuffling is in the ledger here."""
+
+    def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
+        self._budget.check(stop - start)
+        arguments = [self._order_of(epoch, start), tf.constant([start, stop]), *self._tensors]
+        logs = self._first_call(arguments) if self._program is None else self._program(*arguments)
+        self._logs = logs
+        self._results = dict(logs)
+        if stop == self.steps:
+            self._results["epsilon"] = self._budget.spent()
+        return stop
+
+    def _first_call(self, arguments: list[tf.Tensor]) -> Any:
+        """Trace, choose whether XLA compiles, and run."""
+        specs = [tf.TensorSpec.from_tensor(each) for each in arguments]
+        steps = program.block(self.model, self.ledger, self.plan, self.data)
+        asked = compiler.is_asked_for(self.model)
+
+        def traced(jit_compile: bool | None) -> Any:
+            made = tf.function(steps, jit_compile=jit_compile, autograph=False).get_concrete_function(*specs)
+            let_go(made.graph)
+            return made
+
+        self._compiled, self._program = bool(asked), traced(asked)
+        if asked is None and _pays(self.model, self._program):
+            plain = self._program
+            try:
+                self._program = traced(True)
+                logs = self._program(*arguments)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
+                # XLA refuses before a step is run
+                self._program = plain
+            else:
+                self._compiled = True
+                return logs
+        return self._program(*arguments)
+
+    def _order_of(self, epoch: int, start: int) -> tf.Tensor:
+        """The rows in an epoch's order; none where each step draws its own."""
+        if self.plan.stretch.sampling == "poisson":
+            return tf.zeros([0], tf.int32)
+        begun = int(self.ledger.draws) - start
+        if self._order is None or self._order[0] != begun:
+            key = tuple(int(word) for word in self.ledger.key.numpy()[2:])
+            self._order = begun, tf.constant(sampling.order_of(key, begun, self.plan.stretch.rows))
+        return self._order[1]
+
+
+def _pays(model: Any, traced: Any) -> bool:
+    """What "auto" means for a program of private steps, which are many; on a CPU XLA is slow with some operations."""
+    if tf.config.list_logical_devices("GPU"):
+        return bool(model.jit_compile)
+    mode = compiler.check_mode()
+    if mode == "off" or not model_supports_jit(model):
+        return False
+    return mode == "on" or not compiler.operations(traced.graph) & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA)

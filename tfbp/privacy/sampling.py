@@ -1,0 +1,84 @@
+"""Which examples a step takes, a chunk of a fixed size at a time, inside the program.
+
+Poisson: every example with probability q, each by itself. The distance between two rows that are taken is geometric:
+a chunk draws the distances of its own rows, and a step goes on to a further chunk until it is beyond the last row. No
+row is dropped, and an empty draw is one chunk without a row.
+
+Shuffle: the rows of an epoch's order, B at a time.
+
+N rows, P rows of a chunk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+# what a chunk gives: its rows, which of its places have one, the last place that was looked at, whether there is more
+Chunk = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+Draw = Callable[[tf.Tensor, tf.Tensor], Chunk]
+# chunks of a step that the counter tells apart
+MOST_CHUNKS = 2**20
+
+
+def poisson(key: tf.Tensor, step: tf.Tensor, rate: float, rows: int, size: int) -> Draw:
+    """A function of a chunk's number and the last row before it (-1 before the first).
+
+    Args:
+        key: (2,) int64, the samples' words of the ledger's key.
+        rate: q.
+        rows: N. size: P.
+    """
+
+    def draw(number: tf.Tensor, last: tf.Tensor) -> Chunk:
+        counter = tf.cast(step, tf.int64) * MOST_CHUNKS + tf.cast(number, tf.int64)
+        seed = tf.stack([key[0], key[1] + counter])
+        # in (0, 1]: the logarithm is finite
+        uniform = 1.0 - tf.random.stateless_uniform([size], seed, dtype=tf.float64, alg="philox")
+        found = last + tf.cumsum(distances(uniform, rate, rows))
+        valid = found < rows
+        return tf.cast(tf.where(valid, found, 0), tf.int32), valid, found[-1], found[-1] + 1 < rows
+
+    return draw
+
+
+def distances(uniform: tf.Tensor, rate: float, rows: int) -> tf.Tensor:
+    """From one row that is taken to the next, int64: d with probability (1 - q)^(d - 1) q; N + 1 for any beyond N."""
+    if rate >= 1:
+        return tf.ones_like(uniform, tf.int64)
+    skipped = tf.floor(tf.math.log(uniform) / math.log1p(-rate))
+    return 1 + tf.cast(tf.minimum(skipped, float(rows)), tf.int64)
+
+
+def shuffled(order: tf.Tensor, number_of_step: tf.Tensor, batch_size: int, rows: int, size: int) -> Draw:
+    """A function as of `poisson`, of one step of an epoch with such an order (N,)."""
+    padded = tf.pad(order, [[0, batch_size + size]])
+
+    def draw(number: tf.Tensor, last: tf.Tensor) -> Chunk:
+        first = number * size
+        place = tf.range(size) + first
+        begin = number_of_step * batch_size
+        valid = (place < batch_size) & (begin + place < rows)
+        found = tf.where(valid, tf.slice(padded, [begin + first], [size]), 0)
+        reached = first + size
+        more = (reached < batch_size) & (begin + reached < rows)
+        return found, valid, tf.cast(reached, tf.int64) + 0 * last, more
+
+    return draw
+
+
+def order_of(key: tuple[int, ...], epoch: int, rows: int) -> np.ndarray:
+    """The order of an epoch, from the samples' words of the key and how many steps were run before it."""
+    return np.random.default_rng([*key, epoch]).permutation(rows).astype(np.int32)
+
+
+def chunk_size(rate: float, rows: int, physical: int | None) -> int:
+    """P: what one chunk holds of nearly all draws; or the given size."""
+    expected = rate * rows
+    if physical is not None:
+        return min(physical, rows)
+    deviation = math.sqrt(max(expected * (1 - rate), 0))
+    return max(1, min(rows, math.ceil(expected + 2.5 * deviation)))
