@@ -13,7 +13,7 @@ WRITINGS = {"reference": reference, "manual": manual, "tape": tape}
 
 def _two_inputs():
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
-    shared = layers.Dense(5, "tanh", kernel_regularizer="l2")
+    shared = layers.Dense(5, "tanh", kernel_regularizer=keras.regularizers.L2(2**-6))
     joined = layers.Concatenate()([shared(a), shared(layers.Dense(4)(b)), b])
     kept = layers.Multiply()([layers.Dense(6, "sigmoid")(joined), layers.Dense(6)(joined)])
     return keras.Model([a, b], [layers.Dense(2, name="far")(kept), layers.Dense(3, "softmax", name="near")(kept)])
@@ -35,7 +35,7 @@ def _nested():
 
 def _images():
     x = keras.Input((6, 5, 2))
-    h = layers.Rescaling(0.5, 0.1)(x)
+    h = layers.Rescaling(0.5, 0.125)(x)
     h = layers.Activation("tanh")(layers.Conv2D(4, 3, strides=2)(layers.ZeroPadding2D(((0, 1), (1, 1)))(h)))
     seen = layers.Dense(4, "sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(h))
     h = layers.BatchNormalization()(layers.Multiply()([h, seen]))

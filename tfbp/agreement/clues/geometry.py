@@ -31,6 +31,9 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
         run: the reference on a node and what it is fed.
     """
     known: dict[str, Any] = {}
+    if node.layer.takes_several:
+        # nothing here knows of several x
+        return {}
 
     def of_tensor(name: str) -> Clues:
         if not known:
