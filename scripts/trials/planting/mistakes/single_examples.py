@@ -7,11 +7,11 @@ MISTAKES = [
         "manual",
         "per_example",
         {
-            "norms-divided-by-B": ("norms_from", "norms * _undo(tensors, loss_scale, norms.dtype)", "norms", "clipped layer 0 dkernel of manual", "clipped"),
-            "clip-of-one-layer": ("clip_factors", "tf.sqrt(tf.reduce_sum(norms * norms, axis=1))", "norms[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
+            "norms-divided-by-B": ("norms_from", "tf.sqrt(tf.maximum(squares, 0)) * _undo(tensors, loss_scale, squares.dtype)", "tf.sqrt(tf.maximum(squares, 0))", "clipped layer 0 dkernel of manual", "clipped"),
+            "clip-of-one-layer": ("loss_reweighted_gradients_and_tensors", "tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)", "tf.square(norms_from(network, tensors, loss_scale, trained, dtype))[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
             "variance-not-centred": ("gradient_mean_and_variance", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
             "example-norm-of-the-first-part": ("_squares", "tf.add_n(inner)", "inner[0]", "norms", ""),
-            "example-norms-squares-added": ("_norm", "tf.sqrt(squares)", "squares", "norms", ""),
+            "example-norms-squares-added": ("norms_from", "tf.sqrt(tf.maximum(squares, 0))", "tf.maximum(squares, 0)", "norms", ""),
         },
     ),
     *of(
