@@ -47,23 +47,25 @@ def fit(model, given=None, epochs=1, x=None, y=None, **options):
 def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
     """The weights after such steps: sampling's and noise's own numbers, the gradients by one tape an example."""
 
-    # XLA makes other normal numbers of the same counter
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def numbers(step):
-        shapes = [variable.shape for variable in model.trainable_variables]
-        return [
-            noise.normal(key[:2], step, index, len(shapes), shape, tf.float64) for index, shape in enumerate(shapes)
-        ]
-
     key = np.random.SeedSequence(given.seed).generate_state(4, np.uint64)
     key = tf.constant([int(word >> np.uint64(1)) + 1 for word in key], tf.int64)
     rate, rows = BATCH / len(x), len(x)
+    size = sampling.chunk_size(rate, rows, given.physical_batch_size)
+    shapes = [variable.shape for variable in model.trainable_variables]
+
+    # XLA makes other numbers of the same counter
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def numbers(step):
+        return [noise.normal(key[:2], step, each, len(shapes), shape, tf.float64) for each, shape in enumerate(shapes)]
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def drawn(step, number, last):
+        return sampling.poisson(key[2:], step, rate, rows, size)(number, last)
+
     for step in range(steps):
         last, more, number, taken = tf.constant(-1, tf.int64), True, 0, []
-        size = sampling.chunk_size(rate, rows, given.physical_batch_size)
-        draw = sampling.poisson(key[2:], tf.constant(step, tf.int64), rate, rows, size)
         while more:
-            found, valid, last, more = draw(tf.constant(number), last)
+            found, valid, last, more = drawn(tf.constant(step, tf.int64), tf.constant(number), last)
             taken += found.numpy()[valid.numpy()].tolist()
             number += 1
         gradients = one_tape_an_example(model, x[taken], y[taken]) if taken else []
