@@ -183,7 +183,7 @@ def test_a_step_beyond_the_budget_is_refused_before_it_runs():
     more = fit(model, tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp"))
     # RDP leaves orders out where the noise is small, and jumps there
     assert 3.0 < more.privacy["epsilon"] <= 4.0
-    assert len(more.privacy["stretches"]) == 2
+    assert more.privacy["steps"] == 20
 
 
 def test_a_second_fit_goes_on_spending_also_after_a_compile_and_in_another_process_s_model(tmp_path):
@@ -256,7 +256,7 @@ def test_updates_without_noise_are_told():
 
 def test_shuffled_batches_are_accounted_as_what_they_are():
     told = fit(model_of(), privacy(sampling="shuffle"), epochs=2).privacy
-    assert told["epsilon"] > 2 * fit(model_of(), epochs=2).privacy["epsilon"]
+    assert told["epsilon"] > 1.2 * fit(model_of(), epochs=2).privacy["epsilon"]
     assert "zero out" in told["neighbouring_relation"]
 
 
@@ -265,7 +265,7 @@ def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
     layers = [tfbp.Dense(5, "tanh", kernel_regularizer=tfbp.L1L2(l2=0.1)), tfbp.Dense(3)]
     network = tfbp.Model(tfbp.Network(4, layers, "sparse_categorical_crossentropy"), dtype="float64")
     network.compile(keras.optimizers.SGD(0.5), metrics=["accuracy"], jit_compile=jit_compile)
-    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"])
+    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"], jit_compile=jit_compile)
     model.set_weights([w for layer in network.get_parameters() for w in (layer["kernel"], layer["bias"])])
     model.optimizer.build(model.trainable_variables)
     of_network, of_keras = fit(network), fit(model)
