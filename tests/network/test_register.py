@@ -61,7 +61,7 @@ def register(kind=Scaled, pair=PAIR, **options):
 def test_a_registered_kind_goes_through_the_matrix(mode):
     register()
     assert [case.name for case in registered_cases()] == ["scaled-B6-I5-O3"]
-    assert all_cases()[-1] == registered_cases()[0]
+    assert registered_cases()[0] in all_cases()
     assert first_wrong(run_cell(Cell(registered_cases()[0], "float32", mode))) is None
 
 

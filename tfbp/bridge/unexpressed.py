@@ -33,7 +33,7 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
         >>> regularized = keras.layers.Dense(3, name="d", activity_regularizer="l2")
         >>> check_arguments(regularized, Dense(3), keras.layers.Dense(3))
         Traceback (most recent call last):
-        tfbp.errors.InputError: model: got 'd' with activity_regularizer; accepted: a Dense without it.
+        tfbp.errors.InputError: model: got 'd' with activity_regularizer; accepted: Dense without it.
     """
     kind = type(keras_layer).__name__
     if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
@@ -45,12 +45,12 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
     free |= {name for name in layer.arguments() if name.endswith(("activation", "_regularizer"))}
     for name in sorted(said.keys() - free):
         if _plain(said[name]) != _plain(expressed.get(name)):
-            raise _refused(keras_layer, _named(name, said[name]), f"a {kind} without it")
+            raise _refused(keras_layer, _named(name, said[name]), f"{kind} without it")
     if keras_layer.dtype_policy.quantization_mode is not None:
-        raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"a {kind} that is not quantized")
+        raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"{kind} that is not quantized")
     if layer.without_gradient and not keras_layer.trainable:
         # what it computes in training is another function then
-        raise _refused(keras_layer, "trainable=False", f"a {kind} with trainable=True")
+        raise _refused(keras_layer, "trainable=False", f"{kind} with trainable=True")
 
 
 def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers.Layer, Mapping[str, Any]]]) -> None:

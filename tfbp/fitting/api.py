@@ -27,6 +27,7 @@ from tfbp.fitting.rules import Rules
 from tfbp.fitting.run import ArrayRun
 
 
+@own_methods.takes_keywords_of_the_model
 def fit(
     model: keras.Model,
     x: Any = None,
@@ -47,7 +48,6 @@ def fit(
     validation_freq: Any = 1,
     clip_per_example: float | None = None,
     privacy: Any = None,
-    **of_model: Any,
 ) -> keras.callbacks.History:
     """Train any compiled keras.Model as its own fit does, many steps in one program.
 
@@ -58,7 +58,8 @@ def fit(
     Without XLA, and in order (shuffle=False), the weights are Keras's to the bit; with XLA they are to rounding, and
     dropout draws other numbers.
 
-    A model with a `fit` of its own is trained by that, with what it takes; what it calls by `super().fit(…)` is this.
+    A model with a `fit` of its own is trained by that, also with keywords that only it has; what it calls by
+    `super().fit(…)` is this.
 
     `compile(jit_compile="auto")` compiles a step where that pays for as many steps as this fit has, and where XLA
     computes what TensorFlow does; `TFBP_AUTO_XLA` in the environment may be "on" or "off".
@@ -72,7 +73,6 @@ def fit(
         x, y, …: as in keras.Model.fit. Of a generator as validation_data, each epoch takes the next batches.
         clip_per_example: as in `tfbp.Model.fit`, of a `tfbp.Model` alone.
         privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
-        of_model: other arguments of the model's own fit.
 
     Raises:
         InputError: a model that is not compiled or of another backend, no y where the loss needs one, unequal lengths,
@@ -89,16 +89,14 @@ def fit(
     Reference: https://keras.io/api/models/model_training_apis/
     """
     special = {"clip_per_example": clip_per_example, "privacy": privacy}
-    others = ("model", "of_model", "special", *special)
+    others = ("model", "special", *special)
     given = {name: value for name, value in locals().items() if name not in others}
     given.pop("others", None)
     check_model("model", model)
     special = {name: value for name, value in special.items() if value is not None}
     if (own := own_method(model, "fit")) and not own_methods.is_inside(model):
         check_takes(own, special)
-        return own_methods.call(model, "fit", given, {**special, **of_model}, _ours())
-    if of_model:
-        raise TypeError(f"fit() got an unexpected keyword argument {min(of_model)!r}")
+        return own_methods.call(model, "fit", given, special, _ours())
     if privacy is not None:
         return privacy_of(privacy).fit(model, given)
     check_takes(model.fit, special)

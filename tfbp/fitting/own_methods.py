@@ -11,10 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
+from tfbp.fitting.contract import check_model, own_method
+
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 # the models that are inside a method of their own, by id
 _inside: ContextVar[frozenset[int]] = ContextVar("_inside", default=frozenset())
 _lock = threading.Lock()
@@ -44,6 +48,31 @@ def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], o
     data = [differing.pop(each) for each in ("x", "y") if each in differing and each not in names]
     with _reached(model, ours):
         return own(*data, **differing, **others)
+
+
+def takes_keywords_of_the_model(ours: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """A function of this loop that also passes keywords which only the model's own method of that name has.
+
+    The signature stays the function's: a type checker and `inspect.signature` know Keras's arguments alone, so that
+    they find a misspelled one.
+    """
+    name, signature = ours.__name__, inspect.signature(ours)
+
+    @functools.wraps(ours)
+    def function(*arguments: Any, **options: Any) -> Any:
+        others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
+        if not others:
+            return ours(*arguments, **options)  # type: ignore[call-arg]
+        bound = signature.bind(*arguments, **options)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        model = given.pop("model")
+        check_model("model", model)
+        if not own_method(model, name) or is_inside(model):
+            raise TypeError(f"{name}() got an unexpected keyword argument {min(others)!r}")
+        return call(model, name, given, others, {name: function})
+
+    return function
 
 
 def _is_default(value: Any, default: Any) -> bool:
