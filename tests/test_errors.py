@@ -68,7 +68,7 @@ BAD = {
     "a model": (lambda: tfbp.Network.from_keras(keras.Model(), "huber"), "model: got "),
     "a huge array": (
         lambda: tfbp.per_example_gradient_norms(np.ones((100, 100)), None, None),
-        "model: got a ndarray; accepted: a tfbp.Model",
+        "model: got a ndarray; accepted: a keras.Model",
     ),
 }
 

@@ -19,13 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tfbp.console.options import Parser
+
 BATCH, STEPS = 256, 40
 MODELS = ("mlp", "cnn", "lstm", "encoder", "embedding")
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--opacus-python", help="a Python with torch and opacus 1.6.0")
     parser.add_argument("--rounds", type=int, default=3)

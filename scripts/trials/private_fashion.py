@@ -8,12 +8,13 @@ batch and number of epochs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tfbp.console.options import Parser
 
 DELTA, CLIP, BATCH, RATE = 1e-5, 1.0, 512, 1.0
 OPACUS = """
@@ -48,7 +49,7 @@ with torch.no_grad():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfbp import InputError, Loss, Model, Network, per_example_gradient_norms
+from tfbp import InputError, Loss, Model, Network, gradient_statistics
 from tfbp.errors import LONGEST
 
 LOSSES = keras.losses
@@ -84,5 +84,5 @@ def test_a_model_that_is_not_compiled_needs_a_loss():
 
 def test_what_takes_a_tfbp_model_says_how_to_make_one():
     with pytest.raises(InputError) as caught:
-        per_example_gradient_norms(model_of("mse"), X, np.zeros((6, 3)))
+        gradient_statistics(model_of("mse"), X, np.zeros((6, 3)))
     assert str(caught.value).startswith("model: got a Sequential; accepted: a tfbp.Model (tfbp.Model.from_keras(model")
