@@ -23,7 +23,7 @@ SLIPS = {
     ),
     "a number for an activation": ('Dense(8, "relu")', "Dense(8, 1.5)", 'Argument 2 to "Dense"'),
     "a word for a seed": ("init(seed=0)", 'init(seed="zero")', 'Argument "seed" to "init"'),
-    "a network in the place of a model": ("norms(model, x, y)", "norms(network, x, y)", 'incompatible type "Network"'),
+    "an argument that norms has not": ("norms(model, x, y)", "norms(model, x, y, weight=y)", "Unexpected keyword"),
     "a misspelled method": ("picture.save(", "picture.write(", 'no attribute "write"'),
 }
 

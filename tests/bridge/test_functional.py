@@ -67,12 +67,14 @@ def trial(request):
     """A Keras model in float64 with weights off their first values, its losses, x and y."""
     make, loss = MODELS[request.param]
     rng = np.random.default_rng([*request.param.encode()])
-    before = keras.config.floatx()
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     try:
         model = make()
     finally:
         keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
     for weight in model.trainable_weights:
         weight.assign(weight.numpy() + 0.3 * rng.normal(size=weight.shape))
     x = [rng.normal(size=(6, *tensor.shape[1:])) for tensor in model.inputs]

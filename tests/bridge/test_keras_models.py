@@ -92,7 +92,7 @@ def test_a_model_with_arguments_is_saved_and_loaded(tmp_path):
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_constraint="non_neg", name="d")]),
-            "model: got 'd' with kernel_constraint; accepted: a Dense without it.",
+            "model: got 'd' with kernel_constraint; accepted: Dense without it.",
         ),
     ],
     ids=["no-model", "not-built", "padding", "lambda", "constraint"],

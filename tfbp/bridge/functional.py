@@ -109,6 +109,9 @@ class _Opened:
                 got = f"{operation.name!r} with different tensors as query, value and key"
                 raise InputError(f"model: got {got}; accepted: one tensor.")
             taken = taken[:1]
+        if called_with.get("reverse"):
+            got = f"{operation.name!r} called with reverse=True"
+            raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
         if id(operation) not in self.made:
             self.made[id(operation)] = layer_from_keras(operation, **called_with), operation
         layer, _ = self.made[id(operation)]

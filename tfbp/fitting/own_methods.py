@@ -62,7 +62,7 @@ def takes_keywords_of_the_model(ours: Callable[Arguments, Returned]) -> Callable
     def function(*arguments: Any, **options: Any) -> Any:
         others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
         if not others:
-            return ours(*arguments, **options)  # type: ignore[call-arg]
+            return ours(*arguments, **options)
         bound = signature.bind(*arguments, **options)
         bound.apply_defaults()
         given = dict(bound.arguments)
