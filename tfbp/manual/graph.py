@@ -12,7 +12,7 @@ x and dx are each a tuple where a layer takes several tensors.
 import tensorflow as tf
 
 from tfbp.manual.activations import activation_backward, activation_forward
-from tfbp.manual.kinds import kind_of
+from tfbp.manual.kinds import examples_of, kind_of
 
 
 def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="layer"):
@@ -53,7 +53,10 @@ def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
         # y = activation_forward(activation, z)                    (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
             dz = activation_backward(layer.applied_activation, dy, activation_kept)
-        tensors[number].update(dy=dy, dz=dz, kept=kept)
+        tensors[number].update(dy=dy, dz=dz)
+        if "squares_of_kept" in examples_of(layer):
+            # the norms of single examples read them
+            tensors[number]["kept"] = kept
         # z = forward(layer, weights, x)                           (B, …) <- (B, …)
         _, backward = kind_of(layer)
         with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):
