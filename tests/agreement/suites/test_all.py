@@ -13,13 +13,15 @@ EVERY_CELL = [(dtype, mode) for dtype in DTYPES for mode in MODES]
 # of the parts that are not run in every dtype and mode
 CELLS = {"metrics": [("float64", mode) for mode in MODES], "Keras layers": keras_layers.CELLS}
 
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("part", [part for part in beside.PARTS if part != "layers"])
 @pytest.mark.sampled(7, dtype="float64", mode="eager")
 def test_it_agrees_with_the_reference(part, dtype, mode, device):
     results = beside.PARTS[part](dtype, mode, device)
-    assert bool(results) == ((dtype, mode) in CELLS.get(part, EVERY_CELL))
+    is_run = (dtype, mode) in CELLS.get(part, EVERY_CELL) and (part != "metrics" or device == "cpu")
+    assert bool(results) == is_run
     wrong = first_wrong(results)
     assert wrong is None, f"{wrong.cell.id}: {wrong.pair}: {wrong.comparison}"
 

@@ -10,8 +10,8 @@ in the dtype may be, as `judging.tolerances` has it:
 
 each times a random number between -1 and 1. T of a tensor is, element by element, the largest change in several runs or
 three times their root mean square, which luck moves less. Errors cancel as they do, so that depth does not loosen it.
-Of a sum over all axes but a short last one, TensorFlow's on the CPU is that of a loop, bit for bit: the roundings of its
-k partial sums add up to a standard deviation of u_acc S √k/3, which is that of a random number within √(k/3).
+TensorFlow on the CPU adds up all axes but a short last one in a loop, as was seen bit for bit: the roundings of the k
+partial sums have a standard deviation of up to u_acc S √k/3, which is that of a random number within √(k/3) u_acc S.
 Reference: Parker, Monte Carlo arithmetic (1997), https://web.cs.ucla.edu/~stott/mca/CSD-970002.ps.gz
 """
 
