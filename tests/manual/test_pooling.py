@@ -94,6 +94,15 @@ def test_by_tape_agrees_with_the_reference(name, dtype, mode):
     assert_agree(run(tensor(x, dtype), tensor(dy, dtype)), expected, tolerances, dtype)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_mean_of_one_pixel_is_the_pixel(mode, rng):
+    """A graph turns a division into a product with reciprocals, and that of 1 is not 1 in its kernel."""
+    x = tensor(rng.normal(size=(2, 16, 5, 4)), "float32")
+    run = compiled(lambda x: manual.pooling.average_pool2d_forward(x, pool_size=(1, 2), padding="same")[0], mode)
+    # the last window reaches over the image's edge
+    np.testing.assert_array_equal(run(x)[:, :, -1], x[:, :, -1])
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if not {"ties", "equal", "large"} & {*name.split("-")}])
 def test_the_reference_s_gradient_is_that_of_complex_steps(name):
     kind, options, x, dy = problem(name)

@@ -86,9 +86,9 @@ def geometry_cases() -> Iterator[Case]:
     yield _case("pooling-of-144-B2-13x12x2", (13, 12, 2), [MaxPooling2D((13, 12), 5, "same")], 2)
     yield _case("pooling-of-289-B2-18x17x1", (18, 17, 1), [MaxPooling2D(17, (1, 5), "same")], 2)
     pools = [MaxPooling2D(2, 3), AveragePooling2D((1, 2), (2, 1), "same"), AveragePooling2D(2, 1)]
-    yield _case("pooling-strides-B4-9x11x2", (9, 11, 2), pools)
+    yield _case("pooling-strides-B4-9x11x4", (9, 11, 4), pools)
     averages = [AveragePooling2D(3, (1, 2), "same"), AveragePooling2D((4, 2), padding="same"), MaxPooling2D((2, 1))]
-    yield _case("pooling-edges-B4-7x9x2", (7, 9, 2), averages)
+    yield _case("pooling-edges-B4-7x9x4", (7, 9, 4), averages)
     kept = [Conv2D(3, 2), GlobalAveragePooling2D(True), Flatten(), Reshape((3, 1)), GlobalAveragePooling1D(True)]
     yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), kept)
     yield _case("global-max-pooling-B4-4x3x2", (4, 3, 2), [Conv2D(3, 2), GlobalMaxPooling2D()])

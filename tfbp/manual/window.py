@@ -115,5 +115,6 @@ def sum_of(terms, dtype, divided_by=None):
     for term in terms[1:]:
         total = total + wide(term)
     if divided_by is not None:
-        total = total / tf.constant(divided_by, total.dtype)
+        # a graph makes a product of a quotient by itself, with reciprocals off in the last bit, even that of 1
+        total = total * tf.constant(1 / divided_by, total.dtype)
     return tf.cast(total, dtype)

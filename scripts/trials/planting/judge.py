@@ -33,7 +33,7 @@ _KINDS = {
 }
 # what no case of the matrix runs: an example's own gradient
 _OF_EXAMPLES = (
-    r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_(norms|moments)|_products|_reweighted|_summed_by_token"
+    r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_moments|_products|_squares|_reweighted|_summed_by_token"
 )
 # the part beside the matrix that tries a room or a function first; the others follow
 _PARTS = {
@@ -79,7 +79,7 @@ def runs(case: Case, mistake: Mistake) -> bool:
     if file in ("smooth_activations", "piecewise_activations") and name != function:
         return f'"{name}"' in case.network.to_json()
     if file == "losses" and name != function and name != "loss":
-        return case.network.loss.name == name
+        return any(loss.name == name for loss in case.network.losses)
     return True
 
 

@@ -24,17 +24,19 @@ from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, on, r
 from tfbp.agreement.suites.calls import calls, trial_of_layer
 from tfbp.bridge.layers import layer_to_keras, weights_of
 from tfbp.judging.tolerances import Units
-from tfbp.network import ActivationLayer, Dense, Flatten, LinearCrossEntropy, Node, Reshape
+from tfbp.network import ActivationLayer, Dense, LinearCrossEntropy, Node
 from tfbp.vocabulary import Activation
 
 SCOPE = "Keras layers"
-# these are in `layers`, or Keras's own, or no layer of Keras's
-_ELSEWHERE = (ActivationLayer, Dense, Flatten, LinearCrossEntropy, Reshape)
+# the dtypes and modes in which they are run
+CELLS = (("float64", "eager"), ("float64", "xla"), ("float32", "graph"))
+# these are in `layers`, or no layer of their own in Keras
+_ELSEWHERE = (ActivationLayer, Dense, LinearCrossEntropy)
 
 
 def run_keras_layers(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Every kind once for each way that it is called, in float64 and, as a graph, float32."""
-    if (dtype, mode) not in {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}:
+    if (dtype, mode) not in CELLS:
         return []
     cell = Cell(Topic(SCOPE), dtype, mode, device, tf32)
     with on(cell):
@@ -66,8 +68,9 @@ def _trials(dtype: str, units: Units) -> Iterator[SuiteCase]:
 
 
 def _is_here(node: Node) -> bool:
-    """Keras draws other numbers, so layers that draw are not tried here."""
-    return not (node.layer.parts or node.layer.draws or isinstance(node.layer, _ELSEWHERE))
+    """Whether tfbp.layers has it; Keras draws other numbers, so layers that draw are not tried here."""
+    by_hand = hasattr(layers, node.layer.keras_name)
+    return by_hand and not (node.layer.parts or node.layer.draws or isinstance(node.layer, _ELSEWHERE))
 
 
 def _fed(case: Case, dtype: str) -> dict[Any, Named]:

@@ -128,7 +128,7 @@ def others() -> Iterator[Call]:
         if room is reference:
             dembeddings = file_of(room, "embedding").embedding_backward(upstream["y"], residuals)
             return {"y": y, "dembeddings": dembeddings, "squares": dembeddings * dembeddings}
-        rows, tokens = file_of(room, "embedding").embedding_rows_backward(upstream["y"], residuals)
+        rows, tokens = file_of(room, "embedding").embedding_rows_backward(upstream["y"], (*residuals, 5))
         sums = [tf.math.unsorted_segment_sum(each, tokens, 9) for each in (rows, rows * rows)]
         return {"y": y, "dembeddings": sums[0], "squares": sums[1]}
 
