@@ -68,6 +68,24 @@ def test_keywords_that_only_the_model_knows_are_passed():
     assert ours._tfbp_programs.traces
 
 
+def test_a_fit_with_a_keyword_of_its_own_reaches_this_evaluate_and_predict():
+    reached = {}
+
+    class LooksAtMethods(FromDict):
+        def fit(self, *, dataset=None, **options):
+            reached.update({name: getattr(TensorFlowTrainer, name) for name in ("fit", "evaluate", "predict")})
+            return super().fit(dataset=dataset, **options)
+
+    tfbp.fit(made_of(LooksAtMethods), dataset={"x": X, "y": Y}, batch_size=20, verbose=0)
+    assert {name for name, method in reached.items() if method is not KERAS[name]} == {"fit", "evaluate", "predict"}
+
+
+def test_privacy_is_not_lost_in_a_fit_with_a_keyword_of_its_own():
+    privacy = tfbp.Privacy(noise_multiplier=1.0, delta=1e-3, clip=1.0)
+    with pytest.raises(tfbp.InputError, match=r"privacy: got .* for a FromDict, whose fit does not take it"):
+        tfbp.fit(made_of(FromDict), dataset={"x": X, "y": Y}, privacy=privacy)
+
+
 @pytest.mark.parametrize("act", [tfbp.fit, tfbp.evaluate, tfbp.predict])
 def test_keywords_that_nobody_knows_are_refused(act):
     with pytest.raises(TypeError, match="unexpected keyword argument 'dataset'"):

@@ -27,7 +27,7 @@ from tfbp.fitting.rules import Rules
 from tfbp.fitting.run import ArrayRun
 
 
-@own_methods.takes_keywords_of_the_model
+@own_methods.takes_keywords_of_the_model(lambda: _ours())
 def fit(
     model: keras.Model,
     x: Any = None,

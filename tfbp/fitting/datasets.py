@@ -11,6 +11,7 @@ from tfbp.custom_gradient import let_go
 from tfbp.fitting import contract, loops, programs
 from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
+from tfbp.fitting.state import variables_read_by
 
 
 class DatasetRun(Run):
@@ -37,7 +38,7 @@ class DatasetRun(Run):
     def variables(self) -> list[tf.Variable]:
         """As `Run.variables`."""
         traced = self._known("train").get("train")
-        return [] if traced is None else list(traced.graph.variables)
+        return [] if traced is None else variables_read_by(traced.graph)
 
     def shuffle_by(self, seed: int) -> None:
         """The dataset's order is its own."""

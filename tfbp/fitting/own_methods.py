@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
-from tfbp.fitting.contract import check_model, own_method
+from tfbp.fitting.contract import KERAS, check_model, check_takes, own_method
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -50,29 +50,43 @@ def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], o
         return own(*data, **differing, **others)
 
 
-def takes_keywords_of_the_model(ours: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+def takes_keywords_of_the_model(
+    reached: Callable[[], dict[str, Any]],
+) -> Callable[[Callable[Arguments, Returned]], Callable[Arguments, Returned]]:
     """A function of this loop that also passes keywords which only the model's own method of that name has.
 
     The signature stays the function's: a type checker and `inspect.signature` know Keras's arguments alone, so that
     they find a misspelled one.
+
+    Args:
+        reached: returns the functions that `super()` reaches meanwhile, by their names.
     """
-    name, signature = ours.__name__, inspect.signature(ours)
 
-    @functools.wraps(ours)
-    def function(*arguments: Any, **options: Any) -> Any:
-        others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
-        if not others:
-            return ours(*arguments, **options)
-        bound = signature.bind(*arguments, **options)
-        bound.apply_defaults()
-        given = dict(bound.arguments)
-        model = given.pop("model")
-        check_model("model", model)
-        if not own_method(model, name) or is_inside(model):
-            raise TypeError(f"{name}() got an unexpected keyword argument {min(others)!r}")
-        return call(model, name, given, others, {name: function})
+    def decorated(ours: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+        name, signature = ours.__name__, inspect.signature(ours)
 
-    return function
+        @functools.wraps(ours)
+        def function(*arguments: Any, **options: Any) -> Any:
+            others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
+            if not others:
+                return ours(*arguments, **options)
+            bound = signature.bind(*arguments, **options)
+            bound.apply_defaults()
+            given = dict(bound.arguments)
+            model = given.pop("model")
+            check_model("model", model)
+            own = own_method(model, name)
+            if not own or is_inside(model):
+                raise TypeError(f"{name}() got an unexpected keyword argument {min(others)!r}")
+            of_keras = inspect.signature(KERAS[name]).parameters
+            special = {each: given.pop(each) for each in [*given] if each not in of_keras}
+            special = {each: value for each, value in special.items() if value is not None}
+            check_takes(own, special)
+            return call(model, name, given, {**special, **others}, reached())
+
+        return function
+
+    return decorated
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler, contract, faithful, random_numbers, twins, worthwhile
 from tfbp.fitting.compiler import Way
+from tfbp.fitting.state import variables_read_by
 
 # a step's name, and the model's method
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
@@ -176,7 +177,7 @@ class Programs:
     def variables(self, name: str) -> list[tf.Variable]:
         """The variables that the traced steps of a name read."""
         traced = [step for (known, *_), step in self._steps.items() if known == name]
-        return list({id(each): each for step in traced for each in step.graph.variables}.values())
+        return list({id(each): each for step in traced for each in variables_read_by(step.graph)}.values())
 
     def call(
         self,

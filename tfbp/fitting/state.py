@@ -31,6 +31,13 @@ def optimizers_of(model: Any) -> list[keras.optimizers.Optimizer]:
     return list(_found(model, set()))
 
 
+def variables_read_by(graph: Any) -> list[tf.Variable]:
+    """The variables that a traced step reads, in the order in which it captured them, which is the same in every
+    process: TensorFlow lists them by their addresses in memory."""
+    places = {id(outer): place for place, (outer, _) in enumerate(graph.captures)}
+    return sorted(graph.variables, key=lambda variable: places.get(id(variable.handle), len(places)))
+
+
 def snapshot(model: Any) -> list[tf.Tensor]:
     """What a step changes, to be gone back to by `restore`."""
     # TensorFlow copies a variable only when it is next written
