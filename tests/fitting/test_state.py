@@ -9,8 +9,7 @@ import tfbp
 from tfbp.fitting import BackupAndRestore, TerminateOnNaN
 from tfbp.fitting.state import optimizers_of, state_of, variables_read_by
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(64, 4)).astype(np.float32)
+X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 OPTIONS = {"batch_size": 8, "epochs": 4, "verbose": 0}
 
 
@@ -95,9 +94,9 @@ def test_a_killed_and_resumed_run_ends_in_the_same_bits(keep, tmp_path):
     assert float(resumed.counts.optimizer) == 32
 
 
-def test_what_a_step_reads_is_listed_in_the_order_in_which_it_is_read():
+def test_what_a_step_reads_is_listed_in_the_order_in_which_it_is_read(rng):
     variables = [tf.Variable(float(number)) for number in range(12)]
-    read = [variables[place] for place in RNG.permutation(12)]
+    read = [variables[place] for place in rng.permutation(12)]
     traced = tf.function(lambda: tf.add_n([variable.read_value() for variable in read])).get_concrete_function()
     assert [float(each) for each in variables_read_by(traced.graph)] == [float(each) for each in read]
 

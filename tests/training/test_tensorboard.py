@@ -85,7 +85,7 @@ def test_histogram_counts_are_numpy_s(rng):
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("bad", [[np.nan], [np.inf, -np.inf], [np.nan, np.inf]], ids=["nan", "infinite", "both"])
 def test_a_histogram_counts_finite_elements_alone(bad, jit_compile):
-    values = np.array([1.0, *bad, 2.0, 4.0], np.float32)
+    values = np.array([1.0, *bad, 2.05, 4.0], np.float32)
     made = tf.function(reductions.histogram, jit_compile=jit_compile)
     limits, counts = (each.numpy() for each in made(tf.constant(values)))
     assert limits.tolist() == [1.0, 4.0]
@@ -257,6 +257,7 @@ def test_traced_once_over_epochs_and_fits(tmp_path):
     assert callback.statistics.programs is model.replica_programs
 
 
+@pytest.mark.xla
 def test_training_goes_on_as_without_the_callback(tmp_path):
     watched, _ = fit(tmp_path, OPTIMIZERS["momentum"](), every=1)
     alone = Model(NETWORK, seed=1)
@@ -314,8 +315,8 @@ def test_the_graph_parses_and_has_every_product(tmp_path, gradients):
     fit(tmp_path, gradients=gradients)
     graph = events_of(tmp_path).Graph()
     operations = [node.op for node in graph.node]
-    # three layers: z of each, dkernel of each, dx of all but the first
-    assert operations.count("MatMul") == 8
+    # three layers: z of each, dkernel of each, dx of all but the first; by hand of the first too, which TensorFlow cuts
+    assert operations.count("MatMul") == {"manual": 9, "tape": 8}[gradients]
     assert {"x", "y", "layer_0_kernel", "layer_2_bias"} <= {node.name for node in graph.node}
     places = {
         node.name.rpartition("/")[0]: node.op

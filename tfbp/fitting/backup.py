@@ -105,7 +105,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 values = [saved[f"{i}"] for i in range(len(saved.files) - 2)]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"backup_dir: got {str(path.parent)!r}, whose {path.name} cannot be read ({error}); {accepted}."
+                f"backup_dir: got {str(path.parent)!r}, whose {path.name} cannot be read ({type(error).__name__}); {accepted}."
             ) from error
         build_optimizer(self.model)
         variables = state_of(self.model)
