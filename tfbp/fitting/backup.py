@@ -104,9 +104,8 @@ class BackupAndRestore(keras.callbacks.Callback):
                 identity, seed = str(saved["model"]), int(saved["seed"])
                 values = [saved[f"{i}"] for i in range(len(saved.files) - 2)]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"backup_dir: got {str(path.parent)!r}, whose {path.name} cannot be read ({type(error).__name__}); {accepted}."
-            ) from error
+            given = f"{str(path.parent)!r}, whose {path.name} cannot be read ({type(error).__name__})"
+            raise InputError(f"backup_dir: got {given}; {accepted}.") from error
         build_optimizer(self.model)
         variables = state_of(self.model)
         if identity != self._identity():
