@@ -9,6 +9,8 @@ import pytest
 from tfbp import Dense, InputError, Network, datasets
 from tfbp.commands import trajectory
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 
 def test_digits():
     digits = datasets.load("digits", "float64")

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 FIRST = {
     "tfbp": "import tfbp, keras",
     "keras": "import keras, tfbp",

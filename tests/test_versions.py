@@ -10,6 +10,8 @@ import pytest
 
 from tfbp import versions
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 pytest.importorskip("matplotlib")
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures"

@@ -15,6 +15,8 @@ import tfbp
 from tfbp import layers
 from tfbp.fitting.contract import KERAS
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 DOCS = Path(__file__).parents[2] / "docs"
 LINE = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
 OPTIONS = {"verbose": 0, "shuffle": False}

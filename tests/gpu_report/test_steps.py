@@ -8,6 +8,8 @@ from tfbp.gpu_report import plan, steps
 from tfbp.gpu_report.sizes import Size
 from tfbp.gpu_report.worker import Misplaced, Unavailable, answer
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 POINT = {
     "contestant": "tfbp",
     "precision": "float32",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "trials" / "keras_conformance.py"
 
 

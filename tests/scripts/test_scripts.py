@@ -183,7 +183,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
         ("check.py", ["--dtype", "int8"], "--dtype: got 'int8'"),
         ("check.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
         ("check.py", ["--processes", "0"], "--processes: got 0; accepted: an integer of at least 1."),
-        ("check.py", ["--case", "no-such"], "--case: got 'no-such', which no case's name contains; accepted: part"),
+        ("check.py", ["--case", "no-such"], "--case: got 'no-such', which no name contains; accepted: part"),
         (
             "check.py",
             ["--case", "dense", "--mode", "eager", "--dtype", "float64", "--json", "/no/where"],

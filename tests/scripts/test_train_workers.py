@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.rare("long: make test-all runs it")
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 CHILDREN = Path("/proc/self/task")
 
