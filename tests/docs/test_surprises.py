@@ -15,7 +15,7 @@ import tfbp
 from tfbp import layers
 from tfbp.fitting.contract import KERAS
 
-pytestmark = pytest.mark.rare("long: make test-all runs it")
+pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINE = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
