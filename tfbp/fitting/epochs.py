@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting import hooks, unwatched
+from tfbp.fitting.keras_internals import pythonify_logs
 from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import Pace
 from tfbp.fitting.run import ArrayRun, Run
