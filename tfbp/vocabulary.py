@@ -46,6 +46,7 @@ ACTIVATIONS: Mapping[str, Arguments] = {
     "threshold": {"threshold": _REQUIRED, "default_value": _REQUIRED},
     "softmax": {},
     "log_softmax": {},
+    "sparsemax": {},
 }
 ACTIVATION_ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 

@@ -23,9 +23,9 @@ class Dense(keras.layers.Dense):
     Args:
         units, …: as in `keras.layers.Dense`. An activation that `tfbp.Activation` names, by a string, Keras's function
             or an instance of Keras's layer (Activation, ELU, LeakyReLU, PReLU, ReLU or Softmax), has its derivative
-            written by hand. Any other callable, glu, sparsemax and a subclass of these layers among them, is
-            differentiated by TensorFlow, and so is a layer of another dtype than this one or with an activity
-            regularizer; the rest of the layer is still by hand.
+            written by hand. TensorFlow differentiates any other callable, glu, sparsemax, a subclass of these
+            layers, and a layer of another dtype than this one or with an activity regularizer; the rest of the layer is
+            still by hand.
 
     Example:
         >>> import numpy as np

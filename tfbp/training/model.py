@@ -6,7 +6,7 @@ N samples, B batch, I inputs, O outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -23,7 +23,15 @@ from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
 from tfbp.training import replica, samples, step, suspects, workers
-from tfbp.training.arguments import by_name, loss_weight_of
+from tfbp.training.arguments import (
+    CompileOptions,
+    EvaluateOptions,
+    FitOptions,
+    FromKerasOptions,
+    ModelOptions,
+    by_name,
+    loss_weight_of,
+)
 from tfbp.training.layer_weights import layer_weights
 from tfbp.training.passes import passes
 from tfbp.training.rules import NetworkRules, build
@@ -72,7 +80,9 @@ class Model(keras.Model):
 
     fitting_rules = NetworkRules
 
-    def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
+    def __init__(
+        self, network: Network, gradients: str = "manual", seed: int = 0, **options: Unpack[ModelOptions]
+    ) -> None:
         super().__init__(**options)
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
@@ -103,7 +113,9 @@ class Model(keras.Model):
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
+    def from_keras(
+        cls, model: keras.Model, loss: str | Loss | None = None, **options: Unpack[FromKerasOptions]
+    ) -> Model:
         """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
 
         Args:
@@ -161,7 +173,7 @@ class Model(keras.Model):
         jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
         run_eagerly: bool = False,
-        **options: Any,
+        **options: Unpack[CompileOptions],
     ) -> None:
         """As Keras's compile; the loss is the network's.
 
@@ -246,7 +258,7 @@ class Model(keras.Model):
         *positional: Any,
         clip_per_example: float | None = None,
         privacy: Any = None,
-        **options: Any,
+        **options: Unpack[FitOptions],
     ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
@@ -333,14 +345,15 @@ class Model(keras.Model):
         norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
         return norms if per_layer else np.linalg.norm(norms, axis=1), self.ways_of_layers()
 
-    def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Unpack[EvaluateOptions]) -> Any:
         """As Keras's evaluate.
 
         Raises:
             InputError: as `fit`.
         """
-        of_fit = {name: options.pop(name) for name in ("_use_cached_eval_dataset",) if name in options}
-        given = by_name(keras.Model.evaluate, x, y, positional, options)
+        named: dict[str, Any] = {**options}
+        of_fit = {name: named.pop(name) for name in ("_use_cached_eval_dataset",) if name in named}
+        given = by_name(keras.Model.evaluate, x, y, positional, named)
         with workers.lost_worker_named(self):
             return plans.evaluate(self, given, of_fit)
 
