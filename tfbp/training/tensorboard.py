@@ -52,7 +52,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         options: `keras.callbacks.TensorBoard`'s other arguments.
 
     Raises:
-        InputError: a directory that cannot be written, `every` below 1, a model that is no `tfbp.Model`, a batch that
+        InputError: a directory that cannot be written, `every` below 1, another model than a `tfbp.Model`, a batch that
             does not fit the network, or none.
 
     Example:
