@@ -34,7 +34,7 @@ SLIPS = {
 
 
 def checked(script, folder):
-    """What mypy says of the script, line by line, with the options of this project, whose cache it shares."""
+    """The errors of mypy in the script, line by line, with the options and the cache of this project."""
     path = folder / "script.py"
     path.write_text(script)
     options = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]

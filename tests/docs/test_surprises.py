@@ -1,4 +1,4 @@
-"""Each line of "What Keras and TensorFlow really do" holds for the versions that are installed.
+"""Each line of the page "Surprises of Keras and TensorFlow" holds for the versions that are installed.
 
 A line's name in the page, with its dashes as underscores, is that of its test here.
 """

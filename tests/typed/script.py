@@ -1,4 +1,4 @@
-"""What a user writes, for a type checker: test_types.py plants slips in its lines."""
+"""A user's script, for a type checker: test_types.py plants slips in its lines."""
 
 import keras
 import numpy as np
