@@ -114,7 +114,7 @@ def test_a_hessian_vector_product_is_right_where_keras_s_is_not(name):
 
 
 def slope_of_a_penalty(layer, x, weights, dy, way):
-    """As in a WGAN-GP, behind a layer of weights: the squared gradient's slope along a direction, and by differences."""
+    """As in a WGAN-GP: of a squared gradient, the slope along a direction, and that of differences."""
 
     def penalty(weights):
         with tf.GradientTape() as tape:
