@@ -374,6 +374,15 @@ def test_statistics_of_time_distributed(steps, times):
     np.testing.assert_allclose(layer.layer.moving_mean, 1 - 0.5**times, rtol=1e-6)
 
 
+def test_glu_shape():
+    x = np.ones((3, 6), np.float32)
+    for room in (keras.layers, layers):
+        model = keras.Sequential([keras.Input((6,)), room.Dense(8, "glu")])
+        assert (model.output_shape, model(x).shape) == ((None, 8), (3, 4))
+    with pytest.raises(tfbp.InputError, match=r"^activation: got 'glu', which halves the last axis; accepted:"):
+        tfbp.Activation("glu")
+
+
 def test_sparsemax_sums():
     z = np.array([[1.0, 0.5, 0.0]])
     np.testing.assert_allclose(keras.activations.sparsemax(z), [[0.25, 0, 0]])
