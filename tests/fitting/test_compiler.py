@@ -1,4 +1,4 @@
-"""What "auto" means: XLA where its program pays in this fit, told before the first step, and never by the clock."""
+"""The meaning of "auto": XLA where it saves time in this fit, decided before the first step, and never by the clock."""
 
 import re
 
