@@ -389,3 +389,26 @@ def test_a_kernel_s_numbers_are_its_twin_s(kind, dtype, options):
     unit = 2.0**-53 if dtype == "float64" else 2.0**-24
     for a, e in zip(*twins, strict=True):
         np.testing.assert_allclose(a, e, rtol=0, atol=64 * unit * (1 + np.abs(e).max()))
+
+
+def test_the_gradient_of_large_pooling_windows_is_right_in_bfloat16(rng):
+    """Keras's, by TensorFlow's kernel in a graph, is wrong for more than 256 positions, and another at every call."""
+    x = tf.constant(rng.normal(size=(2, 18, 17, 1)), tf.bfloat16)
+    dy = tf.constant(rng.normal(size=(2, 18, 4, 1)), tf.bfloat16)
+
+    def gradient(dtype):
+        layer = layers.MaxPooling2D(17, (1, 5), "same", dtype=dtype)
+
+        @tf.function
+        def run(x, dy):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x)
+            return tape.gradient(y, x, dy)
+
+        return [tf.cast(run(tf.cast(x, dtype), tf.cast(dy, dtype)), tf.float64).numpy() for _ in range(5)]
+
+    (right, *_), found = gradient("float64"), gradient("bfloat16")
+    for each in found:
+        # added up in float32: one rounding of the result
+        np.testing.assert_allclose(each, right, rtol=2**-8, atol=0)

@@ -18,12 +18,15 @@ def _concatenate(layer, weights, x, *, training, seed):
 
 
 def _dot(layer, weights, x, *, training, seed):
+    """By tf.matmul, because tf.einsum adds float16 up in float16."""
     one, other = layer.summed([each.shape[1:] for each in x])
-    a = "bi" if x[0].shape.rank == 2 else "bit" if one == 0 else "bti"
-    b = "bi" if x[1].shape.rank == 2 else "bis" if other == 0 else "bsi"
-    kept = "b" + "".join(letter for letter in a + b if letter in "ts")
-    y = tf.einsum(f"{a},{b}->{kept}", *x)
-    return y[:, None] if kept == "b" else y, {}
+    a, b = (each if each.shape.rank == 3 else each[:, None] for each in x)
+    first, second = (each.shape.rank == 3 and axis == 0 for each, axis in zip(x, (one, other), strict=True))
+    y = tf.matmul(a, b, transpose_a=first, transpose_b=not second)
+    # (B, T, S); (B, T) or (B, S) where one of them is a row, (B, 1) where both are
+    if x[0].shape.rank == 2:
+        return y[:, 0], {}
+    return y if x[1].shape.rank == 3 else y[..., 0], {}
 
 
 KINDS = {

@@ -5,13 +5,16 @@ of pooling over the whole image. Of several largest, the first of a window has t
 share it.
 """
 
+import math
 from functools import partial
 
 import tensorflow as tf
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    return tf.nn.max_pool2d(x, pool_size, strides or pool_size, padding.upper())
+    # oneDNN's gradient of larger windows in bfloat16 is wrong in a graph, and another at every call
+    wide = tf.float32 if x.dtype == tf.bfloat16 and math.prod(pool_size) > 256 else x.dtype
+    return tf.cast(tf.nn.max_pool2d(tf.cast(x, wide), pool_size, strides or pool_size, padding.upper()), x.dtype)
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):

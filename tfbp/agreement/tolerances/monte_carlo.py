@@ -54,9 +54,9 @@ class Rounding:
         """Of product(a function of each factor), e.g. of its magnitudes."""
         return self.moved(result, product_tolerance(product, result, self.units) + self.units.out * np.abs(result))
 
-    def of_sum(self, result: Any, magnitudes: Any, length: float) -> Any:
+    def of_sum(self, result: Any, magnitudes: Any, length: Any) -> Any:
         """Of a sum of `length` terms, which may be added up one after the other."""
-        size = max(8.0, np.sqrt(length / 3)) * self.units.sum * magnitudes
+        size = np.maximum(8.0, np.sqrt(np.asarray(length) / 3)) * self.units.sum * magnitudes
         return self.moved(result, size + 2 * self.units.out * np.abs(result) + self.units.underflow)
 
     def of_operation(self, result: Any) -> Any:
@@ -86,6 +86,8 @@ class Noisy(np.ndarray):
         bare = [plain(each) for each in inputs]
         if method == "at":
             getattr(ufunc, method)(*bare, **options)
+            if ufunc is np.add and noise is not None:
+                _move_sums(noise, *bare)
             return None
         result = getattr(ufunc, method)(*bare, **options)
         if noise is not None and np.asarray(result).dtype.kind == "f" and ufunc.__name__ not in _EXACT:
@@ -116,6 +118,14 @@ class Noisy(np.ndarray):
             return noise.on(noise.of_product(result, product))
         result = super().__array_function__(function, types, arguments, options)
         return result if noise is None or not isinstance(result, np.ndarray) else noise.on(result)
+
+
+def _move_sums(noise: Rounding, sums: Any, places: Any, terms: Any) -> None:
+    """The errors of np.add.at, where several terms go to one place."""
+    magnitudes, lengths = np.zeros_like(sums), np.zeros_like(sums)
+    np.add.at(magnitudes, places, np.abs(terms))
+    np.add.at(lengths, places, np.ones_like(terms))
+    sums[...] = np.where(lengths > 1, noise.of_sum(sums, magnitudes, lengths), sums)
 
 
 def plain(array: Any) -> Any:
