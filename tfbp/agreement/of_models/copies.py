@@ -9,15 +9,9 @@ import keras
 
 from tfbp.agreement.of_models.opened import Call, Opened
 from tfbp.agreement.problems import numpy_dtype, round_to
+from tfbp.checking.subject import with_dtype
 from tfbp.errors import InputError
 from tfbp.judging.failures import Failure, attempt
-
-
-def in_dtype(config: Any, dtype: str) -> Any:
-    """A configuration, and those inside it, with another dtype."""
-    if isinstance(config, dict):
-        return {key: dtype if key == "dtype" else in_dtype(value, dtype) for key, value in config.items()}
-    return [in_dtype(each, dtype) for each in config] if isinstance(config, list) else config
 
 
 class Copies:
@@ -69,7 +63,7 @@ class Copies:
                 layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
             )
         else:
-            made = type(layer).from_config(in_dtype(layer.get_config(), dtype))
+            made = type(layer).from_config(with_dtype(layer.get_config(), dtype))
         if not made.built:
             made.build_from_config(layer.get_build_config() or {})
         made.trainable = layer.trainable

@@ -14,7 +14,7 @@ import numpy as np
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.layers import Fed
 from tfbp.agreement.of_models.opened import Call, with_mask
-from tfbp.agreement.of_models.truth import Recorded, base_dtype
+from tfbp.agreement.of_models.running import Recorded, base_dtype
 from tfbp.checking.api import check_gradients
 from tfbp.checking.instruments.noise import Noise
 from tfbp.checking.report import Report

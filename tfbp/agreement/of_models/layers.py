@@ -16,14 +16,8 @@ import tensorflow as tf
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.opened import Call, Opened
 from tfbp.agreement.of_models.passes import Pass, rounded
-from tfbp.agreement.of_models.truth import (
-    REFERENCE,
-    Answer,
-    Recorded,
-    Truth,
-    run_call,
-    tensors_of,
-)
+from tfbp.agreement.of_models.running import Answer, Recorded, run_call, tensors_of
+from tfbp.agreement.of_models.truth import REFERENCE, Truth
 from tfbp.agreement.programs import compiled
 from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding

@@ -14,7 +14,8 @@ import numpy as np
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.draws import Draws
 from tfbp.agreement.of_models.opened import Opened, mask_of
-from tfbp.agreement.of_models.truth import Recorded, Truth, base_dtype, tensors_of, truth_of
+from tfbp.agreement.of_models.running import Recorded, base_dtype, tensors_of
+from tfbp.agreement.of_models.truth import Truth, truth_of
 from tfbp.agreement.problems import round_to
 from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding

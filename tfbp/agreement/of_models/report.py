@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-PARTS = ("layer", "differences", "mask", "fork", "shared", "whole", "repeat")
 MOST = 20
 
 

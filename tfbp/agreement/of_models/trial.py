@@ -15,7 +15,8 @@ from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened
 from tfbp.agreement.of_models.passes import Pass, right_pass
 from tfbp.agreement.of_models.report import Finding, ModelReport
-from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Recorded, Truth
+from tfbp.agreement.of_models.running import Recorded
+from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
 from tfbp.agreement.of_models.votes import outlier
 from tfbp.agreement.of_models.whole_trial import WIDER, judge_whole
 from tfbp.judging.arrays import as_float64

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.agreement.of_models.layers import Fed, by_name
-from tfbp.agreement.of_models.truth import Answer, ByReference, tensors_of
+from tfbp.agreement.of_models.running import Answer, tensors_of
+from tfbp.agreement.of_models.truth import ByReference
 from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.failures import Failure, attempt

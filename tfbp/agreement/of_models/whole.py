@@ -20,7 +20,7 @@ from tfbp.agreement.of_models.layers import names_of
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened, mask_of, with_mask
 from tfbp.agreement.of_models.passes import Pass
-from tfbp.agreement.of_models.truth import Recorded, trained
+from tfbp.agreement.of_models.running import Recorded, trained
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.comparison import Comparison, compare
 from tfbp.judging.diagnosis import Clues

@@ -11,7 +11,8 @@ from tfbp.agreement.of_models import whole
 from tfbp.agreement.of_models.layers import in_mode
 from tfbp.agreement.of_models.passes import named_pass, tolerances_of_the_pass
 from tfbp.agreement.of_models.report import Finding
-from tfbp.agreement.of_models.truth import REFERENCE, tensors_of
+from tfbp.agreement.of_models.running import tensors_of
+from tfbp.agreement.of_models.truth import REFERENCE
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
