@@ -1,7 +1,6 @@
 """Right models of images, on which `tfbp.agree` finds nothing."""
 
 import keras
-import numpy as np
 import pytest
 
 import tfbp
