@@ -15,7 +15,7 @@ QUICK = ["--dtype", "float32", "--mode", "eager"]
 @pytest.fixture
 def saved(tmp_path, monkeypatch, rng):
     monkeypatch.chdir(tmp_path)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="only")])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="only")], name="mine")
     model.compile("sgd", "mse")
     model.save("model.keras")
     np.savez("data.npz", x=rng.normal(size=(5, 4)), y=rng.normal(size=(5, 3)))
@@ -26,7 +26,7 @@ def saved(tmp_path, monkeypatch, rng):
 def test_what_agrees_exits_0_and_writes_its_files_and_what_does_not_1(saved, capsys, monkeypatch):
     given = ["--model", "model.keras", "--data", "data.npz", *QUICK]
     assert main([*given, "--json", "a.json", "--html", "a.html"]) == 0
-    assert "sequential: agrees; 1 of 1 calls judged by the reference" in capsys.readouterr().out
+    assert "mine: agrees; 1 of 1 calls judged by the reference" in capsys.readouterr().out
     assert json.loads(Path("a.json").read_text())["lines"][0]["by"] == "reference"
     assert Path("a.html").read_text().startswith("<!doctype html>")
     call = keras.layers.Dense.call
