@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from tfbp import reference as reference
     from tfbp import tape as tape
     from tfbp import training as training
+    from tfbp.agreement.of_models.api import agree as agree
     from tfbp.checking.api import assert_gradients_agree as assert_gradients_agree
     from tfbp.checking.api import check_gradients as check_gradients
     from tfbp.checking.report import Report as Report
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Model": "tfbp.training.model",
     "Report": "tfbp.checking.report",
+    "agree": "tfbp.agreement.of_models.api",
     "assert_gradients_agree": "tfbp.checking.api",
     "check_gradients": "tfbp.checking.api",
     "evaluate": "tfbp.fitting.api",
@@ -166,6 +168,7 @@ __all__ = [
     "Tokens",
     "ZeroPadding2D",
     "__version__",
+    "agree",
     "agreement",
     "assert_gradients_agree",
     "check_gradients",

@@ -1,7 +1,8 @@
 """`tfbp …` and `python -m tfbp …`: the commands, by name.
 
     tfbp train         trains a network on real data by all three writings
-    tfbp agree         compares the three writings, and tfbp.layers, in every dtype and execution mode
+    tfbp agree         compares the three writings, and tfbp.layers, in every dtype and execution mode; or checks
+                       your own Keras model
     tfbp gradients     checks the gradient of any function
     tfbp seed          shows the published 2-2-1 example and its mistake
     tfbp audit         bounds the ε of a private training run from below

@@ -1,6 +1,6 @@
-"""For pytest: the fixture `gradients`, which fails a test with the checker's report instead of a traceback.
+"""For pytest: the fixtures `gradients` and `agree`, which fail a test with a report instead of a traceback.
 
-pytest loads this at every start, of any project: nothing heavy is imported before a test uses the fixture.
+pytest loads this at every start, of any project: nothing heavy is imported before a test uses one.
 """
 
 from __future__ import annotations
@@ -25,3 +25,19 @@ def gradients() -> Callable[..., Any]:
         return report
 
     return agree
+
+
+@pytest.fixture
+def agree() -> Callable[..., Any]:
+    """`agree(model, x, y, **options)` is `tfbp.agree`; a model with a finding fails the test with the report."""
+
+    def all_agree(model: Any, x: Any, y: Any = None, **options: Any) -> Any:
+        __tracebackhide__ = True
+        import tfbp
+
+        report = tfbp.agree(model, x, y, **options)
+        if not report.agrees:
+            pytest.fail(str(report), pytrace=False)
+        return report
+
+    return all_agree

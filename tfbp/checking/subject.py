@@ -187,7 +187,7 @@ def _in_dtype(function: Any, dtype: str) -> Callable[..., Any]:
         return function
     layer = function
     if layer.dtype_policy.name != dtype:
-        made = type(function).from_config(_with_dtype(function.get_config(), dtype))
+        made = type(function).from_config(with_dtype(function.get_config(), dtype))
         shapes = getattr(function, "_build_shapes_dict", None)
         if not made.built and shapes:
             made.build(**shapes) if len(shapes) > 1 else made.build(*shapes.values())
@@ -200,12 +200,12 @@ def _in_dtype(function: Any, dtype: str) -> Callable[..., Any]:
     return called
 
 
-def _with_dtype(config: Any, dtype: str) -> Any:
+def with_dtype(config: Any, dtype: str) -> Any:
     """A configuration, and those inside it, with another dtype."""
     if isinstance(config, dict):
-        changed = {key: _with_dtype(value, dtype) for key, value in config.items()}
+        changed = {key: with_dtype(value, dtype) for key, value in config.items()}
         return {key: dtype if key == "dtype" else value for key, value in changed.items()}
-    return [_with_dtype(each, dtype) for each in config] if isinstance(config, list) else config
+    return [with_dtype(each, dtype) for each in config] if isinstance(config, list) else config
 
 
 def _owned(function: Any) -> list[Any]:

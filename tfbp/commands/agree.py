@@ -1,7 +1,8 @@
 """Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, modes and devices.
 
-Every tensor is set against a tolerance that follows from its dtype and reduction length. The exit status is 0 when all
-agree, 1 when anything disagrees, 2 for bad input.
+Every tensor is set against a tolerance that follows from its dtype and reduction length. With --model and --data it is
+your own Keras model that is held against the reference. The exit status is 0 when all agree, 1 when anything disagrees,
+2 for bad input.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tfbp.commands.agree_model import agree_model
 from tfbp.console.cells import ProcessGone, mapping, processes_for
 from tfbp.console.options import Parser, check_file, choices, need, part_of, run, run_file
 from tfbp.errors import InputError, check_choice, check_count
@@ -28,7 +30,7 @@ IN_16_BITS = (
 
 
 def parser() -> Parser:
-    parser = Parser(__doc__, prog="tfbp agree")
+    parser = Parser(__doc__, names={"dtypes": "--dtype", "modes": "--mode"}, prog="tfbp agree")
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: cpu)")
     parser.add_argument("--dtype", default=",".join(DTYPES), help="comma-separated (default: all four)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
@@ -39,6 +41,12 @@ def parser() -> Parser:
     parser.add_argument("--processes", type=int, help="that share the cells (default: as many as pay, 4 at most)")
     parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    own = parser.add_argument_group("your own model")
+    own.add_argument("--model", metavar="FILE", help="a .keras file: this model is tried, layer by layer")
+    own.add_argument("--data", metavar="FILE", help="an .npz file with a batch: x (or x0, x1, …) and y (or y0, …)")
+    own.add_argument("--loss", help="a Keras loss by name (default: the one that the model is compiled with)")
+    own.add_argument("--html", metavar="FILE", help="write a page with the drawn graph to FILE")
+    own.add_argument("--compare", metavar="FILE", help="say what is another than in this file of --json")
     return parser
 
 
@@ -51,6 +59,11 @@ def agree(arguments: argparse.Namespace) -> int:
     check_choice("device", arguments.device, ("cpu", "gpu"))
     dtypes = choices("dtype", arguments.dtype, DTYPES)
     modes = choices("mode", arguments.mode, MODES)
+    if arguments.model is not None:
+        return agree_model(arguments, dtypes, modes)
+    for name in ("data", "loss", "html", "compare"):
+        if getattr(arguments, name) is not None:
+            raise InputError(f"{name}: got {getattr(arguments, name)!r} without --model; accepted: both.")
     if arguments.rehearse is not None:
         check_choice("rehearse", arguments.rehearse, ("gpu",))
         if arguments.json is not None:

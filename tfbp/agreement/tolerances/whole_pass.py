@@ -50,7 +50,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
     on = (lambda array: array) if noise is None else noise.on
     parameters, network_graph = map_weights(on, numbers.parameters), network.graph_before_loss
     x = [on(one) for one in each("x", numbers.x, len(network.input_shapes))]
-    with _activations_with(noise):
+    with activations_with(noise):
         made, tensors, residuals = graph.graph_forward(
             network_graph,
             tied_forward(network, parameters),
@@ -65,7 +65,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
         total = total + loss
         graph.add(dmade, number, on(last["doutputs"]))
         lasts.append(last)
-    with _activations_with(noise):
+    with activations_with(noise):
         gradients = tied_backward(network, graph.graph_backward(network_graph, tensors, residuals, dmade))
     for place, name, regularizer in network.penalties:
         w, layer = at(parameters, place)[name], at(gradients, place)
@@ -108,7 +108,7 @@ def activation_backward_with(rounding: Rounding, activation: Any, dy: Any, z: An
 
 
 @contextmanager
-def _activations_with(noise: Rounding | None) -> Iterator[None]:
+def activations_with(noise: Rounding | None) -> Iterator[None]:
     """While it lasts, the reference's passes have activations that are wrong by what any formula may be."""
     right = graph.activation_forward, graph.activation_backward
     if noise is not None:

@@ -78,12 +78,15 @@ DTYPES = tuple(NUMPY)
 class Noise:
     """The noise floor of a program's outputs and gradients, as if it computed in narrower types.
 
+    Args:
+        in_few_bits: sums are added up in the type under test, as some of TensorFlow's kernels do in 16 bits.
+
     Attributes:
         traced: whether operations are moved one by one; otherwise inputs are.
     """
 
-    def __init__(self, program: Program, samples: int = 16) -> None:
-        self.program, self.samples = program, samples
+    def __init__(self, program: Program, samples: int = 16, in_few_bits: bool = False) -> None:
+        self.program, self.samples, self.in_few_bits = program, samples, in_few_bits
         self._made: Any = None
         self.traced = not program.seeded
 
@@ -130,7 +133,7 @@ class Noise:
             # one graph for all dtypes: to trace it takes longer than to run it
 
             def moved(seed: Any, which: Any, tensors: Any, upstream: Any) -> Any:
-                with edited(_Roundings(program.dtype, seed, which).edit, complex_too=True):
+                with edited(_Roundings(program.dtype, seed, which, self.in_few_bits).edit, complex_too=True):
                     return program.backward(tensors, upstream)
 
             self._made = tf.function(moved, autograph=False).get_concrete_function(*arguments)
@@ -147,11 +150,11 @@ class Noise:
 class _Roundings:
     """Moves every result of arithmetic by what a rounding can do, in the dtype that `which` picks."""
 
-    def __init__(self, base: str, seed: Any, which: Any) -> None:
+    def __init__(self, base: str, seed: Any, which: Any, in_few_bits: bool) -> None:
         units = [UNIT_ROUNDOFF[dtype] for dtype in DTYPES]
         self.base, self.seed, self.which, self.count = base, seed, which, 0
         self.unit = tf.reduce_sum(which * tf.constant(units, tf.float64))
-        self.accumulator = tf.minimum(self.unit, UNIT_ROUNDOFF["float32"])
+        self.accumulator = self.unit if in_few_bits else tf.minimum(self.unit, UNIT_ROUNDOFF["float32"])
 
     def edit(self, op_type: str, inputs: Any, output: Any) -> Any:
         if op_type == "Const":

@@ -102,7 +102,7 @@ def slope(along: Along, step: float = 2.0**-6, unit: float = UNIT_ROUNDOFF["floa
         if (level and error <= 1e-11 * abs(best)) or (level > chosen + 4 and level > 6):
             break
     scale = max(abs(best), noise / step)
-    error = 4 * error + 2 * noise / step
+    error = max(4 * error + 2 * noise / step, _off_later(rows, best, chosen, step, noise))
     # a symmetrical kink converges all the same: take both sides, and remove the first error term of each
     (right, left), (right_before, left_before) = sides[-1], sides[-2]
     right, left = 2 * right - right_before, 2 * left - left_before
@@ -113,3 +113,16 @@ def slope(along: Along, step: float = 2.0**-6, unit: float = UNIT_ROUNDOFF["floa
     far = [abs(row[0] - best) for row in rows[:4]]
     crossed = far[0] > 1e-3 * scale and any(each > 2 * far[0] / 4**k for k, each in enumerate(far) if k)
     return Slope(best, error, best, best, crossed=crossed, evaluations=asked)
+
+
+def _off_later(rows: list[list[float]], best: float, chosen: int, step: float, noise: float) -> float:
+    """How far the differences by smaller steps are from the best entry, beyond their own errors.
+
+    Where steps go over many kinks two entries may be alike by chance, and the best of many is: what comes after is not.
+    """
+    off = 0.0
+    truncation = abs(rows[chosen][0] - best)
+    for level in range(chosen + 1, len(rows)):
+        truncation /= 4
+        off = max(off, abs(rows[level][0] - best) - 2 * truncation - 4 * noise * 2**level / step)
+    return 4 * off

@@ -118,19 +118,24 @@ class _Opinions:
 
     def _look_nearer(self) -> None:
         """Take smaller steps, and steps that are small beside each entry, where these know better."""
-        if not self.off(self.own, self.slope) <= 1:
-            nearer = self.trial.slope({self.place: NEARER * self.direction}).over(NEARER)
-            self.slope = nearer if self.slope.gives_way_to(nearer) else self.slope
+        self.slope = self._nearest(self.direction, self.slope)
         by_entry = self.trial.direction_by_entry(self.place)
         if by_entry is None:
             return
-        slope, before = self.trial.slope({self.place: by_entry}), (self.direction, self.slope)
         is_settled = self.slope.settles(float(np.vdot(self.own, self.direction)), self.slack)
-        self.direction, self.slope = by_entry, slope
+        slope = self._nearest(by_entry, self.trial.slope({self.place: by_entry}))
         # beside the gradient of a tiny entry, which may be large, a wrong one is nothing: along both it has to be right
-        is_better = slope.doubt <= PLAIN if is_settled else slope.doubt < before[1].doubt
-        if not is_better:
-            self.direction, self.slope = before
+        is_better = slope.doubt <= PLAIN if is_settled else slope.doubt < self.slope.doubt
+        if is_better:
+            self.direction, self.slope = by_entry, slope
+
+    def _nearest(self, direction: np.ndarray, slope: Slope) -> Slope:
+        """The slope, or where it is not the gradient's, the one by smaller steps, if that knows better."""
+        slack = float(np.sum(self.rounding * np.abs(direction)))
+        if slope.off(float(np.vdot(self.own, direction)), slack) <= 1:
+            return slope
+        nearer = self.trial.slope({self.place: NEARER * direction}).over(NEARER)
+        return nearer if slope.gives_way_to(nearer) else slope
 
 
 def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:

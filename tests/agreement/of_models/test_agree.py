@@ -1,0 +1,230 @@
+"""`tfbp.agree`: right models have no finding, planted mistakes are named at layer and tensor, nothing is changed."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.ops import gen_math_ops
+
+import tfbp
+from tfbp.errors import InputError
+
+L = keras.layers
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+QUICK = {"dtypes": ["float32"], "modes": ["eager"]}
+
+
+def mlp(rng, rows=6):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(5, "relu", name="first"), L.Dense(3, name="last")])
+    return model, rng.normal(size=(rows, 4)), rng.integers(0, 3, rows)
+
+
+def places(report):
+    return [(f.layer, f.tensor, f.part) for f in report.findings]
+
+
+def changed_gradient(change):
+    """An identity whose gradient is changed."""
+
+    @tf.custom_gradient
+    def identity(y):
+        return tf.identity(y), change
+
+    return identity
+
+
+def plant(monkeypatch, layer, change, name=None):
+    """What comes back through a class of Keras's layers, or one of that name, is changed."""
+    call = layer.call
+
+    def wrong(self, inputs, *given, **options):
+        y = call(self, inputs, *given, **options)
+        return changed_gradient(change)(y) if name in (None, self.name) else y
+
+    monkeypatch.setattr(layer, "call", wrong)
+
+
+def small_cnn():
+    i = keras.Input((6, 6, 2))
+    h = L.ReLU()(L.BatchNormalization(name="bn")(L.Conv2D(3, 3, use_bias=False, name="conv")(i)))
+    h = L.Add(name="skip")([h, L.Conv2D(3, 3, padding="same", name="again")(h)])
+    return keras.Model(i, L.Dense(3)(L.Dropout(0.4)(L.GlobalAveragePooling2D()(L.MaxPooling2D()(h)))))
+
+
+@pytest.mark.parametrize(
+    "mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.rare("compiles for seconds"))]
+)
+def test_a_right_network_of_images_has_no_finding(rng, mode):
+    report = tfbp.agree(
+        small_cnn(),
+        rng.normal(size=(5, 6, 6, 2)),
+        rng.integers(0, 3, 5),
+        loss=LOGITS,
+        modes=[mode],
+        dtypes=["float64", "float32", "bfloat16"] if mode == "eager" else ["float32"],
+    )
+    assert report.agrees, str(report)
+    assert {line.by for line in report.lines} == {"reference"}
+    assert [line.layer for line in report.lines][:2] == ["conv", "bn"]
+    assert all(np.isfinite(ratio) and 0 < ratio <= 1 for ratio in report.whole.values())
+
+
+def test_a_right_siamese_network_with_operations_has_none(rng):
+    a, b = keras.Input((5,), name="a"), keras.Input((5,), name="b")
+    shared = keras.Sequential([keras.Input((5,)), L.Dense(6, "tanh", name="one"), L.Dense(4, name="two")])
+    d = L.Subtract()([shared(a), shared(b)])
+    model = keras.Model([a, b], L.Dense(1, "sigmoid")(d * d + d))
+    x = {"a": rng.normal(size=(6, 5)), "b": rng.normal(size=(6, 5))}
+    report = tfbp.agree(model, x, rng.integers(0, 2, (6, 1)), loss="binary_crossentropy", **QUICK)
+    assert report.agrees, str(report)
+    assert [line.layer for line in report.lines][:4] == ["one", "two", "one again", "two again"]
+
+
+def test_wrong_only_when_compiled(rng, monkeypatch):
+    plant(monkeypatch, L.Dense, lambda dy: dy if tf.executing_eagerly() else 2 * dy, "first")
+    model, x, y = mlp(rng)
+    report = tfbp.agree(model, x, y, loss=LOGITS, dtypes=["float64"], modes=["eager", "graph"])
+    assert places(report) == [("first", name, "layer") for name in ("dx", "dkernel", "dbias")]
+    assert {f.mode for f in report.findings} == {"graph"}
+    assert "a factor 2 too many" in report.findings[1].cause
+    assert "the layer is the outlier" in report.findings[1].outlier
+
+
+def test_wrong_only_in_bfloat16(rng, monkeypatch):
+    plant(monkeypatch, L.Dense, lambda dy: 1.25 * dy if dy.dtype == tf.bfloat16 else dy, "last")
+    model, x, y = mlp(rng)
+    report = tfbp.agree(model, x, y, loss=LOGITS, dtypes=["float32", "bfloat16"], modes=["eager"])
+    assert ("last", "dkernel", "layer") in places(report)
+    assert {f.dtype for f in report.findings} == {"bfloat16"}
+    assert {f.layer for f in report.findings} == {"last"}
+
+
+def test_wrong_only_past_4096_rows(rng, monkeypatch):
+    def few_rows(dy):
+        return tf.where(tf.range(tf.shape(dy)[0])[:, None] < 4096, dy, 0 * dy)
+
+    plant(monkeypatch, L.Dense, few_rows, "first")
+    assert tfbp.agree(*mlp(rng), loss=LOGITS, **QUICK).agrees
+    report = tfbp.agree(*mlp(rng, rows=4099), loss=LOGITS, **QUICK)
+    assert ("first", "dx", "layer") in places(report)
+    assert {f.layer for f in report.findings} == {"first"}
+
+
+def test_wrong_only_where_a_tensor_is_used_five_times(rng, monkeypatch):
+    add_n = tf.raw_ops.AddN
+
+    def forgets_the_fifth(inputs, name=None):
+        return add_n(inputs=inputs[:4] if len(inputs) == 5 else inputs)
+
+    def used(times):
+        i = keras.Input((4,))
+        h = L.Dense(3, name="stem")(i)
+        return keras.Model(i, L.Concatenate()([L.Dense(2)(h) for _ in range(times)]))
+
+    monkeypatch.setattr(gen_math_ops, "add_n", forgets_the_fifth)
+    x = rng.normal(size=(6, 4))
+    assert tfbp.agree(used(4), x, **QUICK).agrees
+    report = tfbp.agree(used(5), x, **QUICK)
+    assert places(report) == [("stem", "sum of 5 gradients", "fork")]
+    assert "is missing" in report.findings[0].cause
+
+
+def test_the_gradient_of_a_shared_layer_is_overwritten(rng, monkeypatch):
+    add_n = tf.raw_ops.AddN
+
+    def overwrites(inputs, name=None):
+        return inputs[-1] if inputs[0].shape == (5, 3) else add_n(inputs=inputs)
+
+    monkeypatch.setattr(gen_math_ops, "add_n", overwrites)
+    a, b = keras.Input((5,)), keras.Input((5,))
+    shared = L.Dense(3, name="shared")
+    model = keras.Model([a, b], L.Add()([shared(a), shared(b)]))
+    report = tfbp.agree(model, [rng.normal(size=(4, 5)), rng.normal(size=(4, 5))], **QUICK)
+    assert places(report) == [("shared", "dkernel", "shared")]
+    assert "only what the call 'shared" in report.findings[0].cause
+
+
+def test_a_concatenation_that_goes_back_reversed(rng, monkeypatch):
+    plant(monkeypatch, L.Concatenate, lambda dy: tf.concat(tf.split(dy, 2, -1)[::-1], -1))
+    i = keras.Input((4,))
+    model = keras.Model(i, L.Concatenate(name="both")([L.Dense(3)(i), L.Dense(3, "tanh")(i)]))
+    report = tfbp.agree(model, rng.normal(size=(5, 4)), **QUICK)
+    assert places(report) == [("both", "dx0", "layer"), ("both", "dx1", "layer")]
+
+
+@pytest.mark.filterwarnings("ignore:.*destroy the mask information")
+def test_a_mask_that_ends_before_a_layer_that_would_use_it(rng):
+    def model(between):
+        i = keras.Input((3,), dtype="int32")
+        h = between(L.Embedding(7, 2, mask_zero=True, name="table")(i))
+        return keras.Model(i, L.GlobalAveragePooling1D(name="mean")(h))
+
+    tokens = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6]])
+    report = tfbp.agree(model(L.Reshape((3, 2), name="reshaped")), tokens, **QUICK)
+    assert places(report) == [("reshaped", "mask", "mask")]
+    assert "'mean' computes without it" in report.findings[0].cause
+    assert tfbp.agree(model(L.Dense(2)), tokens, **QUICK).agrees
+
+
+def test_nothing_of_the_model_changes_also_after_an_exception(rng):
+    model = small_cnn()
+    model.compile("adam", LOGITS)
+    x, y = rng.normal(size=(5, 6, 6, 2)), rng.integers(0, 3, 5)
+    model.train_on_batch(x, y)
+
+    def state():
+        layers = model._flatten_layers()
+        held = [v.numpy().tolist() for layer in layers for v in layer.variables]
+        held += [v.numpy().tolist() for v in model.optimizer.variables]
+        return held, random.getstate(), np.random.get_state()[1].tolist(), keras.config.dtype_policy().name  # noqa: NPY002
+
+    before = state()
+    tfbp.agree(model, x, y, **QUICK)
+    assert state() == before
+    with pytest.raises(InputError):
+        tfbp.agree(model, x, y[:3], **QUICK)
+    assert state() == before
+    assert np.isfinite(model.train_on_batch(x, y))
+    drawn = tf.random.uniform([]).numpy(), keras.random.uniform([]).numpy()
+    keras.utils.set_random_seed(3)
+    first = random.random(), tf.random.uniform([]).numpy(), keras.random.uniform([]).numpy()
+    keras.utils.set_random_seed(3)
+    tfbp.agree(model, x, y, **QUICK)
+    assert (random.random(), tf.random.uniform([]).numpy(), keras.random.uniform([]).numpy()) == first
+    assert np.isfinite(drawn).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": 3}, "model: got int; accepted: a built keras.Model."),
+        ({"model": keras.Sequential([L.Dense(2)], name="bare")}, "model: got 'bare', which is not built; accepted:"),
+        ({"x": np.ones((6, 5))}, "x: got shape (6, 5) for"),
+        ({"x": [np.ones((6, 4))] * 2}, "x: got 2 arrays; accepted: 1"),
+        ({"x": np.full((6, 4), np.nan)}, "x: got a NaN or an infinity; accepted: finite numbers."),
+        ({"y": np.ones(5, "int32")}, "y: got shape (5,) for 'last'; accepted: 6 rows"),
+        ({"loss": {"other": "mse"}}, "loss: got ['other']; accepted: one for each of last."),
+        ({"loss": "mean_error"}, "loss: got 'mean_error'; accepted: a Keras loss"),
+        ({"loss": None}, "loss: got none, and a model that is not compiled; accepted:"),
+        ({"dtypes": ["float8"]}, "dtypes: got 'float8'"),
+        ({"modes": []}, "modes: got none; accepted: some of eager, graph, xla."),
+        ({"device": "tpu"}, "device: got 'tpu'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_input_is_one_sentence(rng, options, said):
+    model, x, y = mlp(rng)
+    given = {"model": model, "x": x, "y": y, "loss": LOGITS, **QUICK, **options}
+    with pytest.raises(InputError) as error:
+        tfbp.agree(given.pop("model"), given.pop("x"), given.pop("y"), **given)
+    assert str(error.value).startswith(said)
+    assert len(str(error.value)) <= 240
+
+
+def test_the_fixture_fails_with_the_report(rng, agree, monkeypatch):
+    assert agree(*mlp(rng), loss=LOGITS, **QUICK).agrees
+    plant(monkeypatch, L.Dense, lambda dy: -dy, "last")
+    with pytest.raises(pytest.fail.Exception, match=r"last dkernel \[layer; float32, eager\]: the sign is flipped"):
+        agree(*mlp(rng), loss=LOGITS, **QUICK)

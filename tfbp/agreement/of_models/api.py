@@ -1,0 +1,170 @@
+"""`tfbp.agree`: does a model train right on this device, in these dtypes, compiled so; and if not, which layer?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.kept import kept
+from tfbp.agreement.of_models.objective import Objective
+from tfbp.agreement.of_models.opened import Opened, opened
+from tfbp.agreement.of_models.passes import recorded_run, truths_of
+from tfbp.agreement.of_models.report import Line, ModelReport
+from tfbp.agreement.of_models.trial import Trial
+from tfbp.agreement.programs import MODES
+from tfbp.errors import InputError, check_choice
+from tfbp.judging.placement import check_device
+from tfbp.judging.tf32 import tf32_enabled
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+def agree(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    loss: Any = None,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    modes: Sequence[str] = MODES,
+    device: str = "cpu",
+    seed: int = 0,
+    apart: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> ModelReport:
+    """Hold every layer of a Keras model, and the model as one program, against the reference; nothing of it changes.
+
+    Each layer is fed the right tensors and upstream gradients of this batch, in training, so that the one that is wrong
+    names itself. A layer that the reference does not know is held against differences of its own forward, and then
+    against itself in float64.
+
+    Args:
+        model: a built Sequential or functional model; any other is judged as one layer.
+        x: a batch of its inputs, an array, or a list or dict of several. y: the targets likewise; without them the
+            outputs are differentiated by random signed upstream gradients.
+        loss: a Keras loss, its name, or for several outputs a list, or a dict by their names; that of `compile` by
+            default.
+        dtypes: of float64, float32, bfloat16 and float16, in which copies of the layers are run; in its own dtype a
+            layer is itself. modes: of eager, graph and xla.
+        device: "cpu" or "gpu". TF32 is off.
+        seed: of random upstream gradients. What layers draw is recorded once, and is the same in every run.
+        apart: each layer is a program of its own, for less memory.
+        progress: called with the share that is done and what is next.
+
+    Raises:
+        InputError: a model that is not built, inputs that it does not take, a loss that names no output, or an unknown
+            dtype, mode or device.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)])
+        >>> x, y = np.linspace(-1, 1, 20).reshape(5, 4), np.array([0, 1, 0, 1, 1])
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        >>> report = agree(model, x, y, loss=loss, modes=["eager"])
+        >>> report.agrees, [line.by for line in report.lines]
+        (True, ['reference', 'reference'])
+
+    Reference: Griewank and Walther, Evaluating Derivatives (2008).
+    """
+    dtypes, modes = _several("dtypes", dtypes, DTYPES), _several("modes", modes, MODES)
+    check_device(device)
+    arrays = _arrays(model, x)
+    calls = opened(model, arrays)
+    if len(arrays) != calls.inputs:
+        raise InputError(f"x: got {len(arrays)} arrays; accepted: {calls.inputs}, one for each of the model's inputs.")
+    _check_shapes(calls, arrays)
+    with kept(model), tf32_enabled(False), tf.device(f"/{device.upper()}:0"):
+        return _examined(
+            calls, arrays, y, loss, dtypes, modes, device, seed, apart, progress or (lambda share, what: None)
+        )
+
+
+def _examined(
+    model: Opened,
+    arrays: Any,
+    y: Any,
+    loss: Any,
+    dtypes: Any,
+    modes: Any,
+    device: str,
+    seed: int,
+    apart: bool,
+    bar: Any,
+) -> ModelReport:
+    rng = np.random.default_rng(seed)
+    copies = Copies(model)
+    bar(0.0, "one run, recorded")
+    recorded = recorded_run(model, copies, arrays, training=True)
+    truths = truths_of(model, copies, arrays, recorded, training=True)
+    made = list(arrays)
+    for call, truth in zip(model.calls, truths, strict=True):
+        made += truth.run([made[i] for i in call.takes], None, "float64").ys
+    objective = Objective(model, y, loss, [made[i] for i in model.outputs], rng)
+    report = ModelReport(
+        model.model.name,
+        [Line(c.name, c.kind, t.by, takes=c.takes, makes=c.makes) for c, t in zip(model.calls, truths, strict=True)],
+        inputs=list(model.names[: model.inputs]),
+        versions={"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+    )
+    trial = Trial(model, copies, arrays, recorded, truths, objective, report, rng, device, seed, apart)
+    trial.unknown(made)
+    trial.masks()
+    for done, dtype in enumerate(dtypes):
+        bar(done / len(dtypes), f"the right pass in {dtype}")
+        trial.prepare(dtype)
+        for number, mode in enumerate(modes):
+            bar((done + (number + 1) / (len(modes) + 1)) / len(dtypes), f"{dtype}, {mode}")
+            trial.run(dtype, mode)
+    trial.close()
+    bar(1.0, "done")
+    return report
+
+
+def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
+    found = (given,) if isinstance(given, str) else tuple(given)
+    if not found:
+        raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
+    for each in found:
+        check_choice(argument, each, accepted)
+    return found
+
+
+def _arrays(model: Any, x: Any) -> list[np.ndarray]:
+    """The inputs, flat, in the model's order: floats in float64, integers in int32."""
+    if isinstance(x, dict):
+        names = [tensor.name for tensor in getattr(model, "inputs", [])]
+        if set(x) != set(names):
+            raise InputError(f"x: got {sorted(x)}; accepted: one for each of {', '.join(names)}.")
+        x = [x[name] for name in names]
+    several = isinstance(x, list | tuple) and not all(isinstance(each, int | float) for each in x)
+    found = []
+    for each in x if several else [x]:
+        array = np.asarray(each)
+        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+            raise InputError(f"x: got dtype {array.dtype}; accepted: arrays of numbers.")
+        if not array.ndim or not len(array):
+            raise InputError(f"x: got shape {array.shape}; accepted: one row or more.")
+        is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+        found.append(
+            array.astype(np.float64) if is_float else array if array.dtype.kind == "b" else array.astype(np.int32)
+        )
+        if is_float and not np.isfinite(found[-1]).all():
+            raise InputError("x: got a NaN or an infinity; accepted: finite numbers.")
+    return found
+
+
+def _check_shapes(model: Opened, arrays: Sequence[np.ndarray]) -> None:
+    """Raise `InputError` where an array is not of its input's shape; floats for an input of floats."""
+    graph = getattr(model.model, "_functional", model.model)
+    for i, (tensor, array) in enumerate(zip(getattr(graph, "inputs", None) or [], arrays, strict=False)):
+        sizes = zip(tensor.shape[1:], array.shape[1:], strict=False)
+        if len(tensor.shape) != array.ndim or any(a is not None and a != b for a, b in sizes):
+            raise InputError(f"x: got shape {array.shape} for {tensor.name!r}; accepted: {tuple(tensor.shape)}.")
+        if keras.backend.is_float_dtype(tensor.dtype) and array.dtype.kind != "f":
+            arrays[i] = array.astype(np.float64)  # type: ignore[index]
+        if not keras.backend.is_float_dtype(tensor.dtype) and array.dtype.kind == "f":
+            arrays[i] = array.astype(np.int32)  # type: ignore[index]

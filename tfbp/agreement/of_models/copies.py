@@ -1,0 +1,86 @@
+"""A user's layers in another dtype: copies with the same weights; in its own dtype a layer is itself."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+
+from tfbp.agreement.of_models.opened import Call, Opened
+from tfbp.agreement.problems import numpy_dtype, round_to
+from tfbp.checking.subject import with_dtype
+from tfbp.errors import InputError
+from tfbp.judging.failures import Failure, attempt
+
+
+class Copies:
+    """The operations of a model in each dtype.
+
+    Attributes:
+        missing: by (layer's name, dtype) why there is no copy.
+    """
+
+    def __init__(self, model: Opened) -> None:
+        self.model = model
+        self.missing: dict[tuple[str, str], str] = {}
+        self._made: dict[tuple[int, str], Any] = {}
+        # the weights that all dtypes are made of, before any run
+        self._weights = {id(layer): [v.numpy() for v in layer.variables] for layer in model.layers}
+
+    def of(self, call: Call, dtype: str) -> Any:
+        """The call's operation in a dtype; a `Failure` where it has none."""
+        key = id(call.operation), dtype
+        if key not in self._made:
+            made = attempt(self._copy, call.operation, dtype)
+            self._made[key] = made
+            if isinstance(made, Failure):
+                self.missing[call.operation.name, dtype] = made.sentence
+        return self._made[key]
+
+    def missing_in(self, dtype: str) -> list[str]:
+        """The layers that have no copy in a dtype."""
+        return [call.name for call in self.model.calls if isinstance(self.of(call, dtype), Failure)]
+
+    def _copy(self, operation: Any, dtype: str) -> Any:
+        if not isinstance(operation, keras.Layer):
+            # its record of symbolic calls is its own
+            made = copy.copy(operation)
+            made._inbound_nodes, made._outbound_nodes = [], []
+            return made
+        if operation.compute_dtype == dtype == operation.variable_dtype:
+            return operation
+        return self.fresh(operation, dtype)
+
+    def fresh(self, layer: Any, dtype: str) -> Any:
+        """A layer of the same class, configuration and weights, in a dtype.
+
+        Raises:
+            InputError: one that cannot be made again of its configuration.
+        """
+        if isinstance(layer, keras.layers.Lambda):
+            made = keras.layers.Lambda(
+                layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
+            )
+        else:
+            made = type(layer).from_config(with_dtype(layer.get_config(), dtype))
+        if not made.built:
+            made.build_from_config(layer.get_build_config() or {})
+        made.trainable = layer.trainable
+        values = self._weights[id(layer)]
+        if len(made.variables) != len(values):
+            raise InputError(
+                f"model: got {layer.name!r}, of which from_config makes another; accepted: a layer that it makes again."
+            )
+        for variable, value in zip(made.variables, values, strict=True):
+            is_float = keras.backend.is_float_dtype(variable.dtype)
+            variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)
+        if hasattr(made, "finalize_state"):
+            made.finalize_state()
+        return made
+
+    def assign(self, layer: Any, operation: Any, dtype: str) -> None:
+        """Give an operation the layer's weights as a dtype holds them."""
+        for variable, value in zip(operation.variables, self._weights[id(layer)], strict=True):
+            is_float = keras.backend.is_float_dtype(variable.dtype)
+            variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)

@@ -1,0 +1,83 @@
+"""How far roundings move a layer's own formula, and what differences of its forward say of it.
+
+Keras's BatchNormalization is x · inv + (β - mean · inv), which rounds otherwise than the textbook's. So where a layer
+is outside of the reference's tolerance, its own formula is traced in float64, every operation of it moved at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.layers import Fed
+from tfbp.agreement.of_models.opened import Call, with_mask
+from tfbp.agreement.of_models.running import Recorded, base_dtype
+from tfbp.checking.api import check_gradients
+from tfbp.checking.instruments.noise import Noise
+from tfbp.checking.report import Report
+from tfbp.checking.subject import Program, Subject
+from tfbp.errors import InputError
+from tfbp.judging.failures import Failure
+
+SAMPLES = 8
+
+
+def as_function(call: Call, operation: Any, recorded: Recorded, training: bool = True) -> Callable[..., Any]:
+    """The call as a function of its tensors, with its masks and draws."""
+
+    def called(*tensors: Any) -> list[Any]:
+        given = [with_mask(x, mask) for x, mask in zip(tensors, recorded.masks, strict=True)]
+        with recorded.draws.given():
+            return call(operation, given, training)
+
+    called.__name__ = call.name
+    if call.is_layer:
+        called.owner = operation  # type: ignore[attr-defined]
+    return called
+
+
+def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed, dtype: str) -> dict[str, np.ndarray]:
+    """T of outputs and gradients by the names of `run_call`; empty where the layer cannot be traced in float64."""
+    if base_dtype(call, copies) != "float64":
+        return {}
+    operation = copies.of(call, "float64")
+    if call.is_layer:
+        copies.assign(call.operation, operation, dtype)
+    program = _program(as_function(call, operation, recorded), fed.xs)
+    if program is None:
+        return {}
+    dys = [dy for dy, y in zip(fed.dys, (f"y{i}" for i in range(len(fed.dys))), strict=True) if y in fed.right]
+    noise = Noise(program, SAMPLES, in_few_bits=dtype in ("bfloat16", "float16"))
+    outputs, gradients, _ = noise.tolerances(dtype, program.values, dys)
+    ys = [name for name in fed.right if name[0] == "y"]
+    numbers = {id(v.value): i for i, v in enumerate(operation.variables)} if call.is_layer else {}
+    names = [f"dx{i}" for i in program.subject.differentiable]
+    names += [f"d {numbers.get(id(v))}" for v in program.variables]
+    found = {**dict(zip(ys, outputs, strict=True)), **dict(zip(names, gradients, strict=True))}
+    return {name: t for name, t in found.items() if t is not None and name in fed.right}
+
+
+def _program(function: Callable[..., Any], xs: Sequence[Any]) -> Program | None:
+    try:
+        found = Subject(function, list(xs)).at("float64")
+    except InputError:
+        return None
+    return None if isinstance(found, Failure) else found
+
+
+def by_differences(
+    call: Call, copies: Copies, recorded: Recorded, xs: Sequence[np.ndarray], seed: int, device: str
+) -> Report | str:
+    """What `check_gradients` finds of a layer that the reference does not know; or why it cannot be asked."""
+    dtype = base_dtype(call, copies)
+    operation = copies.of(call, dtype)
+    if call.is_layer:
+        copies.assign(call.operation, operation, "float64")
+    function = as_function(call, operation, recorded)
+    try:
+        return check_gradients(function, list(xs), dtypes=[dtype], modes=["eager"], seed=seed, device=device)
+    except InputError as error:
+        return str(error)

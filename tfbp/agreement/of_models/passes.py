@@ -1,0 +1,169 @@
+"""The right pass through a model: every tensor and every gradient, from call to call in float64, sums in one place.
+
+What a call draws and the masks that reach it are recorded in a first run of the model's own layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.draws import Draws
+from tfbp.agreement.of_models.opened import Opened, mask_of
+from tfbp.agreement.of_models.running import Recorded, base_dtype, tensors_of
+from tfbp.agreement.of_models.truth import Truth, truth_of
+from tfbp.agreement.problems import round_to
+from tfbp.agreement.tolerances import monte_carlo
+from tfbp.agreement.tolerances.monte_carlo import Rounding
+from tfbp.errors import InputError
+from tfbp.judging.arrays import as_float64
+from tfbp.judging.failures import Failure
+from tfbp.judging.tolerances import Units
+from tfbp.reference.graph import add
+
+Array = np.ndarray
+# of outputs, and of errors in their numbers: the loss and its gradients
+Upstream = Callable[[list[Array], Rounding | None], tuple[float, list[Array]]]
+
+
+@dataclass
+class Pass:
+    """One right pass.
+
+    Attributes:
+        made: every tensor by its number. loss: of its outputs.
+        dmade: gradients by tensor. parts: those that each call adds, by (tensor, call).
+        dweights: by (layer's id, variable's index). weight_parts: what each call adds, by that and the call.
+    """
+
+    made: list[Array]
+    loss: float = 0.0
+    dmade: dict[int, Array] = field(default_factory=dict)
+    parts: dict[tuple[int, int], Array] = field(default_factory=dict)
+    dweights: dict[tuple[int, int], Array] = field(default_factory=dict)
+    weight_parts: dict[tuple[int, int, int], Array] = field(default_factory=dict)
+
+
+def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], training: bool) -> list[Recorded]:
+    """What reaches each call besides numbers, in a run of the model's layers.
+
+    Raises:
+        InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
+    """
+    made = dict(enumerate(tensors_of(arrays, "float64")))
+    found = []
+    for call in model.calls:
+        dtype = base_dtype(call, copies)
+        operation = copies.of(call, dtype)
+        if isinstance(operation, Failure):
+            raise InputError(f"model: got {call.name!r}, {operation.sentence}; accepted: layers that can be copied.")
+        draws, given = Draws(), []
+        for number in call.takes:
+            tensor, mask = made[number], mask_of(made[number])
+            if tensor.dtype.is_floating and tensor.dtype.name != dtype:
+                (tensor,) = tensors_of([as_float64(tensor)], dtype)
+                tensor._keras_mask = mask
+            given.append(tensor)
+        masks = [None if mask_of(each) is None else mask_of(each).numpy() for each in given]
+        try:
+            with draws.recorded():
+                outputs = call(operation, given, training)
+        except InputError:
+            raise
+        except Exception as error:
+            said = (str(error).splitlines() or [""])[0]
+            what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
+            raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
+        made.update(zip(call.makes, outputs, strict=True))
+        found.append(Recorded(masks, draws))
+    return found
+
+
+def truths_of(
+    model: Opened, copies: Copies, arrays: Sequence[Array], recorded: Sequence[Recorded], training: bool
+) -> list[Truth]:
+    """Who says what is right for each call, in order: shapes are found on the way."""
+    made, found = list(arrays), []
+    for call, record in zip(model.calls, recorded, strict=True):
+        xs = [made[number] for number in call.takes]
+        shapes = [
+            (x.shape, "int32" if x.dtype.kind in "iu" else "bool" if x.dtype.kind == "b" else "float64") for x in xs
+        ]
+        truth = truth_of(call, copies, shapes, record, training)
+        try:
+            answer = truth.run(xs, None, "float64")
+        except Exception:
+            # the bridge took it, and the reference cannot run it
+            truth = truth_of(call, copies, shapes, Recorded([True], Draws()), training)
+            answer = truth.run(xs, None, "float64")
+        made += answer.ys
+        found.append(truth)
+    return found
+
+
+def right_pass(
+    model: Opened,
+    truths: Sequence[Truth],
+    arrays: Sequence[Array],
+    upstream: Upstream,
+    dtype: str,
+    noise: Rounding | None = None,
+) -> Pass:
+    """Forward and backward, with inputs and weights rounded to a dtype.
+
+    Args:
+        upstream: gives the loss and its gradients, by the outputs.
+    """
+    found = Pass([rounded(x, dtype) for x in arrays])
+    for call, truth in zip(model.calls, truths, strict=True):
+        found.made += truth.run([found.made[i] for i in call.takes], None, dtype, noise).ys
+    ends = [found.made[i] for i in model.outputs]
+    found.loss, upper = upstream(ends, noise)
+    for number, dy in zip(model.outputs, upper, strict=True):
+        found.parts[number, -1] = dy
+        add(found.dmade, number, dy)
+    for index, (call, truth) in reversed([*enumerate(zip(model.calls, truths, strict=True))]):
+        ys = [found.made[number] for number in call.makes]
+        dys = [found.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
+        answer = truth.run([found.made[i] for i in call.takes], dys, dtype, noise)
+        for number, dx in zip(call.takes, answer.dxs, strict=True):
+            if dx is not None:
+                found.parts[number, index] = dx
+                add(found.dmade, number, dx)
+        for weight, dw in answer.dweights.items():
+            found.weight_parts[id(call.operation), weight, index] = dw
+            add(found.dweights, (id(call.operation), weight), dw)
+    return found
+
+
+def rounded(array: Any, dtype: str) -> Any:
+    """The numbers as a dtype holds them; integers stay."""
+    return array if array is None or array.dtype.kind in "iub" else round_to(array, dtype)
+
+
+def named_pass(model: Opened, found: Pass) -> dict[str, Array]:
+    """Every tensor and gradient of a pass by a key."""
+    out: dict[str, Array] = {"loss": np.asarray(found.loss)}
+    for number in range(model.inputs, len(found.made)):
+        if found.made[number].dtype.kind == "f":
+            out[f"y {number}"] = found.made[number]
+    out.update({f"dy {number}": d for number, d in found.dmade.items()})
+    out.update({f"part {number} {index}": d for (number, index), d in found.parts.items() if index >= 0})
+    out.update({f"dw {layer} {weight}": d for (layer, weight), d in found.dweights.items()})
+    return out
+
+
+def tolerances_of_the_pass(
+    model: Opened, truths: Sequence[Truth], arrays: Sequence[Array], upstream: Upstream, dtype: str, right: Pass
+) -> Mapping[str, Array]:
+    """T of every tensor of a whole pass, by Monte Carlo arithmetic."""
+    units = Units.of(dtype, "tape")
+
+    def run(noise: Rounding) -> dict[str, Array]:
+        return named_pass(model, right_pass(model, truths, arrays, upstream, dtype, noise))
+
+    return monte_carlo.sensitivity(run, named_pass(model, right), units)

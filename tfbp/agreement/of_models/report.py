@@ -1,0 +1,153 @@
+"""What `tfbp.agree` found of a model: one line a layer, by what it was judged, and every finding with its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        layer: its name in the model. tensor: "dkernel", "y", "dx0".
+        dtype, mode: of the runs that show it.
+        part: "layer" of a layer by itself, "differences" of one that the reference does not know, "fork" of a sum of
+            gradients where a tensor is used several times, "shared" where a layer is, "whole" of the model as one
+            program, "mask" or "repeat".
+        cause: the likely mistake, empty where the numbers show none. where: how much, and which element.
+        ratio: error / tolerance. outlier: who differs from the others, where there were others to ask.
+    """
+
+    layer: str
+    tensor: str
+    dtype: str
+    mode: str
+    part: str
+    cause: str = ""
+    where: str = ""
+    ratio: float = np.inf
+    outlier: str = ""
+
+    def __str__(self) -> str:
+        said = "; ".join(part for part in (self.cause, self.where, self.outlier) if part) or "disagrees"
+        size = f" (error / tolerance {self.ratio:.3g})" if np.isfinite(self.ratio) else ""
+        return f"{self.layer} {self.tensor} [{self.part}; {self.dtype}, {self.mode}]: {said}{size}"
+
+
+@dataclass
+class Line:
+    """One call of a layer: by what it was judged, and the worst error / tolerance by "dtype mode"."""
+
+    layer: str
+    kind: str
+    by: str
+    worst: dict[str, float] = field(default_factory=dict)
+    takes: tuple[int, ...] = ()
+    makes: tuple[int, ...] = ()
+
+
+@dataclass
+class ModelReport:
+    """What was found of a model.
+
+    Attributes:
+        name: of the model. lines: one for each call, in order. findings: the first wrong tensor first.
+        whole: the worst error / tolerance of the model as one program, by "dtype mode".
+        notes: what was acquitted, in numbers, and what could not be judged.
+        inputs: the names of the inputs. versions: of what ran.
+    """
+
+    name: str
+    lines: list[Line] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    whole: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        return not self.findings
+
+    def __bool__(self) -> bool:
+        return self.agrees
+
+    def __str__(self) -> str:
+        count = len(self.findings)
+        verdict = "agrees" if self.agrees else f"{count} finding{'s' if count > 1 else ''}"
+        known = sum(line.by == "reference" for line in self.lines)
+        judged = f"{known} of {len(self.lines)} calls judged by the reference"
+        if known < len(self.lines):
+            judged += f", {len(self.lines) - known} by differences"
+        said = [f"{self.name}: {verdict}; {judged}"]
+        said += _cut([f"  {each}" for each in self.findings], "finding")
+        said += _cut([f"  note: {each}" for each in self.notes], "note")
+        return "\n".join([*said, *self.table()])
+
+    def rows(self) -> list[list[str]]:
+        """The worst error / tolerance of each call in each dtype, with the mode that has it."""
+        dtypes = list(dict.fromkeys(key.split(" ")[0] for line in self.lines for key in line.worst))
+        rows = [["error / tolerance, 1 or less agrees", "judged by", *dtypes]]
+        for line in self.lines:
+            rows.append([f"{line.layer} ({line.kind})", line.by, *(_worst(line.worst, dtype) for dtype in dtypes)])
+        if self.whole:
+            rows.append(["the whole model as one program", "", *(_worst(self.whole, dtype) for dtype in dtypes)])
+        return rows
+
+    def table(self) -> list[str]:
+        """The rows, in columns."""
+        rows = self.rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  " + "  ".join(word.ljust(n) for word, n in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON takes it; a ratio that is infinite is null."""
+        found = asdict(self) | {"agrees": self.agrees}
+        for each in found["findings"]:
+            each["ratio"] = _number(each["ratio"])
+        for each in (*found["lines"], found):
+            key = "worst" if "worst" in each else "whole"
+            each[key] = {place: _number(ratio) for place, ratio in each[key].items()}
+        return found
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1)
+
+    def to_html(self) -> str:
+        """One page with the drawn graph, red where it disagrees."""
+        from tfbp.agreement.of_models.page import html
+
+        return html(self)
+
+    def changes(self, before: Mapping[str, Any]) -> list[str]:
+        """What is another than in an earlier report, as `to_dict` or JSON has it."""
+        from tfbp.agreement.of_models.change import changes
+
+        return changes(before, self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _number(ratio: float) -> float | None:
+    return ratio if np.isfinite(ratio) else None
+
+
+def _worst(worst: dict[str, float], dtype: str) -> str:
+    found = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
+    if not found:
+        return "–"
+    mode = max(found, key=lambda each: found[each])
+    return f"{found[mode]:.2g} ({mode})"
+
+
+def _cut(lines: list[str], what: str) -> list[str]:
+    return lines if len(lines) <= MOST else [*lines[:MOST], f"  … and {len(lines) - MOST} more {what}s"]

@@ -1,0 +1,203 @@
+"""The trial of one model: layer by layer, then the whole, and what is said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.formula import by_differences, formula_tolerances
+from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, tolerances_of, trials
+from tfbp.agreement.of_models.objective import Objective
+from tfbp.agreement.of_models.opened import Opened
+from tfbp.agreement.of_models.passes import Pass, right_pass
+from tfbp.agreement.of_models.report import Finding, ModelReport
+from tfbp.agreement.of_models.running import Recorded
+from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
+from tfbp.agreement.of_models.votes import outlier
+from tfbp.agreement.of_models.whole_trial import WIDER, judge_whole
+from tfbp.judging.arrays import as_float64
+from tfbp.judging.comparison import Comparison
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
+
+# of the tolerance by the reference's formula: no other formula's roundings are larger
+EXCUSED = 64
+
+
+class Trial:
+    """What the parts of a trial share; each fills the report.
+
+    Args:
+        model: its calls. arrays: its inputs. recorded: what reached each call. truths: who is right of each.
+    """
+
+    def __init__(
+        self,
+        model: Opened,
+        copies: Copies,
+        arrays: Sequence[Any],
+        recorded: Sequence[Recorded],
+        truths: Sequence[Truth],
+        objective: Objective,
+        report: ModelReport,
+        rng: np.random.Generator,
+        device: str,
+        seed: int,
+        apart: bool,
+    ) -> None:
+        self.model, self.copies, self.arrays, self.recorded = model, copies, arrays, recorded
+        self.truths, self.objective, self.report, self.rng = truths, objective, report, rng
+        self.device, self.seed, self.apart = device, seed, apart
+        self.right: Pass = Pass([])
+        self.fed: list[Fed] = []
+        self.limits: Any = None
+        self.formulas: dict[tuple[int, str], dict[str, np.ndarray]] = {}
+        self._acquitted: dict[str, tuple[int, str]] = {}
+
+    def unknown(self, made: Sequence[Any]) -> None:
+        """Hold the layers that the reference does not know against differences of their forward."""
+        seen = set()
+        for index, (call, truth) in enumerate(zip(self.model.calls, self.truths, strict=True)):
+            if truth.by != DIFFERENCES or id(call.operation) in seen:
+                continue
+            seen.add(id(call.operation))
+            xs = [made[i] for i in call.takes]
+            found = by_differences(call, self.copies, self.recorded[index], xs, self.seed, self.device)
+            line = self.report.lines[index]
+            if isinstance(found, str):
+                line.by = "itself in float64"
+                if call.is_layer:
+                    self.report.notes.append(f"{call.name}: not held against differences: {found}")
+                continue
+            for each in found.findings:
+                name = each.argument if "/" in each.argument else f"gradient of {each.argument}"
+                finding = Finding(
+                    call.name, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
+                )
+                self.report.findings.append(finding)
+
+    def masks(self) -> None:
+        """Find where a mask ends that a later layer would use."""
+        pairs = zip(self.model.calls, self.recorded, strict=True)
+        given = {n: m for call, r in pairs for n, m in zip(call.takes, r.masks, strict=True)}
+        for index, call in enumerate(self.model.calls):
+            reached = any(mask is not None for mask in self.recorded[index].masks)
+            lost = reached and not any(given.get(number) is not None for number in call.makes)
+            if not lost or not call.is_layer or call.operation.supports_masking:
+                continue
+            if later := self._minds(index):
+                cause = f"the mask that reaches it ends here, and {later!r} computes without it"
+                self.report.findings.append(Finding(call.name, "mask", "every dtype", "every mode", "mask", cause))
+
+    def _minds(self, index: int) -> str:
+        """The first layer after a call that would use a mask and gets none."""
+        reached = set(self.model.calls[index].makes)
+        for later, call in enumerate(self.model.calls[index + 1 :], index + 1):
+            if reached & set(call.takes):
+                reached |= set(call.makes)
+                bare = all(mask is None for mask in self.recorded[later].masks)
+                if call.is_layer and bare and getattr(call.operation, "_call_has_mask_arg", False):
+                    return call.name
+        return ""
+
+    def prepare(self, dtype: str) -> None:
+        """The right pass in a dtype, and what each layer is fed."""
+        upstream = self.objective.upstream
+        self.right = right_pass(self.model, self.truths, self.arrays, upstream, dtype)
+        pairs = zip(self.model.calls, self.truths, strict=True)
+        self.fed = [fed_of(call, truth, self.right, dtype, self.rng) for call, truth in pairs]
+        self.limits = None
+
+    def run(self, dtype: str, mode: str) -> None:
+        """One dtype in one mode: each layer, and the whole."""
+        found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.apart)
+        before = len(self.report.findings)
+        for index, answer in enumerate(found):
+            if answer is not None:
+                self._judge(index, answer, dtype, mode)
+        if not self.copies.missing_in(dtype):
+            judge_whole(self, dtype, mode, is_explained=len(self.report.findings) > before)
+
+    def _judge(self, index: int, answer: Any, dtype: str, mode: str) -> None:
+        call, truth, fed, line = self.model.calls[index], self.truths[index], self.fed[index], self.report.lines[index]
+        wider = self.formulas.get((index, dtype), {})
+        results = list(comparisons(call, answer, fed, dtype, wider))
+        is_new = (index, dtype) not in self.formulas
+        worst = max((each.ratio for each in results), default=0.0)
+        if is_new and results and (isinstance(truth, ByTape) or 1 < worst <= EXCUSED):
+            wider = self.formulas[index, dtype] = self._measured(index, results, dtype)
+        if wider:
+            wider = {name: WIDER[mode] * t for name, t in wider.items()}
+            results = list(comparisons(call, answer, fed, dtype, wider))
+            worst = max(each.ratio for each in results)
+        line.worst[f"{dtype} {mode}"] = worst
+        for name, each in zip(fed.right, results, strict=True):
+            got = answer if isinstance(answer, Failure) else answer.get(name)
+            if not each.agrees:
+                vote = outlier(truth, fed, name, got, dtype)
+                self.find(call.name, each, dtype, mode, "layer", vote)
+                if isinstance(answer, Failure):
+                    break
+            elif got is not None:
+                self.acquit(call.name, each.tensor, got, fed.right[name], dtype, mode)
+
+    def _measured(self, index: int, results: Sequence[Comparison], dtype: str) -> dict[str, np.ndarray]:
+        """T of a layer's own formula, which may round otherwise than the reference's, and of sums in 16 bits."""
+        call, truth, fed = self.model.calls[index], self.truths[index], self.fed[index]
+        found = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
+        found = {} if isinstance(found, Failure) else found
+        if call.is_layer:
+            self.copies.assign(call.operation, self.copies.of(call, dtype), dtype)
+        if dtype in ("bfloat16", "float16"):
+            for name, t in tolerances_of(truth, fed.xs, fed.dys, dtype, fed.right, in_few_bits=True).items():
+                found[name] = np.maximum(t, found.get(name, 0.0))
+        if isinstance(truth, ByTape):
+            truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in found.items()}
+        worst = max(results, key=lambda each: each.ratio)
+        if truth.by == REFERENCE and np.isfinite(worst.ratio):
+            self.report.notes.append(
+                f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "
+                "and held against the layer's own"
+            )
+        return found
+
+    def find(self, layer: str, found: Comparison, dtype: str, mode: str, part: str, vote: str) -> None:
+        finding = Finding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
+        self.report.findings.append(finding)
+
+    def acquit(self, layer: str, tensor: str, got: Any, right: np.ndarray, dtype: str, mode: str) -> None:
+        """Count what differs by more than a rounding and is accepted all the same."""
+        error = np.abs(as_float64(got) - right)
+        size = np.abs(right) + float(np.sqrt(np.mean(right**2))) if right.size else 0.0
+        count = int(np.count_nonzero(error > 2.0**8 * UNIT_ROUNDOFF[dtype] * size))
+        if count > self._acquitted.get(layer, (0, ""))[0]:
+            said = (
+                f"{layer} {tensor} [{dtype}, {mode}]: {count} of {right.size} elements are on a kink, or differences of"
+            )
+            self._acquitted[layer] = count, f"{said} larger numbers: inside the tolerance"
+
+    def close(self) -> None:
+        """What is said at the end: acquittals, and what was not run. What is the same in several runs is said once."""
+        self.report.notes += [said for _, said in self._acquitted.values()]
+        for (name, dtype), why in self.copies.missing.items():
+            self.report.notes.append(f"{name}: not run in {dtype}: {why}")
+        if self.objective.is_random:
+            self.report.notes.append("no y was given: outputs are differentiated by random upstream gradients")
+        self.report.findings = merged(self.report.findings)
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings in their order; the same tensor of a layer, by the same part, in several dtypes and modes once."""
+    groups: dict[Any, list[Finding]] = {}
+    for each in findings:
+        groups.setdefault((each.layer, each.tensor, each.part), []).append(each)
+    found = []
+    for group in groups.values():
+        worst = max(group, key=lambda f: f.ratio if np.isfinite(f.ratio) else 0.0)
+        dtypes, modes = (", ".join(dict.fromkeys(getattr(f, a) for f in group)) for a in ("dtype", "mode"))
+        found.append(replace(worst, dtype=dtypes, mode=modes))
+    return found

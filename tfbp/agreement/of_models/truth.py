@@ -1,0 +1,166 @@
+"""What is right for one call of a model: by the NumPy reference where it knows the layer, else by autodiff in float64.
+
+Autodiff of a layer that the reference does not know is held against differences of the forward first (`unknown`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.draws import Draws
+from tfbp.agreement.of_models.opened import Call
+from tfbp.agreement.of_models.running import Answer, Recorded, answered, base_dtype, tensors_of
+from tfbp.agreement.problems import round_to
+from tfbp.agreement.tolerances.monte_carlo import Rounding, plain
+from tfbp.agreement.tolerances.whole_pass import activations_with
+from tfbp.bridge.layers import weights_of
+from tfbp.bridge.models import at_place, network_and_sources, parameters_of
+from tfbp.errors import InputError
+from tfbp.network import at, map_weights
+from tfbp.reference import graph
+
+Array = np.ndarray
+REFERENCE, DIFFERENCES = "reference", "differences"
+
+
+class Truth(Protocol):
+    """Who says what is right for a call."""
+
+    by: str
+
+    def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        """The call's answer to these inputs, with its weights rounded to a dtype."""
+
+
+def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Recorded, training: bool) -> Truth:
+    """The reference where it has the layer, and autodiff where it has not.
+
+    Args:
+        shapes: (shape, dtype) of each tensor that it takes.
+    """
+    is_masked = any(mask is not None for mask in recorded.masks)
+    if recorded.draws.numbers and isinstance(call.operation, keras.layers.Dropout) and not is_masked:
+        return ByMask(recorded.draws, call.operation.rate)
+    try:
+        if (is_masked and _minds_masks(call.operation)) or recorded.draws.numbers:
+            raise InputError("model: got a mask or draws; accepted: a layer of which the reference knows all.")
+        return ByReference(call, copies, shapes, training)
+    # whatever the bridge cannot express
+    except Exception:
+        return ByTape(call, copies, recorded, training)
+
+
+def _minds_masks(operation: Any) -> bool:
+    """Whether a layer's result depends on masks."""
+    call = getattr(operation, "_call_has_mask_arg", True)
+    return bool(call) or isinstance(operation, keras.layers.MultiHeadAttention | keras.layers.Wrapper)
+
+
+class ByReference:
+    """The reference's functions of the layer, or of the few that it is made of."""
+
+    by = REFERENCE
+
+    def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], training: bool) -> None:
+        layer = call.operation
+        made = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
+        inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
+        outputs = call(made, inputs, training)
+        model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
+        loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
+        self.network, sources = network_and_sources(model, loss)
+        self.parameters = parameters_of(self.network, sources)
+        self.training = training
+        index = {id(v): i for i, v in enumerate(made.variables)} if call.is_layer else {}
+        self.numbers = {
+            (place, name): index[id(weight)]
+            for place, source in sources.items()
+            for name, weight in weights_of(at_place(self.network, place), source).items()
+            if id(weight) in index
+        }
+
+    def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        on = noise.on if noise is not None else np.asarray
+        weights = map_weights(lambda w: on(round_to(w, dtype)), self.parameters)
+        calls = self.network.graph
+        with activations_with(noise):
+            made, tensors, residuals = graph.graph_forward(calls, weights, [on(x) for x in xs], training=self.training)
+            answer = Answer([np.asarray(plain(made[end])) for end in self.network.ends])
+            for (place, name), number in self.numbers.items():
+                for call, found in zip(calls.calls, tensors, strict=True):
+                    if (call.layer,) == place and name in found.get("new_weights", {}):
+                        answer.new[number] = np.asarray(plain(found["new_weights"][name]))
+            if dys is None:
+                return answer
+            dmade: dict[int, Any] = {}
+            for end, dy in zip(self.network.ends, dys, strict=True):
+                graph.add(dmade, end, on(dy))
+            gradients = graph.graph_backward(calls, tensors, residuals, dmade)
+        answer.dxs = [None if dmade.get(i) is None else np.asarray(plain(dmade[i])) for i in range(len(xs))]
+        for (place, name), number in self.numbers.items():
+            if name in (found := at(gradients, place)):
+                answer.dweights[number] = np.asarray(plain(found[name]))
+        return answer
+
+
+class ByMask:
+    """A dropout of which it is recorded what stays."""
+
+    by = REFERENCE
+
+    def __init__(self, draws: Draws, rate: float) -> None:
+        self.scale = draws.numbers[0] / (1 - rate)
+
+    def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        on = noise.on if noise is not None else np.asarray
+        (x,) = xs
+        answer = Answer([np.asarray(plain(on(x) * self.scale))])
+        if dys is not None:
+            answer.dxs = [np.asarray(plain(on(dys[0]) * self.scale))]
+        return answer
+
+
+class ByTape:
+    """Autodiff of the layer's copy in float64, eagerly; of one without such a copy, of itself."""
+
+    by = DIFFERENCES
+
+    def __init__(self, call: Call, copies: Copies, recorded: Recorded, training: bool) -> None:
+        self.call, self.copies, self.recorded, self.training = call, copies, recorded, training
+        self.dtype = base_dtype(call, copies)
+        # by dtype and the names of `run_call`, how far roundings move outputs and gradients, once it is measured
+        self.spread: dict[str, dict[str, Array]] = {}
+
+    def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        operation = self.copies.of(self.call, self.dtype)
+        if self.call.is_layer:
+            self.copies.assign(self.call.operation, operation, dtype)
+        xs = [np.asarray(plain(x)) for x in xs]
+        fed = {"x": tensors_of(xs, self.dtype), "dy": None if dys is None else tensors_of(dys, self.dtype)}
+        found = answered(self.call, operation, fed, self.recorded, self.training)
+        if noise is not None:
+            found = _moved(found, noise, self.spread.get(dtype, {}))
+        return found
+
+
+def _moved(answer: Answer, noise: Rounding, spread: Mapping[str, Array]) -> Answer:
+    """The answer with errors as large as they were measured; elsewhere with those of an operation."""
+
+    def move(name: str, array: Any) -> Any:
+        if array is None or array.dtype.kind != "f":
+            return array
+        if name in spread and spread[name].shape == array.shape:
+            return noise.moved(array, spread[name])
+        return noise.of_terms(array, np.abs(array), np.sqrt(np.mean(array**2)))
+
+    return Answer(
+        [move(f"y{i}", y) for i, y in enumerate(answer.ys)],
+        [move(f"dx{i}", dx) for i, dx in enumerate(answer.dxs)],
+        {i: move(f"d {i}", dw) for i, dw in answer.dweights.items()},
+        {i: move(f"new {i}", new) for i, new in answer.new.items()},
+    )

@@ -1,0 +1,133 @@
+"""What is said of a model as one program: its sums at forks, its masks, and what no layer by itself explains."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfbp.agreement.of_models import whole
+from tfbp.agreement.of_models.layers import in_mode
+from tfbp.agreement.of_models.passes import named_pass, tolerances_of_the_pass
+from tfbp.agreement.of_models.report import Finding
+from tfbp.agreement.of_models.running import tensors_of
+from tfbp.agreement.of_models.truth import REFERENCE
+from tfbp.judging.arrays import as_float64
+from tfbp.judging.comparison import compare
+from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
+
+if TYPE_CHECKING:
+    from tfbp.agreement.of_models.trial import Trial
+
+# a compiler may take sums and functions in another order, and by other approximations
+WIDER = {"eager": 1.0, "graph": 1.0, "xla": 2.0}
+# of a unit roundoff: sums in another order from run to run
+MOST_SPREAD = 64
+
+
+def judge_whole(trial: Trial, dtype: str, mode: str, is_explained: bool) -> None:
+    """Run the model as one program, with every tensor seen, and then as it is.
+
+    Args:
+        is_explained: whether a layer by itself is wrong: what follows from it is no finding.
+    """
+    model, copies = trial.model, trial.copies
+    inputs = tensors_of(trial.right.made[: model.inputs], dtype)
+    # a batch of fewer rows comes first, where no draws were recorded for all rows
+    fewer = None if any(each.draws.numbers for each in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
+    for call in model.calls:
+        if call.is_layer:
+            copies.assign(call.operation, copies.of(call, dtype), dtype)
+
+    def program(run: Any) -> Any:
+        options = (trial.objective, trial.recorded, dtype)
+        before = None if fewer is None else {"x": fewer}
+        answer = attempt(in_mode, lambda fed: run(model, *options, fed["x"]), {"x": inputs}, mode, before)
+        if isinstance(answer, Failure) and not is_explained:
+            trial.find(model.model.name, compare("every tensor", answer, 0.0, 0.0), dtype, mode, "whole", "")
+        return answer
+
+    answer = program(partial(whole.whole_pass, copies=copies))
+    worst = np.inf
+    if not isinstance(answer, Failure):
+        _masks_kept(trial, answer, dtype, mode)
+        for place, found in whole.forks(model, answer, dtype, WIDER[mode]):
+            if not found.agrees:
+                trial.find(place.layer, found, dtype, mode, place.part, "")
+                is_explained = True
+        if mode == "eager":
+            _repeats(trial, answer, program(partial(whole.whole_pass, copies=copies)), dtype)
+        worst = _compared(trial, answer, dtype, mode, is_explained)
+        if worst <= 1 and not is_explained and _is_itself(trial, dtype) and len(model.calls) > 1:
+            answer = program(whole.as_it_is)
+            if isinstance(answer, Failure):
+                worst = np.inf
+            else:
+                worst = max(worst, _compared(trial, answer, dtype, mode, is_explained))
+    trial.report.whole[f"{dtype} {mode}"] = worst
+
+
+def _compared(trial: Trial, answer: Any, dtype: str, mode: str, is_explained: bool) -> float:
+    """The worst ratio of a whole pass; of what is wrong the first tensor is a finding, unless something explains it."""
+    right = named_pass(trial.model, trial.right)
+    if trial.limits is None:
+        upstream = trial.objective.upstream
+        trial.limits = tolerances_of_the_pass(trial.model, trial.truths, trial.arrays, upstream, dtype, trial.right)
+    # where a layer's own formula rounds by more than the reference's, so does what follows
+    known = [truth.by == REFERENCE for truth in trial.truths]
+    more = 4.0 if any(of == dtype and found and known[i] for (i, of), found in trial.formulas.items()) else 1.0
+    worst, wrong = 0.0, []
+    for key, place in whole.in_order(trial.model, right):
+        if key not in answer:
+            continue
+        clues = partial(whole.shared_terms, trial.model, trial.right, key) if place.part == "shared" else None
+        got, limit = answer[key], more * WIDER[mode] * trial.limits[key]
+        found = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
+        worst = max(worst, found.ratio)
+        if found.agrees:
+            trial.acquit(place.layer, place.tensor, got, right[key], dtype, mode)
+        else:
+            wrong.append((place, found))
+    if wrong and not is_explained:
+        place, found = next((each for each in wrong if each[0].part == "shared"), wrong[0])
+        after = f"{len(wrong) - 1} more tensors are, too" if len(wrong) > 1 else ""
+        trial.find(place.layer, found, dtype, mode, place.part, after)
+    return worst
+
+
+def _repeats(trial: Trial, first: Any, again: Any, dtype: str) -> None:
+    """Whether the same comes a second time; a spread is said in numbers, and where it is large, is a finding."""
+    if isinstance(again, Failure):
+        return
+    spread, widest = 0.0, ""
+    for key, place in whole.in_order(trial.model, named_pass(trial.model, trial.right)):
+        if key in first and key in again:
+            a, b = as_float64(first[key]), as_float64(again[key])
+            size = float(np.abs(a).max(initial=0.0)) or 1.0
+            off = float(np.abs(a - b).max(initial=0.0)) / size
+            if off > spread:
+                spread, widest = off, f"{place.layer} {place.tensor}"
+            if off > MOST_SPREAD * UNIT_ROUNDOFF[dtype]:
+                said = f"another at every run, by {off:.1e} of its size"
+                trial.report.findings.append(Finding(place.layer, place.tensor, dtype, "eager", "repeat", said))
+                return
+    if spread:
+        trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")
+
+
+def _masks_kept(trial: Trial, answer: Any, dtype: str, mode: str) -> None:
+    """Whether the same masks reach each layer as in the recorded run."""
+    for index, call in enumerate(trial.model.calls):
+        for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True):
+            got = answer.get(f"mask {number} {index}")
+            if (mask is None) != (got is None) or (mask is not None and not np.array_equal(got.numpy(), mask)):
+                what = "none reaches it" if got is None else "another reaches it"
+                finding = Finding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
+                trial.report.findings.append(finding)
+
+
+def _is_itself(trial: Trial, dtype: str) -> bool:
+    """Whether the model's own layers are of the dtype, so that it can be run as it is."""
+    return all(not call.is_layer or trial.copies.of(call, dtype) is call.operation for call in trial.model.calls)
