@@ -105,7 +105,8 @@ def epochs(
                 alarms = either(alarms, rung)
             if last is not None:
                 count_left = left if is_compiled else of_all - of_full
-                rows_left = tf.slice(orders[number], [of_full], [count_left])
+                # no slice: XLA compiles a program again for every value of a number that one begins at
+                rows_left = tf.gather(orders[number], of_full + tf.range(count_left))
 
                 def run_last() -> Any:
                     (_, logs), rung = last(rows_left, numbers, *data)
