@@ -17,6 +17,8 @@ INTEGER_DIVISIONS = {"Div", "FloorDiv", "FloorMod", "Mod", "TruncateDiv", "Trunc
 ROOTS = {"SqrtGrad", "RsqrtGrad", "ReciprocalGrad", "InvGrad"}
 # by their inputs that hide a NaN; of Maximum and Minimum the second, the first one's NaN stays
 SKIP_NAN = {"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "Maximum": 1, "Minimum": 1}
+# of numbers that are not finite they take others for the largest
+RANKING = {"MaxPool", "MaxPoolV2", "MaxPool3D", "InTopK", "InTopKV2"}
 SEGMENTS = {"UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin"}
 SCATTERED = {
     **dict.fromkeys(("ScatterNd",), 0),
@@ -49,6 +51,10 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
             tensor = operation.inputs[SKIP_NAN[kind]]
             if tensor.dtype.is_floating and from_data(tensor):
                 yield Check(operation, tensor, partial(_holds_nan, tensor))
+        elif kind in RANKING:
+            tensor = operation.inputs[0]
+            if tensor.dtype.is_floating and from_data(tensor):
+                yield Check(operation, tensor, partial(_is_any, lambda each: ~tf.math.is_finite(each), tensor))
         elif kind in INTEGER_DIVISIONS and operation.inputs[1].dtype.is_integer:
             tensor = operation.inputs[1]
             if from_data(tensor):

@@ -1,7 +1,7 @@
 """Where XLA's program for a CPU would compute something else than TensorFlow's kernels, read off a step's graph.
 
 XLA is another arithmetic in extremes: it clamps an index out of range, drops checks, skips a NaN in a maximum, gives
-NaN for the gradient of a root at 0. Nobody who left jit_compile at "auto" asked for that. Three answers, by operation
+NaN for the gradient of a root at 0. The user of jit_compile="auto" did not choose that. Three answers, by operation
 (each was run with extreme values in both, TensorFlow 2.21):
 
 - `refusal`: a step with this operation is not compiled;
@@ -26,7 +26,7 @@ from tfbp.fitting.extremes import LISTS, checks
 from tfbp.fitting.sources import counts, inner_graphs, source_of
 
 # checks that XLA drops, draws that do not follow keras.utils.set_random_seed there, sizes that follow from values,
-# functions whose extremes differ at too many places to name, and what TensorFlow raises for and XLA gives a number for
+# functions with too many different extremes to name, and operations that raise in TensorFlow and return a number in XLA
 REFUSED = {
     *("Assert", "CheckNumerics", "CheckNumericsV2"),
     *("PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "StringFormat"),
@@ -34,16 +34,16 @@ REFUSED = {
     *("RandomShuffle", "RandomGamma", "RandomPoissonV2", "Multinomial", "StatefulStandardNormalV2", "StatefulUniform"),
     *("Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "DynamicPartition", "ListDiff"),
     *("Igamma", "Igammac", "IgammaGradA", "Zeta", "Polygamma", "Betainc", "Bucketize", "Bincount", "DenseBincount"),
-    *("MatrixInverse", "MatrixSolve", "SelfAdjointEigV2", "Svd", "ReverseSequence"),
+    *("MatrixInverse", "MatrixSolve", "SelfAdjointEigV2", "Svd", "Cholesky", "Qr", "ReverseSequence"),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Demand:
-    """What the data are to keep so that XLA computes what TensorFlow's kernels do.
+    """A condition on the data under which XLA computes what TensorFlow's kernels do.
 
     Attributes:
-        source: the tensor of the step's graph that is given.
+        source: the tensor of the step's graph that holds the data.
         low, high: each of its elements is a number from low to high.
     """
 
@@ -72,7 +72,7 @@ def refusal(graph: Any) -> str | None:
 
 
 def demands(graph: Any) -> list[Demand]:
-    """What a step asks of its data and of the constants that it holds."""
+    """The conditions of a step on its data and on its constants."""
     found = {}
     for check in checks(graph.get_operations()):
         source = source_of(check.tensor)

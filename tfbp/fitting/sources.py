@@ -18,7 +18,7 @@ SIZES = {"Shape", "ShapeN", "Size", "Rank", "VariableShape", "TensorListLength"}
 
 
 class FromData:
-    """Whether a tensor's values follow from what the step is given, and not from sizes and constants alone."""
+    """Whether a tensor's values follow from the step's data, and not from sizes and constants alone."""
 
     def __init__(self) -> None:
         self._known: dict[Any, bool] = {}
@@ -86,7 +86,7 @@ def is_lifted(root: Any) -> bool:
 
 
 def counted_from_the_end(index: Any, size: int) -> Any:
-    """What an index was before Keras's `take` added the size to negative ones; None where it was not that."""
+    """The index before Keras's `take` added the size to negative ones; None where it was not that."""
     operation = source_of(index).op
     if operation.type not in ("Select", "SelectV2"):
         return None
