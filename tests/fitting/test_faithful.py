@@ -165,6 +165,22 @@ def test_a_list_that_grows_and_an_index_computed_in_a_loop_are_found():
     assert [faithful.refusal(each.graph) for each in traced] == ["TensorListSetItem", "GatherV2"]
 
 
+FOUND = {
+    "cholesky": lambda x: tf.linalg.cholesky(x[:, :, None] * x[:, None, :]),
+    "qr": lambda x: tf.linalg.qr(x[:, :, None] * x[:, None, :])[0],
+    "max-pool": lambda x: tf.nn.max_pool1d(x[:, :, None], 2, 1, "SAME"),
+    "in-top-k": lambda x: tf.math.in_top_k(tf.zeros([8], tf.int32), x, 1),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_differs_is_refused_or_watched(name):
+    """Factorizations of singular matrices, and what is the largest of numbers that are not finite."""
+    graph = tf.function(FOUND[name], autograph=False).get_concrete_function(tf.TensorSpec([8, 3])).graph
+    with graph.as_default():
+        assert faithful.refusal(graph) or faithful.alarms(graph.get_operations())
+
+
 def gradient_at_zero(function):
     def gradient(x):
         with tf.GradientTape() as tape:

@@ -75,3 +75,41 @@ def test_a_small_error_in_one_element_is_not_laid_to_a_factor():
     got = RIGHT.copy()
     got[2, 1] *= 1 + 1e-6
     assert diagnose(got, RIGHT, ROUNDING).cause == ""
+
+
+def plan(cost, turns=200):
+    """Sinkhorn's, of equal marginals."""
+    kernel, v = np.exp(-cost), np.ones(cost.shape[1])
+    for _ in range(turns):
+        u = 1 / (kernel @ v) / len(cost)
+        v = 1 / (kernel.T @ u) / cost.shape[1]
+    return u[:, None] * kernel * v
+
+
+def differences(loss, x, step=1e-5):
+    slopes = [(loss(x + e) - loss(x - e)) / (2 * step) for e in step * np.eye(x.size).reshape(-1, *x.shape)]
+    return np.reshape(slopes, x.shape)
+
+
+def test_sums_that_should_be_0_tell_of_what_normalizes():
+    cost, weight = np.random.default_rng(2).normal(size=(2, 4, 5))
+    expected = differences(lambda c: (plan(c) * weight).sum(), cost)
+    # Sinkhorn's scalings, and a softmax's sum, taken for constants
+    found = diagnose(-plan(cost) * weight, expected, 1e-8)
+    assert found.cause.startswith("sums along axes 0 and 1 should be 0 and are not, as where what normalizes along it")
+    p = np.exp(cost) / np.exp(cost).sum(1, keepdims=True)
+    found = diagnose(p * weight, p * (weight - (p * weight).sum(1, keepdims=True)), 1e-15)
+    assert found.cause.startswith("sums along axis 1 should be 0 and are not")
+    # noise on it is not laid to it
+    assert diagnose(expected * (1 + 1e-4 * weight), expected, 1e-8).cause[:4] != "sums"
+
+
+def test_one_step_of_a_fixed_point_leaves_no_trace_in_its_numbers():
+    """What is missing is the inverse of I − J, and J cannot be told from the gradient."""
+    rng = np.random.default_rng(3)
+    matrix, y, weight = 0.3 * rng.normal(size=(6, 6)), np.zeros(6), rng.normal(size=6)
+    for _ in range(100):
+        y = np.tanh(matrix @ y + weight[::-1])
+    slope = 1 - y**2
+    right = np.linalg.solve(np.eye(6) - (slope[:, None] * matrix).T, weight) * slope
+    assert diagnose(weight * slope, right, 1e-14).cause == ""

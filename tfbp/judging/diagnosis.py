@@ -87,7 +87,7 @@ def diagnose(
         others = (name for name, value in clues.others.items() if _explains(value, got, expected, tolerance))
         cause = next(others, "") or _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
     if not cause and not _region(wrong, clues):
-        cause = _of_rows(got, expected, tolerance)
+        cause = _of_rows(got, expected, tolerance) or _of_sums(got, expected, wrong, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
 
 
@@ -175,6 +175,26 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
         if wrong.any() and (wrong == empty).all():
             return f"{_which(wrong, what)} missing, left at 0"
     return ""
+
+
+def _of_sums(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, tolerance: np.ndarray) -> str:
+    """Sums that are 0 in the right gradient, because what is added to a whole row changes nothing, and here are not."""
+    if expected.size < 6 or wrong.mean() < 0.9:
+        return ""
+    axes = []
+    for axis in range(expected.ndim):
+        if expected.shape[axis] < 3:
+            continue
+        rounding = 2 * tolerance.sum(axis) + 2.0**-46 * np.abs(expected).sum(axis)
+        # of large tolerances no sum tells
+        telling = rounding.max() < 1e-3 * np.abs(expected).sum(axis).max()
+        if telling and (np.abs(expected.sum(axis)) <= rounding).all():
+            apart = np.abs(got.sum(axis)) > np.maximum(1e-2 * np.abs(got).sum(axis), 8 * rounding)
+            axes += [str(axis)] if apart.mean() >= 0.9 else []
+    if not axes:
+        return ""
+    named = f"axis {axes[0]}" if len(axes) == 1 else f"axes {' and '.join(axes)}"
+    return f"sums along {named} should be 0 and are not, as where what normalizes along it is taken for a constant"
 
 
 def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
