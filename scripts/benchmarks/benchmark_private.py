@@ -75,6 +75,7 @@ def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, 
         if "wrong" in begun:
             found[kind] = begun
             worker.kill()
+            closed(worker)
         else:
             workers[kind] = worker
     seconds: dict[str, list[float]] = {kind: [] for kind in workers}
@@ -88,10 +89,18 @@ def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, 
     for kind, worker in workers.items():
         worker.stdin.close()
         peak = float(worker.stdout.readline())
-        worker.wait()
+        closed(worker)
         steps = [1000 * each / STEPS for each in seconds[kind]]
         found[kind] = {"ms": statistics.median(steps), "least": min(steps), "most": max(steps), "mb": peak}
     return found
+
+
+def closed(worker: subprocess.Popen[str]) -> None:
+    """Wait for its end, and close its pipes."""
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            pipe.close()
+    worker.wait()
 
 
 def show(model: str, found: dict[str, Any]) -> None:
