@@ -26,7 +26,7 @@ def nothing_kept():
 def model_of(rate=0.2, penalty=1e-3, activation="tanh", seed=1, optimizer="adam", frozen=False):
     keras.utils.set_random_seed(seed)
     parts = [
-        keras.layers.LSTM(3),
+        keras.layers.SimpleRNN(3),
         keras.layers.Dropout(rate, seed=3),
         keras.layers.Dense(4, activation, kernel_regularizer=keras.regularizers.L2(penalty)),
         keras.layers.Dense(2),
@@ -51,6 +51,7 @@ def alone(model, **options):
 
 
 @pytest.mark.parametrize("mode", ["off", "on"], ids=["graph", "xla"])
+@pytest.mark.sampled(3)
 def test_a_twin_is_trained_by_the_other_s_programs_as_by_its_own(monkeypatch, mode):
     monkeypatch.setenv("TFBP_AUTO_XLA", mode)
     expected, weights, traces = alone(model_of(seed=2), **VALIDATION)
@@ -67,6 +68,7 @@ def test_a_twin_is_trained_by_the_other_s_programs_as_by_its_own(monkeypatch, mo
     [{"rate": 0.3}, {"penalty": 2e-3}, {"activation": "relu"}, {"optimizer": "sgd"}, {"frozen": True}],
     ids=lambda other: next(iter(other)),
 )
+@pytest.mark.sampled(2)
 def test_what_differs_in_anything_is_no_twin(other):
     trained(model_of())
     expected, weights, traces = alone(model_of(**other))

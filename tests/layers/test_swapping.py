@@ -116,6 +116,7 @@ TEXTS = np.random.default_rng(0).integers(0, 9, (3, 4))
 
 
 @pytest.mark.parametrize("mode", ["int8", "int4"])
+@pytest.mark.sampled(3)
 def test_a_model_is_quantized_as_with_keras_s_layers(mode):
     ours, theirs = quantized(mode, layers), quantized(mode)
     modes = [[each.quantization_mode for each in m.layers if each.variables] for m in (ours, theirs)]
@@ -125,6 +126,7 @@ def test_a_model_is_quantized_as_with_keras_s_layers(mode):
 
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.sampled(2)
 def test_a_quantized_model_is_swapped_with_its_values(mode):
     model = quantized(mode)
     swapped = layers.swap(model)

@@ -34,6 +34,7 @@ def test_two_runs_give_the_same_bits(device):
     assert len(set(first.values())) >= 7
 
 
+@pytest.mark.rare("two commands in a process of their own")
 def test_train_and_check_can_be_asked_for_it(tmp_path):
     train = ["train", "--deterministic", "--epochs", "1", "--gradients", "manual", "--log-dir", str(tmp_path / "logs")]
     agree = ["agree", "--deterministic", "--case", "dense", "--mode", "graph", "--dtype", "float32"]

@@ -38,6 +38,7 @@ def test_a_tape_through_a_convolution_is_not_compiled_by_xla_unless_it_is_told_t
 
 
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
+@pytest.mark.sampled(3)
 def test_tensorboard_has_the_graph_and_the_statistics_of_layers_that_draw_and_renew(tmp_path, gradients):
     network = network_of(Conv2D(2, 3, use_bias=False), BatchNormalization(), Dropout(0.5))
     model = Model(network, gradients)

@@ -61,7 +61,7 @@ def test_weights_of_tokens_and_examples_move_it_as_a_dense_layer(weights):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_in_mixed_precision_it_is_near_float32(network, policy):
     losses = []
     for dtype in (policy, "float32"):
@@ -111,7 +111,7 @@ def test_a_clipped_fit_is_that_of_a_dense_layer():
 
 @pytest.mark.parametrize("clip", [None, 0.05], ids=["plain", "clipped"])
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_tensorboard_has_the_statistics_of_its_tensors(tmp_path, network, clip):
     model = Model(NETWORKS[network])
     model.compile("sgd")
