@@ -1,22 +1,24 @@
 """Fashion-MNIST by a small CNN at a budget of ε: the test accuracy over seeds, and Opacus's at the same σ and steps.
 
-    python scripts/trials/private_fashion.py [--epsilon 3] [--epochs 15] [--seeds 3] [--opacus-python PYTHON]
+    python scripts/trials/private_fashion.py [--epochs 15] [--rows 60000] [--data FOLDER] [--opacus-python PYTHON]
 
-Keras downloads the data once. PYTHON is one that has torch and opacus 1.6.0; it gets the same arrays, σ, C, expected
-batch and number of epochs.
+Keras downloads the data once, or FOLDER has its four idx files. PYTHON has torch and opacus 1.6.0: it gets the same
+arrays, σ, C, expected batch and number of epochs. Its layers begin from torch's own random weights.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tfbp.console.options import Parser
 
-DELTA, CLIP, BATCH, RATE = 1e-5, 1.0, 512, 1.0
+DELTA, CLIP = 1e-5, 1.0
 OPACUS = """
 import json, sys, warnings
 import numpy as np, torch
@@ -48,11 +50,27 @@ with torch.no_grad():
 """
 
 
+FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+def idx(path: Path) -> Any:
+    """An array of bytes from an idx file: a number of axes, their sizes, and the bytes."""
+    import numpy as np
+
+    data = gzip.decompress(path.read_bytes())
+    axes = data[3]
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(np.frombuffer(data, ">i4", axes, 4))
+
+
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=60000, help="of the training data (default: all 60000)")
+    parser.add_argument("--batch-size", type=int, default=512, help="expected (default: 512)")
+    parser.add_argument("--rate", type=float, default=1.0, help="SGD's learning rate (default: 1)")
+    parser.add_argument("--data", help="a folder with train-images-idx3-ubyte.gz and the other three files")
     parser.add_argument("--opacus-python")
     arguments = parser.parse_args()
 
@@ -61,7 +79,11 @@ def main() -> None:
 
     import tfbp
 
-    (x, y), (test_x, test_y) = keras.datasets.fashion_mnist.load_data()
+    if arguments.data:
+        x, y, test_x, test_y = (idx(Path(arguments.data) / f"{name}-ubyte.gz") for name in FILES)
+    else:
+        (x, y), (test_x, test_y) = keras.datasets.fashion_mnist.load_data()
+    x, y = x[: arguments.rows], y[: arguments.rows]
     x, test_x = (each[..., None].astype("float32") / 255 for each in (x, test_x))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "data.npz"
@@ -77,15 +99,20 @@ def main() -> None:
                 ]
             )
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"])
+            model.compile(keras.optimizers.SGD(arguments.rate), loss, metrics=["accuracy"])
             privacy = tfbp.Privacy(epsilon=arguments.epsilon, delta=DELTA, clip=CLIP)
-            told = tfbp.fit(model, x, y, batch_size=BATCH, epochs=arguments.epochs, privacy=privacy, verbose=0).privacy
+            given = {"batch_size": arguments.batch_size, "epochs": arguments.epochs, "privacy": privacy, "verbose": 0}
+            told = tfbp.fit(model, x, y, **given).privacy
             accuracy = model.evaluate(test_x, test_y, verbose=0)[1]
             noise = told["noise_multiplier"]
             print(f"seed {seed}: tfbp {accuracy:.4f} at ε = {told['epsilon']:.3f}, σ = {noise:.4f}", flush=True)
             if arguments.opacus_python:
-                given = {"data": str(path), "seed": seed, "noise": noise, "clip": CLIP, "batch": BATCH, "rate": RATE}
-                text = json.dumps({**given, "epochs": arguments.epochs})
+                text = json.dumps(
+                    {
+                        **{"data": str(path), "seed": seed, "noise": noise, "clip": CLIP},
+                        **{"batch": arguments.batch_size, "rate": arguments.rate, "epochs": arguments.epochs},
+                    }
+                )
                 run = subprocess.run(
                     [arguments.opacus_python, "-c", OPACUS, text], capture_output=True, text=True, check=False
                 )

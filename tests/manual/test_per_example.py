@@ -217,6 +217,26 @@ def problem_of(loss="sparse_categorical_crossentropy", rows=9, scale=1.0):
     return network, parameters, scale * rng.normal(size=(rows, 4)), rng.integers(0, 3, rows)
 
 
+@pytest.mark.parametrize("writing", [manual, reference, tape], ids=["manual", "reference", "tape"])
+def test_the_private_step_is_numpys_in_each_writing(writing):
+    network, parameters, x, y = problem_of()
+    rng = np.random.default_rng(4)
+    weight, expected = rng.uniform(0.2, 3, len(x)), 7
+    examples = reference.per_example.example_gradients(network, parameters, x, y, weight)
+    norms = np.linalg.norm(reference.per_example.gradient_norms(network, parameters, x, y, weight), axis=1)
+    clip = float(np.median(norms))
+    factors = np.minimum(1, clip / norms)
+    noise = [{name: rng.normal(size=w.shape) for name, w in layer.items()} for layer in parameters]
+    got = writing.per_example.private_gradients(network, parameters, x, y, clip, noise, expected, weight)
+    for layer, (mine, each, added) in enumerate(zip(got, examples, noise, strict=True)):
+        assert list(mine) == list(each)
+        for name, g in each.items():
+            right = (np.tensordot(factors, g, axes=1) + added[name]) / expected
+            if (layer, name) == (0, "kernel"):
+                right = right + 2 * 0.01 * parameters[0]["kernel"]
+            np.testing.assert_allclose(mine[name], right, rtol=0, atol=1e-14)
+
+
 def test_the_clipped_path_makes_each_kernel_s_gradient_once():
     network, parameters, x, y = problem_of()
 

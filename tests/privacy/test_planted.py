@@ -3,9 +3,10 @@
 import pytest
 import tensorflow as tf
 import test_private_fit
+import test_private_refusals
 import test_sampling
 
-from tfbp.privacy import accounting, clipping, ledger, noise, parts, program
+from tfbp.privacy import accounting, clipping, ledger, noise, parts, program, refusals
 
 pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
 
@@ -68,6 +69,10 @@ MISTAKES = {
     "a NaN example that is not left out": (
         *(clipping, "factors_of", lambda s, clip, dtype, taken: (tf.cast(clip / tf.sqrt(s), dtype), taken)),
         test_private_fit.test_an_example_that_is_not_finite_counts_0_and_is_counted,
+    ),
+    "a penalty of the examples that no clip bounds": (
+        *(refusals, "check_layers", lambda model, of_norms=False: None),
+        lambda: test_private_refusals.test_it_is_refused_in_one_sentence("an activity regularizer"),
     ),
     "the budget forgotten": (
         *(ledger.Ledger, "stretches", of_the_first_stretch),

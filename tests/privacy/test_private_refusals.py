@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfbp
 from tfbp import Privacy
@@ -17,6 +18,31 @@ X, Y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 3
 class OwnStep(keras.Sequential):
     def train_step(self, data):
         return super().train_step(data)
+
+
+class LikeBayesflow(keras.Sequential):
+    """As its approximators: what a step needs comes from a compute_metrics of its own, which takes a dict."""
+
+    def compute_metrics(self, x, y):
+        return {"loss": keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, self(x)))}
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            metrics = self.compute_metrics(*data)
+        gradients = tape.gradient(metrics["loss"], self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return metrics
+
+
+class LikeKerasHub(keras.Sequential):
+    """As its tasks: fit prepares the data and goes on in Keras's; train_on_batch does, too."""
+
+    def fit(self, x=None, y=None, batch_size=None, sample_weight=None, **options):
+        data = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size)
+        return super().fit(data, **options)
+
+    def train_on_batch(self, x, y=None, **options):
+        return super().train_on_batch(x, y, **options)
 
 
 def fit(*layers, kind=keras.Sequential, loss="sparse_categorical_crossentropy", privacy=None, x=X, y=Y, **options):
@@ -57,6 +83,8 @@ REFUSED = {
     "an activity regularizer": ((L.Dense(4, activity_regularizer="l2"),), {}, "activity_regularizer"),
     "a loss that a layer adds": ((Penalty(),), {}, "add_loss"),
     "a train_step of its own": ((), {"kind": OwnStep}, "train_step of its own"),
+    "a model like bayesflow's": ((), {"kind": LikeBayesflow}, "got a LikeBayesflow with a train_step of its own"),
+    "a model like keras-hub's": ((), {"kind": LikeKerasHub}, "for a LikeKerasHub"),
     "a batch larger than the data": ((), {"x": X[:3], "y": Y[:3]}, "batch_size: got 5 of 3"),
     "a budget that nothing meets": ((), {"privacy": Privacy(epsilon=1e-9, delta=1e-12, accountant="rdp")}, "σ"),
     "steps_per_epoch": ((), {"steps_per_epoch": 2}, "steps_per_epoch"),

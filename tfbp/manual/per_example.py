@@ -23,7 +23,7 @@ from tfbp.manual.backprop import loss_gradients_and_tensors
 from tfbp.manual.graph import add
 from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_squares
-from tfbp.network import Graph
+from tfbp.network import Graph, at, named_weights
 from tfbp.network.validation import check_examples_apart
 
 
@@ -129,6 +129,32 @@ def loss_reweighted_gradients_and_tensors(
 
     options = {"reweight": reweight, "penalized": penalized, "training": training, "seed": seed}
     return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, **options)
+
+
+def private_gradients(
+    network, parameters, x, y, clip, noise, expected, sample_weight=None, *, training=True, seed=None
+):
+    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+
+    Args:
+        noise: σ · clip · normal, in the shape of `parameters`.
+        expected: q · N, the size of a batch that was expected, whatever B is.
+
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
+    check_positive("clip", clip)
+
+    def factors(squares):
+        # 1/B is in the gradients
+        return clip_factors(tf.sqrt(squares), clip) * tf.cast(tf.shape(squares)[0], squares.dtype) / expected
+
+    options = {"training": training, "seed": seed}
+    arguments = network, parameters, x, y, factors, sample_weight
+    _, gradients, *_ = loss_reweighted_gradients_and_tensors(*arguments, **options)
+    for place, name, each in named_weights(noise):
+        layer = at(gradients, place)
+        layer[name] += tf.cast(each, layer[name].dtype) / expected
+    return gradients
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):

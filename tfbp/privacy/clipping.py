@@ -43,4 +43,4 @@ def clipped(
 def clipped_sums(found: Found, clip: float, dtype: Any, taken: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Σ_b min(1, C / ‖g_b‖) g_b of each trainable weight over the examples taken, and which of them are good."""
     factors, good = factors_of(found.squares, clip, dtype, taken)
-    return [tf.cast(total, dtype) for total in found.weighted(factors, good)], good
+    return [tf.cast(total, dtype) for total in found.weighted(factors, tf.math.is_finite(found.squares))], good

@@ -37,8 +37,8 @@ class Found:
         losses: ℓ_b, (B,), at least float32.
         outputs: the model's, for metrics.
         squares: ‖g_b‖², (B,), float64; infinite or NaN for an example that is.
-        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and where examples are good, (B,): the others
-            count 0.
+        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and where squares are finite, (B,): the
+            others count 0.
     """
 
     losses: tf.Tensor
@@ -118,9 +118,9 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         zero = tf.zeros([rows_of(x)], dtype)
         return tf.maximum(sum((formulas.squares(each, dtype) for each in joined if each), zero), 0)
 
-    def weighted(factors: tf.Tensor, good: tf.Tensor) -> list[tf.Tensor]:
+    def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
         return [
-            sum(tf.reshape(part.weighted(factors, good), variable.shape) for part in each)
+            sum(tf.reshape(part.weighted(factors, finite), variable.shape) for part in each)
             if each
             else tf.zeros(variable.shape, factors.dtype)
             for variable, each in zip(variables, joined, strict=True)
@@ -164,8 +164,8 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     def squares(dtype: tf.DType) -> tf.Tensor:
         return sum((part.squares(dtype) for part in each), tf.zeros([rows_of(x)], dtype))
 
-    def weighted(factors: tf.Tensor, good: tf.Tensor) -> list[tf.Tensor]:
-        return [part.weighted(factors, good) for part in each]
+    def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
+        return [part.weighted(factors, finite) for part in each]
 
     return Found(losses, outputs, _without_overflow(squares, _wide(variables)), weighted)
 
@@ -272,9 +272,9 @@ def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType)
     found = squares(dtype)
     if dtype == tf.float64:
         return found
-    return tf.cond(
-        tf.reduce_all(tf.math.is_finite(found)), lambda: tf.cast(found, tf.float64), lambda: squares(tf.float64)
-    )
+    # a function by itself: what is inlined is rewritten, and parts of it are run where they are not needed
+    wide = tf.function(lambda: squares(tf.float64), autograph=False, experimental_attributes={"_noinline": True})
+    return tf.cond(tf.reduce_all(tf.math.is_finite(found)), lambda: tf.cast(found, tf.float64), wide)
 
 
 def _wide(variables: Any) -> tf.DType:

@@ -1,6 +1,6 @@
 """Recorded calls of the layers of images, and of those that normalize: see `kinds`.
 
-B batch, H and W height and width, C channels, P places of a window, K positions of it.
+B batch, H and W height and width, C channels, P places of a window, K positions of it, G groups, I = C / G, O.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfbp.manual.compiled import has_gpu, is_compiled
 from tfbp.manual.window import Window
-from tfbp.privacy.parts import Each, Part, Product, Windows
+from tfbp.privacy.parts import Convolved, Each, Part
 from tfbp.privacy.recording import Recorder, constant
 from tfbp.privacy.sums import gradient_of_broadcast
-
-# as many inputs at least in each product of a window's positions
-LEAST_INPUTS = 64
+from tfbp.privacy.unfolding import Unfolding
 
 
 def convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
@@ -51,7 +50,8 @@ def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
     )
 
     def find(dz: tf.Tensor) -> Any:
-        window, pixels = _window(layer, x)
+        window, images = _window(layer, x)
+        pixels = [tf.reshape(at, [-1, math.prod(window.outputs), x.shape[-1]]) for at in window.patches(images)]
         dz_of = tf.reshape(dz, [-1, math.prod(window.outputs), x.shape[-1], layer.depth_multiplier])
         # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
         each = [tf.einsum("bpi,bpid->bid", at, dz_of) for at in pixels]
@@ -65,39 +65,46 @@ def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
 
 
 def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
-    """The part that makes a kernel's gradient: products of what lies under the window, position by position."""
-    window, pixels = _window(layer, x)
-    places, groups = math.prod(window.outputs), layer.groups
-    outputs, inputs, positions = layer.filters // groups, x.shape[-1] // groups, len(pixels)
+    """The part that makes a kernel's gradient: a product of what lies under the window."""
+    window, images = _window(layer, x)
+    groups, places = layer.groups, math.prod(window.outputs)
+    # in a loop of XLA's on a CPU the kernels of a convolution's backward take many times as long
+    by_products = is_compiled() and not has_gpu()
+    unfold = Unfolding(window, layer, images.shape[-1], not is_compiled())
+    inputs = images.shape[-1] // groups
 
-    def by_group(a: tf.Tensor) -> tf.Tensor:
-        # (B, G, P, C/G) <- (B, P, C)
+    def patches(images: tf.Tensor) -> tf.Tensor:
+        found = unfold.patches(images)
+        # (b, G, P, K I) <- (b, P, K C)
         if groups == 1:
-            return tf.reshape(a, [-1, 1, places, a.shape[-1]])
-        return tf.transpose(tf.reshape(a, [-1, places, groups, a.shape[-1] // groups]), [0, 2, 1, 3])
+            return found[:, None]
+        found = tf.reshape(found, [-1, places, found.shape[-1] // (groups * inputs), groups, inputs])
+        return tf.reshape(tf.transpose(found, [0, 3, 1, 2, 4]), [-1, groups, places, unfold.positions * inputs])
 
-    def restore(stacked: tf.Tensor) -> tf.Tensor:
-        # (…, K I/G, O/G) of each group -> (…, K, I/G, O)
-        matrix = tf.reshape(stacked, [groups, positions, inputs, outputs])
-        return tf.reshape(tf.transpose(matrix, [1, 2, 0, 3]), layer.kernel.shape)
+    def restore(matrix: tf.Tensor) -> tf.Tensor:
+        # (G, K I, O) -> (K, I, G O)
+        matrix = tf.reshape(matrix, [groups, unfold.positions, inputs, -1])
+        matrix = tf.reshape(tf.transpose(matrix, [1, 2, 0, 3]), [unfold.positions, inputs, layer.filters])
+        return tf.reshape(unfold.restore(matrix), layer.kernel.shape)
 
-    pixels = [by_group(each) for each in pixels]
-    dz = by_group(tf.reshape(dz, [-1, places, layer.filters]))
-    if places * places < positions * inputs * outputs:
-        return Product(tf.concat(pixels, axis=-1), dz, restore)
-    together = max(1, LEAST_INPUTS // inputs)
-    bunches = [pixels[first : first + together] for first in range(0, positions, together)]
-    joined = [each[0] if len(each) == 1 else tf.concat(each, axis=-1) for each in bunches]
+    def backward(images: tf.Tensor, dz: tf.Tensor) -> tf.Tensor:
+        dz = tf.reshape(tf.transpose(dz, [0, 2, 1, 3]), [-1, *z_shape])
+        kernel = tf.zeros([*unfold.sizes, inputs, layer.filters], dz.dtype)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(kernel)
+            options = {"data_format": "channels_last", "dilation_rate": unfold.rates}
+            z = ops.conv(images, kernel, unfold.strides, window.padding, **options)
+        return tape.gradient(z, kernel, output_gradients=dz)
 
-    def restore_all(found: list[tf.Tensor]) -> tf.Tensor:
-        # each (G, k I/G, O/G), of k positions
-        return restore(tf.concat(found, axis=1))
+    z_shape = [*window.outputs, layer.filters]
+    dz = tf.reshape(dz, [-1, places, groups, layer.filters // groups])
+    dz = tf.reshape(dz, [-1, 1, places, layer.filters]) if groups == 1 else tf.transpose(dz, [0, 2, 1, 3])
+    width = unfold.positions * images.shape[-1]
+    return Convolved(images, dz, patches, width, restore, None if by_products else backward)
 
-    return Windows(joined, dz, restore_all)
 
-
-def _window(layer: Any, x: tf.Tensor) -> tuple[Window, list[tf.Tensor]]:
-    """The window of a convolution along one or two axes, and what lies under each of its positions, (B, P, C)."""
+def _window(layer: Any, x: tf.Tensor) -> tuple[Window, tf.Tensor]:
+    """The window of a convolution along one or two axes, and the images that it is moved over, (B, H, W, C)."""
     flat = x.shape.rank == 3
     padding = "valid" if layer.padding == "causal" else layer.padding
     x = _padded(layer, x)
@@ -105,9 +112,7 @@ def _window(layer: Any, x: tf.Tensor) -> tuple[Window, list[tf.Tensor]]:
     sizes, strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
     if flat:
         sizes, strides, rates = (1, *sizes), (1, *strides), (1, *rates)
-    window = Window(images.shape[1:3], sizes, strides, padding, rates)
-    places = math.prod(window.outputs)
-    return window, [tf.reshape(at, [-1, places, images.shape[-1]]) for at in window.patches(images)]
+    return Window(images.shape[1:3], sizes, strides, padding, rates), images
 
 
 def _padded(layer: Any, x: tf.Tensor) -> tf.Tensor:

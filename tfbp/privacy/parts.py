@@ -4,7 +4,7 @@ A part of a weight's gradient, g_b for example b, is one of
 
     Product    g_b = Σ_t left[b, t] ⊗ right[b, t]            a kernel's, of rows of x and of dz
     Rows       g_b[v] = Σ_t right[b, t] where token[b, t] = v    a table's of embeddings
-    Windows    g_b[m, n] = Σ_p pixels[m, n][b, p] ⊗ dz[b, p]     a convolution's kernel's
+    Convolved  g_b = Σ_p patches[b, p] ⊗ dz[b, p]            a convolution's kernel's, of what lies under its window
     Each       g_b itself, of a weight that is small beside x     a bias's, a gain's
 
 Of each there are ‖g_b‖² (`squares`) and Σ_b f_b g_b (`weighted`) for a factor f_b of each example.
@@ -14,14 +14,19 @@ B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
+from tfbp.manual.compiled import is_compiled
+
 # from this many tokens on an example's equal ones are found by sorting: the others' matrix is T · T
 MANY_TOKENS = 64
+# of what lies under a convolution's window at once, and into how many pieces a batch is cut for that
+PATCH_BYTES, MOST_PIECES = 16 * 2**20, 16
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,12 @@ class Product:
             # ‖leftᵀ right‖² = Σ (left leftᵀ) (right rightᵀ), elementwise
             grams = (tf.matmul(each, each, transpose_b=True) for each in (left, right))
             return tf.reduce_sum(tf.multiply(*grams), axis=over)
-        return tf.reduce_sum(tf.square(tf.matmul(left, right, transpose_a=True)), axis=over)
+        # a product with fewer rows than columns is the faster one
+        pair = (left, right) if inputs <= outputs else (right, left)
+        return tf.reduce_sum(tf.square(tf.matmul(*pair, transpose_a=True)), axis=over)
 
-    def weighted(self, factors: tf.Tensor, good: tf.Tensor) -> tf.Tensor:
-        left, right = _of_good(self.left, good, factors.dtype), _scaled(self.right, factors, good)
+    def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+        left, right = _of_finite(self.left, finite, factors.dtype), _scaled(self.right, factors, finite)
         if left.shape.rank == 3:
             return self.restore(tf.matmul(_flat(left), _flat(right), transpose_a=True))
         return self.restore(tf.einsum("bgti,bgto->gio", left, right))
@@ -86,8 +93,8 @@ class Rows:
         sums = tf.math.unsorted_segment_sum(_flat(right), tf.reshape(place, [-1]), batch * count)
         return tf.reduce_sum(tf.reshape(sums * sums, [batch, -1]), axis=1)
 
-    def weighted(self, factors: tf.Tensor, good: tf.Tensor) -> tf.Tensor:
-        right = _flat(_scaled(self.right, factors, good))
+    def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+        right = _flat(_scaled(self.right, factors, finite))
         return tf.math.unsorted_segment_sum(right, tf.reshape(self.tokens, [-1]), self.rows)
 
     def joined(self, other: Rows) -> Rows:
@@ -103,31 +110,53 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """g_b[k] = Σ_p pixels[k][b, p] ⊗ dz[b, p]; K pixels (B, G, P, I) under a window's positions, dz (B, G, P, O).
+class Convolved:
+    """g_b = Σ_p patches(x)[b, p] ⊗ dz[b, p]; dz (B, G, P, O) of G groups and P places.
 
-    The positions are taken one after the other: what lies under all of them is K times x.
+    What lies under a window is K times x: it is made of a few examples at a time.
+
+    Attributes:
+        x: the layer's images, (B, H, W, C).
+        patches: (b, G, P, K I) of images (b, H, W, C), with 0 where the kernel has no weight.
+        width: K C, of all groups.
+        restore: makes the kernel's shape of (G, K I, O).
+        backward: Σ_b of the kernel's gradient of x and dz, by a kernel of TensorFlow; None where products are faster.
     """
 
-    pixels: Sequence[tf.Tensor]
+    x: tf.Tensor
     dz: tf.Tensor
+    patches: Callable[[tf.Tensor], tf.Tensor]
+    width: int
     restore: Callable[[tf.Tensor], tf.Tensor]
+    backward: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None
 
     def squares(self, dtype: tf.DType) -> tf.Tensor:
-        dz, total = tf.cast(self.dz, dtype), tf.zeros(tf.shape(self.dz)[:1], dtype)
-        for each in self.pixels:
-            found = tf.matmul(tf.cast(each, dtype), dz, transpose_a=True)
-            total += tf.reduce_sum(found * found, axis=[1, 2, 3])
-        return total
+        def of_some(x: tf.Tensor, dz: tf.Tensor) -> tf.Tensor:
+            return Product(self.patches(x), dz, self.restore).squares(dtype)
 
-    def weighted(self, factors: tf.Tensor, good: tf.Tensor) -> tf.Tensor:
-        dz = _scaled(self.dz, factors, good)
-        # G products, each of all examples' places: (G, B P, …)
-        dz = _by_group(dz)
-        found = [
-            tf.matmul(_by_group(_of_good(each, good, factors.dtype)), dz, transpose_a=True) for each in self.pixels
-        ]
-        return self.restore(found)
+        return tf.concat(self._in_turn(of_some, tf.cast(self.x, dtype), tf.cast(self.dz, dtype)), axis=0)
+
+    def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+        x, dz = _of_finite(self.x, finite, factors.dtype), _scaled(self.dz, factors, finite)
+        if self.backward is not None:
+            return self.backward(x, dz)
+
+        def of_some(x: tf.Tensor, dz: tf.Tensor) -> tf.Tensor:
+            return tf.matmul(_by_group(self.patches(x)), _by_group(dz), transpose_a=True)
+
+        return self.restore(tf.add_n(self._in_turn(of_some, x, dz)))
+
+    def _in_turn(self, function: Callable[..., tf.Tensor], x: tf.Tensor, dz: tf.Tensor) -> list[tf.Tensor]:
+        """function of some examples after the other, as many as PATCH_BYTES hold."""
+        batch, places = x.shape[0], dz.shape[2]
+        if batch is None:
+            return [function(x, dz)]
+        some = max(1, PATCH_BYTES // (x.dtype.size * places * self.width), -(-batch // MOST_PIECES))
+        made: list[tf.Tensor] = []
+        for first in range(0, batch, some):
+            with tf.control_dependencies(made[-1:]):
+                made.append(function(tf.identity(x[first : first + some]), dz[first : first + some]))
+        return made
 
 
 @dataclass(frozen=True)
@@ -140,14 +169,14 @@ class Each:
         gradient = tf.cast(self.gradient, dtype)
         return tf.reduce_sum(tf.reshape(gradient * gradient, [tf.shape(gradient)[0], -1]), axis=1)
 
-    def weighted(self, factors: tf.Tensor, good: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(_scaled(self.gradient, factors, good), axis=0)
+    def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(_scaled(self.gradient, factors, finite), axis=0)
 
     def joined(self, other: Each) -> Each:
         return Each(self.gradient + tf.cast(other.gradient, self.gradient.dtype))
 
 
-Part = Product | Rows | Windows | Each
+Part = Product | Rows | Convolved | Each
 
 
 class Unknown(Exception):
@@ -182,20 +211,26 @@ def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
 
 
 def _fit(part: Any, other: Any) -> bool:
-    """Whether two parts of a kind are one: windows of other images are not."""
-    return not isinstance(part, Windows) and (
+    """Whether two parts of a kind are one: convolutions of other images are not."""
+    return not isinstance(part, Convolved) and (
         not isinstance(part, Product) or part.left.shape.rank == other.left.shape.rank
     )
 
 
-def _scaled(tensor: tf.Tensor, factors: tf.Tensor, good: tf.Tensor) -> tf.Tensor:
-    return _of_good(tensor, good, factors.dtype, _per_row(factors, tensor))
+def _scaled(tensor: tf.Tensor, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+    return _of_finite(tensor, finite, factors.dtype, _per_row(factors, tensor))
 
 
-def _of_good(tensor: tf.Tensor, good: tf.Tensor, dtype: tf.DType, times: Any = None) -> tf.Tensor:
+def _of_finite(tensor: tf.Tensor, finite: tf.Tensor, dtype: tf.DType, times: Any = None) -> tf.Tensor:
     """The tensor, times a factor, with 0 for examples that are not finite: 0 · NaN would be NaN."""
     tensor = tf.cast(tensor, dtype)
-    return tf.where(_per_row(good, tensor), tensor if times is None else times * tensor, 0)
+    product = tensor if times is None else times * tensor
+    cleaned = functools.partial(tf.where, _per_row(finite, tensor), product, 0)
+    if is_compiled():
+        return cleaned()
+    # nearly always all are: then it is not copied
+    clean = tf.function(cleaned, autograph=False, experimental_attributes={"_noinline": True})
+    return tf.cond(tf.reduce_all(finite), lambda: product, clean)
 
 
 def _per_row(factors: tf.Tensor, tensor: tf.Tensor) -> tf.Tensor:

@@ -99,8 +99,10 @@ def apply(model: Any, gradients: list[tf.Tensor]) -> None:
         for gradient, penalty in zip(gradients, penalties, strict=True)
     ]
     # an optimizer that scales losses divides the gradients by that scale
-    scale = model.optimizer.scale_loss(tf.ones([], gradients[0].dtype))
-    scaled = [tf.cast(gradient * scale, each.dtype) for gradient, each in zip(gradients, variables, strict=True)]
+    one = tf.ones([], gradients[0].dtype)
+    scale = model.optimizer.scale_loss(one)
+    gradients = gradients if scale is one else [gradient * scale for gradient in gradients]
+    scaled = [tf.cast(gradient, each.dtype) for gradient, each in zip(gradients, variables, strict=True)]
     model.optimizer.apply_gradients(zip(scaled, variables, strict=True))
 
 

@@ -16,8 +16,22 @@ from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
 from tfbp.privacy.ledger import Ledger
 
-# what XLA does not know, or drops without a word
-UNKNOWN_TO_XLA = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Assert", "Where", "Unique", "UniqueV2"}
+# what XLA does not know, or drops without a word; and what its loops on a CPU add up one by one
+UNKNOWN_TO_XLA = {
+    "UnsortedSegmentSum",
+    "PyFunc",
+    "PyFuncStateless",
+    "EagerPyFunc",
+    "PrintV2",
+    "Assert",
+    "Where",
+    "Unique",
+    "UniqueV2",
+}
+
+# where XLA's program is faster on a CPU (scripts/benchmarks/benchmark_private.py): recurrences, which are loops inside
+# the two of every program, and attention; after so many steps that it has won the time of compiling back
+LOOPS, PRODUCTS, MANY_STEPS = {"While", "StatelessWhile"}, {"BatchMatMulV2", "Einsum"}, 1000
 
 
 class PrivateRun(Run):
@@ -84,7 +98,7 @@ class PrivateRun(Run):
             return made
 
         self._compiled, self._program = bool(asked), traced(asked)
-        if asked is None and _pays(self.model, self._program):
+        if asked is None and _pays(self.model, self._program, self.plan.stretch.steps):
             plain = self._program
             try:
                 self._program = traced(True)
@@ -108,11 +122,15 @@ class PrivateRun(Run):
         return self._order[1]
 
 
-def _pays(model: Any, traced: Any) -> bool:
-    """What "auto" means for a program of private steps, which are many; on a CPU XLA is slow with some operations."""
+def _pays(model: Any, traced: Any, steps: int) -> bool:
+    """What "auto" means for a program of so many private steps."""
     if tf.config.list_logical_devices("GPU"):
         return bool(model.jit_compile)
     mode = compiler.check_mode()
-    if mode == "off" or not model_supports_jit(model):
+    found = compiler.operations(traced.graph)
+    if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA):
         return False
-    return mode == "on" or not compiler.operations(traced.graph) & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA)
+    definition = traced.graph.as_graph_def()
+    nodes = [node for function in definition.library.function for node in function.node_def]
+    loops = sum(node.op in LOOPS for node in [*definition.node, *nodes])
+    return mode == "on" or (steps >= MANY_STEPS and (loops > 2 or bool(found & PRODUCTS)))

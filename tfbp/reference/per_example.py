@@ -31,19 +31,34 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
-    check_positive("clip", clip)
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
+    noise = map_weights(lambda w: np.zeros(np.shape(w)), parameters)
+    return loss, private_gradients(network, parameters, x, y, clip, noise, len(x), sample_weight)
+
+
+def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None):
+    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+
+    Args:
+        noise: σ · clip · normal, in the shape of `parameters`.
+        expected: q · N, the size of a batch that was expected, whatever B is.
+
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
+    check_positive("clip", clip)
     examples = example_gradients(network, parameters, x, y, sample_weight)
-    clipped = map_weights(lambda g: np.zeros(g.shape[1:]), examples)
+    private = map_weights(lambda g: np.zeros(g.shape[1:]), examples)
+    for place, name, total in list(named_weights(private)):
+        at(private, place)[name] = total + np.asarray(at(noise, place)[name], np.float64) / expected
     for b in range(len(x)):
         norm = np.sqrt(sum((g[b] ** 2).sum() for _, _, g in named_weights(examples)))
         factor = clip / norm if norm > clip else 1.0
         for place, name, g in named_weights(examples):
-            at(clipped, place)[name] += factor * g[b] / len(x)
+            at(private, place)[name] += factor * g[b] / expected
     for place, name, regularizer in network.penalties:
         w = np.asarray(at(parameters, place)[name], np.float64)
-        at(clipped, place)[name] += penalty_backward(regularizer, w)
-    return loss, clipped
+        at(private, place)[name] += penalty_backward(regularizer, w)
+    return private
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):

@@ -42,23 +42,40 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
     """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
+    loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)
+    noise = map_weights(tf.zeros_like, parameters)
+    rows = tf.shape(x)[0]
+    return loss, private_gradients(network, parameters, x, y, clip, noise, rows, sample_weight, seed=seed)
+
+
+def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None, *, seed=None):
+    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+
+    Args:
+        noise: σ · clip · normal, in the shape of `parameters`.
+        expected: q · N, the size of a batch that was expected, whatever B is.
+
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
     check_positive("clip", clip)
     x = tf.convert_to_tensor(x)
     dtype = dtype_of(network, parameters, x)
-    loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)
     gradients = example_gradients(network, parameters, x, y, sample_weight, seed=seed)
     each = [g for _, _, g in named_weights(gradients)]
     clipped = tf.clip_by_norm(_flat(each), clip, axes=[1])
-    parts = iter(tf.split(tf.reduce_mean(clipped, axis=0), [tf.size(g[0]) for g in each]))
-    means = map_weights(lambda g: tf.reshape(next(parts), tf.shape(g)[1:]), gradients)
+    sums = iter(tf.split(tf.reduce_sum(clipped, axis=0), [tf.size(g[0]) for g in each]))
+    private = map_weights(lambda g: tf.reshape(next(sums), tf.shape(g)[1:]), gradients)
+    for place, name, total in list(named_weights(private)):
+        total += tf.cast(at(noise, place)[name], total.dtype)
+        at(private, place)[name] = total / tf.cast(expected, total.dtype)
     for place, name, regularizer in network.penalties:
         w = tf.cast(tf.convert_to_tensor(at(parameters, place)[name]), dtype)
         with tf.GradientTape(watch_accessed_variables=False) as penalty_tape:
             penalty_tape.watch(w)
-            penalty = penalty_forward(regularizer, tf.cast(w, loss.dtype))
-        layer = at(means, place)
+            penalty = penalty_forward(regularizer, tf.cast(w, _wide(dtype)))
+        layer = at(private, place)
         layer[name] = tf.cast(layer[name], dtype) + penalty_tape.gradient(penalty, w)
-    return loss, map_weights(lambda mean: tf.cast(mean, dtype), means)
+    return map_weights(lambda each: tf.cast(each, dtype), private)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import statistics
 import sys
 import time
 import warnings
@@ -13,7 +12,7 @@ from opacus import PrivacyEngine
 from opacus.layers import DPLSTM, DPMultiheadAttention
 from torch import nn
 
-BATCH, STEPS = 256, 40
+BATCH, STEPS, GATE = 256, 40, 12
 
 
 class Last(nn.Module):
@@ -48,6 +47,7 @@ class Embedded(nn.Module):
 
 
 def made(name):
+    name = name.removesuffix("-adam")
     rows, rng = STEPS * BATCH, np.random.default_rng(0)
     shapes = {"mlp": (784,), "cnn": (1, 28, 28), "lstm": (32, 16), "encoder": (32, 64)}
     x = rng.integers(0, 65536, (rows, 32)) if name == "embedding" else rng.normal(size=(rows, *shapes[name]))
@@ -68,29 +68,78 @@ def made(name):
     return models[name](), x, torch.tensor(rng.integers(0, 10, rows))
 
 
+def private(mode, model, optimizer, noise, clip, rows, batch):
+    """The model, the optimizer and the loss of a mode, as `PrivacyEngine` makes them for such data."""
+    criterion = nn.CrossEntropyLoss()
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(rows, 1)), batch_size=batch)
+    options = {"noise_multiplier": noise, "max_grad_norm": clip, "grad_sample_mode": mode}
+    given = {"module": model, "optimizer": optimizer, "data_loader": data, "poisson_sampling": noise > 0}
+    if mode == "ghost":
+        model, optimizer, criterion, _ = PrivacyEngine().make_private(**given, criterion=criterion, **options)
+    else:
+        model, optimizer, _ = PrivacyEngine().make_private(**given, **options)
+    return model, optimizer, criterion
+
+
+def wrong_by(mode, name):
+    """How far one step without noise over GATE examples is from one backward pass an example."""
+    torch.manual_seed(0)
+    model, x, y = made(name)
+    x, y, criterion = x[:GATE], y[:GATE], nn.CrossEntropyLoss()
+    gradients = []
+    for row in range(GATE):
+        model.zero_grad()
+        criterion(model(x[row : row + 1]), y[row : row + 1]).backward()
+        gradients.append([each.grad.clone().double() for each in model.parameters()])
+    norms = torch.stack([torch.sqrt(sum((each**2).sum() for each in of_one)) for of_one in gradients])
+    clip = float(norms.median())
+    factors = torch.clamp(clip / (norms + 1e-6), max=1)
+    before = [each.detach().clone().double() for each in model.parameters()]
+    model.zero_grad()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model, optimizer, criterion = private(mode, model, optimizer, 0.0, clip, GATE, GATE)
+    optimizer.zero_grad()
+    criterion(model(x), y).backward()
+    optimizer.step()
+    moved = [a - b.detach().double() for a, b in zip(before, model.parameters(), strict=True)]
+    right = [sum(f * g for f, g in zip(factors, each, strict=True)) / GATE for each in zip(*gradients, strict=True)]
+    off = sum(((a - b) ** 2).sum() for a, b in zip(moved, right, strict=True))
+    return float(torch.sqrt(off / sum((each**2).sum() for each in right)))
+
+
 def main(mode, name):
     warnings.simplefilter("ignore")
-    model, x, y = made(name)
-    optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
-    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=BATCH)
-    engine, options = PrivacyEngine(), {"noise_multiplier": 1.0, "max_grad_norm": 1.0}
-    if mode == "ghost":
-        options |= {"criterion": criterion, "grad_sample_mode": "ghost"}
-        model, optimizer, criterion, data = engine.make_private(
-            module=model, optimizer=optimizer, data_loader=data, **options
-        )
-    else:
-        model, optimizer, data = engine.make_private(module=model, optimizer=optimizer, data_loader=data, **options)
-    seconds = []
-    for _ in range(4):
+    before = _peak()
+    try:
+        error = wrong_by(mode, name)
+        if not error < 1e-4:
+            raise ValueError(f"the clipped sum is wrong by {error:.2g} of its size")
+        model, x, y = made(name)
+        rule = torch.optim.Adam if name.endswith("-adam") else torch.optim.SGD
+        optimizer = rule(model.parameters(), lr=1e-3 if name.endswith("-adam") else 0.1)
+        model, optimizer, criterion = private(mode, model, optimizer, 1.0, 1.0, len(x), BATCH)
+        epoch(model, optimizer, criterion, x, y)
+    except Exception as wrong:
+        print(json.dumps({"wrong": f"{type(wrong).__name__}: {wrong}"}), flush=True)
+        return
+    print(json.dumps({"wrong_by": error}), flush=True)
+    while sys.stdin.readline():
         begun = time.perf_counter()
-        for given, labels in data:
-            optimizer.zero_grad()
-            criterion(model(given), labels).backward()
-            optimizer.step()
-        seconds.append(time.perf_counter() - begun)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"ms": 1000 * statistics.median(seconds[1:]) / STEPS, "peak_mb": peak}))
+        epoch(model, optimizer, criterion, x, y)
+        print(time.perf_counter() - begun, flush=True)
+    print(_peak() - before, flush=True)
+
+
+def epoch(model, optimizer, criterion, x, y):
+    for _ in range(STEPS):
+        rows = torch.nonzero(torch.rand(len(x)) < BATCH / len(x)).flatten()
+        optimizer.zero_grad()
+        criterion(model(x[rows]), y[rows]).backward()
+        optimizer.step()
+
+
+def _peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
