@@ -53,7 +53,39 @@ def _normalized():
     return keras.Model([x, y], layers.Subtract()([layers.Dense(5)(h), seen]))
 
 
+class _Scaled(layers.Layer):
+    """A weight for each channel, and a layer inside: `call` is made of what a network has."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(4, "tanh")
+
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", regularizer=keras.regularizers.L2(2**-6))
+
+    def call(self, x, training=None):
+        return x * self.gamma + 0.5 * self.inner(x)
+
+
+def _composites():
+    x = keras.Input((9, 4))
+    scaled = _Scaled()
+    h = layers.SeparableConv1D(4, 3, padding="same", depth_multiplier=2, activation="tanh")(scaled(x))
+    y = layers.SeparableConv2D(2, 2, strides=2)(layers.Reshape((9, 4, 1))(scaled(h)))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
+
+
+def _rearranged():
+    x = keras.Input((5, 4))
+    y = keras.ops.transpose(layers.Dense(6, "tanh")(x), (0, 2, 1))
+    parts = [y[:, 1::2, -3:], keras.ops.relu(y[..., :3])[:, :3], keras.ops.expand_dims(y[:, 0, :3], 1)]
+    joined = keras.ops.concatenate([keras.ops.stack(parts[:2], axis=1)[:, 1], parts[2]], axis=1)
+    return keras.Model(x, layers.Dense(3)(keras.ops.reshape(joined, (-1, 12))))
+
+
 MODELS = {
+    "composites": (_composites, "mean_squared_error"),
+    "rearranged": (_rearranged, "mean_squared_error"),
     "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "operations": (_operations, "mean_squared_error"),
     "nested": (_nested, "mean_squared_error"),
