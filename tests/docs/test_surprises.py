@@ -390,6 +390,26 @@ def test_depthwise_strides():
     np.testing.assert_allclose(y, every(x)[:, :, ::2], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("room", [keras.layers, layers], ids=["keras", "tfbp"])
+def test_second_derivatives_of_moments(room):
+    x, weights = tf.constant([[0.2, -1.0, 0.7]], tf.float64), tf.constant([[0.5, 1.0, 1.5]], tf.float64)
+    norm = room.LayerNormalization(dtype="float64")
+
+    def penalty(weights):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(norm(tf.tanh(weights * x)) ** 3)
+        return tf.reduce_sum(tape.gradient(loss, x) ** 2)
+
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        loss = penalty(weights)
+    slope = tape.gradient(loss, weights)[0, 1]
+    step = tf.constant([[0.0, 1e-6, 0.0]], tf.float64)
+    expected = (penalty(weights + step) - penalty(weights - step)) / 2e-6
+    assert (abs(slope - expected) < 1e-5 * abs(expected)) == (room is layers), (slope, expected)
+
+
 def test_frozen_by_the_constructor():
     x = keras.Input((3, 4))
     by_constructor, by_attribute = (

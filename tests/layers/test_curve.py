@@ -19,8 +19,6 @@ from tfbp import (
     layers,
 )
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 RNG = np.random.default_rng(0)
 # Keras's fit makes float32 of every array that it is given
 X, LABELS = RNG.normal(size=(40, 8, 8, 1)).astype(np.float32).astype(np.float64), RNG.integers(0, 3, 40)

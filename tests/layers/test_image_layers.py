@@ -113,26 +113,59 @@ def test_a_hessian_vector_product_is_right_where_keras_s_is_not(name):
     assert np.abs(product(theirs) - expected).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", [name for name, (kind, *_) in LAYERS.items() if kind in OF_MOMENTS])
-def test_a_gradient_penalty_is_right(name):
-    """As in a WGAN-GP: the gradient of the squared gradient, against differences of that square."""
+def slope_of_a_penalty(layer, x, weights, dy, way):
+    """As in a WGAN-GP: of a squared gradient, the slope along a direction, and that of differences."""
+
+    def penalty(weights):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(tf.tanh(weights * x)) * dy)
+        return tf.reduce_sum(tape.gradient(loss, x) ** 2)
+
+    def gradient(weights):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            loss = penalty(weights)
+        return tape.gradient(loss, weights)
+
+    run = gradient if way == "eager" else tf.function(gradient, jit_compile=way == "xla", autograph=False)
+    direction, step = tf.sin(3 * x), 1e-5
+    differences = penalty(weights + step * direction) - penalty(weights - step * direction)
+    return float(tf.reduce_sum(run(weights) * direction)), float(differences) / (2 * step)
+
+
+WAYS_OF_MOMENTS = [(name, "eager") for name, (kind, *_) in LAYERS.items() if kind in OF_MOMENTS]
+WAYS_OF_MOMENTS += [("LayerNormalization", "graph"), ("LayerNormalization", "xla"), ("RMSNormalization", "eager")]
+
+
+@pytest.mark.parametrize(("name", "way"), WAYS_OF_MOMENTS)
+def test_a_gradient_penalty_is_right_where_keras_s_is_not(name, way):
+    """tf.nn.moments's error goes to what is the same for all that is normalized, so a layer in front shows it."""
     ours, theirs, x, dy = pair_of(name)
     if LAYERS[name][0] in TRAINING:
         ours, theirs = InTraining(ours), InTraining(theirs)
+    given = x, tf.constant(np.random.default_rng(4).uniform(0.5, 2, x.shape)), dy, way
+    slope, expected = slope_of_a_penalty(ours, *given)
+    # of differences, half the digits of float64
+    assert abs(slope - expected) < 1e-6 * (1 + abs(expected))
+    slope, expected = slope_of_a_penalty(theirs, *given)
+    is_right = abs(slope - expected) < 1e-6 * (1 + abs(expected))
+    assert is_right == (name == "RMSNormalization"), (slope, expected)
 
-    def penalty(layer, x):
-        return tf.reduce_sum(MODES[0](layer, x, dy)[1] ** 2)
 
-    def slope(layer):
+@pytest.mark.parametrize("name", [name for name, (kind, *_) in LAYERS.items() if kind in OF_MOMENTS])
+def test_a_penalty_of_a_normalization_s_own_input_is_right_in_keras_too(name):
+    """There the gradients sum to 0 over what is normalized, and tf.nn.moments's error with them."""
+    ours, theirs, x, dy = pair_of(name)
+    if LAYERS[name][0] in TRAINING:
+        ours, theirs = InTraining(ours), InTraining(theirs)
+    slopes = []
+    for layer in (ours, theirs):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            loss = penalty(layer, x)
-        return float(tf.reduce_sum(tape.gradient(loss, x) * direction))
-
-    direction, step = tf.cos(x), 1e-5
-    expected = float(penalty(theirs, x + step * direction) - penalty(theirs, x - step * direction)) / (2 * step)
-    # of differences, half the digits of float64
-    assert abs(slope(ours) - expected) < 1e-6 * (1 + abs(expected))
+            loss = tf.reduce_sum(MODES[0](layer, x, dy)[1] ** 2)
+        slopes.append(tape.gradient(loss, x))
+    np.testing.assert_allclose(*slopes, rtol=0, atol=1e-11 * (1 + np.abs(slopes[1]).max()))
 
 
 def outcome(mode, layer, x, dy):
@@ -316,18 +349,22 @@ def test_images_of_unknown_size(name):
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-12)
 
 
-def test_an_empty_batch():
-    for name in LAYERS:
-        kind, arguments, shape = LAYERS[name]
-        if kind == "DepthwiseConv2D":
-            continue  # oneDNN gives an empty batch the shape of x, which TensorFlow's bias_add refuses
-        x = np.zeros((0, *shape[1:]), "float32")
-        ours, theirs = (getattr(room, kind)(**arguments) for room in (layers, keras.layers))
-        ours.build(shape)
-        theirs.build(shape)
-        expected = outcome(lambda layer, x, dy: layer(x).shape, theirs, x, None)
-        if not isinstance(expected, str):  # TensorFlow's convolution, e.g., raises
-            assert ours(x).shape == expected, name
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_empty_batch(dtype):
+    """Of Keras's own, oneDNN makes float32 outputs of another shape, and convolutions raise."""
+    for name, (kind, arguments, shape) in LAYERS.items():
+        layer = getattr(layers, kind)(**arguments, dtype=dtype)
+        layer.build(shape)
+        x = tf.zeros((0, *shape[1:]), dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(tf.cos(y))
+        assert (y.shape, y.dtype) == (layer.compute_output_shape(x.shape), dtype), name
+        weights = [w.value for w in layer.trainable_variables]
+        for gradient, of in zip(tape.gradient(loss, [x, *weights]), [x, *weights], strict=True):
+            assert (gradient.shape, gradient.dtype) == (of.shape, of.dtype), name
+            assert not np.any(gradient), name
 
 
 @pytest.mark.parametrize("kind", ["conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d"])

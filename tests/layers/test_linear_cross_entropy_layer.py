@@ -8,8 +8,6 @@ import tensorflow as tf
 from tfbp import InputError
 from tfbp.layers import LinearCrossEntropy
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 CLASSES, LENGTH, WIDTH = 19, 6, 8
 OPTIONS = {"label_smoothing": 0.1, "z_loss": 0.01, "soft_cap": 5.0, "ignore_index": -1, "chunk_size": 7}
 

@@ -15,8 +15,6 @@ import tensorflow as tf
 from tfbp import layers
 from tfbp.bridge.layers import offered_as
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 SEQUENCE, IMAGE, ROW, TOKENS = (3, 4, 6), (3, 5, 4, 2), (3, 6), (3, 4)
 
 
@@ -203,7 +201,7 @@ def runner(case, layer, way):
     return compiled
 
 
-@pytest.mark.sampled(11)
+@pytest.mark.sampled(37)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_sizes_of_0_and_1_on_shapes_unknown_to_the_trace(name, way):

@@ -15,8 +15,8 @@ import keras
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.util import tf_decorator
 
+from tfbp.checking.tensorflow_internals import tf_decorator
 from tfbp.errors import InputError
 from tfbp.judging.failures import Failure, attempt
 

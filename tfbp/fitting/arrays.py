@@ -13,10 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
-from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable
 
 from tfbp.errors import InputError
+from tfbp.fitting.keras_internals import ArrayDataAdapter, convert_to_sliceable
 from tfbp.fitting.sharing import tensor_of
 
 ACCEPTED = "arrays, tensors, structures of these, or a tf.data.Dataset, a PyDataset, a DataLoader or a generator"

@@ -6,6 +6,7 @@ N samples, B batch, S full batches in N samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -20,94 +21,92 @@ SMALL_BATCH_BYTES = 32 * 1024
 Step = Callable[[tf.Tensor, Any, list[tf.Tensor]], Any]
 
 
-def run_block(
-    step: Step,
-    left: Any,
-    data: Sequence[tf.Tensor],
-    order: tf.Tensor,
-    batch_size: int,
-    start: Any = 0,
-    stop: Any = None,
-    goes_on: Callable[[Any], Any] = lambda left: True,
-    size: Any = None,
-) -> tuple[tf.Tensor, Any]:
-    """Call `left = step(number, left, batch)` on full batches of `data` in `order`; to be traced in a tf.function.
+@dataclass(frozen=True)
+class Block:
+    """Runs `left = step(number, left, batch)` on full batches; to be traced in a tf.function.
 
     Args:
         step: one step; what it returns has the structure, shapes and dtypes of `left`.
-        left: what the first step is given.
-        data: tensors of N rows.
-        order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched. Where
-            n is not known, there is at least one full batch.
         batch_size: B.
-        start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
-            length share one program. All S of them if not given.
         goes_on: of what a step left, whether there is to be another.
         size: B again, as a tensor, where TensorFlow is not to know it while it optimizes the graph: it would divide by
             multiplying with the reciprocal, and round otherwise than in Keras's own loop.
-
-    Returns:
-        The number of the batch after the last that was run, and what that left.
 
     Example:
         >>> import tensorflow as tf
         >>> def step(number, total, batch):
         ...     return total + tf.reduce_sum(batch[0])
-        >>> block = tf.function(lambda x, order: run_block(step, 0, [x], order, 2))
+        >>> block = tf.function(lambda x, order: Block(step, 2).run(0, [x], order))
         >>> [each.numpy().tolist() for each in block(tf.range(5), tf.constant([4, 3, 2, 1, 0]))]
         [2, 10]
     """
-    known = order.shape[0]
-    full = (tf.shape(order)[0] if known is None else known) // batch_size
-    size = batch_size if size is None else size
-    start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
-    if known is not None and full == 0:
-        return start, left
-    most = _steps_a_chunk(data, batch_size)
-    chunk = tf.minimum(most, full) if known is None else min(most, full)
-    if most == 1 or (known is not None and chunk == 1):
-        return _loop(step, left, data, order, size, start, stop, 0, goes_on)
-    rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
 
-    def run_chunk(number: tf.Tensor, left: Any) -> Any:
-        first = number // chunk * chunk
-        gathered = take(data, tf.slice(rows, [first * batch_size], [chunk * batch_size]))
-        end = tf.minimum(stop, first + chunk)
-        return _loop(step, left, gathered, None, size, number, end, first, goes_on)
+    step: Step
+    batch_size: int
+    goes_on: Callable[[Any], Any] = lambda left: True
+    size: Any = None
 
-    return tf.while_loop(
-        lambda number, left: tf.logical_and(number < stop, goes_on(left)),
-        run_chunk,
-        (start, left),
-        parallel_iterations=1,
-    )
+    def run(
+        self, left: Any, data: Sequence[tf.Tensor], order: tf.Tensor, start: Any = 0, stop: Any = None
+    ) -> tuple[tf.Tensor, Any]:
+        """The number of the batch after the last that was run, and what that left.
 
+        Args:
+            left: what the first step is given.
+            data: tensors of N rows.
+            order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched.
+                Where n is not known, there is at least one full batch.
+            start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
+                length share one program. All S of them if not given.
+        """
+        known, batch_size = order.shape[0], self.batch_size
+        full = (tf.shape(order)[0] if known is None else known) // batch_size
+        start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
+        if known is not None and full == 0:
+            return start, left
+        most = _steps_a_chunk(data, batch_size)
+        chunk = tf.minimum(most, full) if known is None else min(most, full)
+        if most == 1 or (known is not None and chunk == 1):
+            return self._loop(left, data, order, start, stop, 0)
+        rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
 
-def _loop(
-    step: Step,
-    left: Any,
-    data: Sequence[tf.Tensor],
-    order: tf.Tensor | None,
-    size: Any,
-    start: tf.Tensor,
-    stop: tf.Tensor,
-    first: Any,
-    goes_on: Callable[[Any], Any],
-) -> tuple[tf.Tensor, Any]:
-    """`run_block` as one plain loop. Without an order the data are in order, from the batch number `first` on."""
+        def run_chunk(number: tf.Tensor, left: Any) -> Any:
+            first = number // chunk * chunk
+            gathered = take(data, tf.slice(rows, [first * batch_size], [chunk * batch_size]))
+            return self._loop(left, gathered, None, number, tf.minimum(stop, first + chunk), first)
 
-    def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        others = [-1 if each is None else each for each in array.shape[1:]]
-        return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
+        return self._while(stop, run_chunk, start, left)
 
-    def body(number: tf.Tensor, left: Any) -> Any:
-        batch = [rows(array, number) for array in data] if order is None else take(data, rows(order, number))
-        return number + 1, step(number, left, batch)
+    def _loop(
+        self,
+        left: Any,
+        data: Sequence[tf.Tensor],
+        order: tf.Tensor | None,
+        start: tf.Tensor,
+        stop: tf.Tensor,
+        first: Any,
+    ) -> tuple[tf.Tensor, Any]:
+        """One plain loop. Without an order the data are in order, from the batch number `first` on."""
+        size = self.batch_size if self.size is None else self.size
 
-    # one step at a time: each reads the weights that the one before has written
-    return tf.while_loop(
-        lambda number, left: tf.logical_and(number < stop, goes_on(left)), body, (start, left), parallel_iterations=1
-    )
+        def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+            others = [-1 if each is None else each for each in array.shape[1:]]
+            return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
+
+        def body(number: tf.Tensor, left: Any) -> Any:
+            batch = [rows(array, number) for array in data] if order is None else take(data, rows(order, number))
+            return number + 1, self.step(number, left, batch)
+
+        return self._while(stop, body, start, left)
+
+    def _while(self, stop: tf.Tensor, body: Callable[..., Any], start: tf.Tensor, left: Any) -> tuple[tf.Tensor, Any]:
+        """One step at a time: each reads the weights that the one before has written."""
+        return tf.while_loop(
+            lambda number, left: tf.logical_and(number < stop, self.goes_on(left)),
+            body,
+            (start, left),
+            parallel_iterations=1,
+        )
 
 
 def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from keras.src.trainers.trainer import model_supports_jit
 
 from tfbp.errors import InputError
 from tfbp.fitting import worthwhile
+from tfbp.fitting.keras_internals import model_supports_jit
 from tfbp.remembered_compile import told
 
 # for every "auto" of a process: XLA wherever it computes what TensorFlow does, never, or by the rule

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
 from tfbp.errors import InputError, check_count
 from tfbp.fitting import arrays
+from tfbp.fitting.keras_internals import TensorFlowTrainer
 
 # Keras's own, whatever stands in their place later
 KERAS = {name: getattr(TensorFlowTrainer, name) for name in ("fit", "evaluate", "predict")}

@@ -6,12 +6,13 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting import hooks, unwatched
+from tfbp.fitting.keras_internals import pythonify_logs
 from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import Pace
 from tfbp.fitting.run import ArrayRun, Run
@@ -20,45 +21,45 @@ LOG = logging.getLogger("tfbp")
 Logs = dict[str, Any]
 
 
-def train(
-    model: Any,
-    run: Run,
-    callbacks: Any,
-    *,
-    epochs: int,
-    initial_epoch: int = 0,
-    verbose: Any = 0,
-    validate: Callable[[Any], Logs] | None = None,
-    validation_freq: Any = 1,
-    block_steps: int | None = None,
-    check: Callable[[int, Pace], None] = lambda first, pace: None,
-) -> keras.callbacks.History:
-    """Train a compiled model; callbacks, stopping and history are Keras's.
+@dataclass(frozen=True)
+class Schedule:
+    """When a fit begins and ends, and what runs between its blocks of steps.
 
-    Args:
-        validate: evaluates between epochs, given the callbacks.
-        block_steps: the steps of every block, where that is not left to the pace.
-        check: called before the first.
+    Attributes:
+        validate: evaluates between epochs; takes the callbacks.
+        block_steps: the steps of every block, where the pace does not choose them.
+        check: called before the first block.
     """
+
+    epochs: int
+    initial_epoch: int = 0
+    validate: Callable[[Any], Logs] | None = None
+    validation_freq: Any = 1
+    block_steps: int | None = None
+    check: Callable[[int, Pace], None] = lambda first, pace: None
+
+
+def train(model: Any, run: Run, callbacks: Any, schedule: Schedule, verbose: Any = 0) -> keras.callbacks.History:
+    """Train a compiled model; callbacks, stopping and history are Keras's."""
     limit = keras.config.max_epochs()
-    if limit and limit < epochs:
+    if limit and limit < schedule.epochs:
         warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
-        epochs = limit
+        schedule = replace(schedule, epochs=limit)
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
             add_progbar=verbose != 0,
             verbose=verbose,
-            epochs=epochs,
+            epochs=schedule.epochs,
             steps=run.steps,
             model=model,
         )
     model.stop_training, model.array_run = False, run
     try:
         callbacks.on_train_begin()
-        logs = _epochs(model, run, callbacks, epochs, initial_epoch, validate, validation_freq, block_steps, check)
-        if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+        logs = _epochs(model, run, callbacks, schedule)
+        if isinstance(model.optimizer, keras.optimizers.Optimizer) and schedule.epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs=logs or None)
     finally:
@@ -70,34 +71,24 @@ def train(
     return model.history
 
 
-def _epochs(
-    model: Any,
-    run: Run,
-    callbacks: Any,
-    epochs: int,
-    initial_epoch: int,
-    validate: Callable[[Any], Logs] | None,
-    validation_freq: Any,
-    block_steps: int | None,
-    check: Callable[[int, Pace], None],
-) -> Logs:
+def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
     guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
     stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
     guarded = bool(guards or stops) and run.is_guarded
     # what a dataset gave is gone: there they stop training, and cannot go back
     guards = guards if isinstance(run, ArrayRun) else []
-    pace = Pace(callbacks.callbacks, run.steps, block_steps, hooks.TRAIN_HOOKS, run.learned)
+    pace = Pace(callbacks.callbacks, run.steps, schedule.block_steps, hooks.TRAIN_HOOKS, run.learned)
     counting = hooks.counting(callbacks.callbacks)
-    first, model._initial_epoch = model._initial_epoch or initial_epoch, None
-    check(first, pace)
+    first, model._initial_epoch = model._initial_epoch or schedule.initial_epoch, None
+    schedule.check(first, pace)
     logs: Logs = {}
-    together = not (validate or block_steps or model.stop_training)
+    together = not (schedule.validate or schedule.block_steps or model.stop_training)
     if together and isinstance(run, ArrayRun) and unwatched.is_unwatched(model, run, callbacks):
-        first, logs = unwatched.train(model, run, callbacks, first, epochs)
+        first, logs = unwatched.train(model, run, callbacks, first, schedule.epochs)
     if isinstance(run, ArrayRun):
         for guard in guards:
             guard.begin_fit(run)
-    for epoch in range(first, epochs):
+    for epoch in range(first, schedule.epochs):
         if epoch > first and model.stop_training:
             break
         model.reset_metrics()
@@ -124,8 +115,8 @@ def _epochs(
             if model.stop_training:
                 break
         logs = dict(logs)
-        if validate is not None and model._should_eval(epoch, validation_freq):
-            logs.update({f"val_{name}": value for name, value in validate(callbacks).items()})
+        if schedule.validate is not None and model._should_eval(epoch, schedule.validation_freq):
+            logs.update({f"val_{name}": value for name, value in schedule.validate(callbacks).items()})
         callbacks.on_epoch_end(epoch, logs)
     return logs
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras.src.utils.python_utils import pythonify_logs
+
+from tfbp.fitting.keras_internals import pythonify_logs
 
 
 def is_generator(data: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfbp.fitting.block import run_block, take
+from tfbp.fitting.block import Block, take
 from tfbp.fitting.compiler import Way
 from tfbp.fitting.programs import Programs, Step, Unsuitable
 
@@ -46,17 +46,13 @@ def block(
         return tf.reduce_all([*is_finite, *map(tf.logical_not, alarms)]) if is_finite or alarms else True
 
     def steps(order: tf.Tensor, numbers: tf.Tensor, *data: tf.Tensor) -> Any:
-        reached, (logs, alarms) = run_block(
+        block = Block(
             lambda number, left, batch: programs.run(name, one, batch, way.full),
-            nothing,
-            data,
-            order,
             batch_size,
-            numbers[0],
-            numbers[1],
             goes_on,
             None if is_static else numbers[2],
         )
+        reached, (logs, alarms) = block.run(nothing, data, order, numbers[0], numbers[1])
         return (reached, logs, results(programs.model, logs)), alarms
 
     return steps
@@ -109,7 +105,8 @@ def epochs(
                 alarms = either(alarms, rung)
             if last is not None:
                 count_left = left if is_compiled else of_all - of_full
-                rows_left = tf.slice(orders[number], [of_full], [count_left])
+                # no slice: XLA compiles a program again for every value of a number that one begins at
+                rows_left = tf.gather(orders[number], of_full + tf.range(count_left))
 
                 def run_last() -> Any:
                     (_, logs), rung = last(rows_left, numbers, *data)
@@ -161,7 +158,7 @@ def predictions(
 
         room = numbers[0] if rows is None else rows // batch_size
         arrays = [tf.TensorArray(each.dtype, room, element_shape=each.shape) for each in outputs]
-        _, (arrays, alarms) = run_block(step, (arrays, no_alarms_of(one)), data, order, batch_size, 0, numbers[0])
+        _, (arrays, alarms) = Block(step, batch_size).run((arrays, no_alarms_of(one)), data, order, 0, numbers[0])
         found = [
             tf.reshape(array.stack(), [room * batch_size, *each.shape[1:]])
             for array, each in zip(arrays, outputs, strict=True)

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
-
 from tfbp.fitting.contract import KERAS, check_model, check_takes, own_method
+from tfbp.fitting.keras_internals import TensorFlowTrainer
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")

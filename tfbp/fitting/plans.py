@@ -37,18 +37,15 @@ def fit(model: Any, given: dict[str, Any]) -> keras.callbacks.History:
     contract.build_optimizer(model)
     size = given["validation_batch_size"] or given["batch_size"]
     validate, validation = validation_of(rules, given["validation_data"], size, given)
-    return loop.train(
-        model,
-        run,
-        given["callbacks"],
-        epochs=given["epochs"],
-        initial_epoch=given["initial_epoch"],
-        verbose=rules.verbose(given["verbose"]),
+    schedule = loop.Schedule(
+        given["epochs"],
+        given["initial_epoch"],
         validate=validate,
         validation_freq=given["validation_freq"],
         block_steps=rules.block_steps(run),
         check=lambda first, pace: rules.check_run(run, validation, given, first, pace),
     )
+    return loop.train(model, run, given["callbacks"], schedule, rules.verbose(given["verbose"]))
 
 
 def evaluate(model: Any, given: dict[str, Any], of_fit: dict[str, Any]) -> Any:

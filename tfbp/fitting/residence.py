@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.client import device_lib
 
 from tfbp.fitting.block import take
+from tfbp.fitting.keras_internals import device_lib
 
 # how much of an accelerator's memory the data may take: the model needs the rest
 SHARE = 0.4

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras.src.utils.rng_utils import get_random_seed
+
+from tfbp.fitting.keras_internals import get_random_seed
 
 
 class Shuffling:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from keras.src.backend.common import global_state
+
+from tfbp.fitting.keras_internals import global_state
 
 # of how many programs are kept when their model is gone, and how many bytes of variables one may hold
 MOST_PROGRAMS, MOST_BYTES = 16, 64 * 2**20

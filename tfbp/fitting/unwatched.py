@@ -11,9 +11,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.utils.python_utils import pythonify_logs
 
 from tfbp.fitting.hooks import TRAIN_HOOKS, has_any
+from tfbp.fitting.keras_internals import pythonify_logs
 from tfbp.fitting.non_finite import TerminateOnNaN
 from tfbp.fitting.pace import Pace, fitting
 from tfbp.fitting.run import ArrayRun, room

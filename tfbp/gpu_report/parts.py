@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 from tfbp import manual
-from tfbp.fitting.block import run_block
+from tfbp.fitting.block import Block
 from tfbp.gpu_report.contestants.tfbp_model import GpuTfbpModel
 from tfbp.gpu_report.sizes import Size
 from tfbp.gpu_report.steps import StepTask
@@ -81,13 +81,10 @@ def programs(problem: StepTask) -> dict[str, Callable[[], Any]]:
         start = (first[0], parameters) if part is optimizer else first
 
         def program(x: Any, y: Any, order: Any, parameters: Any, start: Any) -> Any:
-            return run_block(
-                lambda number, left, rows: part(left, parameters, rows if part is not gather else tuple(rows)),
-                start,
-                [x, y],
-                order,
-                batch,
-            )[1]
+            def step(number: tf.Tensor, left: Any, rows: Any) -> Any:
+                return part(left, parameters, rows if part is not gather else tuple(rows))
+
+            return Block(step, batch).run(start, [x, y], order)[1]
 
         compiled = tf.function(program, jit_compile=True, autograph=False)
         return lambda: compiled(x, y, order, parameters, start)

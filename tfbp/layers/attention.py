@@ -7,10 +7,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src import backend
-from keras.src.backend.tensorflow import random
 
 from tfbp.layers import hand_written, hand_written_attention
+from tfbp.layers.keras_internals import get_keras_mask, random, set_keras_mask
 
 _OVERRIDDEN = ("_compute_attention", "_compute_attention_mask", "_masked_softmax")
 
@@ -52,7 +51,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         use_causal_mask: bool = False,
     ) -> Any:
         # that of the tensor itself, as in Keras
-        mask_of_query = backend.get_keras_mask(query)
+        mask_of_query = get_keras_mask(query)
         given = mask_of_query, value_mask, key_mask, attention_mask
         options = self._flash_attention, self._attention_axes not in (None, (1,))
         # which Keras 3.13 does not have
@@ -73,9 +72,9 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 use_causal_mask=use_causal_mask,
             )
         for each in (query, value, value if key is None else key):
-            backend.set_keras_mask(each, None)
+            set_keras_mask(each, None)
         if mask_of_query is not None:
-            backend.set_keras_mask(y, mask_of_query)
+            set_keras_mask(y, mask_of_query)
         return y
 
 

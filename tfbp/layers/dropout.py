@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow import random
 
 from tfbp.layers import hand_written, hand_written_images
+from tfbp.layers.keras_internals import random
 
 
 @keras.saving.register_keras_serializable(package="tfbp")

@@ -8,10 +8,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
-from tensorflow.python.saved_model import save_context
 
 from tfbp.custom_gradient import custom_gradient
+from tfbp.layers.keras_internals import control_flow_util, save_context
 from tfbp.manual import embedding, halves, position, recurrent, smooth_activations
 
 _RECURRENCES = {

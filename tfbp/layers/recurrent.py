@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow.rnn import cudnn_ok
 
 from tfbp.bridge.activations import activation_of
 from tfbp.layers import hand_written, hand_written_sequences
+from tfbp.layers.keras_internals import cudnn_ok
 from tfbp.manual.compiled import is_compiled
 from tfbp.manual.sizes import size_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
 from tfbp.errors import InputError
 from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
@@ -14,6 +13,7 @@ from tfbp.layers.convolution import Conv2D, DepthwiseConv2D
 from tfbp.layers.dense import Dense
 from tfbp.layers.dropout import Dropout
 from tfbp.layers.embedding import Embedding
+from tfbp.layers.keras_internals import Functional
 from tfbp.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization
 from tfbp.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from tfbp.layers.prelu import PReLU

@@ -12,7 +12,7 @@ from tfbp.manual.window import Window
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid"):
-    z = tf.nn.conv2d(x, kernel, strides, padding.upper())
+    z = _of_nothing(tf.nn.conv2d(x, kernel, strides, padding.upper()), x, kernel, kernel.shape[3], strides, padding)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, strides, padding)
 
 
@@ -34,6 +34,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
 def dilated_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
     """The forward kernel alone, an operation that converters know: backward is the twin's."""
     z = tf.nn.convolution(x, kernel, padding=padding.upper(), dilations=dilation_rate)
+    z = _of_nothing(z, x, kernel, kernel.shape[3], (1, 1), padding, dilation_rate)
     window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window, 1)
 
@@ -44,6 +45,7 @@ dilated_conv2d_backward = convolution.conv2d_backward
 def dilated_depthwise_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
     """The forward kernel alone, an operation that converters know: backward is the twin's."""
     z = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], padding.upper(), dilations=dilation_rate)
+    z = _of_nothing(z, x, kernel, kernel.shape[2] * kernel.shape[3], (1, 1), padding, dilation_rate)
     window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, window)
 
@@ -53,6 +55,7 @@ dilated_depthwise_conv2d_backward = convolution.depthwise_conv2d_backward
 
 def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid"):
     z = tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding.upper())
+    z = _of_nothing(z, x, kernel, kernel.shape[2] * kernel.shape[3], strides, padding)
     return z if bias is None else tf.nn.bias_add(z, bias), (x, kernel, strides, padding)
 
 
@@ -101,16 +104,31 @@ def average_pool2d_backward(dy, residuals):
     return _zero_of_nothing(dx, dy, axes=(1, 2))
 
 
+def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1)):
+    """z, as (0, P, Q, O) of no example: oneDNN's kernel gives it x's sizes, which the bias does not fit.
+
+    A batch known only as it runs is left: TensorFlow fuses the two there, and drops a reshape to what it infers.
+    """
+    if x.shape[0] != 0:
+        return z
+    return tf.reshape(z, with_batch_of(x, *_places(x, kernel, strides, padding, dilation_rate), filters))
+
+
 def _at_all_places(dz, x, kernel, strides, padding):
-    """dz (B, P, Q, O): of no example oneDNN's convolution makes a z of x's sizes, and so comes dz, without a number."""
+    """dz (B, P, Q, O): of no example it comes in the sizes of z, see `_of_nothing`, without a number."""
     if dz.shape[0]:
         return dz
-    sizes = [size_of(x, axis) for axis in (1, 2)]
-    if padding == "same":
-        places = [-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]
-    else:
-        places = [(size - k) // stride + 1 for size, k, stride in zip(sizes, kernel.shape[:2], strides, strict=True)]
-    return tf.reshape(dz, with_batch_of(x, *places, dz.shape[3]))
+    return tf.reshape(dz, with_batch_of(x, *_places(x, kernel, strides, padding), dz.shape[3]))
+
+
+def _places(x, kernel, strides, padding, dilation_rate=(1, 1)):
+    """P and Q, where the window is laid."""
+    windows = [(k - 1) * rate + 1 for k, rate in zip(kernel.shape[:2], dilation_rate, strict=True)]
+    kept_off = [0, 0] if padding == "same" else [window - 1 for window in windows]
+    return [
+        (size_of(x, axis) - off + stride - 1) // stride
+        for axis, off, stride in zip((1, 2), kept_off, strides, strict=True)
+    ]
 
 
 def _zero_of_nothing(gradient, dy, axes):

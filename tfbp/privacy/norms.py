@@ -57,11 +57,12 @@ def per_example_gradient_norms(
 
     Example:
         >>> import keras, numpy as np, tfbp
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> layers = [keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones", name="mean")]
+        >>> model = keras.Sequential(layers, name="model")
         >>> model.compile("sgd", "mse")
         >>> norms = tfbp.per_example_gradient_norms(model, np.array([[2.0, 2.0], [0.0, 1.0]]), np.array([3.0, 1.0]))
         >>> norms.tolist(), norms.ways
-        ([6.0, 0.0], {'sequential/dense': 'by hand'})
+        ([6.0, 0.0], {'model/mean': 'by hand'})
 
     Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
     """

@@ -145,17 +145,14 @@ class Privacy:
         run = PrivateRun(model, data, ledger, plan, budget)
         size_of_validation = given["validation_batch_size"] or given["batch_size"]
         try:
-            history = loop.train(
-                model,
-                run,
-                given["callbacks"],
-                epochs=given["epochs"],
-                initial_epoch=given["initial_epoch"],
-                verbose=given["verbose"],
+            schedule = loop.Schedule(
+                given["epochs"],
+                given["initial_epoch"],
                 validate=validation_of(rules_of(model), validation_data, size_of_validation, given)[0],
                 validation_freq=given["validation_freq"],
                 block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
             )
+            history = loop.train(model, run, given["callbacks"], schedule, given["verbose"])
         finally:
             # with it, the noise could be taken out of the weights again
             ledger.forget_key()

@@ -73,7 +73,9 @@ def _write(writing: str, case: Case, fed: Any) -> Any:
         if isinstance(value, Failure):
             raise RuntimeError(f"{name}: {value.sentence}")
     whole = [fed[name] for name in ("parameters", "x", "y", "sample_weight")]
-    return local, WRITINGS[writing].loss_gradients_and_tensors(case.network, *whole, **options_of(case))
+    found = WRITINGS[writing].loss_gradients_and_tensors(case.network, *whole, **options_of(case))
+    # what a layer keeps for its backward is no tensor everywhere, and no program returns it
+    return [value for value in tf.nest.flatten((local, found)) if tf.is_tensor(value)]
 
 
 def layers_of(dtype: str) -> Iterator[Rehearsed]:

@@ -84,7 +84,7 @@ class Statistics:
         step.count_loss(model, loss, rows.shape[0])
         logs = step.metrics(model, x, y, passed[-1]["outputs"], weight)
         updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
-        measured = self._reduced(before, gradients, passed, updates, scale, x, y, weight, seed)
+        measured = self._reduced(before, gradients, passed, updates, scale, (x, y, weight), seed)
         return logs, measured
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
@@ -93,7 +93,7 @@ class Statistics:
         _, gradients, passed = step.loss_gradients_and_tensors(model, parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
         seed = step.seed_of(model)
-        return self._reduced(parameters, gradients, passed, updates, scale, x, y, sample_weight, seed)
+        return self._reduced(parameters, gradients, passed, updates, scale, (x, y, sample_weight), seed)
 
     def _reduced(
         self,
@@ -102,9 +102,7 @@ class Statistics:
         passed: Any,
         updates: Any,
         scale: Any,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
+        batch: tuple[Any, Any, Any],
         seed: Any,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         tensors: dict[str, tf.Tensor] = {}
@@ -130,7 +128,7 @@ class Statistics:
         scalars.update({f"rms/{tag}": root_mean_square(tensor) for tag, tensor in tensors.items()})
         if self._compare:
             other = tape if self._model.writing is manual else manual
-            theirs = self._gradients_by(other, parameters, x, y, sample_weight, seed)
+            theirs = self._gradients_by(other, parameters, *batch, seed)
             for place, name, dw in named_weights(theirs):
                 layer = f"layer_{'.'.join(map(str, place))}"
                 off, size = norm(tensors[f"{layer}/d{name}"] - _wide(dw)), norm(_wide(dw))

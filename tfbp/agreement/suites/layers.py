@@ -66,16 +66,15 @@ def _run(layer: Any, fed: Named) -> Named:
     return {**found, "logits": getattr(y, "_keras_logits", None)}
 
 
-def _trial(
-    case: Any, name: str, layer: Any, dtype: str, x: Array, dy: Array, expected: Named, limits: Named, **others: Any
-) -> SuiteCase:
-    """A trial of a layer; answers for x of rank 2 get x's leading axes."""
+def _trial(cell: Cell, name: str, layer: Any, at: tuple[Array, Array], expected: Named, limits: Named) -> SuiteCase:
+    """A trial of a layer at (x, dy); answers for x of rank 2 get x's leading axes."""
+    (x, dy), dtype = at, numpy_dtype(cell.dtype)
     leading = x.shape[:-1]
     rows = {"y", "dx"}
     shaped = {n: v.reshape(*leading, v.shape[-1]) if n in rows and v.ndim == 2 else v for n, v in expected.items()}
     limits = {n: np.reshape(limits[n], np.shape(shaped[n])) for n in expected}
-    fed = {"x": x.astype(numpy_dtype(dtype)), "dy": dy.astype(numpy_dtype(dtype)), **others}
-    return SuiteCase(case, name, "layers", lambda fed: _run(layer, fed), fed, shaped, limits)
+    fed = {"x": x.astype(dtype), "dy": dy.astype(dtype)}
+    return SuiteCase(cell.case, name, "layers", lambda fed: _run(layer, fed), fed, shaped, limits)
 
 
 def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[SuiteCase]:
@@ -123,7 +122,7 @@ def _dense_trial(cell: Cell, name: str, activation: Activation, fed: Named, unit
         # ranks 3 and 4: all axes before the last are rows
         leading = (-1, 2, 2) if activation.name == "tanh" else (-1, 4)
         x, dy = (a.reshape(*leading, a.shape[1]) for a in (x, dy))
-    return _trial(cell.case, name, layer, dtype, x, dy, expected, limits)
+    return _trial(cell, name, layer, (x, dy), expected, limits)
 
 
 def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named, units: Units) -> SuiteCase:
@@ -139,7 +138,7 @@ def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named,
     if len(z) % 4 == 0:
         z, dy = (a.reshape(-1, 4, a.shape[1]) for a in (z, dy))
         expected = {tensor: value.reshape(z.shape) for tensor, value in expected.items()}
-    return _trial(cell.case, name, _activation_layer(activation, cell.dtype), cell.dtype, z, dy, expected, limits)
+    return _trial(cell, name, _activation_layer(activation, cell.dtype), (z, dy), expected, limits)
 
 
 def _activation_layer(activation: Activation, dtype: str) -> keras.layers.Layer:
@@ -249,5 +248,5 @@ def _prelu_trial(cell: Cell, name: str, x: Array, dy: Array, shared_axes: list[i
         "dalpha": lambda: Clues(sizes={"B": len(x)}, summed=len(x)),
         "dx": lambda: Clues({"dy is handed on": dy}, regions={"x < 0": x < 0, "x > 0": x > 0}, kinks={"x = 0": x == 0}),
     }
-    trial = _trial(cell.case, name, layer, cell.dtype, x, dy, {"y": y, "dx": dx, "dalpha": dalpha}, limits)
+    trial = _trial(cell, name, layer, (x, dy), {"y": y, "dx": dx, "dalpha": dalpha}, limits)
     return replace(trial, clues=hints)

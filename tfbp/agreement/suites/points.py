@@ -21,6 +21,7 @@ from tfbp.judging.tolerances import Units, elementwise_tolerance
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
 Array = np.ndarray
+Pair = tuple[Array, Array]
 # where the derivative jumps, and points around: exact in every dtype
 KINKS: dict[str, tuple[Activation, tuple[float, ...]]] = {
     "relu": (Activation("relu"), (0,)),
@@ -70,7 +71,7 @@ def _at_kinks(writing: str, dtype: str) -> Iterator[SuiteCase]:
             "y": 8 * units.out * (1 + np.abs(z) + np.abs(y)),
             "dz": 8 * units.out * (np.abs(dy) + np.abs(dz)),
         }
-        yield _activation_trial(writing, f"{name} on its kinks", activation, dtype, z, dy, y, dz, limits)
+        yield _activation_trial(writing, f"{name} on its kinks", activation, dtype, (z, dy), (y, dz), limits)
     for loss, outputs, targets in (
         (Loss("mean_absolute_error"), [[1.0, 2.0, -1.0], [0.5, 3.0, 4.0]], [[1.0, 0.5, -1.0], [2.0, 3.0, 1.0]]),
         (Loss("huber", {"delta": 0.5}), [[1.0, 2.0, -1.0, 0.25]], [[0.5, 2.5, -1.0, 2.0]]),
@@ -105,7 +106,7 @@ def _far_out(writing: str, dtype: str) -> Iterator[SuiteCase]:
                 units.underflow,
             )
             limits["y"] = np.minimum(limits["y"], tight)
-        yield _activation_trial(writing, f"{name} far out", activation, dtype, z, dy, y, dz, limits)
+        yield _activation_trial(writing, f"{name} far out", activation, dtype, (z, dy), (y, dz), limits)
     for loss_name in (name for name in LOSSES if "crossentropy" in name):
         classes = np.array([1, 1, 0, 3])
         targets = classes if loss_name.startswith("sparse") else np.eye(4)[classes]
@@ -113,8 +114,10 @@ def _far_out(writing: str, dtype: str) -> Iterator[SuiteCase]:
 
 
 def _activation_trial(
-    writing: str, name: str, activation: Activation, dtype: str, z: Array, dy: Array, y: Array, dz: Array, limits: Named
+    writing: str, name: str, activation: Activation, dtype: str, at: Pair, expected: Pair, limits: Named
 ) -> SuiteCase:
+    (z, dy), (y, dz) = at, expected
+
     def run(fed: Named) -> Named:
         if writing == "manual":
             y, kept = manual.activations.activation_forward(activation, fed["z"])

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks
+
+from tfbp.checking.tensorflow_internals import op_callbacks
 
 # what it does is no arithmetic: its result is one of its inputs' numbers, exactly
 EXACT = frozenset(

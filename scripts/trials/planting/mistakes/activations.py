@@ -25,7 +25,7 @@ MISTAKES = [
             "gelu-tanh-inner-derivative": ("gelu_backward", "3 * 0.044715", "0.044715", "dz of manual", "factor 3 of"),
             "mish-without-sigmoid": ("mish_backward", "z * (1 - t * t) * tf.sigmoid(z)", "z * (1 - t * t)", "dz of manual", "factor sigmoid\\(z\\) is missing"),
             "mish-sign": ("mish_backward", "t + z * (1 - t * t) * tf.sigmoid(z)", "t - z * (1 - t * t) * tf.sigmoid(z)", "dz of manual", "wrong sign"),
-            "gaussian-sign": ("gaussian_backward", "dy * -2 * z * y", "dy * 2 * z * y", "dz of manual", "wrong sign"),
+            "gaussian-sign": ("gaussian_backward", "dy * -2 * z * y", "dy * 2 * z * y", "dz of manual", "sign is flipped"),
             "log_sigmoid-side": ("log_sigmoid_backward", "tf.sigmoid(-z)", "tf.sigmoid(z)", "dz of manual", "softplus's derivative"),
             "log_sigmoid-overflows": ("log_sigmoid_forward", "-softplus_forward(-z)[0]", "tf.math.log(tf.sigmoid(z))", "log_sigmoid far out y of manual", ""),
             "softplus-overflows": ("softplus_forward", "tf.math.softplus(z)", "tf.math.log(1 + tf.exp(z))", "softplus far out y of manual", ""),

@@ -10,7 +10,7 @@ MISTAKES = [
             "convolution-the-odd-row-is-forgotten": ("Window.__init__", "max(each, 0) - max(each, 0) // 2", "max(each, 0) // 2", "of manual", ""),
             "convolution-the-odd-row-is-added-above": ("Window.__init__", "(max(each, 0) // 2, max(each, 0) - max(each, 0) // 2)", "(max(each, 0) - max(each, 0) // 2, max(each, 0) // 2)", "of manual", ""),
             "convolution-dilation-is-left-out": ("Window.__init__", "[m * rate for m in range(n)]", "[m for m in range(n)]", "of manual", ""),
-            "convolution-dx-is-of-the-wrong-phase": ("Window._phases", "phase + before - offset", "phase - before + offset", "of manual", ""),
+            "convolution-dx-is-of-the-wrong-phase": ("Window._phases", "phase + before - offset", "phase - before + offset", "of manual", "half a turn"),
             "convolution-dx-s-phases-are-interleaved-the-wrong-way": ("Window.from_patches", "tf.stack([tf.stack(row, axis=3) for row in found], axis=2)", "tf.stack([tf.stack(row, axis=4) for row in found], axis=3)", "of manual", ""),
             "convolution-a-stride-is-counted-twice": ("Window.pixels", "slice(offsets[k], offsets[k] + (outputs - 1) * stride + 1, stride)", "slice(offsets[k], offsets[k] + outputs, 1)", "of manual", ""),
             "plain-by-strides-alone": ("Window.__init__", "max(*strides, *dilation_rate) == 1", "max(strides) == 1", "dkernel of manual", "", "xla"),
