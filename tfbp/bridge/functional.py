@@ -12,7 +12,7 @@ from tfbp.bridge.layers import is_known_layer, layer_from_keras
 from tfbp.bridge.opening import opened, separable, unknown
 from tfbp.bridge.operations import layer_of_operation
 from tfbp.errors import InputError
-from tfbp.network import Input, Layer, Network, Symbol, Tokens
+from tfbp.network import Input, Layer, Network, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
 # composite layers that are known to be made of two
@@ -93,7 +93,23 @@ class _Opened:
             return self._opened(node, taken)
         if id(operation) not in self.made:
             self.made[id(operation)] = layer_from_keras(operation, **called_with), operation
-        return [self._on(self.made[id(operation)][0], taken, operation.name)]
+        layer, _ = self.made[id(operation)]
+        if asks_itself(operation):
+            return [self._attended(operation, layer, taken[0])]
+        return [self._on(layer, taken, operation.name)]
+
+    def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
+        """Attention of every step, or of every pixel: these are joined to one sequence, and parted again."""
+        *sizes, width = x.shape
+        every = tuple(range(1, len(sizes) + 1))
+        axes = tuple(getattr(attention, "attention_axes", None) or every)
+        if axes != every or (len(sizes) > 1 and getattr(layer, "use_causal_mask", False)):
+            got = f"attention_axes: got {axes} for inputs of shape {tuple(x.shape)}, or a causal mask"
+            raise InputError(f"model: {attention.name!r}: {got}; accepted: attention over all axes, without one.")
+        if len(sizes) == 1:
+            return self._on(layer, [x], attention.name)
+        y = self._on(layer, [Reshape((-1, width))(x)], attention.name)
+        return Reshape((*sizes, y.shape[-1]))(y)
 
     def _opened(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
         """The calls of a composite layer, in the place of its own."""

@@ -51,8 +51,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
             tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
             `LinearCrossEntropy`. Any other Functional model is a graph: with several inputs and outputs, shared layers,
-            merges, nested models, and `x + y`, `2 * x` and their like between tensors. A layer of no kind is opened: its
-            call may be made of layers and operations that are.
+            merges, nested models, and `x + y`, `2 * x` and their like between tensors. A layer of no kind is opened:
+            what its call does with layers and operations is part of the graph.
         loss: the network's loss; by default the one that the model is compiled with. Of several outputs a list in their
             order, or a dict by name.
 
@@ -120,7 +120,8 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
     parts = model.layers if isinstance(model, keras.Sequential) else model.operations
     if any(isinstance(part, keras.Model) or not isinstance(part, keras.layers.Layer) for part in parts):
         return None
-    if any(is_composite(part) for part in parts if not isinstance(part, keras.layers.InputLayer)):
+    kinds = [part for part in parts if not isinstance(part, keras.layers.InputLayer)]
+    if any(is_composite(part) or len(getattr(part, "attention_axes", None) or ()) > 1 for part in kinds):
         return None
     try:
         return chain_of(model)

@@ -34,18 +34,18 @@ def opened(operation: Any, arguments: Any) -> Any:
         arguments: of its call, `keras.src.ops.symbolic_arguments.SymbolicArguments`.
 
     Raises:
-        InputError: a call that symbolic tensors cannot pass, or one that is another in training.
+        InputError: a call that symbolic tensors cannot pass, that is another in training, or that assigns to variables.
     """
     refused = unknown(operation)
     if getattr(operation, "activity_regularizer", None) is not None:
         raise refused
     modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
-    with _left_alone(operation):
+    with _left_alone(operation), keras.StatelessScope() as scope:
         try:
             found = [_function(operation, arguments, mode) for mode in modes or [{}]]
         except Exception:  # whatever a call of anybody's may raise
             raise refused from None
-    if any(_kinds(each) != _kinds(found[0]) for each in found):
+    if scope.state_mapping or any(_kinds(each) != _kinds(found[0]) for each in found):
         raise refused
     return found[-1]
 
