@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# runs every part, and tells at the end of all that failed
+# runs every part, and reports at the end all that failed
 EVERY := $(BIN)/python .ci/every.py
 LINT := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." $(BIN)/mypy $(BIN)/lint-imports
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
@@ -70,7 +70,7 @@ docs: .venv/docs-installed ## the site, built strictly into build/site, the tour
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site: build/site/index.html"
 
-figures: .venv/docs-installed ## every figure of the site anew, from real runs (some minutes)
+figures: .venv/docs-installed ## every figure of the site, from new runs (some minutes)
 	@set -e; for script in docs/figures/[!s]*.py docs/figures/see_it_learn.py; do $(BIN)/python $$script; done
 
 # for `make test-all`: the oldest TensorFlow and Keras, and other versions of Python; uv brings what is not here

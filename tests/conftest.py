@@ -1,4 +1,4 @@
-"""What pytest's options mean here.
+"""The options of pytest in this project.
 
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
 A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;

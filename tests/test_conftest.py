@@ -1,4 +1,4 @@
-"""What of a grid runs by default, with --quick and with --all; and that a test's numbers follow from its id alone."""
+"""Sampling of a grid: by default, with --quick and with --all; and that a test's numbers follow from its id alone."""
 
 import random
 import zlib

@@ -1,4 +1,4 @@
-"""What import-linter cannot see: the manual writing never names a tape, the reference never names TensorFlow."""
+"""Rules that import-linter cannot see: the manual writing never names a tape, the reference never names TensorFlow."""
 
 import ast
 import re

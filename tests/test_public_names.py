@@ -1,4 +1,4 @@
-"""What `import tfbp` offers, before anything else is imported."""
+"""The names of `import tfbp`, before anything else is imported."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What compile was told is known to tfbp.fit, in whatever order the two were imported; and Keras waits for its use."""
+"""tfbp.fit knows the jit_compile of compile, in whatever order the two were imported; and Keras waits for its use."""
 
 import subprocess
 import sys

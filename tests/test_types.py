@@ -24,12 +24,17 @@ SLIPS = {
     "a number for an activation": ('Dense(8, "relu")', "Dense(8, 1.5)", 'Argument 2 to "Dense"'),
     "a word for a seed": ("init(seed=0)", 'init(seed="zero")', 'Argument "seed" to "init"'),
     "an argument that norms has not": ("norms(model, x, y)", "norms(model, x, y, weight=y)", "Unexpected keyword"),
+    "an argument that Model does not have": ('gradients="manual")', 'gradient="manual")', '"gradient" for "Model"'),
+    "a misspelled argument of compile": ('metrics=["accuracy"]', 'metric=["accuracy"]', '"metric" for "compile"'),
+    "a misspelled argument of Model.fit": ("fit(x, y, epochs=3)", "fit(x, y, epoch=3)", '"epoch" for "fit"'),
+    "a word for a number of rows": ("batch_size=8", 'batch_size="8"', 'Argument "batch_size" to "evaluate"'),
+    "an argument that from_keras does not have": ("seed=1)", "sead=1)", '"sead" for "from_keras"'),
     "a misspelled method": ("picture.save(", "picture.write(", 'no attribute "write"'),
 }
 
 
 def checked(script, folder):
-    """What mypy says of the script, line by line, with the options of this project, whose cache it shares."""
+    """The errors of mypy in the script, line by line, with the options and the cache of this project."""
     path = folder / "script.py"
     path.write_text(script)
     options = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]

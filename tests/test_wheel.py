@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.rare("a wheel is bui
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    # from a copy, for a build leaves its traces
+    # from a copy, because a build leaves its traces
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     shutil.copytree(ROOT / "tfbp", source / "tfbp", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):

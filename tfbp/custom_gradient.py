@@ -78,7 +78,7 @@ def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
     dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
     if dy.shape.is_fully_defined():
         return dy
-    # said, not checked as it runs: kernels that get no example may return other sizes, of no number, than they announce
+    # not checked as it runs: kernels that get no example may return other sizes, of no number, than they announce
     dy = tf.identity(dy)
     dy.set_shape(shape)
     return dy

@@ -38,7 +38,7 @@ def linear_cross_entropy(
         losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
         loss   = 1/N Σ sample_weight · losses
 
-    N counts the tokens whose label is not `ignore_index` and that the mask keeps; sample weights scale a token's loss
+    N counts the tokens with another label than `ignore_index` that the mask keeps; sample weights scale a token's loss
     and do not enter N, as in Keras's losses. With every token ignored the loss is 0, and so are its gradients; and with
     no token at all, where that is known only as a function runs.
 

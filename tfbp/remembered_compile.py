@@ -1,4 +1,4 @@
-"""Whether `compile` was told jit_compile=False or "auto": Keras keeps what "auto" came to, which without an accelerator
+"""Whether `compile` had jit_compile=False or "auto": Keras keeps what "auto" came to, which without an accelerator
 is False, too. So its compile is wrapped as soon as Keras is there; Keras is not imported for it.
 """
 

@@ -46,6 +46,7 @@ ACTIVATIONS: Mapping[str, Arguments] = {
     "threshold": {"threshold": _REQUIRED, "default_value": _REQUIRED},
     "softmax": {},
     "log_softmax": {},
+    "sparsemax": {},
 }
 ACTIVATION_ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 
@@ -74,7 +75,8 @@ class Activation:
     """An activation by its Keras name, with the arguments that Keras's function of that name takes.
 
     Args:
-        name: one of `ACTIVATIONS` (or Keras's aliases swish and hard_swish).
+        name: one of `ACTIVATIONS` (or Keras's aliases swish and hard_swish): all of Keras's but glu, which changes the
+            shape.
         arguments: those that differ from Keras's defaults, e.g. `{"negative_slope": 0.1}`.
 
     Raises:
@@ -94,6 +96,11 @@ class Activation:
 
     def __post_init__(self) -> None:
         name = ACTIVATION_ALIASES.get(self.name, self.name) if isinstance(self.name, str) else self.name
+        if name == "glu":
+            raise InputError(
+                "activation: got 'glu', which halves the last axis; accepted: activations that keep the shape, see "
+                "tfbp.vocabulary.ACTIVATIONS. tfbp.fit and tfbp.layers take glu."
+            )
         _settle(self, "activation", ACTIVATIONS, name)
 
 

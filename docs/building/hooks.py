@@ -1,4 +1,4 @@
-"""What MkDocs calls as it builds the site: source lines, pictures in both styles, formulas, notebook, API reference."""
+"""MkDocs calls these to build the site: source lines, pictures in both styles, formulas, notebook, API reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the project: the one place where its address stands."""
+"""The project's name and address, read from pyproject.toml, their only place."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The API reference: what users import, under the path that they import it from; the modules behind it apart.
 
 A public name is one that `tfbp` or one of its packages offers by `from … import name as name` (or `_LAZY`, where its
-import is put off). Its docstring stands under that path; a module behind it lists only what has no public path.
+import is put off). Its docstring is under that path; a module behind it lists only what has no public path.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ A fence in a page,
 
 holds the lines of that function that contain the text, with their comments above; without ": text", all of it.
 
-python docs/building/source_lines.py       writes the lines of every page anew. To add some, write a fence
+python docs/building/source_lines.py       writes the lines of every page again. To add some, write a fence
 
     ```source
     tfbp.manual.dense.dense_backward: dkernel =

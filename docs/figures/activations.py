@@ -9,7 +9,7 @@ from tfbp import Activation, Dense, Network, manual, reference
 from tfbp.vocabulary import ACTIVATIONS
 
 ARGUMENTS = {"threshold": {"threshold": 0.5, "default_value": -0.5}}
-ROWWISE = ("softmax", "log_softmax")
+ROWWISE = ("softmax", "log_softmax", "sparsemax")
 Z = np.linspace(-8, 8, 801)
 
 
@@ -42,7 +42,7 @@ def activations():
 
 
 def softmax():
-    figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.4))
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.4))
     rows = np.stack([Z, 0 * Z], axis=1)
     for axis, name in zip(axes, ROWWISE, strict=True):
         y, dz = by_manual(name, rows, np.tile([1.0, 0.0], (len(Z), 1)))

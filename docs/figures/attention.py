@@ -1,6 +1,6 @@
 """attention: what two layers look at, before training and after, that learn to look up what stood after a letter."""
 
-import style  # isort: skip  first, for it imports TensorFlow quietly
+import style  # isort: skip  first, because it imports TensorFlow quietly
 import keras
 import numpy as np
 from matplotlib import pyplot as plt

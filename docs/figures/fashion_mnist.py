@@ -4,7 +4,7 @@
         --log-dir logs/fashion_mnist-cnn
     python docs/figures/fashion_mnist.py
 
-Without such logs, for the run takes minutes, the pictures stay as they are.
+Without such logs the pictures stay as they are, because the run takes minutes.
 """
 
 import sys

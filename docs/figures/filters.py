@@ -1,6 +1,6 @@
 """filters: a first convolution's kernels and their feature maps on Fashion-MNIST, before training and after."""
 
-import style  # isort: skip  first, for it imports TensorFlow quietly
+import style  # isort: skip  first, because it imports TensorFlow quietly
 import keras
 import numpy as np
 from matplotlib import pyplot as plt

@@ -1,6 +1,6 @@
 """xor, circles, spirals: what `tfbp train --picture` shows, on light paper and on dark."""
 
-import style  # isort: skip  first, for it imports TensorFlow quietly
+import style  # isort: skip  first, because it imports TensorFlow quietly
 import keras
 from matplotlib import pyplot as plt
 

@@ -1,4 +1,4 @@
-"""How every figure looks: drawn twice, for light paper and for dark, and to the same bytes each time."""
+"""The style of every figure: drawn twice, for light paper and for dark, and to the same bytes each time."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.growth < 0:
         raise InputError(f"growth: got {arguments.growth}; accepted: an integer of at least 0.")
     if not Path("/proc/self/clear_refs").exists():
-        raise InputError(f"memory: got a {sys.platform} system; accepted: Linux, whose peak of memory can be reset.")
+        raise InputError(
+            f"memory: got a {sys.platform} system; accepted: Linux, where the peak of memory can be reset."
+        )
     if arguments.chart is not None:
         if arguments.growth == 0:
             raise InputError(f"chart: got {arguments.chart!r}; accepted: none without growth.")

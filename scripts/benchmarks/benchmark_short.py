@@ -83,7 +83,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def race(name: str, ways: list[str], epochs: int, arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """What every way took, in turns, each a fresh process.
+    """The time of every way, in turns, each in a fresh process.
 
     Raises:
         InputError: a process broke; the message says how.

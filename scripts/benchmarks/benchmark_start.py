@@ -30,7 +30,7 @@ def commands() -> dict[str, list[str]]:
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--only", default="", help="only those whose name contains this")
+    parser.add_argument("--only", default="", help="only those with this in their name")
     parser.add_argument("--rounds", type=int, default=5, help="of each (default: 5)")
     return options.run(parser, benchmark)
 

@@ -1,7 +1,7 @@
 """Time the training of a small convolutional network: by tfbp.Model, by hand and by tape, and by Keras's fit.
 
 Two convolutions of 3×3 with relu, the second of twice as many filters, each with pooling, and a dense layer. By hand
-the block of steps is an XLA program; by tape it is none, for which XLA's loops take many times as long. Keras takes its
+the block of steps is an XLA program; by tape it is not, because XLA's loops take many times as long. Keras takes its
 fastest way: a step or an epoch in one call, with XLA and without. All first have to reach the same weights.
 """
 

@@ -27,4 +27,4 @@ def check(what: str, tensors: list[tf.Tensor], device: str) -> None:
     for tensor in tensors:
         if not is_on(tensor, device):
             where = tf.DeviceSpec.from_string(tensor.device)
-            raise Misplaced(f"{what}: on {where.device_type}:{where.device_index}, where {device!r} was asked for.")
+            raise Misplaced(f"{what}: on {where.device_type}:{where.device_index}, not on {device!r}.")

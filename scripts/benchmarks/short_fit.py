@@ -14,7 +14,7 @@ import tfbp
 from benchmarks.fit_data import BATCH, data
 from benchmarks.fit_race import compiled
 
-# who trains, and what compile is told
+# the trainer, and the jit_compile of compile
 WAYS = {
     "tfbp.fit": (tfbp.fit, {}),
     "Keras": (keras.Model.fit, {}),

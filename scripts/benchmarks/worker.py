@@ -62,7 +62,7 @@ def start(kind, options, problem, request):
     contestant.train(1, shuffle=False)
     answer = {"seconds": time.perf_counter() - started}
     if contestant.device != problem.device:
-        raise RuntimeError(f"it trains on {contestant.device!r}, where {problem.device!r} was asked for")
+        raise RuntimeError(f"it trains on {contestant.device!r}, not on {problem.device!r}")
     if hasattr(contestant, "weights"):
         np.savez(request["weights"], *contestant.weights())
     answer["first_epoch"] = train(contestant, 1, shuffle=True)["seconds"]

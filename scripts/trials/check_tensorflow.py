@@ -32,7 +32,7 @@ KNOWN = {
     "resize_bilinear": "of XLA: a NaN in the gradient of float64",
     "svd": "of XLA: its svd iterates to float32's precision, in float64, too",
     "tf.math.atanh": "of XLA: its atanh in float64 is off by some forty roundings",
-    "PReLU": "a kink's convention that is no derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
+    "PReLU": "a kink's convention that is not a derivative: 0 at 0, where the slopes of the two sides are alpha and 1",
     "ELU": "of TensorFlow: in float32 it is exp(x) - 1, which loses digits where x is near 0",
     "Resizing": "of XLA: a NaN in the gradient of float64, as resize_bilinear",
     "tf.math.special.bessel_k0e": "of TensorFlow: in float32 off by up to 24 roundings below 2",
@@ -58,7 +58,7 @@ KNOWN = {
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--only", default="", help="only those whose name contains this")
+    parser.add_argument("--only", default="", help="only those with this in their name")
     parser.add_argument("--dtype", default="float64,float32", help=f"of {','.join(DTYPES)} (default: float64,float32)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     return options.run(parser, check)

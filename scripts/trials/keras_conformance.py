@@ -79,7 +79,7 @@ TESTS = {
 def main() -> int:
     parser = options.Parser(__doc__)
     parser.add_argument("--what", default="layers", help="layers, all or fit (default: layers)")
-    parser.add_argument("--only", default="", help="only the files of tests whose path contains this")
+    parser.add_argument("--only", default="", help="only the files of tests with this in their path")
     return options.run(parser, conform)
 
 

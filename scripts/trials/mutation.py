@@ -19,7 +19,7 @@ from tfbp.errors import check_count
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--only", default="", help="only the mutations whose name contains this")
+    parser.add_argument("--only", default="", help="only the mutations with this in their name")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th (default: 1, all)")
     return options.run(parser, plant)
 

@@ -32,7 +32,7 @@ KINDS = (
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--only", default="", help="only the kinds whose name contains this")
+    parser.add_argument("--only", default="", help="only the kinds with this in their name")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th mistake (default: 1, all)")
     parser.add_argument("--correct", type=int, default=3, help="seeds of right cases for each kind (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the test points (default: 0)")

@@ -26,7 +26,7 @@ EPOCHS, KILLED_IN, FULL_AFTER = 6, 3, 2
 def main() -> int:
     parser = options.Parser(__doc__)
     parser.add_argument("what", choices=("kill", "full-disk"))
-    parser.add_argument("--callback", default="tfbp", choices=("tfbp", "keras"), help="whose BackupAndRestore")
+    parser.add_argument("--callback", default="tfbp", choices=("tfbp", "keras"), help="the package of BackupAndRestore")
     return options.run(parser, survive)
 
 

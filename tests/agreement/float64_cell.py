@@ -1,4 +1,4 @@
-"""What tests of kinds of layers ask of a case in float64, run eagerly."""
+"""The cell of a case in float64, run eagerly, for tests of kinds of layers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a trace does not know: the shapes of what it is fed, and a label that is no class."""
+"""Facts that a trace does not know: the shapes of its inputs, and a label that is not a class."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a Keras layer says is expressed by the network or refused by name: each argument of each kind of layer."""
+"""Every argument of every kind of Keras layer is expressed by the network or refused by name."""
 
 import keras
 import numpy as np

@@ -381,4 +381,4 @@ def test_what_xla_cannot_compile_at_all_is_no_finding_of_the_gradient_s(rng):
     matrices = rng.normal(size=(2, 3, 3)) + 2 * np.eye(3)
     report = check_gradients(tf.linalg.det, [matrices], dtypes=["float64"], modes=["eager", "xla"])
     assert report.agrees, report
-    assert any("xla: not run, for the forward itself raises" in note for note in report.notes)
+    assert any("xla: not run, because the forward itself raises" in note for note in report.notes)

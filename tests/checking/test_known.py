@@ -1,4 +1,4 @@
-"""What is known to be wrong, or odd, in TensorFlow 2.21 and Keras 3.15: found by the checker by itself."""
+"""Known mistakes and oddities of TensorFlow 2.21 and Keras 3.15: found by the checker by itself."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Programs of many numbers, which are asked less often: what is found of small ones is found of them."""
+"""Programs of many numbers, with fewer evaluations: the checker finds in them what it finds in small ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Right gradients that are easily refused, and wrong ones whose cause is easily told wrong."""
+"""Right gradients that are easily refused, and wrong ones with a cause that is easily mistaken."""
 
 import numpy as np
 import pytest

@@ -92,7 +92,7 @@ def test_without_a_gpu_it_says_so(tmp_path, capsys, monkeypatch):
 
 
 class Scripted:
-    """A process that answers as it is told; every `Exception` is raised, "dies" is answered and ends it."""
+    """A process with fixed answers; every `Exception` is raised, "dies" is answered and ends it."""
 
     answers: ClassVar = {}
     started = 0

@@ -1,4 +1,4 @@
-"""What `train` says first and last: what is trained, how long the reference takes, and a command that exists."""
+"""The first and last lines of `train`: what is trained, how long the reference takes, and a command that exists."""
 
 import argparse
 import shutil

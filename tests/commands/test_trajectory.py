@@ -39,7 +39,7 @@ def epochs_of(optimizer, loss="sparse_categorical_crossentropy", epochs=3):
 @pytest.mark.xla
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "half_squared_error"])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_the_writings_stay_together_and_learn(optimizer, loss):
     epochs = epochs_of(optimizer, loss)
     by_writing = [epochs[start : start + 3] for start in (0, 3, 6)]

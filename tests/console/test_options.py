@@ -1,4 +1,4 @@
-"""What all commands share: sentences for bad input, files that can be written, memory."""
+"""The parts that all commands share: sentences for bad input, files that can be written, memory."""
 
 import argparse
 import os

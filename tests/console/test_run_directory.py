@@ -56,7 +56,7 @@ def other_files(path):
     [
         (finished, "holds a finished run"),
         (stopped, "holds a run that was stopped or still goes on"),
-        (damaged, "holds a run whose run.json is damaged"),
+        (damaged, "holds a run with a damaged run.json"),
         (other_files, "is not empty and holds no run"),
         (lambda path: path.write_text(""), "is a file"),
     ],

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 pytest.importorskip("matplotlib")
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures"

@@ -111,7 +111,7 @@ def rows(text):
 
 
 def code_words(text):
-    """What stands between backticks, without the targets of links; a line break within is a space."""
+    """The text between backticks, without the targets of links; a line break within is a space."""
     found = re.findall(r"(?<!`)`([^`]+)`(?!`)", re.sub(r"\]\([^)]*\)", "]", text))
     return {" ".join(word.split()) for word in found}
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # what `main` returns: an error below, or an accuracy above; each network that does not learn is far off
 LEARNED = {

@@ -1,4 +1,4 @@
-"""What a user counts on without a word in Keras's fit: arrays that may be written to, seeds of tf.random, warnings."""
+"""Properties of Keras's fit that users rely on: arrays that may be written to, seeds of tf.random, warnings."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""A block of steps sees every row once and in order, in full batches, in every mode; and ends where it is told to."""
+"""A block of steps sees every row once and in order, in full batches, in every mode; and ends at the right step."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""What "auto" means: XLA where its program pays in this fit, told before the first step, and never by the clock."""
+"""The meaning of "auto": XLA where it saves time in this fit, decided before the first step, and never by the clock."""
+
+import re
 
 import keras
 import numpy as np
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 import tfbp
 from tfbp.fitting import worthwhile
+from tfbp.fitting.programs import Programs
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(20, 6)).astype(np.float32), RNG.integers(0, 3, 20)
@@ -179,3 +182,22 @@ def test_a_short_fit_traces_its_step_once_and_the_step_of_validation():
     history = tfbp.fit(model, X, LABELS, epochs=2, validation_data=(X[:9], LABELS[:9]), **OPTIONS)
     assert Counting.calls == 2
     assert sorted(history.history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+def test_other_numbers_are_no_other_program(monkeypatch):
+    """XLA compiles again for every value of a number that it takes for a constant: such a one is no parameter of it."""
+    ran, watched = [], Programs._watched
+    monkeypatch.setattr(
+        Programs, "_watched", lambda self, name, *given: ran.append((name, *given)) or watched(self, name, *given)
+    )
+    model = dense(jit_compile=True)
+    tfbp.fit(model, X, LABELS, epochs=2, **OPTIONS)
+    tfbp.evaluate(model, X, LABELS, batch_size=8, verbose=0)
+    tfbp.predict(model, X, batch_size=8, verbose=0)
+    programs = {id(traced): (name, traced, given) for name, (traced, _), given in ran}
+    assert {name for name, *_ in programs.values()} == {"train", "test", "predict"}
+    for name, traced, given in programs.values():
+        whole = tf.function(lambda *given, traced=traced: traced(*given), jit_compile=True, autograph=False)
+        text = whole.experimental_get_compiler_ir(*given)(stage="hlo")
+        parameters = re.findall(r"= s32\[(\d+)\]\S* parameter\(", text[text.index("ENTRY") :])
+        assert str(given[1].shape[0]) in parameters, name

@@ -1,4 +1,4 @@
-"""What nobody asked XLA for: under "auto" a fit raises, and gives the numbers, that Keras's default does."""
+"""Under "auto" a fit raises the errors and gives the numbers of Keras's default, not those of XLA."""
 
 import keras
 import numpy as np

@@ -68,7 +68,7 @@ def written(directory):
 
 
 def trained(fit, names, directory, fits=1, inner=(), **options):
-    """What a fit leaves: files, weights, history, and what its callbacks remember."""
+    """The results of a fit: files, weights, history, and the state of its callbacks."""
     callbacks, made = {}, model(*inner, **options)
     for name in names:
         (directory / name).mkdir(parents=True)

@@ -165,7 +165,7 @@ def test_snapshots_are_a_second_apart(monkeypatch):
         watch.end_block(block + 1, True)
         if not snapshots or watch._snapshot is not snapshots[-1][1]:
             snapshots.append((block, watch._snapshot))
-        # never more to train again than lies between two snapshots
+        # never more to train again than the steps between two snapshots
         assert len(watch._blocks) <= 9
     # each is good after one block more
     assert [block for block, _ in snapshots] == [0, 8, 16, 24, 32]

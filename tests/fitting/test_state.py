@@ -1,4 +1,4 @@
-"""What a step changes is found wherever a model keeps it, so that a resumed run ends in the same bits."""
+"""The values that a step changes are found wherever a model keeps them, so that a resumed run ends in the same bits."""
 
 import keras
 import numpy as np

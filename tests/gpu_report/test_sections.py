@@ -1,4 +1,4 @@
-"""What each section of the report finds, on a CPU, and that a GPU has a kernel for all that it runs there strictly."""
+"""Each section of the report on a CPU, and that a GPU has a kernel for all that it runs there strictly."""
 
 from contextlib import contextmanager
 
@@ -61,7 +61,7 @@ def test_the_parts_of_a_step_add_up_to_it(operations):
 @pytest.mark.parametrize("section", MODULES)
 def test_a_result_elsewhere_is_an_error(monkeypatch, section):
     monkeypatch.setattr(MODULES[section], "is_on", lambda tensor, device: False)
-    with pytest.raises(parts.Misplaced, match=r"^a result is on .*CPU:0, where 'cpu' was asked for$"):
+    with pytest.raises(parts.Misplaced, match=r"^a result is on .*CPU:0, not on 'cpu'$"):
         MODULES[section].measure(points(section)[0], "cpu")
 
 

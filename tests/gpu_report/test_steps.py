@@ -1,4 +1,4 @@
-"""Who is timed has followed the reference first, and trained where it was asked to."""
+"""A timed contestant has followed the reference first, and trained on the right device."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_a_nan_is_thrown_out(monkeypatch):
 
 def test_one_that_trains_elsewhere_is_thrown_out(monkeypatch):
     planted(monkeypatch, device="gpu")
-    with pytest.raises(Misplaced, match=r"^tfbp trains on 'gpu', where 'cpu' was asked for$"):
+    with pytest.raises(Misplaced, match=r"^tfbp trains on 'gpu', not on 'cpu'$"):
         steps.measure(POINT, "cpu")
 
 
@@ -104,7 +104,7 @@ def test_without_a_gpu_nobody_trains_on_the_cpu_in_its_place(name):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU here")
     said = answer("steps", {**POINT, "contestant": name}, "gpu")
-    assert said == {"error": f"Misplaced: {name} trains on 'cpu', where 'gpu' was asked for"}
+    assert said == {"error": f"Misplaced: {name} trains on 'cpu', not on 'gpu'"}
 
 
 @pytest.mark.parametrize("section", ["agreement", "parts", "cross-entropy"])

@@ -1,4 +1,4 @@
-"""Run by test_placement.py in a process of its own, for logical devices are made before TensorFlow starts.
+"""Run by test_placement.py in a process of its own, because logical devices are made before TensorFlow starts.
 
 Plants what runs somewhere else into a hand-coded backward, and prints what the harness says of each device and mode, as
 JSON.

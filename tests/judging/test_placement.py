@@ -1,4 +1,4 @@
-"""What runs on another device than the one asked for is a verdict, and never a silent run there."""
+"""A run on another device than `--device` is a verdict, and never silent."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def planted():
 def test_a_result_on_another_device_is_a_verdict_that_names_device_and_tensor(planted):
     said = planted["/CPU:1 eager"]
     (network,), (layers,) = said["network"], said["layers"]
-    elsewhere = "it is on CPU:1, where CPU:0 was asked for."
+    elsewhere = "it is on CPU:1, not on CPU:0."
     assert network == f"First wrong: dense-B33-I64-O10-float32-eager-cpu, local: layer 0 dkernel of manual: {elsewhere}"
     assert layers.endswith(f"layers: layer 0 Dense dkernel of layers: {elsewhere}")
 
@@ -75,7 +75,7 @@ def test_a_tensor_tells_its_device_and_what_is_no_tensor_is_left_alone():
         value = tf.ones([2])
     assert is_on(value, "cpu")
     assert array_from(value, "cpu").tolist() == [1, 1]
-    assert array_from(value, "gpu").sentence == "it is on CPU:0, where GPU:0 was asked for"
+    assert array_from(value, "gpu").sentence == "it is on CPU:0, not on GPU:0"
     assert array_from(None, "gpu") is None
 
 

@@ -1,4 +1,4 @@
-"""The cell with TF32, which a GPU adds: it is run, told, and put back; on a CPU the setting changes no number."""
+"""The cell with TF32, which a GPU adds: it is run, reported, and put back; on a CPU the setting changes no number."""
 
 import numpy as np
 import pytest

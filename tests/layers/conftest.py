@@ -1,4 +1,4 @@
-"""What tests of layers share."""
+"""Fixtures of the tests of layers."""
 
 import gc
 

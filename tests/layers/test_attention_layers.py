@@ -105,7 +105,7 @@ def test_the_numbers_in_chunks_are_keras_s(in_chunks, call):
 
 
 def test_float64_is_float64_all_through():
-    """Where the scale is 3^-½ Keras's is rounded to float32: the same in NumPy tells whose is right."""
+    """Where the scale is 3^-½ Keras's is rounded to float32: the same in NumPy decides which is right."""
     ours, theirs = pair_of("heads")
     weights = dict(zip([w.path.split("/", 1)[1] for w in ours.weights], ours.get_weights(), strict=True))
     q, k, v = (

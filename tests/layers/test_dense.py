@@ -1,4 +1,4 @@
-"""What a Keras user does with Dense, by this one and by Keras's own: the same numbers."""
+"""Uses of Dense by a Keras user, with this one and with Keras's own: the same numbers."""
 
 import keras
 import numpy as np

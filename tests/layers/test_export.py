@@ -1,4 +1,4 @@
-"""What Keras's layers export to, these do: TFLite (LiteRT) with its own operations alone, no more than Keras's."""
+"""Layers export to Keras's formats: TFLite (LiteRT) with its own operations alone, no more than Keras's."""
 
 import keras
 import numpy as np

@@ -64,7 +64,7 @@ def outcome(mode, layer, x, dy):
 
 
 def assert_as_keras_s(mode, ours, theirs, x, dy):
-    """What Keras's own layer cannot, ours need not."""
+    """Ours is not compared where Keras's own layer fails."""
     expected = outcome(mode, theirs, x, dy)
     if isinstance(expected, str):
         return

@@ -1,4 +1,4 @@
-"""What the tests of the layers of images share: runs of manual and tape in a dtype and a mode, and tolerances."""
+"""Shared by the tests of the layers of images: runs of manual and tape in a dtype and a mode, and tolerances."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""A network's picture holds every unit, every connection and every number that it is given."""
+"""A network's picture holds every unit, every connection and every number of its arguments."""
 
 import re
 from xml.etree import ElementTree

@@ -82,6 +82,7 @@ def test_the_loss_fuses_its_own_link_and_no_other(activation, loss, fuses):
         (lambda: Dense(2, use_bias=1), "use_bias: got 1; accepted: True or False."),
         (lambda: Dense(2, "rleu"), "activation: got 'rleu' (did you mean 'relu'?); accepted: linear, "),
         (lambda: Dense(2, 5), "activation: got 5; accepted: linear, "),
+        (lambda: Dense(2, "glu"), "activation: got 'glu', which halves the last axis; accepted: activations that keep"),
         (lambda: Dense(2, "threshold"), "activation 'threshold': got no threshold; accepted: tfbp.Activation("),
         (lambda: Activation("tanh", {"alpha": 1}), "activation 'tanh': got the argument 'alpha'; accepted: no arg"),
         (lambda: Activation("celu", {"alpha": 0}), "activation 'celu': alpha: got 0; accepted: a finite number above"),

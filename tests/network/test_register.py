@@ -19,7 +19,7 @@ X = np.random.default_rng(0).normal(size=(6, 5))
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
-    """What a test registers is gone after it."""
+    """Removes after each test the kinds that it registered."""
     for name in ("_KINDS", "_WRITINGS"):
         monkeypatch.setattr(REGISTRY, name, dict(getattr(REGISTRY, name)))
 

@@ -1,4 +1,4 @@
-"""fit(privacy=…): the step against NumPy, what is told of it, the budget, and its survival."""
+"""fit(privacy=…): the step against NumPy, its report, the budget, and its survival."""
 
 import json
 

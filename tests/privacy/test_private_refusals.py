@@ -1,4 +1,4 @@
-"""What private training refuses, in one sentence each, before anything is trained."""
+"""Cases that private training refuses, in one sentence each, before anything is trained."""
 
 import sys
 

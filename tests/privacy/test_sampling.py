@@ -1,4 +1,4 @@
-"""Which examples a step takes, and the noise: their laws, and that nothing is used twice."""
+"""The examples that a step takes, and the noise: their laws, and that nothing is used twice."""
 
 import numpy as np
 import pytest

@@ -52,6 +52,15 @@ def test_an_activation_s_derivative_at_a_kink(name):
     np.testing.assert_allclose(dz, dy * list(KINKS[name].values()), rtol=1e-15)
 
 
+def test_sparsemax_is_a_row_with_the_sum_1_and_its_kink_takes_the_side_of_0():
+    sparsemax = Activation("sparsemax")
+    z = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [2.0, 2.0, 2.0]])  # in the second row z = tau twice
+    y, kept = reference.activations.activation_forward(sparsemax, z)
+    np.testing.assert_allclose(y, [[0.75, 0.25, 0], [0, 1, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-15)
+    dz = reference.activations.activation_backward(sparsemax, np.array([[1.0, 2.0, 4.0]] * 3), kept)
+    np.testing.assert_allclose(dz, [[-0.5, 0.5, 0], [0, 0, 0], [-4 / 3, -1 / 3, 5 / 3]], rtol=1e-15)
+
+
 @pytest.mark.parametrize(("name", "derivative"), [("mean_absolute_error", 0.0), ("huber", 1.0)])
 def test_a_loss_s_derivative_at_a_kink(name, derivative):
     """|o - y| has derivative 0 where o = y; huber's pieces meet at delta with the same slope."""

@@ -20,6 +20,7 @@ def process_id(_):
     return os.getpid()
 
 
+@pytest.mark.rare("three more processes import TensorFlow")
 def test_a_process_does_as_many_as_it_is_given():
     with cells.mapping(2, tasks_each=1) as each:
         assert len(set(each(process_id, range(3)))) == 3

@@ -21,7 +21,7 @@ EAGER = [mistake for mistake in MISTAKES if mistake.room == "manual" and not mis
 
 
 @pytest.mark.parametrize("mistake", EAGER, ids=lambda mistake: mistake.id)
-@pytest.mark.sampled(17)
+@pytest.mark.sampled(37)
 def test_it_is_found_located_and_not_misnamed(mistake):
     with planted(mistake):
         complaint = verdict(mistake, modes=["eager"], dtypes=["float64"])

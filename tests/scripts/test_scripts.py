@@ -1,4 +1,4 @@
-"""What a person types: exit codes, tables, one sentence for bad input and never a traceback."""
+"""The command lines: exit codes, tables, one sentence for bad input and never a traceback."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Models of keras.applications with tfbp's layers: alike, and told when they are not."""
+"""Models of keras.applications with tfbp's layers: alike, and reported when they are not."""
 
 import sys
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""Run by test_determinism.py in processes of its own, for determinism cannot be turned off again.
+"""Run by test_determinism.py in processes of its own, because determinism cannot be turned off again.
 
 Trains in the block and computes gradients, and prints every result's bits, as JSON.
 """

@@ -1,4 +1,4 @@
-"""Run by test_distributed.py in a process of its own, for logical devices are made before TensorFlow starts.
+"""Run by test_distributed.py in a process of its own, because logical devices are made before TensorFlow starts.
 
 Trains the same model on one device and on two, and prints what differs, as JSON.
 """

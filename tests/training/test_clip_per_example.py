@@ -169,7 +169,7 @@ def test_the_bound_belongs_to_the_fit_it_was_given_to(path):
 
 
 def test_the_bound_holds_for_every_optimizer_alike():
-    """Clipping is of gradients: Adam sees the clipped ones, as if they were given to it."""
+    """Clipping is of gradients: Adam gets the clipped ones."""
     model, other = model_of(keras.optimizers.Adam(0.01)), model_of(keras.optimizers.Adam(0.01))
     fit(model, "arrays", epochs=1, rows=64, clip_per_example=0.5)
     for start in range(0, 64, BATCH):

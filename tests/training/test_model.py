@@ -1,11 +1,14 @@
 """tfbp.Model is Keras to whoever uses it: history, weights, callbacks, saving; and its loop is its own."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfbp import L1L2, Dense, InputError, Model, Network
+from tfbp.training import arguments
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(70, 6)).astype(np.float32), RNG.integers(0, 3, 70)
@@ -493,3 +496,18 @@ def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy, rng):
         return model.evaluate(x, y, verbose=0), model.fit(x, y, batch_size=8, epochs=2, verbose=0).history["loss"]
 
     assert losses(labels.astype(np.float32)) == losses(labels) == losses(labels.astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        (arguments.FitOptions, keras.Model.fit),
+        (arguments.EvaluateOptions, keras.Model.evaluate),
+        (arguments.CompileOptions, keras.Model.compile),
+    ],
+    ids=["fit", "evaluate", "compile"],
+)
+def test_the_typed_options_are_those_of_keras(options, method):
+    named = {name for name, each in inspect.signature(method).parameters.items() if each.kind is not each.VAR_KEYWORD}
+    of_ours = inspect.signature(getattr(Model, method.__name__)).parameters
+    assert set(options.__annotations__) == named - {"self", "x", "y"} - set(of_ours)

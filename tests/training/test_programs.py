@@ -1,4 +1,4 @@
-"""What XLA makes of the manual step is what it makes of the tape's: the same operations in the same order."""
+"""XLA makes the same program of the manual step and of the tape's: the same operations in the same order."""
 
 import functools
 import re

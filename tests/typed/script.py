@@ -1,4 +1,4 @@
-"""What a user writes, for a type checker: test_types.py plants slips in its lines."""
+"""A user's script, for a type checker: test_types.py plants slips in its lines."""
 
 import keras
 import numpy as np
@@ -14,6 +14,8 @@ def use() -> None:
     model = tfbp.Model(network, gradients="manual")
     model.compile("adam", metrics=["accuracy"])
     history = model.fit(x, y, epochs=3)
+    loss = model.evaluate(x, y, batch_size=8)
+    again = tfbp.Model.from_keras(model.to_keras(), "sparse_categorical_crossentropy", seed=1)
     norms: np.ndarray = tfbp.per_example_gradient_norms(model, x, y)
 
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
@@ -27,8 +29,8 @@ def use() -> None:
         print(report.findings[0].cause)
 
     parameters = network.init(seed=0)
-    loss, gradients = tfbp.manual.loss_and_gradients(network, parameters, x, y)
+    value, gradients = tfbp.manual.loss_and_gradients(network, parameters, x, y)
     z = tfbp.reference.forward(network, parameters, x)
     picture = network.draw(parameters, dark=True)
     picture.save("network.svg")
-    print(history, norms, predicted, swapped, loss, gradients, z)
+    print(history, norms, predicted, swapped, loss, again, value, gradients, z)

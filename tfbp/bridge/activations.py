@@ -10,6 +10,9 @@ import keras
 from tfbp import manual
 from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, Activation
 
+# Keras 3.13 to 3.15 sums the sums of its numbers for tau, and a row of y does not sum to 1
+WRONG_IN_KERAS = ("sparsemax",)
+
 
 @keras.saving.register_keras_serializable(package="tfbp")
 class KerasActivation:
@@ -20,7 +23,7 @@ class KerasActivation:
         self.__name__ = name
 
     def __call__(self, x: Any) -> Any:
-        in_keras = getattr(keras.activations, self.activation.name, None)
+        in_keras = _in_keras(self.activation.name)
         if in_keras is None:
             return manual.activations.activation_forward(self.activation, x)[0]
         return in_keras(x, **self.activation.arguments)
@@ -58,7 +61,7 @@ def activation_of(given: Any) -> Activation | None:
         return _relu(given)
     name = getattr(given, "__name__", "")
     name = ACTIVATION_ALIASES.get(name, name)
-    if name in ACTIVATIONS and getattr(keras.activations, name, None) is given:
+    if name in ACTIVATIONS and _in_keras(name) is given:
         return Activation(name)
     return None
 
@@ -66,10 +69,15 @@ def activation_of(given: Any) -> Activation | None:
 def keras_activation(activation: Activation) -> Any:
     """The Keras function of this activation; a `KerasActivation` if its arguments differ from the defaults, or if Keras
     has no such function."""
-    in_keras = getattr(keras.activations, activation.name, None)
+    in_keras = _in_keras(activation.name)
     if in_keras is not None and dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
         return in_keras
     return KerasActivation(activation.name, activation.arguments)
+
+
+def _in_keras(name: str) -> Any:
+    """Keras's function that computes the activation of that name; None where it has none that does."""
+    return None if name in WRONG_IN_KERAS else getattr(keras.activations, name, None)
 
 
 def _relu(layer: Any) -> Activation:

@@ -48,7 +48,7 @@ def check_gradients(
     constants: Sequence[str] | str = (),
     progress: Callable[[float, str], None] | None = None,
 ) -> Report:
-    """Put the gradient of any function on trial: is it right, whose is wrong, where, and what mistake it looks like.
+    """Check the gradient of any function: is it right, which argument's is wrong, where, and the likely mistake.
 
     Args:
         function: a callable of tensors, a tf.custom_gradient, a Keras layer or model, a Keras loss. Inputs and outputs
@@ -63,7 +63,7 @@ def check_gradients(
         seed: of directions and upstream gradients, and of the function's own random numbers where it has any.
         second_order: also the gradient of the gradient, and forward mode.
         auto_perturb: mend a test point that could not show a mistake.
-        constants: the names of inputs of floats that are data, as a loss's labels: no gradient is asked of them.
+        constants: the names of inputs of floats that are data, as a loss's labels: they get no gradient.
         progress: called with the share that is done and what is next.
 
     Raises:
@@ -96,7 +96,7 @@ def check_gradients(
 
 
 def assert_gradients_agree(function: Callable[..., Any], inputs: Any, **options: Any) -> Report:
-    """`check_gradients`, for a test: raises an AssertionError that is the report, unless everything agrees.
+    """`check_gradients` in a test: raises an AssertionError with the report as its text, unless everything agrees.
 
     Example:
         >>> assert_gradients_agree(tf.tanh, [np.array([0.5, -2.0, 3.0])], modes=["eager"]).agrees

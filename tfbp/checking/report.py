@@ -21,7 +21,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        argument: whose gradient: "kernel"; "output" for a forward value, "oracle: kernel" where another is the outlier.
+        argument: the name of the gradient: "kernel"; "output" for a forward value; "oracle: kernel" for the oracle's.
         where: how much, and which element. cause: the likely mistake, empty where the numbers show none.
         mode, dtype: of the runs that show it. kind: one of `ORDER`. ratio: the largest error / tolerance.
     """
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What `check_gradients` found.
+    """The result of `check_gradients`.
 
     Attributes:
         name: of the function.

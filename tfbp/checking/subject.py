@@ -1,7 +1,7 @@
-"""What is on trial, and running it: a callable, a tf.custom_gradient, a Keras layer, model or loss, in any one dtype.
+"""Runs the function under test, in any one dtype: a callable, a tf.custom_gradient, a Keras layer, model or loss.
 
 A `Program` takes and returns flat lists: every input, then every trainable variable that was found, its own or closed
-over. What a call changes (statistics, seeds) is put back before the next, so that every call sees the same function.
+over. Values that a call changes (statistics, seeds) are put back before the next: every call sees the same function.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Subject:
     Args:
         function: a callable of tensors, a Keras layer, model or loss.
         inputs: its positional arguments, each an array, or any nest of arrays; floats are differentiated, and
-            everything else is handed on as it is. One array stands for itself.
+            everything else is handed on as it is. One array may come without a list.
         constants: the names of floats that are data, and handed on, too.
     """
 
@@ -165,7 +165,7 @@ class Program:
 
 
 def oracle_of(function: Any) -> Callable[..., Any] | None:
-    """What autodiff can make of a tf.custom_gradient: its body, whose second result, the gradient, is left out."""
+    """The body of a tf.custom_gradient without the gradient that it returns: autodiff can differentiate this."""
     decorated, body = tf_decorator.unwrap(function)
     own = [each for each in decorated if each.decorator_name == "custom_gradient"]
     if not own and not _is_custom_gradient(function):

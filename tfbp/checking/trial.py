@@ -1,4 +1,4 @@
-"""What the parts of a check share: the program, its test point, and what they have found so far."""
+"""The state that the parts of a check share: the program, its test point, and the findings so far."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Trial:
         tolerances: of outputs, gradients, and gradients' sizes, by rounding alone.
         right: the gradients that the vote found right, None where nothing is known.
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
-        unit: of the function's outputs, which may be narrower than what it is given.
+        unit: of the function's outputs, which may be narrower than its inputs'.
         on_gpu: whether it runs where there is TF32. is_linear: in its upstream gradient, as one run has shown.
         special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
     """
@@ -74,7 +74,7 @@ class Trial:
         self.takes_complex = not self.program.variables and not self.large
 
     def find(self, argument: str, where: str, cause: str, kind: str, ratio: float = np.inf, **place: str) -> None:
-        """Add a finding, in the program's dtype and eagerly unless said otherwise."""
+        """Add a finding, in the program's dtype and eagerly by default."""
         place = {"mode": "eager", "dtype": self.program.dtype} | place
         self.findings.append(Finding(argument, where, cause, kind=kind, ratio=ratio, **place))
 

@@ -33,7 +33,7 @@ def parser() -> Parser:
     parser.add_argument("--dtype", default=",".join(DTYPES), help="comma-separated (default: all four)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
-    parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--case", default="", help="only the cases with this in their name")
     parser.add_argument("--layers", metavar="FILE", help="a Python file that registers layers: their cases come, too")
     parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
     parser.add_argument("--processes", type=int, help="that share the cells (default: as many as pay, 4 at most)")

@@ -1,4 +1,4 @@
-"""Bound ε from below by one private training run: canaries are added, half of them at random, and told afterwards.
+"""Bound ε from below by one private training run: it adds half of the canaries, and recognizes them afterwards.
 
 Without a model the digits of scikit-learn are trained on. The exit status is 0 when the bound does not contradict what
 the run says of itself, 1 when it does, 2 for bad input.

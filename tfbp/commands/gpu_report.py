@@ -111,7 +111,7 @@ def _in_one_process(
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """The points in their order until the deadline; a process that breaks is started again for the next.
 
-    What is begun may go on until the end of all; None for what was stopped then.
+    A section that has started may continue until the end of all; its result is None if it was stopped then.
     """
     from tfbp.gpu_report.processes import OutOfTime, Process
 

@@ -106,7 +106,7 @@ def drawn(words: str, seed: int) -> list[Any]:
 
 
 def in_module(argument: str, words: str | None) -> tuple[str, str]:
-    """The two sides of `package.module:function`; the package is there, for which nothing is imported.
+    """The two sides of `package.module:function`; finds the package without importing anything.
 
     Raises:
         InputError: words of another form, or a package that is not there.

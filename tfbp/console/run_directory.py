@@ -102,5 +102,5 @@ def _what_is_in(path: Path) -> str:
     except OSError as error:
         return f"holds no run that can be read ({error.strerror})"
     except (ValueError, KeyError, TypeError):
-        return "holds a run whose run.json is damaged"
+        return "holds a run with a damaged run.json"
     return "holds a finished run" if finished else "holds a run that was stopped or still goes on"

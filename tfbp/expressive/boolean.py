@@ -130,5 +130,5 @@ def _checked(table: np.ndarray) -> np.ndarray:
     values = np.asarray(table)
     n = values.size.bit_length() - 1
     if values.ndim != 1 or n < 1 or values.size != 2**n or not np.isin(values, (0, 1)).all():
-        raise InputError(f"table: got {table!r}; accepted: 2^n values of 0 and 1, for n of at least 1.")
+        raise InputError(f"table: got {table!r}; accepted: 2^n values of 0 and 1, with n at least 1.")
     return values.astype(bool)

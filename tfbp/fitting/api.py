@@ -204,5 +204,5 @@ def predict(
 
 
 def _ours() -> dict[str, Any]:
-    """What a model's own methods reach by `super()`."""
+    """The functions that a model's own methods reach by `super()`."""
     return {"fit": fit, "evaluate": evaluate, "predict": predict}

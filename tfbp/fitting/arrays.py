@@ -1,4 +1,4 @@
-"""What fit, evaluate and predict are given: whether it is arrays in memory, and these as tensors, by Keras's rules.
+"""The data of fit, evaluate and predict: whether they are arrays in memory, and these as tensors, by Keras's rules.
 
 N samples. Packed data are what a `train_step` takes: x, (x,), (x, y) or (x, y, sample_weight), each a tensor or a
 structure of tensors and Nones.
@@ -68,7 +68,7 @@ def packed(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any =
         own: copied, so that nobody changes them while a model is trained.
 
     Raises:
-        InputError: unequal lengths; a class_weight that is no dict, or one beside sample_weight or for several outputs.
+        InputError: unequal lengths; a class_weight that is not a dict, or beside sample_weight or several outputs.
 
     Example:
         >>> x, y, weight = packed(np.ones((3, 2)), np.array([0, 1, 1]), class_weight={1: 0.5})
@@ -137,7 +137,7 @@ def _is_number(dtype: tf.DType) -> bool:
 
 
 def _is_mapped(array: Any) -> bool:
-    """Whether an array lies in a file, itself or as a view: Keras reads it batch by batch."""
+    """Whether an array, or the array that it is a view of, is in a file: Keras reads it batch by batch."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             return True
@@ -166,7 +166,7 @@ def _streams(given: Any) -> bool:
 
 
 def _as_arrays(structure: Any) -> Any:
-    """What has only `__array__` (JAX, PyTorch, …) as NumPy's arrays; Keras knows all others."""
+    """Converts data that have only `__array__` (JAX, PyTorch, …) to NumPy arrays; Keras knows all others."""
 
     def one(leaf: Any) -> Any:
         known = leaf is None or isinstance(leaf, np.ndarray | tf.Tensor) or _is_frame(leaf)

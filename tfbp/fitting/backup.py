@@ -32,7 +32,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     It holds the weights, the statistics and seeds of layers, every optimizer that the model holds, and the seed of the
     shuffling, so that a run that is killed in the middle of an epoch and started again ends in the weights of one that
-    was not, bit for bit on a CPU. What other callbacks remember (EarlyStopping's patience) starts anew, as in Keras.
+    was not, bit for bit on a CPU. The state of other callbacks (EarlyStopping's patience) starts again, as in Keras.
 
     Args:
         backup_dir: a directory for this run's backup alone.
@@ -118,7 +118,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             run.shuffle_by(seed)
 
     def _identity(self) -> str:
-        """What a backup has to have been made of."""
+        """The model and run that a backup belongs to."""
         return f"{type(self.model).__name__} {[tuple(w.shape) for w in self.model.trainable_variables]}"
 
     def _writes(self) -> bool:

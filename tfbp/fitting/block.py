@@ -52,12 +52,12 @@ class Block:
         """The number of the batch after the last that was run, and what that left.
 
         Args:
-            left: what the first step is given.
+            left: the input of the first step.
             data: tensors of N rows.
             order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched.
                 Where n is not known, there is at least one full batch.
             start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
-                length share one program. All S of them if not given.
+                length share one program. All S of them by default.
         """
         known, batch_size = order.shape[0], self.batch_size
         full = (tf.shape(order)[0] if known is None else known) // batch_size

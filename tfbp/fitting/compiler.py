@@ -17,7 +17,7 @@ from tfbp.remembered_compile import told
 # for every "auto" of a process: XLA wherever it computes what TensorFlow does, never, or by the rule
 VARIABLE = "TFBP_AUTO_XLA"
 MODES = ("auto", "on", "off")
-# What XLA's loops on a CPU take many times as long for as TensorFlow's own kernels
+# Operations that XLA's loops on a CPU compute many times slower than TensorFlow's own kernels
 # (scripts/benchmarks/benchmark_fit.py): gradients, and convolutions where they come with them
 SLOW_GRADIENTS = {
     "Conv2DBackpropFilter",
@@ -32,20 +32,20 @@ SLOW_ON_CPU = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"} | SLOW_GRADIENTS
 
 
 class Way(NamedTuple):
-    """Which of a call's batches XLA compiles: the full ones, and the last, that is not full."""
+    """The batches of a call that XLA compiles: the full ones, and the last, that is not full."""
 
     full: bool
     rest: bool
 
 
 def is_asked_for(model: Any) -> bool | None:
-    """What `compile` was told: True, False, or None for "auto"."""
+    """The jit_compile of `compile`: True, False, or None for "auto"."""
     asked = told(model)
     return bool(model.jit_compile) if asked != "auto" or model.jit_compile else None
 
 
 def check_mode() -> str:
-    """What the environment says of "auto".
+    """The environment's setting of "auto".
 
     Raises:
         InputError: none of the words that it may be.
@@ -65,7 +65,7 @@ def way_of(
     counts: Sequence[int],
     compiled: Sequence[bool],
 ) -> Way:
-    """What "auto" means for a call.
+    """The meaning of "auto" for a call.
 
     On a CPU a batch's program is compiled where it was before or where that pays for so many batches; and if the step
     has no operation that XLA is slow with, or for which it computes something else. Elsewhere Keras's own "auto" says.

@@ -1,4 +1,4 @@
-"""Keras's contract with a model: whether its steps are driven as Keras drives them, and what has to be given."""
+"""Keras's contract with a model: whether its steps run as Keras runs them, and which arguments it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfbp.errors import InputError, check_count
 from tfbp.fitting import arrays
 from tfbp.fitting.keras_internals import TensorFlowTrainer
 
-# Keras's own, whatever stands in their place later
+# Keras's own, also after another library replaces them
 KERAS = {name: getattr(TensorFlowTrainer, name) for name in ("fit", "evaluate", "predict")}
 # how Keras drives its steps: a model that does it otherwise is trained by Keras
 DRIVERS = ("make_train_function", "make_test_function", "make_predict_function")
@@ -129,7 +129,7 @@ def check_targets(model: Any, y: Any) -> None:
     """Raise `InputError` where Keras's own step would compare outputs with targets that are not there."""
     steps = ("train_step", "compute_loss", "_compute_loss")
     if y is None and model._compile_loss is not None and not any(is_overridden(model, name) for name in steps):
-        raise InputError("y: got None; accepted: targets, for the loss that the model was compiled with needs them.")
+        raise InputError("y: got None; accepted: targets, because the loss of `compile` needs them.")
 
 
 def check_takes(fit: Any, given: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def check_takes(fit: Any, given: dict[str, Any]) -> None:
 
 
 def privacy_of(privacy: Any) -> Any:
-    """What samples, clips, adds noise and accounts, and trains with it."""
+    """Returns the object that samples, clips, adds noise, accounts and trains."""
     if not hasattr(privacy, "fit") or not hasattr(privacy, "noise_multiplier"):
         raise InputError(f"privacy: got {privacy!r}; accepted: a tfbp.Privacy.")
     return privacy

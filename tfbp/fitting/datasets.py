@@ -1,4 +1,4 @@
-"""Steps on a tf.data.Dataset: every epoch iterates it anew, and a block takes its next batches in one call."""
+"""Steps on a tf.data.Dataset: every epoch iterates it again, and a block takes its next batches in one call."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DatasetRun(Run):
         done, self._logs, self._results = self._block(name, guarded)(self._batches, count)
         reached = start + int(done)
         if reached == self.steps:
-            # as Keras does: a dataset that shuffles anew counts how often it was iterated
+            # as Keras does: a dataset that shuffles again counts how often it was iterated
             self._batches = iter(self._dataset)
         return reached
 
@@ -104,7 +104,7 @@ class DatasetRun(Run):
 
 
 def alone(*others: Any) -> bool:
-    """Whether nothing was given that Keras does not take beside a dataset, or that would have it begin elsewhere."""
+    """Whether all arguments are ones that Keras takes beside a dataset, and the fit begins at its first batch."""
     return all(each is None for each in others)
 
 

@@ -149,6 +149,6 @@ def evaluate(model: Any, run: Run, callbacks: Any, verbose: Any = 0, block_steps
 
 
 def _last_step(model: Any, run: Run, start: int, reached: int) -> int:
-    """The number that callbacks are told after a block; as in Keras, with `steps_per_execution` that of the step which
-    a whole block would end with, also after a last, shorter one."""
+    """The number of the step that callbacks get after a block. As in Keras, with `steps_per_execution` it is the last
+    step of a whole block, also after a last, shorter one."""
     return (max(reached, start + model.steps_per_execution) if reached == run.steps else reached) - 1

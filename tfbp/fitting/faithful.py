@@ -1,7 +1,7 @@
 """Where XLA's program for a CPU would compute something else than TensorFlow's kernels, read off a step's graph.
 
 XLA is another arithmetic in extremes: it clamps an index out of range, drops checks, skips a NaN in a maximum, gives
-NaN for the gradient of a root at 0. Nobody who left jit_compile at "auto" asked for that. Three answers, by operation
+NaN for the gradient of a root at 0. The user of jit_compile="auto" did not choose that. Three answers, by operation
 (each was run with extreme values in both, TensorFlow 2.21):
 
 - `refusal`: a step with this operation is not compiled;
@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 # checks that XLA drops, draws that do not follow keras.utils.set_random_seed there, sizes that follow from values,
-# functions whose extremes differ at too many places to name, and what TensorFlow raises for and XLA gives a number for
+# functions with too many different extremes to name, and operations that raise in TensorFlow and return a number in XLA
 REFUSED = {
     *("Assert", "CheckNumerics", "CheckNumericsV2"),
     *("PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "StringFormat"),
@@ -60,10 +60,10 @@ SCATTERED = {
 
 @dataclass(frozen=True, eq=False)
 class Demand:
-    """What the data are to keep so that XLA computes what TensorFlow's kernels do.
+    """A condition on the data under which XLA computes what TensorFlow's kernels do.
 
     Attributes:
-        source: the tensor of the step's graph that is given.
+        source: the tensor of the step's graph that holds the data.
         low, high: each of its elements is a number from low to high.
     """
 
@@ -92,7 +92,7 @@ def refusal(graph: Any) -> str | None:
 
 
 def demands(graph: Any) -> list[Demand]:
-    """What a step asks of its data and of the constants that it holds."""
+    """The conditions of a step on its data and on its constants."""
     found = {}
     for check in _checks(graph.get_operations()):
         source = _source(check.tensor)
@@ -196,7 +196,7 @@ def _of_indices(operation: Any, from_data: _FromData) -> Iterable[_Check]:
 
 
 def _counted_from_the_end(index: Any, size: int) -> Any:
-    """What an index was before Keras's `take` added the size to negative ones; None where it was not that."""
+    """The index before Keras's `take` added the size to negative ones; None where it was not that."""
     operation = _source(index).op
     if operation.type not in ("Select", "SelectV2"):
         return None
@@ -259,7 +259,7 @@ def _is_any(holds: Callable[[Any], Any], tensor: Any) -> Any:
 
 
 class _FromData:
-    """Whether a tensor's values follow from what the step is given, and not from sizes and constants alone."""
+    """Whether a tensor's values follow from the step's data, and not from sizes and constants alone."""
 
     def __init__(self) -> None:
         self._known: dict[Any, bool] = {}

@@ -1,4 +1,4 @@
-"""Which calls a callback needs: one at every batch, or one at the end of a block of many.
+"""The calls that a callback needs: one at every batch, or one at the end of a block of many.
 
 Keras's own callbacks read only what a block tells at its end. Some of them count the batches as well, and act after
 every so many: a block ends there, and their hooks are called for the batches within a block after it has run.
@@ -33,7 +33,7 @@ COUNTED = "_batches_seen_since_last_saving"
 
 
 def flat(callbacks: Any) -> list[Any]:
-    """The callbacks of a fit, given as Keras takes them: one, a nested list, a CallbackList or None."""
+    """The callbacks of a fit, in one of Keras's forms: one, a nested list, a CallbackList or None."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
     return keras.tree.flatten(callbacks) if callbacks else []
@@ -48,7 +48,7 @@ def has_any(callback: Any, hooks: tuple[str, ...]) -> bool:
 
 
 def is_promised(callback: Any, hooks: tuple[str, ...] = TRAIN_HOOKS) -> bool:
-    """Whether a callback is to be called at every batch: it has a hook that is no known reader's.
+    """Whether a callback is to be called at every batch: it has a hook, and is not one of the callbacks that only read.
 
     Example:
         >>> is_promised(keras.callbacks.CSVLogger("log.csv"))

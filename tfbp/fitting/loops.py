@@ -1,4 +1,4 @@
-"""What the programs of a model do: many steps in one loop, the rest of an epoch, whole epochs, predictions.
+"""The programs of a model: many steps in one loop, the rest of an epoch, whole epochs, predictions.
 
 N samples, B batch, S full batches of an epoch, E epochs of a program at most.
 """
@@ -169,7 +169,7 @@ def predictions(
 
 
 def results(model: Any, logs: Any) -> Any:
-    """What the metrics have counted, where a step's logs are by the same names: Keras shows these for an epoch."""
+    """The results of the metrics, where a step's logs have the same names: Keras shows these for an epoch."""
     if not isinstance(logs, dict):
         return logs
     counted = model.get_metrics_result()
@@ -188,7 +188,7 @@ def losses(logs: Any) -> list[Any]:
 
 
 def batch_outputs(step: Step, rows: int) -> list[tuple[tf.TensorShape, tf.DType]]:
-    """What a step returns for each row of a batch."""
+    """The shape and dtype of a step's outputs for one row of a batch."""
     outputs = tf.nest.flatten(step.outputs)
     for output in outputs:
         is_tensor = isinstance(output, tf.Tensor) and output.shape.rank

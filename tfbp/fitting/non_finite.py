@@ -107,8 +107,8 @@ class TerminateOnNaN(keras.callbacks.Callback):
             self._next_snapshot = time.perf_counter() + SECONDS_BETWEEN_SNAPSHOTS
 
     def _locate(self) -> None:
-        """Train again from the snapshot, and take the last two steps apart: the one whose loss was not finite, and the
-        one before, whose update may have been to blame."""
+        """Train again from the snapshot up to the first step with a loss that is not finite. Look into this and the
+        step before, because its update may be the cause."""
         restore(self.model, self._snapshot)
         # the mean loss of the epoch so far would stay what it is
         self.model.reset_metrics()

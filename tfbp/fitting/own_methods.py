@@ -36,7 +36,7 @@ def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], o
     names.
 
     Args:
-        given: Keras's arguments, with None for x and y where they were not given.
+        given: Keras's arguments, with None for a missing x or y.
         others: arguments that Keras does not know.
         ours: the functions that `super()` reaches, by their names.
     """

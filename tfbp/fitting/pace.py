@@ -21,7 +21,7 @@ class Pace:
     Args:
         callbacks: all of them.
         steps: of an epoch.
-        fixed: as many in every block, whatever watches, as `compile` said.
+        fixed: the number of steps of every block, if `compile` has one.
         hooks: those that are called around a block.
         learned: the seconds of a step by the hooks around it, of fits before this one; what this one learns goes there.
     """

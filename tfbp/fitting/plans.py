@@ -1,4 +1,4 @@
-"""Which steps are run for the arguments of fit and evaluate: on arrays, on a dataset, or by Keras's own loop."""
+"""The choice of the steps that fit and evaluate run: on arrays, on a dataset, or by Keras's own loop."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def evaluate(model: Any, given: dict[str, Any], of_fit: dict[str, Any]) -> Any:
 
 
 def validation_of(rules: Rules, data: Any, batch_size: int | None, given: dict[str, Any]) -> tuple[Any, Any]:
-    """What evaluates between epochs, given the callbacks, and on which packed data; None without data."""
+    """The function that evaluates between epochs, called with the callbacks, and its packed data; None without data."""
     if data is None:
         return None, None
     model, steps = rules.model, given["validation_steps"]

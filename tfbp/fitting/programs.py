@@ -24,11 +24,11 @@ MOST_KEPT = 64
 
 
 class Unsuitable(Exception):
-    """What Keras's own loop is to run, and why."""
+    """Keras's own loop has to run this; the message says why."""
 
 
 class Conceded(Exception):
-    """A program that nobody asked XLA to compile, and that is to run without it."""
+    """Under "auto": the program has to run without XLA."""
 
 
 class Step:
@@ -55,10 +55,10 @@ class Step:
 
     @cached_property
     def twin_key(self) -> Any:
-        """As `twins.key_of`, with the results by name; None where that cannot be said."""
+        """As `twins.key_of`, with the results by name; None where there is none."""
         key = twins.key_of(self.graph)
-        told = tf.nest.map_structure(lambda output: (output.shape.as_list(), output.dtype.name), self.outputs)
-        return key and (key, repr(told))
+        results = tf.nest.map_structure(lambda output: (output.shape.as_list(), output.dtype.name), self.outputs)
+        return key and (key, repr(results))
 
     def size(self, rows: int) -> worthwhile.Size:
         """As `worthwhile.size_of`."""
@@ -68,7 +68,7 @@ class Step:
 
 
 class Programs:
-    """What was traced of a model since it was compiled, for data of one structure.
+    """The programs that were traced of a model since it was compiled, for data of one structure.
 
     Args:
         model: any keras.Model.
@@ -94,7 +94,7 @@ class Programs:
         self.traces = 0
 
     def way(self, name: str, data: Sequence[tf.Tensor], rows: int, batch_size: int, passes: int | None) -> Way:
-        """Which of the batches of a call XLA compiles.
+        """The batches of a call that XLA compiles.
 
         Args:
             rows: N, of the data.
@@ -132,8 +132,8 @@ class Programs:
         compiled: bool = False,
     ) -> Step:
         """One step on a batch of so many rows, B by default, of such data, traced once. As in Keras the graph is that
-        of any number of rows unless all batches have the same (`even`); that of this number where XLA compiles it, but
-        for a model with several losses, whose means depend on it.
+        of any number of rows unless all batches have the same (`even`); that of this number where XLA compiles it, and
+        the model has one loss: the means of several depend on the number.
         """
         alike = batch_size if even else None
         if not compiled:
@@ -160,7 +160,7 @@ class Programs:
         return self._steps[name, batch, compiled]
 
     def _results(self, name: str, tensors: Sequence[tf.Tensor], compiled: bool) -> tuple[Any, list[Any]]:
-        """A step's results and, for a program that XLA compiles though nobody asked for it, its alarms."""
+        """A step's results and, for a program that XLA compiles under "auto", its alarms."""
         graph = tf.compat.v1.get_default_graph()
         before = len(graph.get_operations())
         results = getattr(self.model, STEPS[name])(unflattened(self._structure, tensors))
@@ -280,8 +280,8 @@ class Programs:
                     self._compiled.add(key_of(name, batch_size, arguments[2:], each))
 
     def _shared_key(self, key: Any, arguments: Sequence[tf.Tensor], options: Any) -> tuple[Any, Step] | None:
-        """What a program has in common with those of the model's twins, and the step that says so; None where Python of
-        the model's own takes part."""
+        """The key that a program shares with those of the model's twins, and the step that it follows from; None where
+        the model has methods of its own."""
         kind, batch_size, _, name, *_ = key
         own = (STEPS[name], "get_metrics_result", "reset_metrics", "compute_loss", "compute_metrics")
         if self.asked or any(contract.is_overridden(self.model, each) for each in own):
@@ -320,7 +320,7 @@ class Programs:
 
 
 def key_of(name: str, batch_size: int, data: Sequence[Any], left: int) -> Any:
-    """What the full batches of some data are counted by, or the last ones of `left` rows."""
+    """The key under which the full batches of some data are counted, or the last ones of `left` rows."""
     return name, batch_size, tuple((tuple(each.shape[1:]), each.dtype) for each in data), left
 
 

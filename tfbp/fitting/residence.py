@@ -49,7 +49,7 @@ class Resident:
             yield Piece(self.tensors, order[1], start, stop)
 
     def rest(self, order: tuple[np.ndarray, tf.Tensor]) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
-        """What the last step, that is not full, is called with: the data, and its rows."""
+        """The arguments of the last step, which is not full: the data, and its rows."""
         return self.tensors, tf.constant(order[0][len(order[0]) // self._batch_size * self._batch_size :])
 
 
@@ -63,7 +63,7 @@ class OnHost:
         self._most = max(1, min(rows // batch_size, PIECE_BYTES // batch_bytes))
 
     def pieces(self, order: tuple[np.ndarray, tf.Tensor], start: int, stop: int) -> Iterator[Piece]:
-        """The steps from `start` to before `stop`, as many at a time as the device is given room for."""
+        """The steps from `start` to before `stop`, as many at a time as fit on the device."""
         size = self._batch_size
         for first in range(start, stop, self._most):
             count = min(self._most, stop - first)
@@ -83,7 +83,7 @@ class OnHost:
 
 
 def residence_of(tensors: Sequence[tf.Tensor], batch_size: int) -> Resident | OnHost:
-    """On the device if it is a CPU, whose memory they are in, or has room for them beside the model."""
+    """On the device if it is a CPU, or has room for them beside the model."""
     room = room_on_device()
     if room is not None and sum(map(_bytes, tensors)) > room and int(tensors[0].shape[0]) >= batch_size:
         return OnHost(tensors, batch_size)
@@ -91,7 +91,7 @@ def residence_of(tensors: Sequence[tf.Tensor], batch_size: int) -> Resident | On
 
 
 def room_on_device() -> int | None:
-    """How many bytes of data the first accelerator is given; None without one."""
+    """The bytes of data that the first accelerator has room for; None without one."""
     if not tf.config.list_logical_devices("GPU"):
         return None
     limits: list[Any] = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]

@@ -1,4 +1,4 @@
-"""What fit and evaluate ask a model: how its data are checked and packed, and how its steps are run.
+"""How fit and evaluate check and pack the data of a model, and run its steps.
 
 `Rules` are those of any keras.Model; a class of models that has others names them as `fitting_rules`.
 """
@@ -17,7 +17,7 @@ class Rules:
     """Those of any keras.Model.
 
     Args:
-        model: the model that is asked.
+        model: the model.
     """
 
     # whether batches of a tf.data.Dataset are taken in blocks
@@ -47,7 +47,7 @@ class Rules:
         return data
 
     def packed(self, data: Any, class_weight: Any = None, own: bool = False) -> Any:
-        """What `checked` returned, or some rows of it, as tensors; `own`, not in the caller's memory."""
+        """The result of `checked`, or some rows of it, as tensors; `own`, not in the caller's memory."""
         x, y, sample_weight = data
         return arrays.packed(x, y, sample_weight, class_weight, own)
 

@@ -46,11 +46,11 @@ class Run(ABC):
         self._run("test", 0, start, stop)
 
     def logs(self) -> Any:
-        """What the last step told."""
+        """The logs of the last step."""
         return self._logs
 
     def results(self) -> Any:
-        """What is told of the epoch: the metrics' results, or the last step's logs where their names differ."""
+        """The logs of the epoch: the metrics' results, or the last step's logs where their names differ."""
         return self._results
 
     @property
@@ -60,7 +60,7 @@ class Run(ABC):
 
     @property
     def is_finite(self) -> bool:
-        """Whether the losses that the last step told are."""
+        """Whether the losses in the last step's logs are finite."""
         return _are_finite(tf.nest.map_structure(lambda log: log.numpy(), self._logs))
 
     @abstractmethod
@@ -274,8 +274,8 @@ class ArrayRun(Run):
             return run(Way(False, False))
 
     def _way(self, name: str) -> Way:
-        """Which batches XLA compiles: decided once a run, and again where a callback compiles the model again. For XLA
-        the data get more rows."""
+        """The batches that XLA compiles: decided once a run, and again where a callback compiles the model again. For
+        XLA the data get more rows."""
         known = self._known(name)
         if name not in self._ways or self._ways[name][0] is not known:
             self._ways[name] = known, known.way(name, self.tensors, self.rows, self.batch_size, self.passes)

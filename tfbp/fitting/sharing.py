@@ -22,8 +22,8 @@ _copies: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray, tf.Tensor]] = {}
 def tensor_of(array: np.ndarray, dtype: Any = None, own: bool = False) -> tf.Tensor:
     """A tensor of an array's numbers, in `dtype` or the array's own.
 
-    A large array whose memory is aligned is shared: nothing is copied. Of another a copy is kept for as long as the
-    array lives, so that a loop of short fits pays once; it is made again where the numbers have changed.
+    A large array with aligned memory is shared: nothing is copied. Of another a copy is kept for as long as the
+    array exists, so that a loop of short fits pays once; it is made again where the numbers have changed.
 
     Args:
         own: never share the array's memory: who changes it while a model is trained changes nothing, as in Keras.

@@ -10,7 +10,7 @@ from tfbp.fitting.keras_internals import get_random_seed
 
 
 class Shuffling:
-    """What the order of a model's epochs follows from.
+    """The seed and the counts that determine the order of a model's epochs.
 
     Attributes:
         seed: of all of them.
@@ -27,7 +27,7 @@ class Shuffling:
 
 
 def shuffling_of(model: Any, seed: int | None = None) -> Shuffling:
-    """A model's own; its seed is the given one, that of `keras.utils.set_random_seed`, or drawn once."""
+    """The `Shuffling` of a model; its seed is `seed`, that of `keras.utils.set_random_seed`, or drawn once."""
     known = getattr(model, "_tfbp_shuffling", None)
     if seed is None:
         seed = get_random_seed()
@@ -41,7 +41,7 @@ def order_of(seed: int, epoch: int, rows: int, time: int = 0) -> np.ndarray:
     """The rows in the order in which an epoch takes them; it follows from the numbers alone.
 
     Args:
-        time: how often a model has trained an epoch of this number before: fit(epochs=1) in a loop shuffles anew.
+        time: how often a model has trained an epoch of this number before: fit(epochs=1) in a loop shuffles again.
 
     Example:
         >>> order_of(0, 0, 5).tolist(), order_of(0, 0, 5, time=1).tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# whose attributes hold nothing that a step changes
+# packages of objects in which a step changes nothing
 _OTHERS = ("keras", "tensorflow", "numpy", "builtins")
 
 
@@ -39,7 +39,7 @@ def variables_read_by(graph: Any) -> list[tf.Variable]:
 
 
 def snapshot(model: Any) -> list[tf.Tensor]:
-    """What a step changes, to be gone back to by `restore`."""
+    """A copy of the values that a step changes, for `restore`."""
     # TensorFlow copies a variable only when it is next written
     return [tf.identity(value_of(variable)) for variable in state_of(model)]
 

@@ -1,4 +1,4 @@
-"""One step of any Keras model taken apart: the first layer or variable whose output or gradient is not finite."""
+"""One step of any Keras model, layer by layer: finds the first output, gradient or variable that is not finite."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
         batch: packed data of one step.
 
     Returns:
-        What is not finite: a variable before the step, a layer's output, the loss, a gradient (all by the path of the
-        layer or variable), or a variable after it; None where all are finite.
+        The first of these that is not finite: a variable before the step, a layer's output, the loss, a gradient, a
+        variable after the step; by the path of the layer or variable. None where all are finite.
     """
     for variable in model.variables:
         if not is_finite(variable.value):
@@ -69,7 +69,7 @@ def first_of(tensor: Any) -> tuple[float, tuple[int, ...]]:
 
 @contextmanager
 def _watched(model: Any, look: Callable[[str, str, Any], None]) -> Iterator[None]:
-    """Within it every layer shows its outputs, the model its loss, and every optimizer the gradients it is given."""
+    """Within it every layer shows its outputs, the model its loss, and every optimizer its gradients."""
     layers = [each for each in model._flatten_layers(include_self=False) if not each._layers]
     optimizers = optimizers_of(model)
     patched: list[tuple[Any, str]] = []

@@ -1,7 +1,7 @@
-"""Programs of one model for another whose traced step is the same graph: twenty models of one architecture trace their
+"""Programs of one model for another with the same graph of a traced step: twenty models of one architecture trace their
 steps, and have one loop around them, one pass of TensorFlow's optimizer and one of XLA's compiler.
 
-A program is a function of what it is given and of what it holds: variables and constants. So it can be called with the
+A program is a function of its arguments and of its variables and constants. So it can be called with the
 variables of a twin. Two steps are twins where every operation, attribute and constant of their graphs is the same, in
 the same order; names may differ.
 """
@@ -40,7 +40,7 @@ class Kept(NamedTuple):
     written: Sequence[int]
 
     def of(self, graph: Any) -> tuple[Callable[..., Any], list[Any]]:
-        """The program of a twin, whose step's graph is given, and the twin's variables that it may change."""
+        """The program of a twin, by the graph of its step, and the twin's variables that it may change."""
         captures = [outer for outer, _ in graph.captures]
         variables = {id(variable.handle): variable for variable in graph.variables}
         held = [captures[place] for place in self.places]
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
 
 
 def key_of(graph: Any) -> bytes | None:
-    """What two graphs have in common that compute the same of what they are given; None where that cannot be said."""
+    """The key that two graphs share if they compute the same from the same arguments; None where there is none."""
     captured = hashlib.sha256()
     for outer, _ in graph.captures:
         if outer.dtype == tf.resource:
@@ -70,7 +70,7 @@ def key_of(graph: Any) -> bytes | None:
 
 
 def find(key: Any) -> Kept | None:
-    """What was kept by a key."""
+    """Returns the program of a key."""
     return _register().get(key)
 
 

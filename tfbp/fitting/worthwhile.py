@@ -1,6 +1,6 @@
 """Whether XLA's program is done compiling before its steps have won that time back: of "auto" the rule.
 
-What is known before the first step decides, and never the clock, so that the same call trains by the same arithmetic on
+Facts known before the first step decide, and never the clock, so that the same call trains by the same arithmetic on
 every run: how many steps are to come, and how many operations the traced step has.
 """
 

@@ -52,7 +52,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
             tf.test.experimental.sync_devices()
             seconds.append(time.perf_counter() - started)
     if elsewhere := [each.device for each in results if not is_on(each, device)]:
-        raise Misplaced(f"a result is on {elsewhere[0]}, where {device!r} was asked for")
+        raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
     return {
         "seconds": seconds,
         "median": statistics.median(seconds),

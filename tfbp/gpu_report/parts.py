@@ -106,7 +106,7 @@ def _timed(program: Callable[[], Any], device: str) -> Callable[[int], float]:
         # TensorFlow may keep integers in the host's memory
         floats = [each for each in tf.nest.flatten(results) if each.dtype.is_floating]
         if elsewhere := [each.device for each in floats if not is_on(each, device)]:
-            raise Misplaced(f"a result is on {elsewhere[0]}, where {device!r} was asked for")
+            raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
         return seconds
 
     return run

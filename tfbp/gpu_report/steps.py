@@ -68,7 +68,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     timed.train(1, shuffle=True)
     first = time.perf_counter() - started
     if timed.device != device:
-        raise Misplaced(f"{name} trains on {timed.device!r}, where {device!r} was asked for")
+        raise Misplaced(f"{name} trains on {timed.device!r}, not on {device!r}")
     # a second epoch warms up the compiled program, and shows how long one takes
     epochs = max(1, math.ceil(point["seconds"] / timed.train(1, shuffle=True)))
     seconds = [timed.train(epochs, shuffle=True) for _ in range(point["rounds"])]

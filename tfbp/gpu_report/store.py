@@ -36,7 +36,9 @@ class Store:
             found = json.loads(path.read_text())
             units, machine = dict(found["units"]), dict(found["machine"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise InputError(f"output: got {str(self.directory)!r}, whose {JSON} is not a report; {accepted}") from None
+            raise InputError(
+                f"output: got {str(self.directory)!r}, with a {JSON} that is not a report; {accepted}"
+            ) from None
         for name, here in self.machine.items():
             if machine.get(name) != here:
                 there = f"another machine or configuration ({name}: {machine.get(name)}, here {here})"

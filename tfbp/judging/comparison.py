@@ -92,7 +92,7 @@ def compare(
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
     error = np.subtract(got, expected, out=np.empty(got.shape))
     norm, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(error))
-    # in place, for of ten million numbers each copy counts
+    # in place, because a copy of ten million numbers takes time
     error = np.abs(error, out=error)
     right = error == 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

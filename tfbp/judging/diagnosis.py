@@ -39,7 +39,7 @@ class Clues:
         regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
         kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
         summed: how many terms each element is a sum of, where they are many.
-        others: mistakes that are told only where nothing else explains the numbers.
+        others: mistakes that are named only where nothing else explains the numbers.
     """
 
     mistakes: Arrays = field(default_factory=dict)

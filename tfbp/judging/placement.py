@@ -62,5 +62,5 @@ def array_from(value: Any, device: str) -> Any:
     if not is_on(value, device):
         found = tf.DeviceSpec.from_string(value.device)
         where = f"{found.device_type}:{found.device_index}"
-        return Failure(f"it is on {where}, where {device.upper()}:0 was asked for")
+        return Failure(f"it is on {where}, not on {device.upper()}:0")
     return value.numpy()

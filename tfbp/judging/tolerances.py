@@ -69,7 +69,7 @@ class Units:
 
 
 def product_tolerance(product: Callable[[Callable[[Any], Any]], Any], result: np.ndarray, units: Units) -> np.ndarray:
-    """T of a product or a sum of products, given as product(a function of each factor): of their magnitudes, e.g.
+    """T of a product or a sum of products, in the form product(a function of each factor): of their magnitudes, e.g.
 
     Example:
         >>> a, b = np.ones((2, 100)), np.ones((100, 3))

@@ -19,8 +19,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` with its gradient written by hand: long sequences take linear memory.
 
     With `use_causal_mask` from 1,024 steps on, without it from 4,096, under XLA from half of that, queries go in
-    chunks whose probabilities the backward makes again, and what lies beyond a chunk's causal edge is left out. In
-    float64 all of it is float64, where Keras's scale is rounded to float32. What is left to Keras, gradient and all:
+    chunks: the backward computes their probabilities again, and leaves out the keys after a chunk's last query. In
+    float64 all of it is float64, where Keras's scale is rounded to float32. Keras computes, with the gradient:
     `return_attention_scores`, a gate, a sliding window, other attention axes, inputs of another rank than 3, masks that
     are neither booleans nor integers, LoRA and quantization. With dropout, in training, the whole matrix is held. On a
     GPU chunks are longer, and begin at eight times these lengths.
@@ -206,7 +206,7 @@ def _projected(x: tf.Tensor, dense: Any) -> tf.Tensor:
 
 
 def _kept(layer: Any, rate: float, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Which probabilities dropout keeps, (B, N, T, S): Keras's own choice for the seed."""
+    """The probabilities that dropout keeps, (B, N, T, S): Keras's own choice for the seed."""
     seed = random._cast_seed(random.draw_seed(layer._dropout_layer.seed_generator))
     shape = [tf.shape(query)[0], tf.shape(query)[2], tf.shape(query)[1], tf.shape(key)[1]]
     return tf.random.stateless_uniform(shape, seed, dtype=query.dtype) >= rate

@@ -16,8 +16,8 @@ class Conv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with its gradient written by hand.
 
     Where XLA compiles for a CPU, convolution and gradients are products over patches; anywhere else TensorFlow's own
-    kernels are called, which are faster there. What Keras computes in another way is left to it: channels_first, input
-    that is no image of floats, a subclass with a `convolution_op` of its own. The activation's derivative is by hand
+    kernels are called, which are faster there. Keras itself computes channels_first, input that
+    is not an image of floats, and a subclass with a `convolution_op` of its own. The activation's derivative is by hand
     where that of `Dense` is.
 
     Args:

@@ -16,16 +16,16 @@ class Dense(keras.layers.Dense):
 
         dz = f'(z) · dy,   dx = dz · kernelᵀ,   dkernel = xᵀ · dz,   dbias = Σ_b dz
 
-    Arguments, weights, files and behaviour are Keras's. What Keras computes in another way is left to it, gradient and
-    all: sparse input, and a layer that was quantized. With LoRA the kernel's sum is Keras's, the rest by hand. Outside
-    a tf.function dx is computed also where x is data, and nobody asks for it.
+    Arguments, weights, files and behaviour are Keras's. Keras computes sparse input and a
+    quantized layer itself, with the gradient. With LoRA the kernel's sum is Keras's, the rest by hand. Outside
+    a tf.function dx is computed also where x is data and dx is not used.
 
     Args:
         units, …: as in `keras.layers.Dense`. An activation that `tfbp.Activation` names, by a string, Keras's function
             or an instance of Keras's layer (Activation, ELU, LeakyReLU, PReLU, ReLU or Softmax), has its derivative
-            written by hand. Any other callable, glu, sparsemax and a subclass of these layers among them, is
-            differentiated by TensorFlow, and so is a layer of another dtype than this one or with an activity
-            regularizer; the rest of the layer is still by hand.
+            written by hand. TensorFlow differentiates any other callable, glu, sparsemax, a subclass of these
+            layers, and a layer of another dtype than this one or with an activity regularizer; the rest of the layer is
+            still by hand.
 
     Example:
         >>> import numpy as np
@@ -47,5 +47,5 @@ class Dense(keras.layers.Dense):
         return z if self.activation is None else hand_written.activate(self.activation, z)
 
     def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
-        # Keras refuses subclasses, for they may compute something else; this one does not
+        # Keras refuses subclasses, because they may compute something else; this one does not
         super().quantize(mode, type_check=type_check and type(self) is not Dense, config=config)

@@ -15,7 +15,7 @@ from tfbp.layers.keras_internals import random
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` with its gradient written by hand: dx = dy / (1 - rate) where x was kept, else 0.
 
-    Which are kept is Keras's own choice for the seed: a model with these layers drops what it drops with Keras's.
+    Keras's own draw for the seed decides which: a model with these layers drops the same numbers as with Keras's.
 
     Args:
         rate, noise_shape, seed: as in `keras.layers.Dropout`.

@@ -15,11 +15,11 @@ class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` with its gradient written by hand: rows, each the sum over its token's places.
 
     As Keras's, the gradient is a list of rows, tf.IndexedSlices, but where the table has fewer rows than the batch has
-    tokens: then it is the table's. Where a token stands twice, Keras's list has its row twice, and many of its
+    tokens: then it is the table's. Where a token occurs twice, Keras's list has its row twice, and many of its
     optimizers take these one by one: Adam, AdamW, Nadam, RMSprop, Adagrad, Adadelta, Ftrl, Adafactor, clipnorm,
     global_clipnorm and clipvalue; SGD, Adamax, Lion, Lamb and Muon (where it does not leave embeddings to AdamW, as it
     does by default) add them up. Here the first of them is the sum and the others are 0.
-    LoRA, quantization and inputs that are no dense tensors are left to Keras.
+    Keras computes LoRA, quantization and inputs that are not dense tensors.
 
     Args:
         input_dim, output_dim, …: as in `keras.layers.Embedding`.
@@ -42,5 +42,5 @@ class Embedding(keras.layers.Embedding):
         return tf.cast(y, self.compute_dtype)
 
     def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
-        # Keras refuses subclasses, for they may compute something else; this one does not
+        # Keras refuses subclasses, because they may compute something else; this one does not
         super().quantize(mode, type_check=type_check and type(self) is not Embedding, config=config)

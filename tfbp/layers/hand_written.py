@@ -1,7 +1,7 @@
 """The hand-written backwards of `tfbp.manual` as TensorFlow functions that any tape can differentiate, and again.
 
 Variables come in as tensors, each read once by its layer: a second read in the backward pass would race with the
-optimizer in a tf.function without XLA. B stands for all axes before the last; x (B, I), kernel (I, O), bias (O,).
+optimizer in a tf.function without XLA. B is all axes before the last; x (B, I), kernel (I, O), bias (O,).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tfbp.manual.prelu import prelu_backward, prelu_forward
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 from tfbp.vocabulary import Activation
 
-# whose instances are differentiated by hand as a layer's activation
+# as a layer's activation, instances of these have a derivative by hand
 KERAS_LAYERS = (
     *(keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU),
     *(keras.layers.PReLU, keras.layers.ReLU, keras.layers.Softmax),

@@ -22,7 +22,7 @@ class LinearCrossEntropy(keras.layers.Layer):
     The loss is returned and also added to the model's losses, so that a model that ends in this layer needs no `loss`
     in compile(). In a training loop of your own take one of the two: what is returned, or sum(model.losses).
 
-    Tokens that x's Keras mask hides (Embedding(mask_zero=True)) take no part, as with `ignore_index`; a mask given as
+    Tokens that x's Keras mask hides (Embedding(mask_zero=True)) take no part, as with `ignore_index`; the argument
     `x_mask` may be of any dtype. With mixed_bfloat16, x is rounded to bfloat16 and the kernel stays in float32, as do
     all sums; logits are bfloat16.
 
@@ -147,7 +147,7 @@ class LinearCrossEntropy(keras.layers.Layer):
         return keras.KerasTensor((), dtype="float64" if self.compute_dtype == "float64" else "float32")
 
     def compute_mask(self, x: Any, previous_mask: Any = None) -> None:
-        """None: the mask ends here, for the loss is a scalar."""
+        """None: the mask ends here, because the loss is a scalar."""
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -18,9 +18,9 @@ from tfbp.manual.sizes import size_of
 class SimpleRNN(keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN` with its gradient written by hand.
 
-    The loop back through time makes each step's gradient alone; the weights' are one product over all steps. What is
-    left to Keras, gradient and all: dropout in training, `unroll`, a cell of another kind, an activation that
-    `tfbp.Activation` does not name, an empty batch, a mask that is no (B, T) or (B, T, 1), one sequence for several
+    The loop back through time makes each step's gradient alone; the weights' are one product over all steps. Keras
+    computes, with the gradient: dropout in training, `unroll`, a cell of another kind, an activation that
+    `tfbp.Activation` does not name, an empty batch, a mask not of (B, T) or (B, T, 1), one sequence for several
     initial states. One initial state, (1, units), is every sequence's.
 
     Args:
@@ -109,13 +109,13 @@ def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: A
         options["zero_output_for_mask"] = bool(layer.zero_output_for_mask)
     y, *last = hand_written_sequences.recur(kind, x, weights, states, mask, **options)
     if x.shape[1] is None and not layer.return_sequences:
-        # of no step there is no output: 0, as in Keras
+        # without a step the output is 0, as in Keras
         y = tf.where(tf.shape(x)[1] > 0, y, tf.zeros([], y.dtype))
     return (y[:, -1], y, last) if layer.return_sequences else (y, y[:, None], last)
 
 
 def _of_each(x: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-    """A state for each sequence, (B, H), also where one of shape (1, H) is given for all."""
+    """A state for each sequence, (B, H), also from one of shape (1, H) for all."""
     if x.shape[0] is not None and x.shape[0] == state.shape[0]:
         return state
     return tf.broadcast_to(state, [size_of(x, 0), state.shape[1]])
@@ -131,7 +131,7 @@ def _is_plain(layer: Any, x: Any, training: Any) -> bool:
 
 
 def _is_mask_of(mask: Any, x: tf.Tensor) -> bool:
-    """Whether there is no mask, or a number, or a row of one, for each step of each sequence."""
+    """Whether the mask is None, or has a number, or a row of one, for each step of each sequence."""
     if mask is None:
         return True
     if not isinstance(mask, tf.Tensor) or mask.shape.rank not in (2, 3) or mask.shape[2:] not in ([], [1]):

@@ -34,7 +34,7 @@ class ReversibleEmbedding(keras.layers.ReversibleEmbedding, Embedding):
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         is_plain = not self.lora_enabled and self.quantization_mode is None and hand_written.is_handled(inputs)
         if not reverse or not is_plain:
-            # Keras's, whose lookup is that of the class after it: Embedding, by hand
+            # Keras's call looks rows up by the next class: Embedding, by hand
             return super().call(inputs, reverse=reverse)  # type: ignore[call-arg]
         weights = tf.convert_to_tensor(self.embeddings if self.tie_weights else self.reverse_embeddings)
         dtype = self.reverse_dtype or keras.backend.result_type(inputs.dtype.name, weights.dtype.name)
@@ -43,5 +43,5 @@ class ReversibleEmbedding(keras.layers.ReversibleEmbedding, Embedding):
         return z if self.logit_soft_cap is None else hand_written_sequences.capped(self.logit_soft_cap)(z)
 
     def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
-        # Keras refuses subclasses, for they may compute something else; this one does not
+        # Keras refuses subclasses, because they may compute something else; this one does not
         super().quantize(mode, type_check=type_check and type(self) is not ReversibleEmbedding, config=config)

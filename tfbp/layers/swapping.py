@@ -29,7 +29,7 @@ _OURS = (
 )
 OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
     **{getattr(keras.layers, ours.__name__): ours for ours in _OURS},
-    # whose class has another name than the one that it is offered under
+    # its class has another name than `keras.layers` has for it
     keras.layers.GroupQueryAttention: GroupedQueryAttention,
 }
 # where a layer has layers inside: its argument for each, and its attribute
@@ -44,7 +44,7 @@ def swap(model: keras.Model) -> keras.Model:
 
     Arguments and the values of all variables are those of `model`: weights, moving statistics, the states of random
     generators, what was quantized; the layers of TimeDistributed and Bidirectional are swapped, too. Subclasses of
-    Keras's layers, and layers inside of them, are copied as they are. Compile the copy anew.
+    Keras's layers, and layers inside of them, are copied as they are. Compile the copy again.
 
     Args:
         model: Sequential or Functional, models inside of it among them.

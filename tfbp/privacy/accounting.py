@@ -28,7 +28,7 @@ MOST_NOISE = 1e6
 def check_installed() -> None:
     """Raise `InputError` unless dp-accounting is there."""
     if importlib.util.find_spec("dp_accounting") is None:
-        raise InputError("privacy: got no dp-accounting; accepted: it installed, by pip install 'tfbp[private]'.")
+        raise InputError("privacy: got no dp-accounting; accepted: it installed, by pip install dp-accounting.")
 
 
 def epsilon_of(stretches: Sequence[Stretch], delta: float, accountant: str) -> float:

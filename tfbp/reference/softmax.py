@@ -1,4 +1,4 @@
-"""softmax and log_softmax. The backward writes the whole Jacobian of a row as a matrix.
+"""softmax, log_softmax and sparsemax. The backward writes the whole Jacobian of a row as a matrix.
 
 z pre-activation, y output, both (B, …, O), each row by itself; J[b] = dy[b] / dz[b], (O, O).
 """
@@ -29,6 +29,26 @@ def log_softmax_backward(dy, z):
     return np.einsum("...i,...ij->...j", dy, jacobian)
 
 
+def sparsemax_forward(z):
+    # the nearest point to z whose numbers are not negative and have the sum 1; tau shifts the row to that sum
+    seen = _support(z)
+    tau = (np.where(seen, z, 0).sum(axis=-1, keepdims=True) - 1) / seen.sum(axis=-1, keepdims=True)
+    return np.where(seen, z - tau, 0)
+
+
+def sparsemax_backward(dy, z):
+    # J[b, i, j] = s_i (δ_ij - s_j / Σ s),  s = 1 where y > 0; 0 where z_i = tau
+    s = _support(z).astype(np.float64)
+    mean = s[..., None, :] / s.sum(axis=-1)[..., None, None]
+    return np.einsum("...i,...ij->...j", dy, s[..., :, None] * (np.eye(z.shape[-1]) - mean))
+
+
+def _support(z):
+    # z_j > tau, because Σ_i max(z_i - tau, 0) = 1 falls with tau
+    above = z.real[..., :, None] - z.real[..., None, :]
+    return np.maximum(above, 0).sum(axis=-2) < 1
+
+
 def _largest(z):
     return z.real.max(axis=-1, keepdims=True)
 
@@ -36,4 +56,5 @@ def _largest(z):
 ACTIVATIONS = {
     "softmax": (softmax_forward, softmax_backward),
     "log_softmax": (log_softmax_forward, log_softmax_backward),
+    "sparsemax": (sparsemax_forward, sparsemax_backward),
 }

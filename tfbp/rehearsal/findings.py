@@ -144,4 +144,4 @@ def summary(findings: list[KernelGap]) -> str:
     of = f"GPU kernels of TensorFlow {tf.__version__}, {len(findings)} programs"
     wrong = sum(bool(finding.complaint) for finding in findings)
     verdict = f"{wrong} would not run there" if wrong else "every operation has one, and what has no variables lowers"
-    return f"{of}: {verdict}. What they compute, and how fast, takes a GPU."
+    return f"{of}: {verdict}. Only a GPU shows what they compute, and how fast."

@@ -74,7 +74,7 @@ def _write(writing: str, case: Case, fed: Any) -> Any:
             raise RuntimeError(f"{name}: {value.sentence}")
     whole = [fed[name] for name in ("parameters", "x", "y", "sample_weight")]
     found = WRITINGS[writing].loss_gradients_and_tensors(case.network, *whole, **options_of(case))
-    # what a layer keeps for its backward is no tensor everywhere, and no program returns it
+    # residuals are not always tensors, and no program returns them
     return [value for value in tf.nest.flatten((local, found)) if tf.is_tensor(value)]
 
 

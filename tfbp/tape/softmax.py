@@ -1,4 +1,4 @@
-"""softmax and log_softmax over the last axis, forward only: tf.GradientTape differentiates. z is (B, O)."""
+"""softmax, log_softmax and sparsemax over the last axis, forward only: tf.GradientTape differentiates. z is (B, O)."""
 
 import tensorflow as tf
 
@@ -11,7 +11,19 @@ def log_softmax(z):
     return tf.nn.log_softmax(z)
 
 
+def sparsemax(z):
+    # a shift of the row changes nothing; without it 1 is lost beside large numbers
+    z = z - tf.stop_gradient(tf.reduce_max(z, axis=-1, keepdims=True))
+    row = tf.sort(z, axis=-1, direction="DESCENDING")
+    k = tf.cast(tf.range(1, tf.shape(z)[-1] + 1), z.dtype)
+    # the sorted numbers above tau: the first ones, whose mean distance to the next is below 1 / k
+    seen = tf.cast(1 + k * row > tf.cumsum(row, axis=-1), z.dtype)
+    tau = (tf.reduce_sum(seen * row, axis=-1, keepdims=True) - 1) / tf.reduce_sum(seen, axis=-1, keepdims=True)
+    return tf.nn.relu(z - tau)
+
+
 ACTIVATIONS = {
     "softmax": softmax,
     "log_softmax": log_softmax,
+    "sparsemax": sparsemax,
 }

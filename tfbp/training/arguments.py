@@ -1,16 +1,71 @@
-"""What Keras's compile, fit and evaluate may be given in several forms."""
+"""The arguments of Keras's methods: their names, for type checkers, and their several forms."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 
 from tfbp.errors import InputError
 
 
-def by_name(method: Any, x: Any, y: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+class ModelOptions(TypedDict, total=False):
+    """The arguments of `keras.Model` that `tfbp.Model` passes on."""
+
+    name: str | None
+    trainable: bool
+    dtype: Any
+
+
+class FromKerasOptions(ModelOptions, total=False):
+    """The arguments of `tfbp.Model` without its network."""
+
+    gradients: str
+    seed: int
+
+
+class CompileOptions(TypedDict, total=False):
+    """The arguments of `keras.Model.compile` that `tfbp.Model.compile` passes on."""
+
+    loss_weights: Any
+    metrics: Any
+    weighted_metrics: Any
+    auto_scale_loss: bool
+
+
+class FitOptions(TypedDict, total=False):
+    """The arguments of `keras.Model.fit` after x and y."""
+
+    batch_size: int | None
+    epochs: int
+    verbose: Any
+    callbacks: Any
+    validation_split: float
+    validation_data: Any
+    shuffle: Any
+    class_weight: Any
+    sample_weight: Any
+    initial_epoch: int
+    steps_per_epoch: int | None
+    validation_steps: int | None
+    validation_batch_size: int | None
+    validation_freq: Any
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """The arguments of `keras.Model.evaluate` after x and y."""
+
+    batch_size: int | None
+    verbose: Any
+    sample_weight: Any
+    steps: int | None
+    callbacks: Any
+    return_dict: bool
+
+
+def by_name(method: Any, x: Any, y: Any, positional: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments of Keras's method by the names that it has for them, with its defaults."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     known = {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
@@ -29,5 +84,5 @@ def loss_weight_of(given: Any) -> float | None:
     """Keras's loss_weights, of a model with one loss."""
     values = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list | tuple) else [given]
     if len(values) != 1 or not (values[0] is None or isinstance(values[0], int | float | np.number)):
-        raise InputError(f"loss_weights: got {given!r}; accepted: one number, for the model has one loss.")
+        raise InputError(f"loss_weights: got {given!r}; accepted: one number, because the model has one loss.")
     return None if values[0] is None else float(values[0])

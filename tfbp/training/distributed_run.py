@@ -3,7 +3,7 @@
 B global batch, R replicas (of all workers), B_r rows of one replica's piece, S full batches of an epoch.
 
 Every worker holds all samples and shuffles them alike, so that any number of workers sees the same global batches. XLA
-compiles each replica's arithmetic; the sum over replicas stands between gradients and update, where it cannot.
+compiles each replica's arithmetic; it cannot compile the sum over replicas, between gradients and update.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _program(model: Any, name: str) -> Any:
 
         def loop(data: Any, pieces: Any, batch_size: int, start: tf.Tensor, stop: tf.Tensor) -> None:
             def on_replica(data: Any, piece: tf.Tensor, index: tf.Tensor) -> None:
-                # the share of the global batch is known from the shape: nothing has to be asked of the others
+                # the shape gives the share of the global batch, without a message from the others
                 x, y, weight, *_ = *(tf.gather(array, piece[index]) for array in data), None
                 step(model, x, y, weight, piece.shape[1] / batch_size)
 

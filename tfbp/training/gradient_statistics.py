@@ -1,4 +1,4 @@
-"""What each example, by itself, would do to a model's weights: the norm of its gradient, and all gradients' moments.
+"""Each example's own gradient of a model's weights: the norm of its gradient, and all gradients' moments.
 
 The gradient g_b of example b is that of its own loss, sample_weight[b] · losses[b], without 1/B and without penalties.
 N samples, L layers.
@@ -46,7 +46,7 @@ def gradient_statistics(
         Σ_b g_b = xᵀ dz        Σ_b g_b² = (x²)ᵀ dz²        for a kernel, elementwise; added up in float64
 
     Two products for each layer beside those of the gradient; no example's gradient is ever made. The hand-written
-    backward is asked, whatever the model trains with, at the weights as they stand.
+    backward computes them at the current weights, whatever the model trains with.
 
     Args:
         model, x, y, sample_weight, batch_size: as for `per_example_gradient_norms`.

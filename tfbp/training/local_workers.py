@@ -22,14 +22,14 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """The worker that ended first, its exit status (or minus the signal that killed it), and what it said last."""
+    """The worker that ended first, its exit status (or minus the signal that killed it), and its last line."""
 
     worker: int
     status: int
     said: str
 
     def __str__(self) -> str:
-        # SIGALRM: its time to start was over, and it has said so
+        # SIGALRM: its time to start was over, and its last line says so
         if self.status < 0 and self.status != -signal.SIGALRM:
             said = f"killed by signal {-self.status} ({signal.Signals(-self.status).name})."
         else:
@@ -107,7 +107,7 @@ def _wait(
 
 
 def _last_line(file: Any) -> str:
-    # pread: the worker writes through the same file, whose position is not to be moved
+    # pread: the worker writes through the same file, and its position must not move
     text = os.pread(file.fileno(), 4096, max(0, os.fstat(file.fileno()).st_size - 4096)).decode(errors="replace")
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""

@@ -1,4 +1,4 @@
-"""A run on arrays some of whose steps are measured: taken by a program that returns statistics too."""
+"""A run on arrays that measures some steps: a program that also returns statistics takes these."""
 
 from __future__ import annotations
 

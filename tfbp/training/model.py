@@ -1,4 +1,4 @@
-"""A keras.Model whose gradients are coded by hand (or come from the tape), and whose fit owns its loop.
+"""A keras.Model with gradients coded by hand (or from the tape), and a fit that owns its loop.
 
 N samples, B batch, I inputs, O outputs.
 """
@@ -6,7 +6,7 @@ N samples, B batch, I inputs, O outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -23,7 +23,15 @@ from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
 from tfbp.training import replica, samples, step, suspects, workers
-from tfbp.training.arguments import by_name, loss_weight_of
+from tfbp.training.arguments import (
+    CompileOptions,
+    EvaluateOptions,
+    FitOptions,
+    FromKerasOptions,
+    ModelOptions,
+    by_name,
+    loss_weight_of,
+)
 from tfbp.training.layer_weights import layer_weights
 from tfbp.training.passes import passes
 from tfbp.training.rules import NetworkRules, build
@@ -55,7 +63,7 @@ class Model(keras.Model):
         dtype: a Keras dtype or dtype policy, e.g. "float64" or "mixed_bfloat16".
 
     Raises:
-        InputError: something that is no network, or an unknown name.
+        InputError: something that is not a network, or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -72,7 +80,9 @@ class Model(keras.Model):
 
     fitting_rules = NetworkRules
 
-    def __init__(self, network: Network, gradients: str = "manual", seed: int = 0, **options: Any) -> None:
+    def __init__(
+        self, network: Network, gradients: str = "manual", seed: int = 0, **options: Unpack[ModelOptions]
+    ) -> None:
         super().__init__(**options)
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
@@ -97,13 +107,15 @@ class Model(keras.Model):
             if network.draws
             else None
         )
-        # what a fit on arrays is at, for callbacks
+        # the run of a fit on arrays, for callbacks
         self.array_run: Any = None
         # Keras builds and exports only models that were called
         self(self._zeros())
 
     @classmethod
-    def from_keras(cls, model: keras.Model, loss: str | Loss | None = None, **options: Any) -> Model:
+    def from_keras(
+        cls, model: keras.Model, loss: str | Loss | None = None, **options: Unpack[FromKerasOptions]
+    ) -> Model:
         """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
 
         Args:
@@ -130,7 +142,7 @@ class Model(keras.Model):
         return made
 
     def to_keras(self) -> keras.Model:
-        """A plain Keras model with the weights as they stand; see `Network.to_keras`."""
+        """A plain Keras model with the current weights; see `Network.to_keras`."""
         return self.network.to_keras(self.get_parameters(), dtype=self.dtype_policy.variable_dtype)
 
     def get_parameters(self) -> Parameters:
@@ -161,20 +173,20 @@ class Model(keras.Model):
         jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
         run_eagerly: bool = False,
-        **options: Any,
+        **options: Unpack[CompileOptions],
     ) -> None:
         """As Keras's compile; the loss is the network's.
 
         Args:
             optimizer: any Keras optimizer, or its name.
-            jit_compile: compile the steps with XLA. By default they are, but for those of a tape through a convolution
-                or max pooling on a CPU, whose gradient kernels XLA is many times slower with.
+            jit_compile: compile the steps with XLA; by default True, and False for a tape through a convolution or max
+                pooling on a CPU, because XLA computes their gradients many times slower.
             steps_per_execution: how many steps a block has; by default, about a tenth of a second's worth where
                 something watches the batches, and the whole epoch where nothing does.
             options: metrics, weighted_metrics, auto_scale_loss; loss_weights, a number that multiplies the loss.
 
         Raises:
-            InputError: a loss, which is the network's to say; an optimizer or metric that the strategy cannot take.
+            InputError: a loss, because the network has one; an optimizer or metric that the strategy cannot take.
         """
         if loss is not None:
             raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
@@ -220,7 +232,7 @@ class Model(keras.Model):
         """One hand-coded step on one batch: the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if type(self).call is not Model.call or type(self).compute_loss is not keras.Model.compute_loss:
-            # the gradient of another function than the network's: the tape has to find it
+            # the gradient of another function than the network's: the tape computes it
             return super().train_step(data)
         if self._distribute_strategy is None:
             return step.train(self, x, y, sample_weight)
@@ -246,7 +258,7 @@ class Model(keras.Model):
         *positional: Any,
         clip_per_example: float | None = None,
         privacy: Any = None,
-        **options: Any,
+        **options: Unpack[FitOptions],
     ) -> keras.callbacks.History:
         """As Keras's fit, to the same history and weights, faster; `shuffle` follows the model's seed.
 
@@ -260,12 +272,12 @@ class Model(keras.Model):
 
         Args:
             clip_per_example: the largest norm of an example's own gradient; by default they are left as they are.
-                Only with gradients="manual", whose backward pass has each example's part in its hands.
+                Only with gradients="manual": the backward pass by hand has each example's part.
             privacy: a `tfbp.Privacy`, for differentially private training; the history has a report on it, `privacy`.
 
         Raises:
             InputError: arrays of unequal length or that do not fit the network, a batch size below 1 or the number of
-                replicas, workers that were given different arguments, a bound that is no finite number above 0, or one
+                replicas, workers with different arguments, a bound that is not a finite number above 0, or one
                 with gradients="tape".
             ConnectionError: another worker is gone.
         """
@@ -316,7 +328,7 @@ class Model(keras.Model):
                 )
 
     def clipped_examples(self, data: Any, factors_of: Any) -> Any:
-        """What `tfbp.Privacy` asks of a batch: losses, outputs, clipped sums of the gradients, which examples count."""
+        """For `tfbp.Privacy`, of a batch: losses, outputs, clipped sums of the gradients, which examples count."""
         return step.clipped_examples(self, data, factors_of)
 
     def gradients_of_penalties(self) -> list[Any]:
@@ -328,19 +340,20 @@ class Model(keras.Model):
         return {layer.path: "by hand" for layer in self.layer_weights if layer.trainable_variables}
 
     def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
-        """What `tfbp.per_example_gradient_norms` gives of this model: the norms, and which way each layer went."""
+        """The result of `tfbp.per_example_gradient_norms`: the norms, and which way each layer went."""
         per_layer, size = options.get("per_layer", False), options.get("batch_size", 256)
         norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
         return norms if per_layer else np.linalg.norm(norms, axis=1), self.ways_of_layers()
 
-    def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Unpack[EvaluateOptions]) -> Any:
         """As Keras's evaluate.
 
         Raises:
             InputError: as `fit`.
         """
-        of_fit = {name: options.pop(name) for name in ("_use_cached_eval_dataset",) if name in options}
-        given = by_name(keras.Model.evaluate, x, y, positional, options)
+        named: dict[str, Any] = {**options}
+        of_fit = {name: named.pop(name) for name in ("_use_cached_eval_dataset",) if name in named}
+        given = by_name(keras.Model.evaluate, x, y, positional, named)
         with workers.lost_worker_named(self):
             return plans.evaluate(self, given, of_fit)
 
@@ -372,7 +385,7 @@ class Model(keras.Model):
 
     @property
     def _default_save_signature(self) -> Any:
-        # Keras traces a call on floats for it, whatever `export` is told
+        # Keras traces a call on floats for it, whatever the arguments of `export`
         return None if self.network.tokens is not None else super()._default_save_signature
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""The hand-written backward over all samples, batch by batch, for what each example's gradient says. N samples."""
+"""The hand-written backward over all samples, batch by batch, for statistics of each example's gradient. N samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfbp.training import samples, step
 
 
 def passes(kind: str, model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int) -> Iterator[Any]:
-    """What the program of that kind finds, batch by batch."""
+    """The results of the program of that kind, batch by batch."""
     check_count("batch_size", batch_size)
     data = samples.tensors(model, samples.checked(model, x, y, sample_weight))
     trained = tuple(weight.trainable for weight in step.variables(model)) if kind == "norms" else None

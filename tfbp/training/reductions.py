@@ -1,4 +1,4 @@
-"""What is shown of a tensor, a few numbers of each: norms, histograms, shares. All compile.
+"""A few numbers of a tensor, to show: norms, histograms, shares. All compile.
 
 B batch, O outputs of a layer.
 """
@@ -52,7 +52,7 @@ def root_mean_square(tensor: tf.Tensor) -> tf.Tensor:
 def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The least and the greatest finite element, (2,), and how many lie in each of 30 equal buckets between, (30,).
 
-    Of a tensor with more than 2^12 elements, an evenly spaced sample stands for all: a histogram's look takes no more.
+    Of a tensor with more than 2^12 elements, an evenly spaced sample is enough for a histogram.
 
     Example:
         >>> limits, counts = histogram(tf.constant([0.0, 0.01, 1.0]))
@@ -60,7 +60,7 @@ def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ([0.0, 1.0], 2, 1)
     """
     flat = tf.reshape(tensor, [-1])[:: _stride(tensor.shape)]
-    # said here, for XLA's minima skip NaN and its casts make 0 of it
+    # NaN is counted here, because XLA's minima skip it and its casts make it 0
     finite = tf.math.is_finite(flat)
     low = tf.reduce_min(tf.where(finite, flat, flat.dtype.max))
     high = tf.reduce_max(tf.where(finite, flat, flat.dtype.min))

@@ -94,7 +94,7 @@ def _update_metrics(model: Any, loss: Any, x: Any, y: Any, outputs: Any, sample_
 
 
 def _program(model: Any, name: str, function: Any) -> Any:
-    """The arithmetic as a compiled program; one device has no need of it, for there the whole block is compiled."""
+    """The arithmetic as a compiled program; one device does not need it, because there the whole block is compiled."""
     if name not in model.replica_programs:
         compiled = model.compiles_gradients
         model.replica_programs[name] = (

@@ -1,5 +1,5 @@
-"""What fit and evaluate ask a `tfbp.Model`: data that fit its network, in its dtype, shuffled by its seed, on all its
-devices; the same arguments for all workers."""
+"""The rules of fit and evaluate for a `tfbp.Model`: data that fit its network, in its dtype, shuffled by its seed, on
+all its devices; the same arguments for all workers."""
 
 from __future__ import annotations
 
@@ -96,5 +96,5 @@ def build(model: Any, batch: Any) -> None:
 
 
 def _is_refused(given: Any) -> bool:
-    """What Keras's own loop could not hand to a step by hand either: left to `samples.checked`, which says so."""
+    """Data that a step by hand cannot take from Keras's own loop either: `samples.checked` raises the error."""
     return hasattr(given, "tocsr") or (isinstance(given, np.ndarray) and given.dtype.kind in "OUSmM")

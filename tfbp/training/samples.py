@@ -1,4 +1,4 @@
-"""The arrays that a `tfbp.Model` is given: checked against its network, weighted by class.
+"""The arrays for a `tfbp.Model`: checked against its network, weighted by class.
 
 N samples; x, y and sample_weight as NumPy arrays.
 """
@@ -59,7 +59,7 @@ def weighted(model: Any, samples: Samples, class_weight: Any) -> Samples:
     """The samples with the weight of each one's class as its sample weight, or of each token's.
 
     Raises:
-        InputError: a class_weight that is no dict of numbers, or one beside sample_weight.
+        InputError: a class_weight that is not a dict of numbers, or one beside sample_weight.
     """
     if not isinstance(class_weight, dict):
         kind = type(class_weight).__name__

@@ -1,4 +1,4 @@
-"""What a pass by hand has in its hands, reduced to small arrays inside one compiled program.
+"""The tensors of a pass by hand, reduced to small arrays inside one compiled program.
 
 H histograms, S scalars.
 """
@@ -164,7 +164,7 @@ class Statistics:
         )
 
     def _updates(self, parameters: Any, gradients: Any) -> list[dict[str, tf.Tensor]]:
-        """What the optimizer would add to the weights, in the shape of `parameters`."""
+        """The change that the optimizer would make to the weights, in the shape of `parameters`."""
         for copy, variable in zip(self._optimizer.variables, self._model.optimizer.variables, strict=True):
             copy.assign(variable.value)
         weights = [w for _, _, w in named_weights(parameters)]

@@ -136,7 +136,7 @@ def fed(network: Any, dtype: Any, parameters: Any, x: Any) -> tuple[Any, Any]:
 
 
 def seed_of(model: Any) -> Any:
-    """What the layers that draw draw from in the step that is next; None where none draws."""
+    """The seed of the next step for the layers that draw; None where none does."""
     if model.draws is None:
         return None
     return model.seed * 2**31 + tf.cast(tf.convert_to_tensor(model.draws.value), tf.int64)
@@ -169,7 +169,7 @@ def weight_of(model: Any, x: Any, sample_weight: Any) -> Any:
 
 
 def loss_scale(model: Any) -> Any:
-    """What the optimizer wants the loss multiplied by, and divides the gradients by again; None for nothing."""
+    """The factor by which the optimizer multiplies the loss and later divides the gradients; None without one."""
     optimizer = model.optimizer
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor
     return optimizer.scale_loss(tf.ones([])) if scales else None

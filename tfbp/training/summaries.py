@@ -1,4 +1,4 @@
-"""What `TensorBoard` writes, as TensorBoard's own messages: statistics, layout, hyperparameters, graph.
+"""The data that `TensorBoard` writes, as TensorBoard's own messages: statistics, layout, hyperparameters, graph.
 
 S scalars, H histograms.
 """
@@ -88,7 +88,7 @@ def layout(model: Any, statistics: Statistics | None) -> Any:
 
 
 def hparams_of(model: Any, batch_size: int | None) -> dict[str, Any]:
-    """What a run of a model is of."""
+    """The hyperparameters of a run of a model."""
     settings, network = model.optimizer.get_config(), model.network
     rate = settings.get("learning_rate")
     return {
@@ -103,7 +103,7 @@ def hparams_of(model: Any, batch_size: int | None) -> dict[str, Any]:
 
 
 def hparams_of_network(network: Network) -> dict[str, Any]:
-    """What is known before there is an optimizer."""
+    """The hyperparameters that are known without an optimizer."""
     return {
         "layers": ",".join(str(math.prod(node.output_shape)) for node in network.top_nodes),
         "activation": ",".join(layer.applied_activation.name for layer in network.layers),

@@ -31,7 +31,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Beside Keras's own curves, runs (train, validation) and tags, the run train gains
 
     - histograms and norms of every layer's output y, delta dz, weights and gradients; the update-to-weight ratio; the
-      shares of dead and of saturated units; with `compare`, how far the gradients of manual and tape lie apart;
+      shares of dead and of saturated units; with `compare`, the difference between the gradients of manual and tape;
     - the filters of the first convolution, where there is one, as an image after every epoch;
     - a layout for the Custom Scalars page: one chart a quantity, on which all runs below the log directory meet;
     - the hyperparameters, for the HParams page, and the graph of the network, forward and backward.
@@ -52,7 +52,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         options: `keras.callbacks.TensorBoard`'s other arguments.
 
     Raises:
-        InputError: a directory that cannot be written, `every` below 1, a model that is no `tfbp.Model`, a batch that
+        InputError: a directory that cannot be written, `every` below 1, another model than a `tfbp.Model`, a batch that
             does not fit the network, or none.
 
     Example:

@@ -1,4 +1,4 @@
-"""What the workers of a MultiWorkerMirroredStrategy have to agree on, and who of them writes."""
+"""The workers of a MultiWorkerMirroredStrategy: the arguments that they agree on, and the one that writes."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def check_arrays(model: Any, argument: str, given: Any) -> None:
 
 
 def check_alike(model: Any, arguments: Mapping[str, Any]) -> None:
-    """Raise in every worker, where one has another model or was given something else than another; without this they
-    would wait for each other without end, or train something that nobody asked for.
+    """Raise in every worker if one has another model or other arguments. Without this check they would wait for each
+    other without end, or train on different data.
 
     Args:
         arguments: of fit, by name: arrays, tuples of arrays, or what JSON can write.

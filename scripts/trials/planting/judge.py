@@ -118,8 +118,7 @@ def grade(mistake: Mistake, complaint: str) -> tuple[bool, bool, str]:
     said = said.split("; ")[0]
     if mistake.cause and re.search(mistake.cause, said):
         return True, located, "right"
-    # an operation that raises names its line, and no cause
-    silent = (
-        re.match(r"(all \d+|\d+ of \d+) elements?|nan at|-?inf at|-?[\d.e+-]+, where|.*, raised at ", said) is not None
-    )
+    # symptoms: an operation that raises names its line, and no cause
+    symptoms = r"(all \d+|\d+ of \d+) elements?|nan at|-?inf at|-?[\d.e+-]+, where|shape \(|all zero|.*, raised at "
+    silent = re.match(symptoms, said) is not None
     return True, located, "silent" if silent else "misleading"

@@ -1,4 +1,4 @@
-"""What stands beside the matrix: kinks, far out, each example, the fused head, Keras's metrics: within tolerance."""
+"""The suites beside the matrix: kinks, far out, each example, the fused head, Keras's metrics: within tolerance."""
 
 import pytest
 

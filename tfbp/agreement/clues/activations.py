@@ -15,7 +15,7 @@ from tfbp.reference.softmax import softmax_forward
 from tfbp.vocabulary import ACTIVATIONS, Activation
 
 Array = np.ndarray
-_ROWWISE = ("softmax", "log_softmax")
+_ROWWISE = ("softmax", "log_softmax", "sparsemax")
 
 
 def activation_forward(activation: Activation, z: Array) -> Clues:
@@ -73,9 +73,15 @@ def _log_softmax_terms(dy: Array, z: Array, y: Array) -> dict[str, Array]:
     return {"dy": dy, "-softmax(z) Σ dy": -softmax_forward(z) * dy.sum(axis=-1, keepdims=True)}
 
 
+def _sparsemax_terms(dy: Array, z: Array, y: Array) -> dict[str, Array]:
+    seen = y > 0
+    return {"s dy": seen * dy, "-s mean of dy": seen * -dy.mean(axis=-1, keepdims=True, where=seen)}
+
+
 _TERMS: dict[str, Callable[[Array, Array, Array], dict[str, Array]]] = {
     "softmax": _softmax_terms,
     "log_softmax": _log_softmax_terms,
+    "sparsemax": _sparsemax_terms,
     "tanh": lambda dy, z, y: {"dy": dy, "-dy y²": -dy * y * y},
     "sigmoid": lambda dy, z, y: {"dy y": dy * y, "-dy y²": -dy * y * y},
     "tanh_shrink": lambda dy, z, y: {"dy": dy, "-dy (1 - tanh²)": -dy * (1 - np.tanh(z) ** 2)},

@@ -38,6 +38,8 @@ def activation_forward_error(activation: Any, z: Array, units: Units, error_z: A
         # z - max is rounded before it is exponentiated
         moved = error_z + (p * error_z).sum(axis=-1, keepdims=True) + 8 * unit * (1 + largest)
         return moved * p + 8 * units.underflow if activation.name == "softmax" else moved + 8 * unit * np.abs(y)
+    if activation.name == "sparsemax":
+        return _moved_from_tau(z, unit, error_z) + units.underflow
     carried = _spread(lambda at: activation_forward(activation, at)[0], z, error_z)
     return carried + elementwise_tolerance(
         lambda at: activation_forward(activation, at)[0], z, 1.0, unit, units.underflow
@@ -65,6 +67,9 @@ def activation_backward_error(
             + (error_p + 8 * unit * p) * total
             + 8 * (unit * np.abs(dy) + units.underflow)
         )
+
+    if activation.name == "sparsemax":
+        return _sparsemax_backward_error(dy, z, unit, error_dy, error_z) + 8 * units.underflow
 
     def backward(at: Array) -> Array:
         return activation_backward(activation, dy, at)
@@ -102,6 +107,22 @@ def loss_forward_error(loss: Any, y: Array, outputs: Array, unit: float, error: 
     terms = (1 + size + largest) ** 2 if "error" in loss.name or loss.name == "huber" else (1 + size) * (1 + largest)
     width = outputs.shape[-1]
     return (slope * error + width * error**2).sum(axis=-1) + 8 * unit * (width * terms + np.abs(losses))
+
+
+def _moved_from_tau(z: Array, unit: float, error_z: Any = 0.0) -> Array:
+    """Of z - tau in sparsemax: tau is a mean over numbers within 1 of the largest, of sums of up to O terms."""
+    largest = np.abs(z).max(axis=-1, keepdims=True)
+    return error_z + np.max(error_z, axis=-1, keepdims=True) + 8 * unit * (1 + largest) * z.shape[-1]
+
+
+def _sparsemax_backward_error(dy: Array, z: Array, unit: float, error_dy: Array, error_z: Array) -> Array:
+    """Roundings of dy - mean; where z is so close to tau that either side is right, the whole row is another."""
+    y = activation_forward(Activation("sparsemax"), z)[0]
+    tau = (z - y).max(axis=-1, keepdims=True, where=y > 0, initial=-np.inf)
+    undecided = (np.abs(z - tau) <= _moved_from_tau(z, unit, error_z)).any(axis=-1, keepdims=True)
+    largest = np.abs(dy).max(axis=-1, keepdims=True)
+    error = error_dy + np.max(error_dy, axis=-1, keepdims=True) + 8 * unit * largest * z.shape[-1]
+    return np.where(undecided, 2 * largest + error, np.where(y > 0, error, 0))
 
 
 def _spread(function: Any, z: Array, error_z: Array) -> Array:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfbp.checking.tensorflow_internals import op_callbacks
 
-# what it does is no arithmetic: its result is one of its inputs' numbers, exactly
+# operations without arithmetic: a result is one of the inputs' numbers, exactly
 EXACT = frozenset(
     [
         "Identity",

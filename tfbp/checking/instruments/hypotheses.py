@@ -1,4 +1,4 @@
-"""What may have gone wrong with a gradient, as numbers for `diagnosis` to hold it against: any function's clues."""
+"""Likely mistakes in the gradient of any function, as numbers that `diagnosis` compares with it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Hypotheses:
         terms: dict[str, np.ndarray] = {}
         for path in self._through():
             term = path.terms[index]
-            # what flows through one operation alone is no term of a sum
+            # the gradient through one operation alone is not a term of a sum
             if (
                 np.shape(term) != right.shape
                 or not term.any()
@@ -82,7 +82,7 @@ class Hypotheses:
             found["the upstream gradient is passed on, as if the derivative were 1"] = self.upstream[0]
             forwards = attempt(self._forwards, index)
             if not isinstance(forwards, Failure) and np.shape(forwards) == self.right[index].shape:
-                found["the upstream gradient goes forwards: the Jacobian stands where its transpose belongs"] = forwards
+                found["the upstream gradient goes forwards: the Jacobian in the place of its transpose"] = forwards
         if self.oracle is None:
             return found
         ones = [np.ones_like(u) for u in self.upstream]
@@ -153,7 +153,7 @@ class Hypotheses:
         return {name: v for name, v in named.items() if np.size(v) > 1 and _fits(np.shape(v), right.shape) and v.all()}
 
     def _intermediate(self, right: np.ndarray) -> dict[str, np.ndarray]:
-        """What the forward computes on its way, and what derivatives are made of it: 1 - s, 1 - y²."""
+        """The forward's intermediate results, and factors of derivatives made from them: 1 - s, 1 - y²."""
         found: dict[str, np.ndarray] = {}
         for path in self._through() if right.size <= 100_000 else []:
             name, value = path.name, path.value.astype(np.float64)

@@ -3,8 +3,8 @@
 The function and its backward are traced in a wide type, and at every operation the result is moved at random by what a
 rounding to the type under test could do: u · |result|, and for sums and products 4 u_acc · S besides, S being the
 same sum of absolute values and u_acc the accumulator's unit, float32's where it is narrower; the longer a sum, the
-more. What comes out differs from the exact answer as that of a careful program does; a kernel that adds thousands of
-numbers up in 16 bits differs by more.
+more. The result differs from the exact answer as that of a careful program does; a kernel that sums thousands of
+numbers in 16 bits differs by more.
 
     T = 3 · root mean square of each element's deviations + ½ their largest + ¼ of the tensor's + 2 u |g| + underflow
 
@@ -98,7 +98,7 @@ class Noise:
         exact = _arrays(self.program.run(values, upstream)) if exact is None else exact
         centre, runs = exact, []
         if self.traced and self.samples > 1:
-            # what a graph gives by itself: a mistake that graphs alone have is no noise
+            # the graph's result without noise: a mistake that graphs alone have is not noise
             unmoved = attempt(self._sample, dtype, values, upstream, 0)
             self.traced = not isinstance(unmoved, Failure)
             centre = _arrays(unmoved) if self.traced else exact
@@ -250,12 +250,12 @@ def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, t
 
 
 def _of_size(right: Any, middle: Any, samples: list[Any], dtype: str) -> float:
-    """How far roundings can move the size of a whole gradient: far less than an element, for they cancel."""
+    """How far roundings can move the size of a whole gradient: far less than an element, because they cancel."""
     if right is None or middle is None or middle.shape != right.shape or not right.any() or not samples:
         return np.inf
     along = [float(np.vdot(s - middle, right)) for s in samples if s is not None and s.shape == right.shape]
     spread = float(np.sqrt(np.mean(np.square(along)))) / float(np.vdot(right, right))
-    # where a draw gave a NaN, nothing is told
+    # a draw with a NaN gives no bound
     return 5 * spread + 2 * UNIT_ROUNDOFF[dtype] if np.isfinite(spread) else np.inf
 
 

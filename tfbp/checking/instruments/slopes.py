@@ -29,7 +29,7 @@ class Slope:
     Attributes:
         value, error: the slope and a bound on its error. low, high: the slopes of both sides, on a kink.
         kink: whether the point is on one. crossed: whether a larger step went over one, and was dropped.
-        evaluations: how often φ was asked.
+        evaluations: how often φ was computed.
     """
 
     value: float
@@ -103,7 +103,7 @@ def slope(along: Along, step: float = 2.0**-6, unit: float = UNIT_ROUNDOFF["floa
             break
     scale = max(abs(best), noise / step)
     error = 4 * error + 2 * noise / step
-    # a kink that is symmetrical converges all the same: both sides are asked, the first error term of each taken out
+    # a symmetrical kink converges all the same: take both sides, and remove the first error term of each
     (right, left), (right_before, left_before) = sides[-1], sides[-2]
     right, left = 2 * right - right_before, 2 * left - left_before
     doubt = abs(right - sides[-1][0]) + abs(left - sides[-1][1]) + 8 * noise / h

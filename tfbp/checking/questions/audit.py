@@ -13,7 +13,7 @@ Complaint = tuple[int, str]
 
 
 def of_inputs(names: Sequence[str], values: Sequence[np.ndarray]) -> list[Complaint]:
-    """What is lazy about the inputs, each with how much it hides: 1 weak, 2 blind.
+    """Properties of the inputs that hide mistakes, each with how much it hides: 1 weak, 2 blind.
 
     Example:
         >>> of_inputs(["kernel"], [np.eye(3)])
@@ -56,7 +56,7 @@ def _of(value: np.ndarray) -> list[Complaint]:
 
 
 def of_gradients(names: Sequence[str], gradients: Sequence[np.ndarray | None]) -> list[Complaint]:
-    """What the right gradients at the point cannot show."""
+    """Mistakes that the right gradients at the point cannot show."""
     found = []
     for name, gradient in zip(names, gradients, strict=True):
         if gradient is None:

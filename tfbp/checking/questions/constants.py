@@ -1,4 +1,4 @@
-"""What a graph tells by itself: random numbers, and constants that were float32 before float64 saw them.
+"""Facts that the graph alone shows: random numbers, and constants that were float32 before float64 saw them.
 
 TensorFlow makes many a Python number float32 first, and casts it then: seven digits are left of it.
 """

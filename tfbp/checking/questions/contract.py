@@ -82,5 +82,5 @@ def _of_failure(failure: Failure) -> str:
     if "custom_gradient function expected to return" in said or "unexpected number of gradients" in said.lower():
         return f"a wrong number of gradients: {said}"
     if "variables" in said and "keyword" in said:
-        return f"a closed-over variable has no gradient, for the gradient function takes no `variables`: {said}"
+        return f"a closed-over variable has no gradient, because the gradient function takes no `variables`: {said}"
     return f"the backward raises {said}"

@@ -49,7 +49,7 @@ def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
                 continue
             said = f"where {special.name} is {x:g} the gradient is {got:.6g}, and {before:.6g} eagerly"
             if slope.off(got, rounding) <= 1:
-                trial.notes.append(f"{mode} takes another side of a kink: {said}; both lie between the two slopes")
+                trial.notes.append(f"{mode} takes another side of a kink: {said}; both are between the two slopes")
             else:
                 trial.find(special.name, "", said, "kink", slope.off(got, rounding), mode=mode)
             break
@@ -79,7 +79,7 @@ def special_values(trial: Trial) -> tuple[Values, dict[int, list[int]]]:
 
 
 def examine(trial: Trial, oracle: Program | None, own: bool) -> None:
-    """Judge the gradient at the special numbers; each input is tried by itself, for one may not bear them."""
+    """Judge the gradient at the special numbers; each input by itself, because one may raise an error there."""
     where, before = dict(zip(trial.program.where, trial.program.names, strict=True)), trial.values
     values, places = special_values(trial)
     for place, chosen in places.items():
@@ -113,7 +113,7 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
         if isinstance(found, Failure) or not np.isfinite([found.low, found.high, found.error]).all():
             continue
         scale = max(abs(found.low), abs(found.high))
-        if found.error > 1e-3 * max(scale, 1e-3):  # no slope can be told: a cusp, or a jump
+        if found.error > 1e-3 * max(scale, 1e-3):  # there is no slope: a cusp, or a jump
             continue
         special.slopes[flat] = found
         rounding = _digits(trial, index) * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
@@ -134,5 +134,5 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
     if on_kinks:
         said = ", ".join(dict.fromkeys(on_kinks))
         trial.notes.append(
-            f"{name}: a kink at {said}; its gradient there lies between the slopes of both sides: accepted"
+            f"{name}: a kink at {said}; its gradient there is between the slopes of both sides: accepted"
         )

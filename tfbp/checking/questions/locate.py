@@ -12,7 +12,7 @@ from tfbp.checking.instruments.slopes import Slope
 from tfbp.checking.trial import NEARER, TINY, Trial, typical
 from tfbp.judging.diagnosis import diagnose
 
-FEW = 48  # as many are always asked one by one
+FEW = 48  # as many elements are always compared one by one
 MANY = 600  # and as many where something is wrong
 SAMPLE = 32
 
@@ -23,7 +23,7 @@ class Judged:
 
     Attributes:
         ratio: the largest error / tolerance. kinks: how many elements are on a kink.
-        right, tolerance: every element of the gradient, where all were asked. words, cause: where only some were.
+        right, tolerance: every element of the gradient, where all were compared. words, cause: where only some were.
         unknown: beside how many no difference is finite.
     """
 
@@ -60,7 +60,7 @@ def elements(
 
 
 class _Asked(NamedTuple):
-    """What differences say of some elements: on a kink, and where they say nothing, `right` is what was given."""
+    """Differences at some elements. On a kink, and without a usable difference, `right` is the gradient itself."""
 
     right: np.ndarray
     tolerance: np.ndarray
@@ -85,7 +85,7 @@ def _asked(trial: Trial, place: int, mine: np.ndarray, rounding: Any, chosen: It
 
 
 def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any, direction: np.ndarray) -> int:
-    """The flat index of an element that is wrong: the half whose slope is further off, again and again."""
+    """The flat index of a wrong element: takes the half with the slope that is further off, again and again."""
     spread = np.broadcast_to(rounding, mine.shape).ravel()
     inside = np.arange(mine.size)
 
@@ -98,13 +98,13 @@ def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any, direction: 
     while len(inside) > 1:
         left, right = np.array_split(inside, 2)
         off_left = off(left)
-        # most often one half is right, and its off is far below 1: the other need not be asked
+        # most often one half is right, and its off is far below 1: the other is not needed
         inside = left if off_left > 1 and off_left >= off(right) else right
     return int(inside[0])
 
 
 def one_element(trial: Trial, place: int, index: int, got: float, rounding: float = 0.0) -> Slope:
-    """The slope along one element, by steps that are small beside all of them; where these disagree with what is given,
+    """The slope along one element, by steps that are small beside all of them; where these disagree with the gradient,
     by smaller ones, and where the element is tiny, by steps that are small beside itself."""
     value = trial.values[place]
     own, usual = abs(float(value.flat[index])), typical(value)

@@ -28,7 +28,7 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
     for done, dtype in enumerate(dtypes):
         program = trial.program if dtype == trial.program.dtype else trial.subject.at(dtype)
         if isinstance(program, Failure):
-            trial.notes.append(f"{dtype}: not run, for it raises {program.sentence}")
+            trial.notes.append(f"{dtype}: not run, because it raises {program.sentence}")
             continue
         program.seeded, program.seed = trial.program.seeded, trial.program.seed
         program.values = program.values if program.variables else trial.values
@@ -50,7 +50,7 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
                 report.worst[f"{dtype} eager"] = trial.worst
                 continue
             if mode != "eager" and program.seeded:
-                trial.notes.append(f"{mode}: not compared, for its random numbers are its own")
+                trial.notes.append(f"{mode}: not compared, because its random numbers are its own")
                 continue
             run = attempt(_made, program, mode, values, upstream)
             if run is None:
@@ -59,10 +59,12 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
             if isinstance(made, Failure) and mode in ("graph", "xla"):
                 forward = attempt(_forward, program, mode, values)
                 if isinstance(forward, Failure):
-                    trial.notes.append(f"{dtype}, {mode}: not run, for the forward itself raises {forward.sentence}")
+                    trial.notes.append(
+                        f"{dtype}, {mode}: not run, because the forward itself raises {forward.sentence}"
+                    )
                     continue
             if drawn and not isinstance(made, Failure) and not _same_forward(made[0], outputs, tolerances[0]):
-                trial.notes.append(f"{dtype}, {mode}: not compared, for it draws other random numbers")
+                trial.notes.append(f"{dtype}, {mode}: not compared, because it draws other random numbers")
                 continue
             _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
             if dtype == trial.program.dtype and not isinstance(run, Failure):
@@ -70,7 +72,7 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
         if trial.on_gpu and dtype == "float32":
             with tf32_enabled(True):
                 made = attempt(program.run, values, upstream)
-            # what products are given is rounded to float16's digits, and no more than that is
+            # the inputs of products are rounded to float16's digits, and nothing else is
             rounded = trial.noise.tolerances("float16", values, upstream, (outputs, gradients))
             _compare(trial, report, (dtype, "eager, TF32"), made, (outputs, gradients), rounded, hints)
 
@@ -83,7 +85,7 @@ def _modes(modes: Sequence[str]) -> Iterator[str]:
 
 
 def _made(program: Program, mode: str, values: Any, upstream: Any) -> Any:
-    """What runs the program in a mode; None where the forward itself cannot do without the size of the batch."""
+    """The function that runs the program in a mode; None where the forward itself needs the size of the batch."""
     if mode == "eager":
         return program.run
     program.restore()

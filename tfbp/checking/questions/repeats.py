@@ -38,7 +38,7 @@ def examine(trial: Trial) -> bool:
         if any(g is None or g.shape != given[0].shape for g in given if given[0] is not None) or given[0] is None:
             continue
         first, second, third = given[0], given[1], given[-1]
-        # a NaN that comes each time is no other number: the contract says that it is one
+        # a NaN that comes each time is the same number: the check of the contract reports it
         if np.array_equal(first, second, equal_nan=True) and np.array_equal(second, third, equal_nan=True):
             continue
         finite = np.isfinite(first)

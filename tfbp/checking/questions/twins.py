@@ -1,6 +1,6 @@
 """A function's twins, an oracle and a reference in NumPy, and whether their forward values are the function's.
 
-Where they are not, nothing that is said of gradients would mean anything.
+Where they are not, a comparison of gradients would mean nothing.
 """
 
 from __future__ import annotations

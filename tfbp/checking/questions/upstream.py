@@ -1,4 +1,4 @@
-"""What every backward does with its upstream gradient: zero gives zero, and it is linear in it."""
+"""Two properties of every backward: an upstream gradient of zero gives zero, and it is linear in its upstream."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def _linear(trial: Trial) -> None:
             trial.refuted.add(name)
             place = np.unravel_index(int(np.argmax(np.abs(of_both[i] - expected) / rounding)), own.shape)
             got, right = of_both[i][place], expected[place]
-            where = f"at {[int(p) for p in place]}, for 2u - 3v it is {got:.6g}, where {right:.6g} is expected"
+            where = f"at {[int(p) for p in place]}: {got:.6g} with the upstream 2u - 3v; {right:.6g} is expected"
             trial.find(name, where, "not linear in the upstream gradient", "upstream", ratio)

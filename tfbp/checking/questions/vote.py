@@ -1,4 +1,4 @@
-"""Who is right: the function's backward, an oracle, a reference, and differences of the forward, each heard."""
+"""Who is right: compares the function's backward, an oracle, a reference, and differences of the forward."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
 
 
 class _Opinions:
-    """What each opinion has to say of one gradient."""
+    """The opinions on one gradient."""
 
     def __init__(self, trial: Trial, index: int, oracle: Any, rounding: Any, reference: Reference | None) -> None:
         self.trial, self.index, self.oracle = trial, index, oracle
@@ -139,7 +139,7 @@ def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: s
         if name not in trial.refuted:
             contract.missing(trial, i, oracle, found.slope.value, found.slope.error + 1e-12)
         return
-    if name in trial.refuted:  # upstream is ignored or used wrongly: that is said already
+    if name in trial.refuted:  # upstream is ignored or used wrongly: the report has that already
         return
     if oracle is None:
         _without_oracle(trial, found, hints, name)
@@ -150,7 +150,7 @@ def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: s
     if against.agrees:
         trial.worst = max(trial.worst, against.ratio, min(mine_off, 1.0))
         if mine_off > 1:
-            said = "differences of the forward say otherwise than its gradient"
+            said = "differences of the forward disagree with its gradient"
             if own:
                 trial.refuted.add(name)
                 trial.find(

@@ -61,6 +61,8 @@ MISTAKES = [
             "softmax-as-if-elementwise": ("softmax_backward", "y * (dy - tf.reduce_sum(dy * y, axis=axis, keepdims=True))", "dy * y * (1 - y)", "dz of manual", "diagonal"),
             "softmax-last-axis-alone": ("softmax_backward", "tf.reduce_sum(dy * y, axis=axis, keepdims=True)", "tf.reduce_sum(dy * y, axis=-1, keepdims=True)", "Softmax axis 1 dx of layers", "last axis"),
             "softmax-several-axes": ("softmax_forward", "tf.exp(z - tf.reduce_logsumexp(z, axis=axis, keepdims=True))", "tf.nn.softmax(z)", "Softmax axis [1, 2] y of layers", "last axis"),
+            "sparsemax-mean-missing": ("sparsemax_backward", "dy - mean", "dy", "dz of manual", "-s mean of dy is missing"),
+            "sparsemax-mean-of-all": ("sparsemax_backward", "tf.reduce_sum(s, axis=-1, keepdims=True)", "tf.cast(tf.shape(y)[-1], y.dtype)", "dz of manual", ""),
             "log_softmax-mean": ("log_softmax_backward", "tf.reduce_sum", "tf.reduce_mean", "dz of manual", "1/O too many"),
         },
     ),
