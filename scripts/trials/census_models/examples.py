@@ -77,7 +77,7 @@ def deeplab() -> Any:
 
 
 def image_classification_3d() -> Any:
-    x = inputs = keras.Input((16, 16, 8, 1))
+    x = inputs = keras.Input((16, 16, 16, 1))
     for size in (4, 6):
         x = L.BatchNormalization()(L.MaxPooling3D(2)(L.Conv3D(size, 3, activation="relu")(x)))
     x = L.Dropout(0.3)(L.Dense(8, "relu")(L.GlobalAveragePooling3D()(x)))

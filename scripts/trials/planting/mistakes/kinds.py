@@ -27,9 +27,9 @@ MISTAKES = [
         {
             "causal-dx-of-the-padding": ("conv1d_backward", "dpadded[:, before:, 0]", "dpadded[:, :dpadded.shape[1] - before, 0]", "dx of manual", ""),
             "causal-after-the-last-step": ("conv1d_forward", "[before, 0]", "[0, before]", "z of manual", ""),
-            "steps-dilation-lost": ("conv1d_forward", "dilation_rate=(*dilation_rate, 1)", "dilation_rate=(1, 1)", "of manual", ""),
-            "steps-depthwise-strides-lost": ("depthwise_conv1d_forward", "strides=(*strides, 1)", "strides=(1, 1)", "of manual", ""),
-            "steps-pooling-strides-of-the-pool": ("_pooled", "strides=(*layer.strides, 1)", "strides=(*layer.pool_size, 1)", "of manual", ""),
+            "steps-dilation-lost": ("conv1d_forward", "(*dilation_rate, 1)", "(1, 1)", "of manual", ""),
+            "steps-depthwise-strides-lost": ("depthwise_conv1d_forward", "(*strides, 1)", "(1, 1)", "of manual", ""),
+            "steps-pooling-strides-of-the-pool": ("_pooled", "(*layer.strides, 1)", "(*layer.pool_size, 1)", "of manual", ""),
         },
     ),
     *of(
@@ -47,8 +47,8 @@ MISTAKES = [
         "transposed",
         {
             "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(each)", "-1 - window.positions.index(each)", "z of manual", ""),
-            "transposed-dbias-of-the-first-row": ("conv2d_transpose_backward", "wide(dz), axis=[0, 1, 2]", "wide(dz)[:, :1], axis=[0, 1, 2]", "dbias of manual", ""),
-            "transposed-dkernel-of-other-examples": ("conv2d_transpose_backward", "tf.reshape(wide(x), [-1, inputs]), transpose_a=True", "tf.reshape(wide(x)[::-1], [-1, inputs]), transpose_a=True", "dkernel of manual", ""),
+            "transposed-dbias-of-the-first-row": ("conv2d_transpose_backward", "tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, :1], axis=[0, 1, 2])", "dbias of manual", ""),
+            "transposed-dkernel-of-other-examples": ("conv2d_transpose_backward", "tf.reshape(wide(x), [-1, inputs])", "tf.reshape(wide(x)[::-1], [-1, inputs])", "dkernel of manual", ""),
         },
     ),
     *of(
@@ -57,7 +57,7 @@ MISTAKES = [
         {
             "permuted-back-by-the-same-order": ("permute_backward", "(dims.index(axis) + 1 for axis in range(1, dy.shape.rank))", "dims", "dx of manual", ""),
             "repeated-dx-of-the-first-step": ("repeat_vector_backward", "tf.reduce_sum(wide(dy), axis=1)", "dy[:, 0]", "dx of manual", ""),
-            "a-part-s-dx-at-the-start": ("_spread", "taken[0], size - 1 - taken[-1]", "0, size - 1 - taken[-1] + taken[0]", "dx of manual", ""),
+            "a-part-s-dx-at-the-start": ("_spread", "_paddings(dy, axis, taken[0], size - 1 - taken[-1])", "_paddings(dy, axis, 0, size - 1 - taken[-1] + taken[0])", "dx of manual", ""),
             "a-part-s-step-lost-in-dx": ("_spread", "tf.pad(apart, _paddings(apart, axis + 1, 0, taken.step - 1))", "tf.pad(apart, _paddings(apart, axis + 1, taken.step - 1, 0))", "dx of manual", ""),
             "unstacked-in-reverse": ("stack_backward", "tuple(tf.unstack(dy, axis=axis))", "tuple(tf.unstack(dy, axis=axis)[::-1])", "of manual", ""),
         },
