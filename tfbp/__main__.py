@@ -2,10 +2,10 @@
 
     tfbp train         trains a network on real data by all three writings
     tfbp agree         compares the three writings, and tfbp.layers, in every dtype and execution mode
-    tfbp gradients     tries the gradient of any function
-    tfbp seed          the published 2-2-1 example, and its mistake, named
+    tfbp gradients     checks the gradient of any function
+    tfbp seed          shows the published 2-2-1 example and its mistake
     tfbp audit         bounds the ε of a private training run from below
-    tfbp gpu-report    measures what takes a GPU to say, into one page
+    tfbp gpu-report    measures on a GPU, and writes one page
 
 `tfbp train --help` and so on list the options.
 """

@@ -38,6 +38,7 @@ IN_CHINESE = {
     "Light": "浅色",
 }
 IN_ENGLISH = {chinese: english for english, chinese in IN_CHINESE.items()}
+PATH_IN_A_TABLE = re.compile(r"<td>([\w.]+(?:/[\w.]+)+)</td>")
 ALTERNATE = re.compile(r'<link rel="alternate" [^>]*hreflang=[^>]*>\s*')
 
 
@@ -118,4 +119,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    # a long path in a table may break after a slash or an underscore
+    html = PATH_IN_A_TABLE.sub(lambda found: re.sub(r"(?<=\w[/_])(?=\w)", "<wbr>", found[0]), html)
     return mathematics.render(html)

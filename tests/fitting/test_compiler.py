@@ -197,7 +197,7 @@ def test_other_numbers_are_no_other_program(monkeypatch):
     programs = {id(traced): (name, traced, given) for name, (traced, _), given in ran}
     assert {name for name, *_ in programs.values()} == {"train", "test", "predict"}
     for name, traced, given in programs.values():
-        whole = tf.function(lambda *given, traced=traced: traced(*given), jit_compile=True, autograph=False)
+        whole = tf.function(traced.__call__, jit_compile=True, autograph=False)
         text = whole.experimental_get_compiler_ir(*given)(stage="hlo")
         parameters = re.findall(r"= s32\[(\d+)\]\S* parameter\(", text[text.index("ENTRY") :])
         assert str(given[1].shape[0]) in parameters, name
