@@ -69,14 +69,8 @@ def _layer_scale_back(layer, dz, residuals):
     return dx, {"gamma": dgamma}
 
 
-def _layer_scale_gradients(layer, x, dz):
-    """Each example's own dgamma, (B, C)."""
-    return {"gamma": tf.reduce_sum(x * dz, axis=[*range(1, x.shape.rank - 1)])}
-
-
 KINDS = {
     "LayerScale": (_layer_scale, _layer_scale_back),
     "Rescaling": (_rescaling, _rescaling_back),
     "Normalization": (_normalization, _normalization_back),
 }
-PER_EXAMPLE = {"LayerScale": {"gradients": _layer_scale_gradients}}

@@ -174,7 +174,8 @@ def _taken_apart() -> Setting:
     h = Dense(6, "tanh")(x)
     parts: list[Symbol] = [GetItem((slice(1, None, 2), slice(-4, -1)))(h), GetItem((slice(0, 2), slice(0, 3)))(h)]
     joined = Stack(2)(*parts)
-    last = GetItem((-1, 1))(joined)
+    # of all parts something, so that each has a gradient
+    last = GetItem((slice(None, None, -1), slice(None), -1))(joined)
     return Setting("parts-B5-4x5", x, Dense(3)(last), 5)
 
 
