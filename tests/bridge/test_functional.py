@@ -53,7 +53,47 @@ def _normalized():
     return keras.Model([x, y], layers.Subtract()([layers.Dense(5)(h), seen]))
 
 
+class _Scaled(layers.Layer):
+    """A weight for each channel, and a layer inside: `call` is made of what a network has."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(4, "tanh")
+
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", regularizer=keras.regularizers.L2(2**-6))
+
+    def call(self, x, training=None):
+        return x * self.gamma + 0.5 * self.inner(x)
+
+
+def _composites():
+    x = keras.Input((9, 4))
+    scaled = _Scaled()
+    h = layers.SeparableConv1D(4, 3, padding="same", depth_multiplier=2, activation="tanh")(scaled(x))
+    y = layers.SeparableConv2D(2, 2, strides=2)(layers.Reshape((9, 4, 1))(scaled(h)))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
+
+
+def _rearranged():
+    x = keras.Input((5, 4))
+    y = keras.ops.transpose(layers.Dense(6, "tanh")(x), (0, 2, 1))
+    parts = [y[:, 1::2, -3:], keras.ops.relu(y[..., :3])[:, :3], keras.ops.expand_dims(y[:, 0, :3], 1)]
+    joined = keras.ops.concatenate([keras.ops.stack(parts[:2], axis=1)[:, 1], parts[2]], axis=1)
+    return keras.Model(x, layers.Dense(3)(keras.ops.reshape(joined, (-1, 12))))
+
+
+def _over_all_axes():
+    x = keras.Input((3, 2, 4))
+    # the root of key_dim has all its digits in float32, which Keras's is rounded to
+    y = layers.MultiHeadAttention(2, 4)(x, x) + x
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
+
+
 MODELS = {
+    "attention over all axes": (_over_all_axes, "mean_squared_error"),
+    "composites": (_composites, "mean_squared_error"),
+    "rearranged": (_rearranged, "mean_squared_error"),
     "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "operations": (_operations, "mean_squared_error"),
     "nested": (_nested, "mean_squared_error"),
@@ -161,3 +201,43 @@ def test_it_goes_back_to_keras(trial):
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
     with pytest.raises(InputError, match=sentence):
         Network.from_keras(make(), loss)
+
+
+class _Counting(layers.Layer):
+    def build(self, shape):
+        self.count = self.add_weight(shape=(), trainable=False, initializer="zeros")
+
+    def call(self, x):
+        self.count.assign_add(1.0)
+        return 2.0 * x
+
+
+class _OtherInTraining(layers.Layer):
+    def call(self, x, training=None):
+        return 2.0 * x if training else x + 1.0
+
+
+class _BySine(layers.Layer):
+    def call(self, x):
+        return keras.ops.sin(x)
+
+
+@pytest.mark.parametrize("kind", [_Counting, _OtherInTraining, _BySine])
+def test_a_composite_that_a_network_cannot_express_is_named_and_left_as_it_was(kind):
+    x = keras.Input((4,))
+    model = keras.Model(x, layers.Dense(2)(kind(name="mine")(x)))
+    before = [w.numpy() for w in model.weights]
+    with pytest.raises(InputError, match=rf"^model: got the layer 'mine', a {kind.__name__}; accepted: layers that tf"):
+        Network.from_keras(model, "huber")
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_the_calls_of_layers_that_are_opened_are_as_they_were():
+    model = _composites()
+    each = [*model._flatten_layers()]
+    before = [(len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in each]
+    network, _ = Network.from_keras(model, "huber")
+    assert [(len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in each] == before
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds.count("LayerScale") == kinds.count("DepthwiseConv1D") == kinds.count("DepthwiseConv2D") == 1

@@ -82,9 +82,9 @@ def test_a_model_with_arguments_is_saved_and_loaded(tmp_path):
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "model: got a model that is not built; accepted:"),
         (
             lambda: keras.Sequential(
-                [keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.ZeroPadding1D(name="p")]
+                [keras.Input((5, 2)), keras.layers.Dense(3), keras.layers.UnitNormalization(name="p")]
             ),
-            "model: got the layer 'p', a ZeroPadding1D; accepted: layers that tfbp.Network has. tfbp.fit ",
+            "model: got the layer 'p', a UnitNormalization; accepted: layers that tfbp.Network has. tfbp.fit ",
         ),
         (
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=lambda x: x)]),

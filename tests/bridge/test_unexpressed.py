@@ -31,8 +31,22 @@ TABLE = dict.fromkeys(("embeddings_initializer",), "zeros") | {
     **{"input_dim": 10, "output_dim": 6, "embeddings_regularizer": "l2", "embeddings_constraint": "non_neg"},
     **{"mask_zero": True, "activity_regularizer": "l2"},
 }
-IMAGE, SEQUENCE, ROW, TOKENS = (6, 6, 4), (4, 6), (6,), (4,)
+TRANSPOSED = {
+    **{**KERNEL_AND_BIAS, **CONVOLUTION, "filters": 2, "activation": "tanh", "use_bias": False},
+    "output_padding": 0,
+}
+IMAGE, SEQUENCE, ROW, TOKENS, VOLUME = (6, 6, 4), (4, 6), (6,), (4,), (2, 3, 2, 4)
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
+# which are no layers of Keras's
+OURS = {
+    "ActivationLayer",
+    "GetItem",
+    "LayerScale",
+    "LinearCrossEntropy",
+    "PositionEmbedding",
+    "RotaryEmbedding",
+    "Stack",
+}
 # class: (arguments, the input's shape, another value for each of its other arguments)
 LAYERS = {
     "Dense": ({"units": 4}, ROW, {**KERNEL_AND_BIAS, "units": 5, "activation": "tanh", "use_bias": False}),
@@ -95,7 +109,47 @@ LAYERS = {
     "LeakyReLU": ({}, ROW, {"negative_slope": 0.5}),
     "ELU": ({}, ROW, {"alpha": 0.5}),
     "Softmax": ({}, SEQUENCE, {"axis": 1}),
+    "ZeroPadding1D": ({}, SEQUENCE, {"padding": (0, 2), "data_format": "channels_first"}),
     "ZeroPadding2D": ({}, IMAGE, {"padding": 2, "data_format": "channels_first"}),
+    "ZeroPadding3D": ({}, VOLUME, {"padding": 2, "data_format": "channels_first"}),
+    "Cropping1D": ({}, SEQUENCE, {"cropping": (0, 1)}),
+    "Cropping2D": ({}, IMAGE, {"cropping": ((1, 0), (0, 2)), "data_format": "channels_first"}),
+    "Cropping3D": ({"cropping": 0}, VOLUME, {"cropping": ((0, 1), (1, 0), (0, 0)), "data_format": "channels_first"}),
+    "UpSampling1D": ({}, SEQUENCE, {"size": 3}),
+    "UpSampling2D": ({}, IMAGE, {"size": (1, 2), "interpolation": "bilinear", "data_format": "channels_first"}),
+    "UpSampling3D": ({}, VOLUME, {"size": (1, 2, 3), "data_format": "channels_first"}),
+    "Conv1D": (
+        {"filters": 4, "kernel_size": 2},
+        SEQUENCE,
+        {**KERNEL_AND_BIAS, **CONVOLUTION, "filters": 2, "groups": 2, "activation": "tanh", "use_bias": False},
+    ),
+    "DepthwiseConv1D": (
+        {"kernel_size": 2},
+        SEQUENCE,
+        {
+            **{name.replace("kernel_", "depthwise_"): value for name, value in KERNEL_AND_BIAS.items()},
+            **CONVOLUTION,
+            **{"depth_multiplier": 2, "activation": "tanh", "use_bias": False},
+        },
+    ),
+    "Conv1DTranspose": ({"filters": 4, "kernel_size": 2}, SEQUENCE, TRANSPOSED),
+    "Conv2DTranspose": ({"filters": 4, "kernel_size": 2}, IMAGE, TRANSPOSED),
+    "MaxPooling1D": ({}, SEQUENCE, POOLING),
+    "AveragePooling1D": ({"pool_size": 2}, SEQUENCE, POOLING),
+    "GlobalMaxPooling1D": ({}, SEQUENCE, {"data_format": "channels_first", "keepdims": True}),
+    "EinsumDense": (
+        {"equation": "abc,cd->abd", "output_shape": (None, 5)},
+        SEQUENCE,
+        {
+            **KERNEL_AND_BIAS,
+            **{"equation": "abc,bd->adc", "output_shape": (3, None), "bias_axes": "d", "activation": "tanh"},
+            **{"lora_alpha": 2, "gptq_unpacked_column_size": 2},
+        },
+    ),
+    "Permute": ({"dims": (2, 1)}, SEQUENCE, {"dims": (1, 2)}),
+    "RepeatVector": ({"n": 2}, ROW, {"n": 3}),
+    "SpatialDropout1D": ({"rate": 0.5}, SEQUENCE, {"rate": 0.25, "seed": 3}),
+    "SpatialDropout2D": ({"rate": 0.5}, IMAGE, {"rate": 0.25, "seed": 3, "data_format": "channels_first"}),
     "Rescaling": ({"scale": 0.5}, ROW, {"scale": 0.25, "offset": 2.0}),
     "Normalization": (
         {"mean": 0.5, "variance": 2.0},
@@ -131,13 +185,15 @@ def config_of(model):
 
 
 def test_every_kind_is_here():
-    assert set(LAYERS) >= set(KINDS) - {"ActivationLayer", "LinearCrossEntropy", "PositionEmbedding", "RotaryEmbedding"}
+    assert set(LAYERS) >= set(KINDS) - OURS
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_argument_of_keras_s_is_here(name):
     given, _, others = LAYERS[name]
     known = {*given, *others, "name", "dtype", "trainable", "seed", "backward_layer", "quantization_config"}
+    # Keras sets lora_alpha, too, where it has a rank
+    known |= {"lora_rank"}
     assert set(layer_of(name).get_config()) <= known
 
 

@@ -219,7 +219,7 @@ MISTAKES = {
     "concatenated in reverse": (manual.merge, "concatenate_forward", concatenate_reversed, "concatenate", "layer 2 z"),
     "padded on the other side": (
         manual.padding,
-        "zero_padding2d_forward",
+        "zero_padding_forward",
         lambda x, padding: tf.pad(x, [(0, 0), *(each[::-1] for each in padding), (0, 0)]),
         "zero-padding",
         "layer 1 z",

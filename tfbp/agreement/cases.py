@@ -21,6 +21,7 @@ from tfbp.network import (
     convolution,
     dense,
     dropout,
+    einsum,
     embedding,
     linear_cross_entropy,
     merge,
@@ -28,11 +29,15 @@ from tfbp.network import (
     padding,
     pooling,
     position,
+    rearranging,
     recurrent,
     registered,
     residual,
     scaling,
+    sequences,
     shapes,
+    transposed,
+    upsampling,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
@@ -77,7 +82,22 @@ def loss_cases() -> Iterator[Case]:
 # the files of `tfbp.network` that have CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
-    *(merge, scaling, padding, recurrent, bidirectional, embedding, position, linear_cross_entropy, attention),
+    *(
+        merge,
+        scaling,
+        einsum,
+        rearranging,
+        transposed,
+        upsampling,
+        padding,
+        sequences,
+        recurrent,
+        bidirectional,
+        embedding,
+        position,
+        linear_cross_entropy,
+        attention,
+    ),
 )
 
 

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from tfbp.bridge.graph import asks_itself
-from tfbp.bridge.layers import layer_from_keras
+from tfbp.bridge.layers import is_known_layer, layer_from_keras
+from tfbp.bridge.opening import opened, separable, unknown
+from tfbp.bridge.operations import layer_of_operation
 from tfbp.errors import InputError
-from tfbp.network import (
-    Add,
-    Concatenate,
-    Input,
-    Layer,
-    Maximum,
-    Minimum,
-    Multiply,
-    Network,
-    Rescaling,
-    Subtract,
-    Symbol,
-    Tokens,
-)
+from tfbp.network import Input, Layer, Network, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
-# the operations of `x + y` and its like between Keras tensors, by the names of their classes
-_OPERATIONS: dict[str, Callable[[], Layer]] = {
-    "Add": Add,
-    "Subtract": Subtract,
-    "Multiply": Multiply,
-    "Maximum": Maximum,
-    "Minimum": Minimum,
-}
-# and with a number: (scale, offset) of the tensor, where it is the first, and where it is the second
-_WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
-    "Add": (lambda c: (1.0, c), lambda c: (1.0, c)),
-    "Subtract": (lambda c: (1.0, -c), lambda c: (-1.0, c)),
-    "Multiply": (lambda c: (c, 0.0), lambda c: (c, 0.0)),
-    "TrueDivide": (lambda c: (1 / c, 0.0), lambda c: None),
-    "Divide": (lambda c: (1 / c, 0.0), lambda c: None),
-    "Negative": (lambda c: (-1.0, 0.0), lambda c: None),
-}
+# composite layers that are known to be made of two
+_COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable}
 
 
 def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]:
@@ -77,7 +51,8 @@ class _Opened:
     """The calls of a model and of those nested in it, as they are written again with `tfbp.Input`."""
 
     def __init__(self) -> None:
-        self.made: dict[int, tuple[Layer, Any]] = {}
+        # by the id of what they come from; that of a layer without weights is its own
+        self.made: dict[Any, tuple[Layer, Any]] = {}
 
     def outputs(self, model: Any, inputs: Sequence[Symbol]) -> list[Symbol]:
         if isinstance(model, keras.Sequential):
@@ -97,11 +72,13 @@ class _Opened:
         if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
             return self.outputs(operation, taken)
         if not isinstance(operation, keras.layers.Layer):
-            return [_operation(node, taken)]
-        numbers = dict(node.arguments.kwargs)
+            layer, weights = layer_of_operation(node, taken)
+            key = id(layer if weights is None else next(iter(weights.weights.values())))
+            layer, _ = self.made.setdefault(key, (layer, weights))
+            return [self._on(layer, taken, operation.name)]
         called_with = {
             name: value
-            for name, value in numbers.items()
+            for name, value in node.arguments.kwargs.items()
             if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask")
         }
         if asks_itself(operation):
@@ -112,31 +89,57 @@ class _Opened:
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
+        if is_composite(operation) and id(operation) not in self.made:
+            return self._opened(node, taken)
         if id(operation) not in self.made:
             self.made[id(operation)] = layer_from_keras(operation, **called_with), operation
         layer, _ = self.made[id(operation)]
+        if asks_itself(operation):
+            return [self._attended(operation, layer, taken[0])]
+        return [self._on(layer, taken, operation.name)]
+
+    def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
+        """Attention of every step, or of every pixel: these are joined to one sequence, and parted again."""
+        *sizes, width = x.shape
+        every = tuple(range(1, len(sizes) + 1))
+        axes = tuple(getattr(attention, "attention_axes", None) or every)
+        if axes != every or (len(sizes) > 1 and getattr(layer, "use_causal_mask", False)):
+            got = f"attention_axes: got {axes} for inputs of shape {tuple(x.shape)}, or a causal mask"
+            raise InputError(f"model: {attention.name!r}: {got}; accepted: attention over all axes, without one.")
+        if len(sizes) == 1:
+            return self._on(layer, [x], attention.name)
+        y = self._on(layer, [Reshape((-1, width))(x)], attention.name)
+        return Reshape((*sizes, y.shape[-1]))(y)
+
+    def _opened(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+        """The calls of a composite layer, in the place of its own."""
+        operation = node.operation
+        if type(operation).__name__ not in _COMPOSITE:
+            of_each = {id(tensor): symbol for tensor, symbol in zip(node.input_tensors, taken, strict=True)}
+            try:
+                return self.outputs(opened(operation, node.arguments), list(of_each.values()))
+            except InputError:
+                # whatever in it a network has no word for: it is the layer that the model shows
+                raise unknown(operation) from None
+        (made,) = taken
+        for number, (part, weights) in enumerate(_COMPOSITE[type(operation).__name__](operation)):
+            key = (id(operation), number)
+            if key not in self.made:
+                self.made[key] = layer_from_keras(part), weights
+            made = self._on(self.made[key][0], [made], operation.name)
+        return [made]
+
+    @staticmethod
+    def _on(layer: Layer, taken: Sequence[Symbol], name: str) -> Symbol:
         try:
-            return [layer(*taken)]
+            return layer(*taken)
         except InputError as error:
-            raise InputError(f"model: {operation.name!r}: {error}") from None
+            raise InputError(f"model: {name!r}: {error}") from None
 
 
-def _operation(node: Any, taken: Sequence[Symbol]) -> Symbol:
-    """The result of an operation such as x + y."""
-    kind = type(node.operation).__name__
-    if len(taken) == 2 and kind in _OPERATIONS:
-        return _OPERATIONS[kind]()(*taken)
-    arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
-    numbers = [each for each in arguments if isinstance(each, int | float) and not isinstance(each, bool)]
-    if len(taken) == 1 and kind in _WITH_A_NUMBER and len(numbers) == (kind != "Negative"):
-        is_first = isinstance(arguments[0], keras.KerasTensor)
-        scaled = _WITH_A_NUMBER[kind][not is_first](float(numbers[0]) if numbers else 0.0)
-        if scaled is not None:
-            return Rescaling(*scaled)(*taken)
-    if kind == "Concatenate" and len(taken) > 1:
-        return Concatenate(getattr(node.operation, "axis", -1))(*taken)
-    accepted = ", ".join([*_OPERATIONS, *(name for name in _WITH_A_NUMBER if name not in _OPERATIONS)])
-    raise InputError(f"model: got the operation {kind} ({node.operation.name!r}); accepted: {accepted}.")
+def is_composite(keras_layer: Any) -> bool:
+    """Whether a Keras layer is none of a network's kinds, so that it has to be opened."""
+    return type(keras_layer).__name__ in _COMPOSITE or not is_known_layer(keras_layer)
 
 
 def _input(tensor: Any, model: Any) -> Symbol:

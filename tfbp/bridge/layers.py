@@ -10,9 +10,20 @@ from typing import Any
 import keras
 
 from tfbp.bridge.activations import activation_of, keras_activation
+from tfbp.bridge.opening import Weights
 from tfbp.bridge.unexpressed import check_arguments
 from tfbp.errors import InputError, likely, one_of
-from tfbp.network import ActivationLayer, Dense, Embedding, Layer, LayerNormalization, Residual, RMSNormalization, kinds
+from tfbp.network import (
+    ActivationLayer,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNormalization,
+    Residual,
+    RMSNormalization,
+    kinds,
+)
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
 # by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
@@ -21,6 +32,12 @@ KINDS: dict[str, type[Layer]] = {name: kind for name, kind in kinds().items() if
 KINDS["ReversibleEmbedding"] = Embedding
 # what acts on each step alike, so that TimeDistributed changes nothing
 _OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
+# and what is none of a kind itself: layers of activations, and of layers
+_OTHERS = (
+    *(keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU, keras.layers.ReLU, keras.layers.Softmax),
+    *(keras.layers.TimeDistributed,),
+)
+_SPATIAL = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
 _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 
@@ -36,6 +53,8 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     """
     if isinstance(keras_layer, keras.layers.TimeDistributed):
         return _of_each_step(keras_layer)
+    if type(keras_layer) in _SPATIAL:
+        return _dropout_of_channels(keras_layer)
     kind = KINDS.get(type(keras_layer).__name__)
     if kind is None or kind is ActivationLayer:
         applied = ActivationLayer(_activation_from_keras(keras_layer))
@@ -50,6 +69,8 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     given = {name: value for name, value in given.items() if value is not _MISSING}
     if isinstance(keras_layer, keras.layers.Bidirectional):
         given["layer"] = keras_layer.forward_layer
+    if isinstance(keras_layer, keras.layers.EinsumDense):
+        given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
         for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
@@ -64,6 +85,22 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
+
+
+def is_known_layer(keras_layer: Any) -> bool:
+    """Whether a Keras layer has the name of one of a network's kinds, or is an activation."""
+    if isinstance(keras_layer, _OTHERS) or type(keras_layer) in _SPATIAL:
+        return True
+    name = type(keras_layer).__name__
+    theirs = getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
+    return name in KINDS and theirs is not None and isinstance(keras_layer, theirs)
+
+
+def _dropout_of_channels(keras_layer: Any) -> Layer:
+    """A SpatialDropout as the Dropout that it is, one mask for all steps or pixels."""
+    check_arguments(keras_layer, Dropout(keras_layer.rate), type(keras_layer)(keras_layer.rate))
+    axes = 1 + _SPATIAL.index(type(keras_layer))
+    return Dropout(keras_layer.rate, (None, *[1] * axes, None))
 
 
 def _of_each_step(distributed: Any) -> Layer:
@@ -101,7 +138,9 @@ def offered_as(class_name: str) -> str:
 
 
 def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
-    """The weights of a layer's Keras layer, by the layer's names for them."""
+    """The weights of a layer's Keras layer, or of some `Weights` of one, by the layer's names for them."""
+    if isinstance(keras_layer, Weights):
+        return keras_layer.weights
     named = {}
     for weight in keras_layer.weights:
         owner = weight.path.split("/")[-2] if "/" in weight.path else ""
@@ -118,7 +157,7 @@ def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:
     if argument.endswith("activation"):
         return _activation_from_keras(value)
     if argument.endswith("_regularizer"):
-        return _regularizer_from_keras(layer_name, value)
+        return regularizer_from_keras(layer_name, value)
     if argument in ("layer", "backward_layer"):
         return layer_from_keras(value)
     return value
@@ -148,7 +187,12 @@ def _activation_from_keras(given: Any) -> Activation:
     return activation
 
 
-def _regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
+def regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
+    """The penalty that a Keras regularizer is.
+
+    Raises:
+        InputError: one of another kind than L1, L2 and L1L2.
+    """
     if given is None:
         return None
     if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):

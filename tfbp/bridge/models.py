@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tfbp.bridge.activations import KerasActivation as KerasActivation
-from tfbp.bridge.functional import network_of_graph
+from tfbp.bridge.functional import is_composite, network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras, weights_of
 from tfbp.bridge.losses import check_logits, loss_of
@@ -51,7 +51,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
             tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
             `LinearCrossEntropy`. Any other Functional model is a graph: with several inputs and outputs, shared layers,
-            merges, nested models, and `x + y`, `2 * x` and their like between tensors.
+            merges, nested models, and `x + y`, `2 * x` and their like between tensors. A layer of no kind is opened:
+            what its call does with layers and operations is part of the graph.
         loss: the network's loss; by default the one that the model is compiled with. Of several outputs a list in their
             order, or a dict by name.
 
@@ -118,6 +119,9 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
     """The layers of a model that is a chain with additions; None of any other graph."""
     parts = model.layers if isinstance(model, keras.Sequential) else model.operations
     if any(isinstance(part, keras.Model) or not isinstance(part, keras.layers.Layer) for part in parts):
+        return None
+    kinds = [part for part in parts if not isinstance(part, keras.layers.InputLayer)]
+    if any(is_composite(part) or len(getattr(part, "attention_axes", None) or ()) > 1 for part in kinds):
         return None
     try:
         return chain_of(model)
@@ -264,6 +268,8 @@ def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
     for node in [node for node in network.nodes if not node.calls_before]:
         if network.tied and node.place == (len(network.layers) - 1,):
             made[node.place] = partial(made[0,], reverse=True)
+        elif node.layer.is_operation:
+            made[node.place] = None
         elif not isinstance(node.layer, Residual):
             is_table = network.tied and node.place == (0,)
             made[node.place] = layer_to_keras(node.layer, dtype, room, "ReversibleEmbedding" if is_table else "")

@@ -46,5 +46,6 @@ from tfbp.layers.recurrent import GRU as GRU
 from tfbp.layers.recurrent import LSTM as LSTM
 from tfbp.layers.recurrent import SimpleRNN as SimpleRNN
 from tfbp.layers.reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
+from tfbp.layers.scaling import LayerScale as LayerScale
 from tfbp.layers.softmax import Softmax as Softmax
 from tfbp.layers.swapping import swap as swap

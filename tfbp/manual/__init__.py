@@ -8,6 +8,7 @@ from tfbp.manual import chain as chain
 from tfbp.manual import convolution as convolution
 from tfbp.manual import dense as dense
 from tfbp.manual import dropout as dropout
+from tfbp.manual import einsum as einsum
 from tfbp.manual import embedding as embedding
 from tfbp.manual import graph as graph
 from tfbp.manual import kinds as kinds
@@ -19,10 +20,14 @@ from tfbp.manual import padding as padding
 from tfbp.manual import per_example as per_example
 from tfbp.manual import pooling as pooling
 from tfbp.manual import position as position
+from tfbp.manual import rearranging as rearranging
 from tfbp.manual import recurrent as recurrent
 from tfbp.manual import residual as residual
 from tfbp.manual import scaling as scaling
+from tfbp.manual import sequences as sequences
 from tfbp.manual import shapes as shapes
+from tfbp.manual import transposed as transposed
+from tfbp.manual import upsampling as upsampling
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
@@ -35,6 +40,7 @@ for _file in (
     convolution,
     dense,
     dropout,
+    einsum,
     embedding,
     linear_cross_entropy,
     merge,
@@ -42,10 +48,14 @@ for _file in (
     padding,
     pooling,
     position,
+    rearranging,
     recurrent,
     residual,
     scaling,
+    sequences,
     shapes,
+    transposed,
+    upsampling,
 ):
     kinds.KINDS.update(_file.KINDS)
     kinds.PER_EXAMPLE.update(getattr(_file, "PER_EXAMPLE", {}))

@@ -1,25 +1,53 @@
-"""Zeros around an image, the backward under the forward. B batch; x (B, H, W, C), y (B, H + …, W + …, C)."""
+"""Zeros around sequences, images and volumes, and what cuts them, each backward under its forward.
+
+B batch; x (B, …, C), y (B, …, C); padding and cropping (before, after) for each axis between.
+"""
 
 import tensorflow as tf
 
 
-def zero_padding2d_forward(x, padding):
+def zero_padding_forward(x, padding):
     """y, x among zeros."""
     return tf.pad(x, [(0, 0), *padding, (0, 0)])
 
 
-def zero_padding2d_backward(dy, padding):
-    (top, bottom), (left, right) = padding
-    # y = pad(x)                                       (B, H + …, W + …, C) <- (B, H, W, C)
-    return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right]
+def zero_padding_backward(dy, padding):
+    # y = pad(x)                                       (B, H + …, …, C) <- (B, H, …, C)
+    return _without(dy, padding)
 
 
-def forward(layer, weights, x, *, training, seed):
-    return zero_padding2d_forward(x, layer.padding), None, {}
+def cropping_forward(x, cropping):
+    """y, x without its ends."""
+    return _without(x, cropping)
 
 
-def backward(layer, dz, residuals):
-    return zero_padding2d_backward(dz, layer.padding), {}
+def cropping_backward(dy, cropping):
+    # y = without(x)                                   (B, H - …, …, C) <- (B, H, …, C)
+    return tf.pad(dy, [(0, 0), *cropping, (0, 0)])
 
 
-KINDS = {"ZeroPadding2D": (forward, backward)}
+def _without(x, ends):
+    sizes = zip(ends, x.shape[1:-1], strict=True)
+    return x[(slice(None), *(slice(before, size - after) for (before, after), size in sizes))]
+
+
+def _padding(layer, weights, x, *, training, seed):
+    return zero_padding_forward(x, layer.ends), None, {}
+
+
+def _padding_back(layer, dz, residuals):
+    return zero_padding_backward(dz, layer.ends), {}
+
+
+def _cropping(layer, weights, x, *, training, seed):
+    return cropping_forward(x, layer.ends), None, {}
+
+
+def _cropping_back(layer, dz, residuals):
+    return cropping_backward(dz, layer.ends), {}
+
+
+KINDS = {
+    **{f"ZeroPadding{axes}D": (_padding, _padding_back) for axes in (1, 2, 3)},
+    **{f"Cropping{axes}D": (_cropping, _cropping_back) for axes in (1, 2, 3)},
+}

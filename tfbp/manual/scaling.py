@@ -1,9 +1,11 @@
-"""Scaling and shifting by numbers that no gradient moves, each backward under its forward.
+"""Scaling and shifting by numbers, by statistics, or by a weight for each channel, each backward under its forward.
 
-B batch; x and y (B, …, C); mean and variance (C,), in float32 at least.
+B batch; x and y (B, …, C); gamma (C,); mean and variance (C,), in float32 at least.
 """
 
 import tensorflow as tf
+
+from tfbp.manual.window import wide
 
 LEAST = 1e-7  # below it, a standard deviation counts as this, as in Keras
 
@@ -29,6 +31,19 @@ def normalization_backward(dy, deviation):
     return dy / deviation
 
 
+def layer_scale_forward(x, gamma):
+    """y = x · gamma, and the residuals (x, gamma)."""
+    return x * gamma, (x, gamma)
+
+
+def layer_scale_backward(dy, residuals):
+    """dx (B, …, C) and dgamma (C,)."""
+    x, gamma = residuals
+    # y = x · gamma                                    (B, …, C) <- (B, …, C) (C,)
+    dgamma = tf.reduce_sum(wide(dy) * wide(x), axis=[*range(x.shape.rank - 1)])
+    return dy * gamma, tf.cast(dgamma, gamma.dtype)
+
+
 def _rescaling(layer, weights, x, *, training, seed):
     return rescaling_forward(x, layer.scale, layer.offset), layer.scale, {}
 
@@ -45,7 +60,17 @@ def _normalization_back(layer, dz, residuals):
     return normalization_backward(dz, residuals), {}
 
 
+def _layer_scale(layer, weights, x, *, training, seed):
+    return *layer_scale_forward(x, **weights), {}
+
+
+def _layer_scale_back(layer, dz, residuals):
+    dx, dgamma = layer_scale_backward(dz, residuals)
+    return dx, {"gamma": dgamma}
+
+
 KINDS = {
+    "LayerScale": (_layer_scale, _layer_scale_back),
     "Rescaling": (_rescaling, _rescaling_back),
     "Normalization": (_normalization, _normalization_back),
 }

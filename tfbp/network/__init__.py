@@ -15,6 +15,7 @@ from tfbp.network.convolution import Conv2D as Conv2D
 from tfbp.network.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.network.dense import Dense as Dense
 from tfbp.network.dropout import Dropout as Dropout
+from tfbp.network.einsum import EinsumDense as EinsumDense
 from tfbp.network.embedding import Embedding as Embedding
 from tfbp.network.graph import Call as Call
 from tfbp.network.graph import Graph as Graph
@@ -43,7 +44,12 @@ from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
 from tfbp.network.normalization import RMSNormalization as RMSNormalization
+from tfbp.network.padding import Cropping1D as Cropping1D
+from tfbp.network.padding import Cropping2D as Cropping2D
+from tfbp.network.padding import Cropping3D as Cropping3D
+from tfbp.network.padding import ZeroPadding1D as ZeroPadding1D
 from tfbp.network.padding import ZeroPadding2D as ZeroPadding2D
+from tfbp.network.padding import ZeroPadding3D as ZeroPadding3D
 from tfbp.network.pooling import AveragePooling2D as AveragePooling2D
 from tfbp.network.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from tfbp.network.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
@@ -51,56 +57,92 @@ from tfbp.network.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from tfbp.network.pooling import MaxPooling2D as MaxPooling2D
 from tfbp.network.position import PositionEmbedding as PositionEmbedding
 from tfbp.network.position import RotaryEmbedding as RotaryEmbedding
+from tfbp.network.rearranging import GetItem as GetItem
+from tfbp.network.rearranging import Permute as Permute
+from tfbp.network.rearranging import RepeatVector as RepeatVector
+from tfbp.network.rearranging import Stack as Stack
 from tfbp.network.recurrent import GRU as GRU
 from tfbp.network.recurrent import LSTM as LSTM
 from tfbp.network.recurrent import SimpleRNN as SimpleRNN
 from tfbp.network.residual import Residual as Residual
+from tfbp.network.scaling import LayerScale as LayerScale
 from tfbp.network.scaling import Normalization as Normalization
 from tfbp.network.scaling import Rescaling as Rescaling
+from tfbp.network.sequences import AveragePooling1D as AveragePooling1D
+from tfbp.network.sequences import Conv1D as Conv1D
+from tfbp.network.sequences import DepthwiseConv1D as DepthwiseConv1D
+from tfbp.network.sequences import GlobalMaxPooling1D as GlobalMaxPooling1D
+from tfbp.network.sequences import MaxPooling1D as MaxPooling1D
 from tfbp.network.setting import Setting as Setting
 from tfbp.network.shapes import Flatten as Flatten
 from tfbp.network.shapes import Reshape as Reshape
 from tfbp.network.tokens import Tokens as Tokens
+from tfbp.network.transposed import Conv1DTranspose as Conv1DTranspose
+from tfbp.network.transposed import Conv2DTranspose as Conv2DTranspose
+from tfbp.network.upsampling import UpSampling1D as UpSampling1D
+from tfbp.network.upsampling import UpSampling2D as UpSampling2D
+from tfbp.network.upsampling import UpSampling3D as UpSampling3D
 
 # the house's own kinds: `from_json` finds them by their names
 for _kind in (
     ActivationLayer,
     Add,
     Average,
+    AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
     Bidirectional,
     Concatenate,
+    Conv1D,
+    Conv1DTranspose,
     Conv2D,
+    Conv2DTranspose,
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
     Dense,
+    DepthwiseConv1D,
     DepthwiseConv2D,
     Dot,
     Dropout,
+    EinsumDense,
     Embedding,
     Flatten,
     GRU,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GroupNormalization,
     GroupedQueryAttention,
     LSTM,
     LayerNormalization,
+    LayerScale,
     LinearCrossEntropy,
+    MaxPooling1D,
     MaxPooling2D,
     Maximum,
     Minimum,
     MultiHeadAttention,
     Multiply,
     Normalization,
+    Permute,
     PositionEmbedding,
     RMSNormalization,
+    RepeatVector,
     Rescaling,
     Reshape,
     Residual,
     RotaryEmbedding,
     SimpleRNN,
+    Stack,
     Subtract,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
     ZeroPadding2D,
+    ZeroPadding3D,
 ):
     known(_kind)

@@ -93,10 +93,13 @@ class _Attention(Layer):
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        for name, accepted in {**_LEFT_OUT, "attention_axes": None}.items():
-            # a built layer has its axes written out
-            if given.get(name) not in (accepted, None, (1,) if name == "attention_axes" else None):
+        for name, accepted in _LEFT_OUT.items():
+            if given.get(name) not in (accepted, None):
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted}.")
+        # a built layer has its axes written out: all, which are one where the bridge has joined them
+        axes = given.get("attention_axes")
+        if axes is not None and tuple(axes) != tuple(range(1, len(axes) + 1)):
+            raise InputError(f"attention_axes: got {axes!r}; accepted: None.")
         return super().from_keras_arguments(given)
 
 

@@ -14,8 +14,15 @@ from tfbp.network.setting import PENALTY, Setting
 from tfbp.network.shapes import Flatten
 from tfbp.vocabulary import L1L2, Activation
 
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 PADDINGS = ("valid", "same")
+_INPUTS = {1: "sequences", 2: "images", 3: "volumes"}
+# inputs by the number of axes between the batch and the channels
+WHAT_HAS_AXES = {
+    1: "sequences, (steps, features)",
+    2: "images, (height, width, channels)",
+    3: "volumes, (depth, height, width, channels)",
+}
 
 
 class ImageLayer(Layer):
@@ -31,32 +38,18 @@ class ImageLayer(Layer):
 
 
 @dataclass(frozen=True)
-class Conv2D(ImageLayer, Layer):
-    """A convolution of images: z[p, q] = bias + Σ_mn x[p · stride + m · dilation, …] · kernel[m, n], y = activation(z).
+class Convolution(ImageLayer):
+    """The common part of the convolutions along one axis or two; not a kind."""
 
-    Args:
-        filters: the number of outputs O.
-        kernel_size, strides, dilation_rate: an integer, or two for height and width; only one of the last two above 1.
-        padding: "valid", or "same", which adds zeros so that there are ceil(size / stride) places.
-        groups: how many parts the inputs and the filters are divided into, each convolved with its own.
-        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
-
-    Raises:
-        InputError: an argument of the wrong kind, strides beside a dilation, or groups that do not divide the filters.
-
-    Example:
-        >>> layer = Conv2D(16, 3, padding="same", activation="relu")
-        >>> layer.output_shape((28, 28, 1)), layer.weight_shapes((28, 28, 1))
-        ((28, 28, 16), {'kernel': (3, 3, 1, 16), 'bias': (16,)})
-
-    Reference: https://keras.io/api/layers/convolution_layers/convolution2d/
-    """
+    axes: ClassVar[int]
+    paddings: ClassVar[tuple[str, ...]] = PADDINGS
+    keras_name: ClassVar[str] = "Convolution"
 
     filters: int
-    kernel_size: Pair
-    strides: Pair
+    kernel_size: Sizes
+    strides: Sizes
     padding: str
-    dilation_rate: Pair
+    dilation_rate: Sizes
     groups: int
     activation: Activation
     use_bias: bool
@@ -69,9 +62,9 @@ class Conv2D(ImageLayer, Layer):
         self,
         filters: int,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         groups: int = 1,
         activation: str | Activation | None = "linear",
         use_bias: bool = True,
@@ -87,7 +80,7 @@ class Conv2D(ImageLayer, Layer):
             raise InputError(f"groups: got {groups}; accepted: a divisor of the {filters} filters.")
         self._settle(
             filters=filters,
-            **checked_window(kernel_size, strides, padding, dilation_rate),
+            **checked_window(self.axes, kernel_size, strides, padding, dilation_rate, self.paddings),
             groups=groups,
             activation=activation,
             use_bias=use_bias,
@@ -108,27 +101,42 @@ class Conv2D(ImageLayer, Layer):
         return {"kernel": (*self.kernel_size, input_shape[-1] // self.groups, self.filters), **bias}
 
 
-@dataclass(frozen=True)
-class DepthwiseConv2D(ImageLayer, Layer):
-    """A convolution of each channel by itself, with `depth_multiplier` filters of its own.
+class Conv2D(Convolution, Layer):
+    """A convolution of images: z[p, q] = bias + Σ_mn x[p · stride + m · dilation, …] · kernel[m, n], y = activation(z).
 
     Args:
-        kernel_size, strides, padding, dilation_rate, activation, use_bias: as in `Conv2D`.
-        depth_multiplier: how many outputs each channel has.
-        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer: of kernel and bias.
+        filters: the number of outputs O.
+        kernel_size, strides, dilation_rate: an integer, or two for height and width; only one of the last two above 1.
+        padding: "valid", or "same", which adds zeros so that there are ceil(size / stride) places.
+        groups: how many parts the inputs and the filters are divided into, each convolved with its own.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
+
+    Raises:
+        InputError: an argument of the wrong kind, strides beside a dilation, or groups that do not divide the filters.
 
     Example:
-        >>> DepthwiseConv2D(3, depth_multiplier=2).weight_shapes((8, 8, 5))
-        {'kernel': (3, 3, 5, 2), 'bias': (10,)}
+        >>> layer = Conv2D(16, 3, padding="same", activation="relu")
+        >>> layer.output_shape((28, 28, 1)), layer.weight_shapes((28, 28, 1))
+        ((28, 28, 16), {'kernel': (3, 3, 1, 16), 'bias': (16,)})
 
-    Reference: https://keras.io/api/layers/convolution_layers/depthwise_convolution2d/
+    Reference: https://keras.io/api/layers/convolution_layers/convolution2d/
     """
 
-    kernel_size: Pair
-    strides: Pair
+    axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class DepthwiseConvolution(ImageLayer):
+    """The common part of the depthwise convolutions along one axis or two; not a kind."""
+
+    axes: ClassVar[int]
+    keras_name: ClassVar[str] = "DepthwiseConvolution"
+
+    kernel_size: Sizes
+    strides: Sizes
     padding: str
     depth_multiplier: int
-    dilation_rate: Pair
+    dilation_rate: Sizes
     activation: Activation
     use_bias: bool
     depthwise_initializer: Initializer = field(hash=False)
@@ -139,10 +147,10 @@ class DepthwiseConv2D(ImageLayer, Layer):
     def __init__(
         self,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         activation: str | Activation | None = "linear",
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -153,7 +161,7 @@ class DepthwiseConv2D(ImageLayer, Layer):
         check_count("depth_multiplier", depth_multiplier)
         check_flag("use_bias", use_bias)
         self._settle(
-            **checked_window(kernel_size, strides, padding, dilation_rate),
+            **checked_window(self.axes, kernel_size, strides, padding, dilation_rate),
             depth_multiplier=depth_multiplier,
             activation=activation,
             use_bias=use_bias,
@@ -178,36 +186,63 @@ class DepthwiseConv2D(ImageLayer, Layer):
         return self.depthwise_regularizer if weight == "kernel" else self.bias_regularizer
 
 
-def pair(argument: str, value: Any) -> Pair:
-    """Two integers of at least 1 for height and width, from one or two."""
-    sizes = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(sizes) != 2:
-        raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1, or two.")
-    for size in sizes:
+class DepthwiseConv2D(DepthwiseConvolution, Layer):
+    """A convolution of each channel by itself, with `depth_multiplier` filters of its own.
+
+    Args:
+        kernel_size, strides, padding, dilation_rate, activation, use_bias: as in `Conv2D`.
+        depth_multiplier: how many outputs each channel has.
+        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer: of kernel and bias.
+
+    Example:
+        >>> DepthwiseConv2D(3, depth_multiplier=2).weight_shapes((8, 8, 5))
+        {'kernel': (3, 3, 5, 2), 'bias': (10,)}
+
+    Reference: https://keras.io/api/layers/convolution_layers/depthwise_convolution2d/
+    """
+
+    axes: ClassVar[int] = 2
+
+
+def sizes(argument: str, value: Any, axes: int) -> Sizes:
+    """An integer of at least 1 for each axis, from one for all or one for each."""
+    found = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
+    if len(found) != axes:
+        accepted = "an integer of at least 1" + {1: "", 2: ", or two"}.get(axes, f", or {axes}")
+        raise InputError(f"{argument}: got {value!r}; accepted: {accepted}.")
+    for size in found:
         check_count(argument, size)
-    return int(sizes[0]), int(sizes[1])
+    return tuple(map(int, found))
 
 
-def checked_window(kernel_size: Any, strides: Any, padding: Any, dilation_rate: Any) -> dict[str, Any]:
-    """The arguments of a window that is moved over an image, by name."""
-    check_choice("padding", padding, PADDINGS)
-    found = {"strides": pair("strides", strides), "dilation_rate": pair("dilation_rate", dilation_rate)}
+def checked_window(
+    axes: int, kernel_size: Any, strides: Any, padding: Any, dilation_rate: Any, paddings: tuple[str, ...] = PADDINGS
+) -> dict[str, Any]:
+    """The arguments of a window that is moved along some axes, by name."""
+    check_choice("padding", padding, paddings)
+    found = {
+        "strides": sizes("strides", strides, axes),
+        "dilation_rate": sizes("dilation_rate", dilation_rate, axes),
+    }
     if max(found["strides"]) > 1 and max(found["dilation_rate"]) > 1:
         raise InputError(f"dilation_rate: got {dilation_rate!r}; accepted: 1 beside strides above 1.")
-    return {"kernel_size": pair("kernel_size", kernel_size), "padding": padding, **found}
+    return {"kernel_size": sizes("kernel_size", kernel_size, axes), "padding": padding, **found}
 
 
-def places(layer: Any, input_shape: Shape, size: Pair, dilation_rate: Pair = (1, 1)) -> Pair:
-    """At how many places a window of this size is, by rows and columns of an image of this shape."""
-    if len(input_shape) != 3:
-        layer._refuse(input_shape, "images, (height, width, channels)")
+def places(layer: Any, input_shape: Shape, size: Sizes, dilation_rate: Sizes | None = None) -> Sizes:
+    """At how many places a window of this size is, along each axis of inputs of this shape."""
+    if len(input_shape) != len(size) + 1:
+        layer._refuse(input_shape, WHAT_HAS_AXES[len(size)])
     found = []
-    for at, each, rate, stride in zip(input_shape, size, dilation_rate, layer.strides, strict=False):
+    for at, each, rate, stride in zip(
+        input_shape, size, dilation_rate or (1,) * len(size), layer.strides, strict=False
+    ):
         span = (each - 1) * rate + 1
         if layer.padding == "valid" and at < span:
-            layer._refuse(input_shape, f"images that the window of {size[0]} × {size[1]} fits into, or padding='same'")
-        found.append(-(-at // stride) if layer.padding == "same" else (at - span) // stride + 1)
-    return found[0], found[1]
+            window = " × ".join(map(str, size))
+            layer._refuse(input_shape, f"{_INPUTS[len(size)]} that the window of {window} fits into, or padding='same'")
+        found.append((at - span) // stride + 1 if layer.padding == "valid" else -(-at // stride))
+    return tuple(found)
 
 
 _HEAD = [Flatten(), Dense(3)]

@@ -29,6 +29,7 @@ class Layer:
         without_gradient: the weights without a gradient (moving_mean, …): the forward pass renews them.
         takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
         takes_several: whether it is called on two tensors or more; then its functions get them as a tuple.
+        is_operation: whether it is an operation between tensors in Keras, and no layer: `in_keras` is called on None.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
         draws: how many random seeds a forward pass in training takes.
@@ -39,6 +40,7 @@ class Layer:
     without_gradient: ClassVar[tuple[str, ...]] = ()
     takes_tokens: ClassVar[bool] = False
     takes_several: ClassVar[bool] = False
+    is_operation: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
     keras_parts: ClassVar[tuple[str, ...]] = ()
 

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_choice
-from tfbp.network.convolution import PADDINGS, Conv2D, ImageLayer, Pair, pair, places
+from tfbp.network.convolution import PADDINGS, Conv2D, ImageLayer, Sizes, places, sizes
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.network.setting import Setting
 from tfbp.network.shapes import Flatten
 
 
-class _Pooling(ImageLayer):
-    """The common part of both kinds of pooling of windows; not a kind."""
+class Pooling(ImageLayer):
+    """The common part of all kinds of pooling of windows; not a kind."""
 
-    pool_size: Pair
-    strides: Pair
+    axes: ClassVar[int] = 2
+    keras_name: ClassVar[str] = "_Pooling"
+    pool_size: Sizes
+    strides: Sizes
     padding: str
 
     def _check(self, pool_size: Any, strides: Any, padding: Any) -> None:
         check_choice("padding", padding, PADDINGS)
-        size = pair("pool_size", pool_size)
-        self._settle(pool_size=size, strides=size if strides is None else pair("strides", strides), padding=padding)
+        size = sizes("pool_size", pool_size, self.axes)
+        moved = size if strides is None else sizes("strides", strides, self.axes)
+        self._settle(pool_size=size, strides=moved, padding=padding)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*places(self, input_shape, self.pool_size), input_shape[-1])
 
 
 @dataclass(frozen=True)
-class MaxPooling2D(_Pooling, Layer):
+class MaxPooling2D(Pooling, Layer):
     """The largest number of each window, by channel; the gradient goes to it, of several to the first by rows.
 
     Args:
@@ -46,8 +49,8 @@ class MaxPooling2D(_Pooling, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/max_pooling2d/
     """
 
-    pool_size: Pair
-    strides: Pair
+    pool_size: Sizes
+    strides: Sizes
     padding: str
 
     def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:
@@ -55,7 +58,7 @@ class MaxPooling2D(_Pooling, Layer):
 
 
 @dataclass(frozen=True)
-class AveragePooling2D(_Pooling, Layer):
+class AveragePooling2D(Pooling, Layer):
     """The mean of each window, by channel; without the zeros that padding "same" adds.
 
     Args:
@@ -68,8 +71,8 @@ class AveragePooling2D(_Pooling, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/average_pooling2d/
     """
 
-    pool_size: Pair
-    strides: Pair
+    pool_size: Sizes
+    strides: Sizes
     padding: str
 
     def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:

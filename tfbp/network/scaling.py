@@ -1,9 +1,9 @@
-"""Layers that scale and shift by numbers that no gradient moves: fixed ones, or statistics of the data."""
+"""Layers that scale and shift: by fixed numbers, by statistics of the data, or by a weight for each channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,8 @@ from tfbp.network.dense import Dense
 from tfbp.network.graph import OPERATORS
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape
-from tfbp.network.setting import Setting
+from tfbp.network.setting import PENALTY, Setting
+from tfbp.vocabulary import L1L2
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,37 @@ class Normalization(Layer):
         return cls()
 
 
+@dataclass(frozen=True)
+class LayerScale(Layer):
+    """y = gamma · x, one number for each channel, the last axis: what ConvNeXt's and ViT's blocks end in.
+
+    Args:
+        gamma_initializer: of gamma; these models begin with small numbers.
+        gamma_regularizer: of gamma.
+
+    Example:
+        >>> LayerScale().weight_shapes((7, 4))
+        {'gamma': (4,)}
+
+    Reference: Touvron et al. (2021), https://arxiv.org/abs/2103.17239
+    """
+
+    gamma_initializer: Initializer = field(default="ones", hash=False)
+    gamma_regularizer: L1L2 | None = None
+
+    def __post_init__(self) -> None:
+        self._settle(gamma_initializer=self.gamma_initializer, gamma_regularizer=self.gamma_regularizer)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return {"gamma": input_shape[-1:]}
+
+
 OPERATORS["scaled"] = Rescaling
 CASES = (
     Setting("rescaling-B5-2x3", (2, 3), [Dense(4, "tanh"), Rescaling(1.7, -0.3), Dense(3)], 5),
     Setting("normalization-of-data-B5-2x3", (2, 3), [Dense(4, "tanh"), Normalization(), Dense(3)], 5),
+    Setting("layer-scale-B5-2x3", (2, 3), [Dense(4, "tanh"), LayerScale("ones", PENALTY), Dense(3), LayerScale()], 5),
 )

@@ -8,6 +8,7 @@ from tfbp.reference import chain as chain
 from tfbp.reference import convolution as convolution
 from tfbp.reference import dense as dense
 from tfbp.reference import dropout as dropout
+from tfbp.reference import einsum as einsum
 from tfbp.reference import embedding as embedding
 from tfbp.reference import graph as graph
 from tfbp.reference import kinds as kinds
@@ -19,10 +20,14 @@ from tfbp.reference import padding as padding
 from tfbp.reference import per_example as per_example
 from tfbp.reference import pooling as pooling
 from tfbp.reference import position as position
+from tfbp.reference import rearranging as rearranging
 from tfbp.reference import recurrent as recurrent
 from tfbp.reference import residual as residual
 from tfbp.reference import scaling as scaling
+from tfbp.reference import sequences as sequences
 from tfbp.reference import shapes as shapes
+from tfbp.reference import transposed as transposed
+from tfbp.reference import upsampling as upsampling
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.reference.backprop import loss_and_outputs as loss_and_outputs
@@ -35,6 +40,7 @@ for _file in (
     convolution,
     dense,
     dropout,
+    einsum,
     embedding,
     linear_cross_entropy,
     merge,
@@ -42,9 +48,13 @@ for _file in (
     padding,
     pooling,
     position,
+    rearranging,
     recurrent,
     residual,
     scaling,
+    sequences,
     shapes,
+    transposed,
+    upsampling,
 ):
     kinds.KINDS.update(_file.KINDS)

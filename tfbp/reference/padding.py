@@ -1,24 +1,51 @@
-"""Zeros around an image, and their gradient. B batch; x (B, H, W, C), y (B, H + …, W + …, C)."""
+"""Zeros around sequences, images and volumes, what cuts them, and their gradients: each is the other's.
+
+B batch; x (B, …, C), y (B, …, C); padding and cropping (before, after) for each axis between.
+"""
 
 import numpy as np
 
 
-def zero_padding2d_forward(x, padding):
+def zero_padding_forward(x, padding):
     return np.pad(x, ((0, 0), *padding, (0, 0)))
 
 
-def zero_padding2d_backward(dy, padding):
-    (top, bottom), (left, right) = padding
-    # y = pad(x): the padding has no x              (B, H + …, W + …, C) <- (B, H, W, C)
-    return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right]
+def zero_padding_backward(dy, padding):
+    # y = pad(x): the padding has no x
+    return dy[_inside(dy, padding)]
 
 
-def forward(layer, weights, x, *, training, seed):
-    return zero_padding2d_forward(x, layer.padding), None, {}
+def cropping_forward(x, cropping):
+    return x[_inside(x, cropping)]
 
 
-def backward(layer, dz, residuals):
-    return zero_padding2d_backward(dz, layer.padding), {}
+def cropping_backward(dy, cropping):
+    # y = x[inside]: no y has what is cut
+    return np.pad(dy, ((0, 0), *cropping, (0, 0)))
 
 
-KINDS = {"ZeroPadding2D": (forward, backward)}
+def _inside(x, ends):
+    sizes = zip(ends, x.shape[1:-1], strict=True)
+    return (slice(None), *(slice(before, size - after) for (before, after), size in sizes))
+
+
+def _padding(layer, weights, x, *, training, seed):
+    return zero_padding_forward(x, layer.ends), None, {}
+
+
+def _padding_back(layer, dz, residuals):
+    return zero_padding_backward(dz, layer.ends), {}
+
+
+def _cropping(layer, weights, x, *, training, seed):
+    return cropping_forward(x, layer.ends), None, {}
+
+
+def _cropping_back(layer, dz, residuals):
+    return cropping_backward(dz, layer.ends), {}
+
+
+KINDS = {
+    **{f"ZeroPadding{axes}D": (_padding, _padding_back) for axes in (1, 2, 3)},
+    **{f"Cropping{axes}D": (_cropping, _cropping_back) for axes in (1, 2, 3)},
+}

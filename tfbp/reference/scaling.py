@@ -1,6 +1,6 @@
-"""Scaling and shifting by numbers that no gradient moves.
+"""Scaling and shifting by fixed numbers, by statistics, or by a weight for each channel.
 
-B batch; x and y (B, …, C); mean and variance (C,).
+B batch; x and y (B, …, C); mean, variance and gamma (C,).
 """
 
 import numpy as np
@@ -28,6 +28,17 @@ def normalization_backward(dy, deviation):
     return dy / deviation
 
 
+def layer_scale_forward(x, gamma):
+    return x * gamma, (x, gamma)
+
+
+def layer_scale_backward(dy, residuals):
+    """dx (B, …, C) and dgamma (C,)."""
+    x, gamma = residuals
+    # y = x · gamma
+    return dy * gamma, (dy * x).sum(axis=tuple(range(x.ndim - 1)))
+
+
 def _rescaling(layer, weights, x, *, training, seed):
     return rescaling_forward(x, layer.scale, layer.offset), layer.scale, {}
 
@@ -44,7 +55,17 @@ def _normalization_back(layer, dz, residuals):
     return normalization_backward(dz, residuals), {}
 
 
+def _layer_scale(layer, weights, x, *, training, seed):
+    return *layer_scale_forward(x, **weights), {}
+
+
+def _layer_scale_back(layer, dz, residuals):
+    dx, dgamma = layer_scale_backward(dz, residuals)
+    return dx, {"gamma": dgamma}
+
+
 KINDS = {
+    "LayerScale": (_layer_scale, _layer_scale_back),
     "Rescaling": (_rescaling, _rescaling_back),
     "Normalization": (_normalization, _normalization_back),
 }

@@ -8,6 +8,7 @@ from tfbp.tape import chain as chain
 from tfbp.tape import convolution as convolution
 from tfbp.tape import dense as dense
 from tfbp.tape import dropout as dropout
+from tfbp.tape import einsum as einsum
 from tfbp.tape import embedding as embedding
 from tfbp.tape import graph as graph
 from tfbp.tape import kinds as kinds
@@ -19,10 +20,14 @@ from tfbp.tape import padding as padding
 from tfbp.tape import per_example as per_example
 from tfbp.tape import pooling as pooling
 from tfbp.tape import position as position
+from tfbp.tape import rearranging as rearranging
 from tfbp.tape import recurrent as recurrent
 from tfbp.tape import residual as residual
 from tfbp.tape import scaling as scaling
+from tfbp.tape import sequences as sequences
 from tfbp.tape import shapes as shapes
+from tfbp.tape import transposed as transposed
+from tfbp.tape import upsampling as upsampling
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.tape.backprop import loss_and_outputs as loss_and_outputs
@@ -35,6 +40,7 @@ for _file in (
     convolution,
     dense,
     dropout,
+    einsum,
     embedding,
     linear_cross_entropy,
     merge,
@@ -42,9 +48,13 @@ for _file in (
     padding,
     pooling,
     position,
+    rearranging,
     recurrent,
     residual,
     scaling,
+    sequences,
     shapes,
+    transposed,
+    upsampling,
 ):
     kinds.KINDS.update(_file.KINDS)

@@ -1,4 +1,4 @@
-"""Scaling and shifting by numbers that no gradient moves, forward only. B batch; x and y (B, …, C)."""
+"""Scaling and shifting by numbers and by weights, forward only. B batch; x and y (B, …, C)."""
 
 import tensorflow as tf
 
@@ -12,4 +12,8 @@ def _normalization(layer, weights, x, *, training, seed):
     return (x - tf.cast(weights["mean"], x.dtype)) / tf.cast(deviation, x.dtype), {}
 
 
-KINDS = {"Rescaling": _rescaling, "Normalization": _normalization}
+def _layer_scale(layer, weights, x, *, training, seed):
+    return tf.multiply(weights["gamma"], x), {}
+
+
+KINDS = {"Rescaling": _rescaling, "Normalization": _normalization, "LayerScale": _layer_scale}

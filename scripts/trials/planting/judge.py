@@ -30,6 +30,7 @@ _USED_BY = {
 _KINDS = {
     *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
+    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling"),
 }
 # what no case of the matrix runs: an example's own gradient
 _OF_EXAMPLES = (

@@ -1,0 +1,72 @@
+"""Kinds that move, scale and spread numbers: edges, upsampling, transposed convolutions, sequences, equations."""
+
+from planting.mistake import of
+
+MISTAKES = [
+    *of(
+        "manual",
+        "padding",
+        {
+            "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [each[::-1] for each in padding])", "dx of manual", ""),
+            "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [each[::-1] for each in cropping])", "z of manual", ""),
+            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(each[::-1] for each in cropping), (0, 0)]", "dx of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "scaling",
+        {
+            "layer-scale-dx-unscaled": ("layer_scale_backward", "dy * gamma", "dy", "dx of manual", ""),
+            "layer-scale-dgamma-of-dy-alone": ("layer_scale_backward", "wide(dy) * wide(x)", "wide(dy)", "dgamma of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "sequences",
+        {
+            "causal-dx-of-the-padding": ("conv1d_backward", "dpadded[:, before:, 0]", "dpadded[:, :dpadded.shape[1] - before, 0]", "dx of manual", ""),
+            "causal-after-the-last-step": ("conv1d_forward", "[before, 0]", "[0, before]", "z of manual", ""),
+            "steps-dilation-lost": ("conv1d_forward", "(*dilation_rate, 1)", "(1, 1)", "of manual", ""),
+            "steps-depthwise-strides-lost": ("depthwise_conv1d_forward", "(*strides, 1)", "(1, 1)", "of manual", ""),
+            "steps-pooling-strides-of-the-pool": ("_pooled", "(*layer.strides, 1)", "(*layer.pool_size, 1)", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "upsampling",
+        {
+            "nearest-dx-of-the-first": ("nearest_backward", "tf.reduce_sum(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "tf.reduce_mean(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "dx of manual", ""),
+            "nearest-axes-exchanged": ("nearest_forward", "enumerate(size, 1)", "enumerate(size[::-1], 1)", "z of manual", ""),
+            "bilinear-corners-aligned": ("_shares", "(np.arange(count * times) + 0.5) / times - 0.5", "np.arange(count * times) * (count - 1) / (count * times - 1)", "of manual", ""),
+            "bilinear-dx-by-rows-alone": ("bilinear_backward", "_shares(n, times, wide(dy).dtype)", "_shares(n, times, wide(dy).dtype)[::-1]", "dx of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "transposed",
+        {
+            "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(each)", "-1 - window.positions.index(each)", "z of manual", ""),
+            "transposed-dbias-of-the-first-row": ("conv2d_transpose_backward", "tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, :1], axis=[0, 1, 2])", "dbias of manual", ""),
+            "transposed-dkernel-of-other-examples": ("conv2d_transpose_backward", "tf.reshape(wide(x), [-1, inputs])", "tf.reshape(wide(x)[::-1], [-1, inputs])", "dkernel of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "rearranging",
+        {
+            "permuted-back-by-the-same-order": ("permute_backward", "(dims.index(axis) + 1 for axis in range(1, dy.shape.rank))", "dims", "dx of manual", ""),
+            "repeated-dx-of-the-first-step": ("repeat_vector_backward", "tf.reduce_sum(wide(dy), axis=1)", "dy[:, 0]", "dx of manual", ""),
+            "a-part-s-dx-at-the-start": ("_spread", "_paddings(dy, axis, taken[0], size - 1 - taken[-1])", "_paddings(dy, axis, 0, size - 1 - taken[-1] + taken[0])", "dx of manual", ""),
+            "a-part-s-step-lost-in-dx": ("_spread", "tf.pad(apart, _paddings(apart, axis + 1, 0, taken.step - 1))", "tf.pad(apart, _paddings(apart, axis + 1, taken.step - 1, 0))", "dx of manual", ""),
+            "unstacked-in-reverse": ("stack_backward", "tuple(tf.unstack(dy, axis=axis))", "tuple(tf.unstack(dy, axis=axis)[::-1])", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "einsum",
+        {
+            "equation-s-dbias-a-mean": ("einsum_dense_backward", "tf.reduce_sum(wide(dz), axis=axes)", "tf.reduce_mean(wide(dz), axis=axes)", "dbias of manual", ""),
+            "equation-s-dkernel-of-other-examples": ("einsum_dense_backward", "_product(f'{letters.x},{letters.z}->{letters.kernel}', x, dz)", "_product(f'{letters.x},{letters.z}->{letters.kernel}', x[::-1], dz)", "dkernel of manual", ""),
+        },
+    ),
+]  # fmt: skip

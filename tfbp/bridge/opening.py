@@ -1,0 +1,114 @@
+"""Composite layers of Keras, opened: what a call of one does to symbolic tensors, as calls of layers and operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import keras
+
+from tfbp.errors import InputError
+
+_ROLES = ("initializer", "regularizer", "constraint")
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a layer of a network comes from where that is no Keras layer: weights of one, by the network's names."""
+
+    name: str
+    weights: dict[str, Any]
+    trainable: bool = True
+
+
+def opened(operation: Any, arguments: Any) -> Any:
+    """The `keras.Function` that a layer's call is, from symbolic tensors like those that it was called on.
+
+    The layer and those in it are as they were afterwards.
+
+    Args:
+        operation: the layer.
+        arguments: of its call, `keras.src.ops.symbolic_arguments.SymbolicArguments`.
+
+    Raises:
+        InputError: a call that symbolic tensors cannot pass, that is another in training, or that assigns to variables.
+    """
+    refused = unknown(operation)
+    if getattr(operation, "activity_regularizer", None) is not None:
+        raise refused
+    modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
+    with _left_alone(operation), keras.StatelessScope() as scope:
+        try:
+            found = [_function(operation, arguments, mode) for mode in modes or [{}]]
+        except Exception:  # whatever a call of anybody's may raise
+            raise refused from None
+    if scope.state_mapping or any(_kinds(each) != _kinds(found[0]) for each in found):
+        raise refused
+    return found[-1]
+
+
+def unknown(operation: Any) -> InputError:
+    """The error for a layer that a network does not have, and that is not made of those that it has."""
+    kind = type(operation).__name__
+    return InputError(f"model: got the layer {operation.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
+
+
+def _function(operation: Any, arguments: Any, mode: dict[str, bool]) -> Any:
+    fresh = {id(tensor): keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in arguments.keras_tensors}
+    args, kwargs = arguments.fill_in(fresh)
+    outputs = operation.call(*args, **{**kwargs, **mode})
+    return keras.Function([fresh[id(tensor)] for tensor in _once(arguments.keras_tensors)], outputs)
+
+
+def _once(tensors: Sequence[Any]) -> list[Any]:
+    return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def _kinds(function: Any) -> list[tuple[int, str]]:
+    """What it calls, by depth."""
+    by_depth = function._nodes_by_depth.items()
+    return sorted((depth, type(node.operation).__name__) for depth, nodes in by_depth for node in nodes)
+
+
+@contextmanager
+def _left_alone(operation: Any) -> Iterator[None]:
+    """Layers keep a list of their calls: without those that are made here."""
+    layers = [*operation._flatten_layers()]
+    kept = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, inbound, outbound in kept:
+            del layer._inbound_nodes[inbound:], layer._outbound_nodes[outbound:]
+
+
+def separable(layer: Any) -> list[tuple[Any, Weights]]:
+    """A separable convolution as the Keras layers of the two that it is made of, each with its weights."""
+    axes = 1 if isinstance(layer, keras.layers.SeparableConv1D) else 2
+    each = {"data_format": layer.data_format, "dtype": layer.dtype_policy, "name": layer.name}
+    window = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}
+    depthwise = getattr(keras.layers, f"DepthwiseConv{axes}D")(
+        **each,
+        **window,
+        depth_multiplier=layer.depth_multiplier,
+        use_bias=False,
+        **{f"depthwise_{role}": getattr(layer, f"depthwise_{role}") for role in _ROLES},
+    )
+    pointwise = getattr(keras.layers, f"Conv{axes}D")(
+        layer.filters,
+        1,
+        **each,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+        activity_regularizer=layer.activity_regularizer,
+        **{f"kernel_{role}": getattr(layer, f"pointwise_{role}") for role in _ROLES},
+        **{f"bias_{role}": getattr(layer, f"bias_{role}") for role in _ROLES},
+    )
+    bias = {} if layer.bias is None else {"bias": layer.bias}
+    return [
+        (depthwise, Weights(layer.name, {"kernel": layer.depthwise_kernel}, layer.trainable)),
+        (pointwise, Weights(layer.name, {"kernel": layer.pointwise_kernel, **bias}, layer.trainable)),
+    ]

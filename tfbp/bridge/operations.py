@@ -1,0 +1,133 @@
+"""Operations between Keras tensors, such as `x + y`, as layers of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfbp.bridge.layers import regularizer_from_keras
+from tfbp.bridge.opening import Weights
+from tfbp.errors import InputError
+from tfbp.network import (
+    ActivationLayer,
+    Add,
+    Concatenate,
+    GetItem,
+    Layer,
+    LayerScale,
+    Maximum,
+    Minimum,
+    Multiply,
+    Permute,
+    Rescaling,
+    Reshape,
+    Stack,
+    Subtract,
+    Symbol,
+)
+from tfbp.vocabulary import Activation
+
+# between two tensors, by the names of the operations' classes
+_OF_TWO: dict[str, Callable[[], Layer]] = {
+    "Add": Add,
+    "Subtract": Subtract,
+    "Multiply": Multiply,
+    "Maximum": Maximum,
+    "Minimum": Minimum,
+}
+# and with a number: (scale, offset) of the tensor, where it is the first, and where it is the second
+_WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
+    "Add": (lambda c: (1.0, c), lambda c: (1.0, c)),
+    "Subtract": (lambda c: (1.0, -c), lambda c: (-1.0, c)),
+    "Multiply": (lambda c: (c, 0.0), lambda c: (c, 0.0)),
+    "TrueDivide": (lambda c: (1 / c, 0.0), lambda c: None),
+    "Divide": (lambda c: (1 / c, 0.0), lambda c: None),
+    "Negative": (lambda c: (-1.0, 0.0), lambda c: None),
+}
+
+
+# of one tensor, whose axes or whose activation an operation has as attributes
+_ACTIVATIONS = {
+    **{"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Selu": "selu"},
+    **{"Silu": "silu", "Softsign": "softsign", "LogSigmoid": "log_sigmoid", "HardSigmoid": "hard_sigmoid"},
+    **{"HardSilu": "hard_silu", "Exp": "exponential", "Elu": "elu", "LeakyRelu": "leaky_relu", "Gelu": "gelu"},
+    **{"Softmax": "softmax", "LogSoftmax": "log_softmax"},
+}
+_OF_ACTIVATIONS = ("negative_slope", "alpha", "approximate")
+
+
+def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
+    """The layer that an operation is, and the weights that it holds.
+
+    Raises:
+        InputError: an operation that a network cannot express.
+    """
+    operation = node.operation
+    kind = type(operation).__name__
+    if len(taken) > 1:
+        several = _of_several(kind, operation, len(taken))
+        if several is not None:
+            return several, None
+    else:
+        arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
+        others = [each for each in arguments if not isinstance(each, keras.KerasTensor | None)]
+        if kind == "Multiply" and len(others) == 1 and isinstance(others[0], keras.Variable):
+            gamma = others[0]
+            if tuple(gamma.shape) == tuple(taken[0].shape[-1:]):
+                regularizer = regularizer_from_keras(gamma.name, gamma.regularizer)
+                return LayerScale(gamma_regularizer=regularizer), Weights(gamma.name, {"gamma": gamma})
+        one = _scaled(kind, arguments, others) or _of_one(kind, operation, others, node.outputs[0].shape)
+        if one is not None:
+            return one, None
+    accepted = ", ".join([*_OF_TWO, *(name for name in _WITH_A_NUMBER if name not in _OF_TWO)])
+    raise InputError(f"model: got the operation {kind} ({operation.name!r}); accepted: {accepted}.")
+
+
+def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
+    if count == 2 and kind in _OF_TWO:
+        return _OF_TWO[kind]()
+    if kind in ("Concatenate", "Stack") and getattr(operation, "axis", -1) != 0:
+        return (Concatenate if kind == "Concatenate" else Stack)(getattr(operation, "axis", -1))
+    return None
+
+
+def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer | None:
+    """A tensor with a number."""
+    numbers = [float(each) for each in others if _is_number(each)]
+    if kind not in _WITH_A_NUMBER or not len(numbers) == len(others) == (kind != "Negative"):
+        return None
+    is_first = isinstance(arguments[0], keras.KerasTensor)
+    scaled = _WITH_A_NUMBER[kind][not is_first](numbers[0] if numbers else 0.0)
+    return None if scaled is None else Rescaling(*scaled)
+
+
+def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Layer | None:
+    """An operation on one tensor that makes one of the shape `made`."""
+    if kind in _ACTIVATIONS and getattr(operation, "axis", -1) in (-1, len(made) - 1):
+        given = {
+            name: vars(operation)[name]
+            for name in ("negative_slope", "alpha", "approximate")
+            if name in vars(operation)
+        }
+        return ActivationLayer(Activation(_ACTIVATIONS[kind], given))
+    # the batch's axis is not known, and stays the first
+    if kind in ("Reshape", "ExpandDims", "Squeeze") and made[0] is None and None not in made[1:] and len(made) > 1:
+        return Reshape(tuple(made[1:]))
+    if kind == "Transpose" and operation.axes is not None and operation.axes[0] == 0:
+        return Permute(tuple(operation.axes[1:]))
+    if kind == "GetItem" and len(others) == 1:
+        key = others[0] if isinstance(others[0], tuple) else (others[0],)
+        if Ellipsis in key:
+            at = key.index(Ellipsis)
+            whole = len(made) + sum(isinstance(each, int) for each in key) - (len(key) - 1)
+            key = (*key[:at], *[slice(None)] * whole, *key[at + 1 :])
+        if key[0] == slice(None) and len(key) > 1:
+            return GetItem(key[1:])
+    return None
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float | np.number) and not isinstance(given, bool)

@@ -1,0 +1,107 @@
+"""Convolution and pooling of sequences, each backward under its forward: those of images that are one column wide.
+
+B batch, T the steps of x, P those of z, M those of the kernel, I inputs, O outputs, G groups, D depth multiplier;
+x (B, T, I), bias (O,) or None, z (B, P, O); kernel (M, I/G, O), and (M, I, D) of the depthwise convolution.
+"""
+
+from functools import partial
+
+import tensorflow as tf
+
+from tfbp.manual import convolution, pooling
+
+
+def conv1d_forward(x, kernel, bias=None, *, before=0, strides=(1,), padding="valid", dilation_rate=(1,), groups=1):
+    """z, and the residuals of the convolution of images.
+
+    Args:
+        before: how many zeros are added before the first step.
+
+    Example:
+        >>> x, kernel = tf.ones([1, 3, 1]), tf.ones([2, 1, 1])
+        >>> conv1d_forward(x, kernel, before=1)[0].numpy().ravel()
+        array([1., 2., 2.], dtype=float32)
+    """
+    padded = tf.pad(x, [[0, 0], [before, 0], [0, 0]]) if before else x
+    options = dict(strides=(*strides, 1), padding=padding, dilation_rate=(*dilation_rate, 1), groups=groups)
+    z, residuals = convolution.conv2d_forward(padded[:, :, None], kernel[:, None], bias, **options)
+    return z[:, :, 0], (residuals, before)
+
+
+def conv1d_backward(dz, residuals, **options):
+    """dx (B, T, I), dkernel (M, I/G, O) and dbias (O,), from dz; `bias_gradient=False` leaves dbias out."""
+    residuals, before = residuals
+    # z = conv2d(padded, kernel)[:, :, 0]                   (B, P, O) <- (B, P, 1, O)
+    dpadded, dkernel, dbias = convolution.conv2d_backward(dz[:, :, None], residuals, **options)
+    # padded = pad(x)                                       (B, before + T, I) <- (B, T, I)
+    return dpadded[:, before:, 0], dkernel[:, 0], dbias
+
+
+def depthwise_conv1d_forward(x, kernel, bias=None, *, strides=(1,), padding="valid", dilation_rate=(1,)):
+    """z, and the residuals of the depthwise convolution of images."""
+    options = dict(strides=(*strides, 1), padding=padding, dilation_rate=(*dilation_rate, 1))
+    z, residuals = convolution.depthwise_conv2d_forward(x[:, :, None], kernel[:, None], bias, **options)
+    return z[:, :, 0], residuals
+
+
+def depthwise_conv1d_backward(dz, residuals, **options):
+    """dx (B, T, I), dkernel (M, I, D) and dbias (I · D,), from dz."""
+    # z = depthwise_conv2d(x, kernel)[:, :, 0]              (B, P, O) <- (B, P, 1, O)
+    dx, dkernel, dbias = convolution.depthwise_conv2d_backward(dz[:, :, None], residuals, **options)
+    return dx[:, :, 0], dkernel[:, 0], dbias
+
+
+def _options(layer):
+    return dict(strides=layer.strides, dilation_rate=layer.dilation_rate)
+
+
+def _conv1d(layer, weights, x, *, training, seed):
+    padding = "valid" if layer.padding == "causal" else layer.padding
+    options = dict(before=layer.before, padding=padding, groups=layer.groups)
+    return *conv1d_forward(x, **weights, **options, **_options(layer)), {}
+
+
+def _depthwise_conv1d(layer, weights, x, *, training, seed):
+    return *depthwise_conv1d_forward(x, **weights, padding=layer.padding, **_options(layer)), {}
+
+
+def _backward(function, layer, dz, residuals):
+    dx, dkernel, dbias = function(dz, residuals, bias_gradient=layer.use_bias)
+    return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
+
+
+def _pooled(function, layer, weights, x, *, training, seed):
+    window = dict(pool_size=(*layer.pool_size, 1), strides=(*layer.strides, 1))
+    y, residuals = function(x[:, :, None], **window, padding=layer.padding)
+    return y[:, :, 0], residuals, {}
+
+
+def _pooled_back(function, layer, dz, residuals):
+    # y = pool(x)[:, :, 0]                                  (B, P, C) <- (B, P, 1, C)
+    return function(dz[:, :, None], residuals)[:, :, 0], {}
+
+
+def _global_max(layer, weights, x, *, training, seed):
+    y, residuals = pooling.global_max_pool2d_forward(x[:, :, None])
+    return y[:, None] if layer.keepdims else y, residuals, {}
+
+
+def _global_max_back(layer, dz, residuals):
+    # y = max x                                             (B, C) <- (B, T, 1, C)
+    return pooling.global_max_pool2d_backward(dz[:, 0] if layer.keepdims else dz, residuals)[:, :, 0], {}
+
+
+def _pair(kind):
+    return (
+        partial(_pooled, getattr(pooling, f"{kind}_forward")),
+        partial(_pooled_back, getattr(pooling, f"{kind}_backward")),
+    )
+
+
+KINDS = {
+    "Conv1D": (_conv1d, partial(_backward, conv1d_backward)),
+    "DepthwiseConv1D": (_depthwise_conv1d, partial(_backward, depthwise_conv1d_backward)),
+    "MaxPooling1D": _pair("max_pool2d"),
+    "AveragePooling1D": _pair("average_pool2d"),
+    "GlobalMaxPooling1D": (_global_max, _global_max_back),
+}
