@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfbp.agreement.of_models.report import ModelReport
 from tfbp.errors import InputError
 
 # a ratio that is this many times the one of before, and no longer small, is said
@@ -29,10 +28,11 @@ def read(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def changes(before: Mapping[str, Any], report: ModelReport) -> list[str]:
+def changes(before: Mapping[str, Any], report: Any) -> list[str]:
     """One sentence for each finding that came or went, each ratio that moved, and each version.
 
     Example:
+        >>> from tfbp.agreement.of_models.report import ModelReport
         >>> before = ModelReport("m", versions={"keras": "3.15"}).to_dict()
         >>> changes(before, ModelReport("m", versions={"keras": "3.16"}))
         ['keras: 3.15 before, 3.16 now']

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any, NamedTuple
 
 import numpy as np
-
-from tfbp.agreement.of_models.report import Line, ModelReport
 
 BOX, ROW, GAP, HIGH = 190, 74, 60, 44
 STYLE = """
@@ -17,10 +16,21 @@ table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bo
 """
 
 
-def html(report: ModelReport) -> str:
+class Box(NamedTuple):
+    """An input of the model, drawn as a call is."""
+
+    layer: str
+    kind: str
+    worst: dict[str, float]
+    takes: tuple[int, ...]
+    makes: tuple[int, ...]
+
+
+def html(report: Any) -> str:
     """The page.
 
     Example:
+        >>> from tfbp.agreement.of_models.report import Line, ModelReport
         >>> page = html(ModelReport("m", [Line("d", "Dense", "reference", {"float32 eager": 0.5}, (0,), (1,))]))
         >>> page.count("<rect"), "0.5 (eager)" in page
         (1, True)
@@ -36,9 +46,9 @@ def html(report: ModelReport) -> str:
     )
 
 
-def drawn(report: ModelReport) -> str:
+def drawn(report: Any) -> str:
     """The graph as SVG: as far down as calls lie before a call, a line to each tensor that it takes."""
-    inputs = [Line(name, "input", "", {}, (), (number,)) for number, name in enumerate(report.inputs)]
+    inputs = [Box(name, "input", {}, (), (number,)) for number, name in enumerate(report.inputs)]
     boxes = [*inputs, *report.lines]
     makers = {number: index for index, line in enumerate(boxes) for number in line.makes}
     depths: list[int] = []
@@ -75,7 +85,7 @@ def drawn(report: ModelReport) -> str:
     return f"{head}{''.join(parts)}</svg>"
 
 
-def _table(report: ModelReport) -> str:
+def _table(report: Any) -> str:
     head, *rows = report.rows()
     wrong = {finding.layer for finding in report.findings}
     names = [line.layer for line in report.lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +18,13 @@ from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-if TYPE_CHECKING:
-    from tfbp.agreement.of_models.trial import Trial
-
 # a compiler may take sums and functions in another order, and by other approximations
 WIDER = {"eager": 1.0, "graph": 1.0, "xla": 2.0}
 # of a unit roundoff: sums in another order from run to run
 MOST_SPREAD = 64
 
 
-def judge_whole(trial: Trial, dtype: str, mode: str, is_explained: bool) -> None:
+def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
     """Run the model as one program, with every tensor seen, and then as it is.
 
     Args:
@@ -69,7 +66,7 @@ def judge_whole(trial: Trial, dtype: str, mode: str, is_explained: bool) -> None
     trial.report.whole[f"{dtype} {mode}"] = worst
 
 
-def _compared(trial: Trial, answer: Any, dtype: str, mode: str, is_explained: bool) -> float:
+def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool) -> float:
     """The worst ratio of a whole pass; of what is wrong the first tensor is a finding, unless something explains it."""
     right = named_pass(trial.model, trial.right)
     if trial.limits is None:
@@ -97,7 +94,7 @@ def _compared(trial: Trial, answer: Any, dtype: str, mode: str, is_explained: bo
     return worst
 
 
-def _repeats(trial: Trial, first: Any, again: Any, dtype: str) -> None:
+def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
     """Whether the same comes a second time; a spread is said in numbers, and where it is large, is a finding."""
     if isinstance(again, Failure):
         return
@@ -117,7 +114,7 @@ def _repeats(trial: Trial, first: Any, again: Any, dtype: str) -> None:
         trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")
 
 
-def _masks_kept(trial: Trial, answer: Any, dtype: str, mode: str) -> None:
+def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
     """Whether the same masks reach each layer as in the recorded run."""
     for index, call in enumerate(trial.model.calls):
         for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True):
@@ -128,6 +125,6 @@ def _masks_kept(trial: Trial, answer: Any, dtype: str, mode: str) -> None:
                 trial.report.findings.append(finding)
 
 
-def _is_itself(trial: Trial, dtype: str) -> bool:
+def _is_itself(trial: Any, dtype: str) -> bool:
     """Whether the model's own layers are of the dtype, so that it can be run as it is."""
     return all(not call.is_layer or trial.copies.of(call, dtype) is call.operation for call in trial.model.calls)
