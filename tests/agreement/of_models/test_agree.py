@@ -228,3 +228,14 @@ def test_the_fixture_fails_with_the_report(rng, agree, monkeypatch):
     plant(monkeypatch, L.Dense, lambda dy: -dy, "last")
     with pytest.raises(pytest.fail.Exception, match=r"last dkernel \[layer; float32, eager\]: the sign is flipped"):
         agree(*mlp(rng), loss=LOGITS, **QUICK)
+
+
+def test_a_float32_constant_of_keras_s_is_a_note_and_a_larger_error_is_not(rng, monkeypatch):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, L.Dense(3, "gelu", name="smooth")(inputs))
+    x, options = rng.normal(size=(5, 4)), {"dtypes": ["float64"], "modes": ["eager"]}
+    report = tfbp.agree(model, x, **options)
+    assert report.agrees
+    assert any(note.startswith("smooth [float64]: off by ") for note in report.notes)
+    plant(monkeypatch, L.Dense, lambda gradient: gradient * (1 + 1e-5))
+    assert ("smooth", "dx", "layer") in places(tfbp.agree(model, x, **options))

@@ -57,6 +57,7 @@ class Trial:
         self.limits: Any = None
         self.formulas: dict[tuple[int, str], dict[str, np.ndarray]] = {}
         self._acquitted: dict[str, tuple[int, str]] = {}
+        self._few_digits: dict[str, float] = {}
 
     def unknown(self, made: Sequence[Any]) -> None:
         """Hold the layers that the reference does not know against differences of their forward."""
@@ -120,7 +121,12 @@ class Trial:
             if answer is not None:
                 self._judge(index, answer, dtype, mode)
         if not self.copies.missing_in(dtype):
-            judge_whole(self, dtype, mode, is_explained=len(self.report.findings) > before)
+            judge_whole(
+                self,
+                dtype,
+                mode,
+                is_explained=bool(len(self.report.findings) > before or (dtype == "float64" and self._few_digits)),
+            )
 
     def _judge(self, index: int, answer: Any, dtype: str, mode: str) -> None:
         call, truth, fed, line = self.model.calls[index], self.truths[index], self.fed[index], self.report.lines[index]
@@ -134,9 +140,15 @@ class Trial:
             wider = {name: WIDER[mode] * t for name, t in wider.items()}
             results = list(comparisons(call, answer, fed, dtype, wider))
             worst = max(each.ratio for each in results)
+        short = [each for each in results if dtype == "float64" and _has_few_digits(each)]
+        if short:
+            self._few_digits[call.name] = max(each.relative_error for each in short)
+            worst = max((each.ratio for each in results if each not in short), default=0.0)
         line.worst[f"{dtype} {mode}"] = worst
         for name, each in zip(fed.right, results, strict=True):
             got = answer if isinstance(answer, Failure) else answer.get(name)
+            if each in short:
+                continue
             if not each.agrees:
                 vote = outlier(truth, fed, name, got, dtype)
                 self.find(call.name, each, dtype, mode, "layer", vote)
@@ -183,11 +195,19 @@ class Trial:
     def close(self) -> None:
         """What is said at the end: acquittals, and what was not run. What is the same in several runs is said once."""
         self.report.notes += [said for _, said in self._acquitted.values()]
+        for name, off in self._few_digits.items():
+            said = f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
+            self.report.notes.append(f"{said}, as in Keras's gelu. The whole model in float64 follows it")
         for (name, dtype), why in self.copies.missing.items():
             self.report.notes.append(f"{name}: not run in {dtype}: {why}")
         if self.objective.is_random:
             self.report.notes.append("no y was given: outputs are differentiated by random upstream gradients")
         self.report.findings = merged(self.report.findings)
+
+
+def _has_few_digits(found: Comparison) -> bool:
+    """Whether a float64 result is wrong as a float32 constant makes it: by less than float32's unit roundoff."""
+    return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
