@@ -136,5 +136,5 @@ def test_a_delta_of_1_over_n_is_warned_of():
 
 def test_without_dp_accounting_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
-    with pytest.raises(tfbp.InputError, match=r"tfbp\[private\]"):
+    with pytest.raises(tfbp.InputError, match=r"by pip install dp-accounting"):
         fit()
