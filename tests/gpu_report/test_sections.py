@@ -11,8 +11,6 @@ from tfbp.gpu_report.tables import microseconds
 from tfbp.judging import placement
 from tfbp.rehearsal import operations as kernels
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 SMALL = [(group, point) for group in plan.plan(small=True) for point in group.points]
 MODULES = {"cross-entropy": cross_entropy, "parts": parts}
 

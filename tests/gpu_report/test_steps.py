@@ -8,8 +8,6 @@ from tfbp.gpu_report import plan, steps
 from tfbp.gpu_report.sizes import Size
 from tfbp.gpu_report.worker import Misplaced, Unavailable, answer
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 POINT = {
     "contestant": "tfbp",
     "precision": "float32",

@@ -8,8 +8,6 @@ import pytest
 from tfbp.errors import InputError
 from tfbp.gpu_report.store import JSON, Store
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 HERE = {"device": "one", "keras": "3.15.1"}
 
 

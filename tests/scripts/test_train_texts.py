@@ -7,8 +7,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfbp import LSTM, Dense, Embedding, Network, Tokens
 from tfbp.commands.text_samples import continued
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
-
 TEXT = "the cat sat on the mat. the rat ate the oat. " * 40
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.rare("not yet seen green on the merged tree: make test-all runs it")
+pytestmark = pytest.mark.rare("two processes train, a minute each")
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 CHILDREN = Path("/proc/self/task")
