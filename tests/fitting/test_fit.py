@@ -435,7 +435,7 @@ BAD = {
         lambda: tfbp.fit(keras.Sequential([keras.layers.Dense(1)]), X, LABELS),
         "model: got a Sequential that is not compiled; accepted: one after model.compile(…).",
     ),
-    "y": (lambda: tfbp.fit(dense(), X), "y: got None; accepted: targets, for the loss"),
+    "y": (lambda: tfbp.fit(dense(), X), "y: got None; accepted: targets, because the loss"),
     "lengths": (lambda: tfbp.fit(dense(), X, LABELS[:60]), "y: got 60 rows; accepted: 70, as x."),
     "nested": (
         lambda: tfbp.fit(two_in_two_out(), {"a": X, "b": X[:9, :2]}, PAIR[1]),
