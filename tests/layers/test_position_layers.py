@@ -142,7 +142,7 @@ class Alone:
             lambda: Network.from_keras(
                 keras.Sequential([keras.Input((4, 6)), Alone.PositionEmbedding(name="mine")]), "huber"
             ),
-            f"model: got 'mine', a {__name__}.PositionEmbedding; accepted: tfbp.layers.PositionEmbedding.",
+            "model: got the layer 'mine', a PositionEmbedding; accepted: layers that tfbp.Network has.",
         ),
     ],
 )

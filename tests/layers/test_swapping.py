@@ -82,7 +82,7 @@ def test_a_swapped_model_trains_as_the_model_does(make, float64):
 
 def test_every_layer_of_the_package_has_its_place():
     offered = {kind for kind in vars(layers).values() if isinstance(kind, type)}
-    of_its_own = {layers.LinearCrossEntropy, layers.PositionEmbedding, layers.RotaryEmbedding}
+    of_its_own = {layers.LayerScale, layers.LinearCrossEntropy, layers.PositionEmbedding, layers.RotaryEmbedding}
     assert set(OURS.values()) == offered - of_its_own
 
 

@@ -264,6 +264,10 @@ BAD = {
         lambda: Network([a := x4(), x4()], Dense(2)(a), "huber"),
         "inputs[1]: got <Symbol (4,)>; accepted: a tfbp.Input that an output depends on.",
     ),
+    "an input for an output": (
+        lambda: Network(a := x4(), [Dense(2)(a), a], ["huber", "huber"]),
+        "layers: output 1 is an input; accepted: tensors that a layer makes.",
+    ),
     "one loss for two": (
         lambda: Network(a := x4(), [Dense(2)(a), Dense(2)(a)], "huber"),
         "loss: got 'huber' for 2 outputs; accepted: a loss for each, in a list.",

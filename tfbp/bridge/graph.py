@@ -48,6 +48,8 @@ def chain_of(model: keras.Model) -> list[Any]:
             raise InputError(f"model: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
     chain = [_called(*each) for each in path]
+    if not chain:
+        raise InputError("model: got one whose output is its input; accepted: a model of layers.")
     is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
     used = _used(chain[:-1] if is_tied else chain)
     if twice := {layer.name for layer in used if sum(layer is other for other in used) > 1}:

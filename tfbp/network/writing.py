@@ -42,6 +42,8 @@ def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str
     layers, calls, ends = traced(sources, made)
     layers = _fitted(layers, calls, [each.shape for each in sources])
     losses = _losses(loss, len(made))
+    if given := [number for number, end in enumerate(ends) if end < len(sources)]:
+        raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
     for output in range(len(made)):
         _split_link(layers, calls, ends, output, losses[output], len(sources))
     # several inputs are shapes: widths alone would look like one
