@@ -124,4 +124,4 @@ def _grows(operation: Any) -> bool:
 
 def _is_risky(operation: Any) -> bool:
     """Of an operation in a loop or branch, which no alarm reaches: whether it might need one."""
-    return any(True for _ in checks([operation])) if operation.type not in LISTS else False
+    return operation.type not in LISTS and any(True for _ in checks([operation]))

@@ -25,7 +25,7 @@ class _Edges(ImageLayer):
     argument: ClassVar[str]
     keras_name: ClassVar[str] = "_Edges"
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         given: Any = getattr(self, self.argument)
         pairs: Any = (given,) * self.axes if isinstance(given, Integral) else _tuple(given)
         if self.axes == 1 and len(pairs) == 2:
@@ -95,9 +95,6 @@ class ZeroPadding1D(_Padding, Layer):
 
     padding: Any = 1
 
-    def __post_init__(self) -> None:
-        self._check()
-
 
 @dataclass(frozen=True)
 class ZeroPadding2D(_Padding, Layer):
@@ -121,9 +118,6 @@ class ZeroPadding2D(_Padding, Layer):
 
     padding: Any = (1, 1)
 
-    def __post_init__(self) -> None:
-        self._check()
-
 
 @dataclass(frozen=True)
 class ZeroPadding3D(_Padding, Layer):
@@ -146,9 +140,6 @@ class ZeroPadding3D(_Padding, Layer):
 
     padding: Any = (1, 1, 1)
 
-    def __post_init__(self) -> None:
-        self._check()
-
 
 @dataclass(frozen=True)
 class Cropping1D(_Cropping, Layer):
@@ -170,9 +161,6 @@ class Cropping1D(_Cropping, Layer):
     axes: ClassVar[int] = 1
 
     cropping: Any = (1, 1)
-
-    def __post_init__(self) -> None:
-        self._check()
 
 
 @dataclass(frozen=True)
@@ -197,9 +185,6 @@ class Cropping2D(_Cropping, Layer):
 
     cropping: Any = ((0, 0), (0, 0))
 
-    def __post_init__(self) -> None:
-        self._check()
-
 
 @dataclass(frozen=True)
 class Cropping3D(_Cropping, Layer):
@@ -221,9 +206,6 @@ class Cropping3D(_Cropping, Layer):
     axes: ClassVar[int] = 3
 
     cropping: Any = ((1, 1), (1, 1), (1, 1))
-
-    def __post_init__(self) -> None:
-        self._check()
 
 
 def _tuple(given: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What is another than in a report of before: after an upgrade, on another machine."""
+"""Compares a report with an earlier one: after an upgrade, on another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is the user's and is as it was afterwards: weights, state, seeds, policies; also after an exception."""
+"""Restores what belongs to the user: weights, state, seeds, policies; also after an exception."""
 
 from __future__ import annotations
 

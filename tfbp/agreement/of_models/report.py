@@ -128,7 +128,7 @@ class ModelReport:
         return html(self)
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
-        """What is another than in an earlier report, as `to_dict` or JSON has it."""
+        """The differences from an earlier report, as `to_dict` or JSON has it."""
         from tfbp.agreement.of_models.change import changes
 
         return changes(before, self)

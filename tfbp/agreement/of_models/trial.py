@@ -1,4 +1,4 @@
-"""The trial of one model: layer by layer, then the whole, and what is said of each."""
+"""The trial of one model: layer by layer, then the whole, with the findings of each."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Trial:
             self._acquitted[layer] = count, f"{said} larger numbers: inside the tolerance"
 
     def close(self) -> None:
-        """What is said at the end: acquittals, and what was not run. What is the same in several runs is said once."""
+        """Adds the last notes: acquittals, and what was not run. Findings that repeat in several runs are merged."""
         self.report.notes += [said for _, said in self._acquitted.values()]
         for name, off in self._few_digits.items():
             said = f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"

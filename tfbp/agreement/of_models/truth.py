@@ -1,4 +1,4 @@
-"""What is right for one call of a model: by the NumPy reference where it knows the layer, else by autodiff in float64.
+"""The right answer for one call: by the NumPy reference where it knows the layer, else by autodiff in float64.
 
 Autodiff of a layer that the reference does not know is held against differences of the forward first (`unknown`).
 """

@@ -1,4 +1,4 @@
-"""What is said of a model as one program: its sums at forks, its masks, and what no layer by itself explains."""
+"""Judges a model as one program: its sums at forks, its masks, and errors that no layer alone explains."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
 
 
 def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
-    """Whether the same comes a second time; a spread is said in numbers, and where it is large, is a finding."""
+    """Compares two runs; a small spread becomes a note with its size, a large one a finding."""
     if isinstance(again, Failure):
         return
     spread, widest = 0.0, ""
