@@ -1,4 +1,4 @@
-"""A Keras model's layers in a row, and where it adds two paths up again: a chain of layers and residual blocks."""
+"""Reads a Keras model as a chain of layers and residual blocks, where it adds two paths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfbp.errors import InputError
 
 @dataclass(frozen=True)
 class Called:
-    """Attention that is called with more than tensors: use_causal_mask=True."""
+    """Attention with more than tensors in its call: use_causal_mask=True."""
 
     layer: Any
     arguments: dict[str, Any]
@@ -27,15 +27,16 @@ class Reversed:
 
 @dataclass(frozen=True)
 class Sum:
-    """An addition of two paths from one tensor; a path of no layers is the tensor itself."""
+    """An addition of two paths from one tensor; an empty path is the tensor itself."""
 
     layers: list[Any]
     projection: list[Any]
 
 
 def chain_of(model: keras.Model) -> list[Any]:
-    """The Keras layers from a model's input to its output in their order, with a `Sum` where two paths are added, and
-    the first once more as a last `Reversed`, where that is an embedding tied to itself.
+    """Returns the Keras layers from a model's input to its output, with a `Sum` where two paths are added.
+
+    The last one is a `Reversed` where the first layer is an embedding that is called again with reverse=True.
 
     Raises:
         InputError: several inputs or outputs, any other layer that is used twice, or one with several inputs that is no
@@ -58,7 +59,7 @@ def chain_of(model: keras.Model) -> list[Any]:
 
 
 def _called(layer: Any, tensor: Any) -> Any:
-    """The layer, and where its call that made the tensor had more than tensors, with that."""
+    """Returns the layer; with the arguments of its call, where the call had more than tensors."""
     is_reversible = isinstance(layer, keras.layers.ReversibleEmbedding)
     if not is_reversible and not asks_itself(layer):
         return layer
@@ -70,7 +71,7 @@ def _called(layer: Any, tensor: Any) -> Any:
 
 
 def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
-    """(layer, the tensor that it makes) from the model's input to a tensor."""
+    """Returns (layer, output tensor) from the model's input to a tensor."""
     if id(tensor) in known:
         return known[id(tensor)]
     layer, index, _ = tensor._keras_history
@@ -86,7 +87,7 @@ def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
 
 
 def asks_itself(layer: Any) -> bool:
-    """Whether it is attention, which takes one tensor as query, value and key."""
+    """Whether the layer is attention with one tensor as query, value and key."""
     return isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention)
 
 

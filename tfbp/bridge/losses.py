@@ -1,4 +1,4 @@
-"""The loss of a compiled Keras model, as a loss of a network."""
+"""Converts the loss of a compiled Keras model to a loss of a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfbp.errors import InputError, likely, one_of
 from tfbp.network import Network
 from tfbp.vocabulary import LOSSES, Loss
 
-# a cross-entropy, and the activation that makes its logits probabilities
+# a cross-entropy, and the activation that turns its logits into probabilities
 PROBABILITIES = {
     "binary_crossentropy": "sigmoid",
     "categorical_crossentropy": "softmax",
@@ -19,7 +19,7 @@ PROBABILITIES = {
 
 
 def loss_of(model: keras.Model) -> tuple[Loss, bool]:
-    """The loss that a Keras model is compiled with, and whether a cross-entropy takes logits.
+    """Returns the loss in a Keras model's compile, and whether a cross-entropy takes logits.
 
     Raises:
         InputError: a model that is not compiled, or a loss or option that a network does not have.
@@ -48,7 +48,7 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
 
 
 def check_logits(network: Network, from_logits: bool) -> None:
-    """Raise `InputError` unless the last activation fits what a Keras cross-entropy takes, logits or probabilities."""
+    """Raises `InputError` unless the last activation fits the Keras cross-entropy's input, logits or probabilities."""
     wanted = PROBABILITIES.get(network.loss.name)
     last = network.layers[-1].applied_activation.name
     if wanted is not None and (last == wanted) == from_logits:

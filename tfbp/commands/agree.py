@@ -1,8 +1,8 @@
-"""Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, modes and devices.
+"""Shows whether the three writings, and everything built on them, agree, for networks, dtypes, modes and devices.
 
-Every tensor is set against a tolerance that follows from its dtype and reduction length. With --model and --data it is
-your own Keras model that is held against the reference. The exit status is 0 when all agree, 1 when anything disagrees,
-2 for bad input.
+Every tensor is compared to a tolerance that follows from its dtype and reduction length. With --model and --data, your
+own Keras model is compared with the reference. The exit status is 0 when all agree, 1 when anything disagrees, 2 for
+bad input.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def agree(arguments: argparse.Namespace) -> int:
     chosen = part_of("case", arguments.case, [case.name for case in all_cases()])
     cases = [case for case in all_cases() if case.name in chosen]
 
-    # the import of TensorFlow takes seconds: only from here on
+    # the import of TensorFlow takes seconds: only now
     from rich.console import Console
     from rich.progress import track
 

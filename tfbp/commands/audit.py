@@ -1,7 +1,7 @@
-"""Bound ε from below by one private training run: it adds half of the canaries, and recognizes them afterwards.
+"""Bounds ε from below by one private training run: it adds half of the canaries, and guesses which ones afterwards.
 
-Without a model the digits of scikit-learn are trained on. The exit status is 0 when the bound does not contradict what
-the run says of itself, 1 when it does, 2 for bad input.
+Without a model, it trains on scikit-learn's digits. The exit status is 0 when the bound agrees with the run's own ε,
+1 when it contradicts it, 2 for bad input.
 """
 
 from __future__ import annotations

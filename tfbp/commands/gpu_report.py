@@ -1,9 +1,9 @@
-"""Measure what needs a GPU, and write one JSON file and one Markdown page.
+"""Measures speed and agreement on a GPU, and writes one JSON file and one Markdown page.
 
-The agreement matrix with TF32 on and off; a training step against Keras, JAX and PyTorch in float32, TF32 and
-bfloat16; linear_cross_entropy's memory and time; where a step's time goes. Every measurement is kept as soon as it is
-made: the same command goes on where it was cut off or ran out of its minutes. On a CPU it is smaller, and shows only
-that the report runs. The exit status is 0, 1 when anything disagrees or broke, 2 for bad input.
+It measures the agreement matrix with TF32 on and off; a training step against Keras, JAX and PyTorch in float32, TF32
+and bfloat16; linear_cross_entropy's memory and time; the parts of a step. Every measurement is saved at once: the same
+command continues after an interruption or the end of its minutes. On a CPU the report is smaller, and shows only that
+it runs. The exit status is 0, 1 when anything disagrees or fails, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def gpu_report(arguments: argparse.Namespace) -> int:
 def measurements(
     groups: list[Group], kept: Store, device: str, started: float, seconds: float
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The results of the points that are left; each section has its share of the time, then all have the rest."""
+    """Yields the results of the remaining points; each section has its share of the time, then all have the rest."""
     from tfbp.gpu_report.plan import SHARES
 
     end, until, ends = started + seconds, started, {}
@@ -109,9 +109,9 @@ def measurements(
 def _in_one_process(
     section: str, todo: list[tuple[str, dict[str, Any]]], device: str, deadline: float, end: float
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """The points in their order until the deadline; a process that breaks is started again for the next.
+    """Runs the points in their order until the deadline; a new process replaces one that fails.
 
-    A section that has started may continue until the end of all; its result is None if it was stopped then.
+    A started section may continue until the end of all; its result is None if it was stopped then.
     """
     from tfbp.gpu_report.processes import OutOfTime, Process
 

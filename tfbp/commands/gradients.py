@@ -1,7 +1,7 @@
-"""Put the gradient of any function on trial: a tf.custom_gradient, a Keras layer or loss, anything that takes tensors.
+"""Checks the gradient of any function: a tf.custom_gradient, a Keras layer or loss, or any function of tensors.
 
-Numbers are drawn at random for the inputs: 4x7 is a float tensor of that shape, scalar one number, and 9:5 nine
-integers below 5, for labels. The exit status is 0 when its gradients agree, 1 when anything is found, 2 for bad input.
+Inputs are drawn at random: 4x7 is a float tensor of that shape, scalar one number, and 9:5 nine integers below 5, for
+labels. The exit status is 0 when the gradients agree, 1 with a finding, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def gradients(arguments: argparse.Namespace) -> int:
 
 
 def drawn(words: str, seed: int) -> list[Any]:
-    """The inputs that the words describe.
+    """Returns the inputs that the words describe.
 
     Example:
         >>> [(each.shape, each.dtype.name) for each in drawn("4x7,scalar,9:5", 0)]
@@ -106,10 +106,10 @@ def drawn(words: str, seed: int) -> list[Any]:
 
 
 def in_module(argument: str, words: str | None) -> tuple[str, str]:
-    """The two sides of `package.module:function`; finds the package without importing anything.
+    """Splits `package.module:function`; finds the package without an import.
 
     Raises:
-        InputError: words of another form, or a package that is not there.
+        InputError: words of another form, or a missing package.
     """
     if words is None:
         return "", ""
@@ -125,7 +125,7 @@ def in_module(argument: str, words: str | None) -> tuple[str, str]:
 
 
 def imported(argument: str, words: str | None) -> Any:
-    """The function that `package.module:function` names."""
+    """Returns the function that `package.module:function` names."""
     if words is None:
         return None
     module, path = in_module(argument, words)
@@ -133,7 +133,7 @@ def imported(argument: str, words: str | None) -> Any:
         found: Any = importlib.import_module(module)
         for name in path.split("."):
             found = getattr(found, name)
-    except Exception as error:  # an import runs any code at all
+    except Exception as error:  # an import may run any code
         said = str(error).splitlines() or [""]
         given = f"{words!r}, {type(error).__name__}: {said[0]}"
         raise InputError(f"{argument}: got {given}; {ACCEPTED}.") from None
@@ -141,7 +141,7 @@ def imported(argument: str, words: str | None) -> Any:
 
 
 def junit(report: Report) -> str:
-    """The report as a test suite: one case for each argument and dtype, failed where there is a finding."""
+    """Returns the report as a test suite: one case for each argument and dtype, failed where there is a finding."""
     found: dict[tuple[str, str], list[str]] = {}
     for dtype, arguments in report.visible.items():
         found.update({(argument, dtype): [] for argument in arguments})
@@ -158,7 +158,7 @@ def junit(report: Report) -> str:
 
 
 class _Bar:
-    """A progress bar on the terminal, from the third second on."""
+    """Shows a progress bar on the terminal, from the third second on."""
 
     def __enter__(self) -> _Bar:
         self._start, self._bar, self._task = time.monotonic(), cast(Any, None), cast(Any, None)

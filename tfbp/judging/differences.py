@@ -1,4 +1,4 @@
-"""The gradient of a scalar function by methods without the chain rule: central differences, and the complex step."""
+"""Computes the gradient of a scalar function without the chain rule: central differences, and the complex step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 
 def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of a scalar function, and an estimate of its error, both of the shape of `at`.
+    """Returns the gradient of a scalar function, and an estimate of its error, both of the shape of `at`.
 
-    Central differences of order 8 at shrinking steps, until they no longer come closer to each other.
+    Central differences of order 8 at shrinking steps, until their distance no longer shrinks.
 
     Example:
         >>> gradient, error = central_differences(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
@@ -40,7 +40,7 @@ def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -
 
 
 def complex_step(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
-    """The gradient of an analytic scalar function, to rounding: Im f(x + ih) / h, with nothing to cancel.
+    """Returns the gradient of an analytic scalar function, to rounding: Im f(x + ih) / h, where nothing cancels.
 
     Example:
         >>> gradient = complex_step(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))

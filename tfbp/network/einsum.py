@@ -17,7 +17,7 @@ from tfbp.vocabulary import L1L2
 
 
 class Letters(NamedTuple):
-    """The axes of x, kernel and z by letters, the batch among them, and which axes of z the bias has."""
+    """Names the axes of x, kernel and z by letters, the batch included, and the axes of z that the bias has."""
 
     x: str
     kernel: str
@@ -32,7 +32,8 @@ class EinsumDense(Layer):
     Args:
         equation: the letters of the axes of x, of the kernel and of z, the batch first: "abc,cd->abd". "..." are axes
             that x and z share.
-        sizes: of z's axes without the batch, or of the last of them; None where x has the axis. Keras's output_shape.
+        sizes: the sizes of z's axes without the batch, or of the last of them; None copies x's size. Keras's
+            output_shape.
         bias_axes: the letters of the bias; None for none.
         activation, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
 
@@ -76,7 +77,7 @@ class EinsumDense(Layer):
         )
 
     def letters(self, input_shape: Shape) -> Letters:
-        """The axes, with letters that the equation does not use for "..."."""
+        """Returns the axes, with unused letters in the place of "..."."""
         x, _, rest = self.equation.replace(" ", "").partition(",")
         kernel, _, z = rest.partition("->")
         count = len(input_shape) + 1 - len(x.replace("...", ""))
@@ -109,7 +110,7 @@ class EinsumDense(Layer):
         return {"kernel": tuple(sizes[each] for each in letters.kernel), **bias}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The kernel as the matrix that it is a product with: its rows are inputs, its columns outputs."""
+        """The kernel as a matrix: its rows are inputs, its columns outputs."""
         if weight != "kernel":
             return shape
         x, _, rest = self.equation.partition(",")
@@ -131,6 +132,6 @@ _JOINED = [EinsumDense("abde,def->abf", (4, 5), "f"), EinsumDense("abf,bg->agf",
 _SHARED = [EinsumDense("...x,xy->...y", 5, "y", "tanh"), EinsumDense("ax...,xy->ay...", 2, "y")]
 CASES = (
     Setting("einsum-B5-4x6", (4, 6), [_HEADS, *_JOINED, Flatten(), Dense(3)], 5),
-    # Keras takes two axes of "..." in the reverse order when it computes shapes: here they are alike
+    # Keras reverses two axes of "..." when it computes shapes: equal sizes here avoid that
     Setting("einsum-of-all-axes-B5-3x3x4", (3, 3, 4), [*_SHARED, Flatten(), Dense(3)], 5),
 )

@@ -1,4 +1,4 @@
-"""A network as calls on numbered tensors: its inputs are the first, and each call makes the next.
+"""A network as calls on numbered tensors: the inputs are the first tensors, and each call makes the next.
 
 A graph is written as in Keras: `x = Input(8); y = Dense(3)(x)`. A layer that is called twice is one layer, by identity.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from tfbp.errors import InputError
 
 _COUNT = itertools.count()
-# the layers of x + y, x - y, x * y and 2 * x, by name; `merge` and `scaling` have them
+# the names of the layers behind x + y, x - y, x * y and 2 * x; they are defined in `merge` and `scaling`
 OPERATORS: dict[str, Any] = {}
 
 
@@ -36,21 +36,21 @@ class Graph:
 
     @staticmethod
     def of_chain(layers: Sequence[Any]) -> Graph:
-        """Each layer on what the one before it makes."""
+        """The graph of a chain: each layer takes the output of the layer before it."""
         return Graph(tuple(layers), calls_of_a_chain(len(layers)), 1)
 
     @property
     def draws_before(self) -> list[int]:
-        """How many seeds the calls before each one take."""
+        """The number of seeds that the calls before each one take."""
         return draws_before(self.layers, self.calls)
 
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """A tensor of a network that is being written: its shape, without the batch, and the call that makes it.
+    """A tensor of a network under construction: its shape, without the batch, and the call that makes it.
 
     Attributes:
-        tokens: the `tfbp.Tokens` that it is, of an input of integers.
+        tokens: the `tfbp.Tokens` of an input of integers.
     """
 
     shape: Any
@@ -78,12 +78,12 @@ class Symbol:
 
 
 def calls_of_a_chain(length: int) -> tuple[Call, ...]:
-    """Each layer on what the one before it makes."""
+    """The graph of a chain: each layer takes the output of the layer before it."""
     return tuple(Call(index, (index,)) for index in range(length))
 
 
 def symbols_of(given: Any) -> tuple[Symbol, ...]:
-    """The tensors that a layer is called on, one by one or as a list.
+    """Returns the tensors of a layer's call, passed one by one or as a list.
 
     Raises:
         InputError: something that is not a tensor of a network.
@@ -96,7 +96,7 @@ def symbols_of(given: Any) -> tuple[Symbol, ...]:
 
 
 def called(layer: Any, given: Any) -> Symbol:
-    """A layer's output in a network that is being written.
+    """Returns a layer's output in a network under construction.
 
     Raises:
         InputError: tensors that it cannot take.
@@ -120,12 +120,12 @@ def called(layer: Any, given: Any) -> Symbol:
 
 
 def shape_taken(shapes: Sequence[Any], several: bool) -> Any:
-    """The input shapes of a layer: the shape of its one tensor, or all of them."""
+    """Returns the input shapes of a layer: the shape of its one tensor, or all of them."""
     return tuple(shapes) if several else shapes[0]
 
 
 def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[Any], list[Call], list[int]]:
-    """The layers, the calls in the order in which they were written, and the numbers of the outputs.
+    """Returns the layers, the calls in the order of their definition, and the numbers of the outputs.
 
     Raises:
         InputError: an output that depends on a missing input, or an input that nothing takes.
@@ -147,7 +147,7 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
 
 
 def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
-    """The layers that outputs depend on, each once, in the order of their first calls."""
+    """Returns the layers that outputs depend on, each once, in the order of their first calls."""
     layers: list[Any] = []
     for each in _needed(outputs).values():
         if each.layer is not None and not any(each.layer is layer for layer in layers):
@@ -156,7 +156,7 @@ def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
 
 
 def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
-    """The tensors that outputs depend on, in the order in which they were written."""
+    """Returns the tensors that outputs depend on, in the order of their definition."""
     seen: dict[int, Symbol] = {}
     left = list(outputs)
     while left:
@@ -168,12 +168,12 @@ def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
 
 
 def draws_before(layers: Sequence[Any], calls: Sequence[Call]) -> list[int]:
-    """How many seeds the calls before each one take."""
+    """Returns the number of seeds that the calls before each one take."""
     return [0, *itertools.accumulate(layers[call.layer].draws for call in calls)][: len(calls)]
 
 
 def is_taken(calls: Sequence[Call], ends: Sequence[int], inputs: int, end: int) -> bool:
-    """Whether others than its loss know an output: a call that takes it, or another of the layer that makes it."""
+    """Whether an output has another user than its loss: a call that takes it, or another call of its layer."""
     layer = calls[end - inputs].layer
     taken = any(end in call.takes for call in calls) or list(ends).count(end) > 1
     return taken or sum(call.layer == layer for call in calls) > 1

@@ -20,18 +20,18 @@ from tfbp.vocabulary import Activation
 
 @dataclass(frozen=True)
 class Residual(Layer):
-    """y = shortcut(x) + layers(x), where shortcut(x) is x, or its projection where the two have different shapes.
+    """y = shortcut(x) + layers(x), where shortcut(x) is x, or a projection of x where the shapes differ.
 
-    Its weights nest: `{"layers": [...], "projection": [...]}`, each list as that of a network's layers; there is no
-    "projection" where x is added as it is.
+    Its weights nest: `{"layers": [...], "projection": [...]}`, each list as that of a network's layers. Without a
+    projection the dict has no "projection".
 
     Args:
         layers: one or more layers, a chain.
-        projection: the shortcut's layers, a chain too; by default none where the shapes are equal, and where the last
-            axis alone is another, a `Dense` without a bias along it.
+        projection: the shortcut's layers, also a chain. By default it is empty where the shapes are equal, and a
+            `Dense` without a bias where only the last axis differs.
 
     Raises:
-        InputError: no layers, something that is not a layer, or shapes that no addition takes.
+        InputError: no layers, something that is not a layer, or shapes that cannot be added.
 
     Example:
         >>> block = Residual([Dense(8, "relu"), Dense(4)])
@@ -89,7 +89,7 @@ class Residual(Layer):
 
 
 def fit_chain(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
-    """Each layer as it is on the inputs that it gets."""
+    """Returns the layers with the arguments that follow from their input shapes."""
     fitted = []
     for layer in layers:
         fitted.append(layer.fitted(shape))
@@ -107,7 +107,7 @@ def _of_images(filters: int, strides: int = 1) -> Residual:
 _BLOCK = [Dense(6, "tanh"), Dense(5)]
 _WIDER = [Dense(9, "silu", kernel_regularizer=PENALTY), Dense(6, use_bias=False)]
 _INNER = Residual([Activation("softsign"), Dense(5)], [Dense(5, "tanh", bias_regularizer=PENALTY), Dense(5)])
-# smooth: beside a kink, luck decides which writing rounds across it
+# smooth activations: next to a kink, chance decides which writing rounds across it
 _IMAGES = [Conv2D(4, 3, padding="same"), _of_images(4), Activation("silu"), _of_images(6, 2), Activation("silu")]
 CASES = (
     Setting("residual-B8-I5-O3", 5, [Residual(_BLOCK), Activation("tanh"), Dense(3)], 8),

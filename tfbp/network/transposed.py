@@ -1,4 +1,4 @@
-"""Transposed convolutions: each input is spread over a window, as a convolution's backward does it."""
+"""Transposed convolutions: each input is spread over a window, as in a convolution's backward pass."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Conv2DTranspose(_Transposed, Layer):
     Args:
         filters: the number of outputs O.
         kernel_size, strides: an integer, or two for height and width.
-        padding: "same" makes stride · size of each size; "valid" keeps all that the windows reach.
+        padding: "same" multiplies each size by stride; "valid" keeps every position that a window reaches.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
 
     Example:

@@ -1,4 +1,4 @@
-"""How a network that was written with `Input` and calls of layers becomes a list of calls."""
+"""Converts a network that was written with `Input` and calls of layers to a list of calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfbp.network.layer import Layer
 from tfbp.vocabulary import Activation, Loss
 
 LINEAR = Activation("linear")
-# Where an output's activation is its loss's own link function, the loss is taken at the pre-activation z (its logits):
-# one fused, stable formula whose gradient is "probability minus target". Keras does the same.
+# Where an output's activation is its loss's link function, the loss is computed from the pre-activation z (the logits),
+# in one stable formula with the gradient "probability minus target". Keras does the same.
 _LINKS = {
     ("softmax", "categorical_crossentropy"),
     ("softmax", "sparse_categorical_crossentropy"),
@@ -25,19 +25,19 @@ _LINKS = {
 
 
 def is_link(layer: Layer, loss: Loss) -> bool:
-    """Whether the layer's activation is the loss's own link."""
+    """Whether the layer's activation is the loss's link."""
     return (layer.applied_activation.name, loss.name) in _LINKS
 
 
 def is_graph(inputs: Any) -> bool:
-    """Whether a network's inputs are tensors of one that was written with `Input`."""
+    """Whether a network's inputs are tensors of a network under construction."""
     if isinstance(inputs, Symbol):
         return True
     return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(each, Symbol) for each in inputs)
 
 
 def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
-    """The fields of a network of these inputs and outputs."""
+    """Returns the fields of a network with these inputs and outputs."""
     sources, made = _symbols("inputs", inputs), _symbols("layers", outputs)
     layers, calls, ends = traced(sources, made)
     layers = _fitted(layers, calls, [each.shape for each in sources])
@@ -46,7 +46,7 @@ def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str
         raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
     for output in range(len(made)):
         _split_link(layers, calls, ends, output, losses[output], len(sources))
-    # several inputs are shapes: widths alone would look like one
+    # several inputs have shapes: two widths would look like one shape
     kept: list[Any] = [each.tokens or each.shape for each in sources]
     if len(kept) == 1 and not sources[0].tokens and len(kept[0]) == 1:
         kept = [*kept[0]]
@@ -69,7 +69,7 @@ def _symbols(argument: str, given: Any) -> list[Symbol]:
 
 
 def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
-    """Each layer as it is on the inputs that it gets; called twice, its weights must fit both."""
+    """Returns the layers with the arguments that follow from their input shapes; the weights must fit every call."""
     found: list[Any] = [None] * len(layers)
     made, weights = list(shapes), {}
     for call in calls:
@@ -105,7 +105,7 @@ def _weights(given: Any, outputs: int) -> tuple[float, ...]:
 
 
 def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output: int, loss: Loss, inputs: int) -> None:
-    """Where a link is taken by other calls too, it becomes a call of its own: its loss is taken before it."""
+    """Where other calls take a link's output too, the link becomes a call of its own, after its loss."""
     index = calls[ends[output] - inputs].layer
     layer = layers[index]
     if not is_link(layer, loss) or not is_taken(calls, ends, inputs, ends[output]):
@@ -115,7 +115,7 @@ def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output:
     layers.append(link)
     while number < len(calls):
         if calls[number].layer == index:
-            # the tensors after z move by one, and all that took z take y
+            # the tensors after z move by one, and the calls that took z now take y
             z = inputs + number
             calls[:] = [Call(call.layer, tuple(i + (i >= z) for i in call.takes)) for call in calls]
             ends[:] = [i + (i >= z) for i in ends]

@@ -1,4 +1,4 @@
-"""What a private fit tells of itself: history.privacy, all of it JSON."""
+"""Writes the report of a private fit: history.privacy, in JSON's types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEIGHBOURS = {"poisson": "add or remove one example", "shuffle": "one example co
 
 
 def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float) -> dict[str, Any]:
-    """ε, and all that it rests on."""
+    """Returns ε, and the settings and counts behind it."""
     stretches = ledger.stretches()
     last = stretches[-1]
     void = []
@@ -55,7 +55,7 @@ def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float
 
 
 def note_strange_updates(model: Any, ledger: Ledger) -> None:
-    """Count the updates of the model's optimizer that no private step has made."""
+    """Counts the updates of the model's optimizer outside private steps."""
     now = _updates(model)
     strange = now - int(ledger.known_updates)
     if strange > 0:

@@ -1,9 +1,9 @@
-"""What lies under a window at each of its places, as rows: copied in long pieces, first rows of images, then columns.
+"""Copies the pixels under a window at each of its positions to rows: first rows of images, then columns.
 
-Outside of XLA a kernel of TensorFlow's takes what is wide enough for its vectors. With a stride, the pixels of one
-phase are put side by side first, so that all that is copied is next to each other: a strided copy of single pixels
-takes many times as long. A kernel that is no multiple of its stride then has positions without a weight; what lies
-there is 0.
+Without XLA, TensorFlow's kernel copies the parts that are wide enough for its vectors. With a stride, the pixels of
+one phase are first put side by side, so that all copies are contiguous: a strided copy of single pixels takes many
+times as long. A kernel that is not a multiple of its stride then has positions without a weight, and the pixels there
+are 0.
 
 B batch, P and Q places, M and N the kernel's height and width, C channels.
 """
@@ -19,19 +19,19 @@ import tensorflow as tf
 
 from tfbp.manual.window import Window
 
-# the numbers of a pixel that TensorFlow's kernel copies at once come in such multiples
+# the multiple of numbers in a pixel that TensorFlow's kernel copies at once
 VECTOR = 16
 
 
 class Unfolding:
-    """The patches of a layer's window, and the way back of a kernel's gradient.
+    """Computes the patches of a layer's window, and converts a kernel's gradient back.
 
     Args:
-        channels: C. by_kernel: whether TensorFlow's kernel may be used, which XLA makes a convolution of.
+        channels: C. by_kernel: whether TensorFlow's kernel may be used; XLA turns it into a convolution.
 
     Attributes:
-        positions: K, of those in a patch.
-        sizes, strides, rates: of the window, along two axes.
+        positions: K, the number in a patch.
+        sizes, strides, rates: those of the window, along two axes.
     """
 
     def __init__(self, window: Window, layer: Any, channels: int, by_kernel: bool) -> None:
@@ -50,7 +50,7 @@ class Unfolding:
         self._at_once = by_kernel and channels * math.prod(self._phases) % VECTOR == 0
 
     def patches(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, P Q, K C) of x (B, H, W, C)."""
+        """(B, H, W, C) -> (B, P Q, K C)."""
         channels, (rows, columns) = x.shape[-1], self.window.outputs
         if self._is_strided:
             found = tf.concat(self.window.patches(x), axis=-1)
@@ -71,7 +71,7 @@ class Unfolding:
         return found if self._has_all else found * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
 
     def restore(self, matrix: tf.Tensor) -> tf.Tensor:
-        """(M, N, I, O) of a kernel's gradient (K, I, O), in the order of `patches`."""
+        """Returns (M, N, I, O) from a kernel's gradient (K, I, O) in the order of `patches`."""
         if self._is_strided:
             return tf.reshape(matrix, [*self.sizes, *matrix.shape[1:]])
         (of_rows, of_columns), inner = self._phases, matrix.shape[1:]
@@ -86,7 +86,7 @@ class Unfolding:
         return matrix[: self.sizes[0], : self.sizes[1]]
 
     def _in_phases(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, H/s, W/s, s s C) of x (B, H, W, C), as far as the window goes."""
+        """(B, H, W, C) -> (B, H/s, W/s, s s C), as far as the window reaches."""
         if self._phases == [1, 1]:
             return x
         sizes = [

@@ -1,4 +1,4 @@
-"""Values of a tensor with other arguments, in another order, or of other rows: clues of geometry.
+"""Clues of geometry: values of a tensor with other arguments, in another order, or of other rows.
 
 The reference computes these values. A clue counts only if it explains a difference to the tolerance.
 B batch; axes of an example are named by their number: T a sequence's steps; H and W an image's, C its channels.
@@ -25,14 +25,14 @@ _GATES = {"LSTM": "ifgo", "GRU": "zrn"}
 
 
 def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
-    """Clues for each tensor of a layer by itself: z, dx, its gradients, its new weights.
+    """Clues for each tensor of a single layer: z, dx, its gradients, its new weights.
 
     Args:
-        run: the reference on a node and what it is fed.
+        run: the reference on a node and its inputs.
     """
     known: dict[str, Any] = {}
     if node.layer.takes_several:
-        # nothing here knows of several x
+        # these clues are for layers with one x
         return {}
 
     def of_tensor(name: str) -> Clues:
@@ -56,7 +56,7 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
 
 
 def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:
-    """Each argument otherwise; each weight left out; fewer rows."""
+    """Each argument with another value; without each weight; fewer rows."""
     for said, layer in _with_other_arguments(node.layer):
         yield said, partial(run, dataclasses.replace(node, layer=layer), fed)
     for name, weight in fed["weights"].items():
@@ -97,7 +97,7 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
 
 
 def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
-    """A weight of an LSTM or a GRU without what it has for one gate; of two rows of a bias in one of them."""
+    """A weight of an LSTM or a GRU without one gate's part; for two rows of a bias, in one of them."""
     letters = _GATES.get(node.layer.keras_name, "")
     for number, gate in enumerate(letters):
         for row in range(2 if name == "bias" and weight.ndim == 2 else 1):
@@ -111,7 +111,7 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
 
 
 def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
-    """Attention with projections exchanged, scores scaled otherwise, heads in another order."""
+    """Attention with projections exchanged, scores scaled by another factor, heads in another order."""
     weights = fed["weights"]
 
     def with_weights(others: Named) -> Any:
@@ -143,7 +143,7 @@ def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _turned(node: Node, fed: Named, run: Any) -> Named:
-    """The layer on images turned by half a turn, and turned back; so is a kernel, and an odd row comes above."""
+    """The layer on images rotated by half a turn, and rotated back; its kernel too, so that an odd row is above."""
     turn = np.s_[:, ::-1, ::-1]
     kernel = {name: w[::-1, ::-1] for name, w in fed["weights"].items() if name == "kernel" and w.ndim == 4}
     dz = fed["dz"][turn] if fed["dz"].ndim == 4 else fed["dz"]
@@ -159,7 +159,7 @@ def _turned(node: Node, fed: Named, run: Any) -> Named:
 
 
 def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
-    """For a normalization by constants with a separate shift: the shift taken off x unscaled, or added."""
+    """For a normalization by constants with a separate shift: the shift subtracted from x unscaled, or added."""
     weights = fed["weights"]
     if "moving_mean" not in weights:
         return {}
@@ -176,7 +176,7 @@ def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
 
 
 def _through_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
-    """The parts of a normalization's dx: straight through, and by way of the mean and of the variance."""
+    """The parts of a normalization's dx: straight through, by way of the mean, and by way of the variance."""
     weights, x = fed["weights"], fed["x"]
     name = type(node.layer).__name__
     if name not in ("BatchNormalization", "LayerNormalization") or ("moving_mean" in weights and not _renews(right)):
@@ -235,7 +235,7 @@ def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _of_another(name: str, right: Named) -> dict[str, Array]:
-    """A gradient in the place of another of its shape."""
+    """Other gradients of the same shape."""
     return {
         f"it is {other}": value
         for other, value in right.items()
@@ -244,7 +244,7 @@ def _of_another(name: str, right: Named) -> dict[str, Array]:
 
 
 def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Layer | None = None) -> dict[str, Array]:
-    """Turned around along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
+    """Reversed along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
     found: dict[str, Array] = {}
     is_of_batch = right.ndim > 1 and len(right) == shape[0] and not name.startswith("new")
     axes = _AXES.get(right.ndim, ()) if is_of_batch else tuple(map(str, range(right.ndim)))
@@ -274,7 +274,7 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
 
 
 def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
-    """The sizes of x by their letters, and how many rows and places there are in all."""
+    """Returns the sizes of x by their letters, and the numbers of all rows and positions."""
     names = _AXES.get(len(shape), ("B",))
     sizes = dict(zip(names, shape, strict=False))
     if len(shape) > 3:

@@ -1,4 +1,4 @@
-"""The clues around a layer's z and gradients: a transposed kernel, a missing row, a part that is left out."""
+"""Clues for a layer's z and gradients: a transposed kernel, a missing row, a missing part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def residual_forward(layer: Residual, fed: Any) -> Clues:
 
 
 def residual_backward(layer: Residual, fed: Any) -> Clues:
-    """Of dx: a part of it that is left out."""
+    """Clues for dx: a missing part."""
     _, residuals, _ = residual_forward_of_reference(layer, fed["weights"], fed["x"], training=False, seed=None)
     dx = {}
     for part, inner in layer.parts.items():
@@ -51,7 +51,7 @@ _GRADIENTS = ("dx", "dkernel", "dbias")
 
 
 def dense_backward(name: str, x: Array, kernel: Array, dz: Array) -> Clues:
-    """Of dx, dkernel or dbias."""
+    """Clues for dx, dkernel or dbias."""
     rows = len(dz)
     mistakes: dict[str, Array] = {}
 

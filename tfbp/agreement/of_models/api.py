@@ -1,4 +1,4 @@
-"""`tfbp.agree`: does a model train right on this device, in these dtypes, compiled so; and if not, which layer?"""
+"""`tfbp.agree`: finds the wrong layer of a model on a device, in given dtypes and modes."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def agree(
     apart: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> ModelReport:
-    """Hold every layer of a Keras model, and the model as one program, against the reference; nothing of it changes.
+    """Compares every layer of a Keras model, and the model as one program, with the reference.
 
-    Each layer is fed the right tensors and upstream gradients of this batch, in training, so that the one that is wrong
-    names itself. A layer that the reference does not know is held against differences of its own forward, and then
-    against itself in float64.
+    Each layer gets the right tensors and upstream gradients of this batch, in training mode, so that the wrong one
+    names itself. A layer that the reference does not have is compared with differences of its own forward, and then
+    with itself in float64.
 
     Args:
-        model: a built Sequential or functional model; any other is judged as one layer.
+        model: a built Sequential or functional model; any other model is judged as one layer.
         x: a batch of its inputs, an array, or a list or dict of several. y: the targets likewise; without them the
             outputs are differentiated by random signed upstream gradients.
-        loss: a Keras loss, its name, or for several outputs a list, or a dict by their names; that of `compile` by
-            default.
-        dtypes: of float64, float32, bfloat16 and float16, in which copies of the layers are run; in its own dtype a
-            layer is itself. modes: of eager, graph and xla.
+        loss: a Keras loss, its name, or for several outputs a list, or a dict by their names; by default the loss in
+            `compile`.
+        dtypes: any of float64, float32, bfloat16 and float16; copies of the layers run in them, and in its own
+            dtype a layer runs itself. modes: any of eager, graph and xla.
         device: "cpu" or "gpu". TF32 is off.
         seed: of random upstream gradients. What layers draw is recorded once, and is the same in every run.
-        apart: each layer is a program of its own, for less memory.
-        progress: called with the share that is done and what is next.
+        apart: whether each layer is a separate program, for less memory.
+        progress: a function of the finished share and the name of the next step.
 
     Raises:
         InputError: a model that is not built, inputs that it does not take, a loss that names no output, or an unknown
@@ -134,7 +134,7 @@ def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, .
 
 
 def _arrays(model: Any, x: Any) -> list[np.ndarray]:
-    """The inputs, flat, in the model's order: floats in float64, integers in int32."""
+    """Returns the inputs, flat, in the model's order: floats in float64, integers in int32."""
     if isinstance(x, dict):
         names = [tensor.name for tensor in getattr(model, "inputs", [])]
         if set(x) != set(names):
@@ -158,7 +158,7 @@ def _arrays(model: Any, x: Any) -> list[np.ndarray]:
 
 
 def _check_shapes(model: Opened, arrays: Sequence[np.ndarray]) -> None:
-    """Raise `InputError` where an array is not of its input's shape; floats for an input of floats."""
+    """Raises `InputError` where an array does not have its input's shape; converts to floats for an input of floats."""
     graph = getattr(model.model, "_functional", model.model)
     for i, (tensor, array) in enumerate(zip(getattr(graph, "inputs", None) or [], arrays, strict=False)):
         sizes = zip(tensor.shape[1:], array.shape[1:], strict=False)

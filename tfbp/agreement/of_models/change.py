@@ -9,15 +9,15 @@ from typing import Any
 
 from tfbp.errors import InputError
 
-# a ratio that is this many times the one of before, and no longer small, is said
+# factor by which a ratio has to grow, and no longer be small, to be reported
 MOVED, SMALL = 2.0, 0.25
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A report's JSON.
+    """Reads a report's JSON.
 
     Raises:
-        InputError: no such file, or another than `--json` writes.
+        InputError: a missing file, or one that `--json` did not write.
     """
     try:
         found = json.loads(Path(path).read_text())
@@ -29,7 +29,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], report: Any) -> list[str]:
-    """One sentence for each finding that came or went, each ratio that moved, and each version.
+    """Returns one sentence for each finding that came or went, each ratio that changed, and each version.
 
     Example:
         >>> from tfbp.agreement.of_models.report import ModelReport

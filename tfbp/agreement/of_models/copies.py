@@ -1,4 +1,4 @@
-"""A user's layers in another dtype: copies with the same weights; in its own dtype a layer is itself."""
+"""Copies a user's layers to another dtype, with the same weights; in its own dtype a layer is used itself."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Copies:
     """The operations of a model in each dtype.
 
     Attributes:
-        missing: by (layer's name, dtype) why there is no copy.
+        missing: by (layer's name, dtype) the cause why there is no copy.
     """
 
     def __init__(self, model: Opened) -> None:
         self.model = model
         self.missing: dict[tuple[str, str], str] = {}
         self._made: dict[tuple[int, str], Any] = {}
-        # the weights that all dtypes are made of, before any run
+        # the weights before any run: all dtypes' copies start from them
         self._weights = {id(layer): [v.numpy() for v in layer.variables] for layer in model.layers}
 
     def of(self, call: Call, dtype: str) -> Any:
-        """The call's operation in a dtype; a `Failure` where it has none."""
+        """Returns the call's operation in a dtype; a `Failure` without one."""
         key = id(call.operation), dtype
         if key not in self._made:
             made = attempt(self._copy, call.operation, dtype)
@@ -39,12 +39,12 @@ class Copies:
         return self._made[key]
 
     def missing_in(self, dtype: str) -> list[str]:
-        """The layers that have no copy in a dtype."""
+        """Returns the layers without a copy in a dtype."""
         return [call.name for call in self.model.calls if isinstance(self.of(call, dtype), Failure)]
 
     def _copy(self, operation: Any, dtype: str) -> Any:
         if not isinstance(operation, keras.Layer):
-            # its record of symbolic calls is its own
+            # a copy has its own record of symbolic calls
             made = copy.copy(operation)
             made._inbound_nodes, made._outbound_nodes = [], []
             return made
@@ -53,10 +53,10 @@ class Copies:
         return self.fresh(operation, dtype)
 
     def fresh(self, layer: Any, dtype: str) -> Any:
-        """A layer of the same class, configuration and weights, in a dtype.
+        """Returns a layer of the same class, configuration and weights, in a dtype.
 
         Raises:
-            InputError: one that cannot be made again of its configuration.
+            InputError: a layer that its configuration does not reproduce.
         """
         if isinstance(layer, keras.layers.Lambda):
             made = keras.layers.Lambda(
@@ -80,7 +80,7 @@ class Copies:
         return made
 
     def assign(self, layer: Any, operation: Any, dtype: str) -> None:
-        """Give an operation the layer's weights as a dtype holds them."""
+        """Assigns the layer's weights, rounded to a dtype, to an operation."""
         for variable, value in zip(operation.variables, self._weights[id(layer)], strict=True):
             is_float = keras.backend.is_float_dtype(variable.dtype)
             variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)

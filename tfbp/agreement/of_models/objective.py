@@ -1,4 +1,4 @@
-"""What a model's outputs are differentiated for: its losses, or random signed weights where there are none."""
+"""The scalar of a model's outputs that is differentiated: its losses, or random signed weights without losses."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Objective:
 
     Args:
         y: the targets, flat, in the order of the outputs; None for a random weighted sum of each output.
-        loss: of one output; of several a list, or a dict by their names.
-        outputs: arrays like the outputs, for their shapes.
+        loss: for one output; for several a list, or a dict by their names.
+        outputs: arrays with the outputs' shapes.
 
     Raises:
         InputError: a loss that names no output, no loss, or targets of another number.
@@ -47,7 +47,7 @@ class Objective:
                 raise InputError(f"y: got shape {target.shape} for {name!r}; accepted: {len(output)} rows, as x has.")
 
     def __call__(self, outputs: Sequence[Any], dtype: str) -> Any:
-        """The loss of output tensors; computed in float32 at least, as Keras does."""
+        """Returns the loss of output tensors, computed in float32 at least, as in Keras."""
         wide = "float64" if dtype == "float64" else "float32"
         total = tf.zeros([], wide)
         for loss, target, output in zip(self.losses, self.targets, outputs, strict=True):
@@ -62,7 +62,7 @@ class Objective:
         return total
 
     def upstream(self, outputs: Sequence[Array], noise: Rounding | None = None) -> tuple[float, list[Array]]:
-        """The loss and its gradients, in float64."""
+        """Returns the loss and its gradients, in float64."""
         tensors = [tf.constant(each) for each in outputs]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
@@ -76,7 +76,7 @@ class Objective:
 
 
 def _by_output(argument: str, given: Any, names: list[str]) -> list[Any]:
-    """One for each output."""
+    """Returns one for each output."""
     if isinstance(given, Mapping):
         if set(given) != set(names):
             raise InputError(f"{argument}: got {sorted(given)}; accepted: one for each of {', '.join(names)}.")
@@ -103,7 +103,7 @@ def _loss(given: Any) -> Any:
 
 
 def _in_dtype(loss: Any, dtype: str) -> Any:
-    """The loss in a dtype; one that cannot be made again as it is."""
+    """Returns the loss in a dtype; one that cannot be reproduced stays as it is."""
     if loss.dtype == dtype:
         return loss
     if type(loss).__name__ == "LossFunctionWrapper":

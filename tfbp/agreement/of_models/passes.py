@@ -1,6 +1,6 @@
-"""The right pass through a model: every tensor and every gradient, from call to call in float64, sums in one place.
+"""Computes the right pass through a model: every tensor and gradient, call by call in float64, sums in one place.
 
-What a call draws and the masks that reach it are recorded in a first run of the model's own layers.
+A first run of the model's own layers records each call's random numbers and masks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tfbp.judging.tolerances import Units
 from tfbp.reference.graph import add
 
 Array = np.ndarray
-# of outputs, and of errors in their numbers: the loss and its gradients
+# a function of outputs, and of their errors: the loss and its gradients
 Upstream = Callable[[list[Array], Rounding | None], tuple[float, list[Array]]]
 
 
@@ -35,9 +35,9 @@ class Pass:
     """One right pass.
 
     Attributes:
-        made: every tensor by its number. loss: of its outputs.
-        dmade: gradients by tensor. parts: those that each call adds, by (tensor, call).
-        dweights: by (layer's id, variable's index). weight_parts: what each call adds, by that and the call.
+        made: every tensor by its number. loss: the outputs' loss.
+        dmade: gradients by tensor. parts: the part of each call, by (tensor, call).
+        dweights: by (layer's id, variable's index). weight_parts: the part of each call, by that and the call.
     """
 
     made: list[Array]
@@ -49,7 +49,7 @@ class Pass:
 
 
 def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], training: bool) -> list[Recorded]:
-    """What reaches each call besides numbers, in a run of the model's layers.
+    """Returns what each call gets besides numbers, in a run of the model's layers.
 
     Raises:
         InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
@@ -86,7 +86,7 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
 def truths_of(
     model: Opened, copies: Copies, arrays: Sequence[Array], recorded: Sequence[Recorded], training: bool
 ) -> list[Truth]:
-    """Who says what is right for each call, in order: shapes are found on the way."""
+    """Returns the truth for each call, in order; shapes are computed on the way."""
     made, found = list(arrays), []
     for call, record in zip(model.calls, recorded, strict=True):
         xs = [made[number] for number in call.takes]
@@ -97,7 +97,7 @@ def truths_of(
         try:
             answer = truth.run(xs, None, "float64")
         except Exception:
-            # the bridge took it, and the reference cannot run it
+            # the bridge converted it, and the reference cannot run it
             truth = truth_of(call, copies, shapes, Recorded([True], Draws()), training)
             answer = truth.run(xs, None, "float64")
         made += answer.ys
@@ -113,10 +113,10 @@ def right_pass(
     dtype: str,
     noise: Rounding | None = None,
 ) -> Pass:
-    """Forward and backward, with inputs and weights rounded to a dtype.
+    """Runs forward and backward, with inputs and weights rounded to a dtype.
 
     Args:
-        upstream: gives the loss and its gradients, by the outputs.
+        upstream: returns the loss and its gradients, from the outputs.
     """
     found = Pass([rounded(x, dtype) for x in arrays])
     for call, truth in zip(model.calls, truths, strict=True):
@@ -141,12 +141,12 @@ def right_pass(
 
 
 def rounded(array: Any, dtype: str) -> Any:
-    """The numbers as a dtype holds them; integers stay."""
+    """Rounds the numbers to a dtype; integers stay."""
     return array if array is None or array.dtype.kind in "iub" else round_to(array, dtype)
 
 
 def named_pass(model: Opened, found: Pass) -> dict[str, Array]:
-    """Every tensor and gradient of a pass by a key."""
+    """Returns every tensor and gradient of a pass by a key."""
     out: dict[str, Array] = {"loss": np.asarray(found.loss)}
     for number in range(model.inputs, len(found.made)):
         if found.made[number].dtype.kind == "f":
@@ -160,7 +160,7 @@ def named_pass(model: Opened, found: Pass) -> dict[str, Array]:
 def tolerances_of_the_pass(
     model: Opened, truths: Sequence[Truth], arrays: Sequence[Array], upstream: Upstream, dtype: str, right: Pass
 ) -> Mapping[str, Array]:
-    """T of every tensor of a whole pass, by Monte Carlo arithmetic."""
+    """Returns T of every tensor of a whole pass, by Monte Carlo arithmetic."""
     units = Units.of(dtype, "tape")
 
     def run(noise: Rounding) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""The trial of one model: layer by layer, then the whole, with the findings of each."""
+"""Judges one model: layer by layer, then the whole, with the findings of each."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tfbp.judging.comparison import Comparison
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-# of the tolerance by the reference's formula: no other formula's roundings are larger
+# of the tolerance by the reference's formula: another formula's roundings are not larger
 EXCUSED = 64
 
 
 class Trial:
-    """What the parts of a trial share; each fills the report.
+    """The shared state of a model's trial; each part adds to the report.
 
     Args:
-        model: its calls. arrays: its inputs. recorded: what reached each call. truths: who is right of each.
+        model: its calls. arrays: its inputs. recorded: each call's masks and draws. truths: the judge of each.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Trial:
         self._few_digits: dict[str, float] = {}
 
     def unknown(self, made: Sequence[Any]) -> None:
-        """Hold the layers that the reference does not know against differences of their forward."""
+        """Compares the layers that the reference does not have with differences of their forward."""
         seen = set()
         for index, (call, truth) in enumerate(zip(self.model.calls, self.truths, strict=True)):
             if truth.by != DIFFERENCES or id(call.operation) in seen:
@@ -82,7 +82,7 @@ class Trial:
                 self.report.findings.append(finding)
 
     def masks(self) -> None:
-        """Find where a mask ends that a later layer would use."""
+        """Finds a layer that drops a mask which a later layer would use."""
         pairs = zip(self.model.calls, self.recorded, strict=True)
         given = {n: m for call, r in pairs for n, m in zip(call.takes, r.masks, strict=True)}
         for index, call in enumerate(self.model.calls):
@@ -95,7 +95,7 @@ class Trial:
                 self.report.findings.append(Finding(call.name, "mask", "every dtype", "every mode", "mask", cause))
 
     def _minds(self, index: int) -> str:
-        """The first layer after a call that would use a mask and gets none."""
+        """Returns the first layer after a call that would use a mask and gets none."""
         reached = set(self.model.calls[index].makes)
         for later, call in enumerate(self.model.calls[index + 1 :], index + 1):
             if reached & set(call.takes):
@@ -106,7 +106,7 @@ class Trial:
         return ""
 
     def prepare(self, dtype: str) -> None:
-        """The right pass in a dtype, and what each layer is fed."""
+        """Returns the right pass in a dtype, and the inputs of each layer."""
         upstream = self.objective.upstream
         self.right = right_pass(self.model, self.truths, self.arrays, upstream, dtype)
         pairs = zip(self.model.calls, self.truths, strict=True)
@@ -114,7 +114,7 @@ class Trial:
         self.limits = None
 
     def run(self, dtype: str, mode: str) -> None:
-        """One dtype in one mode: each layer, and the whole."""
+        """Judges one dtype in one mode: each layer, and the whole."""
         found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.apart)
         before = len(self.report.findings)
         for index, answer in enumerate(found):
@@ -158,7 +158,7 @@ class Trial:
                 self.acquit(call.name, each.tensor, got, fed.right[name], dtype, mode)
 
     def _measured(self, index: int, results: Sequence[Comparison], dtype: str) -> dict[str, np.ndarray]:
-        """T of a layer's own formula, which may round otherwise than the reference's, and of sums in 16 bits."""
+        """Returns T of a layer's own formula, which may round differently, and of sums in 16 bits."""
         call, truth, fed = self.model.calls[index], self.truths[index], self.fed[index]
         found = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
         found = {} if isinstance(found, Failure) else found
@@ -182,7 +182,7 @@ class Trial:
         self.report.findings.append(finding)
 
     def acquit(self, layer: str, tensor: str, got: Any, right: np.ndarray, dtype: str, mode: str) -> None:
-        """Count what differs by more than a rounding and is accepted all the same."""
+        """Counts elements that differ by more than a rounding and are still accepted."""
         error = np.abs(as_float64(got) - right)
         size = np.abs(right) + float(np.sqrt(np.mean(right**2))) if right.size else 0.0
         count = int(np.count_nonzero(error > 2.0**8 * UNIT_ROUNDOFF[dtype] * size))
@@ -193,7 +193,7 @@ class Trial:
             self._acquitted[layer] = count, f"{said} larger numbers: inside the tolerance"
 
     def close(self) -> None:
-        """Adds the last notes: acquittals, and what was not run. Findings that repeat in several runs are merged."""
+        """Adds the last notes: acquittals, and skipped runs. Equal findings of several runs are merged."""
         self.report.notes += [said for _, said in self._acquitted.values()]
         for name, off in self._few_digits.items():
             said = f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
@@ -206,12 +206,12 @@ class Trial:
 
 
 def _has_few_digits(found: Comparison) -> bool:
-    """Whether a float64 result is wrong as a float32 constant makes it: by less than float32's unit roundoff."""
+    """Whether a float64 result differs as by a float32 constant: by less than float32's unit roundoff."""
     return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings in their order; the same tensor of a layer, by the same part, in several dtypes and modes once."""
+    """Returns the findings in their order; the same tensor and part in several dtypes and modes once."""
     groups: dict[Any, list[Finding]] = {}
     for each in findings:
         groups.setdefault((each.layer, each.tensor, each.part), []).append(each)

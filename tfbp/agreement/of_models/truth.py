@@ -1,6 +1,6 @@
-"""The right answer for one call: by the NumPy reference where it knows the layer, else by autodiff in float64.
+"""Computes the right answer for one call: by the NumPy reference where it has the layer, else by autodiff in float64.
 
-Autodiff of a layer that the reference does not know is held against differences of the forward first (`unknown`).
+A layer judged by autodiff is first compared with differences of its forward (`unknown`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ REFERENCE, DIFFERENCES = "reference", "differences"
 
 
 class Truth(Protocol):
-    """Who says what is right for a call."""
+    """The judge of a call."""
 
     by: str
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
-        """The call's answer to these inputs, with its weights rounded to a dtype."""
+        """Returns the call's answer to these inputs, with its weights rounded to a dtype."""
 
 
 def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Recorded, training: bool) -> Truth:
-    """The reference where it has the layer, and autodiff where it has not.
+    """Returns the reference where it has the layer, else autodiff.
 
     Args:
         shapes: (shape, dtype) of each tensor that it takes.
@@ -50,7 +50,7 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
         if (is_masked and _minds_masks(call.operation)) or recorded.draws.numbers:
             raise InputError("model: got a mask or draws; accepted: a layer of which the reference knows all.")
         return ByReference(call, copies, shapes, training)
-    # whatever the bridge cannot express
+    # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
 
@@ -62,7 +62,7 @@ def _minds_masks(operation: Any) -> bool:
 
 
 class ByReference:
-    """The reference's functions of the layer, or of the few that it is made of."""
+    """Judges by the reference's functions of the layer, or of its few parts."""
 
     by = REFERENCE
 
@@ -109,7 +109,7 @@ class ByReference:
 
 
 class ByMask:
-    """A dropout of which it is recorded what stays."""
+    """Judges a dropout with a recorded mask."""
 
     by = REFERENCE
 
@@ -126,14 +126,14 @@ class ByMask:
 
 
 class ByTape:
-    """Autodiff of the layer's copy in float64, eagerly; of one without such a copy, of itself."""
+    """Judges by autodiff of the layer's copy in float64, eagerly; without such a copy, of the layer itself."""
 
     by = DIFFERENCES
 
     def __init__(self, call: Call, copies: Copies, recorded: Recorded, training: bool) -> None:
         self.call, self.copies, self.recorded, self.training = call, copies, recorded, training
         self.dtype = base_dtype(call, copies)
-        # by dtype and the names of `run_call`, how far roundings move outputs and gradients, once it is measured
+        # by dtype and the names of `run_call`, how far roundings move outputs and gradients, as measured
         self.spread: dict[str, dict[str, Array]] = {}
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
@@ -149,7 +149,7 @@ class ByTape:
 
 
 def _moved(answer: Answer, noise: Rounding, spread: Mapping[str, Array]) -> Answer:
-    """The answer with errors as large as they were measured; elsewhere with those of an operation."""
+    """Returns the answer with errors as large as measured; unmeasured ones have those of one operation."""
 
     def move(name: str, array: Any) -> Any:
         if array is None or array.dtype.kind != "f":

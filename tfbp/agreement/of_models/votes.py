@@ -1,4 +1,4 @@
-"""Where a layer and the reference disagree: the hand-written network's vote, which names the outlier."""
+"""Names the outlier where a layer and the reference disagree: the hand-written network has a vote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfbp.network import at, map_weights
 
 
 def outlier(truth: Any, fed: Fed, name: str, got: Any, dtype: str) -> str:
-    """Who differs from the two others, in words; empty where the hand-written network does not know the layer."""
+    """Names the one that differs from the two others; empty where the hand-written network does not have the layer."""
     if not isinstance(truth, ByReference):
         return ""
     answer = attempt(by_manual, truth, fed, dtype)
@@ -34,7 +34,7 @@ def outlier(truth: Any, fed: Fed, name: str, got: Any, dtype: str) -> str:
 
 
 def by_manual(truth: ByReference, fed: Fed, dtype: str) -> Answer:
-    """The call's answer by `tfbp.manual`, eagerly in the dtype."""
+    """Returns the call's answer by `tfbp.manual`, eagerly in the dtype."""
     cast = numpy_dtype(dtype)
     weights = map_weights(lambda w: tf.constant(round_to(w, dtype).astype(cast)), truth.parameters)
     calls = truth.network.graph

@@ -1,7 +1,7 @@
-"""The model as one program, forward and backward: what is wrong only there, each layer by itself being right.
+"""Runs the model as one program, forward and backward, to find errors that no single layer shows.
 
-Every tensor that several calls take is handed to each by itself, so that the gradients that meet at it are seen, and
-their sum is held against them: that needs no other truth.
+A tensor with several users is passed to each user separately, so that the gradients that meet at it are visible. Their
+sum is compared with them: that needs no other truth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor of the whole pass is: its layer, its name, and the part of the report that has it."""
+    """The place of a tensor of the whole pass: its layer, its name, and its part of the report."""
 
     layer: str
     tensor: str
@@ -41,7 +41,7 @@ class Place:
 def whole_pass(
     model: Opened, objective: Objective, recorded: Sequence[Recorded], dtype: str, inputs: Sequence[Any], copies: Copies
 ) -> dict[str, Any]:
-    """Every tensor and gradient of the model by the keys of `named_pass`, the loss, and masks."""
+    """Returns every tensor and gradient of the model by the keys of `named_pass`, the loss, and masks."""
     made: dict[int, Any] = dict(enumerate(inputs))
     operations = [copies.of(call, dtype) for call in model.calls]
     state = [
@@ -89,7 +89,7 @@ def whole_pass(
 def as_it_is(
     model: Opened, objective: Objective, recorded: Sequence[Recorded], dtype: str, inputs: Sequence[Any]
 ) -> dict[str, Any]:
-    """The user's model itself, called as training calls it: its outputs, its loss, the gradients of its weights."""
+    """Calls the user's model itself, as training does. Returns its outputs, its loss, the gradients of its weights."""
     state = list(model.model.non_trainable_variables)
     before = [tf.identity(v.value) for v in state]
     draws = Draws()
@@ -116,7 +116,7 @@ def _structure(model: Opened) -> Any:
 
 
 def uses(model: Opened, number: int) -> int:
-    """How many calls take a tensor, and its loss besides."""
+    """Returns the number of users of a tensor, its loss included."""
     return len(model.takers(number)) + model.outputs.count(number)
 
 
@@ -125,7 +125,7 @@ def _number(key: str) -> int:
 
 
 def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, Place]]:
-    """The keys of a whole pass, forward and then backward, with their places."""
+    """Yields the keys of a whole pass, forward and then backward, with their places."""
     for call in model.calls:
         names = names_of(call)
         for i, number in enumerate(call.makes):
@@ -154,7 +154,7 @@ def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, P
 def forks(
     model: Opened, found: Mapping[str, Any], dtype: str, wider: float = 1.0
 ) -> Iterator[tuple[Place, Comparison]]:
-    """Each sum of gradients where a tensor is used several times, against what the same program adds up."""
+    """Compares each sum of gradients of a tensor with several users with the sum of the same program's parts."""
     for number, name in enumerate(model.names):
         parts = {key: as_float64(t) for key, t in found.items() if key.startswith(f"part {number} ")}
         if len(parts) < 2 or f"dy {number}" not in found:
@@ -162,7 +162,7 @@ def forks(
         terms = {f"from {_taker(model, key)}": part for key, part in parts.items()}
         total = sum(parts.values())
         sizes = sum(np.abs(part) for part in parts.values())
-        # each sum of the running total rounds once
+        # each partial sum rounds once
         tolerance = wider * len(parts) * UNIT_ROUNDOFF[dtype] * sizes + UNDERFLOW[dtype]
         what = f"sum of {len(parts)} gradients"
         comparison = compare(what, found[f"dy {number}"], total, tolerance, dtype, partial(Clues, terms=terms))
@@ -175,7 +175,7 @@ def _taker(model: Opened, key: str) -> str:
 
 
 def shared_terms(model: Opened, right: Pass, key: str) -> Clues:
-    """Of a weight of a layer that is called several times: what each call adds to its gradient."""
+    """Returns, for a weight of a layer with several calls, each call's part of its gradient."""
     _, layer, weight = key.split(" ")
     terms = {}
     for (of, number, index), part in right.weight_parts.items():

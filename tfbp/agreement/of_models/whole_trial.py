@@ -18,21 +18,21 @@ from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-# a compiler may take sums and functions in another order, and by other approximations
+# factor of T: a compiler may reorder sums and approximate functions differently
 WIDER = {"eager": 1.0, "graph": 1.0, "xla": 2.0}
-# of a unit roundoff: sums in another order from run to run
+# in unit roundoffs: sums may be in another order at every run
 MOST_SPREAD = 64
 
 
 def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
-    """Run the model as one program, with every tensor seen, and then as it is.
+    """Runs the model as one program, with every tensor visible, and then as it is.
 
     Args:
-        is_explained: whether a layer by itself is wrong: what follows from it is no finding.
+        is_explained: whether a single layer is wrong: its consequences are not findings.
     """
     model, copies = trial.model, trial.copies
     inputs = tensors_of(trial.right.made[: model.inputs], dtype)
-    # a batch of fewer rows comes first, where no draws were recorded for all rows
+    # a batch of fewer rows comes first, unless the draws were recorded for all rows
     fewer = None if any(each.draws.numbers for each in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
     for call in model.calls:
         if call.is_layer:
@@ -67,12 +67,12 @@ def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
 
 
 def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool) -> float:
-    """The worst ratio of a whole pass; of what is wrong the first tensor is a finding, unless something explains it."""
+    """Returns the worst ratio of a whole pass; the first wrong tensor is a finding, unless something explains it."""
     right = named_pass(trial.model, trial.right)
     if trial.limits is None:
         upstream = trial.objective.upstream
         trial.limits = tolerances_of_the_pass(trial.model, trial.truths, trial.arrays, upstream, dtype, trial.right)
-    # where a layer's own formula rounds by more than the reference's, so does what follows
+    # where a layer's own formula rounds by more than the reference's, so do the tensors after it
     known = [truth.by == REFERENCE for truth in trial.truths]
     more = 4.0 if any(of == dtype and found and known[i] for (i, of), found in trial.formulas.items()) else 1.0
     worst, wrong = 0.0, []
@@ -115,7 +115,7 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
 
 
 def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
-    """Whether the same masks reach each layer as in the recorded run."""
+    """Checks that the same masks reach each layer as in the recorded run."""
     for index, call in enumerate(trial.model.calls):
         for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True):
             got = answer.get(f"mask {number} {index}")
@@ -126,5 +126,5 @@ def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
 
 
 def _is_itself(trial: Any, dtype: str) -> bool:
-    """Whether the model's own layers are of the dtype, so that it can be run as it is."""
+    """Whether the model's own layers have the dtype, so that it can run as it is."""
     return all(not call.is_layer or trial.copies.of(call, dtype) is call.operation for call in trial.model.calls)

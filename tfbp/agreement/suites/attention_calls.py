@@ -29,7 +29,7 @@ _CHUNKS |= {f"chunks.CHUNK{of}": 4 for of in ("", "_OF_XLA", "_ON_GPU")}
 
 
 def attentions() -> Iterator[Call]:
-    """Masks of every shape, more keys than queries and fewer, whole and in chunks, of lengths unknown to a graph."""
+    """Masks of every shape, more keys than queries and fewer, whole and in chunks, with known and unknown lengths."""
     for name in _ATTENTIONS:
         yield _attention(name)
         yield _attention(name, constants=_CHUNKS)

@@ -81,7 +81,7 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
         begin: Any = tf.constant(start) if room is manual and kind == "rotary" else start
         noise = getattr(a["x"], "noise", None)
         if noise is not None and kind == "rotary":
-            # angles are made in float64 in every dtype, and have its roundings, the larger the farther out
+            # angles are float64 in every dtype, and their roundings grow with the position
             begin = noise.moved(start, 16 * UNIT_ROUNDOFF["float64"] * (start + shape[1]))
         y, residuals = forward(*a.values(), start=begin, **options)
         if not upstream:
@@ -107,7 +107,7 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
 
 
 def others() -> Iterator[Call]:
-    """Dropout whose axes share their fate; a table's gradient as rows."""
+    """Dropout with axes that share one number; a table's gradient as rows."""
 
     def drop(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         y, residuals = file_of(room, "dropout").dropout_forward(a["x"], SEED, rate=0.3, noise_shape=(4, 1, 5))
