@@ -43,7 +43,7 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     @tf.custom_gradient
     def by_tensorflow(*tensors: tf.Tensor) -> Any:
         y, backward = function(*tensors)
-        shapes = [each.shape for each in tf.nest.flatten(y)]
+        shapes = [tensor.shape for tensor in tf.nest.flatten(y)]
         return y, lambda *dys: backward(*map(_of_shape, shapes, dys))
 
     @functools.wraps(function)
@@ -101,9 +101,9 @@ def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:
 
 def _found_by(graph: weakref.ref[Any], name: str) -> Callable[..., Any]:
     def backward(operation: tf.Operation | None, *dys: tf.Tensor) -> Any:
-        kept = graph()
-        if kept is None:
+        owner = graph()
+        if owner is None:
             raise RuntimeError(f"{name}: its graph is gone, and with it the tensors that its gradient is made of.")
-        return kept._tfbp_backwards[name](operation, *dys)
+        return owner._tfbp_backwards[name](operation, *dys)
 
     return backward

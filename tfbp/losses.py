@@ -89,17 +89,17 @@ def linear_cross_entropy(
     _check_finite(weight)
 
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)
-    kept = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
+    counts = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
     if mask is not None:
-        kept &= _of_tokens("mask", _booleans(mask), x)
-    _check_labels(labels, kept, outputs, ignore_index)
-    labels = tf.where(kept, labels, 0)
+        counts &= _of_tokens("mask", _booleans(mask), x)
+    _check_labels(labels, counts, outputs, ignore_index)
+    labels = tf.where(counts, labels, 0)
     # eagerly TensorFlow raises for a label that is not a class; compiled, loss and gradients are NaN
     is_class = (labels >= 0) & (labels < outputs)
     labels = tf.where(is_class, tf.gather(tf.range(outputs, dtype=labels.dtype), labels), labels)
-    kept = tf.cast(kept, dtype)
+    counts = tf.cast(counts, dtype)
     # loss = Σ weight · losses / N: this seeds the backward pass
-    dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))
+    dlosses = tf.math.divide_no_nan(counts if weight is None else counts * weight, tf.reduce_sum(counts))
 
     if chunk_size is None:
         chunk_size = chunk_size_for(outputs, dtype)

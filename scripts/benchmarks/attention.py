@@ -66,8 +66,8 @@ def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
     rng, size = np.random.default_rng(0), WIDTH // HEADS
     shapes = [(WIDTH, HEADS, size), (HEADS, size)] * 3 + [(HEADS, size, WIDTH), (WIDTH,)]
     parameters = [rng.normal(size=shape, scale=WIDTH**-0.5) for shape in shapes]
-    made = [a.astype("float32") for a in (*parameters, *rng.normal(size=(2, BATCH, steps, WIDTH)))]
-    return made[:-2], made[-2], made[-1]
+    arrays = [a.astype("float32") for a in (*parameters, *rng.normal(size=(2, BATCH, steps, WIDTH)))]
+    return arrays[:-2], arrays[-2], arrays[-1]
 
 
 def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) -> Call:

@@ -136,7 +136,7 @@ def draw_attention(path: str, results: list[dict], note: str) -> None:
         for (name, mode), style in _lines(results).items():
             points = [(r["steps"], r[of].get(name)) for r in results if r["mode"] == mode]
             measured = [
-                (at, statistics.median(found) if of == "milliseconds" else found) for at, found in points if found
+                (at, statistics.median(value) if of == "milliseconds" else value) for at, value in points if value
             ]
             if measured:
                 panel.plot(*zip(*measured, strict=True), **style)

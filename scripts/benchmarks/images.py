@@ -67,10 +67,10 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
                 measured[point] = compare(point, pairs, seconds, device)
             times, way = measured[point]
             cells = [f"{f(of):,.0f}" for of in times.values() for f in (min, statistics.median)]
-            found = {f"{other} / manual": ratio(times, other) for other in ("tape", "keras")}
+            ratios = {f"{other} / manual": ratio(times, other) for other in ("tape", "keras")}
             shown = axis, f"{point.side}×{point.side}", f"{point.filters}, {2 * point.filters}"
-            table.add_row(*shown, *cells, *(f"{each:.2f}" for each in found.values()), way)
-            results.append({"axis": axis, "at": at, "microseconds": times, "keras's way": way, **found})
+            table.add_row(*shown, *cells, *(f"{each:.2f}" for each in ratios.values()), way)
+            results.append({"axis": axis, "at": at, "microseconds": times, "keras's way": way, **ratios})
     return table, results
 
 

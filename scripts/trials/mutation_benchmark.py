@@ -90,7 +90,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         Path(arguments.json).write_text(
             json.dumps({"summary": rows, "mutants": mutants, "correct": correct}, indent=1) + "\n"
         )
-    return int(any("missed" in each or "not flagged" in each or "right:" in each for each in said))
+    return int(any("missed" in sentence or "not flagged" in sentence or "right:" in sentence for sentence in said))
 
 
 if __name__ == "__main__":

@@ -48,23 +48,23 @@ def local_reference(network: Network, inputs: Inputs, training: bool = True) -> 
     activations, losses = reference.activations, reference.losses
     last, forwards, backwards = inputs[-1], {}, []
     for node, activation, fed in _each(network, inputs):
-        found = by_reference(node, fed, training)
+        tensors = by_reference(node, fed, training)
         put = f"layer {node.name}"
-        forwards[f"{put} z"] = found.pop("z")
-        forwards.update({f"{put} {name}": found.pop(name) for name in list(found) if name.startswith("new ")})
+        forwards[f"{put} z"] = tensors.pop("z")
+        forwards.update({f"{put} {name}": tensors.pop(name) for name in list(tensors) if name.startswith("new ")})
         y, residual = activations.activation_forward(activation, fed["z"])
         dz = activations.activation_backward(activation, fed["dy"], residual)
         forwards[f"{put} y"] = y
-        backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **found}.items()}))
+        backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **tensors}.items()}))
     out = dict(forwards)
     for put, loss, of_loss in _each_loss(network, last):
         out[f"losses{put}"], residual = losses.loss_forward(loss, of_loss["y"], of_loss["outputs"])
         out[f"doutputs{put}"] = losses.loss_backward(loss, of_loss["dlosses"], residual)
     # a layer with parts comes after all others: if a part is wrong, the layer is wrong too
-    for _, found in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
-        out.update(found)
-    for _, found in [pair for pair in backwards if pair[0].layer.parts]:
-        out.update(found)
+    for _, tensors in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
+        out.update(tensors)
+    for _, tensors in [pair for pair in backwards if pair[0].layer.parts]:
+        out.update(tensors)
     return out
 
 
@@ -244,5 +244,5 @@ def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
         named = {f"d{name}": dw for name, dw in dweights.items() if not is_part(dw)}
         return {**(_of_inputs(node, dx) if node.layer.takes_several else {"dx": dx}), **named}
 
-    found = attempt(named)
-    out.update({f"layer {node.name} {n}": found if isinstance(found, Failure) else found.get(n) for n in names})
+    results = attempt(named)
+    out.update({f"layer {node.name} {n}": results if isinstance(results, Failure) else results.get(n) for n in names})

@@ -75,10 +75,10 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
                     continue  # a tensor that a writing does not return, such as the tape's dy
                 target, tolerance = value, tolerances[left][scope][name]
                 if other == "tape":
-                    found = got["tape"][scope][name]
-                    if isinstance(found, Failure) or np.shape(found) != np.shape(value):
+                    tensor_of_tape = got["tape"][scope][name]
+                    if isinstance(tensor_of_tape, Failure) or np.shape(tensor_of_tape) != np.shape(value):
                         continue  # reported already
-                    target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
+                    target, tolerance = tensor_of_tape.astype(np.float64), tolerance + tolerances["tape"][scope][name]
                 comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
         results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
@@ -94,7 +94,7 @@ def _accused(
     """
     of_scope = [r for r in results if r.scope == scope]
     tape_too = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope)
-    found = []
+    accused = []
     for name, value in values.items():
         of_tensor = {r.pair: r.comparison for r in of_scope if r.comparison.tensor == name}
         agrees = {pair: comparison.agrees for pair, comparison in of_tensor.items()}
@@ -109,8 +109,8 @@ def _accused(
             right = by_manual[name].astype(np.float64)
             tolerance = 16 * np.abs(right) * Units.of(cell.dtype).out
             comparison = compare(name, np.asarray(value), right, tolerance, clues=hints.get(name))
-            found.append(Result(cell, "reference-manual", scope, comparison))
-    return found
+            accused.append(Result(cell, "reference-manual", scope, comparison))
+    return accused
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def right_answers(cell: Cell) -> Right:
     }
     units = {writing: Units.of(cell.dtype, writing, cell.tf32, cell.device) for writing in WRITINGS}
     # both writings usually have the same tolerances
-    limits = {each: _tolerances(cell, each, numbers, rounded) for each in set(units.values())}
+    limits = {unit: _tolerances(cell, unit, numbers, rounded) for unit in set(units.values())}
     run = partial(by_reference, training=cell.case.training)
     hints = {
         "local": clues.local(network, rounded, run),
@@ -241,11 +241,11 @@ def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
 def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
     """Applies function(name, array) to each float array of the inputs; integers stay."""
     if isinstance(inputs, list):
-        return [_mapped(each, function) for each in inputs]
+        return [_mapped(tensor, function) for tensor in inputs]
     return {
         name: _mapped(value, function)
         if isinstance(value, dict | list)
-        else tuple(_mapped({name: each}, function)[name] for each in value)
+        else tuple(_mapped({name: item}, function)[name] for item in value)
         if isinstance(value, tuple)
         else value
         if value.dtype.kind == "i"

@@ -89,8 +89,14 @@ def geometry_cases() -> Iterator[Case]:
     yield _case("pooling-strides-B4-9x11x4", (9, 11, 4), pools)
     averages = [AveragePooling2D(3, (1, 2), "same"), AveragePooling2D((4, 2), padding="same"), MaxPooling2D((2, 1))]
     yield _case("pooling-edges-B4-7x9x4", (7, 9, 4), averages)
-    kept = [Conv2D(3, 2), GlobalAveragePooling2D(True), Flatten(), Reshape((3, 1)), GlobalAveragePooling1D(True)]
-    yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), kept)
+    layers_of_case = [
+        Conv2D(3, 2),
+        GlobalAveragePooling2D(True),
+        Flatten(),
+        Reshape((3, 1)),
+        GlobalAveragePooling1D(True),
+    ]
+    yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), layers_of_case)
     yield _case("global-max-pooling-B4-4x3x2", (4, 3, 2), [Conv2D(3, 2), GlobalMaxPooling2D()])
 
 

@@ -67,7 +67,7 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
         y.append(targets if targets.dtype.kind == "i" else round_to(targets, wide))
         weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shapes[output][:-1])
         weights.append(round_to(rng.uniform(0.5, 2, weighed), wide))
-    return Problem(parameters, *(each[0] if len(each) == 1 else tuple(each) for each in (x, y, weights)))
+    return Problem(parameters, *(array[0] if len(array) == 1 else tuple(array) for array in (x, y, weights)))
 
 
 def _targets(rng: np.random.Generator, loss: str, case: Case, output: int) -> np.ndarray:

@@ -125,8 +125,8 @@ def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
 
 
 def _answers(trial: SuiteCase, fed: Named) -> Named:
-    found = attempt(trial.run, fed)
-    return dict.fromkeys(trial.expected, found) if isinstance(found, Failure) else found
+    answer = attempt(trial.run, fed)
+    return dict.fromkeys(trial.expected, answer) if isinstance(answer, Failure) else answer
 
 
 def run(function: Callable[[Any], Named], fed: Any, mode: str) -> Named:
@@ -134,18 +134,18 @@ def run(function: Callable[[Any], Named], fed: Any, mode: str) -> Named:
     others: Named = {}
 
     def tensors(fed: Any) -> Named:
-        found = function(fed)
-        others.update({name: value for name, value in found.items() if not tf.is_tensor(value)})
-        return {name: value for name, value in found.items() if tf.is_tensor(value)}
+        values = function(fed)
+        others.update({name: value for name, value in values.items() if not tf.is_tensor(value)})
+        return {name: value for name, value in values.items() if tf.is_tensor(value)}
 
     return {**compiled(tensors, mode, fed)(fed), **others}
 
 
 def run_each(function: Callable[[Any], Named], fed: Any, mode: str, names: Iterable[str]) -> Named:
     """Runs as `run`; after an exception, each tensor in a separate program, and a `Failure` for those that raise."""
-    found = attempt(run, function, fed, mode)
-    if not isinstance(found, Failure):
-        return found
+    answer = attempt(run, function, fed, mode)
+    if not isinstance(answer, Failure):
+        return answer
     got = {}
     for name in names:
         alone = attempt(run, lambda fed, name=name: {name: function(fed).get(name)}, fed, mode)

@@ -57,7 +57,7 @@ def table_beside(results: list[Result]) -> Table:
 
 def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> str:
     """Returns a summary of the comparisons, in four sentences."""
-    ratios = [error_ratio(found) for found in by_cell(results) if found[0].cell.dtype != "float64"]
+    ratios = [error_ratio(cell_results) for cell_results in by_cell(results) if cell_results[0].cell.dtype != "float64"]
     worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
     cells = sum(1 for _ in by_cell(results))
     lines = [
@@ -76,10 +76,10 @@ def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]
 def complaints(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> list[str]:
     """Returns one line for the first disagreement of each kind: the cell, the writing, the tensor and the cause."""
     lines = []
-    for found in (results, beside):
-        wrong = first_wrong(found)
+    for group in (results, beside):
+        wrong = first_wrong(group)
         if wrong is not None:
-            writing, said = at_fault(found, wrong)
+            writing, said = at_fault(group, wrong)
             name = " ".join(word for word in (said.tensor, f"of {writing}") if word)
             lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {said.mistake}.")
     for opinion in opinions:

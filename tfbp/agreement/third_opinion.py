@@ -104,8 +104,8 @@ def _activation_op(name: str, activation: Activation, rng: np.random.Generator) 
         return reference.activations.activation_forward(activation, z)[0]
 
     def by_manual() -> Tensors:
-        _, kept = manual.activations.activation_forward(activation, tf.constant(z))
-        return {"z": manual.activations.activation_backward(activation, tf.constant(dy), kept)}
+        _, residuals = manual.activations.activation_forward(activation, tf.constant(z))
+        return {"z": manual.activations.activation_backward(activation, tf.constant(dy), residuals)}
 
     gradients = {
         "reference": lambda: {"z": reference.activations.activation_backward(activation, dy, z)},
@@ -124,12 +124,12 @@ def _loss_op(loss: Loss, rng: np.random.Generator) -> Op:
         return reference.losses.loss_forward(loss, y, outputs)[0]
 
     def by_reference() -> Tensors:
-        _, kept = reference.losses.loss_forward(loss, y, outputs)
-        return {"outputs": reference.losses.loss_backward(loss, dlosses, kept)}
+        _, residuals = reference.losses.loss_forward(loss, y, outputs)
+        return {"outputs": reference.losses.loss_backward(loss, dlosses, residuals)}
 
     def by_manual() -> Tensors:
-        _, kept = manual.losses.loss_forward(loss, tf.constant(y), tf.constant(outputs))
-        return {"outputs": manual.losses.loss_backward(loss, tf.constant(dlosses), kept)}
+        _, residuals = manual.losses.loss_forward(loss, tf.constant(y), tf.constant(outputs))
+        return {"outputs": manual.losses.loss_backward(loss, tf.constant(dlosses), residuals)}
 
     gradients = {"reference": by_reference, "manual": by_manual}
     return Op(loss.name, forward, {"outputs": outputs}, dlosses, gradients)
@@ -140,12 +140,12 @@ def _dense_op(rng: np.random.Generator) -> Op:
     dz = rng.normal(size=(5, 3))
 
     def by_reference() -> Tensors:
-        _, kept = reference.dense.dense_forward(**inputs)
-        return dict(zip(inputs, reference.dense.dense_backward(dz, kept), strict=True))
+        _, residuals = reference.dense.dense_forward(**inputs)
+        return dict(zip(inputs, reference.dense.dense_backward(dz, residuals), strict=True))
 
     def by_manual() -> Tensors:
-        _, kept = manual.dense.dense_forward(**{name: tf.constant(value) for name, value in inputs.items()})
-        return dict(zip(inputs, manual.dense.dense_backward(tf.constant(dz), kept), strict=True))
+        _, residuals = manual.dense.dense_forward(**{name: tf.constant(value) for name, value in inputs.items()})
+        return dict(zip(inputs, manual.dense.dense_backward(tf.constant(dz), residuals), strict=True))
 
     gradients = {"reference": by_reference, "manual": by_manual}
     return Op("dense", lambda **named: reference.dense.dense_forward(**named)[0], inputs, dz, gradients)

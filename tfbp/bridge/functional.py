@@ -82,7 +82,7 @@ class _Opened:
             if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask")
         }
         if asks_itself(operation):
-            if any(each is not taken[0] for each in taken):
+            if any(tensor is not taken[0] for tensor in taken):
                 got = f"{operation.name!r} with different tensors as query, value and key"
                 raise InputError(f"model: got {got}; accepted: one tensor.")
             taken = taken[:1]

@@ -48,7 +48,7 @@ def chain_of(model: keras.Model) -> list[Any]:
         if len(tensors) != 1:
             raise InputError(f"model: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
-    chain = [_called(*each) for each in path]
+    chain = [_called(*layer) for layer in path]
     if not chain:
         raise InputError("model: got one whose output is its input; accepted: a model of layers.")
     is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
@@ -78,10 +78,10 @@ def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
     inputs = layer._inbound_nodes[index].input_tensors
     if isinstance(layer, keras.layers.InputLayer):
         path = []
-    elif len(inputs) == 1 or (asks_itself(layer) and all(each is inputs[0] for each in inputs)):
+    elif len(inputs) == 1 or (asks_itself(layer) and all(tensor is inputs[0] for tensor in inputs)):
         path = [*_path(inputs[0], known), (layer, tensor)]
     else:
-        path = _added(layer, tensor, [_path(each, known) for each in inputs])
+        path = _added(layer, tensor, [_path(tensor, known) for tensor in inputs])
     known[id(tensor)] = path
     return path
 
@@ -99,22 +99,22 @@ def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
     shared = 0
     while shared < min(len(one), len(other)) and one[shared][1] is other[shared][1]:
         shared += 1
-    branches = sorted(([_called(*each) for each in path[shared:]] for path in paths), key=len, reverse=True)
+    branches = sorted(([_called(*layer) for layer in path[shared:]] for path in paths), key=len, reverse=True)
     if not branches[0]:
         raise InputError(f"model: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
     return [*one[:shared], (Sum(*branches), tensor)]
 
 
 def _used(layers: Any) -> list[Any]:
-    found: list[Any] = []
+    layers_used: list[Any] = []
     for layer in layers:
         if isinstance(layer, Sum):
-            found += [*_used(layer.layers), *_used(layer.projection)]
+            layers_used += [*_used(layer.layers), *_used(layer.projection)]
         elif isinstance(layer, Reversed):
             raise InputError(
                 f"model: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
                 "is the first too."
             )
         else:
-            found.append(layer.layer if isinstance(layer, Called) else layer)
-    return found
+            layers_used.append(layer.layer if isinstance(layer, Called) else layer)
+    return layers_used

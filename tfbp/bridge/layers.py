@@ -63,7 +63,9 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     name, other = kind.keras_name, type(keras_layer).__module__
     if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
         raise InputError(f"model: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
-    makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
+    makers = [
+        vars(base_class)["__init__"] for base_class in type(keras_layer).__mro__ if "__init__" in vars(base_class)
+    ]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
     given = {name: value for name, value in given.items() if value is not _MISSING}
@@ -72,7 +74,7 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     if isinstance(keras_layer, keras.layers.EinsumDense):
         given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
-        for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+        for name in called_with.keys() - {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
         given |= called_with
         layer = kind.from_keras_arguments(

@@ -33,14 +33,14 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
     compiled = getattr(model, "loss", None)
     if compiled is None:
         raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
-    found = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
-    function: Any = getattr(found, "fn", found)
-    options = dict(getattr(found, "_fn_kwargs", {}))
-    name = getattr(function, "__name__", type(found).__name__)
+    keras_loss = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
+    function: Any = getattr(keras_loss, "fn", keras_loss)
+    options = dict(getattr(keras_loss, "_fn_kwargs", {}))
+    name = getattr(function, "__name__", type(keras_loss).__name__)
     if name not in LOSSES:
         raise InputError(f"loss: got {name!r} in compile{likely(name, LOSSES)}; accepted: {one_of(LOSSES)}.")
-    if getattr(found, "reduction", "sum_over_batch_size") != "sum_over_batch_size":
-        raise InputError(f"loss: got reduction={found.reduction!r} in compile; accepted: 'sum_over_batch_size'.")
+    if getattr(keras_loss, "reduction", "sum_over_batch_size") != "sum_over_batch_size":
+        raise InputError(f"loss: got reduction={keras_loss.reduction!r} in compile; accepted: 'sum_over_batch_size'.")
     from_logits = bool(options.pop("from_logits", False))
     if smoothing := options.pop("label_smoothing", 0):
         raise InputError(f"loss: got label_smoothing={smoothing} in compile; accepted: 0.")

@@ -73,7 +73,7 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
     network, sources = network_and_sources(model, loss)
     found = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
     named = [(layer, keras_layer, weights_of(layer, keras_layer)) for layer, keras_layer in found]
-    check_trained(model, [each for each in named if not isinstance(each[0], Normalization)])
+    check_trained(model, [weight for weight in named if not isinstance(weight[0], Normalization)])
     return network, parameters_of(network, sources)
 
 
@@ -221,26 +221,26 @@ def to_keras(
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
         raise InputError(f"layers: got {getattr(layers, '__name__', layers)!r}; accepted: keras.layers or tfbp.layers.")
-    made = _made(network, dtype, layers)
+    keras_layers = _made(network, dtype, layers)
     each_input = [
         keras.Input(shape, dtype=dtype if tokens is None else "int32")
         for shape, tokens in zip(network.input_shapes, network.input_tokens, strict=True)
     ]
     inputs = each_input[0]
     if not network.is_chain:
-        outputs = _graph_called(network, made, each_input, dtype)
+        outputs = _graph_called(network, keras_layers, each_input, dtype)
         model = keras.Model(each_input if len(each_input) > 1 else inputs, outputs if len(outputs) > 1 else outputs[0])
     elif network.tied or any(
         isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes
     ):
-        model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
+        model = keras.Model(inputs, _called(network.layers, keras_layers, inputs, dtype))
     else:
-        model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
+        model = keras.Sequential([inputs, *(keras_layers[index,] for index in range(len(network.layers)))])
     for place, name, w in named_weights(parameters):
-        weights_of(at_place(network, place), made[place])[name].assign(np.asarray(w))
-        if hasattr(made[place], "finalize_state"):
+        weights_of(at_place(network, place), keras_layers[place])[name].assign(np.asarray(w))
+        if hasattr(keras_layers[place], "finalize_state"):
             # the values that an adapted layer computes with
-            made[place].finalize_state()
+            keras_layers[place].finalize_state()
     return model
 
 
@@ -264,18 +264,22 @@ def _at_zero(made: Mapping[Place, Any], index: int) -> dict[Place, Any]:
 
 def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
     """Returns the Keras layer of each layer by its place; for a wrapper's parts, the layers that it made."""
-    made: dict[Place, Any] = {}
+    keras_layers: dict[Place, Any] = {}
     # parts come before the layer that has them
     for node in [node for node in network.nodes if not node.calls_before]:
         if network.tied and node.place == (len(network.layers) - 1,):
-            made[node.place] = partial(made[0,], reverse=True)
+            keras_layers[node.place] = partial(keras_layers[0,], reverse=True)
         elif node.layer.is_operation:
-            made[node.place] = None
+            keras_layers[node.place] = None
         elif not isinstance(node.layer, Residual):
             is_table = network.tied and node.place == (0,)
-            made[node.place] = layer_to_keras(node.layer, dtype, room, "ReversibleEmbedding" if is_table else "")
-            made.update({(*node.place, part, 0): getattr(made[node.place], part) for part in node.layer.parts})
-    return made
+            keras_layers[node.place] = layer_to_keras(
+                node.layer, dtype, room, "ReversibleEmbedding" if is_table else ""
+            )
+            keras_layers.update(
+                {(*node.place, part, 0): getattr(keras_layers[node.place], part) for part in node.layer.parts}
+            )
+    return keras_layers
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:

@@ -42,14 +42,14 @@ def opened(operation: Any, arguments: Any) -> Any:
     modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
     with _left_alone(operation), keras.StatelessScope() as scope:
         try:
-            found = [_function(operation, arguments, mode) for mode in modes or [{}]]
+            traces = [_function(operation, arguments, mode) for mode in modes or [{}]]
         except Exception:  # a user's call may raise anything
             raise refused from None
-    if scope.state_mapping or any(_kinds(each) != _kinds(found[0]) for each in found):
+    if scope.state_mapping or any(_kinds(each) != _kinds(traces[0]) for each in traces):
         raise refused
-    if {kind for _, kind in _kinds(found[0])} == {"InputLayer"}:  # it returns its input
+    if {kind for _, kind in _kinds(traces[0])} == {"InputLayer"}:  # it returns its input
         raise refused
-    return found[-1]
+    return traces[-1]
 
 
 def unknown(operation: Any) -> InputError:
@@ -79,11 +79,11 @@ def _kinds(function: Any) -> list[tuple[int, str]]:
 def _left_alone(operation: Any) -> Iterator[None]:
     """Removes the calls made here from the layers' lists of calls."""
     layers = [*operation._flatten_layers()]
-    kept = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    lengths = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
     try:
         yield
     finally:
-        for layer, inbound, outbound in kept:
+        for layer, inbound, outbound in lengths:
             del layer._inbound_nodes[inbound:], layer._outbound_nodes[outbound:]
 
 

@@ -73,7 +73,7 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
             return several, None
     else:
         arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
-        others = [each for each in arguments if not isinstance(each, keras.KerasTensor | None)]
+        others = [argument for argument in arguments if not isinstance(argument, keras.KerasTensor | None)]
         if kind == "Multiply" and len(others) == 1 and isinstance(others[0], keras.Variable):
             gamma = others[0]
             if tuple(gamma.shape) == tuple(taken[0].shape[-1:]):
@@ -96,7 +96,7 @@ def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
 
 def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer | None:
     """An operation on a tensor and a number."""
-    numbers = [float(each) for each in others if _is_number(each)]
+    numbers = [float(other_tensor) for other_tensor in others if _is_number(other_tensor)]
     if kind not in _WITH_A_NUMBER or not len(numbers) == len(others) == (kind != "Negative"):
         return None
     is_first = isinstance(arguments[0], keras.KerasTensor)
@@ -122,7 +122,7 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
         key = others[0] if isinstance(others[0], tuple) else (others[0],)
         if Ellipsis in key:
             at = key.index(Ellipsis)
-            whole = len(made) + sum(isinstance(each, int) for each in key) - (len(key) - 1)
+            whole = len(made) + sum(isinstance(part, int) for part in key) - (len(key) - 1)
             key = (*key[:at], *[slice(None)] * whole, *key[at + 1 :])
         if key[0] == slice(None) and len(key) > 1:
             return GetItem(key[1:])

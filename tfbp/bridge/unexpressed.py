@@ -63,9 +63,9 @@ def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers
         layers: for each layer the network's layer, its Keras layer, and its variables by name.
     """
     trained = trained_in(model)
-    for each in model._flatten_layers(include_self=False):
-        if each.weights and not each.trainable:
-            raise _refused(each, "trainable=False", "layers that train, or tfbp.Model.from_keras")
+    for inner in model._flatten_layers(include_self=False):
+        if inner.weights and not inner.trainable:
+            raise _refused(inner, "trainable=False", "layers that train, or tfbp.Model.from_keras")
     for layer, keras_layer, weights in layers:
         if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
             raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")

@@ -102,11 +102,13 @@ def agree(arguments: argparse.Namespace) -> int:
     try:
         with mapping(processes, arguments.deterministic) as each:
             what = f"{len(cases)} networks in {len(cells)} cells"
-            for found in bar(each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)):
-                results += found
+            for results_of_one in bar(
+                each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)
+            ):
+                results += results_of_one
             all_parts = partial(beside.at, part_of=arguments.case)
-            for found in bar(each(all_parts, places), "and beside them", total=len(places)):
-                beside_them += found
+            for results_of_one in bar(each(all_parts, places), "and beside them", total=len(places)):
+                beside_them += results_of_one
     except ProcessGone as error:  # what was found before still counts
         gone = [f"{error} --processes 1 says more."]
     if arguments.json:

@@ -59,15 +59,15 @@ def data_of(path: str) -> tuple[Any, Any]:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"data: got {path!r} ({type(error).__name__}); accepted: an .npz file.") from None
-    found = []
+    data = []
     for letter in "xy":
         several = sorted(
             (name for name in arrays if name[0] == letter and name[1:].isdigit()), key=lambda n: int(n[1:])
         )
-        found.append(arrays.get(letter, [arrays[name] for name in several] or None))
-    if found[0] is None:
+        data.append(arrays.get(letter, [arrays[name] for name in several] or None))
+    if data[0] is None:
         raise InputError(f"data: got {path!r} with {sorted(arrays)}; accepted: x, or x0, x1, …, and y, or y0, y1, …")
-    return found[0], found[1]
+    return data[0], data[1]
 
 
 def loaded(path: str) -> Any:

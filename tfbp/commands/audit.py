@@ -53,7 +53,7 @@ def show(arguments: argparse.Namespace) -> int:
         epsilon=budget, noise_multiplier=arguments.noise_multiplier, delta=arguments.delta, clip=arguments.clip
     )
     model, x, y = _model(arguments.model)
-    found = audit(
+    bound = audit(
         model,
         x,
         y,
@@ -66,15 +66,15 @@ def show(arguments: argparse.Namespace) -> int:
         verbose=0,
     )
     if arguments.json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(bound)))
     else:
-        print(f"ε ≤ {found.epsilon:.4g} at δ = {found.delta:g}, says the accountant of the steps that ran")
+        print(f"ε ≤ {bound.epsilon:.4g} at δ = {bound.delta:g}, says the accountant of the steps that ran")
         print(
-            f"ε ≥ {found.lower_bound:.4g}, says the audit with a confidence of {found.confidence:g}: "
-            f"{found.right} of {found.guesses} guesses were right"
+            f"ε ≥ {bound.lower_bound:.4g}, says the audit with a confidence of {bound.confidence:g}: "
+            f"{bound.right} of {bound.guesses} guesses were right"
         )
-        print("WRONG: the bound contradicts the account" if found.contradicts else "no contradiction")
-    return int(found.contradicts)
+        print("WRONG: the bound contradicts the account" if bound.contradicts else "no contradiction")
+    return int(bound.contradicts)
 
 
 def _model(name: str | None) -> tuple[Any, Any, Any]:

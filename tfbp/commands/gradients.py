@@ -130,30 +130,30 @@ def imported(argument: str, words: str | None) -> Any:
         return None
     module, path = in_module(argument, words)
     try:
-        found: Any = importlib.import_module(module)
+        value: Any = importlib.import_module(module)
         for name in path.split("."):
-            found = getattr(found, name)
+            value = getattr(value, name)
     except Exception as error:  # an import may run any code
         said = str(error).splitlines() or [""]
         given = f"{words!r}, {type(error).__name__}: {said[0]}"
         raise InputError(f"{argument}: got {given}; {ACCEPTED}.") from None
-    return found
+    return value
 
 
 def junit(report: Report) -> str:
     """Returns the report as a test suite: one case for each argument and dtype, failed where there is a finding."""
-    found: dict[tuple[str, str], list[str]] = {}
+    sentences: dict[tuple[str, str], list[str]] = {}
     for dtype, arguments in report.visible.items():
-        found.update({(argument, dtype): [] for argument in arguments})
+        sentences.update({(argument, dtype): [] for argument in arguments})
     for finding in report.findings:
         for dtype in finding.dtype.split(", "):
-            found.setdefault((finding.argument, dtype), []).append(str(finding))
-    failures = sum(bool(said) for said in found.values())
-    suite = ElementTree.Element("testsuite", name=report.name, tests=str(len(found)), failures=str(failures))
-    for (argument, dtype), said in found.items():
+            sentences.setdefault((finding.argument, dtype), []).append(str(finding))
+    failures = sum(bool(said) for said in sentences.values())
+    suite = ElementTree.Element("testsuite", name=report.name, tests=str(len(sentences)), failures=str(failures))
+    for (argument, dtype), said in sentences.items():
         case = ElementTree.SubElement(suite, "testcase", classname=report.name, name=f"{argument} {dtype}")
-        for each in said:
-            ElementTree.SubElement(case, "failure", message=each).text = each
+        for sentence in said:
+            ElementTree.SubElement(case, "failure", message=sentence).text = sentence
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 

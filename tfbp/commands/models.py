@@ -66,7 +66,7 @@ def network_for(model: str, units: str, activation: str, loss: str) -> Callable[
         network = read(model)
         return lambda dataset: _fitting(model, network, dataset)
     if model == "mlp":
-        hidden = [Dense(each, activation) for each in _integers(units)]
+        hidden = [Dense(integer, activation) for integer in _integers(units)]
         Network(1, [*hidden, Dense(1)], loss)
         return lambda dataset: Network(dataset.inputs, [*hidden, Dense(dataset.classes)], loss)
     layers: Any = {"cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt}[model]

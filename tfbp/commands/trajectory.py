@@ -175,7 +175,7 @@ def train(
         with np.errstate(over="ignore", invalid="ignore"):
             steps = trainer.train_epoch(order, batch_size)
         seconds = time.perf_counter() - started
-        loss, accuracy = (mean_over_rows(each, rows, batch_size) for each in steps)
+        loss, accuracy = (mean_over_rows(step, rows, batch_size) for step in steps)
         with np.errstate(over="ignore", invalid="ignore"):
             trajectories.add(writing, number, (loss, accuracy), seconds, trainer.parameters())
 

@@ -45,25 +45,25 @@ class Parser(argparse.ArgumentParser):
 
     def _in_our_words(self, message: str) -> str:
         # an unknown option first: argparse reports it only if all else is right
-        for option in (each.split("=")[0] for each in self._given if each.startswith("--")):
-            if not any(each.startswith(option) for each in self._option_string_actions):
+        for option in (word.split("=")[0] for word in self._given if word.startswith("--")):
+            if not any(action.startswith(option) for action in self._option_string_actions):
                 return self._unknown(option)
-        if found := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
-            return f"{found[1]}: got {found[3]}; accepted: {KINDS[found[2]]}."
-        if found := re.fullmatch(r"argument (\S+): expected one argument", message):
-            return f"{found[1]}: got nothing after it; accepted: one value."
-        if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
-            names = found[3].replace("'", "").split(", ")
-            return f"{found[1]}: got {found[2]}{likely(found[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
-        if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
-            return self._unknown(found[1].split("=")[0])
-        if found := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
-            missing = next(each for each in self._actions if found[1] in (each.dest, *each.option_strings))
-            return f"{found[1]}: got none; accepted: {', '.join(missing.choices or [missing.help or 'see --help'])}."
+        if match := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
+            return f"{match[1]}: got {match[3]}; accepted: {KINDS[match[2]]}."
+        if match := re.fullmatch(r"argument (\S+): expected one argument", message):
+            return f"{match[1]}: got nothing after it; accepted: one value."
+        if match := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
+            names = match[3].replace("'", "").split(", ")
+            return f"{match[1]}: got {match[2]}{likely(match[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
+        if match := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
+            return self._unknown(match[1].split("=")[0])
+        if match := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
+            missing = next(action for action in self._actions if match[1] in (action.dest, *action.option_strings))
+            return f"{match[1]}: got none; accepted: {', '.join(missing.choices or [missing.help or 'see --help'])}."
         return message
 
     def _unknown(self, option: str) -> str:
-        options = [each for each in self._option_string_actions if each.startswith("--")]
+        options = [action for action in self._option_string_actions if action.startswith("--")]
         if not option.startswith("-"):
             return f"{option}: got a word after all arguments; accepted: {one_of(options, '--help')}."
         hint = likely(option, options).replace("'", "")
@@ -107,13 +107,13 @@ def without_deterministic_kernel(error: Exception) -> str:
 def beyond_memory(error: Exception) -> str:
     """Returns the array that was too large for memory, in NumPy's or TensorFlow's words; "" for any other error."""
     if isinstance(error, MemoryError):
-        found = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
-        return f"an {found[0]}" if found else "more than that"
+        match = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
+        return f"an {match[0]}" if match else "more than that"
     # by its name: TensorFlow is not imported here
     if type(error).__name__ != "ResourceExhaustedError":
         return ""
-    found = re.search(r"tensor with shape ?\[[\d,]+\] and type \w+", str(error))
-    return f"a {found[0]}" if found else "more than that"
+    match = re.search(r"tensor with shape ?\[[\d,]+\] and type \w+", str(error))
+    return f"a {match[0]}" if match else "more than that"
 
 
 def memory() -> int:

@@ -27,7 +27,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
         "networks": len(chosen),
         "of": len(cases),
         "compared": len(results) + len(others),
-        "wrong": sum(not each.comparison.agrees for each in results + others),
+        "wrong": sum(not result.comparison.agrees for result in results + others),
         "worst": {
             f"{scope} {pair}": _worst([r for r in results if (r.scope, r.pair) == (scope, pair)])
             for scope in matrix.SCOPES

@@ -51,13 +51,13 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
             float(step(*arguments)[0])
             tf.test.experimental.sync_devices()
             seconds.append(time.perf_counter() - started)
-    if elsewhere := [each.device for each in results if not is_on(each, device)]:
+    if elsewhere := [result.device for result in results if not is_on(result, device)]:
         raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
     return {
         "seconds": seconds,
         "median": statistics.median(seconds),
         "extra_bytes": None if before is None or peak is None else peak - before,
-        "numbers": [float(results[0]), *(float(np.linalg.norm(each.numpy())) for each in results[1:])],
+        "numbers": [float(results[0]), *(float(np.linalg.norm(result.numpy())) for result in results[1:])],
     }
 
 

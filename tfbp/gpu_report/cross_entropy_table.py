@@ -39,8 +39,8 @@ def pairs(wanted: Any, units: dict[str, dict[str, Any]]) -> list[tuple[dict[str,
 def disagreements(wanted: Any, units: dict[str, dict[str, Any]]) -> list[str]:
     """Returns a line for each size and mode at which manual and tape differ."""
     lines = []
-    for point, found in pairs(wanted, units):
-        if set(found) == set(HEADS) and (said := disagreement(found["manual"], found["tape"])):
+    for point, results in pairs(wanted, units):
+        if set(results) == set(HEADS) and (said := disagreement(results["manual"], results["tape"])):
             lines.append(f"linear_cross_entropy, {point['mode']}, {point['classes']} classes: {said}.")
     return lines
 

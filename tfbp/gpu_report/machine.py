@@ -44,10 +44,10 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 def processor() -> str:
     """Returns the processor's name if the system reports it."""
     try:
-        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        match = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
-        found = None
-    return found[1].strip() if found else platform.machine()
+        match = None
+    return match[1].strip() if match else platform.machine()
 
 
 def gpu() -> str:

@@ -38,17 +38,17 @@ def agreement(wanted: Any, units: Units) -> list[str]:
     """Returns the worst error / tolerance of each pair, by dtype and mode."""
     rows, complaints = [], []
     pairs = [f"{s} {p}" for s in ("local", "end to end") for p in ("manual-reference", "tape-reference", "manual-tape")]
-    for point, found in _found("agreement", wanted, units):
+    for point, result in _found("agreement", wanted, units):
         place = " ".join(word for word in (point["dtype"], point["mode"], point["tf32"]) if word)
-        complaints += [f"- {line}" for line in found["complaints"]]
+        complaints += [f"- {line}" for line in result["complaints"]]
         rows.append(
             [
                 place,
-                *(number(found["worst"][pair]) for pair in pairs),
-                "" if found["beside"] is None else number(found["beside"]),
-                "" if found["manual / tape"] is None else number(found["manual / tape"]),
-                f"{found['networks']} of {found['of']}",
-                f"{found['wrong']:,} of {found['compared']:,}",
+                *(number(result["worst"][pair]) for pair in pairs),
+                "" if result["beside"] is None else number(result["beside"]),
+                "" if result["manual / tape"] is None else number(result["manual / tape"]),
+                f"{result['networks']} of {result['of']}",
+                f"{result['wrong']:,} of {result['compared']:,}",
             ]
         )
     short = [pair.replace("manual", "m").replace("tape", "t").replace("reference", "r") for pair in pairs]

@@ -104,8 +104,8 @@ def _timed(program: Callable[[], Any], device: str) -> Callable[[int], float]:
             tf.test.experimental.sync_devices()
             seconds = time.perf_counter() - started
         # TensorFlow may keep integers in host memory
-        floats = [each for each in tf.nest.flatten(results) if each.dtype.is_floating]
-        if elsewhere := [each.device for each in floats if not is_on(each, device)]:
+        floats = [result for result in tf.nest.flatten(results) if result.dtype.is_floating]
+        if elsewhere := [tensor.device for tensor in floats if not is_on(tensor, device)]:
             raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
         return seconds
 

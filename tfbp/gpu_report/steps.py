@@ -72,7 +72,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     # a second epoch warms up the compiled program, and measures one epoch's time
     epochs = max(1, math.ceil(point["seconds"] / timed.train(1, shuffle=True)))
     seconds = [timed.train(epochs, shuffle=True) for _ in range(point["rounds"])]
-    microseconds = [each / (epochs * size.steps) * 1e6 for each in seconds]
+    microseconds = [duration / (epochs * size.steps) * 1e6 for duration in seconds]
     return {
         "microseconds": microseconds,
         "median": statistics.median(microseconds),

@@ -31,12 +31,12 @@ def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -
         return float(function(point))
 
     indices = np.arange(at.size)
-    found = derivative(
+    estimate = derivative(
         np.vectorize(shifted, otypes=[float]), np.zeros(at.size), args=(indices,), initial_step=step, step_factor=factor
     )
-    smallest_step = step / factor ** (found.nit - 1)
+    smallest_step = step / factor ** (estimate.nit - 1)
     rounding = 4 * UNIT_ROUNDOFF["float64"] * (1 + abs(function(at))) / smallest_step
-    return found.df.reshape(at.shape), (8 * (found.error + rounding)).reshape(at.shape)
+    return estimate.df.reshape(at.shape), (8 * (estimate.error + rounding)).reshape(at.shape)
 
 
 def complex_step(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:

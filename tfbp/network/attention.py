@@ -68,8 +68,8 @@ class _Attention(Layer):
         width, shapes = input_shape[-1], {}
         for part, heads in self.head_shapes.items():
             shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (width, *heads), heads
-        made = self.head_shapes["query"][0], self.head_shapes["value"][1]
-        shapes |= {"attention_output_kernel": (*made, width), "attention_output_bias": (width,)}
+        head_sizes = self.head_shapes["query"][0], self.head_shapes["value"][1]
+        shapes |= {"attention_output_kernel": (*head_sizes, width), "attention_output_bias": (width,)}
         return {name: shape for name, shape in shapes.items() if self.use_bias or name.endswith("_kernel")}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:

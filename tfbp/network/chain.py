@@ -57,7 +57,7 @@ def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
     """
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise InputError(f"{argument}: got {given!r}; accepted: a list of one or more layers, such as tfbp.Dense.")
-    layers = [ActivationLayer(each) if isinstance(each, Activation) else each for each in given]
+    layers = [ActivationLayer(item) if isinstance(item, Activation) else item for item in given]
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise InputError(f"{argument}[{index}]: got {layer!r}; accepted: a layer, such as tfbp.Dense.")
@@ -91,17 +91,17 @@ def nodes_of(
     layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Shape], place: Place = (), draws: int = 0
 ) -> Iterator[Node]:
     """Returns every call in the order of the forward pass; a layer with parts comes after its parts."""
-    made, times = list(shapes), [0] * len(layers)
+    shapes_so_far, times = list(shapes), [0] * len(layers)
     for number, (call, before) in enumerate(zip(calls, draws_before(layers, calls), strict=True)):
         layer, here, at = layers[call.layer], (*place, call.layer), (*place, number)
-        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
+        shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
         drawn = draws + before
         for name, part in layer.parts.items():
             for node in nodes_of(part, calls_of_a_chain(len(part)), [shape], (*here, name), drawn):
                 yield replace(node, at=(*at, *node.at[len(here) :]))
-            drawn += sum(each.draws for each in part)
-        made.append(layer.output_shape(shape))
-        yield Node(here, layer, shape, made[-1], draws + before, at, times[call.layer], call.takes)
+            drawn += sum(layer.draws for layer in part)
+        shapes_so_far.append(layer.output_shape(shape))
+        yield Node(here, layer, shape, shapes_so_far[-1], draws + before, at, times[call.layer], call.takes)
         times[call.layer] += 1
 
 

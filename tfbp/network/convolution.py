@@ -207,13 +207,13 @@ class DepthwiseConv2D(DepthwiseConvolution, Layer):
 
 def sizes(argument: str, value: Any, axes: int) -> Sizes:
     """Returns an integer of at least 1 for each axis, from one for all or one for each."""
-    found = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
-    if len(found) != axes:
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
+    if len(numbers) != axes:
         accepted = "an integer of at least 1" + {1: "", 2: ", or two"}.get(axes, f", or {axes}")
         raise InputError(f"{argument}: got {value!r}; accepted: {accepted}.")
-    for size in found:
+    for size in numbers:
         check_count(argument, size)
-    return tuple(map(int, found))
+    return tuple(map(int, numbers))
 
 
 def checked_window(
@@ -221,13 +221,13 @@ def checked_window(
 ) -> dict[str, Any]:
     """Returns the arguments of a window that moves along some axes, by name."""
     check_choice("padding", padding, paddings)
-    found = {
+    window = {
         "strides": sizes("strides", strides, axes),
         "dilation_rate": sizes("dilation_rate", dilation_rate, axes),
     }
-    if max(found["strides"]) > 1 and max(found["dilation_rate"]) > 1:
+    if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
         raise InputError(f"dilation_rate: got {dilation_rate!r}; accepted: 1 beside strides above 1.")
-    return {"kernel_size": sizes("kernel_size", kernel_size, axes), "padding": padding, **found}
+    return {"kernel_size": sizes("kernel_size", kernel_size, axes), "padding": padding, **window}
 
 
 def places(layer: Any, input_shape: Shape, size: Sizes, dilation_rate: Sizes | None = None) -> Sizes:

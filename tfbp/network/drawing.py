@@ -166,7 +166,7 @@ def _picture(network: Any, numbers: Sequence[str], width: float, height: float, 
 def _check_tensors(network: Any, tensors: Any) -> None:
     """Raise `InputError` unless there is a dict with x, y and dz of one row for each layer."""
     accepted = "the tensors of reference.loss_gradients_and_tensors for one row of x"
-    if not isinstance(tensors, list | tuple) or not all(isinstance(each, Mapping) for each in tensors):
+    if not isinstance(tensors, list | tuple) or not all(isinstance(tensor, Mapping) for tensor in tensors):
         shape = getattr(tensors, "shape", None)
         what = type(tensors).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
         raise InputError(f"tensors: got {what}; accepted: {accepted}.")

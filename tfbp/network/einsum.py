@@ -60,8 +60,8 @@ class EinsumDense(Layer):
     def __post_init__(self) -> None:
         x, _, rest = str(self.equation).replace(" ", "").partition(",")
         kernel, _, z = rest.partition("->")
-        letters = [each.replace("...", "") for each in (x, kernel, z)]
-        fits = all(each.isalpha() and len(set(each)) == len(each) for each in letters) and "..." not in kernel
+        letters = [letters_of_one.replace("...", "") for letters_of_one in (x, kernel, z)]
+        fits = all(letter.isalpha() and len(set(letter)) == len(letter) for letter in letters) and "..." not in kernel
         if not fits or x.count("...") > 1 or x.count("...") != z.count("..."):
             raise InputError(f"equation: got {self.equation!r}; accepted: one as 'abc,cd->abd', with '...' in x and z.")
         if set(letters[0]) - set(letters[1] + letters[2]) or set(letters[1]) - set(letters[0] + letters[2]):
@@ -84,20 +84,20 @@ class EinsumDense(Layer):
         if count < 0 or (count and "..." not in x):
             self._refuse(input_shape, f"inputs that the equation {self.equation!r} fits")
         free = [chr(number) for number in range(65, 123) if chr(number).isalpha() and chr(number) not in self.equation]
-        x, z = (each.replace("...", "".join(free[:count])) for each in (x, z))
+        x, z = (letters_of_one.replace("...", "".join(free[:count])) for letters_of_one in (x, z))
         first = min((z.index(letter) for letter in self.bias_axes or ""), default=len(z))
         return Letters(x, kernel, z, z[first:])
 
     def _sizes(self, input_shape: Shape) -> dict[str, Any]:
         letters = self.letters(input_shape)
-        found: dict[str, Any] = dict(zip(letters.x, (None, *input_shape), strict=True))
+        sizes: dict[str, Any] = dict(zip(letters.x, (None, *input_shape), strict=True))
         own = [letter for letter in self.equation.partition("->")[2] if letter.isalpha()]
         for letter, size in zip(own[::-1], self.sizes[::-1], strict=False):
-            if size is not None and found.setdefault(letter, size) != size:
+            if size is not None and sizes.setdefault(letter, size) != size:
                 self._refuse(input_shape, f"inputs of {size} along {letter!r}")
-        if missing := [letter for letter in letters.z if letter not in found]:
+        if missing := [letter for letter in letters.z if letter not in sizes]:
             self._refuse(input_shape, f"sizes that have one for {missing[0]!r}")
-        return found
+        return sizes
 
     def output_shape(self, input_shape: Shape) -> Shape:
         sizes = self._sizes(input_shape)
@@ -106,8 +106,8 @@ class EinsumDense(Layer):
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         sizes, letters = self._sizes(input_shape), self.letters(input_shape)
         axes = self.bias_axes or ""
-        bias = {"bias": tuple(sizes[each] if each in axes else 1 for each in letters.bias)} if axes else {}
-        return {"kernel": tuple(sizes[each] for each in letters.kernel), **bias}
+        bias = {"bias": tuple(sizes[bias] if bias in axes else 1 for bias in letters.bias)} if axes else {}
+        return {"kernel": tuple(sizes[letter] for letter in letters.kernel), **bias}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
         """The kernel as a matrix: its rows are inputs, its columns outputs."""

@@ -89,9 +89,9 @@ def symbols_of(given: Any) -> tuple[Symbol, ...]:
         InputError: something that is not a tensor of a network.
     """
     taken = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else tuple(given)
-    for each in taken:
-        if not isinstance(each, Symbol):
-            raise InputError(f"inputs: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    for tensor in taken:
+        if not isinstance(tensor, Symbol):
+            raise InputError(f"inputs: got {tensor!r}; accepted: what tfbp.Input or a layer's call made.")
     return taken
 
 
@@ -106,16 +106,16 @@ def called(layer: Any, given: Any) -> Symbol:
     if len(taken) < (2 if several else 1) or (len(taken) > 1 and not several):
         accepted = "two or more" if several else "one"
         raise InputError(f"{type(layer).__name__}: got {len(taken)} tensors; accepted: {accepted}.")
-    for each in taken:
-        if layer.takes_tokens != (each.tokens is not None):
+    for tensor in taken:
+        if layer.takes_tokens != (tensor.tokens is not None):
             accepted = "tokens" if layer.takes_tokens else "no tokens, which an Embedding looks up"
-            raise InputError(f"{type(layer).__name__}: got {each.tokens or each.shape}; accepted: {accepted}.")
-        if layer.takes_tokens and layer.input_dim < each.tokens.vocabulary:
+            raise InputError(f"{type(layer).__name__}: got {tensor.tokens or tensor.shape}; accepted: {accepted}.")
+        if layer.takes_tokens and layer.input_dim < tensor.tokens.vocabulary:
             raise InputError(
-                f"{type(layer).__name__}: input_dim: got {layer.input_dim}; accepted: {each.tokens.vocabulary} or "
-                f"more, for {each.tokens!r}."
+                f"{type(layer).__name__}: input_dim: got {layer.input_dim}; accepted: {tensor.tokens.vocabulary} or "
+                f"more, for {tensor.tokens!r}."
             )
-    shape = shape_taken([each.shape for each in taken], several)
+    shape = shape_taken([tensor.shape for tensor in taken], several)
     return Symbol(layer.output_shape(shape), layer, taken)
 
 
@@ -131,27 +131,27 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
         InputError: an output that depends on a missing input, or an input that nothing takes.
     """
     seen = _needed(outputs)
-    made = [each for each in seen.values() if each.layer is not None]
+    computed = [tensor for tensor in seen.values() if tensor.layer is not None]
     for each in seen.values():
         if each.layer is None and each not in inputs:
             raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
     for index, each in enumerate(inputs):
         if each.layer is not None or each.number not in seen:
             raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
-    numbers = {each.number: index for index, each in enumerate([*inputs, *made])}
+    numbers = {each.number: index for index, each in enumerate([*inputs, *computed])}
     layers, calls = layers_of(outputs), []
-    for each in made:
+    for each in computed:
         index = next(i for i, layer in enumerate(layers) if layer is each.layer)
         calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
-    return layers, calls, [numbers[each.number] for each in outputs]
+    return layers, calls, [numbers[output.number] for output in outputs]
 
 
 def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
     """Returns the layers that outputs depend on, each once, in the order of their first calls."""
     layers: list[Any] = []
-    for each in _needed(outputs).values():
-        if each.layer is not None and not any(each.layer is layer for layer in layers):
-            layers.append(each.layer)
+    for tensor in _needed(outputs).values():
+        if tensor.layer is not None and not any(tensor.layer is layer for layer in layers):
+            layers.append(tensor.layer)
     return layers
 
 

@@ -109,7 +109,7 @@ class Layer:
 
     def arguments(self) -> dict[str, Any]:
         """Returns its fields by name: Keras's arguments, in tfbp's words."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def config(self) -> dict[str, Any]:
         """Returns its arguments in JSON's types; `from_config` reads them back."""
@@ -134,7 +134,7 @@ class Layer:
         Raises:
             InputError: an argument that it cannot express.
         """
-        names = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: value for name, value in given.items() if name in names})
 
     def _settle(self, **values: Any) -> None:
@@ -167,7 +167,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
         return value.config()
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -177,7 +177,7 @@ def _settled(name: str, value: Any) -> Any:
     if name.endswith("_regularizer"):
         return value and L1L2(**value)
     if isinstance(value, list):
-        return tuple(layer_from_config(each) if isinstance(each, Mapping) else each for each in value)
+        return tuple(layer_from_config(item) if isinstance(item, Mapping) else item for item in value)
     return value
 
 

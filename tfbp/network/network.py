@@ -124,14 +124,18 @@ class Network:
     def input_shapes(self) -> tuple[Shape, ...]:
         """The shape of an example of each input, without the batch."""
         return tuple(
-            each.shape if isinstance(each, Tokens) else each if isinstance(each, tuple) else (each,)
-            for each in self.each_input
+            one_input.shape
+            if isinstance(one_input, Tokens)
+            else one_input
+            if isinstance(one_input, tuple)
+            else (one_input,)
+            for one_input in self.each_input
         )
 
     @property
     def input_tokens(self) -> tuple[Tokens | None, ...]:
         """Each input, where it is tokens, else None."""
-        return tuple(each if isinstance(each, Tokens) else None for each in self.each_input)
+        return tuple(one_input if isinstance(one_input, Tokens) else None for one_input in self.each_input)
 
     @property
     def input_shape(self) -> Shape:
@@ -156,8 +160,8 @@ class Network:
     @property
     def output_shapes(self) -> tuple[Shape, ...]:
         """The shape of each output of an example, without the batch."""
-        made = [*self.input_shapes, *(node.output_shape for node in self.top_nodes)]
-        return tuple(made[end] for end in self.ends)
+        shapes = [*self.input_shapes, *(node.output_shape for node in self.top_nodes)]
+        return tuple(shapes[end] for end in self.ends)
 
     @property
     def output_shape(self) -> Shape:
@@ -295,7 +299,7 @@ class Network:
     def to_json(self) -> str:
         """Returns the network as JSON text; `Network.from_json` reads it back as an equal network."""
         losses = [{"name": loss.name, "arguments": dict(loss.arguments)} for loss in self.losses]
-        inputs = [asdict(each) if isinstance(each, Tokens) else each for each in self.each_input]
+        inputs = [asdict(one_input) if isinstance(one_input, Tokens) else one_input for one_input in self.each_input]
         config: dict[str, Any] = {
             "inputs": inputs if isinstance(self.inputs, tuple) and not _is_shape(self.inputs) else inputs[0],
             "layers": [layer.config() for layer in self.layers],
@@ -371,5 +375,5 @@ def _input_of(given: Any) -> Any:
 def _inputs_of(given: Any) -> Any:
     """Returns the inputs from JSON: one, or a tuple of several."""
     if isinstance(given, list) and not all(isinstance(size, int) for size in given):
-        return tuple(_inputs_of(each) for each in given)
+        return tuple(_inputs_of(item) for item in given)
     return tuple(given) if isinstance(given, list) else _input_of(given)

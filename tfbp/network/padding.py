@@ -30,12 +30,12 @@ class _Edges(ImageLayer):
         pairs: Any = (given,) * self.axes if isinstance(given, Integral) else _tuple(given)
         if self.axes == 1 and len(pairs) == 2:
             pairs = (pairs,)
-        pairs = tuple((each, each) if isinstance(each, Integral) else _tuple(each) for each in pairs)
-        flat = [size for each in pairs for size in each]
+        pairs = tuple((pair, pair) if isinstance(pair, Integral) else _tuple(pair) for pair in pairs)
+        flat = [size for pair in pairs for size in pair]
         wrong = any(isinstance(size, bool) or not isinstance(size, Integral) or size < 0 for size in flat)
-        if wrong or [len(each) for each in pairs] != [2] * self.axes:
+        if wrong or [len(pair) for pair in pairs] != [2] * self.axes:
             raise InputError(f"{self.argument}: got {given!r}; accepted: an integer, {_ACCEPTED[self.axes]}.")
-        self._settle(**{self.argument: tuple(tuple(map(int, each)) for each in pairs)})
+        self._settle(**{self.argument: tuple(tuple(map(int, pair)) for pair in pairs)})
 
     @property
     def ends(self) -> tuple[tuple[int, int], ...]:

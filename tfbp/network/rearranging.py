@@ -96,7 +96,7 @@ class GetItem(Layer):
 
     def __post_init__(self) -> None:
         given = self.key if isinstance(self.key, tuple | list) else (self.key,)
-        found = tuple((each.start, each.stop, each.step) if isinstance(each, slice) else each for each in given)
+        found = tuple((item.start, item.stop, item.step) if isinstance(item, slice) else item for item in given)
         for each in found:
             parts = each if isinstance(each, tuple | list) and len(each) == 3 else (each,)
             wrong = any(isinstance(n, bool) or not isinstance(n, Integral | None) for n in parts)
@@ -107,7 +107,7 @@ class GetItem(Layer):
     @property
     def taken(self) -> tuple[Any, ...]:
         """The slices and indices, with the batch's slice."""
-        return (slice(None), *(slice(*each) if isinstance(each, tuple) else each for each in self.key))
+        return (slice(None), *(slice(*item) if isinstance(item, tuple) else item for item in self.key))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(self.key) > len(input_shape):

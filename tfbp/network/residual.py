@@ -51,9 +51,9 @@ class Residual(Layer):
         )
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        made = output_shape_of(self.layers, input_shape, "layers")
-        self._projected(input_shape, made)
-        return made
+        shape_of_layers = output_shape_of(self.layers, input_shape, "layers")
+        self._projected(input_shape, shape_of_layers)
+        return shape_of_layers
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
         return {name: weight_shapes_of(part, input_shape) for name, part in self.fitted(input_shape).parts.items()}
@@ -72,7 +72,9 @@ class Residual(Layer):
         return replace(self, layers=layers, projection=projection and fit_chain(projection, input_shape))
 
     def without_penalties(self) -> Self:
-        bare: dict[str, Any] = {name: [each.without_penalties() for each in part] for name, part in self.parts.items()}
+        bare: dict[str, Any] = {
+            name: [layer.without_penalties() for layer in part] for name, part in self.parts.items()
+        }
         return replace(self, **bare)
 
     def _projected(self, shape: Shape, made: Shape) -> tuple[Layer, ...] | None:

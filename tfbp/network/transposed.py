@@ -79,7 +79,7 @@ class _Transposed(ImageLayer):
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
         rate = given.get("dilation_rate", 1)
-        if any(each != 1 for each in (rate if isinstance(rate, list | tuple) else [rate])):
+        if any(one_rate != 1 for one_rate in (rate if isinstance(rate, list | tuple) else [rate])):
             raise InputError(f"dilation_rate: got {rate!r}; accepted: 1.")
         if given.get("output_padding") is not None:
             raise InputError(f"output_padding: got {given['output_padding']!r}; accepted: None.")

@@ -33,52 +33,52 @@ def is_graph(inputs: Any) -> bool:
     """Whether a network's inputs are tensors of a network under construction."""
     if isinstance(inputs, Symbol):
         return True
-    return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(each, Symbol) for each in inputs)
+    return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(tensor, Symbol) for tensor in inputs)
 
 
 def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
     """Returns the fields of a network with these inputs and outputs."""
-    sources, made = _symbols("inputs", inputs), _symbols("layers", outputs)
-    layers, calls, ends = traced(sources, made)
-    layers = _fitted(layers, calls, [each.shape for each in sources])
-    losses = _losses(loss, len(made))
+    sources, outputs_symbols = _symbols("inputs", inputs), _symbols("layers", outputs)
+    layers, calls, ends = traced(sources, outputs_symbols)
+    layers = _fitted(layers, calls, [source.shape for source in sources])
+    losses = _losses(loss, len(outputs_symbols))
     if given := [number for number, end in enumerate(ends) if end < len(sources)]:
         raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
-    for output in range(len(made)):
+    for output in range(len(outputs_symbols)):
         _split_link(layers, calls, ends, output, losses[output], len(sources))
     # several inputs have shapes: two widths would look like one shape
-    kept: list[Any] = [each.tokens or each.shape for each in sources]
-    if len(kept) == 1 and not sources[0].tokens and len(kept[0]) == 1:
-        kept = [*kept[0]]
+    inputs_kept: list[Any] = [source.tokens or source.shape for source in sources]
+    if len(inputs_kept) == 1 and not sources[0].tokens and len(inputs_kept[0]) == 1:
+        inputs_kept = [*inputs_kept[0]]
     return {
-        "inputs": tuple(kept) if isinstance(inputs, list | tuple) and len(kept) > 1 else kept[0],
+        "inputs": tuple(inputs_kept) if isinstance(inputs, list | tuple) and len(inputs_kept) > 1 else inputs_kept[0],
         "layers": tuple(layers),
         "loss": tuple(losses) if len(losses) > 1 else losses[0],
         "calls": tuple(calls),
         "ends": tuple(ends),
-        "loss_weights": _weights(loss_weights, len(made)),
+        "loss_weights": _weights(loss_weights, len(outputs_symbols)),
     }
 
 
 def _symbols(argument: str, given: Any) -> list[Symbol]:
     symbols = list(given) if isinstance(given, list | tuple) else [given]
-    for each in symbols:
-        if not isinstance(each, Symbol):
-            raise InputError(f"{argument}: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    for symbol in symbols:
+        if not isinstance(symbol, Symbol):
+            raise InputError(f"{argument}: got {symbol!r}; accepted: what tfbp.Input or a layer's call made.")
     return symbols
 
 
 def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
     """Returns the layers with the arguments that follow from their input shapes; the weights must fit every call."""
-    found: list[Any] = [None] * len(layers)
-    made, weights = list(shapes), {}
+    fitted: list[Any] = [None] * len(layers)
+    shapes_so_far, weights = list(shapes), {}
     for call in calls:
         layer = layers[call.layer]
-        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
-        made.append(layer.output_shape(shape))
+        shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
+        shapes_so_far.append(layer.output_shape(shape))
         asked = layer.weight_shapes(shape)
-        if found[call.layer] is None:
-            found[call.layer], weights[call.layer] = layer.fitted(shape), asked
+        if fitted[call.layer] is None:
+            fitted[call.layer], weights[call.layer] = layer.fitted(shape), asked
         elif asked != weights[call.layer] or layer.parts:
             first = weights[call.layer]
             raise InputError(
@@ -87,14 +87,14 @@ def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any
                 if not layer.parts
                 else f"{type(layer).__name__}: got a second call; accepted: one, of a layer that is made of others."
             )
-    return found
+    return fitted
 
 
 def _losses(loss: Any, outputs: int) -> list[Loss]:
     given = list(loss) if isinstance(loss, list | tuple) else [loss]
     if isinstance(loss, Mapping) or len(given) != outputs:
         raise InputError(f"loss: got {loss!r} for {outputs} outputs; accepted: a loss for each, in a list.")
-    return [vocabulary.loss(each) for each in given]
+    return [vocabulary.loss(item) for item in given]
 
 
 def _weights(given: Any, outputs: int) -> tuple[float, ...]:

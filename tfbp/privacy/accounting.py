@@ -33,7 +33,7 @@ def check_installed() -> None:
 
 def epsilon_of(stretches: Sequence[Stretch], delta: float, accountant: str) -> float:
     """Returns ε at δ of all steps in these stretches together."""
-    return _epsilon(tuple(_event(each) for each in stretches if each.steps), delta, accountant)
+    return _epsilon(tuple(_event(stretch) for stretch in stretches if stretch.steps), delta, accountant)
 
 
 def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch) -> float:
@@ -46,7 +46,7 @@ def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Str
     def needed(noise: float) -> float:
         return epsilon_of([*spent, planned.with_noise(noise)], delta, accountant)
 
-    before = epsilon_of(spent, delta, accountant) if any(each.steps for each in spent) else 0.0
+    before = epsilon_of(spent, delta, accountant) if any(stretch.steps for stretch in spent) else 0.0
     # a nearly spent budget would need a noise that leaves nothing to learn
     if before >= epsilon * (1 - 10 * TOLERANCE):
         raise InputError(

@@ -134,10 +134,10 @@ def audit(
 def canaries_like(x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Returns examples of noise with the data's scale, and labels drawn from the data's labels."""
     if x.dtype.kind in "iu":
-        made = rng.integers(x.min(), x.max() + 1, (count, *x.shape[1:])).astype(x.dtype)
+        canaries = rng.integers(x.min(), x.max() + 1, (count, *x.shape[1:])).astype(x.dtype)
     else:
-        made = (x.mean() + 2 * x.std() * rng.normal(size=(count, *x.shape[1:]))).astype(x.dtype)
-    return made, y[rng.integers(0, len(y), count)]
+        canaries = (x.mean() + 2 * x.std() * rng.normal(size=(count, *x.shape[1:]))).astype(x.dtype)
+    return canaries, y[rng.integers(0, len(y), count)]
 
 
 def scores_of(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -71,8 +71,8 @@ def restored(model: Any) -> Iterator[None]:
 def _check_call(model: Any, batch: Any) -> None:
     """Raises `InputError` for a layer that writes to a state or adds a loss, seen in a call on a few rows."""
     x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    seeds = {id(each.state) for layer in [model, *all_layers(model)] for each in _generators(layer)}
-    before = [(each, each.numpy()) for each in model.non_trainable_variables if id(each) not in seeds]
+    seeds = {id(generator.state) for layer in [model, *all_layers(model)] for generator in _generators(layer)}
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables if id(variable) not in seeds]
     with without_penalties(model):
         examples.called(model, x, True)
     for layer in [model, *all_layers(model)]:
@@ -111,7 +111,7 @@ def draws(model: Any) -> bool:
 
 
 def _generators(layer: Any) -> list[keras.random.SeedGenerator]:
-    return [each for each in vars(layer).values() if isinstance(each, keras.random.SeedGenerator)]
+    return [variable for variable in vars(layer).values() if isinstance(variable, keras.random.SeedGenerator)]
 
 
 def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
@@ -123,7 +123,7 @@ def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarr
         return examples.find(model, way, unflattened(structure, given), training).squares
 
     run = tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, leaves[0]))
-    return np.concatenate([run(*each).numpy() for each in leaves])
+    return np.concatenate([run(*leaf).numpy() for leaf in leaves])
 
 
 def _other_row(data: Any) -> list[int]:

@@ -36,8 +36,8 @@ def clipped(
     if hasattr(model, "clipped_examples"):
         losses, outputs, sums, good = model.clipped_examples(batch, lambda s: factors_of(s, clip, dtype, taken))
         return losses, outputs, [tf.cast(total, dtype) for total in sums], good
-    found = examples.find(model, way, batch)
-    return found.losses, found.outputs, *clipped_sums(found, clip, dtype, taken)
+    gradients = examples.find(model, way, batch)
+    return gradients.losses, gradients.outputs, *clipped_sums(gradients, clip, dtype, taken)
 
 
 def clipped_sums(found: Found, clip: float, dtype: Any, taken: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -33,12 +33,12 @@ def _of_rows(model: Any, weights: tf.Tensor) -> Iterator[None]:
     if metrics is None:
         yield
         return
-    kept = metrics._flat_metrics
+    flat_metrics = metrics._flat_metrics
     try:
-        metrics._flat_metrics = [each and _Weighted(each, weights) for each in kept]
+        metrics._flat_metrics = [each and _Weighted(each, weights) for each in flat_metrics]
         yield
     finally:
-        metrics._flat_metrics = kept
+        metrics._flat_metrics = flat_metrics
 
 
 class _Weighted:

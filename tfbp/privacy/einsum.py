@@ -42,9 +42,9 @@ def einsum_parts(equation: str, x: tf.Tensor, dz: tf.Tensor, kernel_shape: tuple
         return tf.reshape(tensor, [-1, *(middle if groups else middle[1:])])
 
     def restore(matrix: tf.Tensor) -> tf.Tensor:
-        made = [*groups, *inputs, *outputs]
-        matrix = tf.reshape(matrix, [sizes[axis] for axis in made])
-        return tf.transpose(matrix, [made.index(axis) for axis in of_kernel])
+        in_order = [*groups, *inputs, *outputs]
+        matrix = tf.reshape(matrix, [sizes[axis] for axis in in_order])
+        return tf.transpose(matrix, [in_order.index(axis) for axis in of_kernel])
 
     return Product(sorted_by(x, of_x, inputs), sorted_by(dz, of_z, outputs), restore)
 

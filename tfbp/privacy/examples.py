@@ -94,8 +94,8 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             tape.watch(flat_weights)
             total = _sum_of_losses(model, way, x, y, outputs, weights, training)
     zs = [z for z, _ in recorder.uses]
-    found = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
-    dzs, dweights, others = found[: len(zs)], found[len(zs) : -len(variables)], found[-len(variables) :]
+    gradients = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
+    dzs, dweights, others = gradients[: len(zs)], gradients[len(zs) : -len(variables)], gradients[-len(variables) :]
     if any(dz is None for dz in dzs):
         raise NotRecorded("a layer whose output does not reach the loss, or not in a way that the tape sees")
     if any(dweight is None for dweight in dweights):
@@ -147,7 +147,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             outputs = called(model, x, training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
-        gradients = [tf.convert_to_tensor(each) for each in gradients]
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         return loss, keras.tree.map_structure(lambda leaf: leaf[0], outputs), gradients
 
     packed = keras.tree.flatten((x, y, sample_weight))
@@ -256,10 +256,10 @@ def _mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
         pass
     finally:
         log.setLevel(level)
-    made = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
+    program = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
         [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     )
-    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), made.structured_outputs)
+    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
     return tf.map_fn(function, leaves, fn_output_signature=specs, parallel_iterations=1)
 
 
@@ -269,12 +269,12 @@ def _per_example(terms: tf.Tensor) -> tf.Tensor:
 
 def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType) -> tf.Tensor:
     """Returns the squares in float64; computed in float64, too, where they overflow in a narrower dtype."""
-    found = squares(dtype)
+    values = squares(dtype)
     if dtype == tf.float64:
-        return found
+        return values
     # a separate function: Grappler rewrites inlined code, and then runs unused parts of it
     wide = tf.function(lambda: squares(tf.float64), autograph=False, experimental_attributes={"_noinline": True})
-    return tf.cond(tf.reduce_all(tf.math.is_finite(found)), lambda: tf.cast(found, tf.float64), wide)
+    return tf.cond(tf.reduce_all(tf.math.is_finite(values)), lambda: tf.cast(values, tf.float64), wide)
 
 
 def _wide(variables: Any) -> tf.DType:

@@ -74,12 +74,12 @@ def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
     inputs = images.shape[-1] // groups
 
     def patches(images: tf.Tensor) -> tf.Tensor:
-        found = unfold.patches(images)
+        rows = unfold.patches(images)
         # (b, G, P, K I) <- (b, P, K C)
         if groups == 1:
-            return found[:, None]
-        found = tf.reshape(found, [-1, places, found.shape[-1] // (groups * inputs), groups, inputs])
-        return tf.reshape(tf.transpose(found, [0, 3, 1, 2, 4]), [-1, groups, places, unfold.positions * inputs])
+            return rows[:, None]
+        rows = tf.reshape(rows, [-1, places, rows.shape[-1] // (groups * inputs), groups, inputs])
+        return tf.reshape(tf.transpose(rows, [0, 3, 1, 2, 4]), [-1, groups, places, unfold.positions * inputs])
 
     def restore(matrix: tf.Tensor) -> tf.Tensor:
         # (G, K I, O) -> (K, I, G O)
@@ -151,7 +151,7 @@ def _scaled(recorder: Recorder, layer: Any, normalized: tf.Tensor, axis: Any, ga
     """Computes gamma · normalized + beta along the axes of a normalization."""
     rank = normalized.shape.rank
     axes = sorted(each % rank for each in ([axis] if isinstance(axis, int) else axis))
-    shape = [normalized.shape[each] if each in axes else 1 for each in range(1, rank)]
+    shape = [normalized.shape[index] if index in axes else 1 for index in range(1, rank)]
     z = normalized
     if gamma is not None:
         z = z * tf.reshape(constant(gamma), shape)

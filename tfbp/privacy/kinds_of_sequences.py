@@ -42,8 +42,8 @@ def recurrence(
     x = tf.cast(sequences, dtype)
     kernel, recurrent_kernel = (tf.cast(constant(w), dtype) for w in (cell.kernel, cell.recurrent_kernel))
     bias = None if cell.bias is None else tf.cast(constant(cell.bias), dtype)
-    states = [tf.cast(tf.convert_to_tensor(each), dtype) for each in keras.tree.flatten(initial_state)]
-    states = [tf.broadcast_to(each, [tf.shape(x)[0], each.shape[-1]]) for each in states]
+    states = [tf.cast(tf.convert_to_tensor(state), dtype) for state in keras.tree.flatten(initial_state)]
+    states = [tf.broadcast_to(state, [tf.shape(x)[0], state.shape[-1]]) for state in states]
     options["go_backwards"] = layer.go_backwards
     if mask is not None:
         mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)

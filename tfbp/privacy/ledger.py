@@ -118,8 +118,8 @@ class Ledger(keras.optimizers.Optimizer):
 
 def ledger_of(model: Any) -> Ledger:
     """Returns the model's ledger; makes one if there is none."""
-    found = vars(model).get(NAME)
-    if found is None:
-        found = Ledger()
-        setattr(model, NAME, found)
-    return found
+    ledger = vars(model).get(NAME)
+    if ledger is None:
+        ledger = Ledger()
+        setattr(model, NAME, ledger)
+    return ledger

@@ -152,11 +152,11 @@ class Convolved:
         if batch is None:
             return [function(x, dz)]
         some = max(1, PATCH_BYTES // (x.dtype.size * places * self.width), -(-batch // MOST_PIECES))
-        made: list[tf.Tensor] = []
+        pieces: list[tf.Tensor] = []
         for first in range(0, batch, some):
-            with tf.control_dependencies(made[-1:]):
-                made.append(function(tf.identity(x[first : first + some]), dz[first : first + some]))
-        return made
+            with tf.control_dependencies(pieces[-1:]):
+                pieces.append(function(tf.identity(x[first : first + some]), dz[first : first + some]))
+        return pieces
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..
 def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, number: Any, data: Any) -> Any:
     """Runs one private step; returns the logs after it."""
     stretch, variables = plan.stretch, model.trainable_variables
-    dtype = tf.float64 if any(each.dtype == "float64" for each in variables) else tf.float32
+    dtype = tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32
     key, draws = tf.convert_to_tensor(ledger.key.value), tf.convert_to_tensor(ledger.draws.value)
     if stretch.sampling == "poisson":
         draw = sampling.poisson(key[2:], draws, stretch.rate, stretch.rows, plan.chunk)
@@ -76,7 +76,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
 
-    begin = [tf.zeros(each.shape, dtype) for each in variables]
+    begin = [tf.zeros(variable.shape, dtype) for variable in variables]
     first = tf.constant(0), tf.constant(-1, tf.int64), tf.constant(True), begin, tf.constant(0, tf.int64)
     *_, sums, skipped = tf.while_loop(lambda _, last, more, *others: more, chunk, first, parallel_iterations=1)
     with tf.name_scope("noise"):
@@ -109,12 +109,12 @@ def apply(model: Any, gradients: list[tf.Tensor]) -> None:
 def _of_penalties(variables: list[Any]) -> list[Any]:
     """Returns the gradient of each weight's own penalty, None without one."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(each.value) for each in variables if each.regularizer is not None]
+        values = [tf.convert_to_tensor(variable.value) for variable in variables if variable.regularizer is not None]
         tape.watch(values)
-        given = [each for each in variables if each.regularizer is not None]
+        given = [variable for variable in variables if variable.regularizer is not None]
         total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
     found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
-    return [found.get(id(each)) for each in variables]
+    return [found.get(id(variable)) for variable in variables]
 
 
 def _logs(model: Any, plan: Plan) -> Any:

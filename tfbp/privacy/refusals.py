@@ -75,7 +75,7 @@ def check_way(model: Any, way: Any) -> None:
     if way.is_by_hand:
         return
     for layer in all_layers(model):
-        if any(isinstance(each, keras.random.SeedGenerator) for each in vars(layer).values()):
+        if any(isinstance(variable, keras.random.SeedGenerator) for variable in vars(layer).values()):
             raise InputError(
                 f"model: got {layer.name!r}, which draws random numbers, in a model whose examples go by a tape each "
                 f"(because of {way.reason}); accepted: no dropout there, or layers of known kinds alone."

@@ -88,7 +88,7 @@ class PrivateRun(Run):
 
     def _first_call(self, arguments: list[tf.Tensor]) -> Any:
         """Traces, chooses whether XLA compiles, and runs."""
-        specs = [tf.TensorSpec.from_tensor(each) for each in arguments]
+        specs = [tf.TensorSpec.from_tensor(argument) for argument in arguments]
         steps = program.block(self.model, self.ledger, self.plan, self.data)
         asked = compiler.is_asked_for(self.model)
 

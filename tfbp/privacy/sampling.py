@@ -38,9 +38,9 @@ def poisson(key: tf.Tensor, step: tf.Tensor, rate: float, rows: int, size: int) 
         seed = tf.stack([key[0], key[1] + counter])
         # in (0, 1]: the logarithm is finite
         uniform = 1.0 - tf.random.stateless_uniform([size], seed, dtype=tf.float64, alg="philox")
-        found = last + tf.cumsum(distances(uniform, rate, rows))
-        valid = found < rows
-        return tf.cast(tf.where(valid, found, 0), tf.int32), valid, found[-1], found[-1] + 1 < rows
+        rows_taken = last + tf.cumsum(distances(uniform, rate, rows))
+        valid = rows_taken < rows
+        return tf.cast(tf.where(valid, rows_taken, 0), tf.int32), valid, rows_taken[-1], rows_taken[-1] + 1 < rows
 
     return draw
 
@@ -62,10 +62,10 @@ def shuffled(order: tf.Tensor, number_of_step: tf.Tensor, batch_size: int, rows:
         place = tf.range(size) + first
         begin = number_of_step * batch_size
         valid = (place < batch_size) & (begin + place < rows)
-        found = tf.where(valid, tf.slice(padded, [begin + first], [size]), 0)
+        rows_taken = tf.where(valid, tf.slice(padded, [begin + first], [size]), 0)
         reached = first + size
         more = (reached < batch_size) & (begin + reached < rows)
-        return found, valid, tf.cast(reached, tf.int64) + 0 * last, more
+        return rows_taken, valid, tf.cast(reached, tf.int64) + 0 * last, more
 
     return draw
 

@@ -53,22 +53,26 @@ class Unfolding:
         """(B, H, W, C) -> (B, P Q, K C)."""
         channels, (rows, columns) = x.shape[-1], self.window.outputs
         if self._is_strided:
-            found = tf.concat(self.window.patches(x), axis=-1)
+            rows_of_pixels = tf.concat(self.window.patches(x), axis=-1)
         else:
             x = self._in_phases(self.window.pad(x))
             if self._at_once:
-                found = self._extracted(x, self._steps, self.rates)
+                rows_of_pixels = self._extracted(x, self._steps, self.rates)
             else:
                 down, across = (
                     [step * rate for step in range(steps)] for steps, rate in zip(self._steps, self.rates, strict=True)
                 )
                 x = _joined([x[:, first : first + rows] for first in down])
                 if self._by_kernel and x.shape[-1] % VECTOR == 0:
-                    found = self._extracted(x, [1, self._steps[1]], (1, self.rates[1]))
+                    rows_of_pixels = self._extracted(x, [1, self._steps[1]], (1, self.rates[1]))
                 else:
-                    found = _joined([x[:, :, first : first + columns] for first in across])
-        found = tf.reshape(found, [-1, rows * columns, self.positions * channels])
-        return found if self._has_all else found * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+                    rows_of_pixels = _joined([x[:, :, first : first + columns] for first in across])
+        rows_of_pixels = tf.reshape(rows_of_pixels, [-1, rows * columns, self.positions * channels])
+        return (
+            rows_of_pixels
+            if self._has_all
+            else rows_of_pixels * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+        )
 
     def restore(self, matrix: tf.Tensor) -> tf.Tensor:
         """Returns (M, N, I, O) from a kernel's gradient (K, I, O) in the order of `patches`."""

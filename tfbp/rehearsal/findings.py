@@ -82,9 +82,9 @@ def rehearse(program: Rehearsed, modes: Any = MODES) -> Iterator[KernelGap]:
     """
     for mode in program.modes:
         if mode in modes:
-            found = attempt(_found, program, mode)
-            failed = isinstance(found, Failure)
-            yield (KernelGap(program, mode, frozenset(), reason=f"it raises {found.sentence}") if failed else found)
+            result = attempt(_found, program, mode)
+            failed = isinstance(result, Failure)
+            yield (KernelGap(program, mode, frozenset(), reason=f"it raises {result.sentence}") if failed else result)
 
 
 def _found(program: Rehearsed, mode: str) -> KernelGap:
@@ -116,9 +116,9 @@ def _why_not_lowered(function: Any, fed: Any) -> str:
 
 def table(findings: list[KernelGap]) -> Table:
     """Returns the results by part and mode."""
-    found = Table(box=None, pad_edge=False)
+    rows_of_table = Table(box=None, pad_edge=False)
     for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
-        found.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
+        rows_of_table.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
     for part, mode in dict.fromkeys((finding.program.part, finding.mode) for finding in findings):
         these = [finding for finding in findings if (finding.program.part, finding.mode) == (part, mode)]
         operations = set().union(*(finding.operations for finding in these))
@@ -126,8 +126,8 @@ def table(findings: list[KernelGap]) -> Table:
         missing = {operation for finding in these for operation in finding.missing}
         tried = [finding for finding in these if mode == "xla" and not finding.program.has_variables]
         lowered = f"{sum(not finding.reason for finding in tried)} of {len(tried)}" if tried else ""
-        found.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
-    return found
+        rows_of_table.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
+    return rows_of_table
 
 
 def by_hand(findings: list[KernelGap]) -> str:

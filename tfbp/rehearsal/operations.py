@@ -54,7 +54,9 @@ def in_graph(graph: Any) -> set[Operation]:
         ['Identity (T float32)', 'Mul (T float32)']
     """
     definition = graph.as_graph_def()
-    return _of_nodes([*definition.node, *(node for each in definition.library.function for node in each.node_def)])
+    return _of_nodes(
+        [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    )
 
 
 @contextmanager

@@ -81,8 +81,10 @@ def _write(writing: str, case: Case, fed: Any) -> Any:
 def layers_of(dtype: str) -> Iterator[Rehearsed]:
     """Yields every layer of tfbp.layers, forward and backward."""
     named = {case.name.split("-B")[0]: case.network.layers[0].applied_activation for case in activation_cases()}
-    made = {f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()}
-    made |= {
+    layers_by_name = {
+        f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()
+    }
+    layers_by_name |= {
         "Dense": layers.Dense(6, "relu", dtype=dtype),
         "Dense without bias": layers.Dense(6, use_bias=False, dtype=dtype),
         "ReLU": layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.1, dtype=dtype),
@@ -93,7 +95,7 @@ def layers_of(dtype: str) -> Iterator[Rehearsed]:
         "Softmax over two axes": layers.Softmax(axis=(1, 2), dtype=dtype),
     }
     x = tf.constant(_in(dtype, np.linspace(-2.0, 2.0, 24).reshape(2, 3, 4)))
-    for name, layer in made.items():
+    for name, layer in layers_by_name.items():
         layer.build(x.shape)
         weights = {weight.name: tf.convert_to_tensor(weight) for weight in layer.weights}
         fed = {"x": x, "dy": tf.ones_like(layer(x)), "weights": weights}
@@ -176,16 +178,16 @@ def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
     """Returns the function of each program, the data, and the arguments before them."""
     order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
-    made: dict[str, Any] = {}
+    built: dict[str, Any] = {}
     for name in ("train", "test"):
-        made[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
-        made[f"{name} rest"] = partial(loops.rest, name=name, left=left), (x, y), (order[-left:], tf.constant([left]))
-    made["train guarded"] = partial(loops.block, name="train", even=False, guarded=True), (x, y), (order, between)
+        built[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
+        built[f"{name} rest"] = partial(loops.rest, name=name, left=left), (x, y), (order[-left:], tf.constant([left]))
+    built["train guarded"] = partial(loops.block, name="train", even=False, guarded=True), (x, y), (order, between)
     numbers = tf.constant([2, 0, 3, _BATCH, 2 * _BATCH, len(x)])
     whole = partial(loops.epochs, name="train", full=True, left=left)
-    made["epochs"] = whole, (x, y), (tf.stack([order, order]), numbers)
-    made["predictions"] = partial(loops.predictions, name="predict", even=False), (x,), (order, tf.constant([2]))
-    return made
+    built["epochs"] = whole, (x, y), (tf.stack([order, order]), numbers)
+    built["predictions"] = partial(loops.predictions, name="predict", even=False), (x,), (order, tf.constant([2]))
+    return built
 
 
 def _batch(network: Network, dtype: str) -> dict[str, Any]:

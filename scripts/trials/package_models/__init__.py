@@ -100,8 +100,8 @@ def two_tower() -> Trial:
 
         def call(self, x: Any, training: bool = False) -> Any:
             user = self.users(x)
-            found = {"user": user}
-            return found if training else {**found, "items": self.retrieval(user)}
+            tensors = {"user": user}
+            return tensors if training else {**tensors, "items": self.retrieval(user)}
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
             item = self.items(y["item"])

@@ -46,7 +46,9 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
         without = {**upstream, key: np.zeros_like(value)}
         asked[f"the gradient of {key} is left out"] = attempt(call.by_hand, reference, arrays, call.fixed, without)
     right = call.by_hand(reference, arrays, call.fixed, upstream)
-    mistakes = {said: found[name] for said, found in asked.items() if not isinstance(found, Failure) and name in found}
+    mistakes = {
+        said: answer[name] for said, answer in asked.items() if not isinstance(answer, Failure) and name in answer
+    }
     mistakes |= {
         f"it is {other}": value
         for other, value in right.items()

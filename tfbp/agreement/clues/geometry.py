@@ -88,12 +88,12 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
     if rows > 1 and not node.layer.draws:
-        for said, kept in (
+        for said, rows_kept in (
             ("the last example is missing from the sum", slice(0, rows - 1)),
             ("the first example is missing from the sum", slice(1, rows)),
             ("the first example alone is in the sum", slice(0, 1)),
         ):
-            yield said, partial(run, node, {**fed, "x": fed["x"][kept], "dz": fed["dz"][kept]})
+            yield said, partial(run, node, {**fed, "x": fed["x"][rows_kept], "dz": fed["dz"][rows_kept]})
 
 
 def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
@@ -199,15 +199,15 @@ def _renews(right: Named) -> bool:
 def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
     given = layer.arguments()
     defaults = {
-        each.name: each.default
-        for each in dataclasses.fields(layer)  # type: ignore[arg-type]
-        if each.default is not dataclasses.MISSING
+        field.name: field.default
+        for field in dataclasses.fields(layer)  # type: ignore[arg-type]
+        if field.default is not dataclasses.MISSING
     }
     for name, value in given.items():
         others: dict[str, Any] = {}
         if isinstance(value, bool):
             others[f"{name} is taken for {not value}"] = not value
-        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, int) for each in value):
+        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(item, int) for item in value):
             others[f"{name} is left out, as if it were 1"] = (1, 1)
             others[f"the two numbers of {name} are exchanged"] = value[::-1]
         elif name == "padding":
@@ -226,9 +226,9 @@ def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
             others[f"{name} is taken for its default, {defaults[name]}"] = defaults[name]
         for said, other in others.items():
             if other != value:
-                made = attempt(dataclasses.replace, layer, **{name: other})
-                if not isinstance(made, Failure):
-                    yield said, made
+                changed_layer = attempt(dataclasses.replace, layer, **{name: other})
+                if not isinstance(changed_layer, Failure):
+                    yield said, changed_layer
     if "activation" in given and "recurrent_activation" in given:
         exchanged = {"activation": given["recurrent_activation"], "recurrent_activation": given["activation"]}
         yield "activation and recurrent_activation are exchanged", dataclasses.replace(layer, **exchanged)  # type: ignore[type-var]
@@ -245,22 +245,22 @@ def _of_another(name: str, right: Named) -> dict[str, Array]:
 
 def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Layer | None = None) -> dict[str, Array]:
     """Reversed along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
-    found: dict[str, Array] = {}
+    values: dict[str, Array] = {}
     is_of_batch = right.ndim > 1 and len(right) == shape[0] and not name.startswith("new")
     axes = _AXES.get(right.ndim, ()) if is_of_batch else tuple(map(str, range(right.ndim)))
     for axis, letter in enumerate(axes):
         size = right.shape[axis]
         if size < 2:
             continue
-        found[f"in the reverse order along {letter}"] = np.flip(right, axis)
+        values[f"in the reverse order along {letter}"] = np.flip(right, axis)
         for step in (1, -1):
-            found[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
+            values[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
         if size % 2 == 0:
-            found[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
+            values[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
         for place, what in ((slice(0, 1), "first"), (slice(size - 1, size), "last")):
             edge = right.copy()
             np.moveaxis(edge, axis, 0)[place] = 0
-            found[f"the {what} along {letter} is missing, left at 0"] = edge
+            values[f"the {what} along {letter} is missing, left at 0"] = edge
     if isinstance(layer, LSTM | GRU) and not is_of_batch:
         letters = _GATES[layer.keras_name]
         blocks = np.split(right, len(letters), axis=-1)
@@ -269,8 +269,8 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
                 order = list(range(len(letters)))
                 order[i], order[j] = j, i
                 exchanged = np.concatenate([blocks[k] for k in order], axis=-1)
-                found[f"the gates {letters[i]} and {letters[j]} are exchanged"] = exchanged
-    return found
+                values[f"the gates {letters[i]} and {letters[j]} are exchanged"] = exchanged
+    return values
 
 
 def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:

@@ -26,8 +26,8 @@ def residual_backward(layer: Residual, fed: Any) -> Clues:
     _, residuals, _ = residual_forward_of_reference(layer, fed["weights"], fed["x"], training=False, seed=None)
     dx = {}
     for part, inner in layer.parts.items():
-        tensors, kept = residuals[part]
-        dx[part] = chain_backward(inner, tensors, kept, fed["dz"])[0]
+        tensors, saved = residuals[part]
+        dx[part] = chain_backward(inner, tensors, saved, fed["dz"])[0]
     shortcut = dx.get("projection", fed["dz"])
     terms = {"dx of the layers": dx["layers"], "dx of the shortcut": shortcut}
     return Clues(terms=terms, sizes={"B": len(fed["x"])})

@@ -72,6 +72,6 @@ def _of_other_losses(loss: Loss, y: Array, outputs: Array, dlosses: Array | None
     out = {}
     for name in LOSSES:
         if name != loss.name and name.startswith("sparse") == loss.name.startswith("sparse"):
-            losses, kept = forward(Loss(name), y, outputs)
-            out[name] = losses if dlosses is None else backward(Loss(name), dlosses, kept)
+            losses, residuals = forward(Loss(name), y, outputs)
+            out[name] = losses if dlosses is None else backward(Loss(name), dlosses, residuals)
     return out

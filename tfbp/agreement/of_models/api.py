@@ -100,10 +100,10 @@ def _examined(
     bar(0.0, "one run, recorded")
     recorded = recorded_run(model, copies, arrays, training=True)
     truths = truths_of(model, copies, arrays, recorded, training=True)
-    made = list(arrays)
+    tensors = list(arrays)
     for call, truth in zip(model.calls, truths, strict=True):
-        made += truth.run([made[i] for i in call.takes], None, "float64").ys
-    objective = Objective(model, y, loss, [made[i] for i in model.outputs], rng)
+        tensors += truth.run([tensors[i] for i in call.takes], None, "float64").ys
+    objective = Objective(model, y, loss, [tensors[i] for i in model.outputs], rng)
     report = ModelReport(
         model.model.name,
         [Line(c.name, c.kind, t.by, takes=c.takes, makes=c.makes) for c, t in zip(model.calls, truths, strict=True)],
@@ -111,7 +111,7 @@ def _examined(
         versions={"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
     )
     trial = Trial(model, copies, arrays, recorded, truths, objective, report, rng, device, seed, apart)
-    trial.unknown(made)
+    trial.unknown(tensors)
     trial.masks()
     for done, dtype in enumerate(dtypes):
         bar(done / len(dtypes), f"the right pass in {dtype}")
@@ -125,12 +125,12 @@ def _examined(
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
-    found = (given,) if isinstance(given, str) else tuple(given)
-    if not found:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
-    for each in found:
+    for each in names:
         check_choice(argument, each, accepted)
-    return found
+    return names
 
 
 def _arrays(model: Any, x: Any) -> list[np.ndarray]:
@@ -140,8 +140,8 @@ def _arrays(model: Any, x: Any) -> list[np.ndarray]:
         if set(x) != set(names):
             raise InputError(f"x: got {sorted(x)}; accepted: one for each of {', '.join(names)}.")
         x = [x[name] for name in names]
-    several = isinstance(x, list | tuple) and not all(isinstance(each, int | float) for each in x)
-    found = []
+    several = isinstance(x, list | tuple) and not all(isinstance(tensor, int | float) for tensor in x)
+    arrays = []
     for each in x if several else [x]:
         array = np.asarray(each)
         if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
@@ -149,12 +149,12 @@ def _arrays(model: Any, x: Any) -> list[np.ndarray]:
         if not array.ndim or not len(array):
             raise InputError(f"x: got shape {array.shape}; accepted: one row or more.")
         is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-        found.append(
+        arrays.append(
             array.astype(np.float64) if is_float else array if array.dtype.kind == "b" else array.astype(np.int32)
         )
-        if is_float and not np.isfinite(found[-1]).all():
+        if is_float and not np.isfinite(arrays[-1]).all():
             raise InputError("x: got a NaN or an infinity; accepted: finite numbers.")
-    return found
+    return arrays
 
 
 def _check_shapes(model: Opened, arrays: Sequence[np.ndarray]) -> None:

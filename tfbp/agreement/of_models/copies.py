@@ -32,10 +32,10 @@ class Copies:
         """Returns the call's operation in a dtype; a `Failure` without one."""
         key = id(call.operation), dtype
         if key not in self._made:
-            made = attempt(self._copy, call.operation, dtype)
-            self._made[key] = made
-            if isinstance(made, Failure):
-                self.missing[call.operation.name, dtype] = made.sentence
+            operation = attempt(self._copy, call.operation, dtype)
+            self._made[key] = operation
+            if isinstance(operation, Failure):
+                self.missing[call.operation.name, dtype] = operation.sentence
         return self._made[key]
 
     def missing_in(self, dtype: str) -> list[str]:
@@ -45,9 +45,9 @@ class Copies:
     def _copy(self, operation: Any, dtype: str) -> Any:
         if not isinstance(operation, keras.Layer):
             # a copy has its own record of symbolic calls
-            made = copy.copy(operation)
-            made._inbound_nodes, made._outbound_nodes = [], []
-            return made
+            duplicate = copy.copy(operation)
+            duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
+            return duplicate
         if operation.compute_dtype == dtype == operation.variable_dtype:
             return operation
         return self.fresh(operation, dtype)
@@ -59,25 +59,25 @@ class Copies:
             InputError: a layer that its configuration does not reproduce.
         """
         if isinstance(layer, keras.layers.Lambda):
-            made = keras.layers.Lambda(
+            copy_of_layer = keras.layers.Lambda(
                 layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
             )
         else:
-            made = type(layer).from_config(with_dtype(layer.get_config(), dtype))
-        if not made.built:
-            made.build_from_config(layer.get_build_config() or {})
-        made.trainable = layer.trainable
+            copy_of_layer = type(layer).from_config(with_dtype(layer.get_config(), dtype))
+        if not copy_of_layer.built:
+            copy_of_layer.build_from_config(layer.get_build_config() or {})
+        copy_of_layer.trainable = layer.trainable
         values = self._weights[id(layer)]
-        if len(made.variables) != len(values):
+        if len(copy_of_layer.variables) != len(values):
             raise InputError(
                 f"model: got {layer.name!r}, of which from_config makes another; accepted: a layer that it makes again."
             )
-        for variable, value in zip(made.variables, values, strict=True):
+        for variable, value in zip(copy_of_layer.variables, values, strict=True):
             is_float = keras.backend.is_float_dtype(variable.dtype)
             variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)
-        if hasattr(made, "finalize_state"):
-            made.finalize_state()
-        return made
+        if hasattr(copy_of_layer, "finalize_state"):
+            copy_of_layer.finalize_state()
+        return copy_of_layer
 
     def assign(self, layer: Any, operation: Any, dtype: str) -> None:
         """Assigns the layer's weights, rounded to a dtype, to an operation."""

@@ -63,10 +63,10 @@ def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed,
 
 def _program(function: Callable[..., Any], xs: Sequence[Any]) -> Program | None:
     try:
-        found = Subject(function, list(xs)).at("float64")
+        program = Subject(function, list(xs)).at("float64")
     except InputError:
         return None
-    return None if isinstance(found, Failure) else found
+    return None if isinstance(program, Failure) else program
 
 
 def by_differences(

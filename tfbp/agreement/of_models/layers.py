@@ -85,10 +85,10 @@ def tolerances_of(
 
 def by_name(answer: Answer) -> dict[str, Array]:
     """Returns an answer's arrays by the names of `run_call`."""
-    found = {f"y{i}": y for i, y in enumerate(answer.ys) if y.dtype.kind == "f"}
-    found.update({f"new {i}": new for i, new in answer.new.items()})
-    found.update({f"dx{i}": dx for i, dx in enumerate(answer.dxs) if dx is not None})
-    return {**found, **{f"d {i}": dw for i, dw in answer.dweights.items()}}
+    arrays = {f"y{i}": y for i, y in enumerate(answer.ys) if y.dtype.kind == "f"}
+    arrays.update({f"new {i}": new for i, new in answer.new.items()})
+    arrays.update({f"dx{i}": dx for i, dx in enumerate(answer.dxs) if dx is not None})
+    return {**arrays, **{f"d {i}": dw for i, dw in answer.dweights.items()}}
 
 
 def trials(
@@ -116,10 +116,10 @@ def trials(
     def together(given: Any) -> dict[str, Any]:
         return {f"{index} {name}": t for index in runs for name, t in one(index, given[index]).items()}
 
-    found = Failure("") if apart or mode == "eager" else attempt(in_mode, together, inputs, mode)
-    if not isinstance(found, Failure):
+    results = Failure("") if apart or mode == "eager" else attempt(in_mode, together, inputs, mode)
+    if not isinstance(results, Failure):
         return [
-            {name.partition(" ")[2]: t for name, t in found.items() if name.partition(" ")[0] == str(index)}
+            {name.partition(" ")[2]: t for name, t in results.items() if name.partition(" ")[0] == str(index)}
             if index in runs
             else None
             for index in range(len(model.calls))
@@ -137,13 +137,13 @@ def in_mode(function: Any, fed: Any, mode: str, before: Any = None) -> Any:
         before: the graph's first inputs, of other shapes: a result that depends on them would show.
     """
     if mode == "graph":
-        made = attempt(compiled, function, mode, fed)
-        if not isinstance(made, Failure):
+        program = attempt(compiled, function, mode, fed)
+        if not isinstance(program, Failure):
             if before is not None:
-                attempt(made, before)
-            found = attempt(made, fed)
-            if not isinstance(found, Failure):
-                return found
+                attempt(program, before)
+            answer = attempt(program, fed)
+            if not isinstance(answer, Failure):
+                return answer
         return tf.function(function, autograph=False)(fed)
     return compiled(function, mode, fed)(fed)
 

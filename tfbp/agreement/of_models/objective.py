@@ -37,11 +37,11 @@ class Objective:
             self.targets = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape) for o in outputs]
             self.losses: list[Any] = [None] * len(outputs)
             return
-        self.targets = [np.asarray(each) for each in _by_output("y", y, names)]
+        self.targets = [np.asarray(target) for target in _by_output("y", y, names)]
         given = loss if loss is not None else getattr(model.model, "loss", None)
         if given is None:
             raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
-        self.losses = [_loss(each) for each in _by_output("loss", given, names)]
+        self.losses = [_loss(one_loss) for one_loss in _by_output("loss", given, names)]
         for name, target, output in zip(names, self.targets, outputs, strict=True):
             if not target.shape or len(target) != len(output):
                 raise InputError(f"y: got shape {target.shape} for {name!r}; accepted: {len(output)} rows, as x has.")
@@ -63,7 +63,7 @@ class Objective:
 
     def upstream(self, outputs: Sequence[Array], noise: Rounding | None = None) -> tuple[float, list[Array]]:
         """Returns the loss and its gradients, in float64."""
-        tensors = [tf.constant(each) for each in outputs]
+        tensors = [tf.constant(output) for output in outputs]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             loss = self(tensors, "float64")
@@ -81,25 +81,25 @@ def _by_output(argument: str, given: Any, names: list[str]) -> list[Any]:
         if set(given) != set(names):
             raise InputError(f"{argument}: got {sorted(given)}; accepted: one for each of {', '.join(names)}.")
         return [given[name] for name in names]
-    found = list(given) if isinstance(given, list | tuple) and not _is_numbers(given) else [given]
-    if len(found) == 1 and len(names) > 1 and argument == "loss":
-        found *= len(names)
-    if len(found) != len(names):
-        raise InputError(f"{argument}: got {len(found)}; accepted: one for each of {', '.join(names)}.")
-    return found
+    values = list(given) if isinstance(given, list | tuple) and not _is_numbers(given) else [given]
+    if len(values) == 1 and len(names) > 1 and argument == "loss":
+        values *= len(names)
+    if len(values) != len(names):
+        raise InputError(f"{argument}: got {len(values)}; accepted: one for each of {', '.join(names)}.")
+    return values
 
 
 def _is_numbers(given: Any) -> bool:
-    return all(isinstance(each, int | float) for each in given)
+    return all(isinstance(item, int | float) for item in given)
 
 
 def _loss(given: Any) -> Any:
-    found = attempt(keras.losses.get, given)
-    if isinstance(found, Failure) or not callable(found):
+    loss = attempt(keras.losses.get, given)
+    if isinstance(loss, Failure) or not callable(loss):
         raise InputError(f"loss: got {given!r}; accepted: a Keras loss, its name, or a function.")
-    if isinstance(found, keras.losses.Loss):
-        return found
-    return keras.src.losses.losses.LossFunctionWrapper(found, name=getattr(found, "__name__", "loss"))
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    return keras.src.losses.losses.LossFunctionWrapper(loss, name=getattr(loss, "__name__", "loss"))
 
 
 def _in_dtype(loss: Any, dtype: str) -> Any:
@@ -108,5 +108,5 @@ def _in_dtype(loss: Any, dtype: str) -> Any:
         return loss
     if type(loss).__name__ == "LossFunctionWrapper":
         return type(loss)(loss.fn, loss.reduction, loss.name, dtype, **loss._fn_kwargs)
-    made = attempt(lambda: type(loss).from_config({**loss.get_config(), "dtype": dtype}))
-    return loss if isinstance(made, Failure) else made
+    converted = attempt(lambda: type(loss).from_config({**loss.get_config(), "dtype": dtype}))
+    return loss if isinstance(converted, Failure) else converted

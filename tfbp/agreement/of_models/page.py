@@ -36,8 +36,8 @@ def html(report: Any) -> str:
         (1, True)
     """
     verdict = "agrees" if report.agrees else f"{len(report.findings)} findings"
-    findings = "".join(f"<li class='wrong'>{escape(str(each))}</li>" for each in report.findings)
-    notes = "".join(f"<li>{escape(each)}</li>" for each in report.notes)
+    findings = "".join(f"<li class='wrong'>{escape(str(finding))}</li>" for finding in report.findings)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(report.name)}: {verdict}</title>"

@@ -54,8 +54,8 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
     Raises:
         InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
     """
-    made = dict(enumerate(tensors_of(arrays, "float64")))
-    found = []
+    tensors = dict(enumerate(tensors_of(arrays, "float64")))
+    records = []
     for call in model.calls:
         dtype = base_dtype(call, copies)
         operation = copies.of(call, dtype)
@@ -63,12 +63,12 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
             raise InputError(f"model: got {call.name!r}, {operation.sentence}; accepted: layers that can be copied.")
         draws, given = Draws(), []
         for number in call.takes:
-            tensor, mask = made[number], mask_of(made[number])
+            tensor, mask = tensors[number], mask_of(tensors[number])
             if tensor.dtype.is_floating and tensor.dtype.name != dtype:
                 (tensor,) = tensors_of([as_float64(tensor)], dtype)
                 tensor._keras_mask = mask
             given.append(tensor)
-        masks = [None if mask_of(each) is None else mask_of(each).numpy() for each in given]
+        masks = [None if mask_of(item) is None else mask_of(item).numpy() for item in given]
         try:
             with draws.recorded():
                 outputs = call(operation, given, training)
@@ -78,18 +78,18 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
             said = (str(error).splitlines() or [""])[0]
             what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
             raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
-        made.update(zip(call.makes, outputs, strict=True))
-        found.append(Recorded(masks, draws))
-    return found
+        tensors.update(zip(call.makes, outputs, strict=True))
+        records.append(Recorded(masks, draws))
+    return records
 
 
 def truths_of(
     model: Opened, copies: Copies, arrays: Sequence[Array], recorded: Sequence[Recorded], training: bool
 ) -> list[Truth]:
     """Returns the truth for each call, in order; shapes are computed on the way."""
-    made, found = list(arrays), []
+    tensors_so_far, truths = list(arrays), []
     for call, record in zip(model.calls, recorded, strict=True):
-        xs = [made[number] for number in call.takes]
+        xs = [tensors_so_far[number] for number in call.takes]
         shapes = [
             (x.shape, "int32" if x.dtype.kind in "iu" else "bool" if x.dtype.kind == "b" else "float64") for x in xs
         ]
@@ -100,9 +100,9 @@ def truths_of(
             # the bridge converted it, and the reference cannot run it
             truth = truth_of(call, copies, shapes, Recorded([True], Draws()), training)
             answer = truth.run(xs, None, "float64")
-        made += answer.ys
-        found.append(truth)
-    return found
+        tensors_so_far += answer.ys
+        truths.append(truth)
+    return truths
 
 
 def right_pass(
@@ -118,26 +118,26 @@ def right_pass(
     Args:
         upstream: returns the loss and its gradients, from the outputs.
     """
-    found = Pass([rounded(x, dtype) for x in arrays])
+    one_pass = Pass([rounded(x, dtype) for x in arrays])
     for call, truth in zip(model.calls, truths, strict=True):
-        found.made += truth.run([found.made[i] for i in call.takes], None, dtype, noise).ys
-    ends = [found.made[i] for i in model.outputs]
-    found.loss, upper = upstream(ends, noise)
+        one_pass.made += truth.run([one_pass.made[i] for i in call.takes], None, dtype, noise).ys
+    ends = [one_pass.made[i] for i in model.outputs]
+    one_pass.loss, upper = upstream(ends, noise)
     for number, dy in zip(model.outputs, upper, strict=True):
-        found.parts[number, -1] = dy
-        add(found.dmade, number, dy)
+        one_pass.parts[number, -1] = dy
+        add(one_pass.dmade, number, dy)
     for index, (call, truth) in reversed([*enumerate(zip(model.calls, truths, strict=True))]):
-        ys = [found.made[number] for number in call.makes]
-        dys = [found.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
-        answer = truth.run([found.made[i] for i in call.takes], dys, dtype, noise)
+        ys = [one_pass.made[number] for number in call.makes]
+        dys = [one_pass.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
+        answer = truth.run([one_pass.made[i] for i in call.takes], dys, dtype, noise)
         for number, dx in zip(call.takes, answer.dxs, strict=True):
             if dx is not None:
-                found.parts[number, index] = dx
-                add(found.dmade, number, dx)
+                one_pass.parts[number, index] = dx
+                add(one_pass.dmade, number, dx)
         for weight, dw in answer.dweights.items():
-            found.weight_parts[id(call.operation), weight, index] = dw
-            add(found.dweights, (id(call.operation), weight), dw)
-    return found
+            one_pass.weight_parts[id(call.operation), weight, index] = dw
+            add(one_pass.dweights, (id(call.operation), weight), dw)
+    return one_pass
 
 
 def rounded(array: Any, dtype: str) -> Any:

@@ -88,8 +88,8 @@ class ModelReport:
         if known < len(self.lines):
             judged += f", {len(self.lines) - known} by differences"
         said = [f"{self.name}: {verdict}; {judged}"]
-        said += _cut([f"  {each}" for each in self.findings], "finding")
-        said += _cut([f"  note: {each}" for each in self.notes], "note")
+        said += _cut([f"  {finding}" for finding in self.findings], "finding")
+        said += _cut([f"  note: {note}" for note in self.notes], "note")
         return "\n".join([*said, *self.table()])
 
     def rows(self) -> list[list[str]]:
@@ -110,13 +110,13 @@ class ModelReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything in JSON's types; an infinite ratio is null."""
-        found = asdict(self) | {"agrees": self.agrees}
-        for each in found["findings"]:
-            each["ratio"] = _number(each["ratio"])
-        for each in (*found["lines"], found):
+        fields = asdict(self) | {"agrees": self.agrees}
+        for finding in fields["findings"]:
+            finding["ratio"] = _number(finding["ratio"])
+        for each in (*fields["lines"], fields):
             key = "worst" if "worst" in each else "whole"
             each[key] = {place: _number(ratio) for place, ratio in each[key].items()}
-        return found
+        return fields
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1)
@@ -142,11 +142,11 @@ def _number(ratio: float) -> float | None:
 
 
 def _worst(worst: dict[str, float], dtype: str) -> str:
-    found = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
-    if not found:
+    ratios = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
+    if not ratios:
         return "–"
-    mode = max(found, key=lambda each: found[each])
-    return f"{found[mode]:.2g} ({mode})"
+    mode = max(ratios, key=lambda each: ratios[each])
+    return f"{ratios[mode]:.2g} ({mode})"
 
 
 def _cut(lines: list[str], what: str) -> list[str]:

@@ -39,8 +39,8 @@ class Recorded:
 
 def base_dtype(call: Call, copies: Copies) -> str:
     """float64, or the operation's own dtype where it has no float64 copy."""
-    made = copies.of(call, "float64")
-    return "float64" if not isinstance(made, Failure) else str(call.operation.compute_dtype)
+    operation = copies.of(call, "float64")
+    return "float64" if not isinstance(operation, Failure) else str(call.operation.compute_dtype)
 
 
 def tensors_of(arrays: Sequence[Any], dtype: str) -> list[Any]:
@@ -53,18 +53,18 @@ def tensors_of(arrays: Sequence[Any], dtype: str) -> list[Any]:
 
 def answered(call: Call, operation: Any, fed: Any, recorded: Recorded, training: bool) -> Answer:
     """Returns the operation's own results, run eagerly."""
-    found = run_call(call, operation, fed, recorded, training)
+    results = run_call(call, operation, fed, recorded, training)
     variables = operation.variables if call.is_layer else []
     numbers = {id(v): i for i, v in enumerate(variables)}
-    ys = [y for name, y in found.items() if name.startswith("y")]
+    ys = [y for name, y in results.items() if name.startswith("y")]
     answer = Answer([as_float64(y) if y.dtype.is_floating else y.numpy() for y in ys])
     if fed["dy"] is not None:
-        answer.dxs = [as_float64(found[f"dx{i}"]) if f"dx{i}" in found else None for i in range(len(fed["x"]))]
-        answer.dweights = {numbers[id(v)]: as_float64(found[f"d {numbers[id(v)]}"]) for v in trained(operation)}
+        answer.dxs = [as_float64(results[f"dx{i}"]) if f"dx{i}" in results else None for i in range(len(fed["x"]))]
+        answer.dweights = {numbers[id(v)]: as_float64(results[f"d {numbers[id(v)]}"]) for v in trained(operation)}
     answer.new = {
-        numbers[id(v)]: as_float64(found[f"new {numbers[id(v)]}"])
+        numbers[id(v)]: as_float64(results[f"new {numbers[id(v)]}"])
         for v in variables
-        if f"new {numbers[id(v)]}" in found
+        if f"new {numbers[id(v)]}" in results
     }
     return answer
 

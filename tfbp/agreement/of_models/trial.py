@@ -67,14 +67,14 @@ class Trial:
                 continue
             seen.add(id(call.operation))
             xs = [made[i] for i in call.takes]
-            found = by_differences(call, self.copies, self.recorded[index], xs, self.seed, self.device)
+            differences = by_differences(call, self.copies, self.recorded[index], xs, self.seed, self.device)
             line = self.report.lines[index]
-            if isinstance(found, str):
+            if isinstance(differences, str):
                 line.by = "itself in float64"
                 if call.is_layer:
-                    self.report.notes.append(f"{call.name}: not held against differences: {found}")
+                    self.report.notes.append(f"{call.name}: not held against differences: {differences}")
                 continue
-            for each in found.findings:
+            for each in differences.findings:
                 name = each.argument if "/" in each.argument else f"gradient of {each.argument}"
                 finding = Finding(
                     call.name, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
@@ -133,17 +133,17 @@ class Trial:
         wider = self.formulas.get((index, dtype), {})
         results = list(comparisons(call, answer, fed, dtype, wider))
         is_new = (index, dtype) not in self.formulas
-        worst = max((each.ratio for each in results), default=0.0)
+        worst = max((result.ratio for result in results), default=0.0)
         if is_new and results and (isinstance(truth, ByTape) or 1 < worst <= EXCUSED):
             wider = self.formulas[index, dtype] = self._measured(index, results, dtype)
         if wider:
             wider = {name: WIDER[mode] * t for name, t in wider.items()}
             results = list(comparisons(call, answer, fed, dtype, wider))
-            worst = max(each.ratio for each in results)
-        short = [each for each in results if dtype == "float64" and _has_few_digits(each)]
+            worst = max(result.ratio for result in results)
+        short = [result for result in results if dtype == "float64" and _has_few_digits(result)]
         if short:
-            self._few_digits[call.name] = max(each.relative_error for each in short)
-            worst = max((each.ratio for each in results if each not in short), default=0.0)
+            self._few_digits[call.name] = max(result.relative_error for result in short)
+            worst = max((result.ratio for result in results if result not in short), default=0.0)
         line.worst[f"{dtype} {mode}"] = worst
         for name, each in zip(fed.right, results, strict=True):
             got = answer if isinstance(answer, Failure) else answer.get(name)
@@ -160,22 +160,22 @@ class Trial:
     def _measured(self, index: int, results: Sequence[Comparison], dtype: str) -> dict[str, np.ndarray]:
         """Returns T of a layer's own formula, which may round differently, and of sums in 16 bits."""
         call, truth, fed = self.model.calls[index], self.truths[index], self.fed[index]
-        found = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
-        found = {} if isinstance(found, Failure) else found
+        limits = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
+        limits = {} if isinstance(limits, Failure) else limits
         if call.is_layer:
             self.copies.assign(call.operation, self.copies.of(call, dtype), dtype)
         if dtype in ("bfloat16", "float16"):
             for name, t in tolerances_of(truth, fed.xs, fed.dys, dtype, fed.right, in_few_bits=True).items():
-                found[name] = np.maximum(t, found.get(name, 0.0))
+                limits[name] = np.maximum(t, limits.get(name, 0.0))
         if isinstance(truth, ByTape):
-            truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in found.items()}
+            truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in limits.items()}
         worst = max(results, key=lambda each: each.ratio)
         if truth.by == REFERENCE and np.isfinite(worst.ratio):
             self.report.notes.append(
                 f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "
                 "and held against the layer's own"
             )
-        return found
+        return limits
 
     def find(self, layer: str, found: Comparison, dtype: str, mode: str, part: str, vote: str) -> None:
         finding = Finding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
@@ -213,11 +213,11 @@ def _has_few_digits(found: Comparison) -> bool:
 def merged(findings: Sequence[Finding]) -> list[Finding]:
     """Returns the findings in their order; the same tensor and part in several dtypes and modes once."""
     groups: dict[Any, list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.layer, each.tensor, each.part), []).append(each)
-    found = []
+    for finding in findings:
+        groups.setdefault((finding.layer, finding.tensor, finding.part), []).append(finding)
+    findings_once = []
     for group in groups.values():
         worst = max(group, key=lambda f: f.ratio if np.isfinite(f.ratio) else 0.0)
         dtypes, modes = (", ".join(dict.fromkeys(getattr(f, a) for f in group)) for a in ("dtype", "mode"))
-        found.append(replace(worst, dtype=dtypes, mode=modes))
-    return found
+        findings_once.append(replace(worst, dtype=dtypes, mode=modes))
+    return findings_once

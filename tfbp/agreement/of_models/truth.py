@@ -68,15 +68,15 @@ class ByReference:
 
     def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], training: bool) -> None:
         layer = call.operation
-        made = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
+        operation = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
         inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
-        outputs = call(made, inputs, training)
+        outputs = call(operation, inputs, training)
         model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
         loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
         self.network, sources = network_and_sources(model, loss)
         self.parameters = parameters_of(self.network, sources)
         self.training = training
-        index = {id(v): i for i, v in enumerate(made.variables)} if call.is_layer else {}
+        index = {id(v): i for i, v in enumerate(operation.variables)} if call.is_layer else {}
         self.numbers = {
             (place, name): index[id(weight)]
             for place, source in sources.items()
@@ -89,12 +89,14 @@ class ByReference:
         weights = map_weights(lambda w: on(round_to(w, dtype)), self.parameters)
         calls = self.network.graph
         with activations_with(noise):
-            made, tensors, residuals = graph.graph_forward(calls, weights, [on(x) for x in xs], training=self.training)
-            answer = Answer([np.asarray(plain(made[end])) for end in self.network.ends])
+            tensors_made, tensors, residuals = graph.graph_forward(
+                calls, weights, [on(x) for x in xs], training=self.training
+            )
+            answer = Answer([np.asarray(plain(tensors_made[end])) for end in self.network.ends])
             for (place, name), number in self.numbers.items():
-                for call, found in zip(calls.calls, tensors, strict=True):
-                    if (call.layer,) == place and name in found.get("new_weights", {}):
-                        answer.new[number] = np.asarray(plain(found["new_weights"][name]))
+                for call, gradient in zip(calls.calls, tensors, strict=True):
+                    if (call.layer,) == place and name in gradient.get("new_weights", {}):
+                        answer.new[number] = np.asarray(plain(gradient["new_weights"][name]))
             if dys is None:
                 return answer
             dmade: dict[int, Any] = {}
@@ -103,8 +105,8 @@ class ByReference:
             gradients = graph.graph_backward(calls, tensors, residuals, dmade)
         answer.dxs = [None if dmade.get(i) is None else np.asarray(plain(dmade[i])) for i in range(len(xs))]
         for (place, name), number in self.numbers.items():
-            if name in (found := at(gradients, place)):
-                answer.dweights[number] = np.asarray(plain(found[name]))
+            if name in (gradient := at(gradients, place)):
+                answer.dweights[number] = np.asarray(plain(gradient[name]))
         return answer
 
 
@@ -142,10 +144,10 @@ class ByTape:
             self.copies.assign(self.call.operation, operation, dtype)
         xs = [np.asarray(plain(x)) for x in xs]
         fed = {"x": tensors_of(xs, self.dtype), "dy": None if dys is None else tensors_of(dys, self.dtype)}
-        found = answered(self.call, operation, fed, self.recorded, self.training)
+        gradient = answered(self.call, operation, fed, self.recorded, self.training)
         if noise is not None:
-            found = _moved(found, noise, self.spread.get(dtype, {}))
-        return found
+            gradient = _moved(gradient, noise, self.spread.get(dtype, {}))
+        return gradient
 
 
 def _moved(answer: Answer, noise: Rounding, spread: Mapping[str, Array]) -> Answer:

@@ -22,13 +22,13 @@ def outlier(truth: Any, fed: Fed, name: str, got: Any, dtype: str) -> str:
     if not isinstance(truth, ByReference):
         return ""
     answer = attempt(by_manual, truth, fed, dtype)
-    if isinstance(answer, Failure) or name not in (found := by_name(answer)):
+    if isinstance(answer, Failure) or name not in (votes := by_name(answer)):
         return ""
     right, tolerance = fed.right[name], fed.tolerances.get(name, 0.0)
-    if found[name].shape == right.shape and bool((np.abs(found[name] - right) <= tolerance).all()):
+    if votes[name].shape == right.shape and bool((np.abs(votes[name] - right) <= tolerance).all()):
         return "the hand-written network agrees with the reference: the layer is the outlier"
     mine = None if isinstance(got, Failure) or got is None else as_float64(got)
-    if mine is not None and mine.shape == found[name].shape and bool((np.abs(mine - found[name]) <= tolerance).all()):
+    if mine is not None and mine.shape == votes[name].shape and bool((np.abs(mine - votes[name]) <= tolerance).all()):
         return "the hand-written network agrees with the layer: the reference is the outlier"
     return "the hand-written network gives a third value"
 

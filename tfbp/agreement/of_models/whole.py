@@ -42,7 +42,7 @@ def whole_pass(
     model: Opened, objective: Objective, recorded: Sequence[Recorded], dtype: str, inputs: Sequence[Any], copies: Copies
 ) -> dict[str, Any]:
     """Returns every tensor and gradient of the model by the keys of `named_pass`, the loss, and masks."""
-    made: dict[int, Any] = dict(enumerate(inputs))
+    tensors: dict[int, Any] = dict(enumerate(inputs))
     operations = [copies.of(call, dtype) for call in model.calls]
     state = [
         v for call, o in zip(model.calls, operations, strict=True) if call.is_layer for v in o.non_trainable_variables
@@ -55,7 +55,7 @@ def whole_pass(
         for index, call in enumerate(model.calls):
             given = []
             for number in call.takes:
-                tensor, mask = made[number], mask_of(made[number])
+                tensor, mask = tensors[number], mask_of(tensors[number])
                 if mask is not None:
                     out[f"mask {number} {index}"] = tf.identity(mask)
                 if tensor.dtype.is_floating and uses(model, number) > 1:
@@ -63,21 +63,21 @@ def whole_pass(
                 given.append(with_mask(tensor, mask) if mask_of(tensor) is not mask else tensor)
                 watched[f"part {number} {index}"] = given[-1]
             with recorded[index].draws.given():
-                made.update(zip(call.makes, call(operations[index], given, True), strict=True))
+                tensors.update(zip(call.makes, call(operations[index], given, True), strict=True))
         ends = []
         for number in model.outputs:
-            end = made[number]
+            end = tensors[number]
             if uses(model, number) > 1:
                 end = watched[f"part {number} loss"] = with_mask(tf.identity(end), mask_of(end))
             ends.append(end)
         loss = objective(ends, dtype)
-    sources = {f"dy {n}": t for n, t in made.items() if t.dtype.is_floating}
+    sources = {f"dy {n}": t for n, t in tensors.items() if t.dtype.is_floating}
     sources.update({key: t for key, t in watched.items() if t.dtype.is_floating and uses(model, _number(key)) > 1})
     for layer in model.layers:
         operation = copies.of(model.calls[model.calls_of(layer)[0]], dtype)
         numbers = {id(v): i for i, v in enumerate(operation.variables)}
         sources.update({f"dw {id(layer)} {numbers[id(v)]}": v.value for v in trained(operation)})
-    out.update({f"y {n}": t for n, t in made.items() if n >= model.inputs and t.dtype.is_floating})
+    out.update({f"y {n}": t for n, t in tensors.items() if n >= model.inputs and t.dtype.is_floating})
     out["loss"] = loss
     gradients = tape.gradient(loss, list(sources.values()))
     out.update({k: tf.convert_to_tensor(g) for k, g in zip(sources, gradients, strict=True) if g is not None})
@@ -93,7 +93,7 @@ def as_it_is(
     state = list(model.model.non_trainable_variables)
     before = [tf.identity(v.value) for v in state]
     draws = Draws()
-    draws.numbers = [each for record in recorded for each in record.draws.numbers]
+    draws.numbers = [number for record in recorded for number in record.draws.numbers]
     with draws.given(), tf.GradientTape() as tape:
         outputs = tf.nest.flatten(model.model(tf.nest.pack_sequence_as(_structure(model), list(inputs)), training=True))
         loss = objective(outputs, dtype)
@@ -111,8 +111,8 @@ def as_it_is(
 
 
 def _structure(model: Opened) -> Any:
-    found = getattr(model.model, "_inputs_struct", None)
-    return 0 if found is None or (model.inputs == 1 and not isinstance(found, dict)) else found
+    structure = getattr(model.model, "_inputs_struct", None)
+    return 0 if structure is None or (model.inputs == 1 and not isinstance(structure, dict)) else structure
 
 
 def uses(model: Opened, number: int) -> int:

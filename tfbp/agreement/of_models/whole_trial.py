@@ -33,7 +33,9 @@ def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
     model, copies = trial.model, trial.copies
     inputs = tensors_of(trial.right.made[: model.inputs], dtype)
     # a batch of fewer rows comes first, unless the draws were recorded for all rows
-    fewer = None if any(each.draws.numbers for each in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
+    fewer = (
+        None if any(record.draws.numbers for record in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
+    )
     for call in model.calls:
         if call.is_layer:
             copies.assign(call.operation, copies.of(call, dtype), dtype)
@@ -50,9 +52,9 @@ def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
     worst = np.inf
     if not isinstance(answer, Failure):
         _masks_kept(trial, answer, dtype, mode)
-        for place, found in whole.forks(model, answer, dtype, WIDER[mode]):
-            if not found.agrees:
-                trial.find(place.layer, found, dtype, mode, place.part, "")
+        for place, comparison in whole.forks(model, answer, dtype, WIDER[mode]):
+            if not comparison.agrees:
+                trial.find(place.layer, comparison, dtype, mode, place.part, "")
                 is_explained = True
         if mode == "eager":
             _repeats(trial, answer, program(partial(whole.whole_pass, copies=copies)), dtype)
@@ -74,23 +76,25 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
         trial.limits = tolerances_of_the_pass(trial.model, trial.truths, trial.arrays, upstream, dtype, trial.right)
     # where a layer's own formula rounds by more than the reference's, so do the tensors after it
     known = [truth.by == REFERENCE for truth in trial.truths]
-    more = 4.0 if any(of == dtype and found and known[i] for (i, of), found in trial.formulas.items()) else 1.0
+    more = (
+        4.0 if any(of == dtype and comparison and known[i] for (i, of), comparison in trial.formulas.items()) else 1.0
+    )
     worst, wrong = 0.0, []
     for key, place in whole.in_order(trial.model, right):
         if key not in answer:
             continue
         clues = partial(whole.shared_terms, trial.model, trial.right, key) if place.part == "shared" else None
         got, limit = answer[key], more * WIDER[mode] * trial.limits[key]
-        found = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
-        worst = max(worst, found.ratio)
-        if found.agrees:
+        comparison = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
+        worst = max(worst, comparison.ratio)
+        if comparison.agrees:
             trial.acquit(place.layer, place.tensor, got, right[key], dtype, mode)
         else:
-            wrong.append((place, found))
+            wrong.append((place, comparison))
     if wrong and not is_explained:
-        place, found = next((each for each in wrong if each[0].part == "shared"), wrong[0])
+        place, comparison = next((pair for pair in wrong if pair[0].part == "shared"), wrong[0])
         after = f"{len(wrong) - 1} more tensors are, too" if len(wrong) > 1 else ""
-        trial.find(place.layer, found, dtype, mode, place.part, after)
+        trial.find(place.layer, comparison, dtype, mode, place.part, after)
     return worst
 
 

@@ -34,10 +34,10 @@ _WEIGHTS = {"kernel", "recurrent_kernel", "bias", "gamma", "beta", "scale", "emb
 
 def run_calls(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
     """Runs every call by manual and tape, in one dtype and mode; the tape in float64 alone, as a judge."""
-    cell, found = Cell(Topic("calls"), dtype, mode, device, tf32), []
+    cell, results = Cell(Topic("calls"), dtype, mode, device, tf32), []
     for writing in ("manual", "tape") if dtype == "float64" else ("manual",):
-        found += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
-    return [_laid(result, found) for result in found]
+        results += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
+    return [_laid(result, results) for result in results]
 
 
 def _laid(result: Result, every: list[Result]) -> Result:

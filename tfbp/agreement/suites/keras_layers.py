@@ -85,10 +85,10 @@ def _fed(case: Case, dtype: str) -> dict[Any, Named]:
 def _trial(case: Case, node: Node, fed: Named, dtype: str, units: Units) -> SuiteCase:
     layer: Any = node.layer
     linear = _without_activation(layer)
-    made = layer_to_keras(linear, dtype, layers)
-    made.build(*[(case.batch, *node.input_shape)] * (2 if _is_attention(made) else 1))
+    keras_layer = layer_to_keras(linear, dtype, layers)
+    keras_layer.build(*[(case.batch, *node.input_shape)] * (2 if _is_attention(keras_layer) else 1))
     weights = {n: np.asarray(w).astype(numpy_dtype(dtype)) for n, w in fed["weights"].items()}
-    for name, variable in weights_of(layer, made).items():
+    for name, variable in weights_of(layer, keras_layer).items():
         variable.assign(weights[name])
     expected = {n: v for n, v in by_reference(node, fed, case.training).items() if not n.startswith("new ")}
     limits = measured_tolerances(node, fed, units, case.training)
@@ -97,9 +97,9 @@ def _trial(case: Case, node: Node, fed: Named, dtype: str, units: Units) -> Suit
     hints = of_node(node, fed, partial(by_reference, training=case.training))
     return SuiteCase(
         case,
-        f"layer {node.name} {type(made).__name__}",
+        f"layer {node.name} {type(keras_layer).__name__}",
         "layers",
-        partial(_run, layer, made, case.training),
+        partial(_run, layer, keras_layer, case.training),
         given,
         expected,
         {n: limits[n] for n in expected},

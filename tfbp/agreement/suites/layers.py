@@ -153,8 +153,8 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
     """Softmax along each axis, over several, and with a mask: the reference runs on rows of the summed elements."""
     rng = np.random.default_rng(3)
     x, dy = (round_to(rng.normal(size=(4, 3, 5)), cell.dtype) for _ in range(2))
-    kept = rng.random(x.shape) > 0.3
-    for axis, mask in ((1, None), ([1, 2], None), (-1, kept), ([1, 2], kept)):
+    mask_kept = rng.random(x.shape) > 0.3
+    for axis, mask in ((1, None), ([1, 2], None), (-1, mask_kept), ([1, 2], mask_kept)):
         axes = [axis] if isinstance(axis, int) else axis
 
         def rows(a: Array, axes: list[int] = axes) -> Array:
@@ -162,8 +162,8 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
             return last.reshape(-1, np.prod(last.shape[-len(axes) :]))
 
         def back(a: Array, axes: list[int] = axes) -> Array:
-            others = [size for i, size in enumerate(x.shape) if i not in {each % 3 for each in axes}]
-            return np.moveaxis(a.reshape(*others, *(x.shape[each] for each in axes)), range(-len(axes), 0), axes)
+            others = [size for i, size in enumerate(x.shape) if i not in {axis % 3 for axis in axes}]
+            return np.moveaxis(a.reshape(*others, *(x.shape[axis] for axis in axes)), range(-len(axes), 0), axes)
 
         # a masked element counts 0: its exponential is 0 at this distance
         z = rows(x if mask is None else np.where(mask, x, -800.0))

@@ -48,14 +48,14 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         }
 
     def otherwise() -> Named:
-        found = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
+        mistakes = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
         if axes is not None:
-            found["the last axis alone is normalized"] = {**options, "axes": (-1,)}
+            mistakes["the last axis alone is normalized"] = {**options, "axes": (-1,)}
         else:
-            found |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
+            mistakes |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
         return {
             said: _normalization(kind, changed.pop("axes", None), given, shape, **changed).by_hand
-            for said, changed in found.items()
+            for said, changed in mistakes.items()
         }
 
     words = [f"over {axes}" if axes else f"of {options['groups']} groups", *(["of", *given] if given else ["bare"])]
@@ -97,11 +97,11 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
 
     def otherwise() -> Named:
         starts = {"the start is left out": 0, "the start is one too late": start + 1}
-        found = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
+        mistakes = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
         for option in options:
             others = {name: value for name, value in options.items() if name != option}
-            found[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
-        return found
+            mistakes[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
+        return mistakes
 
     return Call(name, {"x": shape, **rows}, by_hand, by_tape, otherwise=otherwise)
 

@@ -85,7 +85,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
         with with_constants(case.constants if writing == "manual" else {}):
             return answers(room, network, (parameters, fed["x"], fed["y"], fed["sample_weight"]), clip)
 
-    kept = {"norms": wide, "clipped": dtype}
+    dtypes = {"norms": wide, "clipped": dtype}
     return SuiteCase(
         case,
         SCOPE,
@@ -94,7 +94,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
         fed,
         expected,
         tolerances(network, numbers, clip, units, stored=units.out if writing == "tape" else 0.0),
-        {name: kept.get(name.split()[0], "float64") for name in expected},
+        {name: dtypes.get(name.split()[0], "float64") for name in expected},
         {name: partial(_clues, name, network, numbers, examples, clip, expected) for name in expected},
     )
 
@@ -140,14 +140,14 @@ def tolerances(network: Network, numbers: Problem, clip: float, units: Units, st
             **_named("variance", map_weights(lambda g: g.var(axis=0), examples)),
         }
 
-    found = monte_carlo.sensitivity(run, expected, units)
-    for name in found:
+    limits = monte_carlo.sensitivity(run, expected, units)
+    for name in limits:
         if name.startswith("variance"):
             # Σ g² / B - mean², in float64
             squares = expected[name] + expected[name.replace("variance", "mean")] ** 2
-            found[name] = found[name] + 16 * UNIT_ROUNDOFF["float64"] * squares
-    found["norms"] = found["norms"] + _of_cancelled_squares(network, numbers, expected["norms"], units)
-    return found
+            limits[name] = limits[name] + 16 * UNIT_ROUNDOFF["float64"] * squares
+    limits["norms"] = limits["norms"] + _of_cancelled_squares(network, numbers, expected["norms"], units)
+    return limits
 
 
 def _of_cancelled_squares(network: Network, numbers: Problem, norms: Array, units: Units) -> Array:
@@ -239,7 +239,7 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
     """Returns norms with a mistake in one layer's."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
-    rows, found = len(numbers.x), {}
+    rows, mistakes = len(numbers.x), {}
     with_weights = [i for i, layer in enumerate(network.layers) if norms[:, i].any()]
     for i in with_weights:
         layer, tensor = network.layers[i], tensors[i]
@@ -263,18 +263,18 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
         for said, column in of.items():
             other = norms.copy()
             other[:, i] = column
-            found[f"of layer {i}: {said}"] = other
+            mistakes[f"of layer {i}: {said}"] = other
     alike: dict[str, Array] = {}
     for kind in {type(network.layers[i]) for i in with_weights}:
         where = [i for i in with_weights if type(network.layers[i]) is kind]
-        for said in {key.split(": ", 1)[1] for key in found if int(key.split()[2][:-1]) in where}:
-            columns = [i for i in where if f"of layer {i}: {said}" in found]
+        for said in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {said}" in mistakes]
             if len(columns) > 1:
                 other = norms.copy()
                 for i in columns:
-                    other[:, i] = found[f"of layer {i}: {said}"][:, i]
+                    other[:, i] = mistakes[f"of layer {i}: {said}"][:, i]
                 alike[f"of every {kind.__name__}: {said}"] = other
-    return found | alike
+    return mistakes | alike
 
 
 def _named(what: str, layers: Any) -> dict[str, Any]:

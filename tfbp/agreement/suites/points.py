@@ -120,8 +120,8 @@ def _activation_trial(
 
     def run(fed: Named) -> Named:
         if writing == "manual":
-            y, kept = manual.activations.activation_forward(activation, fed["z"])
-            return {"y": y, "dz": manual.activations.activation_backward(activation, fed["dy"], kept)}
+            y, residuals = manual.activations.activation_forward(activation, fed["z"])
+            return {"y": y, "dz": manual.activations.activation_backward(activation, fed["dy"], residuals)}
         with tf.GradientTape() as record:
             record.watch(fed["z"])
             y = tape.activations.activation_forward(activation, fed["z"])
@@ -142,15 +142,15 @@ def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array,
 
     def run(fed: Named) -> Named:
         if writing == "manual":
-            losses, kept = manual.losses.loss_forward(loss, fed["y"], fed["outputs"])
-            return {"losses": losses, "doutputs": manual.losses.loss_backward(loss, fed["dlosses"], kept)}
+            losses, residuals = manual.losses.loss_forward(loss, fed["y"], fed["outputs"])
+            return {"losses": losses, "doutputs": manual.losses.loss_backward(loss, fed["dlosses"], residuals)}
         with tf.GradientTape() as record:
             record.watch(fed["outputs"])
             losses = tape.losses.loss_forward(loss, fed["y"], fed["outputs"])
         return {"losses": losses, "doutputs": record.gradient(losses, fed["outputs"], fed["dlosses"])}
 
-    losses, kept = reference.losses.loss_forward(loss, y, outputs)
-    doutputs = reference.losses.loss_backward(loss, dlosses, kept)
+    losses, residuals = reference.losses.loss_forward(loss, y, outputs)
+    doutputs = reference.losses.loss_backward(loss, dlosses, residuals)
     limits: dict[str, Any] = {"losses": formulas.loss_forward_error(loss, y, outputs, units.loss)}
     if "crossentropy" in loss.name:
         limits["doutputs"] = formulas.loss_backward_error(loss, dlosses, y, outputs, units.loss)

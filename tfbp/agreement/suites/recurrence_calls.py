@@ -73,13 +73,13 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
             getattr(file_of(room, "recurrent"), f"{function}_{way}") for way in ("forward", "backward")
         )
         y, last, residuals = _forward(room, forward, given, first, fixed.get("mask"), options, order)
-        found = outputs(y, last)
+        outputs_by_name = outputs(y, last)
         if not upstream:
-            return found
+            return outputs_by_name
         dlast = tuple(upstream[f"last {n}"] for n in states)
         dx, *dweights, dfirst = _backward(room, backward, upstream["y"], residuals, dlast, order)
         names = ("dx", "dkernel", "drecurrent_kernel", "dbias", *(f"d{n}" for n in states))
-        return {**found, **dict(zip(names, (dx, *dweights, *dfirst), strict=True))}
+        return {**outputs_by_name, **dict(zip(names, (dx, *dweights, *dfirst), strict=True))}
 
     def by_tape(a: Named, fixed: Named) -> Named:
         given = [a[n] for n in ("x", "kernel", "recurrent_kernel", "bias")]
@@ -141,6 +141,6 @@ def _forward(room: Any, forward: Any, given: Any, states: Any, mask: Any, option
 def _backward(room: Any, backward: Any, dy: Any, residuals: Any, dstates: Any, order: Named) -> Any:
     if room is manual:
         return halves.backward(backward, dy, residuals, dstates)
-    kept, of_outputs = residuals
-    dx, *others = backward(file_of(room, "recurrent").outputs_backward(dy, of_outputs), kept, dstates)
+    of_loop, of_outputs = residuals
+    dx, *others = backward(file_of(room, "recurrent").outputs_backward(dy, of_outputs), of_loop, dstates)
     return dx[:, ::-1] if order["go_backwards"] else dx, *others

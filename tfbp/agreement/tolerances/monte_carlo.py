@@ -84,7 +84,7 @@ class Noisy(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         noise = _noise_of(inputs)
-        bare = [plain(each) for each in inputs]
+        bare = [plain(tensor) for tensor in inputs]
         if method == "at":
             getattr(ufunc, method)(*bare, **options)
             if ufunc is np.add and noise is not None:
@@ -92,7 +92,7 @@ class Noisy(np.ndarray):
             return None
         result = getattr(ufunc, method)(*bare, **options)
         if noise is not None and np.asarray(result).dtype.kind == "f" and ufunc.__name__ not in _EXACT:
-            sizes = [np.abs(each) if np.asarray(each).dtype.kind == "f" else each for each in bare]
+            sizes = [np.abs(array) if np.asarray(array).dtype.kind == "f" else array for array in bare]
             if ufunc is np.matmul:
                 result = noise.of_product(result, lambda of: ufunc(*map(of, bare)))
             elif ufunc is np.add and method == "reduce":
@@ -157,8 +157,8 @@ def sensitivity(
 
 
 def _noise_of(inputs: Any) -> Rounding | None:
-    return next((each.noise for each in inputs if isinstance(each, Noisy) and each.noise is not None), None)
+    return next((tensor.noise for tensor in inputs if isinstance(tensor, Noisy) and tensor.noise is not None), None)
 
 
 def _map(function: Callable[[Any], Any], arguments: Any) -> list[Any]:
-    return [function(each) if isinstance(each, np.ndarray) else each for each in arguments]
+    return [function(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments]

@@ -28,13 +28,13 @@ Errors = tuple[Any, Any, Any]
 def errors_of_the_pass(network: Network, numbers: Problem, units: Units, options: Any) -> Errors:
     """Returns T of the loss, the gradients and the tensors of the pass, by Monte Carlo arithmetic."""
     exact = _flat(*_pass(network, numbers, None, options))
-    found = monte_carlo.sensitivity(lambda noise: _flat(*_pass(network, numbers, noise, options)), exact, units)
+    limits = monte_carlo.sensitivity(lambda noise: _flat(*_pass(network, numbers, noise, options)), exact, units)
     _, gradients, tensors = _pass(network, numbers, None, options)
     gradients = map_weights(lambda _: None, gradients)
     for place, name, _ in list(named_weights(gradients)):
-        at(gradients, place)[name] = found[f"{place} d{name}"]
-    along = [_like(tensor, found, (index,)) for index, tensor in enumerate(tensors)]
-    return found["loss"], gradients, along
+        at(gradients, place)[name] = limits[f"{place} d{name}"]
+    along = [_like(tensor, limits, (index,)) for index, tensor in enumerate(tensors)]
+    return limits["loss"], gradients, along
 
 
 def gradients_of_the_pass(network: Network, numbers: Problem, rounding: Rounding) -> Any:
@@ -79,9 +79,9 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
     count, loss_of, counts = len(network.losses), network.losses[output], network.loss_weights[output]
     y = each("y", numbers.y, count)[output]
     weight = of_each_loss(network, each("sample_weight", numbers.sample_weight, count)[output], output)
-    losses, kept = loss_forward(loss_of, y, outputs)
+    losses, residuals = loss_forward(loss_of, y, outputs)
     dlosses = counts * (weight / weight.size)
-    doutputs = loss_backward(loss_of, dlosses, kept)
+    doutputs = loss_backward(loss_of, dlosses, residuals)
     if noise is not None:
         unit = noise.units.loss
         losses = noise.moved(losses, formulas.loss_forward_error(loss_of, y, outputs, unit))
@@ -122,11 +122,11 @@ def activations_with(noise: Rounding | None) -> Iterator[None]:
 
 def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
     """Yields every array of a pass by its place and name."""
-    found = {f"{place} d{name}": dw for place, name, dw in named_weights(gradients)}
+    arrays = {f"{place} d{name}": dw for place, name, dw in named_weights(gradients)}
     for place, name, value in named_weights(tensors):
         parts = value.items() if isinstance(value, dict) else _numbered(value)
-        found.update({f"{place} {name}{part}": array for part, array in parts})
-    return {"loss": loss, **found}
+        arrays.update({f"{place} {name}{part}": array for part, array in parts})
+    return {"loss": loss, **arrays}
 
 
 def _numbered(value: Any) -> Any:
