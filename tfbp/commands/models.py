@@ -64,7 +64,7 @@ def network_for(model: str, units: str, activation: str, loss: str) -> Callable[
     """
     if is_file(model):
         network = read(model)
-        return lambda dataset: _fitting(model, network, dataset)
+        return lambda dataset: _loaded_for(model, network, dataset)
     if model == "mlp":
         hidden = [Dense(integer, activation) for integer in _integers(units)]
         Network(1, [*hidden, Dense(1)], loss)
@@ -146,7 +146,7 @@ def read(path: str) -> Network:
     raise InputError(f"model: got {path!r} ({reason}); accepted: {names}, or a file that Network.to_json wrote.")
 
 
-def _fitting(path: str, network: Network, dataset: Dataset) -> Network:
+def _loaded_for(path: str, network: Network, dataset: Dataset) -> Network:
     """Returns the network of a file, which must take the data set's examples and have its classes."""
     shapes = dict.fromkeys([(dataset.inputs,), dataset.shape])
     if network.input_shape not in shapes:

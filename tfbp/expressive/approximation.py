@@ -75,7 +75,7 @@ def staircase(function: Function, low: float, high: float, units: int) -> tuple[
     return _one_hidden_layer(slope, steps, np.diff(levels), levels[0])
 
 
-def fitted(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
+def least_squares(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
     """Builds a `staircase` with evenly spaced, overlapping sigmoids, and the output layer by least squares.
 
     For a fixed hidden layer the best output layer is a linear problem. The error is not known beforehand. It falls
@@ -83,7 +83,7 @@ def fitted(function: Function, low: float, high: float, units: int) -> tuple[Net
 
     Example:
         >>> from tfbp import reference
-        >>> network, parameters = fitted(np.sin, 0.0, 3.0, units=20)
+        >>> network, parameters = least_squares(np.sin, 0.0, 3.0, units=20)
         >>> x = np.linspace(0, 3, 1001)
         >>> bool(np.abs(reference.forward(network, parameters, x[:, None])[:, 0] - np.sin(x)).max() < 1e-5)
         True

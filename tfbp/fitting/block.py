@@ -90,7 +90,7 @@ class Block:
         size = self.batch_size if self.size is None else self.size
 
         def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-            others = [-1 if size is None else size for size in array.shape[1:]]
+            others = [-1 if each is None else each for each in array.shape[1:]]
             return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
 
         def body(number: tf.Tensor, left: Any) -> Any:
@@ -118,7 +118,7 @@ def take(data: Sequence[tf.Tensor], rows: tf.Tensor) -> list[tf.Tensor]:
     batch = [tf.gather(array, rows) for array in data]
     if rows.shape[0] is not None:
         return batch
-    return [tf.raw_ops.PlaceholderWithDefault(input=array, shape=array.shape) for array in batch]
+    return [tf.raw_ops.PlaceholderWithDefault(input=each, shape=each.shape) for each in batch]
 
 
 def _steps_a_chunk(data: Sequence[tf.Tensor], batch_size: int) -> int:

@@ -105,7 +105,7 @@ class DatasetRun(Run):
 
 def alone(*others: Any) -> bool:
     """Whether all arguments are ones that Keras takes beside a dataset, and the fit begins at its first batch."""
-    return all(other_tensor is None for other_tensor in others)
+    return all(each is None for each in others)
 
 
 def run_of(model: Any, dataset: Any) -> DatasetRun | None:

@@ -116,7 +116,7 @@ def _within(operation: Any, tensor: Any, low: float, high: float) -> Check:
     def alarm() -> Any:
         # written so that NaN is not within
         least, most = (
-            tf.constant(bound, tensor.dtype) if tensor.dtype.is_floating else int(bound) for bound in (low, high)
+            tf.constant(each, tensor.dtype) if tensor.dtype.is_floating else int(each) for each in (low, high)
         )
         return ~tf.reduce_all((tensor >= least) & (tensor <= most))
 

@@ -152,12 +152,12 @@ def predictions(
     def predict(order: tf.Tensor, numbers: tf.Tensor, *data: tf.Tensor) -> Any:
         def step(number: tf.Tensor, left: Any, batch: Any) -> Any:
             (arrays, rung), (results, alarms) = left, programs.run(name, one, batch, way.full)
-            flat_results = tf.nest.flatten(results)
-            written = [array.write(number, each) for array, each in zip(arrays, flat_results, strict=True)]
+            made = tf.nest.flatten(results)
+            written = [array.write(number, each) for array, each in zip(arrays, made, strict=True)]
             return written, either(rung, alarms)
 
         room = numbers[0] if rows is None else rows // batch_size
-        arrays = [tf.TensorArray(output.dtype, room, element_shape=output.shape) for output in outputs]
+        arrays = [tf.TensorArray(each.dtype, room, element_shape=each.shape) for each in outputs]
         _, (arrays, alarms) = Block(step, batch_size).run((arrays, no_alarms_of(one)), data, order, 0, numbers[0])
         found = [
             tf.reshape(array.stack(), [room * batch_size, *each.shape[1:]])

@@ -41,10 +41,10 @@ def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], o
         ours: the functions that `super()` reaches, by their names.
     """
     own = getattr(model, name)
-    defaults = {parameter.name: parameter.default for parameter in inspect.signature(ours[name]).parameters.values()}
+    defaults = {each.name: each.default for each in inspect.signature(ours[name]).parameters.values()}
     differing = {each: value for each, value in given.items() if not _is_default(value, defaults[each])}
     names = inspect.signature(own).parameters
-    data = [differing.pop(argument) for argument in ("x", "y") if argument in differing and argument not in names]
+    data = [differing.pop(each) for each in ("x", "y") if each in differing and each not in names]
     with _reached(model, ours):
         return own(*data, **differing, **others)
 
@@ -66,7 +66,7 @@ def takes_keywords_of_the_model(
 
         @functools.wraps(ours)
         def function(*arguments: Any, **options: Any) -> Any:
-            others = {option: options.pop(option) for option in [*options] if option not in signature.parameters}
+            others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
             if not others:
                 return ours(*arguments, **options)
             bound = signature.bind(*arguments, **options)
@@ -78,7 +78,7 @@ def takes_keywords_of_the_model(
             if not own or is_inside(model):
                 raise TypeError(f"{name}() got an unexpected keyword argument {min(others)!r}")
             of_keras = inspect.signature(KERAS[name]).parameters
-            special = {key: given.pop(key) for key in [*given] if key not in of_keras}
+            special = {each: given.pop(each) for each in [*given] if each not in of_keras}
             special = {each: value for each, value in special.items() if value is not None}
             check_takes(own, special)
             return call(model, name, given, {**special, **others}, reached())

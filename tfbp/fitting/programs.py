@@ -107,7 +107,7 @@ class Programs:
         specs = self.specs_of(data)
         full, left = divmod(rows, batch_size)
         passes = 10**9 if passes is None else passes
-        keys = [key_of(name, batch_size, data, start) for start in (0, left)]
+        keys = [key_of(name, batch_size, data, each) for each in (0, left)]
         counts = [
             passes * each + self.ran.get(key, 0) if each else 0
             for each, key in zip((full, left > 0), keys, strict=True)
@@ -148,7 +148,7 @@ class Programs:
         return self._traced(name, data, alike, True) if self._hides_rows else known
 
     def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None, compiled: bool) -> Step:
-        batch = tuple(tf.TensorSpec([rows, *array.shape[1:]], array.dtype) for array in data)
+        batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
         if (name, batch, compiled) not in self._steps:
             # as Keras traces it: what is written for XLA, or without, is chosen while it is traced
             one = tf.function(
@@ -177,7 +177,7 @@ class Programs:
     def variables(self, name: str) -> list[tf.Variable]:
         """The variables that the traced steps of a name read."""
         traced = [step for (known, *_), step in self._steps.items() if known == name]
-        return list({id(variable): variable for step in traced for variable in variables_read_by(step.graph)}.values())
+        return list({id(each): each for step in traced for each in variables_read_by(step.graph)}.values())
 
     def call(
         self,
@@ -214,7 +214,7 @@ class Programs:
 
     def specs_of(self, data: Sequence[tf.Tensor]) -> list[tf.TensorSpec]:
         """Those of any number of rows; and of rows of any size where more than two sizes were seen, as in Keras."""
-        specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in data]
+        specs = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
         if specs not in self._seen and not self.asked:
             if len(self._seen) >= 2:
                 alike = [each for each in self._seen if _are_of_one_kind(each, specs)]
@@ -284,12 +284,12 @@ class Programs:
         the model has methods of its own."""
         kind, batch_size, _, name, *_ = key
         own = (STEPS[name], "get_metrics_result", "reset_metrics", "compute_loss", "compute_metrics")
-        if self.asked or any(contract.is_overridden(self.model, method) for method in own):
+        if self.asked or any(contract.is_overridden(self.model, each) for each in own):
             return None
         even = kind != "rest" and options.get("even", not options.get("left"))
         step = self.step(name, self.specs_of(arguments[2:]), batch_size, even)
         places = {id(outer): place for place, (outer, _) in enumerate(step.graph.captures)}
-        trained = tuple(places.get(id(variable.value.handle)) for variable in self.model.trainable_variables)
+        trained = tuple(places.get(id(each.value.handle)) for each in self.model.trainable_variables)
         return step.twin_key and ((step.twin_key, key, trained, bool(self._hides_rows), self._inlines), step)
 
     def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
@@ -321,7 +321,7 @@ class Programs:
 
 def key_of(name: str, batch_size: int, data: Sequence[Any], left: int) -> Any:
     """The key under which the full batches of some data are counted, or the last ones of `left` rows."""
-    return name, batch_size, tuple((tuple(array.shape[1:]), array.dtype) for array in data), left
+    return name, batch_size, tuple((tuple(each.shape[1:]), each.dtype) for each in data), left
 
 
 def _has_several_losses(model: Any) -> bool:
@@ -398,7 +398,7 @@ class Table:
     @property
     def traces(self) -> int:
         """How many programs and steps were traced."""
-        return sum(program.traces for program in self._programs.values())
+        return sum(each.traces for each in self._programs.values())
 
 
 def _keep(room: dict[Any, Any], key: Any, value: Any) -> None:
@@ -415,7 +415,7 @@ def _are_of_one_kind(some: Sequence[tf.TensorSpec], others: Sequence[tf.TensorSp
 
 def _common(specs: Sequence[tf.TensorSpec]) -> tf.TensorSpec:
     """The narrowest that all of them are of."""
-    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(spec.shape for spec in specs), strict=True)]
+    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(each.shape for each in specs), strict=True)]
     return tf.TensorSpec(sizes, specs[0].dtype)
 
 

@@ -34,11 +34,11 @@ class FromData:
                 self._known[operation] = False
             elif not operation.inputs:
                 self._known[operation] = operation.type not in ("EmptyTensorList", "TensorListReserve", "NoOp")
-            elif unknown := [tensor.op for tensor in operation.inputs if tensor.op not in self._known]:
+            elif unknown := [each.op for each in operation.inputs if each.op not in self._known]:
                 stack += unknown
                 continue
             else:
-                self._known[operation] = any(self._known[tensor.op] for tensor in operation.inputs)
+                self._known[operation] = any(self._known[each.op] for each in operation.inputs)
             stack.pop()
         return self._known[tensor.op]
 
@@ -46,7 +46,7 @@ class FromData:
 def source_of(tensor: Any) -> Any:
     """Where a tensor's numbers come from, that are moved on the way and no more."""
     while tensor.op.type in MOVED:
-        if tensor.op.type in ("Pack", "ConcatV2") and len({id(source) for source in tensor.op.inputs}) > 2:
+        if tensor.op.type in ("Pack", "ConcatV2") and len({id(each) for each in tensor.op.inputs}) > 2:
             return tensor
         tensor = tensor.op.inputs[0]
     return tensor
@@ -68,7 +68,7 @@ def known_range(index: Any) -> tuple[float, float] | None:
     if operation.type == "FloorMod" and (value := tf.get_static_value(operation.inputs[1])) is not None:
         return (0, float(value.max()) - 1) if value.min() > 0 else None
     if operation.type == "ClipByValue":
-        low, high = (tf.get_static_value(tensor) for tensor in operation.inputs[1:])
+        low, high = (tf.get_static_value(each) for each in operation.inputs[1:])
         return None if low is None or high is None else (float(low.min()), float(high.max()))
     return None
 
@@ -81,7 +81,7 @@ def is_lifted(root: Any) -> bool:
     below = operation.inputs[0].op
     if below.type not in ("AddV2", "Add", "Maximum"):
         return False
-    added = [tf.get_static_value(tensor) for tensor in below.inputs]
+    added = [tf.get_static_value(each) for each in below.inputs]
     return any(each is not None and bool((np.asarray(each) > 0).all()) for each in added)
 
 
@@ -90,7 +90,7 @@ def counted_from_the_end(index: Any, size: int) -> Any:
     operation = source_of(index).op
     if operation.type not in ("Select", "SelectV2"):
         return None
-    is_negative, moved = (tensor.op for tensor in operation.inputs[:2])
+    is_negative, moved = (each.op for each in operation.inputs[:2])
     if is_negative.type != "Less" or moved.type not in ("AddV2", "Add") or len(is_negative.inputs) != 2:
         return None
     same = is_negative.inputs[0] is moved.inputs[0] is operation.inputs[2]

@@ -29,16 +29,14 @@ EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
     """Whether nothing would see that the epochs of a fit without validation data come in bunches."""
     hooks = (*EPOCH_HOOKS, *TRAIN_HOOKS)
-    others = [
-        callback for callback in callbacks.callbacks if type(callback) not in (keras.callbacks.History, TerminateOnNaN)
-    ]
+    others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
     return (
         run.bunches_epochs
         and run.rows <= LONGEST
         # the program resets what Keras's own metrics have counted; others may do so in Python
         and type(model).reset_metrics is keras.Model.reset_metrics
-        and all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
-        and not any(has_any(other_tensor, hooks) for other_tensor in others)
+        and all(type(each).__module__.startswith("keras.") for each in _single_metrics(model))
+        and not any(has_any(each, hooks) for each in others)
     )
 
 
@@ -53,8 +51,8 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
         find, it is an epoch from shortly before, the weights are those it begins with, and it is to be trained step by
         step.
     """
-    histories = [callback for callback in callbacks.callbacks if type(callback) is keras.callbacks.History]
-    guarded = any(type(callback) is TerminateOnNaN for callback in callbacks.callbacks)
+    histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
+    guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
     logs: dict[str, Any] = {}
     most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))

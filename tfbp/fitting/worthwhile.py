@@ -62,9 +62,9 @@ def pays(size: Size, steps: int) -> bool:
 def size_of(graph: Any, rows: int) -> Size:
     """The operations of a graph, and the elements of their results for so many rows."""
     own = [operation for operation in graph.get_operations() if operation.type not in FREE]
-    turns = max([known for method in own if method.type in LOOPS and (known := _turns(method))], default=TURNS)
+    turns = max([known for each in own if each.type in LOOPS and (known := _turns(each))], default=TURNS)
     distinct, started = len(own), float(len(own))
-    elements: float = sum(_elements(method, rows) for method in own)
+    elements: float = sum(_elements(each, rows) for each in own)
     for operation in own:
         is_loop = operation.type in LOOPS
         for inner in _inner(graph, operation, ("cond", "body") if is_loop else ("f", "then_branch")):
@@ -78,9 +78,7 @@ def size_of(graph: Any, rows: int) -> Size:
 
 def _elements(operation: Any, rows: int) -> int:
     """Of the largest result of an operation, where its rank is known; sizes that are not are those of a batch."""
-    shapes = [
-        output.shape for output in operation.outputs if output.dtype.is_floating and output.shape.rank is not None
-    ]
+    shapes = [each.shape for each in operation.outputs if each.dtype.is_floating and each.shape.rank is not None]
     return max((math.prod(rows if size is None else size for size in shape) for shape in shapes), default=0)
 
 

@@ -87,7 +87,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
     arguments = inputs_of(network, parameters, x, y, sample_weight)
-    loss, _, _, lasts, _ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
+    loss, _, _, lasts, _ = _forward(network, *arguments, in_one=_in_one(network))
     return loss, one_or_all([last["outputs"] for last in lasts])
 
 
@@ -121,7 +121,9 @@ def loss_gradients_and_tensors(
     check_seed(network, training, seed)
     # the factors multiply each dz; a layer that contains its loss has no dz in memory
     in_one = None if reweight else _in_one(network)
-    loss, layers, residuals, lasts, of_head = _forward(network, parameters, x, y, weights, training, seed, in_one)
+    loss, layers, residuals, lasts, of_head = _forward(
+        network, parameters, x, y, weights, in_one, draws=(training, seed)
+    )
     graph, dmade = network.graph_before_loss, {}
     with tf.name_scope("backward"):
         each = zip(network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True)
@@ -197,10 +199,11 @@ def _in_one(network):
     return None if tf.executing_eagerly() else WITH_LOSS.get(network.layers[-1].keras_name)
 
 
-def _forward(network, parameters, x, y, weights, training, seed, in_one):
+def _forward(network, parameters, x, y, weights, in_one, *, draws=(False, None)):
     """Returns the loss, the tensors of each call, its residuals, and the tensors of each loss.
 
     With `in_one` it also returns dx and the gradients of the last layer, which are computed with the loss."""
+    training, seed = draws
     with tf.name_scope("forward"):
         graph = network.graph_before_loss
         made, tensors, residuals = graph_forward(graph, parameters, x, training=training, seed=_first(seed))

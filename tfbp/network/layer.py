@@ -84,7 +84,7 @@ class Layer:
         """The activation that the chain applies to its z: its own, or linear."""
         return getattr(self, "activation", _LINEAR)
 
-    def fitted(self, input_shape: Shape) -> Self:
+    def for_shape(self, input_shape: Shape) -> Self:
         """Returns the layer with the arguments that follow from an input shape filled in."""
         return self
 

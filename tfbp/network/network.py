@@ -18,7 +18,7 @@ from tfbp.network.graph import Call, Graph, calls_of_a_chain, is_taken
 from tfbp.network.input import shape_of
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy, check_head
-from tfbp.network.residual import fit_chain
+from tfbp.network.residual import chain_for_shape
 from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.network.validation import SPARSE_LOSSES
 from tfbp.network.writing import LINEAR, is_graph, is_link, written
@@ -344,22 +344,22 @@ def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, 
         raise InputError(f"loss_weights: got {loss_weights!r} for one output; accepted: None.")
     tokens = inputs if isinstance(inputs, Tokens) else None
     shape = shape_of("inputs", inputs) if tokens is None else tokens.shape
-    fitted = as_layers("layers", layers)
-    for index, layer in enumerate(fitted):
+    completed = as_layers("layers", layers)
+    for index, layer in enumerate(completed):
         if layer.takes_several:
             raise InputError(
                 f"layers[{index}]: got {type(layer).__name__}, which takes several tensors; accepted: in a network "
                 "that is written with tfbp.Input."
             )
-    check_lookup(tokens, fitted)
-    output_shape_of(fitted, shape)
+    check_lookup(tokens, completed)
+    output_shape_of(completed, shape)
     return {
         # the network sets the arguments that follow from its shapes
         "inputs": tokens or (shape[0] if len(shape) == 1 else shape),
-        "layers": fit_chain(fitted, shape),
+        "layers": chain_for_shape(completed, shape),
         "loss": vocabulary.loss(loss),
-        "calls": calls_of_a_chain(len(fitted)),
-        "ends": (len(fitted),),
+        "calls": calls_of_a_chain(len(completed)),
+        "ends": (len(completed),),
         "loss_weights": (1.0,),
     }
 

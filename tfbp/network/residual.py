@@ -56,7 +56,7 @@ class Residual(Layer):
         return shape_of_layers
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
-        return {name: weight_shapes_of(part, input_shape) for name, part in self.fitted(input_shape).parts.items()}
+        return {name: weight_shapes_of(part, input_shape) for name, part in self.for_shape(input_shape).parts.items()}
 
     @property
     def draws(self) -> int:
@@ -66,10 +66,10 @@ class Residual(Layer):
     def parts(self) -> dict[str, tuple[Layer, ...]]:
         return {"layers": self.layers, **({"projection": self.projection} if self.projection else {})}
 
-    def fitted(self, input_shape: Shape) -> Self:
-        layers = fit_chain(self.layers, input_shape)
+    def for_shape(self, input_shape: Shape) -> Self:
+        layers = chain_for_shape(self.layers, input_shape)
         projection = self._projected(input_shape, output_shape_of(layers, input_shape, "layers"))
-        return replace(self, layers=layers, projection=projection and fit_chain(projection, input_shape))
+        return replace(self, layers=layers, projection=projection and chain_for_shape(projection, input_shape))
 
     def without_penalties(self) -> Self:
         bare: dict[str, Any] = {
@@ -90,13 +90,13 @@ class Residual(Layer):
         return (Dense(made[-1], use_bias=False),)
 
 
-def fit_chain(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
+def chain_for_shape(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
     """Returns the layers with the arguments that follow from their input shapes."""
-    fitted = []
+    completed = []
     for layer in layers:
-        fitted.append(layer.fitted(shape))
+        completed.append(layer.for_shape(shape))
         shape = layer.output_shape(shape)
-    return tuple(fitted)
+    return tuple(completed)
 
 
 def _of_images(filters: int, strides: int = 1) -> Residual:

@@ -40,7 +40,7 @@ def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str
     """Returns the fields of a network with these inputs and outputs."""
     sources, outputs_symbols = _symbols("inputs", inputs), _symbols("layers", outputs)
     layers, calls, ends = traced(sources, outputs_symbols)
-    layers = _fitted(layers, calls, [source.shape for source in sources])
+    layers = _for_their_shapes(layers, calls, [source.shape for source in sources])
     losses = _losses(loss, len(outputs_symbols))
     if given := [number for number, end in enumerate(ends) if end < len(sources)]:
         raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
@@ -68,17 +68,17 @@ def _symbols(argument: str, given: Any) -> list[Symbol]:
     return symbols
 
 
-def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
+def _for_their_shapes(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
     """Returns the layers with the arguments that follow from their input shapes; the weights must fit every call."""
-    fitted: list[Any] = [None] * len(layers)
+    completed: list[Any] = [None] * len(layers)
     shapes_so_far, weights = list(shapes), {}
     for call in calls:
         layer = layers[call.layer]
         shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
         shapes_so_far.append(layer.output_shape(shape))
         asked = layer.weight_shapes(shape)
-        if fitted[call.layer] is None:
-            fitted[call.layer], weights[call.layer] = layer.fitted(shape), asked
+        if completed[call.layer] is None:
+            completed[call.layer], weights[call.layer] = layer.for_shape(shape), asked
         elif asked != weights[call.layer] or layer.parts:
             first = weights[call.layer]
             raise InputError(
@@ -87,7 +87,7 @@ def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any
                 if not layer.parts
                 else f"{type(layer).__name__}: got a second call; accepted: one, of a layer that is made of others."
             )
-    return fitted
+    return completed
 
 
 def _losses(loss: Any, outputs: int) -> list[Loss]:

@@ -192,7 +192,7 @@ def joined(parts: Sequence[Any]) -> list[Any]:
     kinds: dict[type, Any] = {}
     for part in parts:
         known = kinds.get(type(part))
-        if known is not None and not _fit(known, part):
+        if known is not None and not _can_be_joined(known, part):
             raise Unknown
         kinds[type(part)] = part if known is None else known.joined(part)
     if len(kinds) > 1 and set(kinds) != {Rows, Product}:
@@ -210,7 +210,7 @@ def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
     return total
 
 
-def _fit(part: Any, other: Any) -> bool:
+def _can_be_joined(part: Any, other: Any) -> bool:
     """Whether two parts of a kind can be joined: convolutions of different images cannot."""
     return not isinstance(part, Convolved) and (
         not isinstance(part, Product) or part.left.shape.rank == other.left.shape.rank

@@ -127,11 +127,11 @@ class Model(keras.Model):
             InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
         network, sources = network_and_sources(model, loss)
-        converted = cls(network, **{"dtype": dtype_policy_of(model), **options})
-        converted.set_parameters(parameters_of(network, sources))
-        converted.trainable = model.trainable
+        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        made.set_parameters(parameters_of(network, sources))
+        made.trainable = model.trainable
         trained = trained_in(model)
-        for node, ours in zip(network.weight_nodes, converted.layer_weights, strict=True):
+        for node, ours in zip(network.weight_nodes, made.layer_weights, strict=True):
             theirs = sources.get(node.place)
             if theirs is None:
                 continue  # a tied last layer, which has no weights
@@ -139,7 +139,7 @@ class Model(keras.Model):
             ours.trainable = theirs.trainable
             for name, variable in ours.parameters.items():
                 variable.trainable = flags.get(name, False)
-        return converted
+        return made
 
     def to_keras(self) -> keras.Model:
         """A plain Keras model with the current weights; see `Network.to_keras`."""
@@ -342,7 +342,7 @@ class Model(keras.Model):
     def per_example_gradient_norms(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """The result of `tfbp.per_example_gradient_norms`: the norms, and which way each layer went."""
         per_layer, size = options.get("per_layer", False), options.get("batch_size", 256)
-        norms = np.concatenate([a_pass.numpy() for a_pass in passes("norms", self, x, y, sample_weight, size)])
+        norms = np.concatenate([each.numpy() for each in passes("norms", self, x, y, sample_weight, size)])
         return norms if per_layer else np.linalg.norm(norms, axis=1), self.ways_of_layers()
 
     def evaluate(self, x: Any = None, y: Any = None, *positional: Any, **options: Unpack[EvaluateOptions]) -> Any:

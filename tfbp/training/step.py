@@ -79,10 +79,10 @@ def clipped_examples(model: Any, data: Any, factors_of: Any) -> tuple[Any, Any, 
     found: list[Any] = []
 
     def factors(squares: Any) -> Any:
-        factors_of_examples, good = factors_of(squares)
+        made, good = factors_of(squares)
         found.append(good)
         # dz comes with 1/B in it
-        return tf.cast(tf.shape(squares)[0], factors_of_examples.dtype) * factors_of_examples
+        return tf.cast(tf.shape(squares)[0], made.dtype) * made
 
     _, gradients, tensors = manual.per_example.loss_reweighted_gradients_and_tensors(
         *(model.network, weights, fed_x, y, factors, sample_weight),
@@ -109,11 +109,11 @@ def penalties_of(model: Any) -> list[Any]:
 
 def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
     """The examples, those with a number that is not finite counting 0: no bound would hold for them."""
-    given = [tf.convert_to_tensor(array) for array in (x, y, sample_weight) if array is not None]
+    given = [tf.convert_to_tensor(each) for each in (x, y, sample_weight) if each is not None]
     finite = [
-        tf.reduce_all(tf.reshape(tf.math.is_finite(item), [tf.shape(item)[0], -1]), axis=1)
-        for item in given
-        if item.dtype.is_floating
+        tf.reduce_all(tf.reshape(tf.math.is_finite(each), [tf.shape(each)[0], -1]), axis=1)
+        for each in given
+        if each.dtype.is_floating
     ]
     if not finite:
         return x, y, sample_weight
@@ -122,7 +122,7 @@ def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]
     def cleaned(each: Any) -> Any:
         return tf.where(tf.reshape(good, [-1] + [1] * (each.shape.rank - 1)), each, tf.zeros_like(each))
 
-    x, y, *weights = (cleaned(item) for item in given)
+    x, y, *weights = (cleaned(each) for each in given)
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
     return x, y, weights[0] if weights else tf.cast(good, dtype)
 

@@ -15,7 +15,7 @@ from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened, opened
 from tfbp.agreement.of_models.passes import recorded_run, truths_of
 from tfbp.agreement.of_models.report import Line, ModelReport
-from tfbp.agreement.of_models.trial import Trial
+from tfbp.agreement.of_models.trial import Evidence, ModelTrial, Settings
 from tfbp.agreement.programs import MODES
 from tfbp.errors import InputError, check_choice
 from tfbp.judging.placement import check_device
@@ -78,24 +78,13 @@ def agree(
         raise InputError(f"x: got {len(arrays)} arrays; accepted: {calls.inputs}, one for each of the model's inputs.")
     _check_shapes(calls, arrays)
     with kept(model), tf32_enabled(False), tf.device(f"/{device.upper()}:0"):
-        return _examined(
-            calls, arrays, y, loss, dtypes, modes, device, seed, apart, progress or (lambda share, what: None)
-        )
+        settings = Settings(dtypes, modes, device, seed, apart)
+        return _examined(calls, arrays, y, loss, settings, progress or (lambda share, what: None))
 
 
-def _examined(
-    model: Opened,
-    arrays: Any,
-    y: Any,
-    loss: Any,
-    dtypes: Any,
-    modes: Any,
-    device: str,
-    seed: int,
-    apart: bool,
-    bar: Any,
-) -> ModelReport:
-    rng = np.random.default_rng(seed)
+def _examined(model: Opened, arrays: Any, y: Any, loss: Any, settings: Settings, bar: Any) -> ModelReport:
+    rng = np.random.default_rng(settings.seed)
+    dtypes, modes = settings.dtypes, settings.modes
     copies = Copies(model)
     bar(0.0, "one run, recorded")
     recorded = recorded_run(model, copies, arrays, training=True)
@@ -110,7 +99,7 @@ def _examined(
         inputs=list(model.names[: model.inputs]),
         versions={"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
     )
-    trial = Trial(model, copies, arrays, recorded, truths, objective, report, rng, device, seed, apart)
+    trial = ModelTrial(model, copies, Evidence(arrays, recorded, truths), objective, report, settings)
     trial.unknown(tensors)
     trial.masks()
     for done, dtype in enumerate(dtypes):

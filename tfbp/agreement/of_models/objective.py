@@ -31,6 +31,7 @@ class Objective:
     """
 
     def __init__(self, model: Opened, y: Any, loss: Any, outputs: Sequence[Array], rng: np.random.Generator) -> None:
+        self.rng = rng
         self.is_random = y is None
         names = list(model.output_names)
         if y is None:

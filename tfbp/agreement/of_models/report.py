@@ -13,7 +13,7 @@ MOST = 20
 
 
 @dataclass(frozen=True)
-class Finding:
+class ModelFinding:
     """One disagreement.
 
     Attributes:
@@ -67,7 +67,7 @@ class ModelReport:
 
     name: str
     lines: list[Line] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ModelFinding] = field(default_factory=list)
     whole: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)

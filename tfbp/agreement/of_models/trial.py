@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, tolerances
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened
 from tfbp.agreement.of_models.passes import Pass, right_pass
-from tfbp.agreement.of_models.report import Finding, ModelReport
+from tfbp.agreement.of_models.report import ModelFinding, ModelReport
 from tfbp.agreement.of_models.running import Recorded
 from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
 from tfbp.agreement.of_models.votes import outlier
@@ -28,30 +28,55 @@ from tfbp.judging.tolerances import UNIT_ROUNDOFF
 EXCUSED = 64
 
 
-class Trial:
+class Settings(NamedTuple):
+    """The settings of a trial.
+
+    Attributes:
+        dtypes, modes: those of the runs.
+        device: "cpu" or "gpu".
+        seed: the seed of random gradients.
+        apart: whether each layer is a separate program.
+    """
+
+    dtypes: tuple[str, ...]
+    modes: tuple[str, ...]
+    device: str
+    seed: int
+    apart: bool
+
+
+class Evidence(NamedTuple):
+    """The facts behind a judgment: a model's inputs, and each call's record and judge."""
+
+    arrays: Sequence[Any]
+    recorded: Sequence[Recorded]
+    truths: Sequence[Truth]
+
+
+class ModelTrial:
     """The shared state of a model's trial; each part adds to the report.
 
     Args:
-        model: its calls. arrays: its inputs. recorded: each call's masks and draws. truths: the judge of each.
+        model: its calls.
+        copies: its layers in every dtype.
+        evidence: its inputs, and the records and judges of its calls.
+        objective: the scalar that is differentiated.
+        report: the report to add to.
+        settings: the device, the seed, and whether each layer is a separate program.
     """
 
     def __init__(
         self,
         model: Opened,
         copies: Copies,
-        arrays: Sequence[Any],
-        recorded: Sequence[Recorded],
-        truths: Sequence[Truth],
+        evidence: Evidence,
         objective: Objective,
         report: ModelReport,
-        rng: np.random.Generator,
-        device: str,
-        seed: int,
-        apart: bool,
+        settings: Settings,
     ) -> None:
-        self.model, self.copies, self.arrays, self.recorded = model, copies, arrays, recorded
-        self.truths, self.objective, self.report, self.rng = truths, objective, report, rng
-        self.device, self.seed, self.apart = device, seed, apart
+        self.model, self.copies, self.objective, self.report = model, copies, objective, report
+        self.arrays, self.recorded, self.truths = evidence
+        self.settings = settings
         self.right: Pass = Pass([])
         self.fed: list[Fed] = []
         self.limits: Any = None
@@ -67,7 +92,9 @@ class Trial:
                 continue
             seen.add(id(call.operation))
             xs = [made[i] for i in call.takes]
-            differences = by_differences(call, self.copies, self.recorded[index], xs, self.seed, self.device)
+            differences = by_differences(
+                call, self.copies, self.recorded[index], xs, self.settings.seed, self.settings.device
+            )
             line = self.report.lines[index]
             if isinstance(differences, str):
                 line.by = "itself in float64"
@@ -76,7 +103,7 @@ class Trial:
                 continue
             for each in differences.findings:
                 name = each.argument if "/" in each.argument else f"gradient of {each.argument}"
-                finding = Finding(
+                finding = ModelFinding(
                     call.name, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
                 )
                 self.report.findings.append(finding)
@@ -92,7 +119,7 @@ class Trial:
                 continue
             if later := self._minds(index):
                 cause = f"the mask that reaches it ends here, and {later!r} computes without it"
-                self.report.findings.append(Finding(call.name, "mask", "every dtype", "every mode", "mask", cause))
+                self.report.findings.append(ModelFinding(call.name, "mask", "every dtype", "every mode", "mask", cause))
 
     def _minds(self, index: int) -> str:
         """Returns the first layer after a call that would use a mask and gets none."""
@@ -110,12 +137,12 @@ class Trial:
         upstream = self.objective.upstream
         self.right = right_pass(self.model, self.truths, self.arrays, upstream, dtype)
         pairs = zip(self.model.calls, self.truths, strict=True)
-        self.fed = [fed_of(call, truth, self.right, dtype, self.rng) for call, truth in pairs]
+        self.fed = [fed_of(call, truth, self.right, dtype, self.objective.rng) for call, truth in pairs]
         self.limits = None
 
     def run(self, dtype: str, mode: str) -> None:
         """Judges one dtype in one mode: each layer, and the whole."""
-        found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.apart)
+        found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.settings.apart)
         before = len(self.report.findings)
         for index, answer in enumerate(found):
             if answer is not None:
@@ -178,7 +205,7 @@ class Trial:
         return limits
 
     def find(self, layer: str, found: Comparison, dtype: str, mode: str, part: str, vote: str) -> None:
-        finding = Finding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
+        finding = ModelFinding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
         self.report.findings.append(finding)
 
     def acquit(self, layer: str, tensor: str, got: Any, right: np.ndarray, dtype: str, mode: str) -> None:
@@ -210,9 +237,9 @@ def _has_few_digits(found: Comparison) -> bool:
     return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
-def merged(findings: Sequence[Finding]) -> list[Finding]:
+def merged(findings: Sequence[ModelFinding]) -> list[ModelFinding]:
     """Returns the findings in their order; the same tensor and part in several dtypes and modes once."""
-    groups: dict[Any, list[Finding]] = {}
+    groups: dict[Any, list[ModelFinding]] = {}
     for finding in findings:
         groups.setdefault((finding.layer, finding.tensor, finding.part), []).append(finding)
     findings_once = []

@@ -10,7 +10,7 @@ import numpy as np
 from tfbp.agreement.of_models import whole
 from tfbp.agreement.of_models.layers import in_mode
 from tfbp.agreement.of_models.passes import named_pass, tolerances_of_the_pass
-from tfbp.agreement.of_models.report import Finding
+from tfbp.agreement.of_models.report import ModelFinding
 from tfbp.agreement.of_models.running import tensors_of
 from tfbp.agreement.of_models.truth import REFERENCE
 from tfbp.judging.arrays import as_float64
@@ -112,7 +112,7 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
                 spread, widest = off, f"{place.layer} {place.tensor}"
             if off > MOST_SPREAD * UNIT_ROUNDOFF[dtype]:
                 said = f"another at every run, by {off:.1e} of its size"
-                trial.report.findings.append(Finding(place.layer, place.tensor, dtype, "eager", "repeat", said))
+                trial.report.findings.append(ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", said))
                 return
     if spread:
         trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")
@@ -125,7 +125,7 @@ def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
             got = answer.get(f"mask {number} {index}")
             if (mask is None) != (got is None) or (mask is not None and not np.array_equal(got.numpy(), mask)):
                 what = "none reaches it" if got is None else "another reaches it"
-                finding = Finding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
+                finding = ModelFinding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
                 trial.report.findings.append(finding)
 
 
