@@ -28,7 +28,7 @@ PAGES = {
     "graphs": "Main Graph",
     "hparams": "Trial ID",
 }
-RUN = "what `train.py --statistics` leaves"
+RUN = "output of `train.py --statistics`"
 
 
 def main() -> int:

@@ -98,7 +98,7 @@ def by_torch(parameters: Parameters, x: Any, dy: Any) -> Call:
 
 
 def megabytes(name: str, steps: int, mode: str, device: str) -> float:
-    """The most that a contestant's calls need beside what its process held, on data of its own."""
+    """Returns the most memory of a contestant's calls beyond its process's, on data of its own."""
     from tfbp.gpu_report.processes import environment
 
     command = [sys.executable, "-m", "benchmarks.attention", name, str(steps), mode]
@@ -108,7 +108,7 @@ def megabytes(name: str, steps: int, mode: str, device: str) -> float:
 
 
 def peak(name: str, steps: int, mode: str) -> int:
-    """Bytes, in this process: over those after a call on a few steps, which loads what every call uses."""
+    """Returns bytes of this process beyond those after a call on a few steps, which loads the shared parts."""
     from benchmarks.cross_entropy_worker import reset_peak, status
 
     contestant(name, mode, *problem(8))()

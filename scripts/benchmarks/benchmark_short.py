@@ -68,7 +68,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         results[name] = {}
         for epochs in lengths:
             results[name][str(epochs)] = race(name, ways, epochs, arguments)
-            if arguments.json:  # after each: what was measured is not lost
+            if arguments.json:  # after each measurement, so that an interruption loses none
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
         print(
             f"| {name} | " + " | ".join(_shown(result, arguments.clock) for result in results[name].values()) + " |",

@@ -209,7 +209,7 @@ def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
 
 
 def draw_short(path: str, shares: dict[str, dict[str, float]], note: str) -> None:
-    """A row for each model, a dot for each number of epochs: tfbp.fit's share of Keras's time, whose line is at 1."""
+    """Draws a row for each model, a dot for each number of epochs: tfbp.fit's share of Keras's time; a line at 1."""
     pyplot = _pyplot()
     names, lengths = list(shares), list(dict.fromkeys(length for row in shares.values() for length in row))
     colours = ("#aec7e8", "#1f77b4", "#9467bd", "#2ca02c", "#ff7f0e")

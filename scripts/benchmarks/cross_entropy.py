@@ -32,7 +32,7 @@ class CrossEntropyPoint:
 
 @dataclass
 class CrossEntropyResult:
-    """Seconds a step, one for each round, and the most memory beyond the arguments', by contestant; or what failed."""
+    """Returns seconds per step, one for each round, and the most memory beyond the arguments'; or the failure."""
 
     point: CrossEntropyPoint
     seconds: dict[str, list[float]] = field(default_factory=dict)

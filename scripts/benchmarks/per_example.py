@@ -139,7 +139,7 @@ def run(rounds, seconds, tell):
         runs = prepare()
         tell(f"{mode}: {rounds} rounds")
         times = turns(runs, rounds, seconds, units)
-        # the first of each section is what the others are held against
+        # the others are compared with the first of each section
         first = next(iter(times.values()))
         for name, found in times.items():
             low, middle = min(found), statistics.median(found)

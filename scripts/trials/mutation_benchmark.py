@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--correct", type=int, default=3, help="seeds of right cases for each kind (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the test points (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
-    parser.add_argument("--chart", metavar="FILE", help="draw what each misses and refuses as an SVG to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="draw each checker's misses and refusals as an SVG to FILE")
     return options.run(parser, benchmark)
 
 

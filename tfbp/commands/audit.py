@@ -26,11 +26,13 @@ def parser() -> Parser:
     parser.add_argument(
         "--clip", type=float, default=1.0, help="the largest norm of an example's gradient (default: 1)"
     )
-    parser.add_argument("--batch-size", type=int, default=128, help="expected (default: 128)")
-    parser.add_argument("--epochs", type=int, default=10, help="(default: 10)")
-    parser.add_argument("--canaries", type=int, default=300, help="about half of them are trained on (default: 300)")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the bound (default: 0.95)")
-    parser.add_argument("--seed", type=int, default=0, help="of the canaries and of who is left out (default: 0)")
+    parser.add_argument("--batch-size", type=int, default=128, help="the expected batch size (default: 128)")
+    parser.add_argument("--epochs", type=int, default=10, help="default: 10")
+    parser.add_argument(
+        "--canaries", type=int, default=300, help="the number of canaries; half of them train (default: 300)"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, help="the bound's confidence (default: 0.95)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the canaries and their draw (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 

@@ -37,12 +37,12 @@ def parser() -> Parser:
     parser = Parser(__doc__, names={"units": "--layers"}, prog="tfbp train")
     names = ", ".join((*datasets.DATASETS, datasets.TEXT))
     parser.add_argument("--dataset", help=f"{names} (default: digits; text for lstm and gpt)")
-    parser.add_argument("--text", metavar="FILE", help="a text of your own (default: of what comes with Python)")
+    parser.add_argument("--text", metavar="FILE", help="your own text (default: a text that comes with Python)")
     parser.add_argument("--context", type=int, help=f"characters of a text in a window (default: {CONTEXT})")
     parser.add_argument("--gradients", help="default: reference,manual,tape; with workers manual,tape")
     parser.add_argument("--model", default="mlp", help=f"{', '.join(models.MODELS)} or a FILE.json (default: mlp)")
-    parser.add_argument("--layers", help=f"of mlp, the units of its hidden layers, '' for none (default: {LAYERS})")
-    parser.add_argument("--activation", help=f"of mlp's hidden layers, a Keras name (default: {ACTIVATION})")
+    parser.add_argument("--layers", help=f"units of mlp's hidden layers, '' for none (default: {LAYERS})")
+    parser.add_argument("--activation", help=f"Keras name, for mlp's hidden layers (default: {ACTIVATION})")
     parser.add_argument("--loss", help=f"default: {LOSS}; a file's network has its own")
     parser.add_argument("--optimizer", default="adam", help=f"{', '.join(OPTIMIZERS)} (default: adam)")
     rates = ", ".join(f"{name} {rate}" for name, rate in OPTIMIZERS.items())
@@ -50,7 +50,7 @@ def parser() -> Parser:
     parser.add_argument("--epochs", type=int, default=20, help="default: 20")
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
     parser.add_argument("--dtype", default="float32", help="float32 (default) or float64; the reference: float64")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial parameters and the shuffling (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of first parameters and shuffling (default: 0)")
     parser.add_argument(
         "--deterministic", action="store_true", help="the same bits at every run, also on a GPU; slower"
     )
@@ -65,7 +65,7 @@ def parser() -> Parser:
         metavar="EVERY",
         help="histograms, norms and ratios of every layer for TensorBoard, every so many steps (default: an epoch)",
     )
-    parser.add_argument("--picture", action="store_true", help="of the plane's sets: a GIF and TensorBoard images")
+    parser.add_argument("--picture", action="store_true", help="for sets in the plane: a GIF and TensorBoard images")
     return parser
 
 

@@ -124,7 +124,7 @@ def quantized() -> PackageTrial:
 
 
 class OfAWrapper(keras.Sequential):
-    """A model whose fit is chosen from outside, for what calls `model.fit` by itself."""
+    """A model with an exchangeable fit, for packages that call `model.fit` themselves."""
 
     by: Fit = keras.Sequential.fit
 
@@ -239,7 +239,7 @@ def run(only: str, rounds: int) -> int:
         if between:
             (first, second), *_ = trained(make, [by_keras, by_keras], epochs, 1 + rounds)
             alone = apart(first, second)
-        # what Keras's own fit does not give twice, no other can
+        # a result that Keras's own fit does not repeat is not compared
         as_keras &= between == 0 or alone > 0
         slow, fast = (statistics.median(taken[1:]) for taken in seconds)
         version = metadata.version(package)

@@ -32,7 +32,7 @@ _KINDS = {
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
     *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling"),
 }
-# what no case of the matrix runs: an example's own gradient
+# results without a case in the matrix: an example's own gradient
 _OF_EXAMPLES = (
     r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_moments|_products|_squares|_reweighted|_summed_by_token"
 )

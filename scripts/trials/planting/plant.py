@@ -81,7 +81,7 @@ def check(mistakes: list[Mistake]) -> None:
 
 
 def forget_programs() -> None:
-    """Empty what the package remembers of functions that it has traced."""
+    """Empties the package's caches of traced functions."""
     for name, module in list(sys.modules.items()):
         if name.startswith(("tfbp.layers", "tfbp.losses")):
             for value in vars(module).values():
