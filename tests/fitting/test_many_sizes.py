@@ -114,6 +114,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("rows", [64, 70], ids=["even", "uneven"])
 @pytest.mark.parametrize("layer", OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.sampled(5)
 def test_outputs_of_any_number_of_rows_are_returned_as_by_keras(layer, rows):
     class Model(keras.Model):
         def call(self, x):

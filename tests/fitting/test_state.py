@@ -81,6 +81,7 @@ def test_an_optimizer_is_found_where_a_model_keeps_it(keep):
 
 
 @pytest.mark.parametrize("keep", [*FOUND, "closure"])
+@pytest.mark.sampled(5)
 def test_a_killed_and_resumed_run_ends_in_the_same_bits(keep, tmp_path):
     whole = model(keep)
     expected = tfbp.fit(whole, X, **OPTIONS).history["loss"]

@@ -15,7 +15,7 @@ STEPS, BATCH = 5, 8
 
 
 @pytest.mark.parametrize("how", ["MirroredStrategy-fit", "MirroredStrategy-loop", "MultiWorkerMirroredStrategy-loop"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_two_replicas_end_in_keras_s_weights(how):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     workers = 2 if how.startswith("MultiWorker") else 1
