@@ -15,8 +15,9 @@ LISTS = {"TensorListGetItem", "TensorListSetItem"}
 INTEGER_DIVISIONS = {"Div", "FloorDiv", "FloorMod", "Mod", "TruncateDiv", "TruncateMod"}
 # NaN where the gradient from above is 0 and the kernel gives 0
 ROOTS = {"SqrtGrad", "RsqrtGrad", "ReciprocalGrad", "InvGrad"}
-# by their inputs that hide a NaN; of Maximum and Minimum the second, the first one's NaN stays
-SKIP_NAN = {"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "Maximum": 1, "Minimum": 1}
+# by their inputs that hide a NaN; of Maximum and Minimum the second, the first one's NaN stays; of the gradients the
+# output, at whose NaN the kernel passes on what comes from above
+SKIP_NAN = {"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "Maximum": 1, "Minimum": 1, "EluGrad": 1, "SeluGrad": 1}
 # of numbers that are not finite they take others for the largest
 RANKING = {"MaxPool", "MaxPoolV2", "MaxPool3D", "InTopK", "InTopKV2"}
 # a NaN of the first input is there after them, and no other
