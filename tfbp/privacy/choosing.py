@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras.src.backend import get_keras_mask
 
 from tfbp.errors import InputError
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import examples
 from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
 from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfbp.errors import check_count
 from tfbp.fitting import arrays
 from tfbp.fitting.contract import check_compiled, check_data, check_model
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import choosing, examples, refusals
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import noise, sampling
 from tfbp.privacy.clipping import clipped
 from tfbp.privacy.counting import count

@@ -18,7 +18,7 @@ from tfbp.agreement.programs import Cell
 from tfbp.bridge.activations import keras_activation
 from tfbp.fitting import loops
 from tfbp.fitting.compiler import Way
-from tfbp.fitting.programs import of as programs_of
+from tfbp.fitting.tables import of as programs_of
 from tfbp.judging.failures import Failure
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
