@@ -168,7 +168,7 @@ def test_bad_input_is_one_sentence(make, sentence):
 def test_dropout_needs_a_seed_in_training(writing):
     network = Network(4, [tfbp.Dropout(0.5), tfbp.Dense(1)], "huber")
     with pytest.raises(
-        InputError, match=r"^seed: got None; accepted: an integer, for layers of this network draw in t"
+        InputError, match=r"^seed: got None; accepted: an integer, because layers of this network draw in t"
     ):
         writing.loss_and_gradients(network, network.init(0), np.ones((2, 4)), np.ones((2, 1)))
 
