@@ -175,7 +175,7 @@ def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
     """The function of each program, the data, and the arguments before them."""
-    order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
+    order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH, len(x)]), len(x) % _BATCH
     made: dict[str, Any] = {}
     for name in ("train", "test"):
         made[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
