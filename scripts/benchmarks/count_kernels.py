@@ -80,7 +80,7 @@ def of_tfbp(widths: tuple[int, ...]) -> str:
     import tensorflow as tf
 
     from tfbp import Dense, Model, Network
-    from tfbp.fitting import loops, programs
+    from tfbp.fitting import loops, tables
     from tfbp.fitting.compiler import Way
     from tfbp.fitting.contract import build_state
 
@@ -93,7 +93,7 @@ def of_tfbp(widths: tuple[int, ...]) -> str:
     build_state(model, data, "train")
     orders, numbers = tf.zeros([1, rows], tf.int32), tf.constant([1, 0, STEPS, BATCH, rows, rows])
     specs = [tf.TensorSpec.from_tensor(each) for each in (orders, numbers, *data)]
-    function = loops.epochs(programs.of(model, data), BATCH, specs, "train", Way(True, True), True, 0)
+    function = loops.epochs(tables.of(model, data), BATCH, specs, "train", Way(True, True), True, 0)
     compiled = tf.function(lambda *given: function(*given)[0], jit_compile=True, autograph=False)
     return str(compiled.experimental_get_compiler_ir(orders, numbers, *data)(stage="optimized_hlo"))
 

@@ -138,7 +138,7 @@ class ArrayRun(Run):
         """
         stop = self.steps if stop is None else stop
         numbers = [count, start, stop, self.batch_size, self.full * self.batch_size, self.rows]
-        options = {"full": self.full > 0, "left": self.left}
+        options: dict[str, Any] = {"full": self.full > 0, "left": self.left}
         orders = tf.convert_to_tensor(orders)
         logs, weights_are_finite = self._call(loops.epochs, "train", orders, numbers, self.tensors, **options)
         self._count("train", max(0, min(stop, self.full) - start) * count, count if stop > self.full else 0)
