@@ -54,7 +54,7 @@ def count(arguments: argparse.Namespace) -> int:
 def step_of(text: str) -> Counter[str]:
     """The kernels of one turn of the innermost loop that has a product, by opcode: those of its body, and of its
     condition, and of the branches and calls in them."""
-    computations = dict(re.findall(r"^(?:ENTRY )?%?(\S+) .*?\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    computations = dict(re.findall(r"^(?:ENTRY )?%?(\S+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
     loops = re.findall(r" while\(.*?condition=%?([\w.-]+), body=%?([\w.-]+)", text)
     sizes = {
         (condition, body): _kernels(condition, computations) + _kernels(body, computations)
