@@ -107,7 +107,7 @@ def run(how):
 def train_where_a_replica_gets_no_example(strategy):
     """The last batch has one row: as with Keras's layers under the same strategy, the other replica adds nothing.
 
-    Without an activation: with relu Keras's own layer raises, because oneDNN's fused convolution returns its input's sizes.
+    Without an activation: with relu Keras's own layer raises, because oneDNN's convolution returns its input's sizes.
     """
     import keras
     import numpy as np
