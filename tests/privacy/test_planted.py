@@ -23,12 +23,12 @@ def noise_a_chunk(model, way, batch, clip, dtype, taken):
     return losses, outputs, [each + tf.random.stateless_normal(each.shape, [1, 2], dtype=dtype) for each in sums], good
 
 
-def one_noise_for_all_weights(key, step, weight, weights, shape, dtype):
-    return NORMAL(key, step, 0, weights, shape, dtype)
+def one_noise_for_all_weights(key, step, weight, shape, dtype):
+    return NORMAL(key, step, 0, shape, dtype)
 
 
-def one_noise_for_all_steps(key, step, weight, weights, shape, dtype):
-    return NORMAL(key, 0 * step, weight, weights, shape, dtype)
+def one_noise_for_all_steps(key, step, weight, shape, dtype):
+    return NORMAL(key, 0 * step, weight, shape, dtype)
 
 
 def without_a_kernel(each, dtype):

@@ -56,7 +56,7 @@ def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
     # XLA makes other numbers of the same counter
     @tf.function(jit_compile=jit_compile, autograph=False)
     def numbers(step):
-        return [noise.normal(key[:2], step, each, len(shapes), shape, tf.float64) for each, shape in enumerate(shapes)]
+        return [noise.normal(key[:2], step, each, shape, tf.float64) for each, shape in enumerate(shapes)]
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def drawn(step, number, last):

@@ -16,11 +16,16 @@ import tensorflow as tf
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
 from tfbp.fitting.programs import unflattened
-from tfbp.privacy import noise, sampling
+from tfbp.manual.compiled import is_compiled
+from tfbp.privacy import sampling
 from tfbp.privacy.clipping import clipped
 from tfbp.privacy.counting import count
-from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import ROWS, Ledger, Stretch
+from tfbp.privacy.update import update
+from tfbp.privacy.ways import Way
+
+# a batch of another size takes oneDNN's kernels some time to prepare: so sizes come in these multiples
+SIZES = 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Plan:
     Attributes:
         stretch: their settings. batch_size: B. chunk: P.
         exact_logs: whether losses and metrics of the examples are counted.
+        is_cut: whether a chunk is cut to the rows that were drawn, where XLA does not compile it.
     """
 
     way: Way
@@ -37,6 +43,7 @@ class Plan:
     batch_size: int
     chunk: int
     exact_logs: bool
+    is_cut: bool = False
 
 
 def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..., Any]:
@@ -67,21 +74,24 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
 
     def chunk(number: Any, last: Any, more: Any, sums: Any, skipped: Any) -> Any:
         rows, taken, last, more = draw(number, last)
+        if plan.is_cut and not is_compiled():
+            # those that were taken come first
+            size = -(-tf.reduce_sum(tf.cast(taken, tf.int32)) // SIZES) * SIZES
+            size = tf.clip_by_value(size, min(SIZES, plan.chunk), plan.chunk)
+            rows, taken = rows[:size], taken[:size]
         batch = unflattened(structure, take(data, rows))
         with tf.name_scope("examples"):
             losses, outputs, added, good = clipped(model, plan.way, batch, stretch.clip, dtype, taken)
         if plan.exact_logs:
             count(model, batch, losses, outputs, good)
-        sums = [total + each for total, each in zip(sums, added, strict=True)]
+        sums = _added(number, sums, added)
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
 
     begin = [tf.zeros(each.shape, dtype) for each in variables]
     first = tf.constant(0), tf.constant(-1, tf.int64), tf.constant(True), begin, tf.constant(0, tf.int64)
     *_, sums, skipped = tf.while_loop(lambda _, last, more, *others: more, chunk, first, parallel_iterations=1)
-    with tf.name_scope("noise"):
-        gradients = noise.noised(sums, key[:2], draws, stretch.noise * stretch.clip, stretch.rate * stretch.rows)
-    apply(model, gradients)
+    update(model, sums, key[:2], draws, stretch.noise * stretch.clip, stretch.rate * stretch.rows)
     ledger.draws.assign(draws + 1)
     ledger.skipped.assign_add(skipped)
     ledger.counts.assign_add(tf.one_hot(ledger.current.value - 1, ROWS, dtype=tf.int64))
@@ -89,32 +99,18 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
     return _logs(model, plan)
 
 
-def apply(model: Any, gradients: list[tf.Tensor]) -> None:
-    """Update the trainable weights, penalties on them included: what follows from weights alone needs no noise."""
-    variables = model.trainable_variables
-    own = hasattr(model, "gradients_of_penalties")
-    penalties = model.gradients_of_penalties() if own else _of_penalties(variables)
-    gradients = [
-        gradient if penalty is None else gradient + tf.cast(penalty, gradient.dtype)
-        for gradient, penalty in zip(gradients, penalties, strict=True)
-    ]
-    # an optimizer that scales losses divides the gradients by that scale
-    one = tf.ones([], gradients[0].dtype)
-    scale = model.optimizer.scale_loss(one)
-    gradients = gradients if scale is one else [gradient * scale for gradient in gradients]
-    scaled = [tf.cast(gradient, each.dtype) for gradient, each in zip(gradients, variables, strict=True)]
-    model.optimizer.apply_gradients(zip(scaled, variables, strict=True))
+def _added(number: tf.Tensor, sums: list[tf.Tensor], added: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The sums of the chunks so far; a first chunk's are not added to zeros."""
+    if is_compiled():
+        return [total + each for total, each in zip(sums, added, strict=True)]
 
+    def both() -> list[tf.Tensor]:
+        return [total + each for total, each in zip(sums, added, strict=True)]
 
-def _of_penalties(variables: list[Any]) -> list[Any]:
-    """The gradient of each weight's own penalty, None where it has none."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(each.value) for each in variables if each.regularizer is not None]
-        tape.watch(values)
-        given = [each for each in variables if each.regularizer is not None]
-        total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
-    found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
-    return [found.get(id(each)) for each in variables]
+    made = tf.cond(tf.equal(number, 0), lambda: [tf.identity(each) for each in added], both)
+    for each, total in zip(made, sums, strict=True):
+        each.set_shape(total.shape)
+    return made
 
 
 def _logs(model: Any, plan: Plan) -> Any:

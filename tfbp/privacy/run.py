@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.trainers.trainer import model_supports_jit
 
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
@@ -14,6 +13,7 @@ from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
 from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
+from tfbp.privacy.keras_internals import model_supports_jit
 from tfbp.privacy.ledger import Ledger
 
 # what XLA does not know, or drops without a word; and what its loops on a CPU add up one by one
@@ -29,9 +29,8 @@ UNKNOWN_TO_XLA = {
     "UniqueV2",
 }
 
-# where XLA's program is faster on a CPU (scripts/benchmarks/benchmark_private.py): recurrences, which are loops inside
-# the two of every program, and attention; after so many steps that it has won the time of compiling back
-LOOPS, PRODUCTS, MANY_STEPS = {"While", "StatelessWhile"}, {"BatchMatMulV2", "Einsum"}, 1000
+# of so many steps XLA's program has won the time of compiling back (scripts/benchmarks/benchmark_private.py)
+MANY_STEPS = 1000
 
 
 class PrivateRun(Run):
@@ -130,7 +129,4 @@ def _pays(model: Any, traced: Any, steps: int) -> bool:
     found = compiler.operations(traced.graph)
     if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA):
         return False
-    definition = traced.graph.as_graph_def()
-    nodes = [node for function in definition.library.function for node in function.node_def]
-    loops = sum(node.op in LOOPS for node in [*definition.node, *nodes])
-    return mode == "on" or (steps >= MANY_STEPS and (loops > 2 or bool(found & PRODUCTS)))
+    return mode == "on" or steps >= MANY_STEPS
