@@ -1,6 +1,6 @@
 """Self-attention: every step of a sequence attends to the others. T steps, D features of each.
 
-The weights' names are Keras's paths: query_kernel is the kernel of Keras's query.
+A weight has the name of its path in Keras: query_kernel is the kernel of Keras's query.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tfbp.network.shapes import Flatten
 from tfbp.network.tokens import Tokens
 from tfbp.vocabulary import L1L2
 
-# Keras's arguments that no kind here can express, and what each must be
+# Keras's arguments that no kind here can express, and the value that each must have
 _LEFT_OUT = {"output_shape": None, "sliding_window": None, "flash_attention": False, "use_gate": False}
 
 
@@ -52,7 +52,7 @@ class _Attention(Layer):
 
     @property
     def head_shapes(self) -> dict[str, Shape]:
-        """(heads, numbers of each) of query, key and value."""
+        """The heads, and the numbers in each, of query, key and value."""
         raise NotImplementedError
 
     @property
@@ -68,12 +68,12 @@ class _Attention(Layer):
         width, shapes = input_shape[-1], {}
         for part, heads in self.head_shapes.items():
             shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (width, *heads), heads
-        made = self.head_shapes["query"][0], self.head_shapes["value"][1]
-        shapes |= {"attention_output_kernel": (*made, width), "attention_output_bias": (width,)}
+        head_sizes = self.head_shapes["query"][0], self.head_shapes["value"][1]
+        shapes |= {"attention_output_kernel": (*head_sizes, width), "attention_output_bias": (width,)}
         return {name: shape for name, shape in shapes.items() if self.use_bias or name.endswith("_kernel")}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The kernel as the matrix that it is a product with: its rows are inputs, its columns outputs."""
+        """The kernel as a matrix: its rows are inputs, its columns outputs."""
         if not weight.endswith("_kernel"):
             return shape
         inputs = 2 if weight.startswith("attention_output") else 1
@@ -96,7 +96,7 @@ class _Attention(Layer):
         for name, accepted in _LEFT_OUT.items():
             if given.get(name) not in (accepted, None):
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted}.")
-        # a built layer has its axes written out: all, which are one where the bridge has joined them
+        # a built Keras layer lists all its axes: one axis here, because the bridge has joined them
         axes = given.get("attention_axes")
         if axes is not None and tuple(axes) != tuple(range(1, len(axes) + 1)):
             raise InputError(f"attention_axes: got {axes!r}; accepted: None.")
@@ -105,19 +105,20 @@ class _Attention(Layer):
 
 @dataclass(frozen=True)
 class MultiHeadAttention(_Attention, Layer):
-    """Every step attends to all steps in several heads: softmax(query · key / √key_dim) · value, projected back.
+    """Lets every step attend to all steps, in several heads: softmax(query · key / √key_dim) · value, projected back.
 
-        query, key, value = x · kernel + bias, each its own, (T, heads, key_dim or value_dim)
+        query, key, value = x · kernel + bias, each with its own kernel, (T, heads, key_dim or value_dim)
         z = Σ over heads and value_dim of y · attention_output_kernel + attention_output_bias
 
     Args:
         num_heads: the number of heads.
         key_dim: the size of a head's query and key.
-        value_dim: that of its value; None for key_dim.
-        dropout: as `Dropout`'s rate, of the probabilities.
+        value_dim: the size of a head's value; None for key_dim.
+        dropout: the rate of dropout on the probabilities, as in `Dropout`.
         use_bias: whether the four projections have biases.
-        use_causal_mask: whether a step sees none after itself. In Keras it is an argument of the call.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, of all four.
+        use_causal_mask: whether a step ignores all later steps. In Keras it is an argument of the call.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, for all four
+            projections.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -156,12 +157,12 @@ class MultiHeadAttention(_Attention, Layer):
 
 @dataclass(frozen=True)
 class GroupedQueryAttention(_Attention, Layer):
-    """`MultiHeadAttention` where several query heads share the key and the value of one.
+    """`MultiHeadAttention` in which several query heads share one key and one value.
 
     Args:
         head_dim: the size of a head's query, key and value.
         num_query_heads: the number of heads.
-        num_key_value_heads: the number of keys and values for them, which divides it.
+        num_key_value_heads: the number of keys and values; a divisor of num_query_heads.
         dropout, use_bias, …, bias_regularizer: as in `MultiHeadAttention`.
 
     Raises:

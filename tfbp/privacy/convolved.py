@@ -1,4 +1,4 @@
-"""What an example's own gradient of a convolution's kernel is a sum of: see `parts`.
+"""Computes squared norms and weighted sums of examples' gradients of a convolution's kernel: see `parts`.
 
 B batch, H and W height and width, G groups, P places of a window, K positions of it, C = G I channels, O outputs.
 """
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfbp.privacy.scaling import by_group, of_finite, scaled, squares_of_product, squares_of_rows
 
-# of what lies under a convolution's window at once, and into how many pieces a batch is cut for that
+# bytes of patches in memory, and the number of pieces of a batch for that
 PATCH_BYTES, MOST_PIECES = 8 * 2**20, 16
 
 
@@ -22,15 +22,15 @@ PATCH_BYTES, MOST_PIECES = 8 * 2**20, 16
 class Convolved:
     """g_b = Σ_p patches(x)[b, p] ⊗ dz[b, p]; dz (B, G, P, O) of G groups and P places.
 
-    What lies under a window is K times x: it is made of a few examples at a time.
+    The patches are K times as large as x, so they are computed for a few examples at a time.
 
     Attributes:
         x: the layer's images, (B, H, W, C).
         patches: (b, G, P, K I) of images (b, H, W, C), with 0 where the kernel has no weight.
         width: K C, of all groups.
-        restore: makes the kernel's shape of (G, K I, O).
-        most: the largest B, where the tensors do not say theirs.
-        backward: Σ_b of the kernel's gradient of x and dz, by a kernel of TensorFlow; None where products are faster.
+        restore: converts (G, K I, O) to the kernel's shape.
+        most: the largest B, where it is not static.
+        backward: Σ_b of the kernel's gradient of x and dz, by TensorFlow's kernel; None where products are faster.
     """
 
     x: tf.Tensor
@@ -55,8 +55,8 @@ class Convolved:
         if self._is_held:
             size = self._gradients.shape[1:]
             gradients = of_finite(tf.reshape(self._gradients, [-1, math.prod(size)]), finite, factors.dtype)
-            made = tf.reshape(tf.matmul(factors[None], gradients), size)
-            return self.restore(tf.transpose(made, [0, 2, 1]))
+            total = tf.reshape(tf.matmul(factors[None], gradients), size)
+            return self.restore(tf.transpose(total, [0, 2, 1]))
         x, dz = of_finite(self.x, finite, factors.dtype), scaled(self.dz, factors, finite)
         if self.backward is not None:
             return self.backward(x, dz)
@@ -68,7 +68,7 @@ class Convolved:
 
     @property
     def _is_held(self) -> bool:
-        """Whether the examples' gradients are made: they are small beside the patches, and save a second pass."""
+        """Whether the examples' gradients are computed: they are smaller than the patches, and save a second pass."""
         _, groups, places, outputs = self.dz.shape
         inputs = self.width // groups
         return inputs * outputs <= places * min(places, inputs)
@@ -86,14 +86,14 @@ class Convolved:
         return tf.concat(self._in_turn(of_some, tf.cast(self.x, dtype), tf.cast(self.dz, dtype)), axis=0)
 
     def _in_turn(self, function: Callable[..., tf.Tensor], x: tf.Tensor, dz: tf.Tensor) -> list[tf.Tensor]:
-        """function of some examples after the other, as many as PATCH_BYTES hold."""
+        """Applies function to groups of examples in sequence, as many as fit in PATCH_BYTES."""
         most, places = x.shape[0] or self.most, dz.shape[2]
         if most is None:
             return [function(x, dz)]
         pieces = min(-(-most * x.dtype.size * places * self.width // PATCH_BYTES), MOST_PIECES, most)
-        rows, made = tf.shape(x)[0] if x.shape[0] is None else x.shape[0], list[tf.Tensor]()
+        rows, results = tf.shape(x)[0] if x.shape[0] is None else x.shape[0], list[tf.Tensor]()
         for number in range(pieces):
             first, last = number * rows // pieces, (number + 1) * rows // pieces
-            with tf.control_dependencies(made[-1:]):
-                made.append(function(tf.identity(x[first:last]), dz[first:last]))
-        return made
+            with tf.control_dependencies(results[-1:]):
+                results.append(function(tf.identity(x[first:last]), dz[first:last]))
+        return results

@@ -1,8 +1,8 @@
-"""Each example's own gradient in a batch: its squared norm, and sums of the gradients with a factor for each.
+"""Computes each example's gradient in a batch: its squared norm, and sums with a factor for each example.
 
-Two ways find them. By hand: one backward pass gives every layer's dz, the rest follows from x and dz (`parts`). By
-tape: one tape an example, all of a chunk side by side (tf.vectorized_map); every example's gradient is held for a
-while.
+There are two ways. By hand: one backward pass computes every layer's dz, and the rest follows from x and dz
+(`parts`). By tape: one tape for each example of a chunk, in parallel (tf.vectorized_map), with every example's gradient
+in memory.
 
 g_b is the gradient of the loss on a batch of example b alone, with respect to the trainable weights, without
 penalties on weights. B examples.
@@ -26,14 +26,14 @@ from tfbp.privacy.ways import Way
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of a batch.
+    """The results for a batch.
 
     Attributes:
         losses: ℓ_b, (B,), at least float32.
-        outputs: the model's, for metrics.
-        squares: ‖g_b‖², (B,), float64; infinite or NaN for an example that is.
-        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and where squares are finite, (B,): the
-            others count 0.
+        outputs: the model's outputs, for metrics.
+        squares: ‖g_b‖², (B,), float64; infinite or NaN for an example with such a gradient.
+        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and finite squares, (B,): other examples
+            count 0.
     """
 
     losses: tf.Tensor
@@ -43,17 +43,17 @@ class Found:
 
 
 def find(model: Any, way: Way, data: Any, training: bool = True) -> Found:
-    """The examples' gradients of packed data (x, y, sample_weight) of a batch; to be traced in a tf.function."""
+    """Returns the examples' gradients of packed data (x, y, sample_weight) of a batch; call it in a tf.function."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with without_penalties(model):
         return (by_hand if way.is_by_hand else by_tape)(model, way, x, y, sample_weight, training)
 
 
 def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
-    """From one backward pass.
+    """Computes them from one backward pass.
 
     Raises:
-        NotRecorded: a layer or a weight whose gradient is not made of what was recorded.
+        NotRecorded: a layer or a weight with a gradient that does not follow from the record.
     """
     variables = model.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -65,8 +65,8 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             tape.watch(flat_weights)
             total = sum_of_losses(model, way, x, y, outputs, weights, training)
     zs = [z for z, _ in recorder.uses]
-    found = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
-    dzs, dweights, others = found[: len(zs)], found[len(zs) : -len(variables)], found[-len(variables) :]
+    gradients = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
+    dzs, dweights, others = gradients[: len(zs)], gradients[len(zs) : -len(variables)], gradients[-len(variables) :]
     if any(dz is None for dz in dzs):
         raise NotRecorded("a layer whose output does not reach the loss, or not in a way that the tape sees")
     if any(dweight is None for dweight in dweights):
@@ -107,7 +107,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 
 
 def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
-    """From one tape an example, all side by side."""
+    """Computes them from one tape for each example, in parallel."""
     variables = model.trainable_variables
     values = [variable.value for variable in variables]
 
@@ -118,7 +118,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             outputs = called(model, x, training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
-        gradients = [tf.convert_to_tensor(each) for each in gradients]
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         return loss, keras.tree.map_structure(lambda leaf: leaf[0], outputs), gradients
 
     packed = keras.tree.flatten((x, y, sample_weight))
@@ -142,7 +142,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 
 
 def called(model: Any, x: Any, training: bool) -> Any:
-    """The model's outputs, as Keras's own step calls it."""
+    """Returns the model's outputs, as Keras's own step calls it."""
     return model(x, training=training) if model._call_has_training_arg else model(x)
 
 
@@ -151,13 +151,13 @@ def _per_example(terms: tf.Tensor) -> tf.Tensor:
 
 
 def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-    """The squares in float64; made in float64, too, where they overflow in a narrower type."""
-    found = squares(dtype)
+    """Returns the squares in float64; computed in float64, too, where they overflow in a narrower dtype."""
+    values = squares(dtype)
     if dtype == tf.float64:
-        return found
-    # a function by itself: what is inlined is rewritten, and parts of it are run where they are not needed
+        return values
+    # a separate function: Grappler rewrites inlined code, and then runs unused parts of it
     wide = tf.function(lambda: squares(tf.float64), autograph=False, experimental_attributes={"_noinline": True})
-    return tf.cond(tf.reduce_all(tf.math.is_finite(found)), lambda: tf.cast(found, tf.float64), wide)
+    return tf.cond(tf.reduce_all(tf.math.is_finite(values)), lambda: tf.cast(values, tf.float64), wide)
 
 
 def _wide(variables: Any) -> tf.DType:

@@ -1,4 +1,4 @@
-"""The losses of a batch's examples: their sum for one backward pass, and each by itself. B examples."""
+"""Computes the losses of a batch's examples: their sum for one backward pass, and each separately. B examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rows_of(x: Any) -> Any:
 
 
 def weights_of(outputs: Any, sample_weight: Any) -> Any:
-    """The sample weights in floats; where there are none, ones: the total's gradient by them says what each ℓ_b is."""
+    """Returns the sample weights as floats; ones without weights: the total's gradient by them is each ℓ_b."""
     if sample_weight is not None:
         return keras.tree.map_structure(
             lambda leaf: leaf if leaf is None or leaf.dtype.is_floating else tf.cast(leaf, keras.config.floatx()),
@@ -35,7 +35,7 @@ def weights_of(outputs: Any, sample_weight: Any) -> Any:
 
 
 def sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """Σ_b ℓ_b."""
+    """Returns Σ_b ℓ_b."""
     if way.losses == "each":
         return tf.reduce_sum(each_loss(model, way, x, y, outputs, weights, training))
     try:
@@ -48,7 +48,7 @@ def sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: A
 
 
 def each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """ℓ_b of every example as that of a batch of its own, (B,), from the outputs of the whole batch."""
+    """Returns ℓ_b of every example as a batch of its own, (B,), from the outputs of the whole batch."""
     masks = keras.tree.map_structure(get_keras_mask, outputs)
 
     def alone(given: Any) -> tf.Tensor:
@@ -73,7 +73,7 @@ def each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, 
 
 
 def mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
-    """function of each example, side by side; or one after the other, also where TensorFlow cannot trace that."""
+    """Applies function to each example in parallel; in sequence where TensorFlow cannot trace that."""
     log = logging.getLogger("tensorflow")
     level = log.level
     try:
@@ -84,8 +84,8 @@ def mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
         pass
     finally:
         log.setLevel(level)
-    made = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
+    program = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
         [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     )
-    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), made.structured_outputs)
+    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
     return tf.map_fn(function, leaves, fn_output_signature=specs, parallel_iterations=1)

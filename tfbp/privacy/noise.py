@@ -1,7 +1,8 @@
-"""Gaussian noise, once for each weight and update, from a key and a counter: no two of them share any.
+"""Draws Gaussian noise for each weight and update from a key and a counter: no two of them share any.
 
-Threefry makes the bits. Each step has a key of its own, made of the ledger's; the counter is the number of an element
-and the number of its weight. Normal numbers are float32's or float64's: what that leaves open is in the guide.
+Threefry computes the bits. Each step has its own key, derived from the ledger's; the counter is the number of an
+element in all weights of the model, one after the other. Normal numbers are float32's or float64's: the guide
+describes the consequences.
 
 References: Box and Muller, A note on the generation of random normal deviates (1958),
 https://doi.org/10.1214/aoms/1177706645; Cephes' logf, https://www.netlib.org/cephes
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from tfbp.privacy.threefry import Words, threefry
 
-# of the mantissa's logarithm, from the highest power on
+# coefficients of the mantissa's logarithm, from the highest power
 LOGARITHM = (
     *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
     *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
@@ -26,23 +27,23 @@ LOGARITHM = (
 ROOT_OF_HALF = 0x3F3504F3
 
 
-def normal(key: tf.Tensor, step: tf.Tensor, weight: int, shape: Sequence[int], dtype: Any) -> tf.Tensor:
-    """Standard normal numbers of a weight's shape, for one step.
+def normal(key: tf.Tensor, step: tf.Tensor, size: int, dtype: Any) -> tf.Tensor:
+    """Returns standard normal numbers for all weights of one step, (size,).
 
         z = √(-2 ln u) · sin(π v)     u in (0, 1], v in [-½, ½)
 
-    Close to 0 the floats are dense: so the tails reach as far as the bits of u do, 6.7 for the 31 of float32.
+    Floats are dense close to 0: so the tails are as long as the bits of u allow, 6.7 for the 31 of float32.
 
     Args:
         key: (2,) int64, the noise's words of the ledger's key.
         step: the number of the step, over all fits of the model.
-        weight: the weight's number.
+        size: the number of elements of all weights.
     """
     of_step, tweak = _of_step(key, step)
-    element = tf.bitcast(tf.range(math.prod(shape), dtype=tf.int32), tf.uint32)
+    element = tf.bitcast(tf.range(size, dtype=tf.int32), tf.uint32)
 
     def words(block: int) -> Words:
-        number = tf.zeros_like(element) + tf.constant(2 * weight + block, tf.uint32)
+        number = tf.zeros_like(element) + tf.constant(block, tf.uint32)
         return threefry(of_step, (element ^ tweak[0], number ^ tweak[1]))
 
     if tf.as_dtype(dtype) == tf.float64:
@@ -50,16 +51,14 @@ def normal(key: tf.Tensor, step: tf.Tensor, weight: int, shape: Sequence[int], d
         uniform = tf.cast(high, dtype) * 2.0**-32 + (tf.cast(low, dtype) + 0.5) * 2.0**-64
         high, low = words(1)
         angle = _signed(high, dtype) * 2.0**-32 + tf.cast(low, dtype) * 2.0**-64
-        made = tf.sqrt(-2 * tf.math.log(uniform)) * tf.sin(math.pi * angle)
-    else:
-        first, second = words(0)
-        half = tf.bitwise.right_shift(first, tf.constant(1, tf.uint32))
-        made = _normal(_signed(half, tf.float32) + 0.5, _signed(second, tf.float32) * 2.0**-32)
-    return tf.reshape(tf.cast(made, dtype), shape)
+        return tf.sqrt(-2 * tf.math.log(uniform)) * tf.sin(math.pi * angle)
+    first, second = words(0)
+    half = tf.bitwise.right_shift(first, tf.constant(1, tf.uint32))
+    return _normal(_signed(half, tf.float32) + 0.5, _signed(second, tf.float32) * 2.0**-32)
 
 
 def _of_step(key: tf.Tensor, step: tf.Tensor) -> tuple[Words, Words]:
-    """A step's own key, and what its counters are mixed with: two words each, of all 126 bits of the ledger's key."""
+    """Returns a step's own key, and words to mix with its counters: two each, from all bits of the ledger's key."""
     words = tf.unstack(tf.reshape(tf.bitcast(key, tf.uint32), [4]))
     low, high = tf.unstack(tf.bitcast(tf.cast(step, tf.int64), tf.uint32))
     return (
@@ -69,7 +68,7 @@ def _of_step(key: tf.Tensor, step: tf.Tensor) -> tuple[Words, Words]:
 
 
 def _normal(numerator: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
-    """√(-2 ln(numerator / 2³¹)) · sin(π angle) in float32, of polynomials that become vector instructions."""
+    """Returns √(-2 ln(numerator / 2³¹)) · sin(π angle) in float32, by polynomials, which vectorize."""
     bits = tf.bitcast(numerator * 2.0**-31, tf.int32) - ROOT_OF_HALF
     exponent = tf.cast(tf.bitwise.right_shift(bits, 23), tf.float32)
     over_one = tf.bitcast((bits & 0x7FFFFF) + ROOT_OF_HALF, tf.float32) - 1
@@ -91,8 +90,8 @@ def _signed(word: tf.Tensor, dtype: Any) -> tf.Tensor:
 def noised(
     sums: Sequence[tf.Tensor], key: tf.Tensor, step: tf.Tensor, deviation: float, divisor: float
 ) -> list[tf.Tensor]:
-    """(Σ_b f_b g_b + deviation · normal) / divisor of every weight."""
-    return [
-        total * (1 / divisor) + (deviation / divisor) * normal(key, step, number, total.shape, total.dtype)
-        for number, total in enumerate(sums)
-    ]
+    """Returns (Σ_b f_b g_b + deviation · normal) / divisor of every weight; the sums have one dtype."""
+    sizes = [math.prod(total.shape) for total in sums]
+    # one vector for all weights: XLA compiles the generator once
+    numbers = tf.split((deviation / divisor) * normal(key, step, sum(sizes), sums[0].dtype), sizes)
+    return [total * (1 / divisor) + tf.reshape(part, total.shape) for total, part in zip(sums, numbers, strict=True)]

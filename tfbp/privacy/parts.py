@@ -1,13 +1,13 @@
-"""What an example's own gradient of a weight is a sum of, and what follows without holding that gradient.
+"""Computes squared norms and weighted sums of examples' gradients from their parts, without the gradients.
 
 A part of a weight's gradient, g_b for example b, is one of
 
-    Product    g_b = Σ_t left[b, t] ⊗ right[b, t]            a kernel's, of rows of x and of dz
-    Rows       g_b[v] = Σ_t right[b, t] where token[b, t] = v    a table's of embeddings
-    Convolved  g_b = Σ_p patches[b, p] ⊗ dz[b, p]            a convolution's kernel's, of what lies under its window
-    Each       g_b itself, of a weight that is small beside x     a bias's, a gain's
+    Product    g_b = Σ_t left[b, t] ⊗ right[b, t]            of a kernel, from rows of x and of dz
+    Rows       g_b[v] = Σ_t right[b, t] where token[b, t] = v    of a table of embeddings
+    Convolved  g_b = Σ_p patches[b, p] ⊗ dz[b, p]            of a convolution's kernel, from the pixels under its window
+    Each       g_b itself, of a weight that is small beside x     of a bias or a gain
 
-Of each there are ‖g_b‖² (`squares`) and Σ_b f_b g_b (`weighted`) for a factor f_b of each example.
+Each part has ‖g_b‖² (`squares`) and Σ_b f_b g_b (`weighted`) for a factor f_b of each example.
 
 B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 """
@@ -24,7 +24,7 @@ import tensorflow as tf
 from tfbp.privacy.convolved import Convolved
 from tfbp.privacy.scaling import flat, of_finite, scaled, squares_of_product, squares_of_rows
 
-# from this many tokens on an example's equal ones are found by sorting: the others' matrix is T · T
+# the number of tokens from which equal ones are found by sorting: else by a matrix of T · T
 MANY_TOKENS = 64
 
 
@@ -33,7 +33,7 @@ class Product:
     """g_b = Σ_t left[b, t] ⊗ right[b, t]; left (B, T, I) and right (B, T, O), or (B, G, T, …) for a kernel of G groups.
 
     Attributes:
-        restore: makes the kernel's shape of (I, O), or of (G, I, O).
+        restore: converts (I, O), or (G, I, O), to the kernel's shape.
     """
 
     left: tf.Tensor
@@ -50,7 +50,7 @@ class Product:
         return self.restore(tf.einsum("bgti,bgto->gio", left, right))
 
     def joined(self, other: Product) -> Product:
-        """Of one weight that is used twice: the rows of both."""
+        """Joins the rows of two parts of one weight with two uses."""
         left, right = (
             tf.concat([a, tf.cast(b, a.dtype)], axis=-2)
             for a, b in ((self.left, other.left), (self.right, other.right))
@@ -88,7 +88,7 @@ class Rows:
         return replace(self, tokens=tf.concat([self.tokens, other.tokens], axis=1), right=right)
 
     def crossed(self, product: Product, dtype: tf.DType) -> tf.Tensor:
-        """Σ over the table of this part times the product's, whose left is of all V rows: a table that is tied."""
+        """Returns Σ over the table of this part times the product's, with a left of all V rows: a tied table."""
         left, right = tf.cast(product.left, dtype), tf.cast(product.right, dtype)
         # the product's rows of the example's own tokens alone   (B, T, O) <- (B, S, T) (B, S, O)
         of_tokens = tf.matmul(tf.gather(left, self.tokens, axis=2, batch_dims=1), right, transpose_a=True)
@@ -116,19 +116,19 @@ Part = Product | Rows | Convolved | Each
 
 
 class Unknown(Exception):
-    """Parts of one weight for which there is no formula together."""
+    """Raised for parts of one weight without a common formula."""
 
 
 def joined(parts: Sequence[Any]) -> list[Any]:
-    """The parts of one weight, those of a kind as one.
+    """Joins the parts of one weight, those of a kind to one.
 
     Raises:
-        Unknown: kinds that are known each by itself alone.
+        Unknown: kinds without a common formula.
     """
     kinds: dict[type, Any] = {}
     for part in parts:
         known = kinds.get(type(part))
-        if known is not None and not _fit(known, part):
+        if known is not None and not _can_be_joined(known, part):
             raise Unknown
         kinds[type(part)] = part if known is None else known.joined(part)
     if len(kinds) > 1 and set(kinds) != {Rows, Product}:
@@ -137,7 +137,7 @@ def joined(parts: Sequence[Any]) -> list[Any]:
 
 
 def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
-    """‖g_b‖² of one weight, (B,), from its joined parts."""
+    """Returns ‖g_b‖² of one weight, (B,), from its joined parts."""
     total = sum(part.squares(dtype) for part in parts)
     if len(parts) == 2:
         rows, product = sorted(parts, key=lambda part: isinstance(part, Product))
@@ -146,8 +146,8 @@ def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
     return total
 
 
-def _fit(part: Any, other: Any) -> bool:
-    """Whether two parts of a kind are one: convolutions of other images are not."""
+def _can_be_joined(part: Any, other: Any) -> bool:
+    """Whether two parts of a kind can be joined: convolutions of different images cannot."""
     return not isinstance(part, Convolved) and (
         not isinstance(part, Product) or part.left.shape.rank == other.left.shape.rank
     )

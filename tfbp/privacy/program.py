@@ -1,6 +1,6 @@
-"""Private steps in one program: sample, clip, sum, noise, update, count, many times over.
+"""Compiles private steps to one program: sample, clip, sum, noise, update, count, many times.
 
-    g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N) + that of penalties on weights
+    g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N) + gradient of penalties on weights
 
 N rows, P rows of a chunk.
 """
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.manual.compiled import is_compiled
 from tfbp.privacy import sampling
 from tfbp.privacy.clipping import clipped
@@ -24,18 +24,18 @@ from tfbp.privacy.ledger import ROWS, Ledger, Stretch
 from tfbp.privacy.update import update
 from tfbp.privacy.ways import Way
 
-# a batch of another size takes oneDNN's kernels some time to prepare: so sizes come in these multiples
+# the multiple of batch sizes: oneDNN's kernels take time to prepare for another size
 SIZES = 16
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the steps of a fit are made by.
+    """The settings of a fit's steps.
 
     Attributes:
-        stretch: their settings. batch_size: B. chunk: P.
+        stretch: the steps' settings. batch_size: B. chunk: P.
         exact_logs: whether losses and metrics of the examples are counted.
-        is_cut: whether a chunk is cut to the rows that were drawn, where XLA does not compile it.
+        is_cut: whether a chunk is cut to the rows that were drawn, unless XLA compiles it.
     """
 
     way: Way
@@ -47,7 +47,7 @@ class Plan:
 
 
 def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..., Any]:
-    """(order (N,), between (2,), *data) to the logs after the steps from number between[0] to before between[1]."""
+    """Maps (order (N,), between (2,), *data) to the logs after the steps between[0] to between[1] - 1."""
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         logs = nothing_of(_logs(model, plan))
@@ -55,7 +55,7 @@ def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..
         def one(number: tf.Tensor, logs: Any) -> Any:
             return number + 1, step(model, ledger, plan, structure, order, number, data)
 
-        # one step at a time: each reads the weights that the one before has written
+        # one step at a time: each reads the weights of the step before
         _, logs = tf.while_loop(lambda number, _: number < between[1], one, (between[0], logs), parallel_iterations=1)
         return logs
 
@@ -63,9 +63,9 @@ def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..
 
 
 def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, number: Any, data: Any) -> Any:
-    """One private step: the logs after it."""
+    """Runs one private step; returns the logs after it."""
     stretch, variables = plan.stretch, model.trainable_variables
-    dtype = tf.float64 if any(each.dtype == "float64" for each in variables) else tf.float32
+    dtype = tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32
     key, draws = tf.convert_to_tensor(ledger.key.value), tf.convert_to_tensor(ledger.draws.value)
     if stretch.sampling == "poisson":
         draw = sampling.poisson(key[2:], draws, stretch.rate, stretch.rows, plan.chunk)
@@ -75,7 +75,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
     def chunk(number: Any, last: Any, more: Any, sums: Any, skipped: Any) -> Any:
         rows, taken, last, more = draw(number, last)
         if plan.is_cut and not is_compiled():
-            # those that were taken come first
+            # taken rows come first
             size = -(-tf.reduce_sum(tf.cast(taken, tf.int32)) // SIZES) * SIZES
             size = tf.clip_by_value(size, min(SIZES, plan.chunk), plan.chunk)
             rows, taken = rows[:size], taken[:size]
@@ -88,7 +88,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
 
-    begin = [tf.zeros(each.shape, dtype) for each in variables]
+    begin = [tf.zeros(variable.shape, dtype) for variable in variables]
     first = tf.constant(0), tf.constant(-1, tf.int64), tf.constant(True), begin, tf.constant(0, tf.int64)
     *_, sums, skipped = tf.while_loop(lambda _, last, more, *others: more, chunk, first, parallel_iterations=1)
     update(model, sums, key[:2], draws, stretch.noise * stretch.clip, stretch.rate * stretch.rows)
@@ -100,17 +100,17 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
 
 
 def _added(number: tf.Tensor, sums: list[tf.Tensor], added: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The sums of the chunks so far; a first chunk's are not added to zeros."""
+    """Returns the sums of the chunks so far; those of a first chunk are not added to zeros."""
     if is_compiled():
         return [total + each for total, each in zip(sums, added, strict=True)]
 
     def both() -> list[tf.Tensor]:
         return [total + each for total, each in zip(sums, added, strict=True)]
 
-    made = tf.cond(tf.equal(number, 0), lambda: [tf.identity(each) for each in added], both)
-    for each, total in zip(made, sums, strict=True):
+    total_of_all = tf.cond(tf.equal(number, 0), lambda: [tf.identity(each) for each in added], both)
+    for each, total in zip(total_of_all, sums, strict=True):
         each.set_shape(total.shape)
-    return made
+    return total_of_all
 
 
 def _logs(model: Any, plan: Plan) -> Any:

@@ -1,4 +1,4 @@
-"""Tensors with a row for each example: their squares, and a factor for each. B examples."""
+"""Computes squares and scaled copies of tensors with a row for each example. B examples."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def scaled(tensor: tf.Tensor, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tenso
 
 
 def of_finite(tensor: tf.Tensor, finite: tf.Tensor, dtype: tf.DType, times: Any = None) -> tf.Tensor:
-    """The tensor, times a factor, with 0 for examples that are not finite: 0 · NaN would be NaN."""
+    """Multiplies the tensor by a factor, with 0 for examples that are not finite: 0 · NaN would be NaN."""
     tensor = tf.cast(tensor, dtype)
     product = tensor if times is None else times * tensor
     cleaned = functools.partial(tf.where, per_row(finite, tensor), product, 0)
     if is_compiled():
         return cleaned()
-    # nearly always all are: then it is not copied
+    # nearly always all examples are finite: then there is no copy
     clean = tf.function(cleaned, autograph=False, experimental_attributes={"_noinline": True})
     return tf.cond(tf.reduce_all(finite), lambda: product, clean)
 

@@ -1,7 +1,7 @@
-"""Threefry-2x32 with 20 rounds: two words from a key and a counter of two words each.
+"""Computes Threefry-2x32 with 20 rounds: two words from a key and a counter of two words each.
 
-It is the block cipher Threefish with short words, and jax.random's generator. It uses additions, rotations and
-exclusive ors alone, which XLA compiles into vector instructions.
+It is the block cipher Threefish with short words, and jax.random's generator. It consists of additions, rotations and
+exclusive ors, which XLA compiles to vector instructions.
 
 Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011), https://doi.org/10.1145/2063384.2063405
 """
@@ -16,7 +16,7 @@ Words = tuple[tf.Tensor, tf.Tensor]
 
 
 def threefry(key: Words, counter: Words) -> Words:
-    """Two words for each counter; all are uint32, and their shapes broadcast.
+    """Returns two words for each counter; all are uint32, and their shapes broadcast.
 
     Example:
         >>> zero = tf.constant(0, tf.uint32)

@@ -1,9 +1,9 @@
-"""What lies under a window at each of its places, as rows: copied in long pieces.
+"""Copies the pixels under a window at each of its positions to rows, in long pieces.
 
-Outside of XLA one gather takes whole pixels, several columns at once where a pixel is short. With a stride, the pixels
-of one phase are put side by side first, so that all that is copied is next to each other: a strided copy of single
-pixels takes many times as long. A kernel that is no multiple of its stride then has positions without a weight; what
-lies there is 0.
+Without XLA, one gather copies whole pixels, several columns at once where a pixel is short. With a stride, the pixels
+of one phase are first put side by side, so that all copies are contiguous: a strided copy of single pixels takes many
+times as long. A kernel that is not a multiple of its stride then has positions without a weight, and the pixels there
+are 0.
 
 B batch, P and Q places, M and N the kernel's height and width, C channels.
 """
@@ -18,19 +18,19 @@ import tensorflow as tf
 
 from tfbp.manual.window import Window
 
-# of fewer numbers in a piece, a gather takes several times as long
+# a gather of pieces of fewer numbers takes several times as long
 SHORT = 16
 
 
 class Unfolding:
-    """The patches of a layer's window, and the way back of a kernel's gradient.
+    """Computes the patches of a layer's window, and converts a kernel's gradient back.
 
     Args:
-        by_gather: whether a gather is fast, as it is outside of XLA.
+        by_gather: whether a gather is fast, as it is without XLA.
 
     Attributes:
-        positions: K, of those in a patch.
-        sizes, strides, rates: of the window, along two axes.
+        positions: K, the number in a patch.
+        sizes, strides, rates: those of the window, along two axes.
     """
 
     def __init__(self, window: Window, layer: Any, by_gather: bool) -> None:
@@ -48,20 +48,24 @@ class Unfolding:
         self._by_gather = by_gather
 
     def patches(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, P Q, K C) of x (B, H, W, C); the positions by rows, columns, and phases."""
+        """(B, H, W, C) -> (B, P Q, K C); the positions by rows, columns, and phases."""
         channels, (rows, columns) = x.shape[-1], self.window.outputs
         x = self._in_phases(self.window.pad(x))
         if not self._by_gather:
-            found = self._along(self._along(x, 1), 0)
+            rows_of_pixels = self._along(self._along(x, 1), 0)
         elif x.shape[-1] < SHORT:
-            found = self._gathered(self._along(x, 1), rows_alone=True)
+            rows_of_pixels = self._gathered(self._along(x, 1), rows_alone=True)
         else:
-            found = self._gathered(x)
-        found = tf.reshape(found, [-1, rows * columns, self.positions * channels])
-        return found if self._has_all else found * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+            rows_of_pixels = self._gathered(x)
+        rows_of_pixels = tf.reshape(rows_of_pixels, [-1, rows * columns, self.positions * channels])
+        return (
+            rows_of_pixels
+            if self._has_all
+            else rows_of_pixels * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+        )
 
     def restore(self, matrix: tf.Tensor) -> tf.Tensor:
-        """(M, N, I, O) of a kernel's gradient (K, I, O), in the order of `patches`."""
+        """Returns (M, N, I, O) from a kernel's gradient (K, I, O) in the order of `patches`."""
         (of_rows, of_columns), (down, across), inner = self._phases, self._steps, matrix.shape[1:]
         matrix = tf.reshape(matrix, [down, across, of_rows, of_columns, *inner])
         matrix = tf.transpose(matrix, [0, 2, 1, 3, 4, 5])
@@ -69,7 +73,7 @@ class Unfolding:
         return matrix[: self.sizes[0], : self.sizes[1]]
 
     def _in_phases(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, H/s, W/s, s s C) of x (B, H, W, C), as far as the window goes."""
+        """(B, H, W, C) -> (B, H/s, W/s, s s C), as far as the window reaches."""
         if self._phases == [1, 1]:
             return x
         sizes = [
@@ -99,7 +103,7 @@ class Unfolding:
         return np.einsum("ab,cd->acbd", down, across).ravel()
 
     def _along(self, x: tf.Tensor, axis: int) -> tf.Tensor:
-        """What is under the window along an axis, side by side: (B, P, W, M C) along the first."""
+        """Joins the pixels under the window along an axis: (B, H, W, C) -> (B, P, W, M C) along the first."""
         outputs, move, rate = self.window.outputs[axis], self._moves[axis], self.rates[axis]
         pieces = []
         for first in range(0, self._steps[axis] * rate, rate):
@@ -108,7 +112,7 @@ class Unfolding:
         return pieces[0] if len(pieces) == 1 else tf.concat(pieces, axis=-1)
 
     def _gathered(self, x: tf.Tensor, rows_alone: bool = False) -> tf.Tensor:
-        """Of all places, or of all rows where the columns lie side by side already."""
+        """Gathers the pixels of all places, or of all rows where the columns are joined already."""
         width = x.shape[2]
         down, across = (
             np.arange(outputs)[:, None] * move + np.arange(steps) * rate

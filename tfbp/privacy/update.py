@@ -1,4 +1,4 @@
-"""A private update of the trainable weights from their clipped sums: noise, penalties, and the optimizer's rule."""
+"""Updates the trainable weights from their clipped sums: noise, penalties, and the optimizer's rule."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfbp.privacy import noise
 def update(
     model: Any, sums: list[tf.Tensor], key: tf.Tensor, step: tf.Tensor, deviation: float, divisor: float
 ) -> None:
-    """Move the weights by (Σ_b f_b g_b + deviation · normal) / divisor and their penalties' gradients.
+    """Applies the optimizer to (Σ_b f_b g_b + deviation · normal) / divisor and the penalties' gradients.
 
-    XLA compiles the noise wherever it is called: it takes a third of the time there, and the numbers are the same
-    whether the rest of a step is compiled or not. Where the optimizer is Keras's, its rule is a part of that program:
-    each number is read once.
+    XLA compiles the noise in every caller: normal numbers take a third of the time there, and are the same whether the
+    rest of a step is compiled or not. The rule of an optimizer of Keras is a part of that program: it reads each number
+    once.
     """
     own = hasattr(model, "gradients_of_penalties")
     penalties = model.gradients_of_penalties() if own else _of_penalties(model.trainable_variables)
@@ -35,12 +35,12 @@ def update(
     elif is_known(model):
         tf.function(whole, jit_compile=True, autograph=False)(key, step, sums, penalties)
     else:
-        made = tf.function(noised, jit_compile=True, autograph=False)(key, step, *sums)
-        apply(model, list(made), penalties)
+        gradients = tf.function(noised, jit_compile=True, autograph=False)(key, step, *sums)
+        apply(model, list(gradients), penalties)
 
 
 def is_known(model: Any) -> bool:
-    """Whether everything in an update is Keras's own, of what XLA computes as TensorFlow does."""
+    """Whether the optimizer, its learning rate and the constraints are Keras's: XLA computes those alike."""
     optimizer = model.optimizer
     given = [optimizer, getattr(optimizer, "_learning_rate", None)]
     given += [getattr(each, "constraint", None) for each in model.trainable_variables]
@@ -49,7 +49,7 @@ def is_known(model: Any) -> bool:
 
 
 def apply(model: Any, gradients: list[tf.Tensor], penalties: list[Any]) -> None:
-    """Update the trainable weights, penalties on them included: what follows from weights alone needs no noise."""
+    """Updates the trainable weights, with penalties: a term that depends on weights alone needs no noise."""
     variables = model.trainable_variables
     gradients = [
         gradient if penalty is None else gradient + tf.cast(penalty, gradient.dtype)
@@ -64,11 +64,11 @@ def apply(model: Any, gradients: list[tf.Tensor], penalties: list[Any]) -> None:
 
 
 def _of_penalties(variables: list[Any]) -> list[Any]:
-    """The gradient of each weight's own penalty, None where it has none."""
+    """Returns the gradient of each weight's own penalty, None without one."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(each.value) for each in variables if each.regularizer is not None]
+        values = [tf.convert_to_tensor(variable.value) for variable in variables if variable.regularizer is not None]
         tape.watch(values)
-        given = [each for each in variables if each.regularizer is not None]
+        given = [variable for variable in variables if variable.regularizer is not None]
         total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
     found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
-    return [found.get(id(each)) for each in variables]
+    return [found.get(id(variable)) for variable in variables]

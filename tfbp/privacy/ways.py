@@ -1,4 +1,4 @@
-"""The way by which the examples' gradients of a model are found. B examples."""
+"""The way to compute the examples' gradients of a model. B examples."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from tfbp.privacy.recording import all_layers
 
 BY_HAND, BY_TAPE = "by hand", "by tape"
-# of the gradients of a chunk of examples, by tape
+# bytes of the gradients of a chunk of examples, by tape
 CHUNK_BYTES = 256 * 2**20
 
 
 @dataclass
 class Way:
-    """How the examples' gradients of a model are found.
+    """The way to compute the examples' gradients of a model.
 
     Attributes:
-        layers: by which way each layer with trainable weights goes, by its path.
-        reason: why none goes by hand; empty where they do.
-        losses: how a batch's loss is made of its examples': "mean", "sum", or "each" where it is neither, for a mask
-            counts over the whole batch.
+        layers: the way of each layer with trainable weights, by its path.
+        reason: the cause why none goes by hand; empty where they do.
+        losses: how a batch's loss follows from its examples': "mean", "sum", or "each" where it is neither, for example
+            because a mask counts over the whole batch.
         is_weighted: whether the loss takes a weight for each example.
         most: rows of the largest batch, where it is cut.
-        in_turn: whether examples go by tape one after the other: side by side TensorFlow cannot run them all.
+        in_turn: whether examples go by tape one after the other: TensorFlow cannot run them all in parallel.
     """
 
     layers: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Way:
 
 
 def layers_with_weights(model: Any) -> list[str]:
-    """The paths of the layers that have trainable weights of their own."""
+    """Returns the paths of the layers with trainable weights."""
     trained = {id(variable) for variable in model.trainable_variables}
     return [
         layer.path
@@ -50,7 +50,7 @@ def layers_with_weights(model: Any) -> list[str]:
 
 
 def rows_a_chunk(model: Any, way: Way, most: int) -> int:
-    """How many examples are taken at once: by tape their gradients are held, and may take CHUNK_BYTES."""
+    """Returns the number of examples in parallel: by tape their gradients are in memory, at most CHUNK_BYTES."""
     if way.is_by_hand:
         return most
     bytes_an_example = sum(8 * math.prod(variable.shape) for variable in model.trainable_variables)

@@ -1,4 +1,4 @@
-"""A recurrence both ways, and what is made of the two. B batch, T steps, H units; both (B, T, H) or (B, H)."""
+"""A recurrence in both directions, and their merge. B batch, T steps, H units; both (B, T, H) or (B, H)."""
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ MERGE = {
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and the tensors of each part."""
+    """Returns y, and the tensors of each part."""
     made, tensors = [], {}
     for part, layers in layer.parts.items():
         y, tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)

@@ -1,11 +1,11 @@
-"""Layers one after another, as parts of a layer that is made of them."""
+"""Layers one after another, as parts of another layer."""
 
 from tfbp.network import Graph
 from tfbp.tape.graph import graph_forward
 
 
 def chain_forward(layers, weights, x, *, training=False, seed=None, scope="layer"):
-    """y, and one dict of tensors per layer, with x, z and y."""
+    """Returns y, and one dict of tensors per layer, with x, z and y."""
     graph = Graph.of_chain(layers)
     made, tensors = graph_forward(graph, weights, [x], training=training, seed=seed, scope=scope)
     return made[-1], tensors
