@@ -95,7 +95,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
     ledger.draws.assign(draws + 1)
     ledger.skipped.assign_add(skipped)
     ledger.counts.assign_add(tf.one_hot(ledger.current.value - 1, ROWS, dtype=tf.int64))
-    ledger.known_updates.assign(tf.cast(model.optimizer.iterations.value, tf.int64))
+    ledger.known_updates.assign(tf.cast(tf.convert_to_tensor(model.optimizer.iterations), tf.int64))
     return _logs(model, plan)
 
 
