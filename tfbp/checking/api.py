@@ -229,4 +229,6 @@ def has_gpu() -> bool:
 
 def _check_device(device: Any) -> None:
     seen = sorted({d.device_type.lower() for d in tf.config.list_physical_devices()})
+    if isinstance(device, str) and device.lower() == "gpu" and "gpu" not in seen:
+        raise InputError(f"device: got {device!r}, which TensorFlow does not find here; accepted: {', '.join(seen)}.")
     check_choice("device", device.lower() if isinstance(device, str) else device, seen)
