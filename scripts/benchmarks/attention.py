@@ -92,7 +92,7 @@ def by_torch(parameters: Parameters, x: Any, dy: Any) -> Call:
         made = [torch.einsum("btd,dnh->bnth", x, weights[i]) + weights[i + 1][:, None] for i in (0, 2, 4)]
         attended = torch.nn.functional.scaled_dot_product_attention(*made, is_causal=True)
         y = torch.einsum("bnth,nhd->btd", attended, weights[6]) + weights[7]
-        return [each.detach().numpy() for each in (y, *torch.autograd.grad(y, given, dy))]
+        return [tensor.detach().numpy() for tensor in (y, *torch.autograd.grad(y, given, dy))]
 
     return step
 

@@ -105,14 +105,14 @@ def closed(worker: subprocess.Popen[str]) -> None:
 
 def show(model: str, found: dict[str, Any]) -> None:
     plain = found.get("plain", {}).get("ms")
-    for kind, each in found.items():
-        if "wrong" in each:
-            print(f"{model:<16} {kind:<18} is not timed: {each['wrong'][:120]}")
+    for kind, entry in found.items():
+        if "wrong" in entry:
+            print(f"{model:<16} {kind:<18} is not timed: {entry['wrong'][:120]}")
             continue
-        share = f"{each['ms'] / plain:8.2f}" if plain else " " * 8
+        share = f"{entry['ms'] / plain:8.2f}" if plain else " " * 8
         bound = f"{BOUNDS[model]:5.1f}" if kind == "private" else " " * 5
-        spread = f"({each['least']:.2f} to {each['most']:.2f})"
-        print(f"{model:<16} {kind:<18} {each['ms']:8.2f}  {share}  {bound}  {each['mb']:8.0f}   {spread}", flush=True)
+        spread = f"({entry['least']:.2f} to {entry['most']:.2f})"
+        print(f"{model:<16} {kind:<18} {entry['ms']:8.2f}  {share}  {bound}  {entry['mb']:8.0f}   {spread}", flush=True)
 
 
 def work(kind: str, name: str) -> None:
@@ -173,15 +173,17 @@ def wrong_by(name: str) -> float:
         with tf.GradientTape() as tape:
             loss = model.loss(y[row : row + 1], model(x[row : row + 1], training=True))
         found = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-        gradients.append([tf.convert_to_tensor(each).numpy().astype(np.float64) for each in found])
-    norms = np.array([np.sqrt(sum(np.sum(each**2) for each in of_one)) for of_one in gradients])
+        gradients.append([tf.convert_to_tensor(gradient).numpy().astype(np.float64) for gradient in found])
+    norms = np.array([np.sqrt(sum(np.sum(gradient**2) for gradient in of_one)) for of_one in gradients])
     clip = float(np.median(norms))
     factors = np.minimum(1, clip / norms)
     before = model.get_weights()
     privacy = tfbp.Privacy(noise_multiplier=1e-9, delta=1e-6, clip=clip, accountant="rdp", exact_logs=False, seed=1)
     tfbp.fit(model, x, y, batch_size=GATE, verbose=0, privacy=privacy)
     moved = [a.astype(np.float64) - b for a, b in zip(before, model.get_weights(), strict=True)]
-    right = [np.tensordot(factors, np.stack(each), axes=1) / GATE for each in zip(*gradients, strict=True)]
+    right = [
+        np.tensordot(factors, np.stack(of_variable), axes=1) / GATE for of_variable in zip(*gradients, strict=True)
+    ]
     size = np.sqrt(sum(np.sum(each**2) for each in right))
     return float(np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(moved, right, strict=True))) / size)
 

@@ -52,7 +52,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
     print(f"{'seconds':<{width}}", *(f"{asked:>16}" for asked in ASKED))
     for name in chosen:
         print(f"{name:<{width}}", *(f"{min(seconds[name, asked]):>16.2f}" for asked in ASKED))
-    slowest = max(seconds, key=lambda each: min(seconds[each]))
+    slowest = max(seconds, key=lambda way: min(seconds[way]))
     print(f"The slowest: {' '.join(slowest)}, {min(seconds[slowest]):.2f} s.")
     print(*sorted(failed), sep="\n", end="\n" if failed else "")
     return int(bool(failed))

@@ -51,7 +51,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
             continue
         cost = statistics.median(auto / asked for asked, auto in zip(*steps, strict=True)) - 1
         once = statistics.median(auto - asked for asked, auto in zip(*fits, strict=True))
-        asked, auto = (statistics.median(each) * 1e6 for each in steps)
+        asked, auto = (statistics.median(step) * 1e6 for step in steps)
         told = (name, str(alarms), f"{asked:.1f}", f"{auto:.1f}", f"{cost:+.1%}", f"{once * 1e3:+.2f}")
         print("".join(f"{each:>{width}}" for each, width in zip(told, WIDTHS, strict=True)), flush=True)
     return 0
@@ -112,8 +112,8 @@ def alarms_of(model: Any) -> int:
     compiled = [step for step in steps if step.function.structured_outputs[1]]
     if not compiled:
         return 0
-    found = [each for each in extremes.checks(compiled[0].graph.get_operations()) if each.low is None]
-    return sum(not each.operation.name.startswith(exempt) for each in found)
+    found = [check for check in extremes.checks(compiled[0].graph.get_operations()) if check.low is None]
+    return sum(not result.operation.name.startswith(exempt) for result in found)
 
 
 if __name__ == "__main__":

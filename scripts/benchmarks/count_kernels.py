@@ -92,7 +92,7 @@ def of_tfbp(widths: tuple[int, ...]) -> str:
     data = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build_state(model, data, "train")
     orders, numbers = tf.zeros([1, rows], tf.int32), tf.constant([1, 0, STEPS, BATCH, rows, rows])
-    specs = [tf.TensorSpec.from_tensor(each) for each in (orders, numbers, *data)]
+    specs = [tf.TensorSpec.from_tensor(array) for array in (orders, numbers, *data)]
     function = loops.epochs(tables.of(model, data), BATCH, specs, "train", Way(True, True), True, 0)
     compiled = tf.function(lambda *given: function(*given)[0], jit_compile=True, autograph=False)
     return str(compiled.experimental_get_compiler_ir(orders, numbers, *data)(stage="optimized_hlo"))

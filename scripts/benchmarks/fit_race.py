@@ -76,7 +76,7 @@ def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any
     @tf.function(jit_compile=model.jit_compile, autograph=False)
     def epoch() -> Any:
         def step(index: Any) -> tuple[Any]:
-            batch = tf.nest.map_structure(lambda each: rows(each, index * BATCH), tensors)
+            batch = tf.nest.map_structure(lambda tensor: rows(tensor, index * BATCH), tensors)
             model.train_step(batch)
             return (index + 1,)
 

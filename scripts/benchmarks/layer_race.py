@@ -22,7 +22,7 @@ def by_keras(layer: Any, value: Callable[[Any], Any], x: Any, dy: Any, jit_compi
             y = value(x)
         return [y, *tape.gradient(y, [x, *variables], output_gradients=dy)]
 
-    return lambda: [each.numpy() for each in step(x, dy)]
+    return lambda: [tensor.numpy() for tensor in step(x, dy)]
 
 
 def in_turns(calls: dict[str, Call], pairs: int, seconds: float) -> dict[str, list[float]]:

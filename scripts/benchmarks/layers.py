@@ -80,4 +80,4 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int) -> list[f
         on_train_batch_end=lambda batch, logs: times.append(times.pop() + _when_done()),
     )
     model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[clock])
-    return [1e6 * each for each in times]
+    return [1e6 * seconds for seconds in times]

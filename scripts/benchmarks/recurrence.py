@@ -121,8 +121,8 @@ def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
     def step() -> list[np.ndarray]:
         y, _ = layer(x)
         dx, dkernel, drecurrent_kernel, *dbias = torch.autograd.grad(y, [x, *layer.parameters()], dy)
-        found = [ordered(each.numpy().T) for each in (dkernel, drecurrent_kernel)]
-        dbias = [ordered(each.numpy()) for each in dbias]
+        found = [ordered(gradient.numpy().T) for gradient in (dkernel, drecurrent_kernel)]
+        dbias = [ordered(part.numpy()) for part in dbias]
         return [y.detach().numpy(), dx.numpy(), *found, dbias[0] if kind == "LSTM" else np.stack(dbias)]
 
     return step

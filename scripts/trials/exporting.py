@@ -122,16 +122,16 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
     # ONNX wants a model that was called once
     np.savez(f"{stem}.npz", x=x, y=model(x))
     files: dict[str, Any] = {"values": f"{stem}.npz"}
-    for each in formats:
-        path = f"{stem}{FILES[each] or '-saved'}"
+    for name_of_format in formats:
+        path = f"{stem}{FILES[name_of_format] or '-saved'}"
         try:
             # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
-            fixed = {"input_signature": [tf.TensorSpec(x.shape, x.dtype)]} if each == "LiteRT" else {}
-            model.export(path, format=FORMATS[each], verbose=False, **fixed)
-            files[each] = path
+            fixed = {"input_signature": [tf.TensorSpec(x.shape, x.dtype)]} if name_of_format == "LiteRT" else {}
+            model.export(path, format=FORMATS[name_of_format], verbose=False, **fixed)
+            files[name_of_format] = path
         except Exception as error:
-            files[each] = None
-            files[f"{each} error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
+            files[name_of_format] = None
+            files[f"{name_of_format} error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
     return files
 
 
@@ -216,8 +216,8 @@ def told(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
     alike = True
     for name in names:
         cells = []
-        for each in formats:
-            ours, theirs = (found.get(f"{name}|{whose}", {}).get(each) for whose in ("tfbp", "keras"))
+        for name_of_format in formats:
+            ours, theirs = (found.get(f"{name}|{whose}", {}).get(name_of_format) for whose in ("tfbp", "keras"))
             cells.append(" / ".join(_cell(one) for one in (ours, theirs)))
             alike = alike and (_is_right(ours) or (not _is_right(theirs) and theirs is not None))
         print(row.format(name, *cells))

@@ -47,8 +47,8 @@ def plant(arguments: argparse.Namespace) -> int:
             # nothing ends it early: a process of its own for each mode and dtype
             places = list(itertools.product(matrix.MODES, DTYPES))
             try:
-                with cells.mapping(2, tasks_each=1) as each:
-                    complaint = next(filter(None, each(partial(judged_at, mistake), places)), "")
+                with cells.mapping(2, tasks_each=1) as map_over:
+                    complaint = next(filter(None, map_over(partial(judged_at, mistake), places)), "")
             except cells.ProcessGone as gone:
                 complaint = str(gone)
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]

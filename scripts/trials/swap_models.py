@@ -79,7 +79,7 @@ def compare(arguments: argparse.Namespace) -> int:
         stored = stored_distances(swapped, x)
         good &= max(stored) <= LEAST
         alike &= good
-        numbers = (f"{each:.1e}" for each in (*distances_found, *rounding, *stored))
+        numbers = (f"{distance:.1e}" for distance in (*distances_found, *rounding, *stored))
         print(ROW.format(name, counts(swapped), *numbers, "ok" if good else "WRONG"), flush=True)
         keras.backend.clear_session()
     return 0 if alike else 1
@@ -187,9 +187,9 @@ def stored_distances(model: keras.Model, x: Any) -> tuple[float, float]:
         model.export(f"{folder}/exported", verbose=False)
         exported = tf.saved_model.load(f"{folder}/exported")
         served = exported.serve(given if len(given) > 1 else given[0])
-        found = (keras.ops.convert_to_numpy(each) for each in (loaded(x, training=False), served))
+        found = (keras.ops.convert_to_numpy(outputs) for outputs in (loaded(x, training=False), served))
         size = np.linalg.norm(expected)
-        return tuple(float(np.linalg.norm(each - expected) / size) for each in found)
+        return tuple(float(np.linalg.norm(distance - expected) / size) for distance in found)
 
 
 def counts(swapped: keras.Model) -> str:

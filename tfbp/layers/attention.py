@@ -71,8 +71,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 training=training,
                 use_causal_mask=use_causal_mask,
             )
-        for each in (query, value, value if key is None else key):
-            set_keras_mask(each, None)
+        for tensor in (query, value, value if key is None else key):
+            set_keras_mask(tensor, None)
         if mask_of_query is not None:
             set_keras_mask(y, mask_of_query)
         return y

@@ -157,7 +157,7 @@ def _is_long(q, k, causal):
     limit = (LONG_FOR_XLA if is_compiled() else LONG) * (LATER_ON_GPU if has_gpu() else 1)
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
-    queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
+    queries, keys = (tf.cast(tf.shape(tensor)[axis], tf.int64) for tensor, axis in ((q, 3), (k, 2)))
     # chunks skip no keys here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
@@ -197,7 +197,7 @@ def forward(layer, weights, x, *, training, seed):
     dropped = None
     if training and layer.dropout:
         shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], x.shape[1]]
-        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        pair = tf.stack([tf.cast(half, tf.int64) for half in seed])
         dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
     y, kept["attention"] = attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)
     z, kept["attention_output"] = projection_forward(y, *given["attention_output"])

@@ -53,7 +53,7 @@ def backward(layer, dz, residuals):
 
 
 def _pair(seed):
-    return tf.stack([tf.cast(each, tf.int64) for each in seed])
+    return tf.stack([tf.cast(part, tf.int64) for part in seed])
 
 
 KINDS = {"Dropout": (forward, backward)}

@@ -47,7 +47,7 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
         kept.append((exponentials, logits))
     largest = tf.reduce_max(tf.stack(maxima), axis=0)
     # Σ exp(logits - largest), of each block's Σ exp(logits - its own largest)
-    factors = [tf.exp(each - largest) for each in maxima]
+    factors = [tf.exp(maximum - largest) for maximum in maxima]
     total = tf.add_n([factor * each for factor, each in zip(factors, totals, strict=True)])
     label_logit = tf.add_n(label_logits)
     log_sum_exp = largest + tf.math.log(total)
@@ -120,7 +120,7 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
         lambda *_: True, add_chunk, (0, loss, sums, later_dx), parallel_iterations=1, maximum_iterations=later
     )
     dx = tf.concat([first_dx, tf.reshape(later_dx.stack(), [-1, inputs])], axis=0)
-    dkernel, *dbias = (tf.concat(each, axis=-1) for each in zip(*sums, strict=True))
+    dkernel, *dbias = (tf.concat(parts, axis=-1) for parts in zip(*sums, strict=True))
     return loss, dx, dkernel, *(dbias or [None])
 
 

@@ -165,7 +165,7 @@ def _concatenate_back(layer, dz, residuals):
 
 
 def _dot(layer, weights, x, *, training, seed):
-    return *dot_forward(x, layer.summed([each.shape[1:] for each in x])), {}
+    return *dot_forward(x, layer.summed([tensor.shape[1:] for tensor in x])), {}
 
 
 KINDS = {

@@ -92,7 +92,7 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
     back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
-        c, kept_i, kept_f, kept_g, kept_o, kept_s = (each.read(t) for each in kept)
+        c, kept_i, kept_f, kept_g, kept_o, kept_s = (array.read(t) for array in kept)
         i, residual_i = _activated(recurrent_activation, kept_i)
         f, residual_f = _activated(recurrent_activation, kept_f)
         g, residual_g = _activated(activation, kept_g)
@@ -171,7 +171,7 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
     back_zr, back_n = tf.transpose(recurrent_zr), tf.transpose(recurrent_n)
 
     def step(t, dstates, das):
-        h, reset, kept_z, kept_r, kept_n = (each.read(t) for each in (hs, resets, *kept))
+        h, reset, kept_z, kept_r, kept_n = (array.read(t) for array in (hs, resets, *kept))
         z, residual_z = _activated(recurrent_activation, kept_z)
         r, residual_r = _activated(recurrent_activation, kept_r)
         n, residual_n = _activated(activation, kept_n)
@@ -263,7 +263,7 @@ def _squares_of(function, layer, x, dz, kept):
     The backward loop runs once more for da: of x, of the state before each step, and of a GRU's reset tensor."""
     parts = [(x, dz, kept[0])] if len(kept) == 1 else zip(halves.split(x), halves.split(dz), kept, strict=True)
     found = [_squares_of_half(function, layer, *part) for part in parts]
-    return {name: tf.concat([each[name] for each in found], axis=0) for name in found[0]}
+    return {name: tf.concat([of_half[name] for of_half in found], axis=0) for name in found[0]}
 
 
 def _squares_of_half(function, layer, x, dz, residuals):

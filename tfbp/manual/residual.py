@@ -22,7 +22,7 @@ def forward(layer, weights, x, *, training, seed):
     made, kept = {"projection": x}, {}
     for part, layers in layer.parts.items():
         made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
-        seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
+        seed = seed and (seed[0], seed[1] + sum(inner.draws for inner in layers))
     return add_forward(made["projection"], made["layers"]), kept, {}
 
 

@@ -118,7 +118,7 @@ def lists(count, xs, like, gates=1):
 
 
 def written(kept, t, tensors):
-    return tuple(each.write(t, tensor) for each, tensor in zip(kept, tensors, strict=True))
+    return tuple(array.write(t, tensor) for array, tensor in zip(kept, tensors, strict=True))
 
 
 def rows(tensors):

@@ -149,7 +149,7 @@ def scores_of(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     @tf.function(autograph=False)
     def losses(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         def one(row: Any) -> tf.Tensor:
-            x, y = (each[None] for each in row)
+            x, y = (item[None] for item in row)
             return model._compute_loss(x=x, y=y, y_pred=model(x, training=False), training=False)
 
         return tf.map_fn(one, (x, y), fn_output_signature=tf.as_dtype(keras.config.floatx()))

@@ -83,7 +83,7 @@ def output_backward(dz, residuals):
 
 def forward(layer, weights, x, *, training, seed):
     given = [(weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS]
-    made, kept = zip(*(projection_forward(x, *each) for each in given[:3]), strict=True)
+    made, kept = zip(*(projection_forward(x, *weights_of_part) for weights_of_part in given[:3]), strict=True)
     drops = training and layer.dropout > 0
     y, attention_kept = attention_forward(
         *made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None

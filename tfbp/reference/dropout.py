@@ -34,7 +34,7 @@ def philox_bits(count, seed):
 
     Reference: Salmon et al. (2011), https://doi.org/10.1145/2063384.2063405
     """
-    first, second = (int(each) % 2**64 for each in seed)
+    first, second = (int(part) % 2**64 for part in seed)
     # TensorFlow first encrypts the seed with a fixed key, so that every bit of it has the same influence
     words = _philox([[first % 2**32], [first >> 32], [second % 2**32], [second >> 32]], (0x3EC8F720, 0x02461E29))
     key = int(words[0][0]), int(words[1][0])

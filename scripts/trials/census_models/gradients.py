@@ -74,7 +74,7 @@ def _with_constants_of_keras(network: Any, sources: Any) -> Any:
     layers = list(network.layers)
     for place, source in sources.items():
         if isinstance(source, keras.layers.Rescaling):
-            rounded = (float(np.float32(each)) for each in (source.scale, source.offset))
+            rounded = (float(np.float32(number)) for number in (source.scale, source.offset))
             layers[place[0]] = type(layers[place[0]])(*rounded)
     return type(network).of_calls(**{**vars(network), "layers": tuple(layers)})
 

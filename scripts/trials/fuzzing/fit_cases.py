@@ -195,7 +195,7 @@ def model_of(case: Case) -> keras.Model:
         outputs = [head(hidden) for head in heads]
         as_dict = takes_dicts(case)
         inputs = {"a": a, "b": b} if as_dict else [a, b]
-        outputs = {f"out{i}": each for i, each in enumerate(outputs)} if as_dict else outputs
+        outputs = {f"out{i}": output for i, output in enumerate(outputs)} if as_dict else outputs
         model = keras.Model(inputs, outputs, name="two")
     else:
         first, shape = {
