@@ -144,8 +144,10 @@ def _by_hand(
         _projected(tf.cast(x, layer.compute_dtype), dense)
         for x, dense in zip(inputs, (layer._query_dense, layer._key_dense, layer._value_dense), strict=True)
     )
-    kept = _kept(layer, rate, query, key) if drops else None
-    y = hand_written_attention.attend(query, key, value, masks, causal=causal, kept=kept, rate=rate if drops else 0.0)
+    dropout_mask = _kept(layer, rate, query, key) if drops else None
+    y = hand_written_attention.attend(
+        query, key, value, masks, causal=causal, dropout_mask=dropout_mask, rate=rate if drops else 0.0
+    )
     if rate > 0 and masks:
         # where a query sees no key, Keras's layers with dropout make 0, in inference, too, and the others a mean
         y = tf.where(_sees(masks, y, key, causal), y, 0)

@@ -8,15 +8,15 @@ import numpy as np
 
 def dropout_forward(x, seed, *, rate, noise_shape=None):
     """Returns y = x / (1 - rate) where the mask is True, else 0, and the residuals."""
-    kept = dropout_mask(noise_shape or x.shape, seed, rate)
-    return np.where(kept, x / (1 - rate) if rate < 1 else 0.0, 0.0), (kept, rate)
+    mask = dropout_mask(noise_shape or x.shape, seed, rate)
+    return np.where(mask, x / (1 - rate) if rate < 1 else 0.0, 0.0), (mask, rate)
 
 
 def dropout_backward(dy, residuals):
     """Returns dx of x's shape: by the same mask and the same factor."""
-    kept, rate = residuals
+    mask, rate = residuals
     # y = x / (1 - rate) where the mask is True, else 0
-    return np.where(kept, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
+    return np.where(mask, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
 
 
 def dropout_mask(shape, seed, rate):

@@ -48,7 +48,7 @@ MISTAKES = [
             "dquery-scaled-twice": ("attention_backward", "from_groups(dq) * scale", "from_groups(dq) * scale * scale", "of manual", ""),
             "dkey-sign": ("attention_backward", "tf.transpose(dk, [0, 2, 1, 3])", "-tf.transpose(dk, [0, 2, 1, 3])", "dkey", "sign"),
             "dvalue-heads-reversed": ("attention_backward", "tf.transpose(dv, [0, 2, 1, 3])", "tf.transpose(dv, [0, 2, 1, 3])[:, :, ::-1]", "dvalue", ""),
-            "attention-dropout-forgotten": ("_drop", "dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))", "p", "of manual", ""),
+            "attention-dropout-forgotten": ("_drop", "dropout_backward(p, (tf.reshape(mask, tf.shape(p)), rate))", "p", "of manual", ""),
             "projection-dkernel-of-one-head": ("projection_backward", "tf.reshape(dkernel, kernel_shape)", "tf.reshape(dkernel, kernel_shape) * tf.one_hot(0, kernel_shape[1], dtype=dkernel.dtype)[:, None]", "kernel of manual", ""),
             "projection-dbias-averaged": ("projection_backward", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:])", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:]) / 5", "bias of manual", "factor|times"),
             "dx-of-one-projection": ("backward", "found if dx is None else dx + found", "found", "dx of manual", ""),

@@ -19,7 +19,7 @@ MISTAKES = [
             "head-first-chunk-s-gradients-left-out": ("loss_and_gradients", "(0, loss, sums, later_dx)", "(0, loss, tf.nest.map_structure(tf.zeros_like, sums), later_dx)", "of manual", "", "graph"),
             "head-last-chunk-left-out": ("loss_and_gradients", "lambda *_: True", "lambda index, *_: index < later - 1", "of manual", "", "graph"),
             "head-label-in-every-block": ("_place_of", "(place >= 0) & (place < kernel.shape[0])", "place > -99999", "of manual", "", "graph"),
-            "head-blocks-scaled-as-the-first": ("chunk_backward", "zip(blocks, kept, scales, strict=True)", "zip(blocks, kept, [scales[0]] * len(scales), strict=True)", "of manual", "", "graph"),
+            "head-blocks-scaled-as-the-first": ("chunk_backward", "zip(blocks, by_block, scales, strict=True)", "zip(blocks, by_block, [scales[0]] * len(scales), strict=True)", "of manual", "", "graph"),
             "head-dkernel-negative": ("chunk_backward", "tf.matmul(dlosses[:, None] * x, dz, transpose_a=True)", "-tf.matmul(dlosses[:, None] * x, dz, transpose_a=True)", "of manual", "", "graph"),
             "head-losses-without-weights": ("loss_and_gradients", "tf.reduce_sum(dlosses * losses)", "tf.reduce_sum(losses)", "of manual", "", "graph"),
             "labels-of-a-block-from-0": ("_place_of", "labels - first", "labels", "of manual", "", "graph"),
