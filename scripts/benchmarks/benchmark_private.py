@@ -1,14 +1,14 @@
-"""Private training beside plain training of the same model by tfbp.fit, and beside Opacus 1.6.0.
+"""Time private training, plain training of the same model by tfbp.fit, and Opacus 1.6.0.
 
     python scripts/benchmarks/benchmark_private.py [--models mlp,cnn] [--opacus-python PYTHON] [--rounds 7]
 
-Every contestant is a process of its own, all of a model's begin first; then they train in turn, an epoch of 40 steps
-each, round after round. The median over rounds counts, and the largest memory of a process, less what it had after its
-imports. PYTHON has torch and opacus 1.6.0.
+Each contestant has its own process. All processes of a model start; then they take turns, an epoch of 40 steps each.
+The result is the median of the rounds, and the peak memory of a process less the memory after its imports. PYTHON is
+a Python with torch and opacus 1.6.0.
 
-Only who is right takes part: from the same weights, one step without noise over a few examples has to be the clipped
-sum of one tape an example (in Opacus, of one backward pass an example), before anything is timed. Of Opacus's modes the
-fastest that is right counts; its batches are drawn without a DataLoader, which would take most of the time.
+Each contestant first shows that it is right: from the same weights, one step without noise must equal the clipped sum
+of one tape for each example (in Opacus, of one backward pass for each example). For Opacus the fastest right mode
+counts. Its batches are drawn without a DataLoader, which would take most of the time.
 
 The models train with SGD, those with `-adam` with Adam; clip 1, noise 1, a batch of 256 (Poisson sampling: expected).
 Without metrics. Plain training of 65,536 rows of embeddings by SGD touches those of a batch alone; noise goes to all.
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, Any]:
-    """Each contestant's milliseconds of a step and megabytes; or why it does not take part."""
+    """Returns each contestant's milliseconds a step and megabytes; or the reason why it does not take part."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     results: dict[str, Any] = {}
     workers = {}
@@ -96,7 +96,7 @@ def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, 
 
 
 def closed(worker: subprocess.Popen[str]) -> None:
-    """Wait for its end, and close its pipes."""
+    """Waits for the end of a process, and closes its pipes."""
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
             pipe.close()
@@ -116,7 +116,7 @@ def show(model: str, found: dict[str, Any]) -> None:
 
 
 def work(kind: str, name: str) -> None:
-    """Check, train an epoch, and then one for every line that comes: seconds of each, and at the end megabytes."""
+    """Checks, trains an epoch, and one more for each line of input; prints the seconds, and at the end megabytes."""
     import keras
 
     import tfbp
@@ -157,7 +157,7 @@ def work(kind: str, name: str) -> None:
 
 
 def wrong_by(name: str) -> float:
-    """How far a private step over GATE examples, nearly without noise, is from one tape an example, by its size."""
+    """Returns the relative difference of a private step with almost no noise to one tape for each of GATE examples."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -193,7 +193,7 @@ def _peak() -> float:
 
 
 def made(name: str) -> Any:
-    """A compiled model, x and y, of STEPS batches."""
+    """Returns a compiled model, x and y, of STEPS batches."""
     import keras
     import numpy as np
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Export every layer of tfbp.layers, and Keras's own, to SavedModel, LiteRT and ONNX, and run them without tfbp.
 
-Each layer is one small model. It is exported here, and read and run in a process that never imports tfbp: how far its
-outputs are from the model's, and of how many operations each artifact is. ONNX needs tf2onnx, onnx and onnxruntime;
-LiteRT is run by ai-edge-litert where that is installed. The exit status is 0 when each artifact of tfbp's runs and
-agrees wherever that of Keras's does, 1 when one does not, 2 for bad input.
+Each layer is one small model. The script exports it here, and runs the file in a process that never imports tfbp. The
+table has the difference of the outputs, and the number of operations. ONNX needs tf2onnx, onnx and onnxruntime. LiteRT
+uses ai-edge-litert if it is installed. The exit status is 0 if tfbp's file runs and agrees wherever Keras's does, 1
+otherwise, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, Any]:
-    """The files of a layer's model by format, or why there is none; its input and its output are beside them."""
+    """Returns the files of a layer's model by format, or the reason for none; and its input and output."""
     import keras
     import tensorflow as tf
 
@@ -136,7 +136,7 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
 
 
 def read(folder: Path) -> int:
-    """Run every artifact, in a process without tfbp, and write how far it is off, and of how many operations it is."""
+    """Runs every file in a process without tfbp; writes its error and its number of operations."""
     contents = {}
     for key, files in json.loads((folder / "made.json").read_text()).items():
         if not files:
@@ -200,7 +200,7 @@ def _onnx(path: str, x: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
 
 
 def _nodes(graph: Any) -> list[Any]:
-    """All nodes, those inside of loops too."""
+    """Returns all nodes, those inside of loops too."""
     inner = [node for each in graph.node for a in each.attribute if a.g.node for node in _nodes(a.g)]
     return [*graph.node, *inner]
 

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Plant mistakes in the three writings, one at a time, and show the harness's verdict on each.
 
-Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
-The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of, 2 for
-bad input.
+The last lines count the mistakes: found, found at the right tensor, and with a right, an open or a misleading cause.
+The exit status is 1 if a mistake was not found, a cause misleads or a harmless change was reported, 2 for bad input.
 """
 
 import argparse

@@ -69,7 +69,7 @@ def made(name):
 
 
 def private(mode, model, optimizer, noise, clip, rows, batch):
-    """The model, the optimizer and the loss of a mode, as `PrivacyEngine` makes them for such data."""
+    """Returns the model, the optimizer and the loss of a mode, as `PrivacyEngine` makes them for such data."""
     criterion = nn.CrossEntropyLoss()
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(rows, 1)), batch_size=batch)
     options = {"noise_multiplier": noise, "max_grad_norm": clip, "grad_sample_mode": mode}
@@ -82,7 +82,7 @@ def private(mode, model, optimizer, noise, clip, rows, batch):
 
 
 def wrong_by(mode, name):
-    """How far one step without noise over GATE examples is from one backward pass an example."""
+    """Returns how far one step without noise over GATE examples is from one backward pass an example."""
     torch.manual_seed(0)
     model, x, y = made(name)
     x, y, criterion = x[:GATE], y[:GATE], nn.CrossEntropyLoss()
