@@ -13,6 +13,9 @@ import tfbp
 from tfbp.custom_gradient import custom_gradient, let_go
 
 
+pytestmark = pytest.mark.usefixtures("only_new_garbage")
+
+
 @custom_gradient
 def double(x):
     return 2 * x, lambda dy: 3 * dy
