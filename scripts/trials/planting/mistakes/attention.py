@@ -35,7 +35,7 @@ MISTAKES = [
         "attention",
         {
             "attention-scale-missing-in-the-backward": ("attention_backward", "from_groups(dq) * scale", "from_groups(dq)", "of manual", ""),
-            "attention-scale-missing-in-the-forward": ("attention_forward", "query * scale", "query", "of manual", ""),
+            "attention-scale-missing-in-the-forward": ("attention_forward", "query * scale", "query", "of manual", "the scores are not scaled"),
             "attention-scale-of-a-value-s-size": ("attention_forward", "query.shape", "value.shape", "of manual", ""),
             "attention-heads-of-a-group-mixed-up": ("by_group", "tf.transpose(tf.reshape(a, shape), [0, 2, 3, 1, 4])", "tf.transpose(tf.reshape(a, [*shape[:2], shape[3], shape[2], shape[4]]), [0, 3, 2, 1, 4])", "of manual", ""),
             "attention-dp-without-the-row-s-sum-again": ("whole_backward", "dp - chunks.dp_dot_p(dy, y)", "dp", "of manual", ""),
@@ -47,7 +47,7 @@ MISTAKES = [
             "dquery-and-dkey-exchanged": ("backward", "attention_backward(dy, residuals[\"attention\"])", "[attention_backward(dy, residuals[\"attention\"])[i] for i in (1, 0, 2)]", "of manual", ""),
             "dquery-scaled-twice": ("attention_backward", "from_groups(dq) * scale", "from_groups(dq) * scale * scale", "of manual", ""),
             "dkey-sign": ("attention_backward", "tf.transpose(dk, [0, 2, 1, 3])", "-tf.transpose(dk, [0, 2, 1, 3])", "dkey", "sign"),
-            "dvalue-heads-reversed": ("attention_backward", "tf.transpose(dv, [0, 2, 1, 3])", "tf.transpose(dv, [0, 2, 1, 3])[:, :, ::-1]", "dvalue", ""),
+            "dvalue-heads-reversed": ("attention_backward", "tf.transpose(dv, [0, 2, 1, 3])", "tf.transpose(dv, [0, 2, 1, 3])[:, :, ::-1]", "dvalue", "in the reverse order along 1"),
             "attention-dropout-forgotten": ("_drop", "dropout_backward(p, (tf.reshape(mask, tf.shape(p)), rate))", "p", "of manual", ""),
             "projection-dkernel-of-one-head": ("projection_backward", "tf.reshape(dkernel, kernel_shape)", "tf.reshape(dkernel, kernel_shape) * tf.one_hot(0, kernel_shape[1], dtype=dkernel.dtype)[:, None]", "kernel of manual", ""),
             "projection-dbias-averaged": ("projection_backward", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:])", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:]) / 5", "bias of manual", "factor|times"),
@@ -59,7 +59,7 @@ MISTAKES = [
             "scale-of-the-number-of-heads": ("attention_forward", "query.shape[3] ** -0.5", "query.shape[2] ** -0.5", "of manual", ""),
             "keys-and-values-exchanged": ("forward", "attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)", "attention_forward(made['query'], made['value'], made['key'], causal=layer.use_causal_mask, dropped=dropped)", "of manual", ""),
             "causal-mask-always": ("forward", "attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)", "attention_forward(**made, causal=True, dropped=dropped)", "of manual", "use_causal_mask is taken for True"),
-            "groups-of-heads-interleaved": ("from_groups", "tf.transpose(a, [0, 3, 1, 2, 4])", "tf.transpose(a, [0, 3, 2, 1, 4])", "of manual", ""),
+            "groups-of-heads-interleaved": ("from_groups", "tf.transpose(a, [0, 3, 1, 2, 4])", "tf.transpose(a, [0, 3, 2, 1, 4])", "of manual", "the heads of a group are interleaved"),
         },
     ),
     *of(

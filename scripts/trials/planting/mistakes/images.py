@@ -35,7 +35,7 @@ MISTAKES = [
             "convolution-dbias-is-of-the-first-row": ("_sum_over_places", "tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, 0], axis=[0, 1])", "of manual", ""),
             "convolution-dkernel-s-rows-and-columns-have-changed-places": ("conv2d_backward", "tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, 'VALID'), [1, 2, 0, 3])", "tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, 'VALID'), [2, 1, 0, 3])", "of manual", "", "xla"),
             "convolution-one-input-s-kernel-is-turned-by-half-a-turn": ("depthwise_conv2d_forward", "kernel[m, n]", "kernel[-1 - m, -1 - n]", "of manual", "kernel is turned by half a turn", "xla"),
-            "convolution-groups-are-mixed-in-dkernel": ("_kernel_from_groups", "tf.transpose(parts, [1, 0, 2])", "tf.transpose(parts[::-1], [1, 0, 2])", "of manual", ""),
+            "convolution-groups-are-mixed-in-dkernel": ("_kernel_from_groups", "tf.transpose(parts, [1, 0, 2])", "tf.transpose(parts[::-1], [1, 0, 2])", "of manual", "the halves along 3 are exchanged"),
             "convolution-groups-are-mixed-in-the-kernel": ("_kernel_in_groups", "tf.reshape(kernel, [-1, groups, kernel.shape[-1] // groups])", "tf.reshape(kernel, [-1, groups, kernel.shape[-1] // groups])[:, ::-1]", "of manual", ""),
             "convolution-depthwise-dkernel-is-made-of-dx-s-pixels": ("depthwise_conv2d_backward", "wide(at)[..., None] * wide(dz)", "wide(at)[..., None] * wide(dz)[:, ::-1]", "of manual", ""),
             "convolution-depthwise-dx-has-one-of-the-depths": ("depthwise_conv2d_backward", "tf.reduce_sum(sum_of(terms, terms[0].dtype), axis=-1)", "sum_of(terms, terms[0].dtype)[..., 0]", "of manual", ""),

@@ -16,7 +16,7 @@ MISTAKES = [
         "manual",
         "scaling",
         {
-            "layer-scale-dx-unscaled": ("layer_scale_backward", "dy * gamma", "dy", "dx of manual", ""),
+            "layer-scale-dx-unscaled": ("layer_scale_backward", "dy * gamma", "dy", "dx of manual", "gamma is left out"),
             "layer-scale-dgamma-of-dy-alone": ("layer_scale_backward", "wide(dy) * wide(x)", "wide(dy)", "dgamma of manual", ""),
         },
     ),

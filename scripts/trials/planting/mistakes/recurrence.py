@@ -18,7 +18,7 @@ MISTAKES = [
             "recurrent-the-mask-the-other-way-round": ("loop", "_where(masks[t], new_states, states)", "_where(masks[t], states, new_states)", "of manual", ""),
             "recurrent-the-mask-in-the-order-of-the-inputs": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[..., None])", "of manual", ""),
             "recurrent-before-the-first-step-y-is-the-state": ("_shown", "tf.cumsum(tf.cast(masks, tf.float32)) > 0", "masks | True", "of manual", ""),
-            "recurrent-y-of-a-masked-step-is-0-always": ("_shown", "not zero_output_for_mask", "False", "of manual", ""),
+            "recurrent-y-of-a-masked-step-is-0-always": ("_shown", "not zero_output_for_mask", "False", "of manual", "zero_output_for_mask is taken for True"),
             "recurrent-y-of-a-masked-step-is-never-0": ("_shown", "not zero_output_for_mask", "True", "of manual", ""),
             "recurrent-y-of-a-sequence-is-the-last-step-s-mask-s": ("_shown", "masks if sequences else masks[-1]", "masks[-1]", "of manual", ""),
             "recurrent-dy-of-a-masked-step-dropped": ("split", "zero_output_for_mask", "True", "of manual", ""),
@@ -36,7 +36,7 @@ MISTAKES = [
         "manual",
         "recurrent",
         {
-            "recurrent-the-activation-s-derivative-left-out": ("simple_rnn_backward", "activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])", "dh", "of manual", ""),
+            "recurrent-the-activation-s-derivative-left-out": ("simple_rnn_backward", "activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])", "dh", "of manual", "activation is left out"),
             "recurrent-the-next-step-s-gradient-left-out": ("simple_rnn_backward", "tf.matmul(da, back_kernel)", "0 * tf.matmul(da, back_kernel)", "of manual", ""),
             "recurrent-the-recurrent-kernel-is-not-transposed": ("simple_rnn_backward", "back_kernel", "recurrent_kernel", "of manual", ""),
             "recurrent-the-gradient-passes-the-recurrent-kernel-by": ("simple_rnn_backward", "tf.matmul(da, back_kernel)", "da", "of manual", ""),
@@ -96,7 +96,7 @@ MISTAKES = [
         {
             "sequences-not-turned-around": ("_in_step", "tf.reverse(back, [1]) if layer.layer.return_sequences else back", "back", "z of manual", ""),
             "two-ways-exchanged": ("merge_forward", "tf.concat([there, back], axis=-1)", "tf.concat([back, there], axis=-1)", "z of manual", ""),
-            "sum-for-the-mean": ("merge_forward", "(there + back) / 2", "there + back", "z of manual", "factor"),
+            "sum-for-the-mean": ("merge_forward", "(there + back) / 2", "there + back", "z of manual", "factor|merge_mode is taken for"),
             "sum-for-the-product": ("merge_forward", "there * back", "there + back", "z of manual", ""),
             "dx-of-one-way": ("backward", "dxs[0] + dxs[1]", "dxs[0]", "dx of manual", ""),
             "dx-of-the-way-back": ("backward", "dxs[0] + dxs[1]", "dxs[1]", "dx of manual", ""),

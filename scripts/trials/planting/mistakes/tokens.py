@@ -82,7 +82,7 @@ MISTAKES = [
             "tie-lookups-twice": ("tied_backward", "first[\"embeddings\"] + tf.transpose(last[\"kernel\"])", "2 * first[\"embeddings\"] + tf.transpose(last[\"kernel\"])", "layer 0 dembeddings of manual", "of the lookups"),
             "tie-subtracted": ("tied_backward", "first[\"embeddings\"] + tf.transpose(last[\"kernel\"])", "first[\"embeddings\"] - tf.transpose(last[\"kernel\"])", "layer 0 dembeddings of manual", "of the last layer"),
             "tie-not-transposed": ("tied_backward", "tf.transpose(last[\"kernel\"])", "tf.reshape(last[\"kernel\"], tf.shape(first[\"embeddings\"]))", "layer 0 dembeddings of manual", ""),
-            "tie-divided-again": ("tied_backward", "tf.transpose(last[\"kernel\"])", "tf.transpose(last[\"kernel\"]) / 5", "layer 0 dembeddings of manual", ""),
+            "tie-divided-again": ("tied_backward", "tf.transpose(last[\"kernel\"])", "tf.transpose(last[\"kernel\"]) / 5", "layer 0 dembeddings of manual", "a factor 1/B too many"),
             "tie-mean-of-both": ("tied_backward", "first[\"embeddings\"] + tf.transpose(last[\"kernel\"])", "(first[\"embeddings\"] + tf.transpose(last[\"kernel\"])) / 2", "layer 0 dembeddings of manual", "factor"),
             "tie-rows-in-another-order": ("tied_backward", "tf.transpose(last[\"kernel\"])", "tf.transpose(last[\"kernel\"])[::-1]", "layer 0 dembeddings of manual", ""),
             "tied-norms-without-product": ("tied_squares", "2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])", "0 * first", "norms of manual", ""),
