@@ -80,13 +80,15 @@ def tensorboard(log_dir: str) -> Iterator[str]:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", place.name, "--port", "0", "--load_fast", "false"]
     process = subprocess.Popen(command, cwd=place.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if found := re.search(r"at (http://localhost:\d+/)", line):
                 break
         else:
-            raise InputError(f"log-dir: got {log_dir!r}; TensorBoard did not start: {said[-1].strip() if said else ''}")
+            raise InputError(
+                f"log-dir: got {log_dir!r}; TensorBoard did not start: {lines[-1].strip() if lines else ''}"
+            )
         yield found[1]
     finally:
         process.kill()

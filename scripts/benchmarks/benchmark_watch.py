@@ -52,8 +52,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
         cost = statistics.median(auto / asked for asked, auto in zip(*steps, strict=True)) - 1
         once = statistics.median(auto - asked for asked, auto in zip(*fits, strict=True))
         asked, auto = (statistics.median(step) * 1e6 for step in steps)
-        told = (name, str(alarms), f"{asked:.1f}", f"{auto:.1f}", f"{cost:+.1%}", f"{once * 1e3:+.2f}")
-        print("".join(f"{each:>{width}}" for each, width in zip(told, WIDTHS, strict=True)), flush=True)
+        cells = (name, str(alarms), f"{asked:.1f}", f"{auto:.1f}", f"{cost:+.1%}", f"{once * 1e3:+.2f}")
+        print("".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), flush=True)
     return 0
 
 

@@ -74,8 +74,8 @@ def _row(name: str, compares: bool) -> tuple[str, bool, bool]:
         return ROW.format(*row, seconds, "", "", ""), True, True
     difference, rounding = difference_and_rounding(model, network, sources)
     is_alike = difference <= max(LEAST, TIMES_ROUNDING * rounding)
-    said = "" if is_alike else "OTHER GRADIENTS"
-    return ROW.format(*row, seconds, f"{difference:.1e}", f"{rounding:.1e}", said), True, is_alike
+    sentence = "" if is_alike else "OTHER GRADIENTS"
+    return ROW.format(*row, seconds, f"{difference:.1e}", f"{rounding:.1e}", sentence), True, is_alike
 
 
 if __name__ == "__main__":

@@ -93,9 +93,9 @@ def check(arguments: argparse.Namespace) -> int:
             ratio = max(report.worst.values(), default=0.0)
         except InputError as error:
             finding, ratio = error, math.inf
-        said = "" if finding is None else KNOWN.get(name) or f"NEW: {finding}"
-        unknown += said.startswith("NEW")
-        table.add_row(name, f"{ratio:.2f}", f"{time.perf_counter() - start:.1f}", escape(said))
+        sentence = "" if finding is None else KNOWN.get(name) or f"NEW: {finding}"
+        unknown += sentence.startswith("NEW")
+        table.add_row(name, f"{ratio:.2f}", f"{time.perf_counter() - start:.1f}", escape(sentence))
     console.print(table)
     print(f"{len(chosen)} checked, {unknown} with a finding that is not known.")
     return int(unknown > 0)

@@ -100,7 +100,7 @@ def export(arguments: argparse.Namespace) -> int:
             print(done.stderr[-2000:], file=sys.stderr)
             return 2
         found = json.loads(Path(folder, "found.json").read_text())
-    return told(names, formats, found)
+    return print_table(names, formats, found)
 
 
 def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _nodes(graph: Any) -> list[Any]:
 RUNNERS = {"SavedModel": _saved_model, "LiteRT": _litert, "ONNX": _onnx}
 
 
-def told(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
+def print_table(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
     """Print the table; 1 where something of tfbp's fails that Keras's own does not."""
     print(", ".join(f"{name} {version}" for name, version in found.pop("versions").items() if version))
     row = "{:<24}" + "{:>32}" * len(formats)

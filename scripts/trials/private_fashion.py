@@ -102,10 +102,10 @@ def main() -> None:
             model.compile(keras.optimizers.SGD(arguments.rate), loss, metrics=["accuracy"])
             privacy = tfbp.Privacy(epsilon=arguments.epsilon, delta=DELTA, clip=CLIP)
             given = {"batch_size": arguments.batch_size, "epochs": arguments.epochs, "privacy": privacy, "verbose": 0}
-            told = tfbp.fit(model, x, y, **given).privacy
+            account = tfbp.fit(model, x, y, **given).privacy
             accuracy = model.evaluate(test_x, test_y, verbose=0)[1]
-            noise = told["noise_multiplier"]
-            print(f"seed {seed}: tfbp {accuracy:.4f} at ε = {told['epsilon']:.3f}, σ = {noise:.4f}", flush=True)
+            noise = account["noise_multiplier"]
+            print(f"seed {seed}: tfbp {accuracy:.4f} at ε = {account['epsilon']:.3f}, σ = {noise:.4f}", flush=True)
             if arguments.opacus_python:
                 text = json.dumps(
                     {

@@ -53,8 +53,8 @@ def main() -> None:
             given: dict[str, Any] = {"batch_size": BATCH, "epochs": arguments.epochs, "verbose": 0}
             history = tfbp.fit(model, x[~tests], y[~tests], privacy=privacy, **given)
             accuracy = model.evaluate(x[tests], y[tests], verbose=0)[1]
-            told = f"ε = {history.privacy['epsilon']:.3f}" if privacy else "without privacy"
-            print(f"seed {seed}: {accuracy:.4f}, {told}", flush=True)
+            budget = f"ε = {history.privacy['epsilon']:.3f}" if privacy else "without privacy"
+            print(f"seed {seed}: {accuracy:.4f}, {budget}", flush=True)
 
 
 def sentences(package: str) -> Iterator[str]:

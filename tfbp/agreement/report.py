@@ -79,9 +79,9 @@ def complaints(results: list[Result], beside: list[Result], opinions: list[Opini
     for group in (results, beside):
         wrong = first_wrong(group)
         if wrong is not None:
-            writing, said = at_fault(group, wrong)
-            name = " ".join(word for word in (said.tensor, f"of {writing}") if word)
-            lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {said.mistake}.")
+            writing, comparison = at_fault(group, wrong)
+            name = " ".join(word for word in (comparison.tensor, f"of {writing}") if word)
+            lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {comparison.mistake}.")
     for opinion in opinions:
         if not opinion.comparison.agrees:
             tensor, mistake = opinion.comparison.tensor, opinion.comparison.mistake

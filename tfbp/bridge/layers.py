@@ -85,8 +85,10 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         )
         return layer
     except InputError as error:
-        said = str(error)
-        raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
+        sentence = str(error)
+        raise InputError(
+            sentence if sentence.startswith("model: ") else f"model: {keras_layer.name!r}: {sentence}"
+        ) from None
 
 
 def is_known_layer(keras_layer: Any) -> bool:

@@ -41,13 +41,13 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
     if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
         given = f"{type(keras_layer).__module__}.{kind}"
         raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
-    said, expressed = keras_layer.get_config(), made.get_config()
+    original, expressed = keras_layer.get_config(), made.get_config()
     free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
     # the bridge converts these to the network's words, or rejects them
     free |= {name for name in layer.arguments() if name.endswith(("activation", "_regularizer"))}
-    for name in sorted(said.keys() - free):
-        if _plain(said[name]) != _plain(expressed.get(name)):
-            raise _refused(keras_layer, _named(name, said[name]), f"{kind} without it")
+    for name in sorted(original.keys() - free):
+        if _plain(original[name]) != _plain(expressed.get(name)):
+            raise _refused(keras_layer, _named(name, original[name]), f"{kind} without it")
     if keras_layer.dtype_policy.quantization_mode is not None:
         raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"{kind} that is not quantized")
     if layer.without_gradient and not keras_layer.trainable:

@@ -86,8 +86,8 @@ def loaded(path: str) -> Any:
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             return keras.models.load_model(path)
     except Exception as error:  # loading may run any code
-        said = (str(error).splitlines() or [""])[0]
-        raise InputError(f"model: got {path!r}, {type(error).__name__}: {said}; accepted: a .keras file.") from None
+        sentence = (str(error).splitlines() or [""])[0]
+        raise InputError(f"model: got {path!r}, {type(error).__name__}: {sentence}; accepted: a .keras file.") from None
 
 
 class _Bar:

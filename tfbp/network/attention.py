@@ -151,8 +151,8 @@ class MultiHeadAttention(_Attention, Layer):
 
     @property
     def head_shapes(self) -> dict[str, Shape]:
-        asked, told = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
-        return {"query": asked, "key": asked, "value": told}
+        by_key, by_value = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
+        return {"query": by_key, "key": by_key, "value": by_value}
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ def difference(case: Case, exact: bool = True) -> str | None:
         if name not in ours and name not in theirs:
             continue
         if name not in ours or name not in theirs:
-            where, told = ("tfbp", ours[name]) if name in ours else ("Keras", theirs[name])
+            where, error = ("tfbp", ours[name]) if name in ours else ("Keras", theirs[name])
             if name == "error":
-                return f"only {where} refuses: {told}"
+                return f"only {where} refuses: {error}"
             continue
         if name != "error" and (found := unequal(ours[name], theirs[name], tolerance)):
             return f"{name}{found}"
@@ -136,7 +136,7 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
     if with_tfbp and getattr(model, "_tfbp_programs", None) is None:
         return {"error": "Keras's own loop was taken"}
     batch_size, weight = case.choose("evaluate batch", [None, 5, 8]), weights_of(case, "evaluate", rows_of(x))
-    told = {"batch_size": batch_size, "verbose": 0}
+    common = {"batch_size": batch_size, "verbose": 0}
     # a function that was traced for the sizes of validation batches, too, rounds otherwise than one for these alone
     model.test_function = None
     outcome = {
@@ -146,12 +146,12 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
         "variables": [variable.numpy() for variable in model.variables],
         "optimizer": [variable.numpy() for variable in model.optimizer.variables],
         "calls": [callback.calls for callback in callbacks if isinstance(callback, Hooks)],
-        "evaluate": evaluate(model, x, y, sample_weight=weight, **told),
-        "evaluate as dict": evaluate(model, x, y, return_dict=True, **told),
+        "evaluate": evaluate(model, x, y, sample_weight=weight, **common),
+        "evaluate as dict": evaluate(model, x, y, return_dict=True, **common),
     }
     # with more, Keras's own predict differs from itself: TensorFlow takes the last activation out of its concatenation
     model.steps_per_execution, model.predict_function = 1, None
-    return {**outcome, "predict": predict(model, x, **told)}
+    return {**outcome, "predict": predict(model, x, **common)}
 
 
 def unequal(got: Any, expected: Any, tolerance: float, path: str = "") -> str | None:
@@ -252,15 +252,15 @@ def compile_model(case: Case, model: keras.Model, losses: list[str]) -> None:
     keep = case.choose("metrics", [False, *[True] * 4])
     # Keras refuses the mean error of three outputs and one class
     weighted = not losses[0].startswith("sparse") and case.choose("weighted metrics", [False, False, True])
-    told: dict[str, Any] = {"loss": losses[0], "metrics": metrics[0] if keep else None}
+    options: dict[str, Any] = {"loss": losses[0], "metrics": metrics[0] if keep else None}
     if weighted:
-        told["weighted_metrics"] = [keras.metrics.MeanAbsoluteError(name="weighted")]
+        options["weighted_metrics"] = [keras.metrics.MeanAbsoluteError(name="weighted")]
     if case.kind == "two":
-        told = {"loss": paired(case, losses), "metrics": paired(case, metrics) if keep else None}
+        options = {"loss": paired(case, losses), "metrics": paired(case, metrics) if keep else None}
         if weighted:
-            told["loss_weights"] = paired(case, [2.0, 0.5])
+            options["loss_weights"] = paired(case, [2.0, 0.5])
     steps = case.choose("steps_per_execution", [1, 1, 2, 3])
-    model.compile(optimizer, steps_per_execution=steps, jit_compile=case.jit, **told)
+    model.compile(optimizer, steps_per_execution=steps, jit_compile=case.jit, **options)
 
 
 def metrics_of(case: Case, loss: str, number: int) -> list[Any]:

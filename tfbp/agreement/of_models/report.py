@@ -37,9 +37,9 @@ class ModelFinding:
     outlier: str = ""
 
     def __str__(self) -> str:
-        said = "; ".join(part for part in (self.cause, self.where, self.outlier) if part) or "disagrees"
+        sentence = "; ".join(part for part in (self.cause, self.where, self.outlier) if part) or "disagrees"
         size = f" (error / tolerance {self.ratio:.3g})" if np.isfinite(self.ratio) else ""
-        return f"{self.layer} {self.tensor} [{self.part}; {self.dtype}, {self.mode}]: {said}{size}"
+        return f"{self.layer} {self.tensor} [{self.part}; {self.dtype}, {self.mode}]: {sentence}{size}"
 
 
 @dataclass
@@ -87,10 +87,10 @@ class ModelReport:
         judged = f"{known} of {len(self.lines)} calls judged by the reference"
         if known < len(self.lines):
             judged += f", {len(self.lines) - known} by differences"
-        said = [f"{self.name}: {verdict}; {judged}"]
-        said += _cut([f"  {finding}" for finding in self.findings], "finding")
-        said += _cut([f"  note: {note}" for note in self.notes], "note")
-        return "\n".join([*said, *self.table()])
+        lines = [f"{self.name}: {verdict}; {judged}"]
+        lines += _cut([f"  {finding}" for finding in self.findings], "finding")
+        lines += _cut([f"  note: {note}" for note in self.notes], "note")
+        return "\n".join([*lines, *self.table()])
 
     def rows(self) -> list[list[str]]:
         """Returns the worst error / tolerance of each call in each dtype, with its mode."""

@@ -111,8 +111,10 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
             if off > spread:
                 spread, widest = off, f"{place.layer} {place.tensor}"
             if off > MOST_SPREAD * UNIT_ROUNDOFF[dtype]:
-                said = f"another at every run, by {off:.1e} of its size"
-                trial.report.findings.append(ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", said))
+                sentence = f"another at every run, by {off:.1e} of its size"
+                trial.report.findings.append(
+                    ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", sentence)
+                )
                 return
     if spread:
         trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")

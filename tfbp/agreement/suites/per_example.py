@@ -225,8 +225,8 @@ def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: f
         factors["clipped by the norm with 1/B in it"] = np.minimum(1, clip * rows / np.maximum(total, 1e-300))
         for i in range(len(network.layers)):
             factors[f"clipped by the norm of layer {i} alone"] = np.minimum(1, clip / np.maximum(norms[:, i], 1e-300))
-        for said, factor in factors.items():
-            mistakes[said] = _named("", _clipped(network, numbers, examples, factor))[f" {tensor}"]
+        for sentence, factor in factors.items():
+            mistakes[sentence] = _named("", _clipped(network, numbers, examples, factor))[f" {tensor}"]
     else:
         mean = right[f"mean {tensor}"]
         if kind == "variance":
@@ -260,20 +260,20 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
             same = numbers.x[:, :, None] == numbers.x[:, None, :]
             sums = np.einsum("bst,bto->bso", same, rows * tensor["dz"])
             of["a token counts once for each of its places"] = np.sqrt((sums**2).sum(axis=(1, 2)))
-        for said, column in of.items():
+        for sentence, column in of.items():
             other = norms.copy()
             other[:, i] = column
-            mistakes[f"of layer {i}: {said}"] = other
+            mistakes[f"of layer {i}: {sentence}"] = other
     alike: dict[str, Array] = {}
     for kind in {type(network.layers[i]) for i in with_weights}:
         where = [i for i in with_weights if type(network.layers[i]) is kind]
-        for said in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
-            columns = [i for i in where if f"of layer {i}: {said}" in mistakes]
+        for sentence in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {sentence}" in mistakes]
             if len(columns) > 1:
                 other = norms.copy()
                 for i in columns:
-                    other[:, i] = mistakes[f"of layer {i}: {said}"][:, i]
-                alike[f"of every {kind.__name__}: {said}"] = other
+                    other[:, i] = mistakes[f"of layer {i}: {sentence}"][:, i]
+                alike[f"of every {kind.__name__}: {sentence}"] = other
     return mistakes | alike
 
 

@@ -156,14 +156,14 @@ def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: s
     if against.agrees:
         trial.worst = max(trial.worst, against.ratio, min(mine_off, 1.0))
         if mine_off > 1:
-            said = "differences of the forward disagree with its gradient"
+            text = "differences of the forward disagree with its gradient"
             if own:
                 trial.refuted.add(name)
                 trial.find(
-                    name, _slopes(found, mine), f"{said}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
+                    name, _slopes(found, mine), f"{text}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
                 )
             else:
-                trial.notes.append(f"{name}: {said}, but the oracle agrees with it: it is taken as meant so")
+                trial.notes.append(f"{name}: {text}, but the oracle agrees with it: it is taken as meant so")
         _of_reference(trial, found, mine, name)
         return
     # differences decide between two: an oracle that they refute while they bear the function out is the outlier
