@@ -32,11 +32,13 @@ def merge_backward(dy, residuals, mode):
 
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors and residuals of each part."""
-    made, kept = {}, {}
+    made, residuals = {}, {}
     for part, layers in layer.parts.items():
-        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
-    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
-    return y, kept, {}
+        made[part], *residuals[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
+    y, residuals["merged"] = merge_forward(
+        made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode
+    )
+    return y, residuals, {}
 
 
 def backward(layer, dz, residuals):

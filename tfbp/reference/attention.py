@@ -24,18 +24,18 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
     largest = np.where(blind, 0, np.where(seen, z.real, -np.inf).max(axis=-1, keepdims=True))
     e = np.where(seen, np.exp(np.where(seen, z - largest, 0)), 0) + blind
     p = e / e.sum(axis=-1, keepdims=True)
-    kept, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
-    y = np.einsum("bnts,bsnv->btnv", kept, values)
-    return y, (query, keys, values, p, kept, y, dropout_residuals, seen, groups)
+    dropped, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
+    y = np.einsum("bnts,bsnv->btnv", dropped, values)
+    return y, (query, keys, values, p, dropped, y, dropout_residuals, seen, groups)
 
 
 def attention_backward(dy, residuals):
     """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
-    query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
-    # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
+    query, keys, values, p, dropped, y, dropout_residuals, seen, groups = residuals
+    # y = einsum(dropped, values)                     (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)
-    dvalues = np.einsum("bnts,btnv->bsnv", kept, dy)
-    # kept = dropout_forward(p)                       (B, N, T, S)
+    dvalues = np.einsum("bnts,btnv->bsnv", dropped, dy)
+    # dropped = dropout_forward(p)                    (B, N, T, S)
     dp = dp if dropout_residuals is None else dropout_backward(dp, dropout_residuals)
     # p = softmax(z) where visible, J = diag(p) - p pᵀ   (B, N, T, S)
     # Σ dp p over the keys is dy · y: both are dyᵀ · the sum of the values with the kept part of p
@@ -83,25 +83,27 @@ def output_backward(dz, residuals):
 
 def forward(layer, weights, x, *, training, seed):
     given = [(weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS]
-    made, kept = zip(*(projection_forward(x, *each) for each in given[:3]), strict=True)
+    made, projection_residuals = zip(
+        *(projection_forward(x, *weights_of_part) for weights_of_part in given[:3]), strict=True
+    )
     drops = training and layer.dropout > 0
-    y, attention_kept = attention_forward(
+    y, attention_residuals = attention_forward(
         *made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None
     )
-    z, output_kept = output_forward(y, *given[3])
-    return z, (kept, attention_kept, output_kept), {}
+    z, output_residuals = output_forward(y, *given[3])
+    return z, (projection_residuals, attention_residuals, output_residuals), {}
 
 
 def backward(layer, dz, residuals):
-    kept, attention_kept, output_kept = residuals
+    projection_residuals, attention_residuals, output_residuals = residuals
     # z = output_forward(y)
-    dy, *found = output_backward(dz, output_kept)
+    dy, *found = output_backward(dz, output_residuals)
     gradients = {"attention_output": found}
     # y = attention_forward(query, key, value)
-    dmade = attention_backward(dy, attention_kept)
+    dmade = attention_backward(dy, attention_residuals)
     # query, key, value = projection_forward(x): all three are functions of x
     dx = 0
-    for part, da, residuals in zip(PARTS, dmade, kept, strict=False):
+    for part, da, residuals in zip(PARTS, dmade, projection_residuals, strict=False):
         dx_of_part, *gradients[part] = projection_backward(da, residuals)
         dx = dx + dx_of_part
     names = ("kernel", "bias") if layer.use_bias else ("kernel",)

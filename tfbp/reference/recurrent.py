@@ -19,8 +19,8 @@ def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask
         a = x[:, t] @ kernel + h @ recurrent_kernel
         if bias is not None:
             a = a + bias
-        y, kept = activation_forward(activation, a)
-        steps.append((h, kept))
+        y, of_activation = activation_forward(activation, a)
+        steps.append((h, of_activation))
         h = _stays(mask, t, y, h)
         hs.append(h)
     return np.stack(hs, axis=1), (h,), (x, kernel, recurrent_kernel, activation, steps, mask)
@@ -30,11 +30,11 @@ def simple_rnn_backward(dhs, residuals, dstates=None):
     x, kernel, recurrent_kernel, activation, steps, mask = residuals
     dx, dkernel, drecurrent_kernel, dbias, (dh,) = [], 0, 0, 0, dstates or (0,)
     for t in reversed(range(x.shape[1])):
-        h, kept = steps[t]
+        h, of_activation = steps[t]
         # hs[t] = y, which is the next step's h; or the h before
         dy, dh = _stays_backward(mask, t, dhs[:, t] + dh)
         # y = activation(a)                                   (B, H)
-        da = activation_backward(activation, dy, kept)
+        da = activation_backward(activation, dy, of_activation)
         # a = x[t] @ kernel + h @ recurrent_kernel + bias     (B, H) <- (B, I) (I, H) (B, H) (H, H) (H,)
         dx.append(da @ kernel.T)
         dh = dh + da @ recurrent_kernel.T
@@ -216,16 +216,16 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    hs, _, kept = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
+    hs, _, of_steps = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
     y, of_outputs = outputs_forward(hs, return_sequences=layer.return_sequences)
-    return y, (kept, of_outputs), {}
+    return y, (of_steps, of_outputs), {}
 
 
 def _backward(function, layer, dz, residuals):
-    kept, of_outputs = residuals
+    of_steps, of_outputs = residuals
     # z = outputs_forward(hs)                                 (B, T, H), or (B, H)
     dhs = outputs_backward(dz, of_outputs)
-    dx, dkernel, drecurrent_kernel, dbias, _ = function(dhs, kept)
+    dx, dkernel, drecurrent_kernel, dbias, _ = function(dhs, of_steps)
     gradients = {"kernel": dkernel, "recurrent_kernel": drecurrent_kernel}
     return dx[:, ::-1] if layer.go_backwards else dx, {**gradients, "bias": dbias} if layer.use_bias else gradients
 

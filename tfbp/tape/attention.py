@@ -31,7 +31,7 @@ def forward(layer, weights, x, *, training, seed):
         z = tf.einsum(equation, x, weights[f"{part}_kernel"])
         return z + weights[f"{part}_bias"] if layer.use_bias else z
 
-    seed = tf.stack([tf.cast(each, tf.int64) for each in seed]) if training and layer.dropout else None
+    seed = tf.stack([tf.cast(half, tf.int64) for half in seed]) if training and layer.dropout else None
     made = [projected("btd,dnh->btnh", part, x) for part in ("query", "key", "value")]
     y = attention_forward(*made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed)
     return projected("btnv,nvd->btd", "attention_output", y), {}
