@@ -23,6 +23,9 @@ from tfbp.network.input import Input as Input
 from tfbp.network.kinds import register as register
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.masks import AnyOf as AnyOf
+from tfbp.network.masks import LogicalOr as LogicalOr
+from tfbp.network.masks import NotEqual as NotEqual
 from tfbp.network.merge import Add as Add
 from tfbp.network.merge import Average as Average
 from tfbp.network.merge import Concatenate as Concatenate
@@ -144,6 +147,7 @@ __all__ = [
     "LSTM",
     "Activation",
     "Add",
+    "AnyOf",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -179,6 +183,7 @@ __all__ = [
     "LayerNormalization",
     "LayerScale",
     "LinearCrossEntropy",
+    "LogicalOr",
     "Loss",
     "MaxPooling1D",
     "MaxPooling2D",
@@ -189,6 +194,7 @@ __all__ = [
     "Multiply",
     "Network",
     "Normalization",
+    "NotEqual",
     "Permute",
     "PositionEmbedding",
     "Privacy",

@@ -90,7 +90,30 @@ def _over_all_axes():
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
 
 
+def _translator():
+    """An encoder's states start a decoder; both are masked by tokens, and the decoder attends to the encoder."""
+    source, target = keras.Input((5,), dtype="int32"), keras.Input((4,), dtype="int32")
+    x = layers.Embedding(5, 4, mask_zero=True)(source)
+    sequence, *states = layers.LSTM(4, return_sequences=True, return_state=True)(layers.Dense(4, "tanh")(x))
+    y = layers.Embedding(5, 4, mask_zero=True)(target)
+    y, _, last = layers.LSTM(4, return_sequences=True, return_state=True)(y, initial_state=states)
+    seen = layers.MultiHeadAttention(1, 4)(y, sequence)
+    return keras.Model([source, target], layers.Dense(3)(layers.Concatenate()([seen[:, -1], last, y[:, 0]])))
+
+
+def _masked():
+    """Rows of zeros are left out, through layers that hand the mask on, both ways and by an average."""
+    x = keras.Input((5, 3))
+    shown = layers.Dropout(0.0)(layers.Masking(0.0)(layers.ReLU()(x)))
+    h = layers.Add()([layers.Dense(3, "tanh")(shown), shown])
+    both = layers.Bidirectional(layers.GRU(2, return_sequences=True), "sum")(h)
+    last = layers.SimpleRNN(3)(both)
+    return keras.Model(x, layers.Dense(3)(layers.Concatenate()([last, layers.GlobalAveragePooling1D()(both)])))
+
+
 MODELS = {
+    "translator": (_translator, "mean_squared_error"),
+    "masked": (_masked, "mean_squared_error"),
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
     "composites": (_composites, "mean_squared_error"),
     "rearranged": (_rearranged, "mean_squared_error"),
@@ -117,7 +140,10 @@ def trial(request):
         keras.config.set_dtype_policy(policy)
     for weight in model.trainable_weights:
         weight.assign(weight.numpy() + 0.3 * rng.normal(size=weight.shape))
-    x = [rng.normal(size=(6, *tensor.shape[1:])) for tensor in model.inputs]
+    x = [
+        rng.integers(0, 5, (6, *tensor.shape[1:])) if "int" in tensor.dtype else rng.normal(size=(6, *tensor.shape[1:]))
+        for tensor in model.inputs
+    ]
     y = [rng.random((6, *tensor.shape[1:])) for tensor in model.outputs]
     y = [targets / targets.sum(axis=-1, keepdims=True) for targets in y]
     return model, loss, x, y
@@ -190,13 +216,18 @@ def test_it_goes_back_to_keras(trial):
         ),
         (
             lambda: keras.Model(
-                [a := keras.Input((3, 4)), b := keras.Input((5, 4))], layers.MultiHeadAttention(1, 2)(a, b)
+                x := keras.Input((3, 4)), layers.Flatten()(layers.BatchNormalization(name="b")(layers.Masking()(x)))
             ),
             "huber",
-            r"^model: got '.*' with different tensors as query, value and key; accepted: one tensor\.",
+            r"^model: got 'b', a BatchNormalization, with a mask; accepted: masks of recurrences, attention",
+        ),
+        (
+            lambda: keras.Model(x := keras.Input((3, 4)), layers.Dense(2)(layers.Masking()(x))),
+            "huber",
+            r"^model: got an output with a mask, which Keras's loss goes by; accepted: outputs without\.",
         ),
     ],
-    ids=["a loss of no output", "one loss for two", "an operation", "cross-attention"],
+    ids=["a loss of no output", "one loss for two", "an operation", "a masked normalization", "a masked loss"],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -40,9 +40,12 @@ MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Conca
 # which are no layers of Keras's
 OURS = {
     "ActivationLayer",
+    "Any",
     "GetItem",
     "LayerScale",
     "LinearCrossEntropy",
+    "LogicalOr",
+    "NotEqual",
     "PositionEmbedding",
     "RotaryEmbedding",
     "Stack",

@@ -155,11 +155,9 @@ def test_bad_input_is_one_sentence(make, sentence):
 @pytest.mark.parametrize(
     ("argument", "value", "accepted"),
     [
-        ("dropout", 0.5, "0"),
         ("recurrent_dropout", 0.25, "0"),
         ("stateful", True, "False"),
         ("unroll", True, "False"),
-        ("return_state", True, "False"),
     ],
 )
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])

@@ -24,6 +24,7 @@ from tfbp.network import (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,
@@ -97,6 +98,7 @@ FILES = (
         position,
         linear_cross_entropy,
         attention,
+        masks,
     ),
 )
 

@@ -64,6 +64,7 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
         for writing in WRITINGS
         if isinstance(raised := got[writing]["end to end"].get(_WHOLE_PASS), Failure)
     ]
+    of_masks = {f"layer {node.name} {t}" for node in cell.case.network.nodes if node.layer.makes_mask for t in "zy"}
     for scope, right in expected.items():
         for name, value in right.items():
             # what no gradient moves is kept in float32 at least
@@ -79,7 +80,10 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
                     if isinstance(found, Failure) or np.shape(found) != np.shape(value):
                         continue  # reported already
                     target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
-                comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
+                found = got[left][scope][name]
+                # a mask is of any dtype that holds 1 and 0
+                expected_in = str(getattr(found, "dtype", dtype)) if name in of_masks else dtype
+                comparison = compare(name, found, target, tolerance, expected_in, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
         results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
     return results

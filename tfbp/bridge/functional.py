@@ -8,11 +8,12 @@ from typing import Any
 import keras
 
 from tfbp.bridge.graph import asks_itself
-from tfbp.bridge.layers import is_known_layer, layer_from_keras
+from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
+from tfbp.bridge.masks import Masks, masked
 from tfbp.bridge.opening import opened, separable, unknown
-from tfbp.bridge.operations import layer_of_operation
+from tfbp.bridge.operations import PASSES, layer_of_operation, passed
 from tfbp.errors import InputError
-from tfbp.network import Input, Layer, Network, Reshape, Symbol, Tokens
+from tfbp.network import GetItem, Input, Layer, Network, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
 # composite layers that are known to be made of two
@@ -32,6 +33,9 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
     outputs = opened.outputs(model, inputs)
+    for tensor in (model._functional if isinstance(model, keras.Sequential) else model).outputs:
+        if opened.masks.of(tensor) is not None:
+            raise InputError("model: got an output with a mask, which Keras's loss goes by; accepted: outputs without.")
     names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):
@@ -53,50 +57,71 @@ class _Opened:
     def __init__(self) -> None:
         # by the id of what they come from; that of a layer without weights is its own
         self.made: dict[Any, tuple[Layer, Any]] = {}
+        self.masks = Masks(self.outputs)
 
     def outputs(self, model: Any, inputs: Sequence[Symbol]) -> list[Symbol]:
         if isinstance(model, keras.Sequential):
             return self.outputs(model._functional, inputs)
-        known = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
+        known: dict[int, Symbol] = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
         for depth in sorted(model._nodes_by_depth, reverse=True):
             for node in model._nodes_by_depth[depth]:
                 if isinstance(node.operation, keras.layers.InputLayer) or node.is_input:
                     continue
-                taken = [known[id(tensor)] for tensor in node.input_tensors]
-                for tensor, symbol in zip(node.outputs, self._call(node, taken), strict=True):
+                for tensor, symbol in zip(node.outputs, self._call(node, known), strict=True):
                     known[id(tensor)] = symbol
+                if not _is_model(node.operation):
+                    self.masks.after(node, known)
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def _call(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+    def _nested(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+        """The calls of a nested model, which masks go through."""
+        inner = node.operation._functional if isinstance(node.operation, keras.Sequential) else node.operation
+        for tensor, outer in zip(inner.inputs, node.input_tensors, strict=True):
+            self.masks.put(tensor, self.masks.of(outer))
+        made = self.outputs(inner, taken)
+        for tensor, ours in zip(inner.outputs, node.outputs, strict=True):
+            self.masks.put(ours, self.masks.of(tensor))
+        return made
+
+    def _call(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         operation = node.operation
-        if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
-            return self.outputs(operation, taken)
+        taken = [known[id(tensor)] for tensor in node.input_tensors]
+        if _is_model(operation):
+            return self._nested(node, taken)
+        if isinstance(operation, keras.layers.Masking):
+            return [masked(operation, taken[0])]
         if not isinstance(operation, keras.layers.Layer):
+            if type(operation).__name__ in PASSES:
+                return [passed(node, taken[0])]
             layer, weights = layer_of_operation(node, taken)
             key = id(layer if weights is None else next(iter(weights.weights.values())))
             layer, _ = self.made.setdefault(key, (layer, weights))
             return [self._on(layer, taken, operation.name)]
+        beside = self.masks.beside(node, known)
         called_with = {
             name: value
             for name, value in node.arguments.kwargs.items()
-            if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask")
+            if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask", "initial_state")
         }
-        if asks_itself(operation):
-            if any(each is not taken[0] for each in taken):
-                got = f"{operation.name!r} with different tensors as query, value and key"
-                raise InputError(f"model: got {got}; accepted: one tensor.")
-            taken = taken[:1]
+        if beside:
+            called_with["takes"] = tuple(beside)
+        if beside or asks_itself(operation):
+            taken = [taken[0], *keras.tree.flatten(list(beside.values()))]
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
         if is_composite(operation) and id(operation) not in self.made:
             return self._opened(node, taken)
         if id(operation) not in self.made:
-            self.made[id(operation)] = layer_from_keras(operation, **called_with), operation
+            self.made[id(operation)] = layer_from_keras(operation, has_masks=True, **called_with), operation
         layer, _ = self.made[id(operation)]
-        if asks_itself(operation):
+        if beside.keys() != set(takes_of(layer)):
+            got = f"{operation.name!r} called with {sorted(beside)} and, elsewhere, with {sorted(takes_of(layer))}"
+            raise InputError(f"model: got {got}; accepted: the same in all calls.")
+        if asks_itself(operation) and not beside:
             return [self._attended(operation, layer, taken[0])]
-        return [self._on(layer, taken, operation.name)]
+        y = self._on(layer, taken, operation.name)
+        return _states_apart(layer, y) if getattr(layer, "return_state", False) else [y]
 
     def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
         """Attention of every step, or of every pixel: these are joined to one sequence, and parted again."""
@@ -135,6 +160,17 @@ class _Opened:
             return layer(*taken)
         except InputError as error:
             raise InputError(f"model: {name!r}: {error}") from None
+
+
+def _states_apart(layer: Any, y: Symbol) -> list[Symbol]:
+    """A recurrence's output and its last states, which it returns in one."""
+    steps = y.shape[0] - layer.states
+    first = GetItem((slice(0, steps),)) if layer.return_sequences else GetItem((0,))
+    return [first(y), *(GetItem((steps + number,))(y) for number in range(layer.states))]
+
+
+def _is_model(operation: Any) -> bool:
+    return isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth")
 
 
 def is_composite(keras_layer: Any) -> bool:

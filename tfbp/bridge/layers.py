@@ -15,6 +15,7 @@ from tfbp.bridge.unexpressed import check_arguments
 from tfbp.errors import InputError, likely, one_of
 from tfbp.network import (
     ActivationLayer,
+    Bidirectional,
     Dense,
     Dropout,
     Embedding,
@@ -42,10 +43,11 @@ _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 
 
-def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
+def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: Any) -> Layer:
     """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
 
     Args:
+        has_masks: whether the mask that it makes is a tensor of its own in the network.
         called_with: the arguments of its call beside its inputs.
 
     Raises:
@@ -66,9 +68,10 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
-    given = {name: value for name, value in given.items() if value is not _MISSING}
+    made_apart = {"mask_zero"} if has_masks else set()
+    given = {name: value for name, value in given.items() if value is not _MISSING and name not in made_apart}
     if isinstance(keras_layer, keras.layers.Bidirectional):
-        given["layer"] = keras_layer.forward_layer
+        given["layer"], takes = keras_layer.forward_layer, called_with.pop("takes", ())
     if isinstance(keras_layer, keras.layers.EinsumDense):
         given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
@@ -78,6 +81,8 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         layer = kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
+        if isinstance(layer, Bidirectional) and takes:
+            layer = Bidirectional(dataclasses.replace(layer.layer, takes=takes), layer.merge_mode)
         check_arguments(
             keras_layer, layer, layer_to_keras(layer, keras_layer.dtype, name=offered_as(type(keras_layer).__name__))
         )
@@ -85,6 +90,11 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
+
+
+def takes_of(layer: Layer) -> tuple[str, ...]:
+    """The names of what a layer takes beside x."""
+    return getattr(layer.layer if isinstance(layer, Bidirectional) else layer, "takes", ())
 
 
 def is_known_layer(keras_layer: Any) -> bool:

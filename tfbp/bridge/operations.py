@@ -14,13 +14,16 @@ from tfbp.errors import InputError
 from tfbp.network import (
     ActivationLayer,
     Add,
+    AnyOf,
     Concatenate,
     GetItem,
     Layer,
     LayerScale,
+    LogicalOr,
     Maximum,
     Minimum,
     Multiply,
+    NotEqual,
     Permute,
     Rescaling,
     Reshape,
@@ -37,6 +40,8 @@ _OF_TWO: dict[str, Callable[[], Layer]] = {
     "Multiply": Multiply,
     "Maximum": Maximum,
     "Minimum": Minimum,
+    # of masks, 1 and 0
+    "LogicalAnd": Multiply,
 }
 # and with a number: (scale, offset) of the tensor, where it is the first, and where it is the second
 _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
@@ -57,6 +62,24 @@ _ACTIVATIONS = {
     **{"Softmax": "softmax", "LogSoftmax": "log_softmax"},
 }
 _OF_ACTIVATIONS = ("negative_slope", "alpha", "approximate")
+
+
+# what changes no number, or makes a mask of one
+PASSES = ("Cast", "Copy")
+
+
+def passed(node: Any, x: Symbol) -> Symbol:
+    """A tensor after Cast or Copy.
+
+    Raises:
+        InputError: a cast from one dtype of numbers to another.
+    """
+    ((given,), made) = node.input_tensors, node.outputs[0]
+    if made.dtype == given.dtype or given.dtype == "bool":
+        return x
+    if made.dtype == "bool":
+        return NotEqual(0.0)(x)
+    raise InputError(f"model: got a Cast from {given.dtype} to {made.dtype}; accepted: one dtype.")
 
 
 def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
@@ -87,6 +110,8 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
 
 
 def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
+    if count == 2 and kind == "LogicalOr":
+        return LogicalOr()
     if count == 2 and kind in _OF_TWO:
         return _OF_TWO[kind]()
     if kind in ("Concatenate", "Stack") and getattr(operation, "axis", -1) != 0:
@@ -116,6 +141,10 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
     # the batch's axis is not known, and stays the first
     if kind in ("Reshape", "ExpandDims", "Squeeze") and made[0] is None and None not in made[1:] and len(made) > 1:
         return Reshape(tuple(made[1:]))
+    if kind == "NotEqual" and len(others) == 1 and _is_number(others[0]):
+        return NotEqual(float(others[0]))
+    if kind == "Any" and isinstance(operation.axis, int) and operation.axis != 0:
+        return AnyOf(operation.axis, bool(operation.keepdims))
     if kind == "Transpose" and operation.axes is not None and operation.axes[0] == 0:
         return Permute(tuple(operation.axes[1:]))
     if kind == "GetItem" and len(others) == 1:

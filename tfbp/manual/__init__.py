@@ -14,6 +14,7 @@ from tfbp.manual import graph as graph
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
+from tfbp.manual import masks as masks
 from tfbp.manual import merge as merge
 from tfbp.manual import normalization as normalization
 from tfbp.manual import padding as padding
@@ -43,6 +44,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,

@@ -192,14 +192,16 @@ def _matrices(x, kernel, bias):
 def forward(layer, weights, x, *, training, seed):
     given = {part: (weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS}
     made, kept = {}, {}
-    for part in ("query", "key", "value"):
-        made[part], kept[part] = projection_forward(x, *given[part])
+    x, beside = layer.apart(x)
+    for part, source in layer.sources(x, beside).items():
+        made[part], kept[part] = projection_forward(source, *given[part])
     dropped = None
     if training and layer.dropout:
-        shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], x.shape[1]]
+        shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], made["key"].shape[1]]
         pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
         dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
-    y, kept["attention"] = attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)
+    masks = [_as_mask(name, mask) for name, mask in beside.items() if name not in ("value", "key")]
+    y, kept["attention"] = attention_forward(**made, masks=masks, causal=layer.use_causal_mask, dropped=dropped)
     z, kept["attention_output"] = projection_forward(y, *given["attention_output"])
     return z, kept, {}
 
@@ -211,16 +213,25 @@ def backward(layer, dz, residuals):
         dz, residuals["attention_output"], bias_gradient=layer.use_bias
     )
     # y = attention_forward(query, key, value)                  (B, T, N, V) <- (B, T, N, H) (B, T, K, H) (B, T, K, V)
-    dmade, dx = attention_backward(dy, residuals["attention"]), None
+    dmade, dsources = attention_backward(dy, residuals["attention"]), {}
+    sources = layer.sources("query", {name: name for name in layer.takes})
     for part, da in zip(("query", "key", "value"), dmade, strict=True):
-        # query, key or value = projection_forward(x)           (B, T, N, H) <- (B, T, D)
+        # query, key or value = projection_forward(its source)  (B, T, N, H) <- (B, T, D)
         found, *gradients[part] = projection_backward(da, residuals[part], bias_gradient=layer.use_bias)
-        # all are of one x: their gradients add up
-        dx = found if dx is None else dx + found
+        # those of one source add up
+        source = sources[part]
+        dsources[source] = dsources[source] + found if source in dsources else found
     named = {
         f"{part}_{name}": dw for part in PARTS for name, dw in zip(("kernel", "bias"), gradients[part], strict=True)
     }
-    return dx, {name: dw for name, dw in named.items() if dw is not None}
+    dtaken = layer.in_order(dsources["query"], dsources)
+    return dtaken, {name: dw for name, dw in named.items() if dw is not None}
+
+
+def _as_mask(name, mask):
+    """Booleans (B, 1, T|1, S|1) of a mask (B, T), (B, S) or (B, T, S) of 1 and 0."""
+    axis = {"query_mask": 2, "value_mask": 1, "key_mask": 1}.get(name)
+    return (mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0
 
 
 def example_squares(layer, x, dz, kept):
@@ -230,9 +241,12 @@ def example_squares(layer, x, dz, kept):
     dy = projection_backward(tf.cast(dz, output[0].dtype), output)[0]
     # y = attention_forward(query, key, value)
     dmade = dict(zip(("query", "key", "value"), attention_backward(dy, kept["attention"]), strict=True))
-    steps = x.shape[1]
-    given = {part: (x, tf.reshape(da, [-1, steps, math.prod(da.shape[2:])])) for part, da in dmade.items()}
-    given["attention_output"] = tf.reshape(output[0], [-1, steps, output[0].shape[-1]]), dz
+    x, beside = layer.apart(x)
+    sources = layer.sources(x, beside)
+    given = {
+        part: (sources[part], tf.reshape(da, [-1, da.shape[1], math.prod(da.shape[2:])])) for part, da in dmade.items()
+    }
+    given["attention_output"] = tf.reshape(output[0], [-1, x.shape[1], output[0].shape[-1]]), dz
     squares = {}
     for part, (rows, da) in given.items():
         rows, da = tf.cast(rows, x.dtype), tf.cast(da, x.dtype)

@@ -30,6 +30,9 @@ from tfbp.network.kinds import registered as registered
 from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.masks import AnyOf as AnyOf
+from tfbp.network.masks import LogicalOr as LogicalOr
+from tfbp.network.masks import NotEqual as NotEqual
 from tfbp.network.merge import Add as Add
 from tfbp.network.merge import Average as Average
 from tfbp.network.merge import Concatenate as Concatenate
@@ -87,6 +90,7 @@ from tfbp.network.upsampling import UpSampling3D as UpSampling3D
 for _kind in (
     ActivationLayer,
     Add,
+    AnyOf,
     Average,
     AveragePooling1D,
     AveragePooling2D,
@@ -120,6 +124,7 @@ for _kind in (
     LayerNormalization,
     LayerScale,
     LinearCrossEntropy,
+    LogicalOr,
     MaxPooling1D,
     MaxPooling2D,
     Maximum,
@@ -127,6 +132,7 @@ for _kind in (
     MultiHeadAttention,
     Multiply,
     Normalization,
+    NotEqual,
     Permute,
     PositionEmbedding,
     RMSNormalization,

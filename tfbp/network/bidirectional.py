@@ -22,7 +22,8 @@ class Bidirectional(Layer):
     second's are reversed again, so that both are at the same step.
 
     Args:
-        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second is like it, with weights of its own.
+        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second is like it, with weights of its own. With a mask among what it
+            takes, this layer takes one, too.
         merge_mode: "concat", "sum", "mul" or "ave".
 
     Raises:
@@ -37,14 +38,31 @@ class Bidirectional(Layer):
 
     modes: ClassVar[tuple[str, ...]] = ("concat", "sum", "mul", "ave")
 
-    layer: Layer
+    layer: Any
     merge_mode: str = "concat"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layer, SimpleRNN | LSTM | GRU) or self.layer.go_backwards:
-            accepted = "a tfbp.SimpleRNN, LSTM or GRU with go_backwards=False"
+        given = self.layer
+        is_recurrent = isinstance(given, SimpleRNN | LSTM | GRU)
+        if not is_recurrent or given.go_backwards or given.return_state or "initial_state" in given.takes:
+            accepted = "a tfbp.SimpleRNN, LSTM or GRU with go_backwards=False, without states"
             raise InputError(f"layer: got {self.layer!r}; accepted: {accepted}.")
         check_choice("merge_mode", self.merge_mode, self.modes)
+        # as Keras's layer sets it of its two
+        shows_zeros = bool(self.layer.takes) and self.layer.return_sequences
+        object.__setattr__(self, "layer", replace(self.layer, zero_output_for_mask=shows_zeros))
+
+    @property
+    def takes_several(self) -> bool:  # type: ignore[override]
+        return self.layer.takes_several
+
+    @property
+    def is_called_plainly(self) -> bool:
+        return self.layer.is_called_plainly
+
+    @property
+    def draws(self) -> int:
+        return 2 * self.layer.draws
 
     def output_shape(self, input_shape: Shape) -> Shape:
         *steps, units = self.layer.output_shape(input_shape)
@@ -55,7 +73,7 @@ class Bidirectional(Layer):
 
     @property
     def parts(self) -> dict[str, tuple[Layer, ...]]:
-        back: Any = replace(self.layer, go_backwards=True)  # type: ignore[type-var]
+        back: Any = replace(self.layer, go_backwards=True)
         return {"forward_layer": (self.layer,), "backward_layer": (back,)}
 
     def without_penalties(self) -> Self:
@@ -64,6 +82,14 @@ class Bidirectional(Layer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(layer_from_config(config["layer"]), config["merge_mode"])
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        if not self.layer.takes:
+            return keras_layer(x)
+        from keras import ops
+
+        # a copy, because Keras hands the mask on with a layer's output
+        return ops.copy(keras_layer(x[0], mask=ops.cast(x[1], "bool")))
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:

@@ -27,9 +27,10 @@ class Layer:
         keras_name: Keras's name for it, where the class's own is another.
         made_in_keras: the Keras layer that `to_keras` makes of it, where that is one of another kind.
         without_gradient: the weights without a gradient (moving_mean, …): the forward pass renews them.
-        takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves.
+        takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves; None where either will do.
         takes_several: whether it is called on two tensors or more; then its functions get them as a tuple.
         is_operation: whether it is an operation between tensors in Keras, and no layer: `in_keras` is called on None.
+        makes_mask: whether it makes a mask, in whatever dtype holds 1 and 0.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
         draws: how many random seeds a forward pass in training takes.
@@ -38,9 +39,10 @@ class Layer:
     keras_name: ClassVar[str] = ""
     made_in_keras: ClassVar[str] = ""
     without_gradient: ClassVar[tuple[str, ...]] = ()
-    takes_tokens: ClassVar[bool] = False
+    takes_tokens: ClassVar[bool | None] = False
     takes_several: ClassVar[bool] = False
     is_operation: ClassVar[bool] = False
+    makes_mask: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
     keras_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -72,6 +74,11 @@ class Layer:
     @property
     def draws(self) -> int:
         return 0
+
+    @property
+    def is_called_plainly(self) -> bool:
+        """Whether the call of its Keras layer takes x alone."""
+        return type(self).in_keras is Layer.in_keras
 
     @property
     def parts(self) -> dict[str, tuple[Layer, ...]]:

@@ -14,6 +14,7 @@ from tfbp.reference import graph as graph
 from tfbp.reference import kinds as kinds
 from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
+from tfbp.reference import masks as masks
 from tfbp.reference import merge as merge
 from tfbp.reference import normalization as normalization
 from tfbp.reference import padding as padding
@@ -43,6 +44,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,

@@ -81,12 +81,32 @@ def output_backward(dz, residuals):
     return np.einsum("btd,nvd->btnv", dz, kernel), np.einsum("btnv,btd->nvd", y, dz), dbias
 
 
+def mask_of(query_mask=None, value_mask=None, key_mask=None, attention_mask=None):
+    """(B, 1, T|1, S|1), where a query sees a key by all masks; None without any."""
+    seen = None
+    for mask, shape in (
+        (query_mask, (..., None)),
+        (value_mask, (slice(None), None)),
+        (key_mask, (slice(None), None)),
+        (attention_mask, ...),
+    ):
+        if mask is not None:
+            one = np.asarray(mask != 0)[shape][:, None]
+            seen = one if seen is None else seen & one
+    return seen
+
+
 def forward(layer, weights, x, *, training, seed):
     given = [(weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS]
-    made, kept = zip(*(projection_forward(x, *each) for each in given[:3]), strict=True)
+    x, beside = layer.apart(x)
+    sources = layer.sources(x, beside)
+    made, kept = zip(
+        *(projection_forward(sources[part], *each) for part, each in zip(PARTS[:3], given, strict=False)), strict=True
+    )
+    masks = {name: mask for name, mask in beside.items() if name not in ("value", "key")}
     drops = training and layer.dropout > 0
     y, attention_kept = attention_forward(
-        *made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None
+        *made, mask_of(**masks), causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None
     )
     z, output_kept = output_forward(y, *given[3])
     return z, (kept, attention_kept, output_kept), {}
@@ -99,13 +119,15 @@ def backward(layer, dz, residuals):
     gradients = {"attention_output": found}
     # y = attention_forward(query, key, value)
     dmade = attention_backward(dy, attention_kept)
-    # query, key, value = projection_forward(x): all of one x
-    dx = 0
+    # query, key, value = projection_forward(its source): a source of several has the sum of their gradients
+    dsources = {}
     for part, da, residuals in zip(PARTS, dmade, kept, strict=False):
-        dx_of_part, *gradients[part] = projection_backward(da, residuals)
-        dx = dx + dx_of_part
+        dsource, *gradients[part] = projection_backward(da, residuals)
+        source = layer.sources("query", {name: name for name in layer.takes})[part]
+        dsources[source] = dsources[source] + dsource if source in dsources else dsource
     names = ("kernel", "bias") if layer.use_bias else ("kernel",)
-    return dx, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
+    dtaken = layer.in_order(dsources["query"], dsources)
+    return dtaken, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
 
 
 KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}

@@ -14,6 +14,7 @@ from tfbp.tape import graph as graph
 from tfbp.tape import kinds as kinds
 from tfbp.tape import linear_cross_entropy as linear_cross_entropy
 from tfbp.tape import losses as losses
+from tfbp.tape import masks as masks
 from tfbp.tape import merge as merge
 from tfbp.tape import normalization as normalization
 from tfbp.tape import padding as padding
@@ -43,6 +44,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,

@@ -32,8 +32,15 @@ def forward(layer, weights, x, *, training, seed):
         return z + weights[f"{part}_bias"] if layer.use_bias else z
 
     seed = tf.stack([tf.cast(each, tf.int64) for each in seed]) if training and layer.dropout else None
-    made = [projected("btd,dnh->btnh", part, x) for part in ("query", "key", "value")]
-    y = attention_forward(*made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed)
+    x, beside = layer.apart(x)
+    made = [projected("btd,dnh->btnh", part, source) for part, source in layer.sources(x, beside).items()]
+    mask = None
+    for name, axis in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1), ("attention_mask", None)):
+        if name in beside:
+            seen = beside[name] if axis is None else tf.expand_dims(beside[name], axis)
+            mask = seen if mask is None else mask * tf.cast(seen, mask.dtype)
+    mask = None if mask is None else mask[:, None] > 0
+    y = attention_forward(*made, mask, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed)
     return projected("btnv,nvd->btd", "attention_output", y), {}
 
 

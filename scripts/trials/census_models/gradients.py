@@ -86,22 +86,36 @@ def _input(rng: np.random.Generator, tensor: Any, tokens: Any) -> np.ndarray:
 
 @contextmanager
 def _masks_of(network: Any, sources: Any) -> Iterator[None]:
-    """Keras's layers of dropout drop what the network's do."""
+    """Keras's layers of dropout drop what the network's do, and so do attention and recurrences."""
     changed = []
     for node in network.nodes:
         layer, source = node.layer, sources.get(node.place)
-        if layer.draws and source is not None:
-            forward, _ = manual.kinds.kind_of(layer)
-            drawn = {"training": True, "seed": (SEED, node.draws_before)}
-            source.call = lambda x, training=None, forward=forward, layer=layer, drawn=drawn: forward(
-                layer, {}, x, **drawn
-            )[0]
-            changed.append(source)
+        if not layer.draws or source is None:
+            continue
+        pair = tf.constant([SEED, node.draws_before], tf.int64)
+        if isinstance(source, keras.layers.RNN):
+            changed.append((source.cell, "get_dropout_mask"))
+            source.cell.get_dropout_mask = partial(_mask_of_steps, pair, layer.dropout)
+        elif isinstance(source, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention):
+            changed.append((source._dropout_layer, "call"))
+            source._dropout_layer.call = partial(_dropped, pair, layer.dropout, None)
+        else:
+            changed.append((source, "call"))
+            source.call = partial(_dropped, pair, layer.rate, layer.noise_shape)
     try:
         yield
     finally:
-        for source in changed:
-            del source.call
+        for owner, name in changed:
+            delattr(owner, name)
+
+
+def _dropped(pair: Any, rate: float, noise_shape: Any, x: Any, training: bool = False) -> Any:
+    shape = noise_shape and [n or size for n, size in zip(noise_shape, x.shape, strict=True)]
+    return manual.dropout.dropout_forward(x, pair, rate=rate, noise_shape=shape)[0]
+
+
+def _mask_of_steps(pair: Any, rate: float, step: Any) -> Any:
+    return _dropped(pair, rate, None, tf.ones_like(step)[:, None])[:, 0]
 
 
 @contextmanager

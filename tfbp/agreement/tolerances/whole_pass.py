@@ -130,8 +130,10 @@ def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
 
 
 def _numbered(value: Any) -> Any:
-    """Each of several tensors by its number; of one no number."""
-    return enumerate(value) if isinstance(value, tuple) else [("", value)]
+    """Each of several tensors by its number, but what has no gradient; of one no number."""
+    return (
+        [(n, each) for n, each in enumerate(value) if each is not None] if isinstance(value, tuple) else [("", value)]
+    )
 
 
 def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
         elif isinstance(value, dict):
             out[name] = {weight: found[f"{place} {name}{weight}"] for weight in value}
         elif isinstance(value, tuple):
-            out[name] = tuple(found[f"{place} {name}{number}"] for number in range(len(value)))
+            out[name] = tuple(found.get(f"{place} {name}{number}") for number in range(len(value)))
         else:
             out[name] = found[f"{place} {name}"]
     return out

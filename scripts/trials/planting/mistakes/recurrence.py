@@ -5,6 +5,44 @@ from planting.mistake import of
 MISTAKES = [
     *of(
         "manual",
+        "masks",
+        {
+            "mask-equal-for-not-equal": ("not_equal_forward", "x != tf.cast(layer.value, x.dtype)", "x == tf.cast(layer.value, x.dtype)", "z of manual", ""),
+            "mask-of-another-value": ("not_equal_forward", "tf.cast(layer.value, x.dtype)", "tf.cast(layer.value + 1, x.dtype)", "z of manual", ""),
+            "mask-all-for-any": ("any_forward", "tf.reduce_any", "tf.reduce_all", "z of manual", ""),
+            "mask-and-for-or": ("or_forward", "|", "&", "z of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "recurrent",
+        {
+            "states-not-handed-on": ("_forward", 'beside.get("initial_state")', "None", "of manual", ""),
+            "states-gradient-of-the-last-left-out": ("_backward", "halves.backward(function, dy, kept, dlast, bias_gradient=layer.use_bias)", "halves.backward(function, dy, kept, bias_gradient=layer.use_bias)", "of manual", ""),
+            "states-in-the-reverse-order": ("_apart", "tuple(tf.unstack(dlast, num=layer.states, axis=1))", "tuple(tf.unstack(dlast, num=layer.states, axis=1))[::-1]", "of manual", ""),
+            "mask-dropped": ("_forward", '"mask" in beside', "False", "of manual", ""),
+            "recurrent-dropout-dx-undropped": ("_backward", "dx if dropped is None else dropout_backward(dx, dropped)", "dx", "dx", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "pooling",
+        {
+            "masked-average-of-all-steps": ("masked_average_pool1d_forward", "tf.cast(shown, wide(x).dtype)", "tf.ones_like(wide(x))", "z of manual", ""),
+            "masked-average-dx-of-what-is-left-out": ("masked_average_pool1d_backward", "tf.where(shown, tf.cast(wide(step) / count, dy.dtype), 0)", "tf.cast(wide(step) / count, dy.dtype) * tf.ones_like(tf.cast(shown, dy.dtype))", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "attention",
+        {
+            "mask-of-values-for-queries": ("_as_mask", '"value_mask": 1', '"value_mask": 2', "of manual", ""),
+            "mask-the-other-way-round-in-attention": ("_as_mask", "!= 0", "== 0", "of manual", ""),
+            "attention-gradient-of-the-key-alone": ("backward", "dsources[source] + found if source in dsources else found", "found", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
         "steps",
         {
             "recurrent-the-last-state-s-gradient-left-out": ("split", "(dstates[0] + dh, *dstates[1:])", "dstates", "of manual", ""),
