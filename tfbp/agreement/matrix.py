@@ -64,7 +64,8 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
         for writing in WRITINGS
         if isinstance(raised := got[writing]["end to end"].get(_WHOLE_PASS), Failure)
     ]
-    of_masks = {f"layer {node.name} {t}" for node in cell.case.network.nodes if node.layer.makes_mask for t in "zy"}
+    masks = [f"layer {node.name}" for node in cell.case.network.nodes if node.layer.makes_mask]
+    of_masks = {f"{layer} {tensor}" for layer in masks for tensor in ("z", "y", "dy", "dz")}
     for scope, right in expected.items():
         for name, value in right.items():
             # what no gradient moves is kept in float32 at least

@@ -16,7 +16,7 @@ def or_forward(layer, weights, x, *, training, seed):
 
 
 def _as(x, shown):
-    return tf.where(shown, 1, tf.zeros([], x.dtype if x.dtype.is_floating else tf.float32))
+    return tf.cast(shown, x.dtype if x.dtype.is_floating else tf.float32)
 
 
 KINDS = {"NotEqual": not_equal_forward, "Any": any_forward, "LogicalOr": or_forward}
