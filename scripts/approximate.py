@@ -37,21 +37,23 @@ def approximate(arguments: argparse.Namespace) -> int:
 
 
 def continuous(console: Console, precision: float) -> int:
-    table = _table("One hidden layer, on [-1, 1]", "function", "steps needed", "largest error", "fitted with", "error")
+    table = _table(
+        "One hidden layer, on [-1, 1]", "function", "steps needed", "largest error", "by least squares with", "error"
+    )
     missed = 0
     waiting = Console(stderr=True)
     for name, function in track(CONTINUOUS.items(), "functions", console=waiting, transient=True):
         units = approximation.units_for(function, -1.0, 1.0, precision)
         error = _error(approximation.staircase, function, units)
-        fitted, fitted_error = next(
+        by_squares, squares_error = next(
             (
                 (width, found)
                 for width in (4, 8, 16, 32, 64, 128, 256, 512)
-                if (found := _error(approximation.fitted, function, width)) < precision
+                if (found := _error(approximation.least_squares, function, width)) < precision
             ),
             ("over 512", float("nan")),
         )
-        table.add_row(name, str(units), f"{error:.2e}", str(fitted), f"{fitted_error:.2e}")
+        table.add_row(name, str(units), f"{error:.2e}", str(by_squares), f"{squares_error:.2e}")
         missed += not error < precision
     console.print(table)
     return missed

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show that the three writings, and what is built on them, agree, as `tfbp agree` does."""
+"""Shows whether the three writings, and everything built on them, agree, as `tfbp agree` does."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what needs a GPU, and write one JSON file and one page, as `tfbp gpu-report` does."""
+"""Measures speed and agreement on a GPU, and writes one JSON file and one page, as `tfbp gpu-report` does."""
 
 import sys
 

@@ -28,7 +28,7 @@ PAGES = {
     "graphs": "Main Graph",
     "hparams": "Trial ID",
 }
-RUN = "what `train.py --statistics` leaves"
+RUN = "output of `train.py --statistics`"
 
 
 def main() -> int:
@@ -152,10 +152,10 @@ def browser_path() -> str:
         import playwright  # noqa: F401
     except ImportError:
         raise InputError("browser: got no playwright; accepted: with the extra dev installed.") from None
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
+    path_found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if path_found is None:
         raise InputError(f"browser: got none; accepted: one of {', '.join(BROWSERS)} on the PATH.")
-    return found
+    return path_found
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
 A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;
 `sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the others. `--all` runs every case, and what
-is marked `rare`; `--quick` runs the first case, or those of that mode, and no other, also of `sampled(1)`. A test that
-is named alone runs.
+is marked `rare`, with XLA as users have it; `--quick` runs the first case, or those of that mode, and no other, also of
+`sampled(1)`. A test that is named alone runs.
 `--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
+import os
 import random
 import sys
 import zlib
@@ -16,6 +17,11 @@ from itertools import groupby
 
 import numpy as np
 import pytest
+
+# XLA's compiler without its optimizations: the same operations in a third of the time
+FAST_XLA = (
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false"
+)
 
 # programs that tests run in processes of their own
 collect_ignore = [
@@ -38,6 +44,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
     config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
+    if device == "cpu" and not config.getoption("--all"):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_XLA}".strip()
     if device != "cpu":
         from tfbp.errors import InputError
         from tfbp.judging.placement import check_device

@@ -218,6 +218,7 @@ def test_logits_of_a_million_do_not_overflow(mode):
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.sampled(2)
 def test_second_derivatives_agree_with_the_tape(mode):
     (x, kernel, labels, bias), keywords = problem("float64", ALL)
 

@@ -26,7 +26,7 @@ print(tfbp.fit(model, np.ones((4, 2)), np.ones((4, 1)), verbose=0).params["jit_c
 """
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("imports", FIRST.values(), ids=FIRST)
 def test_a_model_is_trained_as_it_was_compiled(imports):
     program = [sys.executable, "-c", f"{imports}\n{COMPILE}"]

@@ -84,7 +84,7 @@ from tfbp.vocabulary import Loss as Loss
 
 __version__ = "0.3.0.dev0"
 
-# a type checker reads these imports; at run time `__getattr__` puts them off
+# a type checker reads these imports; at run time `__getattr__` delays them
 if TYPE_CHECKING:
     from tfbp import agreement as agreement
     from tfbp import checking as checking
@@ -240,7 +240,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker would take every unknown name for Any
+if not TYPE_CHECKING:  # with it, a type checker would accept every unknown name as Any
 
     def __getattr__(name: str) -> Any:
         if name in _LAZY:

@@ -28,12 +28,12 @@ COMMANDS = {
     "audit": "tfbp.commands.audit",
     "gpu-report": "tfbp.commands.gpu_report",
 }
-# names of before that still work
+# earlier names that still work
 EARLIER_NAMES = {"check": "agree"}
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run the command that the first word names; the exit status, 2 for bad input."""
+    """Runs the command of the first word; returns the exit status, 2 for bad input."""
     name, *rest = (sys.argv[1:] if given is None else given) or ["--help"]
     if name in ("-h", "--help"):
         print(__doc__.replace("`", "").strip())

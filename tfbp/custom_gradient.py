@@ -15,18 +15,18 @@ OF_CUSTOM_GRADIENT = "_graph_mode_decorator.<locals>.internal_grad_fn"
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """function(*tensors) -> y, backward, as a function of tensors that gives y and that any tape can differentiate.
+    """Returns function(*tensors) -> y, backward, as a function of tensors that any tape can differentiate.
 
     y is a tensor or a tuple of tensors, and backward takes a gradient for each.
 
     In a graph, tf.custom_gradient enters backward, which holds tensors of that graph, into TensorFlow's table of
-    gradients, and takes no entry out again: the graph and all that was traced into it would stay for the life of the
+    gradients, and never removes the entry: the graph and everything traced into it would stay for the life of the
     process (https://github.com/tensorflow/tensorflow/issues/97697). Here the graph itself holds its backwards, the
-    table finds them through a weak reference, and the entry goes when the graph does.
+    table has a weak reference, and the entry disappears with the graph.
 
     Args:
         function: takes tensors, no variable and no keyword argument; returns y and a function of its gradient, dy, a
-            tensor of y's static shape; that one returns the tensors' gradients.
+            tensor of y's static shape, which returns the tensors' gradients.
 
     Example:
         >>> @custom_gradient
@@ -43,7 +43,7 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     @tf.custom_gradient
     def by_tensorflow(*tensors: tf.Tensor) -> Any:
         y, backward = function(*tensors)
-        shapes = [each.shape for each in tf.nest.flatten(y)]
+        shapes = [tensor.shape for tensor in tf.nest.flatten(y)]
         return y, lambda *dys: backward(*map(_of_shape, shapes, dys))
 
     @functools.wraps(function)
@@ -57,8 +57,9 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def let_go(graph: tf.Graph) -> None:
-    """Have a graph that somebody traced, and those of its functions and loops, hold their backwards themselves, so that
-    they are freed with what uses them: TensorFlow and Keras use tf.custom_gradient, too."""
+    """Lets a graph, and those of its functions and loops, hold their backwards, freed with their users.
+
+    TensorFlow and Keras use tf.custom_gradient, too."""
     graphs, seen = [graph], set()
     while graphs:
         graph = graphs.pop()
@@ -66,7 +67,7 @@ def let_go(graph: tf.Graph) -> None:
             continue
         seen.add(id(graph))
         for operation in graph.get_operations():
-            # tf.custom_gradient's operation; a description is made again at each look, so at few
+            # tf.custom_gradient's operation; each access builds a description, so few are read
             if operation.type == "IdentityN" and "_gradient_op_type" in operation.node_def.attr:
                 _let_its_graph_hold_the_backward(operation)
         # not .graph, which makes a copy where the original is gone
@@ -74,11 +75,11 @@ def let_go(graph: tf.Graph) -> None:
 
 
 def _of_shape(shape: tf.TensorShape, dy: Any) -> tf.Tensor:
-    """dy with all that is known of y's shape: a py_function's gradient, e.g., comes with no shape at all."""
-    dy = tf.convert_to_tensor(dy)  # tf.gather's comes as its rows
+    """Returns dy with the known parts of y's shape: a py_function's gradient, for example, has no shape at all."""
+    dy = tf.convert_to_tensor(dy)  # tf.gather's gradient is its rows
     if dy.shape.is_fully_defined():
         return dy
-    # not checked as it runs: kernels that get no example may return other sizes, of no number, than they announce
+    # not checked at run time: kernels without an example may return other sizes than announced, without numbers
     dy = tf.identity(dy)
     dy.set_shape(shape)
     return dy
@@ -88,7 +89,7 @@ def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:
     graph, name = operation.graph, operation.get_attr("_gradient_op_type").decode()
     entries = gradient_registry._registry
     entry = entries.get(name)
-    # not what was let go before, nor what a saved model's loader entered, which belongs to no graph
+    # not entries from before, nor a saved model's loader's, which belong to no graph
     if entry is None or entry["type"].__qualname__ != OF_CUSTOM_GRADIENT:
         return
     if not hasattr(graph, "_tfbp_backwards"):
@@ -100,9 +101,9 @@ def _let_its_graph_hold_the_backward(operation: tf.Operation) -> None:
 
 def _found_by(graph: weakref.ref[Any], name: str) -> Callable[..., Any]:
     def backward(operation: tf.Operation | None, *dys: tf.Tensor) -> Any:
-        kept = graph()
-        if kept is None:
+        owner = graph()
+        if owner is None:
             raise RuntimeError(f"{name}: its graph is gone, and with it the tensors that its gradient is made of.")
-        return kept._tfbp_backwards[name](operation, *dys)
+        return owner._tfbp_backwards[name](operation, *dys)
 
     return backward

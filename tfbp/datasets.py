@@ -1,4 +1,4 @@
-"""Data, ready for a network: real images, as rows of pixels between 0 and 1, and sets in the plane; integer labels.
+"""Loads data for a network: images as rows of pixels between 0 and 1, and sets in the plane; integer labels.
 
 Texts are in `tfbp.texts`.
 
@@ -18,7 +18,7 @@ from tfbp.errors import InputError, check_choice
 
 IMAGES = ("digits", "fashion_mnist", "mnist", "cifar10")
 PLANE = ("xor", "circles", "spirals")
-DATASETS = (*IMAGES, *PLANE)  # what `load` knows; TEXT is `tfbp.texts.load`'s
+DATASETS = (*IMAGES, *PLANE)  # the names for `load`; TEXT is `tfbp.texts.load`'s
 TEXT = "text"
 
 
@@ -27,8 +27,8 @@ class Dataset:
     """Training and validation samples: x (N, I) in [0, 1], or around [-1, 1] in the plane; labels (N,) from 0.
 
     Attributes:
-        shape: of an example as it came: height, width and channels of an image, (2,) in the plane, (T,) of a text.
-        characters: of a text; its x and labels are indices into them. Empty for other data.
+        shape: the shape of an example: height, width and channels of an image, (2,) in the plane, (T,) of a text.
+        characters: those of a text; its x and labels are indices into them. Empty for other data.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Dataset:
         return len(self.characters) or int(self.labels_train.max()) + 1
 
     def shaped(self, shape: Sequence[int]) -> Dataset:
-        """The same samples, each as an array of that shape.
+        """Returns the same samples, each as an array of that shape.
 
         Raises:
             InputError: a shape of more or fewer numbers.
@@ -65,7 +65,7 @@ class Dataset:
 
 
 def load(name: str, dtype: str = "float32") -> Dataset:
-    """A data set by name; pixels are divided by their maximum in `dtype`.
+    """Returns a data set by name; pixels are divided by their maximum in `dtype`.
 
     Args:
         name: "digits" (1,797 samples of 64 pixels, in scikit-learn's wheel; every fifth one validates), or
@@ -74,7 +74,7 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         dtype: "float32" or "float64".
 
     Raises:
-        InputError: an unknown name, or a download that is neither there nor available.
+        InputError: an unknown name, or a failed download.
 
     Example:
         >>> digits = load("digits")
@@ -95,13 +95,13 @@ def load(name: str, dtype: str = "float32") -> Dataset:
         labels_train.reshape(-1).astype(np.int64),
         _unit_rows(x_validation, maximum, dtype),
         labels_validation.reshape(-1).astype(np.int64),
-        # grey images come without an axis for their one channel
+        # gray images have no axis for their one channel
         x_train.shape[1:] if x_train.ndim == 4 else (*x_train.shape[1:], 1),
     )
 
 
 def _in_the_plane(name):
-    """600 samples of two classes: x (600, 2) and labels (600,)."""
+    """Returns 600 samples of two classes: x (600, 2) and labels (600,)."""
     generator = np.random.default_rng(0)
     labels = np.arange(600) // 3 % 2
     along, noise = generator.uniform(size=600), generator.normal(size=(600, 2))
@@ -131,7 +131,7 @@ def _from_keras(name):
 
     try:
         return getattr(keras.datasets, name).load_data()
-    # keras raises a bare Exception where a download fails, and EOFError, OSError … where a file is half-written
+    # keras raises a bare Exception where a download fails, and EOFError, OSError … for an incomplete file
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         place = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "datasets")

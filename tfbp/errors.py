@@ -1,4 +1,4 @@
-"""The error for bad input, one sentence: the argument, its value, what is accepted; checks of single values."""
+"""The error for bad input, one sentence: the argument, its value, the accepted values; checks of single values."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
 
-# characters of an error's sentence, three lines of a terminal
+# the largest number of characters of an error's sentence, three lines of a terminal
 LONGEST = 240
-# characters of a value in it, and of a list of names
+# the largest numbers of characters of a value in it, and of a list of names
 LONGEST_VALUE, LONGEST_LIST = 60, 120
 
 
 class InputError(ValueError):
-    """Raised for every bad input: one sentence with the argument, its value and what is accepted.
+    """Raised for every bad input: one sentence with the argument, its value and the accepted values.
 
-    A sentence of more than 240 characters is shortened: first the value, then the list of what is
-    accepted.
+    A sentence of more than 240 characters is shortened: first the value, then the list of accepted values.
 
     Example:
         >>> len(str(InputError(f"x: got {'1' * 500}; accepted: {', '.join(map(str, range(500)))}.")))
         237
     """
 
-    ag_pass_through = True  # TensorFlow's AutoGraph would put a StagingError in its place
-    _keras_call_info_injected = True  # and Keras a paragraph on the call that it was raised in
+    ag_pass_through = True  # else TensorFlow's AutoGraph raises a StagingError instead
+    _keras_call_info_injected = True  # else Keras adds a paragraph on the layer's call
 
     def __init__(self, sentence: str = "") -> None:
         super().__init__(_shortened(sentence))
 
 
 def one_of(names: Iterable[str], see: str = "") -> str:
-    """The accepted names for a sentence: all if the list is short, else the first ones, their number and where all are.
+    """Returns the accepted names for a sentence: all of a short list, else the first ones, their number, and `see`.
 
     Example:
         >>> one_of(["relu", "tanh"]), one_of([f"layer_{number}" for number in range(50)])[-31:]
@@ -49,7 +48,7 @@ def one_of(names: Iterable[str], see: str = "") -> str:
 
 
 def likely(value: object, names: Iterable[str]) -> str:
-    """ " (did you mean 'relu'?)", with the name that is most like the value; empty if none is.
+    """Returns " (did you mean 'relu'?)" with the name that is most like the value; empty if none is.
 
     Example:
         >>> likely("Relu6", ["relu", "relu6"]), likely("softsigm", ["tanh", "softsign"]), likely("x", ["tanh"])
@@ -63,7 +62,7 @@ def likely(value: object, names: Iterable[str]) -> str:
 
 
 def check_choice(argument: str, value: object, accepted: Iterable[str], also: str = "", see: str = "") -> None:
-    """Raise `InputError` unless `value` is one of the names in `accepted`; `see` is where a long list of them is."""
+    """Raises `InputError` unless `value` is one of the names in `accepted`; `see` is the place of a long list."""
     names = list(accepted)
     if isinstance(value, str) and value in names:
         return
@@ -72,8 +71,9 @@ def check_choice(argument: str, value: object, accepted: Iterable[str], also: st
 
 
 def _shortened(sentence: str) -> str:
-    """The sentence within LONGEST characters: one line, without addresses, its value cut in the middle, its list
-    cut at its end."""
+    """Returns the sentence within LONGEST characters: one line, without addresses.
+
+    A long value is cut in the middle, a long list at its end."""
     sentence = re.sub(r"( object)? at 0x[0-9a-f]+", "", sentence)
     sentence = " ".join(sentence.split()) if len(sentence) > LONGEST else sentence
     if len(sentence) <= LONGEST:
@@ -92,12 +92,12 @@ def _shortened(sentence: str) -> str:
 
 
 def check_count(argument: str, value: object) -> None:
-    """Raise `InputError` unless the value is an integer of at least 1, of Python or of NumPy."""
+    """Raises `InputError` unless the value is an integer of at least 1, of Python or of NumPy."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
 
 
 def check_positive(argument: str, value: object) -> None:
-    """Raise `InputError` unless `value` is a finite number above 0."""
+    """Raises `InputError` unless `value` is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise InputError(f"{argument}: got {value!r}; accepted: a finite number above 0.")

@@ -31,30 +31,30 @@ def linear_cross_entropy(
     soft_cap: float | None = None,
     chunk_size: int | None = None,
 ) -> tf.Tensor:
-    """The mean softmax cross-entropy of a linear layer's outputs, which are never held all at once.
+    """Returns the mean softmax cross-entropy of a linear layer's outputs, without all outputs in memory.
 
         logits = x · kernel + bias,  or soft_cap · tanh((x · kernel + bias) / soft_cap)
         target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
         losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
         loss   = 1/N Σ sample_weight · losses
 
-    N counts the tokens with another label than `ignore_index` that the mask keeps; sample weights scale a token's loss
-    and do not enter N, as in Keras's losses. With every token ignored the loss is 0, and so are its gradients; and with
-    no token at all, where that is known only as a function runs.
+    N is the number of tokens with another label than `ignore_index` that the mask keeps. Sample weights scale a token's
+    loss and do not enter N, as in Keras's losses. With every token ignored the loss is 0, and so are its gradients; the
+    same holds for no token at all, where only the run knows that.
 
-    Logits are made a chunk of tokens at a time, and each chunk's are turned into the gradients at once, in the forward
-    pass; where no gradient is wanted, none is computed. Differentiable in x, kernel and bias, not in sample_weight.
-    Second derivatives, by nested tapes, are right but hold all logits, and XLA cannot compile them; ForwardAccumulator
-    does not go through.
+    Logits are computed for one chunk of tokens at a time, and each chunk's become the gradients at once, in the forward
+    pass. Without a request for gradients, none is computed. The loss is differentiable in x, kernel and bias, not in
+    sample_weight. Second derivatives, by nested tapes, are right but hold all logits, and XLA cannot compile them;
+    ForwardAccumulator does not work.
 
     Args:
         x: (…, I), float64, float32, bfloat16 or float16. Computed in float64 for float64, else in float32.
-        kernel: (I, O); bias: (O,) or None. Of any float dtype; each gradient comes in its argument's dtype.
-        labels: (…) or (…, 1), integers from 0 to O - 1, or `ignore_index`. One that is neither raises, or where
-            TensorFlow cannot look at it (under XLA) makes the loss NaN.
+        kernel: (I, O); bias: (O,) or None. Any float dtype; each gradient has its argument's dtype.
+        labels: (…) or (…, 1), integers from 0 to O - 1, or `ignore_index`. Another label raises an error, or makes the
+            loss NaN where TensorFlow cannot check it (under XLA).
         sample_weight: the labels' shape, or that of their first axes; None for ones.
-        mask: of a shape as sample_weight, booleans: a token takes no part where it is false, whatever its label.
-        ignore_index: a label, inside or outside 0 … O - 1, that takes no part; None for no such label.
+        mask: of a shape as sample_weight, booleans: a token with False is ignored, for every label.
+        ignore_index: a label, inside or outside 0 … O - 1, that is ignored; None for no such label.
         label_smoothing: at least 0 and below 1. z_loss: at least 0. soft_cap: above 0; None for no cap.
         chunk_size: tokens in a chunk; None for 32 MiB of logits, but no fewer than 128 tokens; on a GPU eight
             times as many.
@@ -89,22 +89,22 @@ def linear_cross_entropy(
     _check_finite(weight)
 
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)
-    kept = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
+    counts = tf.fill(tf.shape(labels), True) if ignore_index is None else labels != ignore_index
     if mask is not None:
-        kept &= _of_tokens("mask", _booleans(mask), x)
-    _check_labels(labels, kept, outputs, ignore_index)
-    labels = tf.where(kept, labels, 0)
+        counts &= _of_tokens("mask", _booleans(mask), x)
+    _check_labels(labels, counts, outputs, ignore_index)
+    labels = tf.where(counts, labels, 0)
     # eagerly TensorFlow raises for a label that is not a class; compiled, loss and gradients are NaN
     is_class = (labels >= 0) & (labels < outputs)
     labels = tf.where(is_class, tf.gather(tf.range(outputs, dtype=labels.dtype), labels), labels)
-    kept = tf.cast(kept, dtype)
+    counts = tf.cast(counts, dtype)
     # loss = Σ weight · losses / N: this seeds the backward pass
-    dlosses = tf.math.divide_no_nan(kept if weight is None else kept * weight, tf.reduce_sum(kept))
+    dlosses = tf.math.divide_no_nan(counts if weight is None else counts * weight, tf.reduce_sum(counts))
 
     if chunk_size is None:
         chunk_size = chunk_size_for(outputs, dtype)
     mean_loss = _mean_loss(inputs, outputs, dtype, chunk_size, float(label_smoothing), float(z_loss), soft_cap)
-    # casts are outside of the hand-coded part: a gradient is scaled by what comes from above before it is narrowed
+    # casts are outside the hand-coded part: a gradient is scaled by the upstream gradient before it is rounded
     parameters = [tf.cast(parameter, dtype) for parameter in (kernel, bias) if parameter is not None]
     return mean_loss(tf.reshape(tf.cast(x, dtype), [-1, inputs]), labels, tf.stop_gradient(dlosses), *parameters)
 
@@ -119,10 +119,10 @@ def _mean_loss(
     z_loss: float,
     soft_cap: float | None,
 ) -> Any:
-    """The loss of any number of tokens, traced once.
+    """Computes the loss of any number of tokens, traced once.
 
-    A tf.function also for eager callers. It has TensorFlow decide whether gradients are wanted: without a tape it runs
-    a graph that has the loss alone, with one a graph that has both; and a tape sees one op, none of the chunks' logits.
+    It is a tf.function also for eager callers. TensorFlow then decides whether gradients are needed: without a tape it
+    runs a graph with the loss alone, with one a graph with both; and a tape sees one op, without the chunks' logits.
     """
 
     def mean_loss(x, labels, dlosses, kernel, bias=None):
@@ -153,7 +153,7 @@ def _mean_loss(
 def check_options(
     ignore_index: int | None, label_smoothing: float, z_loss: float, soft_cap: float | None, chunk_size: int | None
 ) -> None:
-    """Raise `InputError` unless the options are those that `linear_cross_entropy` accepts."""
+    """Raises `InputError` unless the options are those that `linear_cross_entropy` accepts."""
     if ignore_index is not None and not _is_integer(ignore_index):
         raise InputError(f"ignore_index: got {ignore_index!r}; accepted: an integer, or None.")
     if not (_is_number(label_smoothing) and 0 <= label_smoothing < 1):
@@ -175,7 +175,7 @@ def _check_arguments(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, la
     if kernel.shape.rank != 2 or not kernel.shape.is_fully_defined() or 0 in kernel.shape:
         raise InputError(f"kernel: got shape {_shape(kernel)}; accepted: (I, O), both known and at least 1.")
     inputs, outputs = kernel.shape
-    shape = x.shape if x.shape.rank is not None else tf.TensorShape([None])  # of a rank that is known as it runs
+    shape = x.shape if x.shape.rank is not None else tf.TensorShape([None])  # only the run knows the rank
     if not shape.rank or shape[-1] not in (inputs, None) or 0 in shape:
         raise InputError(f"x: got shape {_shape(x)}; accepted: (…, {inputs}), as the kernel, with at least one token.")
     if bias is not None and bias.shape != (outputs,):
@@ -209,7 +209,7 @@ def _booleans(mask: Any) -> tf.Tensor:
 
 
 def _of_tokens(name: str, value: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """The value for each token, flat."""
+    """Returns the value for each token, flat."""
     rank, tokens = value.shape.rank, tf.shape(x)[:-1]
     if x.shape.rank is not None and rank is not None:
         accepted = x.shape[:-1]

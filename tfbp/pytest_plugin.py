@@ -1,6 +1,6 @@
-"""For pytest: the fixtures `gradients` and `agree`, which fail a test with a report instead of a traceback.
+"""Fixtures for pytest: `gradients` and `agree` fail a test with a report instead of a traceback.
 
-pytest loads this at every start, of any project: nothing heavy is imported before a test uses one.
+pytest loads this at every start, of any project: heavy imports wait until a test uses a fixture.
 """
 
 from __future__ import annotations

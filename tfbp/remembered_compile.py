@@ -1,5 +1,7 @@
-"""Whether `compile` had jit_compile=False or "auto": Keras keeps what "auto" came to, which without an accelerator
-is False, too. So its compile is wrapped as soon as Keras is there; Keras is not imported for it.
+"""Remembers whether `compile` had jit_compile=False or "auto".
+
+Keras stores only the result of "auto", which without an accelerator is False, too. So its compile is wrapped as soon as
+Keras is imported; this module does not import it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ TRAINER = "keras.src.trainers.trainer"
 
 
 def remember() -> None:
-    """From now on, or from Keras's import on, a model remembers the jit_compile of its compile."""
+    """Makes models remember the jit_compile of their compile, from now on, or from Keras's import on."""
     if TRAINER in sys.modules:
         _wrap(sys.modules[TRAINER])
     else:
@@ -26,12 +28,12 @@ def remember() -> None:
 
 
 def told(model: Any) -> Any:
-    """The jit_compile that a model was compiled with; "auto" where it was compiled before this module was imported."""
+    """Returns the jit_compile of a model's compile; "auto" for a compile before this module's import."""
     return vars(model).get("_tfbp_jit_compile", "auto")
 
 
 class _UntilKeras(MetaPathFinder):
-    """Finds nothing by itself; waits for Keras's trainer, and is gone."""
+    """An import hook that waits for Keras's trainer, and then removes itself."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != TRAINER:
@@ -57,11 +59,11 @@ def _wrap(trainer: Any) -> None:
 
 
 def _looking_for_a_ledger(trainer: Any) -> Any:
-    """Have a model that is loaded take up what private training has spent of it, which it would forget."""
+    """Makes a loaded model restore its private training's account, which it would forget."""
 
     def load_own_variables(self: Any, store: Any) -> None:
         if getattr(store, "_h5_entry_path", None) == "" and store.has_path("tfbp_privacy"):
-            # imported where there is one: it needs TensorFlow
+            # the import waits until then, because it needs TensorFlow
             importlib.import_module("tfbp.privacy.ledger").ledger_of(self)
         super(trainer, self).load_own_variables(store)
 

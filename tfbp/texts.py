@@ -1,4 +1,4 @@
-"""Texts as data: windows of characters, and at each place the character that comes next. T characters a window."""
+"""Loads texts as windows of characters, with the next character at each position. T characters of a window."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from tfbp.datasets import Dataset
 from tfbp.errors import InputError, check_count
 
-# of the text that Python ships: enough to learn words from, and little enough for the reference to follow
+# characters of Python's own text: enough to learn words, and few enough for the reference
 CHARACTERS = 100_000
-VALIDATES = 10  # one window in so many
+VALIDATES = 10  # every tenth window validates
 
 
 def load(path: str | None = None, context: int = 64) -> Dataset:
-    """A text's windows: x (N, T) are the numbers of characters, labels (N, T) those of the characters after each.
+    """Returns a text's windows: x (N, T) are the numbers of characters, labels (N, T) those of the next characters.
 
     The last tenth of the windows validates. A character's number is its place in `Dataset.characters`.
 

@@ -1,15 +1,15 @@
-"""One warning where TensorFlow or Keras is newer than the tests have seen: it may work, and nothing here shows that."""
+"""Warns once where TensorFlow or Keras is newer than the tested versions."""
 
 import re
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 
-# the newest that `make test` passes with; the oldest is what pyproject.toml asks for and `make test-all` tries
+# the newest versions that `make test` passes with; pyproject.toml has the oldest, which `make test-all` tests
 TESTED = {"tensorflow": (2, 21), "keras": (3, 15)}
 
 
 def warn_of_untested() -> None:
-    """Warn, in one sentence for both, of an installed version that is newer than the tested ones."""
+    """Warns, in one sentence for both, of an installed version that is newer than the tested ones."""
     newer = [f"{package} {found}" for package in TESTED if (found := _newer(package))]
     if newer:
         last = " and ".join(f"{package} {major}.{minor}" for package, (major, minor) in TESTED.items())
@@ -17,11 +17,11 @@ def warn_of_untested() -> None:
 
 
 def _newer(package: str) -> str:
-    """The installed version where it is newer than the tested ones, otherwise ""."""
+    """Returns the installed version where it is newer than the tested ones, otherwise ""."""
     try:
         found = version(package)
     except PackageNotFoundError:
-        # a build by another name, as tf-nightly
+        # a build with another name, such as tf-nightly
         return ""
     numbers = tuple(int(number) for number in re.findall(r"\d+", found)[:2])
     return found if numbers > TESTED[package] else ""

@@ -1,6 +1,6 @@
-"""The words a network is described in: activations, losses and regularizers, with the arguments each one takes.
+"""The words that describe a network: activations, losses and regularizers, with their arguments.
 
-The names, the argument names and their defaults are Keras's. Nothing is computed here.
+The names, the arguments' names and their defaults are Keras's. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ACTIVATIONS: Mapping[str, Arguments] = {
     "log_sigmoid": {},
     "tanh_shrink": {},
     "squareplus": {"b": 4.0},
-    "gaussian": {},  # exp(-z²), which Keras has no name for
+    "gaussian": {},  # exp(-z²), which Keras does not have
     "relu": {"negative_slope": 0.0, "max_value": None, "threshold": 0.0},
     "relu6": {},
     "leaky_relu": {"negative_slope": 0.2},
@@ -72,7 +72,7 @@ _POSITIVE = {("celu", "alpha"), ("squareplus", "b"), ("huber", "delta")}
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation by its Keras name, with the arguments that Keras's function of that name takes.
+    """An activation by its Keras name, with the arguments of Keras's function.
 
     Args:
         name: one of `ACTIVATIONS` (or Keras's aliases swish and hard_swish): all of Keras's but glu, which changes the
@@ -158,17 +158,17 @@ class L1L2:
 
 
 def activation(value: object) -> Activation:
-    """An `Activation` from itself, a name, or None (linear)."""
+    """Returns an `Activation` from itself, a name, or None (linear)."""
     return value if isinstance(value, Activation) else Activation("linear" if value is None else value)  # type: ignore[arg-type]
 
 
 def loss(value: object) -> Loss:
-    """A `Loss` from itself or a name."""
+    """Returns a `Loss` from itself or a name."""
     return value if isinstance(value, Loss) else Loss(value)  # type: ignore[arg-type]
 
 
 def regularizer(argument: str, value: object) -> L1L2 | None:
-    """An `L1L2` (or None) from itself, or from Keras's names l1, l2 and l1_l2 with Keras's factors."""
+    """Returns an `L1L2` (or None) from itself, or from Keras's names l1, l2 and l1_l2 with Keras's factors."""
     if value is None or isinstance(value, L1L2):
         return value
     check_choice(argument, value, REGULARIZERS, also="a tfbp.L1L2 or None")
@@ -176,7 +176,7 @@ def regularizer(argument: str, value: object) -> L1L2 | None:
 
 
 def _settle(choice: Activation | Loss, kind: str, table: Mapping[str, Arguments], name: str) -> None:
-    """Check the name and arguments of a frozen choice, and write its defaults in."""
+    """Checks the name and arguments of a frozen choice, and writes its defaults in."""
     check_choice(kind, name, table, see=f"tfbp.vocabulary.{kind.upper()}{'S' if kind == 'activation' else 'ES'}")
     defaults = table[name]
     unknown = sorted(set(choice.arguments) - set(defaults))

@@ -43,7 +43,7 @@ def boolean_figure(rates):
 
 def errors():
     """The largest error by construction, function and width."""
-    widths = {approximation.staircase: 2 ** np.arange(2, 13), approximation.fitted: 2 ** np.arange(2, 9)}
+    widths = {approximation.staircase: 2 ** np.arange(2, 13), approximation.least_squares: 2 ** np.arange(2, 9)}
     return {
         construct: {
             name: (

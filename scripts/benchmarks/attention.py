@@ -66,8 +66,8 @@ def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
     rng, size = np.random.default_rng(0), WIDTH // HEADS
     shapes = [(WIDTH, HEADS, size), (HEADS, size)] * 3 + [(HEADS, size, WIDTH), (WIDTH,)]
     parameters = [rng.normal(size=shape, scale=WIDTH**-0.5) for shape in shapes]
-    made = [a.astype("float32") for a in (*parameters, *rng.normal(size=(2, BATCH, steps, WIDTH)))]
-    return made[:-2], made[-2], made[-1]
+    arrays = [a.astype("float32") for a in (*parameters, *rng.normal(size=(2, BATCH, steps, WIDTH)))]
+    return arrays[:-2], arrays[-2], arrays[-1]
 
 
 def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) -> Call:
@@ -98,7 +98,7 @@ def by_torch(parameters: Parameters, x: Any, dy: Any) -> Call:
 
 
 def megabytes(name: str, steps: int, mode: str, device: str) -> float:
-    """The most that a contestant's calls need beside what its process held, on data of its own."""
+    """Returns the most memory of a contestant's calls beyond its process's, on data of its own."""
     from tfbp.gpu_report.processes import environment
 
     command = [sys.executable, "-m", "benchmarks.attention", name, str(steps), mode]
@@ -108,7 +108,7 @@ def megabytes(name: str, steps: int, mode: str, device: str) -> float:
 
 
 def peak(name: str, steps: int, mode: str) -> int:
-    """Bytes, in this process: over those after a call on a few steps, which loads what every call uses."""
+    """Returns bytes of this process beyond those after a call on a few steps, which loads the shared parts."""
     from benchmarks.cross_entropy_worker import reset_peak, status
 
     contestant(name, mode, *problem(8))()

@@ -54,26 +54,26 @@ def main() -> None:
     if arguments.opacus_python:
         worker = str(HERE / "contestants" / "torch_opacus.py")
         commands |= {f"opacus-{mode}": [arguments.opacus_python, worker, mode] for mode in MODES}
-    found = {}
+    results = {}
     print("model            contestant          ms a step   of plain  bound   MB above imports", flush=True)
     for model in arguments.models.split(","):
-        found[model] = raced(model, commands, arguments.rounds)
-        show(model, found[model])
+        results[model] = raced(model, commands, arguments.rounds)
+        show(model, results[model])
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(found, indent=1))
+        Path(arguments.json).write_text(json.dumps(results, indent=1))
 
 
 def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, Any]:
     """Each contestant's milliseconds of a step and megabytes; or why it does not take part."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     workers = {}
     for kind, command in commands.items():
         worker = subprocess.Popen([*command, model], **pipes)
         # one after the other: a first epoch compiles
         begun = json.loads(worker.stdout.readline() or '{"wrong": "it ended"}')
         if "wrong" in begun:
-            found[kind] = begun
+            results[kind] = begun
             worker.kill()
             closed(worker)
         else:
@@ -90,9 +90,9 @@ def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, 
         worker.stdin.close()
         peak = float(worker.stdout.readline())
         closed(worker)
-        steps = [1000 * each / STEPS for each in seconds[kind]]
-        found[kind] = {"ms": statistics.median(steps), "least": min(steps), "most": max(steps), "mb": peak}
-    return found
+        steps = [1000 * duration / STEPS for duration in seconds[kind]]
+        results[kind] = {"ms": statistics.median(steps), "least": min(steps), "most": max(steps), "mb": peak}
+    return results
 
 
 def closed(worker: subprocess.Popen[str]) -> None:

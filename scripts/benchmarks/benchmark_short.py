@@ -49,9 +49,9 @@ def main() -> int:
 
 def benchmark(arguments: argparse.Namespace) -> int:
     names = options.choices("models", arguments.models, DATA)
-    lengths = [_count("epochs", each) for each in arguments.epochs.split(",")]
+    lengths = [_count("epochs", word) for word in arguments.epochs.split(",")]
     ways = arguments.ways.split(";")
-    if unknown := [each for each in ways if each not in WAYS]:
+    if unknown := [way for way in ways if way not in WAYS]:
         raise InputError(f"ways: got {unknown[0]!r}; accepted: {'; '.join(WAYS)}.")
     for name in ("rounds", "rows", "models_each"):
         check_count(name.replace("_", "-"), getattr(arguments, name))
@@ -62,16 +62,16 @@ def benchmark(arguments: argparse.Namespace) -> int:
         charts.check_matplotlib()
     options.check_file("chart", arguments.chart)
     results: dict[str, dict[str, Any]] = {}
-    print("| model | " + " | ".join(f"{each} epochs" for each in lengths) + " |")
+    print("| model | " + " | ".join(f"{length} epochs" for length in lengths) + " |")
     print("|---|" + "---|" * len(lengths))
     for name in names:
         results[name] = {}
         for epochs in lengths:
             results[name][str(epochs)] = race(name, ways, epochs, arguments)
-            if arguments.json:  # after each: what was measured is not lost
+            if arguments.json:  # after each measurement, so that an interruption loses none
                 Path(arguments.json).write_text(json.dumps(results, indent=1))
         print(
-            f"| {name} | " + " | ".join(_shown(each, arguments.clock) for each in results[name].values()) + " |",
+            f"| {name} | " + " | ".join(_shown(result, arguments.clock) for result in results[name].values()) + " |",
             flush=True,
         )
     print(f"Seconds of {' / '.join(ways)} by the {arguments.clock} clock, medians of {arguments.rounds},")
@@ -97,12 +97,12 @@ def race(name: str, ways: list[str], epochs: int, arguments: argparse.Namespace)
 
 def shares(results: dict[str, dict[str, Any]], clock: str) -> dict[str, dict[str, float]]:
     """Of the second way's time the first's, by model and epochs."""
-    found: dict[str, dict[str, float]] = {}
+    table_of_shares: dict[str, dict[str, float]] = {}
     for name, row in results.items():
         for length, runs in row.items():
             first, second, *_ = runs.values()
-            found.setdefault(name, {})[length] = seconds(first, clock) / seconds(second, clock)
-    return found
+            table_of_shares.setdefault(name, {})[length] = seconds(first, clock) / seconds(second, clock)
+    return table_of_shares
 
 
 def seconds(runs: list[dict[str, Any]], clock: str) -> float:
@@ -126,7 +126,7 @@ def _run(name: str, *arguments: str) -> Any:
 def _shown(found: dict[str, list[dict[str, Any]]], clock: str) -> str:
     times = [seconds(runs, clock) for runs in found.values()]
     share = f" = **{times[0] / times[1]:.2f}**" if len(times) > 1 else ""
-    return " / ".join(f"{each:.1f}" for each in times) + share
+    return " / ".join(f"{time:.1f}" for time in times) + share
 
 
 def _count(name: str, given: str) -> int:

@@ -22,10 +22,10 @@ ASKED = {"--help": 0, "--no-such-option": 2}
 
 def commands() -> dict[str, list[str]]:
     """The commands, by the name in the table."""
-    found = {"tfbp": ["-m", "tfbp"]}
-    found |= {f"tfbp {name}": ["-m", "tfbp", name] for name in COMMANDS}
+    arguments = {"tfbp": ["-m", "tfbp"]}
+    arguments |= {f"tfbp {name}": ["-m", "tfbp", name] for name in COMMANDS}
     patterns = ("*.py", "benchmarks/benchmark*.py", "trials/*.py")
-    return found | {path.name: [str(path)] for pattern in patterns for path in sorted(SCRIPTS.glob(pattern))}
+    return arguments | {path.name: [str(path)] for pattern in patterns for path in sorted(SCRIPTS.glob(pattern))}
 
 
 def main() -> int:

@@ -136,7 +136,7 @@ def draw_attention(path: str, results: list[dict], note: str) -> None:
         for (name, mode), style in _lines(results).items():
             points = [(r["steps"], r[of].get(name)) for r in results if r["mode"] == mode]
             measured = [
-                (at, statistics.median(found) if of == "milliseconds" else found) for at, found in points if found
+                (at, statistics.median(value) if of == "milliseconds" else value) for at, value in points if value
             ]
             if measured:
                 panel.plot(*zip(*measured, strict=True), **style)
@@ -209,7 +209,7 @@ def draw_fit(path: str, ratios: dict[str, dict[str, float]], note: str) -> None:
 
 
 def draw_short(path: str, shares: dict[str, dict[str, float]], note: str) -> None:
-    """A row for each model, a dot for each number of epochs: tfbp.fit's share of Keras's time, whose line is at 1."""
+    """Draws a row for each model, a dot for each number of epochs: tfbp.fit's share of Keras's time; a line at 1."""
     pyplot = _pyplot()
     names, lengths = list(shares), list(dict.fromkeys(length for row in shares.values() for length in row))
     colours = ("#aec7e8", "#1f77b4", "#9467bd", "#2ca02c", "#ff7f0e")

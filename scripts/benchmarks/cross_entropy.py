@@ -32,7 +32,7 @@ class CrossEntropyPoint:
 
 @dataclass
 class CrossEntropyResult:
-    """Seconds a step, one for each round, and the most memory beyond the arguments', by contestant; or what failed."""
+    """Returns seconds per step, one for each round, and the most memory beyond the arguments'; or the failure."""
 
     point: CrossEntropyPoint
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -85,17 +85,17 @@ def measure(point: CrossEntropyPoint, rounds: int, say: Callable[[str], None]) -
 
 def table(results: list[CrossEntropyResult]) -> Table:
     """A row for each point."""
-    found = Table(box=None, pad_edge=False)
+    lines = Table(box=None, pad_edge=False)
     sizes, memory = ("\nmode", "\ntokens", "\nclasses", "logits\nMiB"), ("manual\nMiB", "tape\nMiB", "tape /\nmanual")
     for heading in (*sizes, *memory, "manual\ns", "tape\ns", "manual /\ntape"):
-        found.add_column(heading, justify="left" if heading == "\nmode" else "right", no_wrap=True)
+        lines.add_column(heading, justify="left" if heading == "\nmode" else "right", no_wrap=True)
     for result in results:
         point = result.point
         row = [point.mode, f"{point.tokens:,}", f"{point.classes:,}", f"{point.logits_bytes / 2**20:,.0f}"]
         if result.error:
-            found.add_row(*row, "error")
+            lines.add_row(*row, "error")
             continue
         memory = [f"{result.extra_bytes[name] / 2**20:,.0f}" for name in CONTESTANTS]
         seconds = [f"{statistics.median(result.seconds[name]):.3g}" for name in CONTESTANTS]
-        found.add_row(*row, *memory, f"{result.memory_ratio:.1f}", *seconds, f"{result.time_ratio:.2f}")
-    return found
+        lines.add_row(*row, *memory, f"{result.memory_ratio:.1f}", *seconds, f"{result.time_ratio:.2f}")
+    return lines

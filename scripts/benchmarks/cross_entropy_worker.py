@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-FIRST_STEPS = 2  # allocators keep what the first frees
+FIRST_STEPS = 2  # steps for the peak: allocators keep the memory that the first step frees
 
 
 def main() -> None:

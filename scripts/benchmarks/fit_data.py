@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 BATCH = 32
-# what a race calls the model's own train_step, with nothing around it
+# the name of a race by the model's own train_step, with nothing around it
 ALONE = "train_step alone"
 # and tfbp.fit of the model with tfbp's layers in it
 SWAPPED = "tfbp.fit, swapped"

@@ -1,6 +1,6 @@
 """Models of common kinds, for timing tfbp.fit.
 
-Each function returns an uncompiled model; `fit_data` has what it is trained on.
+Each function returns an uncompiled model; `fit_data` has its data.
 """
 
 from __future__ import annotations

@@ -67,10 +67,10 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
                 measured[point] = compare(point, pairs, seconds, device)
             times, way = measured[point]
             cells = [f"{f(of):,.0f}" for of in times.values() for f in (min, statistics.median)]
-            found = {f"{other} / manual": ratio(times, other) for other in ("tape", "keras")}
+            ratios = {f"{other} / manual": ratio(times, other) for other in ("tape", "keras")}
             shown = axis, f"{point.side}×{point.side}", f"{point.filters}, {2 * point.filters}"
-            table.add_row(*shown, *cells, *(f"{each:.2f}" for each in found.values()), way)
-            results.append({"axis": axis, "at": at, "microseconds": times, "keras's way": way, **found})
+            table.add_row(*shown, *cells, *(f"{each:.2f}" for each in ratios.values()), way)
+            results.append({"axis": axis, "at": at, "microseconds": times, "keras's way": way, **ratios})
     return table, results
 
 
@@ -92,7 +92,7 @@ def compare(point: ImagePoint, rounds: int, seconds: float, device: str = "cpu")
     check_alike({**ours, **ways})
     best = fastest(ways, x, y)
     racing = {**ours, "keras": ways[best]}
-    # what is compiled for this many rows, and for several epochs at once, is not counted
+    # compilation for this many rows, and for several epochs at once, is not counted
     for model in racing.values():
         time_epochs(model, x, y, 1)
     epochs = max(1, round(seconds / time_epochs(ours["manual"], x, y, 1)))
@@ -106,7 +106,7 @@ def compare(point: ImagePoint, rounds: int, seconds: float, device: str = "cpu")
 
 
 def fastest(ways: dict[str, keras.Model], x: np.ndarray, y: np.ndarray) -> str:
-    """Keras's fastest way; what takes many times as long is not waited for."""
+    """Keras's fastest way; a way that takes many times as long is skipped."""
     quick = {way: time_epochs(model, x[: FEW * BATCH], y[: FEW * BATCH], 1) for way, model in ways.items()}
     near = [way for way, seconds in quick.items() if seconds < 3 * min(quick.values())]
     return min(near, key=lambda way: min(time_epochs(ways[way], x, y, 1) for _ in range(2)))
@@ -136,7 +136,7 @@ def check_alike(models: dict[str, keras.Model]) -> None:
 
 
 def time_epochs(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int, shuffle: bool = True) -> float:
-    """Seconds of an epoch, without what fit does once."""
+    """Measures the seconds of an epoch, without fit's work once per call."""
     clock = Clock()
     model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=shuffle, verbose=0, callbacks=[clock])
     return clock.seconds / epochs

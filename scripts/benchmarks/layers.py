@@ -33,9 +33,9 @@ def run(pairs: int, seconds: float, device: str = "cpu", names: Sequence[str] = 
     for name in names or LAYERS:
         for mode, jit_compile in {"tf.function": False, "XLA": True}.items():
             times = compare(name, jit_compile, pairs, seconds, device)
-            found = {room: np.percentile(times[room], PERCENTILES) for room in ROOMS}
-            ratios = found["tfbp"] / found["keras"]
-            cells = [*(f"{t:.0f}" for room in ROOMS for t in found[room]), *(f"{ratio:.3f}" for ratio in ratios)]
+            quantiles = {room: np.percentile(times[room], PERCENTILES) for room in ROOMS}
+            ratios = quantiles["tfbp"] / quantiles["keras"]
+            cells = [*(f"{t:.0f}" for room in ROOMS for t in quantiles[room]), *(f"{ratio:.3f}" for ratio in ratios)]
             table.add_row(name, mode, *cells)
             print(name, mode, *cells, file=sys.stderr, flush=True)
             results.append({"layer": name, "mode": mode, "microseconds": times, "tfbp / keras": ratios.tolist()})

@@ -55,7 +55,9 @@ def norms_and_gradient_by_jacobian(parameters, x, y):
 
 def _summed_up(examples):
     """The gradient and the norms, (B, L), of gradients (B, I, O) and (B, O)."""
-    norms = [tf.sqrt(tf.add_n([tf.reduce_sum(g * g, tf.range(1, g.ndim)) for g in each.values()])) for each in examples]
+    norms = [
+        tf.sqrt(tf.add_n([tf.reduce_sum(g * g, tf.range(1, g.ndim)) for g in example.values()])) for example in examples
+    ]
     return tf.nest.map_structure(lambda g: tf.reduce_mean(g, axis=0), examples), tf.stack(norms, axis=1)
 
 
@@ -137,7 +139,7 @@ def run(rounds, seconds, tell):
         runs = prepare()
         tell(f"{mode}: {rounds} rounds")
         times = turns(runs, rounds, seconds, units)
-        # the first of each section is what the others are held against
+        # the others are compared with the first of each section
         first = next(iter(times.values()))
         for name, found in times.items():
             low, middle = min(found), statistics.median(found)

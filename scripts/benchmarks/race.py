@@ -28,7 +28,7 @@ class RaceResult:
     epochs_per_round: int = 0
     microseconds: list[float] = field(default_factory=list)
     first_step_seconds: float | None = None  # to build, compile and take the first step
-    once_per_call_seconds: float | None = None  # what a call of train costs beside its epochs
+    once_per_call_seconds: float | None = None  # seconds of a call of train outside its epochs
     peak_bytes: int | None = None
     unavailable: str = ""
     error: str = ""

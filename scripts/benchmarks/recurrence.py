@@ -87,8 +87,8 @@ def problem(kind: str, point: RecurrencePoint) -> tuple[list[np.ndarray], np.nda
     weights = [rng.normal(size=shape, scale=point.units**-0.5) for shape in shapes]
     x = rng.normal(size=(point.batch, point.steps, point.inputs))
     dy = rng.normal(size=(point.batch, point.steps, point.units))
-    made = [each.astype("float32") for each in (*weights, x, dy)]
-    return made[:-2], made[-2], made[-1]
+    arrays = [weight.astype("float32") for weight in (*weights, x, dy)]
+    return arrays[:-2], arrays[-2], arrays[-1]
 
 
 def contestant(name: str, kind: str, mode: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:

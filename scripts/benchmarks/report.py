@@ -16,13 +16,13 @@ PACKAGES = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "numpy")
 
 def table(size: str, results: list[RaceResult]) -> Table:
     """One size's contestants, the fastest first, and those that did not run last."""
-    found = Table(box=None, pad_edge=False, title=size, title_justify="left")
+    lines = Table(box=None, pad_edge=False, title=size, title_justify="left")
     for heading in ("contestant", "min µs", "median µs", "of limit", "of manual", "first step s", "MiB"):
-        found.add_column(heading, justify="left" if heading == "contestant" else "right", no_wrap=True)
+        lines.add_column(heading, justify="left" if heading == "contestant" else "right", no_wrap=True)
     limit = next((r for r in results if r.contestant == "limit" and r.microseconds), None)
     manual = next((r for r in results if r.contestant == "manual" and r.microseconds), None)
     for result in sorted((r for r in results if r.microseconds), key=lambda r: r.median):
-        found.add_row(
+        lines.add_row(
             result.label,
             f"{result.best:.4g}" if result.best < 1000 else f"{result.best:,.0f}",
             f"{result.median:.4g}" if result.median < 1000 else f"{result.median:,.0f}",
@@ -33,8 +33,8 @@ def table(size: str, results: list[RaceResult]) -> Table:
         )
     for result in results:
         if not result.microseconds:
-            found.add_row(result.label, "n/a" if result.unavailable else "error")
-    return found
+            lines.add_row(result.label, "n/a" if result.unavailable else "error")
+    return lines
 
 
 def reasons(results: list[RaceResult]) -> list[str]:
@@ -64,10 +64,10 @@ def machine(device: str = "cpu") -> dict:
 
 
 def machine_line(device: str = "cpu") -> str:
-    found = machine(device)
-    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
-    devices = ", ".join(found[name] for name in ("device", "processor") if name in found)
-    return f"{devices}, {found['threads']} threads each; Python {found['python']}, {packages}."
+    description = machine(device)
+    packages = ", ".join(f"{name} {number}" for name, number in description["packages"].items())
+    devices = ", ".join(description[name] for name in ("device", "processor") if name in description)
+    return f"{devices}, {description['threads']} threads each; Python {description['python']}, {packages}."
 
 
 def write_json(path: str, what: str, rounds: int, results: list[dict], device: str = "cpu") -> None:

@@ -16,7 +16,7 @@ from tfbp.commands.agree import DTYPES, MODES
 from tfbp.console import options
 from tfbp.errors import InputError
 
-# what a finding is: a bug, a kink's convention, or on purpose
+# the kind of a finding: a bug, a kink's convention, or on purpose
 STRAIGHT = "straight through the rounding, as if it were not there"
 KNOWN = {
     "celu": "a bug of Keras: at 0, where both slopes are 1, its derivative is 2",

@@ -87,11 +87,11 @@ def export(arguments: argparse.Namespace) -> int:
     from tfbp import layers
 
     with TemporaryDirectory() as folder:
-        made = {}
+        files = {}
         for number, name in enumerate(names):
             for room, whose in ((layers, "tfbp"), (keras.layers, "keras")):
-                made[f"{name}|{whose}"] = exported(name, room, formats, Path(folder, f"{number}-{whose}"))
-        Path(folder, "made.json").write_text(json.dumps(made))
+                files[f"{name}|{whose}"] = exported(name, room, formats, Path(folder, f"{number}-{whose}"))
+        Path(folder, "made.json").write_text(json.dumps(files))
         command = [sys.executable, os.fspath(Path(__file__).resolve()), "--read", folder]
         # where nothing leads to tfbp
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -114,8 +114,8 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
         return {}
     keras.utils.set_random_seed(1)
     inputs = keras.Input(shape, dtype="int32" if shape == TOKENS else "float32")
-    made = layer(**given)
-    model = keras.Model(inputs, made(inputs, inputs) if "Attention" in kind else made(inputs))
+    outputs = layer(**given)
+    model = keras.Model(inputs, outputs(inputs, inputs) if "Attention" in kind else outputs(inputs))
     rng = np.random.default_rng(0)
     x = rng.integers(0, 9, (3, *shape)).astype("int32") if shape == TOKENS else rng.normal(size=(3, *shape))
     x = x if shape == TOKENS else x.astype("float32")
@@ -137,25 +137,25 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
 
 def read(folder: Path) -> int:
     """Run every artifact, in a process without tfbp, and write how far it is off, and of how many operations it is."""
-    found = {}
+    contents = {}
     for key, files in json.loads((folder / "made.json").read_text()).items():
         if not files:
             continue
         values = np.load(files["values"])
-        found[key] = {}
-        for each in FORMATS:
-            if each not in files:
+        contents[key] = {}
+        for kind in FORMATS:
+            if kind not in files:
                 continue
             try:
-                if files[each] is None:
-                    raise RuntimeError(files[f"{each} error"])
-                y, operations = RUNNERS[each](files[each], values["x"])
-                found[key][each] = [float(np.abs(y - values["y"]).max()), operations]
+                if files[kind] is None:
+                    raise RuntimeError(files[f"{kind} error"])
+                y, operations = RUNNERS[kind](files[kind], values["x"])
+                contents[key][kind] = [float(np.abs(y - values["y"]).max()), operations]
             except Exception as error:
-                found[key][each] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+                contents[key][kind] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
     assert "tfbp" not in sys.modules
-    found["versions"] = {"keras": "", **{name: _version(name) for name in VERSIONS if find_spec(name)}}
-    (folder / "found.json").write_text(json.dumps(found))
+    contents["versions"] = {"keras": "", **{name: _version(name) for name in VERSIONS if find_spec(name)}}
+    (folder / "found.json").write_text(json.dumps(contents))
     return 0
 
 

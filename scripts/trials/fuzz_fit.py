@@ -48,13 +48,13 @@ def fuzz(arguments: argparse.Namespace) -> int:
     @given(strategies.data())
     def alike(data: strategies.DataObject) -> None:
         case = fit_cases.Case(data=data)
-        found = fit_cases.difference(case)
+        difference = fit_cases.difference(case)
         tried.append(case)
         if arguments.verbose:
-            print(f"{case}: {found or 'alike'}", flush=True)
-        if found is not None:
-            differing.append(f"{case}: {found}")
-            raise AssertionError(found)
+            print(f"{case}: {difference or 'alike'}", flush=True)
+        if difference is not None:
+            differing.append(f"{case}: {difference}")
+            raise AssertionError(difference)
 
     try:
         alike()

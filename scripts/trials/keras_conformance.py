@@ -99,8 +99,8 @@ def conform(arguments: argparse.Namespace) -> int:
 
 
 def counts(outcomes: dict[str, str], file: str) -> str:
-    found = [outcome for test, outcome in outcomes.items() if test.startswith(f"{file}.")]
-    return ", ".join(f"{found.count(word)} {word}" for word in ("passed", "failed", "skipped") if word in found)
+    of_file = [outcome for test, outcome in outcomes.items() if test.startswith(f"{file}.")]
+    return ", ".join(f"{of_file.count(word)} {word}" for word in ("passed", "failed", "skipped") if word in of_file)
 
 
 def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:

@@ -55,9 +55,9 @@ def plant(arguments: argparse.Namespace) -> int:
             failed |= bool(complaint)
         else:
             complaint = judged(mistake)
-            found, located, cause = grade(mistake, complaint)
-            words = ["found" if found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
-            failed |= not found or not located or cause == "misleading"
+            is_found, located, cause = grade(mistake, complaint)
+            words = ["found" if is_found else "NOT FOUND", "located" if located else "elsewhere", f"cause {cause}"]
+            failed |= not is_found or not located or cause == "misleading"
         for word in words:
             counts[word] = counts.get(word, 0) + 1
         console.print(f"{mistake.id}: {', '.join(words)}", highlight=False, soft_wrap=True, markup=False)

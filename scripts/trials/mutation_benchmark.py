@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--correct", type=int, default=3, help="seeds of right cases for each kind (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the test points (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
-    parser.add_argument("--chart", metavar="FILE", help="draw what each misses and refuses as an SVG to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="draw each checker's misses and refusals as an SVG to FILE")
     return options.run(parser, benchmark)
 
 
@@ -90,7 +90,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         Path(arguments.json).write_text(
             json.dumps({"summary": rows, "mutants": mutants, "correct": correct}, indent=1) + "\n"
         )
-    return int(any("missed" in each or "not flagged" in each or "right:" in each for each in said))
+    return int(any("missed" in sentence or "not flagged" in sentence or "right:" in sentence for sentence in said))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tfbp.errors import check_count
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--only", default="", help="trials whose name or package holds this")
+    parser.add_argument("--only", default="", help="only trials with this in their name or package")
     parser.add_argument("--rounds", type=int, default=5, help="timed fits of each (default: 5)")
     return options.run(parser, compare)
 

@@ -84,7 +84,7 @@ def main() -> None:
     else:
         (x, y), (test_x, test_y) = keras.datasets.fashion_mnist.load_data()
     x, y = x[: arguments.rows], y[: arguments.rows]
-    x, test_x = (each[..., None].astype("float32") / 255 for each in (x, test_x))
+    x, test_x = (images[..., None].astype("float32") / 255 for images in (x, test_x))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "data.npz"
         np.savez(path, x=x, y=y, test_x=test_x, test_y=test_y)

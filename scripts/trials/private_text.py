@@ -38,7 +38,7 @@ def main() -> None:
 
     by_package = [sorted(set(sentences(name)))[: arguments.rows] for name in arguments.packages.split(",")]
     count = min(map(len, by_package))
-    texts = [(text, label) for label, found in enumerate(by_package) for text in found[:: len(found) // count][:count]]
+    texts = [(text, label) for label, words in enumerate(by_package) for text in words[:: len(words) // count][:count]]
     x, y = np.array([numbers(text) for text, _ in texts], "int32"), np.array([label for _, label in texts])
     tests = np.array([zlib.crc32(text.encode()) % 10 == 0 for text, _ in texts])
     print(f"{len(y)} sentences, {tests.sum()} of them for the test")
@@ -73,8 +73,8 @@ def sentences(package: str) -> Iterator[str]:
 def numbers(text: str) -> list[int]:
     """Its words as numbers from 1 on, with 0 after them."""
     words = re.findall(r"[a-z]+", text.lower())[:LONGEST]
-    found = [1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in words]
-    return found + [0] * (LONGEST - len(found))
+    codes = [1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in words]
+    return codes + [0] * (LONGEST - len(codes))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """Kill a training run and resume it; fill its disk: show that nothing is lost.
 
     survival.py kill        a run killed (SIGKILL) in the middle of an epoch and started again ends in the same weights
-    survival.py full-disk   a run whose disk is full stops with one sentence, and its last backup is whole
+    survival.py full-disk   on a full disk, a run stops with one sentence, and its last backup is whole
 
 The exit status is 0 when it is so, 1 when not.
 """

@@ -72,12 +72,14 @@ def compare(arguments: argparse.Namespace) -> int:
             x, y = images()
             expected = train(model, start, x, y, steps)
             moved = train(model, start, ulp(x), y, steps)
-        found, rounding = distances(train(swapped, start, x, y, steps), expected), distances(moved, expected)
-        good = all(ours <= max(TIMES_ROUNDING * theirs, LEAST) for ours, theirs in zip(found, rounding, strict=True))
+        distances_found, rounding = distances(train(swapped, start, x, y, steps), expected), distances(moved, expected)
+        good = all(
+            ours <= max(TIMES_ROUNDING * theirs, LEAST) for ours, theirs in zip(distances_found, rounding, strict=True)
+        )
         stored = stored_distances(swapped, x)
         good &= max(stored) <= LEAST
         alike &= good
-        numbers = (f"{each:.1e}" for each in (*found, *rounding, *stored))
+        numbers = (f"{each:.1e}" for each in (*distances_found, *rounding, *stored))
         print(ROW.format(name, counts(swapped), *numbers, "ok" if good else "WRONG"), flush=True)
         keras.backend.clear_session()
     return 0 if alike else 1
@@ -109,8 +111,10 @@ def build_of_hub(name: str) -> keras.Model:
     sizes = {"vocabulary_size": VOCABULARY, "num_layers": 2, "num_heads": 4, "hidden_dim": 32, "intermediate_dim": 64}
     backbone = getattr(keras_hub.models, name)(**sizes, dropout=0.1, max_sequence_length=LENGTH)
     given: dict[str, Any] = {"token_ids": token_ids, "padding_mask": padding_mask}
-    made = backbone(given | ({"segment_ids": segment_ids} if name == "BertBackbone" else {}))
-    return keras.Model(inputs, keras.layers.Dense(CLASSES)(made["sequence_output"] if isinstance(made, dict) else made))
+    outputs = backbone(given | ({"segment_ids": segment_ids} if name == "BertBackbone" else {}))
+    return keras.Model(
+        inputs, keras.layers.Dense(CLASSES)(outputs["sequence_output"] if isinstance(outputs, dict) else outputs)
+    )
 
 
 @contextmanager

@@ -26,5 +26,6 @@ def test_a_wrong_part_is_named_and_not_the_layer_around_it(monkeypatch):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.sampled(4)
 def test_in_float64_whole_passes_agree_to_1e_12(case):
     assert_whole_passes_agree(case)

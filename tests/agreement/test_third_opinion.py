@@ -15,6 +15,7 @@ def test_every_op_is_asked():
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.sampled(5)
 def test_the_gradients_agree_with_both_methods(op):
     found = list(opinions(op))
     assert {(opinion.writing, opinion.method) for opinion in found} == {

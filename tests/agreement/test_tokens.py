@@ -11,5 +11,6 @@ CASES = {case.name.split("-B")[0]: case for case in cases_of(*FILES)}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.sampled(7)
 def test_in_float64_whole_passes_agree_to_1e_12(case):
     assert_whole_passes_agree(case)

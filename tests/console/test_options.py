@@ -1,6 +1,7 @@
 """The parts that all commands share: sentences for bad input, files that can be written, memory."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -54,21 +55,38 @@ def test_bad_options_are_one_sentence(given, said, capsys):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_script_reads_its_options_before_anything_heavy(script):
-    # blocked: whoever imports one of these before the options are read ends in an ImportError
-    blocked = "sys.modules.update(tensorflow=None, keras=None, scipy=None, sklearn=None, matplotlib=None)"
-    path = str(ROOT / "scripts" / script)
-    code = (
-        f"import runpy, sys; {blocked}; sys.path.insert(0, {os.path.dirname(path)!r}); sys.argv[:] = [{path!r}, {{!r}}]"
-    )
-    code += f"; runpy.run_path({path!r}, run_name='__main__')"
-    for asked, status in (("--help", 0), ("--no-such-option", 2)):
-        done = subprocess.run([sys.executable, "-c", code.format(asked)], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == status, done.stderr
-        if status:
-            assert done.stderr.startswith("--no-such-option: got an unknown option"), done.stderr
-            assert done.stderr.count("\n") == 1
+# each script in a process of its own, forked from one with nothing heavy: an import of that ends in an ImportError
+READ_OPTIONS = """
+import json, os, runpy, sys
+sys.modules.update(tensorflow=None, keras=None, scipy=None, sklearn=None, matplotlib=None)
+import tfbp, tfbp.bridge.methods, tfbp.console.options
+for path, asked in json.loads(sys.argv[1]):
+    print("\\n====", flush=True)
+    if not os.fork():
+        sys.path.insert(0, os.path.dirname(path))
+        sys.argv[:] = [path, asked]
+        os.dup2(1, 2)
+        runpy.run_path(path, run_name="__main__")
+        sys.exit()
+    print("status", os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+
+
+def test_every_script_reads_its_options_before_anything_heavy():
+    asked = [
+        (str(ROOT / "scripts" / script), option) for script in SCRIPTS for option in ("--help", "--no-such-option")
+    ]
+    program = [sys.executable, "-c", READ_OPTIONS, json.dumps(asked)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    answers = done.stdout.split("\n====\n")[1:]
+    assert len(answers) == len(asked), done.stdout + done.stderr
+    for (script, option), answer in zip(asked, answers, strict=True):
+        if option == "--help":
+            assert answer.endswith("status 0\n"), (script, answer)
+        else:
+            assert answer.startswith("--no-such-option: got an unknown option"), (script, answer)
+            assert answer.endswith("status 2\n"), (script, answer)
+            assert answer.count("\n") == 2, (script, answer)
 
 
 @pytest.mark.parametrize("kind", ["folder", "below a file", "no folder", "nothing"])

@@ -29,7 +29,7 @@ def test_a_staircase_keeps_its_bound(name, units):
 
 @pytest.mark.parametrize(("name", "units"), [("sin 2πx", 32), ("exp x", 32), ("1 / (1 + 25x²)", 32), ("|x|", 512)])
 def test_a_fitted_output_layer_needs_far_fewer_units(name, units):
-    built = approximation.fitted(CONTINUOUS[name], -1.0, 1.0, units)
+    built = approximation.least_squares(CONTINUOUS[name], -1.0, 1.0, units)
     assert approximation.largest_error(*built, CONTINUOUS[name], -1.0, 1.0) < 1e-3
 
 
@@ -61,7 +61,7 @@ def test_a_jump_in_two_variables_is_missed_in_ever_less_of_the_plane():
     ("call", "sentence"),
     [
         (lambda: approximation.staircase(np.sin, 0.0, 1.0, 0), r"^units: got 0; accepted"),
-        (lambda: approximation.fitted(np.sin, 1.0, 1.0, 4), r"^high: got 1.0 with low 1.0; accepted"),
+        (lambda: approximation.least_squares(np.sin, 1.0, 1.0, 4), r"^high: got 1.0 with low 1.0; accepted"),
         (lambda: approximation.staircase_of_two(np.hypot, 0.0, 1.0, True), r"^units: got True; accepted"),
         (lambda: approximation.units_for(np.sin, 0.0, 1.0, 0.0), r"^precision: got 0.0; accepted"),
     ],

@@ -40,6 +40,7 @@ def assert_same_weights(ours, theirs):
 
 @pytest.mark.parametrize("which", ["x", "y", "weight", "validation"])
 @pytest.mark.parametrize(("rows", "columns"), [(64, 4), (4096, 128)], ids=["small", "large"])
+@pytest.mark.sampled(3)
 def test_an_array_that_is_changed_while_a_model_is_trained_changes_nothing(rows, columns, which):
     def trained(changes):
         model = dense(columns)

@@ -169,6 +169,10 @@ FOUND = {
     "cholesky": lambda x: tf.linalg.cholesky(x[:, :, None] * x[:, None, :]),
     "qr": lambda x: tf.linalg.qr(x[:, :, None] * x[:, None, :])[0],
     "max-pool": lambda x: tf.nn.max_pool1d(x[:, :, None], 2, 1, "SAME"),
+    "tridiagonal": lambda x: tf.linalg.tridiagonal_solve(tf.transpose(x), tf.ones([8]), diagonals_format="compact"),
+    "triangular": lambda x: tf.linalg.triangular_solve(x[:3], tf.ones([3, 1])),
+    "elu-gradient": lambda x: tf.gradients(tf.nn.elu(x), x)[0],
+    "selu-gradient": lambda x: tf.gradients(tf.nn.selu(x), x)[0],
     "in-top-k": lambda x: tf.math.in_top_k(tf.zeros([8], tf.int32), x, 1),
 }
 

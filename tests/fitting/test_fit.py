@@ -190,11 +190,13 @@ def test_epochs_that_nothing_watches_have_all_metrics_in_the_history():
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "bool"])
+@pytest.mark.sampled(2)
 def test_class_weights_are_not_cast_to_the_kind_of_x(kind):
     both(dense, (X > 0).astype(kind), LABELS.astype(np.float32) + 0.4, class_weight={0: 0.3, 1: 0.7})
 
 
 @pytest.mark.parametrize("frozen", ["layer", "variable", "model"])
+@pytest.mark.sampled(2)
 def test_what_is_frozen_stays_as_it_is(frozen):
     def make():
         model = dense()
@@ -235,6 +237,7 @@ class Batches(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.sampled(2)
 def test_a_hook_for_batches_is_called_as_in_keras(steps):
     callbacks = []
 
@@ -263,6 +266,7 @@ def test_keras_s_guard_stops_after_the_step_that_it_stops_after_in_keras():
 
 
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+@pytest.mark.sampled(2)
 def test_stopped_early_is_stopped_where_keras_stops(hook):
     def make():
         return dense()
@@ -348,6 +352,7 @@ def test_max_epochs_of_keras_is_a_limit():
 
 
 @pytest.mark.parametrize("kind", ["dataset", "generator", "memmap", "eager", "steps", "sparse"])
+@pytest.mark.sampled(4)
 def test_what_the_loop_cannot_take_keras_s_own_does(kind, tmp_path):
     def data():
         if kind == "dataset":

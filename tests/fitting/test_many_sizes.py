@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfbp
-from tfbp.fitting import programs
+from tfbp.fitting import steps
 from tfbp.fitting.contract import KERAS
 from tfbp.fitting.run import room
 
@@ -71,7 +71,7 @@ def test_rows_of_many_lengths_share_a_program_and_what_is_left_out_is_freed(rng)
 
 
 def test_what_was_not_used_for_long_goes(monkeypatch):
-    monkeypatch.setattr(programs, "MOST_KEPT", 4)
+    monkeypatch.setattr(steps, "MOST_KEPT", 4)
     made = model()
     for batch_size in range(2, 12):
         tfbp.predict(made, X, batch_size=batch_size, verbose=0)
@@ -114,6 +114,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("rows", [64, 70], ids=["even", "uneven"])
 @pytest.mark.parametrize("layer", OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.sampled(5)
 def test_outputs_of_any_number_of_rows_are_returned_as_by_keras(layer, rows):
     class Model(keras.Model):
         def call(self, x):

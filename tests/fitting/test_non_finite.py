@@ -77,6 +77,7 @@ def test_it_goes_back_to_weights_that_a_callback_restored():
 
 @pytest.mark.parametrize("seconds", [0.0, 1000.0], ids=["a-snapshot-a-block", "one-snapshot"])
 @pytest.mark.parametrize("step", [0, 4, 6, 7, 9])
+@pytest.mark.sampled(3)
 def test_an_update_that_overflows_is_named(step, seconds, monkeypatch):
     monkeypatch.setattr(non_finite, "SECONDS_BETWEEN_SNAPSHOTS", seconds)
 

@@ -80,6 +80,24 @@ def test_a_fit_with_a_keyword_of_its_own_reaches_this_evaluate_and_predict():
     assert {name for name, method in reached.items() if method is not KERAS[name]} == {"fit", "evaluate", "predict"}
 
 
+class Renames(keras.Sequential):
+    """Other names and other defaults than Keras's, by place alone."""
+
+    def fit(self, inputs, targets, /, *, epochs=3, verbose=0, shuffle=False):
+        return super().fit(inputs, targets, epochs=epochs, verbose=verbose, shuffle=shuffle, batch_size=8)
+
+
+@pytest.mark.parametrize("given", [{}, {"epochs": 1}, {"shuffle": True}], ids=["defaults", "keras-s-epochs", "shuffle"])
+def test_a_fit_of_its_own_is_called_as_it_was_given(given):
+    """Also with an argument that is Keras's default and not the method's own."""
+    ours, theirs = made_of(Renames), made_of(Renames)
+    got, expected = tfbp.fit(ours, X, Y, **given), theirs.fit(X, Y, **given)
+    assert got.epoch == expected.epoch
+    assert len(tfbp.fit(ours, x=X, y=Y, **given).epoch) == len(expected.epoch)
+    if not given:
+        assert_same(made := made_of(Renames), other := made_of(Renames), tfbp.fit(made, X, Y), other.fit(X, Y))
+
+
 def test_privacy_is_not_lost_in_a_fit_with_a_keyword_of_its_own():
     privacy = tfbp.Privacy(noise_multiplier=1.0, delta=1e-3, clip=1.0)
     with pytest.raises(tfbp.InputError, match=r"privacy: got .* for a FromDict, whose fit does not take it"):

@@ -1,5 +1,8 @@
 """The values that a step changes are found wherever a model keeps them, so that a resumed run ends in the same bits."""
 
+from collections import deque
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +18,15 @@ OPTIONS = {"batch_size": 8, "epochs": 4, "verbose": 0}
 
 class Holder:
     """No layer and no optimizer, but has one."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+
+class Slotted:
+    """Has one in a slot."""
+
+    __slots__ = ("optimizer",)
 
     def __init__(self, optimizer):
         self.optimizer = optimizer
@@ -38,6 +50,12 @@ class Keeps(keras.Model):
             self.part.compile(optimizer)
         elif keep == "object":
             self.helper = Holder(optimizer)
+        elif keep == "slots":
+            self.helper = Slotted(optimizer)
+        elif keep == "deque":
+            self.waiting = deque([optimizer])
+        elif keep == "partial":
+            self.apply_by = partial(print, optimizer)
         elif keep == "layer":
             self.inner.own_optimizer = optimizer
         # a counter that Keras does not track
@@ -73,7 +91,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("keep", FOUND)
+@pytest.mark.parametrize("keep", [*FOUND, "slots", "deque", "partial"])
 def test_an_optimizer_is_found_where_a_model_keeps_it(keep):
     made = model(keep)
     assert optimizers_of(made) == [made.choose()]
@@ -81,6 +99,7 @@ def test_an_optimizer_is_found_where_a_model_keeps_it(keep):
 
 
 @pytest.mark.parametrize("keep", [*FOUND, "closure"])
+@pytest.mark.sampled(5)
 def test_a_killed_and_resumed_run_ends_in_the_same_bits(keep, tmp_path):
     whole = model(keep)
     expected = tfbp.fit(whole, X, **OPTIONS).history["loss"]

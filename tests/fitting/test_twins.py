@@ -68,7 +68,7 @@ def test_a_twin_is_trained_by_the_other_s_programs_as_by_its_own(monkeypatch, mo
     [{"rate": 0.3}, {"penalty": 2e-3}, {"activation": "relu"}, {"optimizer": "sgd"}, {"frozen": True}],
     ids=lambda other: next(iter(other)),
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_what_differs_in_anything_is_no_twin(other):
     trained(model_of())
     expected, weights, traces = alone(model_of(**other))

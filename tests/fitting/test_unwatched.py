@@ -80,7 +80,7 @@ CASES = {
 
 @pytest.mark.xla
 @pytest.mark.parametrize(("options", "arguments"), CASES.values(), ids=CASES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_history_and_weights_are_those_of_watched_epochs(options, arguments, bunches):
     make = options.get("optimizer", lambda: None)
     model, watched = (model_of(**{**options, "optimizer": make()}) for _ in range(2))
@@ -113,6 +113,7 @@ SEEN = {
 
 
 @pytest.mark.parametrize(("options", "arguments"), SEEN.values(), ids=SEEN)
+@pytest.mark.sampled(3)
 def test_what_watches_is_served_epoch_by_epoch(options, arguments, bunches):
     history = fit(model_of(**options), epochs=3, **arguments)
     assert not bunches

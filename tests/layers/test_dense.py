@@ -80,6 +80,7 @@ def test_fit_ends_in_keras_s_weights(build, how):
     ],
     ids=["regularizers", "constraints", "initializers", "lora", "no-bias", "frozen"],
 )
+@pytest.mark.sampled(4)
 def test_fit_with_an_option_ends_in_keras_s_weights(options):
     ours, theirs = twins(sequential, **options)
     if "lora_rank" in options:
@@ -94,6 +95,7 @@ def test_fit_with_an_option_ends_in_keras_s_weights(options):
     ("policy", "tolerance"),
     [("mixed_bfloat16", 2**-6), ("mixed_float16", 2**-9), ("float64", 1e-12), ("bfloat16", 2**-5)],
 )
+@pytest.mark.sampled(3)
 def test_fit_in_another_dtype_ends_in_keras_s_weights(policy, tolerance):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -159,6 +161,7 @@ def test_sparse_and_integer_input_are_keras_s():
 
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.sampled(2)
 def test_a_quantized_layer_computes_what_keras_s_does(mode):
     ours, theirs = layers.Dense(8, "tanh"), keras.layers.Dense(8, "tanh")
     ours.build((None, 6)), theirs.build((None, 6))

@@ -15,7 +15,7 @@ STEPS, BATCH = 5, 8
 
 
 @pytest.mark.parametrize("how", ["MirroredStrategy-fit", "MirroredStrategy-loop", "MultiWorkerMirroredStrategy-loop"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_two_replicas_end_in_keras_s_weights(how):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     workers = 2 if how.startswith("MultiWorker") else 1
@@ -99,7 +99,36 @@ def run(how):
             step(batch)
     for got, expected in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    if manner == "fit":
+        train_where_a_replica_gets_no_example(strategy)
     print(f"{strategy.num_replicas_in_sync} replicas agree")
+
+
+def train_where_a_replica_gets_no_example(strategy):
+    """The last batch has one row: as with Keras's layers under the same strategy, the other replica adds nothing."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from tfbp import layers
+
+    rng = np.random.default_rng(1)
+    rows = 2 * BATCH + 1
+    x, y = rng.normal(size=(rows, 5, 5, 2)).astype("float32"), rng.normal(size=(rows, 2)).astype("float32")
+    trained = []
+    for room in (layers, keras.layers):
+        with strategy.scope():
+            keras.utils.set_random_seed(2)
+            body = [room.DepthwiseConv2D(3, activation="relu"), keras.layers.Flatten(), room.Dense(2)]
+            model = keras.Sequential([keras.Input((5, 5, 2)), *body])
+            model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        before = model.get_weights()
+        history = model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH), epochs=2, verbose=0)
+        trained.append((history.history["loss"], model.get_weights()))
+        assert all(np.any(w != old) for w, old in zip(trained[-1][1], before, strict=True))
+    np.testing.assert_allclose(trained[0][0], trained[1][0], rtol=1e-5)
+    for got, expected in zip(trained[0][1], trained[1][1], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
 
 
 if __name__ == "__main__":

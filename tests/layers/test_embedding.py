@@ -41,6 +41,7 @@ def second_order(layer, x, dy):
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla", "unknown-shape"])
 @pytest.mark.parametrize("run", [gradients, second_order], ids=lambda run: run.__name__)
+@pytest.mark.sampled(3)
 def test_the_numbers_are_keras_s(run, mode, rows):
     for x in (X, X - ROWS[rows], tf.cast(X, tf.uint8), tf.cast(X, tf.float32))[: 4 if mode == "eager" else 1]:
         found = []

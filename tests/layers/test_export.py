@@ -139,6 +139,7 @@ def test_a_head_converts_as_dense_does():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 @pytest.mark.parametrize("activation", ["gelu", "softplus", "leaky_relu"])
+@pytest.mark.sampled(4)
 def test_tflite_converts_in_another_dtype_what_it_converts_of_keras_s(activation, policy):
     def converts(room):
         x = keras.Input((6,))

@@ -93,6 +93,7 @@ def test_the_numbers_are_keras_s(name, mode):
 
 
 @pytest.mark.parametrize("name", [name for name, (kind, *_) in LAYERS.items() if kind in OF_MOMENTS])
+@pytest.mark.sampled(5)
 def test_a_hessian_vector_product_is_right_where_keras_s_is_not(name):
     """tf.nn.moments takes the mean for a constant in the variance: right once, and wrong forward over backward."""
     ours, theirs, x, dy = pair_of(name)
@@ -183,6 +184,7 @@ def assert_equal(got, expected, rtol=1e-12):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(4)
 def test_under_xla_too(name):
     """Where convolutions and pooling are spelled out."""
     ours, theirs, x, dy = pair_of(name)
@@ -234,6 +236,7 @@ def test_moving_statistics_and_the_mask_are_keras_s():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(5)
 def test_dtypes_are_keras_s(name, policy):
     kind, arguments, shape = LAYERS[name]
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -250,6 +253,7 @@ def test_dtypes_are_keras_s(name, policy):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sampled(4)
 def test_saved_and_loaded_and_frozen(name, tmp_path):
     kind, arguments, shape = LAYERS[name]
     inputs = keras.Input(shape[1:])

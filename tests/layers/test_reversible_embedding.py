@@ -73,6 +73,7 @@ def numbers_are_keras_s(run, mode, options, h=H, dlogits=DLOGITS):
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla", "unknown-shape"])
 @pytest.mark.parametrize("run", [back, both, second_order], ids=lambda run: run.__name__)
+@pytest.mark.sampled(5)
 def test_the_numbers_are_keras_s(run, mode, options):
     numbers_are_keras_s(run, mode, options)
 

@@ -109,6 +109,7 @@ def loss_and_gradients(x, kernel, labels, weight, **options):
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("shapes", ["unknown-axes", "unknown-rank"])
+@pytest.mark.sampled(3)
 def test_a_loss_of_shapes_unknown_to_the_trace(shapes, options, jit_compile):
     rng = np.random.default_rng(0)
     x, kernel = tf.constant(rng.normal(size=(3, 4, 5))), tf.constant(rng.normal(size=(5, 7)))

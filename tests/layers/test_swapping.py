@@ -68,6 +68,7 @@ def float64():
 
 
 @pytest.mark.parametrize("make", [image_model, sequence_model, attention_model], ids=lambda make: make.__name__)
+@pytest.mark.sampled(2)
 def test_a_swapped_model_trains_as_the_model_does(make, float64):
     keras.utils.set_random_seed(1)
     model = make()

@@ -201,7 +201,7 @@ def runner(case, layer, way):
     return compiled
 
 
-@pytest.mark.sampled(37)
+@pytest.mark.sampled(61)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_sizes_of_0_and_1_on_shapes_unknown_to_the_trace(name, way):

@@ -43,6 +43,7 @@ def problem(kind):
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sampled(3)
 def test_norms_and_clipped_gradients_are_the_reference_s(kind, mode):
     network, parameters, x, y, weight = problem(kind)
     each = reference.per_example.gradient_norms(network, parameters, x, y, weight)

@@ -127,6 +127,7 @@ def test_moments_of_given_tensors_are_added_up_in_float64(dtype, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.sampled(5)
 def test_clipping_rounds_the_clipped_dz_and_the_products_and_nothing_else(dtype, mode):
     """Local: one linear layer on small integers, whose x and dz are exact in every dtype."""
     rng = np.random.default_rng(9)

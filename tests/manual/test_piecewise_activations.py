@@ -97,6 +97,7 @@ def test_relu_by_sign_is_relu_by_select(mode, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [name for name in KERNELS if name != "relu"])
+@pytest.mark.sampled(3)
 def test_a_nan_that_comes_from_above_is_not_hidden(name, dtype):
     """Also where the derivative is 0, as by the kernel on a CPU: what went wrong there is seen below."""
     arguments, _ = KERNELS[name]

@@ -100,6 +100,7 @@ def test_a_training_step_s_outputs_and_moving_statistics_are_keras_s(name):
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("writing", WRITINGS)
 @pytest.mark.parametrize("name", ["cnn-B4-10x10x1", "resnet-B6-7x7x2"])
+@pytest.mark.sampled(5)
 def test_float64_end_to_end_is_within_1e_12(name, writing, mode):
     network, numbers = CASES[name].network, problem(CASES[name], "float64")
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
@@ -167,7 +168,7 @@ def test_bad_input_is_one_sentence(make, sentence):
 def test_dropout_needs_a_seed_in_training(writing):
     network = Network(4, [tfbp.Dropout(0.5), tfbp.Dense(1)], "huber")
     with pytest.raises(
-        InputError, match=r"^seed: got None; accepted: an integer, for layers of this network draw in t"
+        InputError, match=r"^seed: got None; accepted: an integer, because layers of this network draw in t"
     ):
         writing.loss_and_gradients(network, network.init(0), np.ones((2, 4)), np.ones((2, 1)))
 

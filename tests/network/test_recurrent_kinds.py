@@ -101,6 +101,7 @@ STACK = [LSTM(6, return_sequences=True), GRU(5, return_sequences=True), SimpleRN
 
 
 @pytest.mark.parametrize(("writing", "mode"), [("manual", "graph"), ("manual", "xla"), ("tape", "graph")])
+@pytest.mark.sampled(2)
 def test_float64_end_to_end_is_within_1e_12(writing, mode):
     case = Case("stack", Network((9, 3), STACK, "sparse_categorical_crossentropy"), 7)
     numbers = problem(case, "float64")

@@ -71,10 +71,10 @@ def test_the_noise_for_a_budget_is_just_enough(accountant):
 
 def test_what_is_spent_is_taken_off_and_too_little_is_refused():
     stretch = stretch_of("mnist-a")
-    alone = accounting.noise_for(2.0, 1e-5, "pld", [], stretch)
-    after = accounting.noise_for(2.0, 1e-5, "pld", [stretch], stretch)
+    alone = accounting.noise_for(2.0, 1e-5, "rdp", [], stretch)
+    after = accounting.noise_for(2.0, 1e-5, "rdp", [stretch], stretch)
     assert after > alone
-    assert accounting.epsilon_of([stretch, stretch.with_noise(after)], 1e-5, "pld") <= 2.0
+    assert accounting.epsilon_of([stretch, stretch.with_noise(after)], 1e-5, "rdp") <= 2.0
     with pytest.raises(InputError, match=r"epsilon: got 0.5, of which 0.853 are spent already"):
         accounting.noise_for(0.5, 1e-5, "pld", [stretch], stretch)
     with pytest.raises(InputError, match=r"would take a noise above σ"):

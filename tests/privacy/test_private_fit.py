@@ -83,6 +83,7 @@ def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("physical", [None, 4], ids=["at-once", "chunks-of-4"])
+@pytest.mark.sampled(3)
 def test_the_private_step_is_numpys(jit_compile, physical):
     given = privacy(physical_batch_size=physical)
     model, (x, y) = model_of(jit_compile=jit_compile), data()
@@ -261,6 +262,7 @@ def test_shuffled_batches_are_accounted_as_what_they_are():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.sampled(2)
 def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
     layers = [tfbp.Dense(5, "tanh", kernel_regularizer=tfbp.L1L2(l2=0.125)), tfbp.Dense(3)]
     network = tfbp.Model(tfbp.Network(4, layers, "sparse_categorical_crossentropy"), dtype="float64")

@@ -63,6 +63,7 @@ def test_the_distances_are_those_of_the_formula():
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 30])
+@pytest.mark.sampled(3)
 def test_none_is_dropped_where_more_are_drawn_than_a_chunk_holds(size):
     for step in range(20):
         found, chunks = drawn(step, 0.9, 30, size)

@@ -196,9 +196,13 @@ def test_loops_and_branches_are_seen_as_what_they_are_made_into():
 
 @pytest.mark.parametrize("dtype", check.DTYPES)
 @pytest.mark.sampled(5)
-def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype):
-    """By the operations of the traced graphs, loops and functions included: each case, the examples' own gradients."""
-    programs = [p for case in all_cases() for p in gpu_programs.writings_of(case, dtype, ["manual"])]
+def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype, pytestconfig):
+    """By the operations of the traced graphs, loops and functions included: of cases, and the examples' own gradients.
+
+    That manual's modules name no such kernel is tests/test_independence.py's.
+    """
+    cases = all_cases()[:: 1 if pytestconfig.getoption("--all") else 3]
+    programs = [p for case in cases for p in gpu_programs.writings_of(case, dtype, ["manual"])]
     programs += gpu_programs.per_example(dtype)
     findings = [finding for program in programs for finding in rehearse(program, ["graph"])]
     assert [finding.reason for finding in findings if finding.reason] == []

@@ -11,6 +11,7 @@ import pytest
 from tfbp.console import cells
 
 
+@pytest.mark.rare("two processes import TensorFlow; the table of `check.py --processes 2` has this order, too")
 def test_what_is_found_comes_in_order():
     with cells.mapping(2) as each:
         assert list(each(partial(pow, 2), range(40))) == [2**i for i in range(40)]
@@ -29,7 +30,7 @@ def test_a_process_does_as_many_as_it_is_given():
 @pytest.mark.parametrize(
     "how", [partial(os._exit, 3), partial(signal.raise_signal, signal.SIGKILL)], ids=["exit", "killed"]
 )
-@pytest.mark.sampled(2)
+@pytest.mark.rare("two processes import TensorFlow; the next but one kills one, too")
 def test_a_process_that_dies_is_told(how):
     works = [partial(abs, -1), partial(time.sleep, 0), how]
     with cells.mapping(2) as each, pytest.raises(cells.ProcessGone) as gone:

@@ -27,6 +27,7 @@ def test_there_are_enough_mistakes_and_no_name_twice():
 
 
 @pytest.mark.parametrize(("kind", "mutant"), SAMPLE, ids=lambda value: getattr(value, "name", value).replace(" ", "-"))
+@pytest.mark.sampled(3)
 def test_it_is_found_at_the_right_argument(kind, mutant):
     kind = KINDS[kind]
     answer = this_checker(kind, kind.function(mutant.backward), kind.good(np.random.default_rng(0)))

@@ -100,7 +100,11 @@ def test_a_missing_browser_is_one_sentence(screenshots, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "path", "said"),
     [
-        ("--log-dir", "not-there", "--log-dir: got '{}', where there are no curves; accepted: what `train.py --stat"),
+        (
+            "--log-dir",
+            "not-there",
+            "--log-dir: got '{}', where there are no curves; accepted: output of `train.py --stat",
+        ),
         ("--log-dir", "", "--log-dir: got '{}', where there are no curves"),
         ("--output", "file", "--output: got '{}' (File exists); accepted: a directory that can be written."),
     ],

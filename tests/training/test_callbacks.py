@@ -45,6 +45,7 @@ def assert_same_weights(model, plain):
     ],
     ids=["stop", "stop-and-restore", "stop-late", "reduce-on-plateau", "schedule"],
 )
+@pytest.mark.sampled(3)
 def test_what_watches_the_epochs_decides_alike(make):
     model, plain = both()
     ours, theirs = (fit(each, make()) for each in (model, plain))

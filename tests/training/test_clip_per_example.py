@@ -72,6 +72,7 @@ def assert_weights(model, expected, tolerance):
     ids=["unweighted-graph", "weighted-xla-blocks-of-3"],
 )
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.sampled(3)
 def test_fit_is_a_loop_over_the_examples(path, jit_compile, weight, steps):
     model = model_of(jit_compile=jit_compile, steps_per_execution=steps)
     history = fit(model, path, weight, clip_per_example=0.5)
@@ -94,6 +95,7 @@ def test_class_weights_count_before_the_clipping():
     ("path", "dtype"),
     [("arrays", "float32"), ("arrays", "mixed_bfloat16"), ("arrays", "mixed_float16"), ("tf.data", "float64")],
 )
+@pytest.mark.sampled(3)
 def test_a_bound_that_none_reaches_changes_nothing(path, dtype):
     clipped, plain = model_of(dtype=dtype), model_of(dtype=dtype)
     # of full batches: a shorter one is divided by the batch size

@@ -36,6 +36,7 @@ def model_of(policy, numbers, gradients="manual"):
 @pytest.mark.parametrize("batch_size", [7, 23, 256])
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("policy", DTYPES)
+@pytest.mark.sampled(5)
 def test_norms_are_those_of_a_loop_over_the_examples(policy, gradients, batch_size):
     numbers, bounds = numbers_of(policy)
     arguments = (numbers.x, LABELS, numbers.sample_weight)

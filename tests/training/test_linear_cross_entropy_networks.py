@@ -48,6 +48,7 @@ def test_fit_follows_the_reference(network, gradients, jit_compile, metrics):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.sampled(2)
 def test_weights_of_tokens_and_examples_move_it_as_a_dense_layer(weights):
     found = []
     for network in (NETWORK, PLAIN):
@@ -145,6 +146,7 @@ def test_it_is_saved_loaded_and_exported(tmp_path, network):
 
 @pytest.mark.parametrize(("optimizer", "near"), [("SGD", 1e-9), ("Adam", 1e-5)], ids=["SGD", "Adam"])
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
+@pytest.mark.sampled(3)
 def test_a_tied_network_trains_as_its_keras_model(gradients, optimizer, near):
     """Under Adam, too: what comes to Keras's table from both calls is one tensor, where a lookup's alone is a list."""
     model = Model(TIED, gradients, dtype="float64")

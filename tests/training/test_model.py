@@ -104,6 +104,7 @@ def test_positional_arguments_are_keras_s():
 
 
 @pytest.mark.parametrize("kind", ["dataset", "generator", "memmap"])
+@pytest.mark.sampled(2)
 def test_other_data_take_keras_s_own_way(kind, tmp_path):
     def data():
         if kind == "dataset":
@@ -310,6 +311,7 @@ def test_bad_input_is_one_sentence(act, sentence):
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "bool", "float64"])
+@pytest.mark.sampled(5)
 def test_class_weights_are_not_of_the_kind_of_x(kind):
     weights = {0: 0.3, 1: 0.7}
     x, labels = (X > 0).astype(kind), LABELS.astype(np.float32)
@@ -349,6 +351,7 @@ def test_what_is_frozen_stays_as_it_is(frozen, jit_compile):
 
 
 @pytest.mark.parametrize("given", [3.0, [3.0], {"output": 3.0}])
+@pytest.mark.sampled(2)
 def test_loss_weights_multiply_the_loss(given):
     model, plain = model_of(), plain_of()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -358,6 +361,7 @@ def test_loss_weights_multiply_the_loss(given):
 
 
 @pytest.mark.parametrize("method", ["train_step", "test_step", "compute_metrics", "compute_loss", "call"])
+@pytest.mark.sampled(3)
 def test_what_a_subclass_overrides_is_used_on_arrays_as_on_datasets(method):
     class Mine(Model):
         pass
@@ -409,6 +413,7 @@ def test_metrics_that_are_no_single_number():
 
 
 @pytest.mark.parametrize("kind", ["list", "weights", "dataset", "memmap"])
+@pytest.mark.sampled(3)
 def test_validation_data_of_every_kind(kind, tmp_path):
     data = {
         "list": [X_VALIDATION, LABELS_VALIDATION],
@@ -486,6 +491,7 @@ def test_more_bad_input_is_one_sentence(act, sentence):
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16"])
+@pytest.mark.sampled(2)
 def test_labels_that_are_floats_are_not_rounded_to_a_narrow_dtype(policy, rng):
     labels = np.arange(250, 282)
     x = rng.normal(size=(32, 4))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfbp import Dense, Model, Network
-from tfbp.fitting import loops, programs
+from tfbp.fitting import loops, tables
 from tfbp.fitting.compiler import Way
 from tfbp.training.rules import build
 
@@ -40,7 +40,7 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     block = functools.partial(loops.block, name="train", even=True)
     make = {"train": block, "epochs": functools.partial(loops.epochs, name="train", full=True, left=0)}[name]
     specs = [tf.TensorSpec.from_tensor(each) for each in (*arguments, x, labels)]
-    function = make(programs.of(model, (x, labels)), batch, specs, way=Way(full=True, rest=True))
+    function = make(tables.of(model, (x, labels)), batch, specs, way=Way(full=True, rest=True))
     compiled = tf.function(lambda *given: function(*given)[0], jit_compile=True, autograph=False)
     text = compiled.experimental_get_compiler_ir(*arguments, x, labels)(stage="optimized_hlo")
     found = re.findall(r"^ +(?:ROOT )?%\S+ = (.+?) ([a-z-]+)\(", text, re.MULTILINE)

@@ -1,8 +1,8 @@
-"""The networks of the agreement matrix, as data with readable names, and the numbers they are tried on.
+"""The networks of the agreement matrix, as data with readable names, and the numbers of each.
 
-Nothing is lazy: batches over 1, kernels that are square and that are not, biases away from 0, arguments off their
-defaults, penalised weights at 0, targets that do not sum to 1, sums that are long for 16 bits, no head of zeros.
-Pre-activations on a kink and far out are `points`.
+No case hides a mistake: batches over 1, square kernels and others, biases away from 0, arguments different from their
+defaults, penalized weights at 0, targets that do not sum to 1, sums that are long for 16 bits, no zero-initialized last
+layer. `points` has the pre-activations on a kink and far out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _VARIANTS = {
 
 
 def activation_cases() -> Iterator[Case]:
-    """Every activation between two dense layers, and a fused head."""
+    """Every activation between two dense layers, and a fused last layer."""
     choices = {name: Activation(name, _ARGUMENTS.get(name, {})) for name in ACTIVATIONS} | _VARIANTS
     for name, activation in choices.items():
         network = Network(7, [Dense(5, activation), Dense(3)], "half_squared_error")
@@ -66,7 +66,7 @@ def activation_cases() -> Iterator[Case]:
 
 
 def loss_cases() -> Iterator[Case]:
-    """Every loss on a linear head, and the two fused heads."""
+    """Every loss on a linear last layer, and the two fused last layers."""
     for name in LOSSES:
         yield Case(f"{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4)], name), 9)
     yield Case("huber-0.4-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4)], Loss("huber", {"delta": 0.4})), 9)
@@ -80,7 +80,7 @@ def loss_cases() -> Iterator[Case]:
         yield Case(f"{activation}-{name}-B9-I6-O4", Network(6, [Dense(5, "tanh"), Dense(4, activation)], name), 9)
 
 
-# the files of `tfbp.network` that have CASES, in the order of the matrix
+# the modules of `tfbp.network` with CASES, in the order of the matrix
 FILES = (
     *(dense, shapes, residual, convolution, pooling, normalization, dropout),
     *(
@@ -104,7 +104,7 @@ FILES = (
 
 
 def cases_of(*files: Any) -> list[Case]:
-    """The cases of kinds of layers: of these files of `tfbp.network`."""
+    """Returns the cases of these modules of `tfbp.network`."""
     return [_case(setting) for file in files for setting in file.CASES]
 
 
@@ -114,7 +114,7 @@ def shape_cases() -> Iterator[Case]:
 
 
 def registered_cases() -> list[Case]:
-    """The cases of the kinds that `tfbp.register` has registered."""
+    """Returns the cases of the kinds that `tfbp.register` has registered."""
     return [_case(setting) for writings in registered().values() for setting in writings.cases]
 
 
@@ -124,6 +124,6 @@ def _case(setting: Setting) -> Case:
 
 
 def all_cases() -> list[Case]:
-    """Every case of the matrix."""
+    """Returns every case of the matrix."""
     of_kinds = [*cases_of(*FILES[1:]), *registered_cases(), *more_cases()]
     return [*cases_of(dense), *loss_cases(), *activation_cases(), *of_kinds]

@@ -1,8 +1,8 @@
-"""Every layer by itself: fed the reference's own inputs and adjoints, so that a wrong one cannot hide behind another.
+"""Runs every layer by itself on the reference's inputs and adjoints, so that the wrong layer names itself.
 
 `Inputs` is one dict for each of the network's nodes, with weights, x, dz (for the layer) and z, dy (for the activation
-that the chain applies to its z), and a last dict with outputs, y and dlosses. Each function returns named tensors. A
-layer goes through the two functions by which the chain calls it; one with parts is tried whole, after its parts.
+that the chain applies to its z), and a last dict with outputs, y and dlosses. Each function returns named tensors. It
+calls a layer by the same two functions as the chain; a layer with parts comes as a whole, after its parts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tfbp.vocabulary import Activation
 
 Inputs = list[dict[str, Any]]
 Tensors = dict[str, Any]
-# what layers that draw draw from
+# the seed of layers that draw
 SEED = 2026
 
 
 def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inputs:
-    """Each layer's inputs, from the reference's tensors; for a tied last layer its kernel too."""
+    """Returns each layer's inputs, from the reference's tensors; with the kernel of a tied last layer."""
     parameters = tied_forward(network, parameters)
     layers = [
         {
@@ -44,32 +44,32 @@ def inputs_from(network: Network, tensors: Any, parameters: Any, y: Any) -> Inpu
 
 
 def local_reference(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
-    """The right answers, in float64, from the forward pass to the backward pass: the order in which they are judged."""
+    """Returns the right answers, in float64, in the order of judgment: the forward pass, then the backward pass."""
     activations, losses = reference.activations, reference.losses
     last, forwards, backwards = inputs[-1], {}, []
     for node, activation, fed in _each(network, inputs):
-        found = by_reference(node, fed, training)
+        tensors = by_reference(node, fed, training)
         put = f"layer {node.name}"
-        forwards[f"{put} z"] = found.pop("z")
-        forwards.update({f"{put} {name}": found.pop(name) for name in list(found) if name.startswith("new ")})
+        forwards[f"{put} z"] = tensors.pop("z")
+        forwards.update({f"{put} {name}": tensors.pop(name) for name in list(tensors) if name.startswith("new ")})
         y, residual = activations.activation_forward(activation, fed["z"])
         dz = activations.activation_backward(activation, fed["dy"], residual)
         forwards[f"{put} y"] = y
-        backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **found}.items()}))
+        backwards.append((node, {f"{put} {name}": value for name, value in {"dz": dz, **tensors}.items()}))
     out = dict(forwards)
     for put, loss, of_loss in _each_loss(network, last):
         out[f"losses{put}"], residual = losses.loss_forward(loss, of_loss["y"], of_loss["outputs"])
         out[f"doutputs{put}"] = losses.loss_backward(loss, of_loss["dlosses"], residual)
-    # a layer with parts after all others: where a part is wrong, it is too
-    for _, found in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
-        out.update(found)
-    for _, found in [pair for pair in backwards if pair[0].layer.parts]:
-        out.update(found)
+    # a layer with parts comes after all others: if a part is wrong, the layer is wrong too
+    for _, tensors in [pair for pair in reversed(backwards) if not pair[0].layer.parts]:
+        out.update(tensors)
+    for _, tensors in [pair for pair in backwards if pair[0].layer.parts]:
+        out.update(tensors)
     return out
 
 
 def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
-    """z, dx, the gradients and the new weights of one layer by itself."""
+    """Returns z, dx, the gradients and the new weights of a single layer."""
     forward, backward = reference.kinds.kind_of(node.layer)
     z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
     dx, gradients = backward(node.layer, fed["dz"], residuals)
@@ -78,14 +78,14 @@ def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
 
 
 def _of_inputs(node: Node, dx: Any) -> Tensors:
-    """dx by name: of a layer that takes several tensors dx0, dx1, …; of tokens and masks there is none."""
+    """Returns dx by name: dx0, dx1, … for a layer that takes several tensors; nothing for tokens and masks."""
     if node.layer.takes_several:
         return {f"dx{number}": each for number, each in enumerate(dx) if each is not None}
     return {} if dx is None else {"dx": dx}
 
 
 def _each_loss(network: Network, last: Any) -> Iterator[tuple[str, Any, Any]]:
-    """(what its tensors' names end in, the loss, its tensors) of every loss."""
+    """Yields (suffix of its tensors' names, the loss, its tensors) of every loss."""
     if len(network.losses) == 1:
         yield "", network.losses[0], last
         return
@@ -94,7 +94,7 @@ def _each_loss(network: Network, last: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
-    """Each hand-coded backward on its own; a `Failure` in the place of what raised."""
+    """Returns the results of each hand-coded backward; a `Failure` in place of an exception."""
     activations, losses = manual.activations, manual.losses
     last, out = inputs[-1], {}
     for node, activation, fed in _each(network, inputs):
@@ -122,7 +122,7 @@ def local_manual(network: Network, inputs: Inputs, training: bool = True) -> Ten
 
 
 def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tensors:
-    """The tape's gradient of each layer on its own; a `Failure` in the place of what raised."""
+    """Returns the tape's gradients of each layer; a `Failure` in place of an exception."""
     last, out = inputs[-1], {}
     for node, activation, fed in _each(network, inputs):
         put, function = f"layer {node.name}", tape.kinds.kind_of(node.layer)
@@ -142,7 +142,7 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
             return z
 
         sources = [*(fed["x"] if several else [fed["x"]]), *(fed["weights"][name] for name in names)]
-        # no gradient moves a token
+        # tokens have no gradient
         is_token = not several and not fed["x"].dtype.is_floating
         if is_token:
             forward, sources = partial(forward, fed["x"]), sources[1:]
@@ -165,7 +165,7 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
 
 
 def local_tolerances(network: Network, inputs: Inputs, units: Units, training: bool = True) -> dict[str, np.ndarray]:
-    """T of every tensor that the functions above return."""
+    """Returns T of every tensor of the functions above."""
     out: dict[str, np.ndarray] = {}
     for node, activation, fed in _each(network, inputs):
         put = f"layer {node.name}"
@@ -180,7 +180,7 @@ def local_tolerances(network: Network, inputs: Inputs, units: Units, training: b
 
 
 def measured_tolerances(node: Node, fed: Any, units: Units, training: bool = True) -> dict[str, np.ndarray]:
-    """T of the same, by Monte Carlo arithmetic."""
+    """Returns T of the same tensors, by Monte Carlo arithmetic."""
 
     def run(noise: Rounding) -> Tensors:
         noisy = {
@@ -203,7 +203,7 @@ def _options(node: Node, training: bool) -> dict[str, Any]:
 
 
 def _differentiate(function: Any, sources: list[Any], upstream: Any) -> tuple[Any, Any]:
-    """function(*sources) and its gradients by tape, zeros where it does not depend on a source."""
+    """Returns function(*sources) and its gradients by tape, zeros where it does not depend on a source."""
     with tf.GradientTape(watch_accessed_variables=False) as record:
         record.watch(sources)
         value = attempt(function, *sources)
@@ -213,7 +213,7 @@ def _differentiate(function: Any, sources: list[Any], upstream: Any) -> tuple[An
 
 
 def _pair(forward: Any) -> tuple[Any, Any]:
-    """The value and the residuals of a forward, or its `Failure` for both."""
+    """Returns the value and the residuals of a forward, or its `Failure` for both."""
     pair = forward if isinstance(forward, Failure) else attempt(lambda: operator.itemgetter(0, 1)(forward))
     return (pair, pair) if isinstance(pair, Failure) else pair
 
@@ -235,7 +235,7 @@ def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
     of_inputs = [f"dx{number}" for number in range(len(node.takes))] if node.layer.takes_several else ["dx"]
     names = [*(f"d{name}" for name in own if name not in node.layer.without_gradient), *of_inputs]
     if isinstance(gradients, Failure):
-        # the line that raised may show the layer; the layers after it have no result
+        # the line that raised may name the layer; the layers after it have no result
         assigned = [name for name in names if gradients.line.startswith(f"{name} =")]
         out.update({f"layer {node.name} {name}": gradients for name in assigned or names})
         return
@@ -245,5 +245,5 @@ def _put(out: Tensors, node: Node, weights: Any, gradients: Any) -> None:
         named = {f"d{name}": dw for name, dw in dweights.items() if not is_part(dw)}
         return {**(_of_inputs(node, dx) if node.layer.takes_several else {"dx": dx}), **named}
 
-    found = attempt(named)
-    out.update({f"layer {node.name} {n}": found if isinstance(found, Failure) else found.get(n) for n in names})
+    results = attempt(named)
+    out.update({f"layer {node.name} {n}": results if isinstance(results, Failure) else results.get(n) for n in names})

@@ -1,4 +1,4 @@
-"""One cell of the matrix: a case in one dtype, mode and device, compared locally and end to end."""
+"""Compares one cell of the matrix, a case in one dtype, mode and device, locally and end to end."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ WRITINGS: dict[str, Any] = {"manual": manual, "tape": tape}
 LOCAL: dict[str, Callable[..., Named]] = {"manual": local_manual, "tape": local_tape}
 PAIRS = ("manual-reference", "tape-reference", "manual-tape")
 SCOPES = ("local", "end to end")
-_WHOLE_PASS = "a whole pass"  # in the place of its tensors where it raises
+_WHOLE_PASS = "a whole pass"  # the name of its tensors where it raised
 _WIDE = {"loss", "losses", "outputs", "dlosses", "doutputs"}  # at least float32
 
 
 def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
-    """Every comparison of one cell: three pairs of writings, each locally and end to end.
+    """Returns every comparison of one cell: three pairs of writings, each locally and end to end.
 
     Args:
-        remember: the writings that run once: the reference, because its tolerances take most of a cell's time, for all
-            modes; another where it is not on trial.
+        remember: the writings that run once for all modes. By default the reference, because its tolerances take
+            most of a cell's time; another one where only it does not change.
     """
     try:
         known = _remembered(replace(cell, mode="eager")) if "reference" in remember else right_answers(cell)
-    except Exception as error:  # the reference is on trial like the others
+    except Exception as error:  # the reference may be wrong too
         return [Result(cell, "reference", "local", Comparison("", np.inf, np.inf, failure(error).sentence))]
     expected, tolerances, hints = known.expected, known.tolerances, known.hints
     got = {
@@ -68,23 +68,23 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
     of_masks = {f"{layer} {tensor}" for layer in masks for tensor in ("z", "y", "dy", "dz")}
     for scope, right in expected.items():
         for name, value in right.items():
-            # what no gradient moves is kept in float32 at least
+            # a weight without a gradient has float32 at least
             is_wide = name.split()[0] in _WIDE or " new " in name
             dtype = ("float64" if cell.dtype == "float64" else "float32") if is_wide else cell.dtype
             for pair in PAIRS:
                 left, other = pair.split("-")
                 if name not in got[left][scope] or (other == "tape" and name not in got["tape"][scope]):
-                    continue  # what a writing does not give: the tape has no dy
+                    continue  # a tensor that a writing does not return, such as the tape's dy
                 target, tolerance = value, tolerances[left][scope][name]
                 if other == "tape":
-                    found = got["tape"][scope][name]
-                    if isinstance(found, Failure) or np.shape(found) != np.shape(value):
+                    tensor_of_tape = got["tape"][scope][name]
+                    if isinstance(tensor_of_tape, Failure) or np.shape(tensor_of_tape) != np.shape(value):
                         continue  # reported already
-                    target, tolerance = found.astype(np.float64), tolerance + tolerances["tape"][scope][name]
-                found = got[left][scope][name]
-                # a mask is of any dtype that holds 1 and 0
-                expected_in = str(getattr(found, "dtype", dtype)) if name in of_masks else dtype
-                comparison = compare(name, found, target, tolerance, expected_in, hints[scope].get(name))
+                    target, tolerance = tensor_of_tape.astype(np.float64), tolerance + tolerances["tape"][scope][name]
+                tensor = got[left][scope][name]
+                # a mask may have any dtype that holds 1 and 0
+                expected_dtype = str(getattr(tensor, "dtype", dtype)) if name in of_masks else dtype
+                comparison = compare(name, tensor, target, tolerance, expected_dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
         results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
     return results
@@ -93,34 +93,34 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
 def _accused(
     cell: Cell, scope: str, results: list[Result], values: Named, by_manual: Named, hints: Named
 ) -> list[Result]:
-    """The reference held against manual, where two speak against it: so that the cause is looked for in its numbers.
+    """Compares the reference with manual where two writings contradict it, to find the cause in its numbers.
 
     If only manual returns a tensor, the tape contradicts the reference by any other tensor of the scope.
     """
     of_scope = [r for r in results if r.scope == scope]
     tape_too = any(r.pair == "tape-reference" and not r.comparison.agrees for r in of_scope)
-    found = []
+    accused = []
     for name, value in values.items():
         of_tensor = {r.pair: r.comparison for r in of_scope if r.comparison.tensor == name}
         agrees = {pair: comparison.agrees for pair, comparison in of_tensor.items()}
         if len(of_tensor) == len(PAIRS):
-            # tolerances are the reference's, too: of one that is wrong they may be too small
+            # the tolerances are the reference's too: if it is wrong, they may be too small
             apart, from_reference = (of_tensor[pair].relative_error for pair in ("manual-tape", "manual-reference"))
             agrees["manual-tape"] |= apart <= 1e-3 * from_reference
         both = {"manual-reference": False, "tape-reference": False, "manual-tape": True}
         if agrees == both or (agrees == {"manual-reference": False} and tape_too):
             if isinstance(by_manual[name], Failure):
-                continue  # it has no numbers to hold against the reference's
+                continue  # it has no numbers to compare with the reference's
             right = by_manual[name].astype(np.float64)
             tolerance = 16 * np.abs(right) * Units.of(cell.dtype).out
             comparison = compare(name, np.asarray(value), right, tolerance, clues=hints.get(name))
-            found.append(Result(cell, "reference-manual", scope, comparison))
-    return found
+            accused.append(Result(cell, "reference-manual", scope, comparison))
+    return accused
 
 
 @dataclass(frozen=True)
 class Right:
-    """The right results of a case in a dtype, for every mode: by scope, and the tolerances by writing and scope."""
+    """Returns a case's right results in a dtype, for every mode: by scope, and tolerances by writing and scope."""
 
     numbers: Problem
     rounded: Inputs
@@ -130,7 +130,7 @@ class Right:
 
 
 def right_answers(cell: Cell) -> Right:
-    """By the reference; its sensitivity gives the tolerances."""
+    """Computes them by the reference; its sensitivity gives the tolerances."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     loss, gradients, tensors = reference.loss_gradients_and_tensors(network, *arguments, **options_of(cell.case))
@@ -140,8 +140,8 @@ def right_answers(cell: Cell) -> Right:
         "end to end": in_order(network, loss, gradients, tensors),
     }
     units = {writing: Units.of(cell.dtype, writing, cell.tf32, cell.device) for writing in WRITINGS}
-    # most often those of both writings are alike
-    limits = {each: _tolerances(cell, each, numbers, rounded) for each in set(units.values())}
+    # both writings usually have the same tolerances
+    limits = {unit: _tolerances(cell, unit, numbers, rounded) for unit in set(units.values())}
     run = partial(by_reference, training=cell.case.training)
     hints = {
         "local": clues.local(network, rounded, run),
@@ -154,7 +154,7 @@ _remembered = remembered(right_answers)
 
 
 def answers(cell: Cell, writing: str, known: Right) -> dict[str, Named]:
-    """A writing's results in the cell, by scope and name, as arrays; local and end to end in one program."""
+    """Returns a writing's results in the cell, by scope and name, as arrays; local and end to end in one program."""
     network, numbers, rounded, expected = cell.case.network, known.numbers, known.rounded, known.expected
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     constants = cell.case.constants if writing == "manual" else {}
@@ -207,13 +207,13 @@ def _tolerances(cell: Cell, units: Units, numbers: Problem, rounded: Inputs) -> 
 
 
 def options_of(case: Case) -> dict[str, Any]:
-    """The options of a whole pass; none by default."""
+    """Returns the options of a whole pass; none by default."""
     draws = {"seed": SEED} if case.network.draws and case.training else {}
     return draws if case.training else {"training": False}
 
 
 def in_order(network: Network, loss: Any, gradients: Any, tensors: Any) -> Named:
-    """The results of a whole pass by name, in the order of computation, without those that are not returned."""
+    """Returns the results of a whole pass by name, in the order of computation, without missing ones."""
     *_, last = tensors
     nodes = [(node, f"layer {node.name}", at(tensors, node.at)) for node in network.nodes]
     out: Named = {}
@@ -238,19 +238,19 @@ def is_result(tensor: str) -> bool:
 
 
 def rounded_inputs(cell: Cell, numbers: Problem, tensors: Any) -> Inputs:
-    """Each layer's inputs in the cell's dtype: the reference's tensors, rounded."""
+    """Returns each layer's inputs in the cell's dtype: the reference's tensors, rounded."""
     inputs = inputs_from(cell.case.network, tensors, numbers.parameters, numbers.y)
     return _mapped(inputs, lambda name, value: round_to(value, _input_dtype(cell, name)))
 
 
 def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
-    """The inputs with function(name, array) of each float array in its place, integers as they are."""
+    """Applies function(name, array) to each float array of the inputs; integers stay."""
     if isinstance(inputs, list):
-        return [_mapped(each, function) for each in inputs]
+        return [_mapped(tensor, function) for tensor in inputs]
     return {
         name: _mapped(value, function)
         if isinstance(value, dict | list)
-        else tuple(_mapped({name: each}, function)[name] for each in value)
+        else tuple(_mapped({name: item}, function)[name] for item in value)
         if isinstance(value, tuple)
         else value
         if value.dtype.kind == "i"
@@ -260,7 +260,7 @@ def _mapped(inputs: Any, function: Callable[[str, Any], Any]) -> Any:
 
 
 def first_wrong(results: list[Result]) -> Result | None:
-    """The first disagreement of the first cell that has one: local before end to end, forward before backward."""
+    """Returns the first disagreement of the first wrong cell: local before end to end, forward before backward."""
     for found in by_cell(results):
         wrong = [result for result in found if not result.comparison.agrees]
         if wrong:
@@ -269,7 +269,7 @@ def first_wrong(results: list[Result]) -> Result | None:
 
 
 def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
-    """The writing that a disagreement is attributed to, and the comparison that shows it.
+    """Returns the writing that a disagreement is attributed to, and the comparison that shows it.
 
     Where manual and tape agree with each other and not with the reference, it is the reference.
     """
@@ -283,7 +283,7 @@ def at_fault(results: list[Result], wrong: Result) -> tuple[str, Comparison]:
 
 
 def by_cell(results: list[Result]) -> Iterator[list[Result]]:
-    """The results of each cell, in the order of the cells."""
+    """Yields the results of each cell, in the order of the cells."""
     groups: dict[Cell, list[Result]] = {}
     for result in results:
         groups.setdefault(result.cell, []).append(result)
@@ -291,7 +291,7 @@ def by_cell(results: list[Result]) -> Iterator[list[Result]]:
 
 
 def cells(cases: list[Case], dtypes: Any, modes: Any, device: str = "cpu", tf32: Any = (False,)) -> list[Cell]:
-    """The matrix, the cheapest and sharpest first. TF32 is an axis of float32 on the GPU alone: nothing else has it."""
+    """Returns the cells, the cheapest and sharpest first. Only float32 on a GPU has TF32 as an axis."""
     plain = [Cell(case, dtype, mode, device) for mode in modes for dtype in dtypes for case in cases]
     return [
         replace(cell, tf32=on)
@@ -301,7 +301,7 @@ def cells(cases: list[Case], dtypes: Any, modes: Any, device: str = "cpu", tf32:
 
 
 def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Named:
-    """The arguments of a whole pass as tensors."""
+    """Returns the arguments of a whole pass as tensors."""
     wide = "float64" if cell.dtype == "float64" else "float32"
     return {
         "parameters": tf.nest.map_structure(lambda w: tf.constant(w.astype(numpy_dtype(cell.dtype))), parameters),
@@ -312,12 +312,12 @@ def typed(cell: Cell, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Na
 
 
 def _constant(array: np.ndarray, dtype: Any) -> tf.Tensor:
-    """A tensor of that dtype; integers stay."""
+    """Returns a tensor of that dtype; integers stay."""
     return tf.constant(array if array.dtype.kind == "i" else array.astype(dtype))
 
 
 def as_tensors(inputs: Any, cell: Cell) -> Any:
-    """The inputs of each layer as tensors of the cell's dtype; weights that no gradient moves are wider."""
+    """Returns each layer's inputs as tensors of the cell's dtype; weights without a gradient are wider."""
     arrays = _mapped(inputs, lambda name, value: value.astype(numpy_dtype(_input_dtype(cell, name))))
     wide = numpy_dtype("float64" if cell.dtype == "float64" else "float32")
     for node, fed in zip(cell.case.network.nodes, arrays, strict=False):

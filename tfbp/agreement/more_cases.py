@@ -1,6 +1,6 @@
 """Cases of geometry, draws and merges: every edge of a kind's arguments, and several layers in a network.
 
-Each layer is judged by itself, so that one network serves many.
+The matrix compares each layer by itself, so one network tests many of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from tfbp.vocabulary import L1L2
 
 _LOSS = "sparse_categorical_crossentropy"
 _PENALTY = L1L2(l1=0.01, l2=0.02)
-# a recurrence over two halves of a batch, attention in chunks, a last layer in chunks of tokens and blocks of classes
+# small constants, so that small networks run in halves of a batch, in chunks of attention, and in chunks and blocks
 HALVES = {"halves.LEAST": 1}
 CHUNKS = {
     **{"attention.LONG": 0, "attention.LONG_FOR_XLA": 0, "chunks.BANDS": 3, "chunks.BANDS_OF_XLA": 2},
@@ -89,8 +89,14 @@ def geometry_cases() -> Iterator[Case]:
     yield _case("pooling-strides-B4-9x11x4", (9, 11, 4), pools)
     averages = [AveragePooling2D(3, (1, 2), "same"), AveragePooling2D((4, 2), padding="same"), MaxPooling2D((2, 1))]
     yield _case("pooling-edges-B4-7x9x4", (7, 9, 4), averages)
-    kept = [Conv2D(3, 2), GlobalAveragePooling2D(True), Flatten(), Reshape((3, 1)), GlobalAveragePooling1D(True)]
-    yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), kept)
+    layers_of_case = [
+        Conv2D(3, 2),
+        GlobalAveragePooling2D(True),
+        Flatten(),
+        Reshape((3, 1)),
+        GlobalAveragePooling1D(True),
+    ]
+    yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), layers_of_case)
     yield _case("global-max-pooling-B4-4x3x2", (4, 3, 2), [Conv2D(3, 2), GlobalMaxPooling2D()])
 
 
@@ -116,7 +122,7 @@ def normalization_cases() -> Iterator[Case]:
 
 
 def draw_cases() -> Iterator[Case]:
-    """A layer that draws several times, and one that draws after it."""
+    """A layer that draws several times, and another one that draws after it."""
     twice = Residual([Dropout(0.3), Dense(5, "tanh"), Dropout(0.4)])
     yield _case("draws-twice-B6-7", (7,), [Dense(5), twice, Dropout(0.3), Dense(4)], 6)
     projected = Residual([Dropout(0.3), Dense(4), Dropout(0.5)], [Dropout(0.2), Dense(4), Dropout(0.4)])
@@ -127,7 +133,7 @@ def draw_cases() -> Iterator[Case]:
 
 
 def recurrence_cases() -> Iterator[Case]:
-    """Both ways in every merge; over halves of a batch; activations of either kind; one step; no bias."""
+    """Both directions in every merge; over halves of a batch; every activation; one step; no bias."""
     kinds = {
         "concat": LSTM(2, bias_regularizer=_PENALTY),
         "sum": GRU(2, reset_after=False),
@@ -157,7 +163,7 @@ def recurrence_cases() -> Iterator[Case]:
 
 
 def token_cases() -> Iterator[Case]:
-    """Attention in chunks and with every share of heads; a last layer in chunks of tokens and blocks of classes."""
+    """Attention in chunks and with every ratio of heads; a last layer in chunks of tokens and blocks of classes."""
     shared = [GroupedQueryAttention(3, 4, 1), GroupedQueryAttention(2, 3, 3, use_causal_mask=True)]
     yield _case("attention-shares-B3-4x5", (4, 5), [*shared, MultiHeadAttention(1, 2, 4, use_bias=False)], 3)
     chunks = [GroupedQueryAttention(3, 4, 2, use_causal_mask=True), MultiHeadAttention(2, 3, 4)]

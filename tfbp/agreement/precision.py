@@ -1,4 +1,4 @@
-"""Below float64: the error that the hand-coded backward makes against float64, beside the tape's own."""
+"""Compares, below float64, the hand-coded backward's error against float64 with the tape's."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from tfbp.agreement.matrix import Result, is_result
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-# with fewer, luck decides which of two right formulas is closer
+# with fewer numbers, chance decides which of two right formulas is closer
 FEWEST_NUMBERS = 32
-# two summation orders of the same products differ by about this much in their roundings' root mean square
+# the ratio by which two summation orders of the same products differ, as root mean squares of their roundings
 ACCEPTED_RATIO = 2.0
 
 
 def error_ratio(results: list[Result]) -> float:
-    """manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over its gradients.
+    """Returns manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over gradients.
 
-    A tensor counts by its numbers, and one that is 0 but for the tape's rounding not at all. NaN represents too few
-    numbers in the cell, or for one that is none: that is said already. The tape's error counts as at least one unit
-    roundoff: it can be 0 by luck, and no method is held to that.
+    A tensor's weight is its number of elements, and 0 if it is 0 up to the tape's rounding. NaN means too few
+    numbers in the cell, or a result that is not finite, which is reported elsewhere. The tape's error counts as at
+    least one unit roundoff: by chance it can be 0, which no method has to match.
     """
     cell = results[0].cell
     manual, tape = (

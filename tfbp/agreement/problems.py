@@ -1,4 +1,4 @@
-"""A case of the agreement matrix, and the numbers that it is tried on."""
+"""A case of the agreement matrix, and its random numbers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Case:
-    """A network and a batch size; targets of a row sum to 1 where the loss is a cross-entropy, or to anything; sample
-    weights are those of the tokens, where these have losses of their own, or of whole examples."""
+    """A network and a batch size.
+
+    Targets of a row sum to 1 for a cross-entropy, or to anything. Sample weights belong to tokens with their own
+    losses, or to whole examples."""
 
     name: str
     network: Network
@@ -30,13 +32,13 @@ class Case:
     any_targets: bool = False
     training: bool = True
     weighs_examples: bool = False
-    # of tfbp.manual, by module and name, while it is on trial: code for large sizes runs at small ones
+    # constants of tfbp.manual for this case, by module and name: code for large sizes then runs at small ones
     constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One case's numbers, already rounded to a dtype and held in float64; of several inputs or outputs, tuples."""
+    """One case's numbers, rounded to a dtype and stored in float64; tuples for several inputs or outputs."""
 
     parameters: Parameters
     x: Any
@@ -45,7 +47,7 @@ class Problem:
 
 
 def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
-    """Random numbers for a case, rounded to `dtype`."""
+    """Returns random numbers for a case, rounded to `dtype`."""
     rng = np.random.default_rng([seed, *case.name.encode()])
     network = case.network
     parameters = map_weights(lambda w: round_to(w + 0.3 * rng.normal(size=w.shape), dtype), network.init(seed))
@@ -65,11 +67,11 @@ def problem(case: Case, dtype: str, seed: int = 2026) -> Problem:
         y.append(targets if targets.dtype.kind == "i" else round_to(targets, wide))
         weighed = (case.batch,) if case.weighs_examples else (case.batch, *network.output_shapes[output][:-1])
         weights.append(round_to(rng.uniform(0.5, 2, weighed), wide))
-    return Problem(parameters, *(each[0] if len(each) == 1 else tuple(each) for each in (x, y, weights)))
+    return Problem(parameters, *(array[0] if len(array) == 1 else tuple(array) for array in (x, y, weights)))
 
 
 def _targets(rng: np.random.Generator, loss: str, case: Case, output: int) -> np.ndarray:
-    """y of one output."""
+    """Returns y of one output."""
     shape = (case.batch, *case.network.target_shapes[output])
     if loss.startswith("sparse"):
         return rng.integers(0, case.network.output_shapes[output][-1], shape)
@@ -80,13 +82,13 @@ def _targets(rng: np.random.Generator, loss: str, case: Case, output: int) -> np
 
 
 def of_each_loss(network: Any, sample_weight: np.ndarray, output: int = 0) -> np.ndarray:
-    """An example's weight, (B,), for each of its tokens, (B, …), where these have losses of their own."""
+    """Repeats an example's weight, (B,), for each of its tokens, (B, …), where these have their own losses."""
     shape = (len(sample_weight), *network.output_shapes[output][:-1])
     return np.broadcast_to(sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape)
 
 
 def round_to(array: np.ndarray, dtype: str) -> np.ndarray:
-    """`array` rounded to `dtype`, as float64."""
+    """Rounds `array` to `dtype`, as float64."""
     return np.asarray(array).astype(numpy_dtype(dtype)).astype(np.float64)
 
 

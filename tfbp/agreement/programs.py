@@ -1,6 +1,6 @@
-"""Where something runs, and running it: named tensors out, and where none came, why.
+"""Runs a function on a device in a mode: returns named tensors, or the cause why there are none.
 
-In graph mode the number of rows is unknown while tracing, in XLA it is known.
+In graph mode the number of rows is unknown while tracing; in XLA it is known.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tfbp.judging.placement import array_from, strictly_on
 from tfbp.judging.tf32 import tf32_enabled
 
 MODES = ("eager", "graph", "xla")
-# what has no row for each example, and what holds nothing else
+# tensors without a row for each example, and containers of nothing else
 _WITHOUT_ROWS = {"kernel", "bias", "alpha", "mask", "weights", "parameters", "fixed"}
 Named = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where a case runs; a case has a name.
+    """The place of a run; a case has a name.
 
     Example:
         >>> from tfbp.agreement.cases import shape_cases
@@ -67,15 +67,15 @@ class Topic:
 
 @dataclass(frozen=True)
 class SuiteCase:
-    """Something that gives named tensors, what it is fed, and the right answers with their tolerances.
+    """A function of named tensors, its inputs, and the right answers with their tolerances.
 
     Attributes:
-        case: its subject. name: of the thing on trial, before the tensor's name in a report.
+        case: its subject. name: the prefix of the tensors' names in a report.
         writing: "manual", "tape" or "layers".
         run: the function; it takes `fed` and returns named tensors.
-        fed: named arrays in the types that they are fed in.
-        expected, tolerances: by tensor. dtypes: by tensor, where it is not the cell's.
-        clues: by tensor, a function that gives the `Clues` for a diagnosis.
+        fed: named arrays in their dtypes.
+        expected, tolerances: by tensor. dtypes: by tensor, where they differ from the cell's.
+        clues: by tensor, a function that returns the `Clues` for a diagnosis.
     """
 
     case: Any
@@ -90,7 +90,7 @@ class SuiteCase:
 
 
 def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
-    """Every tensor of the trials in the cell's dtype, mode and device, in one program: one for each takes minutes."""
+    """Runs the trials in the cell's dtype, mode and device, in one program: a program for each takes minutes."""
     with on(cell):
         fed = [tf.nest.map_structure(tf.constant, trial.fed) for trial in trials]
         keys = [f"{index}" for index in range(len(trials))]
@@ -103,7 +103,7 @@ def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
 
         got = attempt(run, all_of_them, fed, cell.mode)
         if isinstance(got, Failure) or any(isinstance(value, Failure) for value in got.values()):
-            # one that fails as it runs takes the others with it: each in a program of its own
+            # a trial that fails at run time stops the others: each runs as a separate program
             got = {}
             for key, trial, tensors in zip(keys, trials, fed, strict=True):
                 alone = run_each(partial(_answers, trial), tensors, cell.mode, trial.expected)
@@ -125,27 +125,27 @@ def run_trials(trials: list[SuiteCase], scope: str, cell: Cell) -> list[Result]:
 
 
 def _answers(trial: SuiteCase, fed: Named) -> Named:
-    found = attempt(trial.run, fed)
-    return dict.fromkeys(trial.expected, found) if isinstance(found, Failure) else found
+    answer = attempt(trial.run, fed)
+    return dict.fromkeys(trial.expected, answer) if isinstance(answer, Failure) else answer
 
 
 def run(function: Callable[[Any], Named], fed: Any, mode: str) -> Named:
-    """function(fed) in a mode, by name; values that are not tensors are passed on."""
+    """Runs function(fed) in a mode, by name; values that are not tensors are passed on."""
     others: Named = {}
 
     def tensors(fed: Any) -> Named:
-        found = function(fed)
-        others.update({name: value for name, value in found.items() if not tf.is_tensor(value)})
-        return {name: value for name, value in found.items() if tf.is_tensor(value)}
+        values = function(fed)
+        others.update({name: value for name, value in values.items() if not tf.is_tensor(value)})
+        return {name: value for name, value in values.items() if tf.is_tensor(value)}
 
     return {**compiled(tensors, mode, fed)(fed), **others}
 
 
 def run_each(function: Callable[[Any], Named], fed: Any, mode: str, names: Iterable[str]) -> Named:
-    """As `run`; where that raises, each tensor in a program of its own, and a `Failure` for those that raise."""
-    found = attempt(run, function, fed, mode)
-    if not isinstance(found, Failure):
-        return found
+    """Runs as `run`; after an exception, each tensor in a separate program, and a `Failure` for those that raise."""
+    answer = attempt(run, function, fed, mode)
+    if not isinstance(answer, Failure):
+        return answer
     got = {}
     for name in names:
         alone = attempt(run, lambda fed, name=name: {name: function(fed).get(name)}, fed, mode)
@@ -154,7 +154,7 @@ def run_each(function: Callable[[Any], Named], fed: Any, mode: str, names: Itera
 
 
 def compiled(function: Callable[..., Any], mode: str, fed: Any) -> Callable[..., Any]:
-    """The function as the mode runs it, for arguments like `fed`."""
+    """Returns the function as the mode runs it, for arguments like `fed`."""
     if mode == "eager":
         return function
     program = tf.function(function, jit_compile=mode == "xla", autograph=False)
@@ -173,14 +173,14 @@ def _with_any_rows(fed: Any, name: str = "") -> Any:
 
 @contextmanager
 def on(cell: Cell) -> Any:
-    """The cell's device and no other, and its TF32 setting; the settings are restored afterwards."""
+    """Opens the cell's device alone, and its TF32 setting; restores the settings afterwards."""
     with tf32_enabled(cell.tf32), strictly_on(cell.device):
         yield
 
 
 @contextmanager
 def with_constants(values: Mapping[str, Any]) -> Any:
-    """While it lasts, constants of tfbp.manual have other values: {"halves.LEAST": 1}."""
+    """Sets constants of tfbp.manual to other values while open: {"halves.LEAST": 1}."""
     before = {name: _constant(name) for name in values}
     try:
         for name, value in values.items():
@@ -201,18 +201,18 @@ _REMEMBERED: list[Any] = []
 
 
 def remembered(function: Callable[..., Any]) -> Any:
-    """The function, called once for each of its arguments; its results follow from the reference, until `forget`."""
+    """Calls the function once for each set of arguments; the reference's results are remembered until `forget`."""
     cached = functools.cache(function)
     _REMEMBERED.append(cached)
     return cached
 
 
 def forget() -> None:
-    """Drop the remembered results of the reference: it is on trial."""
+    """Drops the reference's remembered results, because it has changed."""
     for cached in _REMEMBERED:
         cached.cache_clear()
 
 
 def as_array(value: Any) -> Any:
-    """A tensor as an array; anything else as it is."""
+    """Returns a tensor as an array; anything else unchanged."""
     return value.numpy() if tf.is_tensor(value) else value

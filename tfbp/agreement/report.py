@@ -1,4 +1,4 @@
-"""The matrix's findings as one table that a person can read, and as JSON with every number."""
+"""Writes the matrix's findings as one table for people, and as JSON with every number."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEGEND = (
 
 
 def table(results: list[Result]) -> Table:
-    """One row per dtype, mode and device: the worst error / tolerance of each pair, and how many are wrong."""
+    """Returns one row per dtype, mode and device: the worst error / tolerance of each pair, and how many are wrong."""
     out = Table(box=None, pad_edge=False)
     out.add_column("", no_wrap=True)
     for scope in ("local", "e2e"):
@@ -44,7 +44,7 @@ def table(results: list[Result]) -> Table:
 
 
 def table_beside(results: list[Result]) -> Table:
-    """The trials beside the networks: a row per dtype, mode and device, the worst error / tolerance of each part."""
+    """Returns a row per dtype, mode and device of the other trials: the worst error / tolerance of each part."""
     out = Table(box=None, pad_edge=False)
     scopes = list(dict.fromkeys(result.scope for result in results))
     out.add_column("", no_wrap=True)
@@ -56,8 +56,8 @@ def table_beside(results: list[Result]) -> Table:
 
 
 def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> str:
-    """A summary of the comparisons, in four sentences."""
-    ratios = [error_ratio(found) for found in by_cell(results) if found[0].cell.dtype != "float64"]
+    """Returns a summary of the comparisons, in four sentences."""
+    ratios = [error_ratio(cell_results) for cell_results in by_cell(results) if cell_results[0].cell.dtype != "float64"]
     worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
     cells = sum(1 for _ in by_cell(results))
     lines = [
@@ -74,12 +74,12 @@ def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]
 
 
 def complaints(results: list[Result], beside: list[Result], opinions: list[Opinion]) -> list[str]:
-    """One line for the first of each kind of disagreement: the cell, the writing, the tensor and the cause."""
+    """Returns one line for the first disagreement of each kind: the cell, the writing, the tensor and the cause."""
     lines = []
-    for found in (results, beside):
-        wrong = first_wrong(found)
+    for group in (results, beside):
+        wrong = first_wrong(group)
         if wrong is not None:
-            writing, said = at_fault(found, wrong)
+            writing, said = at_fault(group, wrong)
             name = " ".join(word for word in (said.tensor, f"of {writing}") if word)
             lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {said.mistake}.")
     for opinion in opinions:
@@ -96,7 +96,7 @@ def complaints(results: list[Result], beside: list[Result], opinions: list[Opini
 
 
 def worst_relative_error(results: list[Result]) -> float:
-    """The largest normwise relative error of an end-to-end gradient or loss that does not vanish, to the reference."""
+    """Returns the largest normwise relative error of an end-to-end gradient or loss above 0, to the reference."""
     errors = [
         r.comparison.relative_error
         for r in results
@@ -107,7 +107,7 @@ def worst_relative_error(results: list[Result]) -> float:
 
 
 def write_json(path: str | Path, results: list[Result]) -> None:
-    """Every comparison, with the versions and the machine, to a file.
+    """Writes every comparison, with the versions and the machine, to a file.
 
     Raises:
         InputError: a path that cannot be written.

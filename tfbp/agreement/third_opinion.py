@@ -1,7 +1,7 @@
-"""Third opinions, without the chain rule, in float64 on every op: central differences, and the complex step.
+"""Third opinions without the chain rule, in float64 on every op: central differences, and the complex step.
 
-An op's forward is taken from the reference (and erf from SciPy, which knows complex numbers); its gradients come from
-the reference and from the manual writing. φ is the op's output times a random signed upstream gradient, summed.
+An op's forward is the reference's (and erf SciPy's, which takes complex numbers); its gradients are the reference's
+and the manual writing's. φ is the op's output times a random signed upstream gradient, summed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Tensors = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Op:
-    """A differentiable piece: its forward on named arrays, and who claims to know its gradients."""
+    """A differentiable piece: its forward on named arrays, and the gradients of each writing."""
 
     name: str
     forward: Callable[..., Any]
@@ -50,7 +50,7 @@ class Opinion:
 
 
 def ops() -> Iterator[Op]:
-    """Every op of the matrix: each activation, each loss, the dense layer, and whole networks with their penalties."""
+    """Returns every op of the matrix: each activation, each loss, the dense layer, and whole networks."""
     rng = np.random.default_rng(2026)
     seen = set()
     for case in all_cases():
@@ -70,7 +70,7 @@ def ops() -> Iterator[Op]:
 
 
 def opinions(op: Op) -> Iterator[Opinion]:
-    """Both methods on every gradient of an op, by both writings."""
+    """Applies both methods to every gradient of an op, for both writings."""
     for name, value in op.inputs.items():
 
         def phi(array: np.ndarray, name: str = name) -> Any:
@@ -81,7 +81,7 @@ def opinions(op: Op) -> Iterator[Opinion]:
             yield Opinion(op.name, "reference", "running it", compare(op.name, asked, value, 0.0))
             continue
         differences, error, stepped = asked
-        # the magnitudes that the gradient is a sum of are at most of this size
+        # the terms of the gradient's sum are at most of this size
         scale = np.abs(op.doutput).sum() * (1 + max(np.abs(each).max() for each in op.inputs.values())) ** 2
         rounding = 32 * UNIT_ROUNDOFF * scale
         for writing, make in op.gradients.items():
@@ -104,8 +104,8 @@ def _activation_op(name: str, activation: Activation, rng: np.random.Generator) 
         return reference.activations.activation_forward(activation, z)[0]
 
     def by_manual() -> Tensors:
-        _, kept = manual.activations.activation_forward(activation, tf.constant(z))
-        return {"z": manual.activations.activation_backward(activation, tf.constant(dy), kept)}
+        _, residuals = manual.activations.activation_forward(activation, tf.constant(z))
+        return {"z": manual.activations.activation_backward(activation, tf.constant(dy), residuals)}
 
     gradients = {
         "reference": lambda: {"z": reference.activations.activation_backward(activation, dy, z)},
@@ -124,12 +124,12 @@ def _loss_op(loss: Loss, rng: np.random.Generator) -> Op:
         return reference.losses.loss_forward(loss, y, outputs)[0]
 
     def by_reference() -> Tensors:
-        _, kept = reference.losses.loss_forward(loss, y, outputs)
-        return {"outputs": reference.losses.loss_backward(loss, dlosses, kept)}
+        _, residuals = reference.losses.loss_forward(loss, y, outputs)
+        return {"outputs": reference.losses.loss_backward(loss, dlosses, residuals)}
 
     def by_manual() -> Tensors:
-        _, kept = manual.losses.loss_forward(loss, tf.constant(y), tf.constant(outputs))
-        return {"outputs": manual.losses.loss_backward(loss, tf.constant(dlosses), kept)}
+        _, residuals = manual.losses.loss_forward(loss, tf.constant(y), tf.constant(outputs))
+        return {"outputs": manual.losses.loss_backward(loss, tf.constant(dlosses), residuals)}
 
     gradients = {"reference": by_reference, "manual": by_manual}
     return Op(loss.name, forward, {"outputs": outputs}, dlosses, gradients)
@@ -140,19 +140,19 @@ def _dense_op(rng: np.random.Generator) -> Op:
     dz = rng.normal(size=(5, 3))
 
     def by_reference() -> Tensors:
-        _, kept = reference.dense.dense_forward(**inputs)
-        return dict(zip(inputs, reference.dense.dense_backward(dz, kept), strict=True))
+        _, residuals = reference.dense.dense_forward(**inputs)
+        return dict(zip(inputs, reference.dense.dense_backward(dz, residuals), strict=True))
 
     def by_manual() -> Tensors:
-        _, kept = manual.dense.dense_forward(**{name: tf.constant(value) for name, value in inputs.items()})
-        return dict(zip(inputs, manual.dense.dense_backward(tf.constant(dz), kept), strict=True))
+        _, residuals = manual.dense.dense_forward(**{name: tf.constant(value) for name, value in inputs.items()})
+        return dict(zip(inputs, manual.dense.dense_backward(tf.constant(dz), residuals), strict=True))
 
     gradients = {"reference": by_reference, "manual": by_manual}
     return Op("dense", lambda **named: reference.dense.dense_forward(**named)[0], inputs, dz, gradients)
 
 
 def _network_op(case: Any) -> Op:
-    """The whole network: its loss as a function of each parameter."""
+    """Returns the whole network: its loss as a function of each parameter."""
     numbers = problem(case, "float64")
     for _, _, w in named_weights(numbers.parameters):
         w[w == 0] = 0.25  # off the kink of a penalty, where a difference has two sides
@@ -175,5 +175,5 @@ def _network_op(case: Any) -> Op:
 
 
 def _flat(nested: Any) -> Tensors:
-    """Parameters or gradients by name and place."""
+    """Returns parameters or gradients by name and place."""
     return {f"{name}_{'_'.join(map(str, place))}": w for place, name, w in named_weights(nested)}

@@ -1,1 +1,1 @@
-"""Between tfbp and Keras: layers, activations, graphs and whole models, there and back."""
+"""Converts between tfbp and Keras: layers, activations, graphs and whole models, in both directions."""

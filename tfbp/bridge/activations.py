@@ -1,4 +1,4 @@
-"""Keras's activation functions and layers, and the `tfbp.Activation` that each one is."""
+"""Converts between Keras's activation functions and layers and `tfbp.Activation`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import keras
 from tfbp import manual
 from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, Activation
 
-# Keras 3.13 to 3.15 sums the sums of its numbers for tau, and a row of y does not sum to 1
+# Keras 3.13 to 3.15 computes tau from a sum of cumulative sums, so that a row of y does not sum to 1
 WRONG_IN_KERAS = ("sparsemax",)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
 class KerasActivation:
-    """An activation function that Keras can save: one with arguments, or one of tfbp that Keras does not have."""
+    """An activation function that Keras can save: one with arguments, or one that only tfbp has."""
 
     def __init__(self, name: str, arguments: Mapping[str, float | bool | None]) -> None:
         self.activation = Activation(name, arguments)
@@ -37,7 +37,7 @@ class KerasActivation:
 
 
 def activation_of(given: Any) -> Activation | None:
-    """The `tfbp.Activation` that a Keras activation function or layer computes, or None for any other callable.
+    """Returns the `tfbp.Activation` that a Keras activation function or layer computes; None for any other callable.
 
     Example:
         >>> activation_of(keras.activations.swish).name
@@ -67,8 +67,9 @@ def activation_of(given: Any) -> Activation | None:
 
 
 def keras_activation(activation: Activation) -> Any:
-    """The Keras function of this activation; a `KerasActivation` if its arguments differ from the defaults, or if Keras
-    has no such function."""
+    """Returns the Keras function of this activation.
+
+    It is a `KerasActivation` if its arguments differ from the defaults, or if Keras has no such function."""
     in_keras = _in_keras(activation.name)
     if in_keras is not None and dict(activation.arguments) == dict(ACTIVATIONS[activation.name]):
         return in_keras
@@ -76,7 +77,7 @@ def keras_activation(activation: Activation) -> Any:
 
 
 def _in_keras(name: str) -> Any:
-    """Keras's function that computes the activation of that name; None where it has none that does."""
+    """Returns Keras's function that computes the activation of that name; None without one."""
     return None if name in WRONG_IN_KERAS else getattr(keras.activations, name, None)
 
 

@@ -1,4 +1,4 @@
-"""A functional Keras model as calls on tensors: nested models are opened, a layer that is called twice is one layer."""
+"""Reads a functional Keras model as calls on tensors: nested models are opened, a layer with two calls is one layer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
-# composite layers that are known to be made of two
+# composite layers that consist of two known layers
 _COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable}
 
 
 def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]:
-    """The network of a functional model, and the Keras layer that each of its layers comes from, or None.
+    """Returns the network of a functional model, and the Keras layer of each of its layers, or None.
 
     Args:
-        loss: of one output; of several a list in their order, or a dict by their names.
+        loss: for one output; for several, a list in their order, or a dict by their names.
 
     Raises:
         InputError: inputs of unknown shape, a layer or an operation that a network cannot express, or a loss that names
@@ -47,15 +47,15 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     network = Network(inputs[0] if one_in else inputs, outputs[0] if one_out else outputs, loss)
     found = {id(layer): source for layer, source in opened.made.values()}
     sources = [found.get(id(layer)) for layer in layers_of(outputs)]
-    # a link that others take, too, became a layer of its own, the last
+    # a link with another user became a separate layer, the last one
     return network, sources + [None] * (len(network.layers) - len(sources))
 
 
 class _Opened:
-    """The calls of a model and of those nested in it, as they are written again with `tfbp.Input`."""
+    """Repeats the calls of a model, and of models nested in it, with `tfbp.Input`."""
 
     def __init__(self) -> None:
-        # by the id of what they come from; that of a layer without weights is its own
+        # keyed by the id of the Keras layer; a layer without weights has its own id
         self.made: dict[Any, tuple[Layer, Any]] = {}
         self.masks = Masks(self.outputs)
 
@@ -124,7 +124,7 @@ class _Opened:
         return _states_apart(layer, y) if getattr(layer, "return_state", False) else [y]
 
     def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
-        """Attention of every step, or of every pixel: these are joined to one sequence, and parted again."""
+        """Attention over all steps, or over all pixels: the pixels become one sequence, and an image again after it."""
         *sizes, width = x.shape
         every = tuple(range(1, len(sizes) + 1))
         axes = tuple(getattr(attention, "attention_axes", None) or every)
@@ -137,14 +137,14 @@ class _Opened:
         return Reshape((*sizes, y.shape[-1]))(y)
 
     def _opened(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
-        """The calls of a composite layer, in the place of its own."""
+        """The calls of a composite layer, in the place of its own call."""
         operation = node.operation
         if type(operation).__name__ not in _COMPOSITE:
             of_each = {id(tensor): symbol for tensor, symbol in zip(node.input_tensors, taken, strict=True)}
             try:
                 return self.outputs(opened(operation, node.arguments), list(of_each.values()))
             except InputError:
-                # whatever in it a network has no word for: it is the layer that the model shows
+                # an unknown part inside: the error names the layer that the model shows
                 raise unknown(operation) from None
         (made,) = taken
         for number, (part, weights) in enumerate(_COMPOSITE[type(operation).__name__](operation)):
@@ -174,7 +174,7 @@ def _is_model(operation: Any) -> bool:
 
 
 def is_composite(keras_layer: Any) -> bool:
-    """Whether a Keras layer is none of a network's kinds, so that it has to be opened."""
+    """Whether a Keras layer is not of a network's kinds, so that it has to be opened."""
     return type(keras_layer).__name__ in _COMPOSITE or not is_known_layer(keras_layer)
 
 
@@ -187,7 +187,7 @@ def _input(tensor: Any, model: Any) -> Symbol:
 
 
 def _table(tensor: Any) -> Any:
-    """The embedding that looks an input up; None where none does."""
+    """Returns the embedding that looks an input up; None without one."""
     layer = tensor._keras_history.operation
     nodes = [node for each in getattr(layer, "_outbound_nodes", ()) for node in [each]]
     tables = [node.operation for node in nodes if isinstance(node.operation, keras.layers.Embedding)]

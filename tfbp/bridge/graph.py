@@ -1,4 +1,4 @@
-"""A Keras model's layers in a row, and where it adds two paths up again: a chain of layers and residual blocks."""
+"""Reads a Keras model as a chain of layers and residual blocks, where it adds two paths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfbp.errors import InputError
 
 @dataclass(frozen=True)
 class Called:
-    """Attention that is called with more than tensors: use_causal_mask=True."""
+    """Attention with more than tensors in its call: use_causal_mask=True."""
 
     layer: Any
     arguments: dict[str, Any]
@@ -27,15 +27,16 @@ class Reversed:
 
 @dataclass(frozen=True)
 class Sum:
-    """An addition of two paths from one tensor; a path of no layers is the tensor itself."""
+    """An addition of two paths from one tensor; an empty path is the tensor itself."""
 
     layers: list[Any]
     projection: list[Any]
 
 
 def chain_of(model: keras.Model) -> list[Any]:
-    """The Keras layers from a model's input to its output in their order, with a `Sum` where two paths are added, and
-    the first once more as a last `Reversed`, where that is an embedding tied to itself.
+    """Returns the Keras layers from a model's input to its output, with a `Sum` where two paths are added.
+
+    The last one is a `Reversed` where the first layer is an embedding that is called again with reverse=True.
 
     Raises:
         InputError: several inputs or outputs, any other layer that is used twice, or one with several inputs that is no
@@ -47,7 +48,7 @@ def chain_of(model: keras.Model) -> list[Any]:
         if len(tensors) != 1:
             raise InputError(f"model: got a model of {len(tensors)} {name}; accepted: one of each.")
     path = _path(model.outputs[0], {})
-    chain = [_called(*each) for each in path]
+    chain = [_called(*layer) for layer in path]
     if not chain:
         raise InputError("model: got one whose output is its input; accepted: a model of layers.")
     is_tied = isinstance(chain[-1], Reversed) and chain[0] is chain[-1].layer
@@ -58,7 +59,7 @@ def chain_of(model: keras.Model) -> list[Any]:
 
 
 def _called(layer: Any, tensor: Any) -> Any:
-    """The layer, and where its call that made the tensor had more than tensors, with that."""
+    """Returns the layer; with the arguments of its call, where the call had more than tensors."""
     is_reversible = isinstance(layer, keras.layers.ReversibleEmbedding)
     if not is_reversible and not asks_itself(layer):
         return layer
@@ -70,23 +71,23 @@ def _called(layer: Any, tensor: Any) -> Any:
 
 
 def _path(tensor: Any, known: dict[int, Any]) -> list[tuple[Any, Any]]:
-    """(layer, the tensor that it makes) from the model's input to a tensor."""
+    """Returns (layer, output tensor) from the model's input to a tensor."""
     if id(tensor) in known:
         return known[id(tensor)]
     layer, index, _ = tensor._keras_history
     inputs = layer._inbound_nodes[index].input_tensors
     if isinstance(layer, keras.layers.InputLayer):
         path = []
-    elif len(inputs) == 1 or (asks_itself(layer) and all(each is inputs[0] for each in inputs)):
+    elif len(inputs) == 1 or (asks_itself(layer) and all(tensor is inputs[0] for tensor in inputs)):
         path = [*_path(inputs[0], known), (layer, tensor)]
     else:
-        path = _added(layer, tensor, [_path(each, known) for each in inputs])
+        path = _added(layer, tensor, [_path(tensor, known) for tensor in inputs])
     known[id(tensor)] = path
     return path
 
 
 def asks_itself(layer: Any) -> bool:
-    """Whether it is attention, which takes one tensor as query, value and key."""
+    """Whether the layer is attention with one tensor as query, value and key."""
     return isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention)
 
 
@@ -98,22 +99,22 @@ def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
     shared = 0
     while shared < min(len(one), len(other)) and one[shared][1] is other[shared][1]:
         shared += 1
-    branches = sorted(([_called(*each) for each in path[shared:]] for path in paths), key=len, reverse=True)
+    branches = sorted(([_called(*layer) for layer in path[shared:]] for path in paths), key=len, reverse=True)
     if not branches[0]:
         raise InputError(f"model: got Add {layer.name!r} of a tensor and itself; accepted: of two paths.")
     return [*one[:shared], (Sum(*branches), tensor)]
 
 
 def _used(layers: Any) -> list[Any]:
-    found: list[Any] = []
+    layers_used: list[Any] = []
     for layer in layers:
         if isinstance(layer, Sum):
-            found += [*_used(layer.layers), *_used(layer.projection)]
+            layers_used += [*_used(layer.layers), *_used(layer.projection)]
         elif isinstance(layer, Reversed):
             raise InputError(
                 f"model: got {layer.layer.name!r} called with reverse=True; accepted: as the last layer, where it "
                 "is the first too."
             )
         else:
-            found.append(layer.layer if isinstance(layer, Called) else layer)
-    return found
+            layers_used.append(layer.layer if isinstance(layer, Called) else layer)
+    return layers_used

@@ -1,4 +1,4 @@
-"""Between a layer of `tfbp.Network` and one of Keras: its kind, its arguments, its weights' names."""
+"""Converts between a layer of `tfbp.Network` and a Keras layer: its kind, its arguments, its weights' names."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tfbp.network import (
 )
 from tfbp.vocabulary import ACTIVATIONS, L1L2, Activation
 
-# by Keras's name; a layer with parts is an addition of chains in Keras, and no layer
+# by Keras's name; a layer with parts is an addition of chains in Keras, not a layer
 KINDS: dict[str, type[Layer]] = {name: kind for name, kind in kinds().items() if kind is not Residual}
-# called forward, it is the table that it is a subclass of
+# ReversibleEmbedding: called forward it is its base class, an Embedding
 KINDS["ReversibleEmbedding"] = Embedding
-# what acts on each step alike, so that TimeDistributed changes nothing
+# layers that act on each step alone, so that TimeDistributed changes nothing
 _OF_EACH_STEP = (Dense, ActivationLayer, LayerNormalization, RMSNormalization)
-# and what is none of a kind itself: layers of activations, and of layers
+# Keras layers without a kind of the same name: layers of activations, and of layers
 _OTHERS = (
     *(keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU, keras.layers.ReLU, keras.layers.Softmax),
     *(keras.layers.TimeDistributed,),
@@ -44,14 +44,14 @@ _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 
 
 def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: Any) -> Layer:
-    """The layer that a Keras layer is; of a TimeDistributed the layer in it, where that acts along the last axis.
+    """Returns the network's layer for a Keras layer; for a TimeDistributed that of its inner layer.
 
     Args:
-        has_masks: whether the mask that it makes is a tensor of its own in the network.
-        called_with: the arguments of its call beside its inputs.
+        has_masks: whether the mask of a layer is a tensor of its own in the network.
+        called_with: the arguments of its call, except its inputs.
 
     Raises:
-        InputError: a layer of no kind of the network's, or with an option that the kind cannot express.
+        InputError: a layer without a kind, or with an option that the kind cannot express.
     """
     if isinstance(keras_layer, keras.layers.TimeDistributed):
         return _of_each_step(keras_layer)
@@ -65,7 +65,9 @@ def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: A
     name, other = kind.keras_name, type(keras_layer).__module__
     if not hasattr(keras.layers, offered_as(name)) and not isinstance(keras_layer, _of_tfbp(name)):
         raise InputError(f"model: got {keras_layer.name!r}, a {other}.{name}; accepted: tfbp.layers.{name}.")
-    makers = [vars(each)["__init__"] for each in type(keras_layer).__mro__ if "__init__" in vars(each)]
+    makers = [
+        vars(base_class)["__init__"] for base_class in type(keras_layer).__mro__ if "__init__" in vars(base_class)
+    ]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
     made_apart = {"mask_zero"} if has_masks else set()
@@ -75,7 +77,7 @@ def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: A
     if isinstance(keras_layer, keras.layers.EinsumDense):
         given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
-        for name in called_with.keys() - {each.name for each in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+        for name in called_with.keys() - {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]
             raise InputError(f"{name}: got one in its call; accepted: a call without it.")
         given |= called_with
         layer = kind.from_keras_arguments(
@@ -107,7 +109,7 @@ def is_known_layer(keras_layer: Any) -> bool:
 
 
 def _dropout_of_channels(keras_layer: Any) -> Layer:
-    """A SpatialDropout as the Dropout that it is, one mask for all steps or pixels."""
+    """Returns a SpatialDropout as a Dropout with one mask for all steps or pixels."""
     check_arguments(keras_layer, Dropout(keras_layer.rate), type(keras_layer)(keras_layer.rate))
     axes = 1 + _SPATIAL.index(type(keras_layer))
     return Dropout(keras_layer.rate, (None, *[1] * axes, None))
@@ -124,8 +126,9 @@ def _of_each_step(distributed: Any) -> Layer:
 
 
 def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str = "") -> Any:
-    """The Keras layer that a layer is, of the room that has it, of keras.layers, or of tfbp.layers; or one of another
-    name, which takes its arguments."""
+    """Returns the Keras layer of a layer, from its own package, keras.layers or tfbp.layers.
+
+    A Keras layer of another name takes the layer's arguments."""
     name = name or layer.made_in_keras or layer.keras_name
     kind: Any = getattr(room, name, None) or getattr(keras.layers, offered_as(name), None) or _of_tfbp(name)
     if kind is None:
@@ -138,17 +141,17 @@ def layer_to_keras(layer: Layer, dtype: str, room: Any = keras.layers, name: str
 
 
 def _of_tfbp(name: str) -> Any:
-    """The layer of tfbp.layers of that name, which Keras does not have. The import is late to avoid a circle."""
+    """Returns the layer of tfbp.layers with a name that Keras does not have. The late import avoids a circle."""
     return getattr(import_module("tfbp.layers"), name, None)
 
 
 def offered_as(class_name: str) -> str:
-    """The name in keras.layers of one of Keras's classes."""
+    """Returns the name in keras.layers of a Keras class."""
     return "GroupQueryAttention" if class_name == "GroupedQueryAttention" else class_name
 
 
 def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
-    """The weights of a layer's Keras layer, or of some `Weights` of one, by the layer's names for them."""
+    """Returns the weights of a layer's Keras layer, or of a `Weights`, by the layer's names for them."""
     if isinstance(keras_layer, Weights):
         return keras_layer.weights
     named = {}
@@ -159,7 +162,7 @@ def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
 
 
 def _attribute(keras_layer: Any, argument: str) -> Any:
-    """A Keras layer's argument; some layers keep it under a private name."""
+    """Returns a Keras layer's argument; some layers keep it under a private name."""
     return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
 
 
@@ -198,10 +201,10 @@ def _activation_from_keras(given: Any) -> Activation:
 
 
 def regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
-    """The penalty that a Keras regularizer is.
+    """Returns the penalty of a Keras regularizer.
 
     Raises:
-        InputError: one of another kind than L1, L2 and L1L2.
+        InputError: a kind other than L1, L2 and L1L2.
     """
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""The loss of a compiled Keras model, as a loss of a network."""
+"""Converts the loss of a compiled Keras model to a loss of a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfbp.errors import InputError, likely, one_of
 from tfbp.network import Network
 from tfbp.vocabulary import LOSSES, Loss
 
-# a cross-entropy, and the activation that makes its logits probabilities
+# a cross-entropy, and the activation that turns its logits into probabilities
 PROBABILITIES = {
     "binary_crossentropy": "sigmoid",
     "categorical_crossentropy": "softmax",
@@ -19,7 +19,7 @@ PROBABILITIES = {
 
 
 def loss_of(model: keras.Model) -> tuple[Loss, bool]:
-    """The loss that a Keras model is compiled with, and whether a cross-entropy takes logits.
+    """Returns the loss in a Keras model's compile, and whether a cross-entropy takes logits.
 
     Raises:
         InputError: a model that is not compiled, or a loss or option that a network does not have.
@@ -33,14 +33,14 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
     compiled = getattr(model, "loss", None)
     if compiled is None:
         raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
-    found = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
-    function: Any = getattr(found, "fn", found)
-    options = dict(getattr(found, "_fn_kwargs", {}))
-    name = getattr(function, "__name__", type(found).__name__)
+    keras_loss = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
+    function: Any = getattr(keras_loss, "fn", keras_loss)
+    options = dict(getattr(keras_loss, "_fn_kwargs", {}))
+    name = getattr(function, "__name__", type(keras_loss).__name__)
     if name not in LOSSES:
         raise InputError(f"loss: got {name!r} in compile{likely(name, LOSSES)}; accepted: {one_of(LOSSES)}.")
-    if getattr(found, "reduction", "sum_over_batch_size") != "sum_over_batch_size":
-        raise InputError(f"loss: got reduction={found.reduction!r} in compile; accepted: 'sum_over_batch_size'.")
+    if getattr(keras_loss, "reduction", "sum_over_batch_size") != "sum_over_batch_size":
+        raise InputError(f"loss: got reduction={keras_loss.reduction!r} in compile; accepted: 'sum_over_batch_size'.")
     from_logits = bool(options.pop("from_logits", False))
     if smoothing := options.pop("label_smoothing", 0):
         raise InputError(f"loss: got label_smoothing={smoothing} in compile; accepted: 0.")
@@ -48,7 +48,7 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
 
 
 def check_logits(network: Network, from_logits: bool) -> None:
-    """Raise `InputError` unless the last activation fits what a Keras cross-entropy takes, logits or probabilities."""
+    """Raises `InputError` unless the last activation fits the Keras cross-entropy's input, logits or probabilities."""
     wanted = PROBABILITIES.get(network.loss.name)
     last = network.layers[-1].applied_activation.name
     if wanted is not None and (last == wanted) == from_logits:

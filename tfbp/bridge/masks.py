@@ -135,7 +135,10 @@ class Masks:
         made = []
         for each in (out + [None] * len(node.outputs))[: len(node.outputs)]:
             direct = [symbol for one, symbol in zip(inputs, symbols, strict=True) if one is each]
-            made.append(direct[0] if direct else each and self._written(keras.Function(inputs, each), symbols)[0])
+            if direct or each is None:
+                made.append(direct[0] if direct else None)
+            else:
+                made.append(self._written(keras.Function(inputs, each), symbols)[0])
         return made
 
 

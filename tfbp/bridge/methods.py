@@ -1,4 +1,4 @@
-"""`Network.from_keras` and `Network.to_keras`: the bridge adds them to the class, and imports Keras when one runs."""
+"""Adds `Network.from_keras` and `Network.to_keras` to the class; a call imports Keras, not the definition."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def _from_keras(cls: type[Network], model: keras.Model, loss: str | Loss | None = None) -> tuple[Network, Parameters]:
-    """The network and parameters of a built `keras.Sequential`, or of a chain with additions; see
-    `tfbp.bridge.models`."""
+    """Returns the network and parameters of a built Keras model; see `tfbp.bridge.models`."""
     from tfbp.bridge.models import from_keras
 
     return from_keras(model, loss)
@@ -23,13 +22,13 @@ def _from_keras(cls: type[Network], model: keras.Model, loss: str | Loss | None 
 def _to_keras(
     self: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
 ) -> keras.Model:
-    """A Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.bridge.models`."""
+    """Returns a Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.bridge.models`."""
     from tfbp.bridge.models import to_keras
 
     return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
 
 
 def attach() -> None:
-    """Add the two methods to `Network`, which must not import the bridge itself."""
+    """Adds the two methods to `Network`, which must not import the bridge itself."""
     Network.from_keras = classmethod(_from_keras)  # type: ignore[assignment]
     Network.to_keras = _to_keras

@@ -1,4 +1,4 @@
-"""Between `tfbp.Network` and Keras: initial parameters, and whole models both ways."""
+"""Converts between `tfbp.Network` and Keras: first parameters, and whole models in both directions."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ from tfbp.vocabulary import Activation
 if TYPE_CHECKING:
     pass
 
-# what to do with a model that a network cannot express
+# the end of an error: other ways for a model that a network cannot express
 OTHER_WAYS = "tfbp.fit trains this model as it is; tfbp.layers.swap accepts it too."
 
 _FLOATS = ("float64", "float32", "bfloat16", "float16")
 
 
 def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameters]:
-    """The network and parameters of a built Sequential or Functional model.
+    """Returns the network and parameters of a built Sequential or Functional model.
 
     Args:
         model: layers of the kinds of `tfbp.network`, and Activation, ReLU, LeakyReLU, ELU and Softmax layers; one
-            of these after a layer with a linear activation becomes that layer's own. An Add of two paths from one
-            tensor is a `Residual`, and the second call of the first layer, a ReversibleEmbedding, as the last a tied
-            `LinearCrossEntropy`. Any other Functional model is a graph: with several inputs and outputs, shared layers,
-            merges, nested models, and `x + y`, `2 * x` and their like between tensors. A layer of no kind is opened:
-            what its call does with layers and operations is part of the graph.
-        loss: the network's loss; by default the one that the model is compiled with. Of several outputs a list in their
-            order, or a dict by name.
+            of these after a layer with a linear activation becomes that layer's activation. An Add of two paths
+            from one tensor is a `Residual`. A second call of a first layer ReversibleEmbedding, as the last call,
+            is a tied `LinearCrossEntropy`. Any other Functional model is a graph, with several inputs and outputs,
+            shared layers, merges, nested models, and operations such as `x + y` and `2 * x`. A layer of an unknown
+            kind is opened: the layers and operations in its call become part of the graph.
+        loss: the network's loss; by default the loss in `compile`. For several outputs a list in their order, or a
+            dict by name.
 
     Returns:
-        The network, and its parameters as float64 arrays holding exactly the model's values.
+        The network, and its parameters as float64 arrays with exactly the model's values.
 
     Raises:
-        InputError: no such model, one that is not built or of unknown shapes, or a layer or an argument that a network
-            cannot express, trainable=False among them.
+        InputError: an unbuilt model, unknown shapes, or a layer or an argument that a network cannot express, such as
+            trainable=False.
 
     Example:
         >>> import keras
@@ -74,12 +74,12 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
     network, sources = network_and_sources(model, loss)
     found = [(at_place(network, place), keras_layer) for place, keras_layer in sources.items()]
     named = [(layer, keras_layer, weights_of(layer, keras_layer)) for layer, keras_layer in found]
-    check_trained(model, [each for each in named if not isinstance(each[0], Normalization)])
+    check_trained(model, [weight for weight in named if not isinstance(weight[0], Normalization)])
     return network, parameters_of(network, sources)
 
 
 def parameters_of(network: Network, sources: Mapping[Place, Any]) -> Parameters:
-    """The values of the Keras layers that a network was made of, in float64."""
+    """Returns the values of the Keras layers behind a network, in float64."""
     values = {
         place: {name: np.asarray(w).astype(np.float64) for name, w in _values(network, place, keras_layer).items()}
         for place, keras_layer in sources.items()
@@ -88,7 +88,7 @@ def parameters_of(network: Network, sources: Mapping[Place, Any]) -> Parameters:
 
 
 def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The network of a Keras model, and the Keras layer that each of its layers comes from, by its place."""
+    """Returns the network of a Keras model, and the Keras layer of each of its layers, by its place."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
         way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
@@ -117,7 +117,7 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
 
 
 def _chain_or_none(model: keras.Model) -> list[Any] | None:
-    """The layers of a model that is a chain with additions; None of any other graph."""
+    """Returns the layers of a model that is a chain with additions; None for any other graph."""
     parts = model.layers if isinstance(model, keras.Sequential) else model.operations
     if any(isinstance(part, keras.Model) or not isinstance(part, keras.layers.Layer) for part in parts):
         return None
@@ -133,7 +133,7 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
-    """The same for a model that is not a chain with additions."""
+    """Returns the same for a model that is not a chain with additions."""
     from_logits = None
     if loss is None:
         if len(model.outputs) > 1:
@@ -151,10 +151,10 @@ def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pla
 
 
 def _values(network: Network, place: Place, keras_layer: Any) -> dict[str, Any]:
-    """The weights of a Keras layer's, by the network's names."""
+    """Returns the weights of a Keras layer, by the network's names."""
     node = next(node for node in network.nodes if node.place == place)
     if isinstance(node.layer, Normalization):
-        # given to it, or adapted: known as attributes alone
+        # a Normalization's statistics, passed or adapted, are attributes only
         shape, mean = node.layer.weight_shapes(node.input_shape)["mean"], np.asarray(keras_layer.mean)
         if mean.size not in (1, *mean.shape[-1:]):
             raise InputError(
@@ -173,7 +173,7 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
         if isinstance(each, Reversed):
-            # it has no weights of its own, and so no source
+            # a new Activation layer has no weights, and so no source
             layers.append(LinearCrossEntropy(each.layer.input_dim, use_bias=False, tied=True))
             continue
         each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
@@ -187,7 +187,7 @@ def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) ->
 
 
 def dtype_policy_of(model: keras.Model) -> Any:
-    """The dtype policy that the layers of a Keras model share.
+    """Returns the dtype policy that the layers of a Keras model share.
 
     Raises:
         InputError: layers of different policies.
@@ -201,8 +201,9 @@ def dtype_policy_of(model: keras.Model) -> Any:
 def to_keras(
     network: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = keras.layers
 ) -> Any:
-    """A `keras.Sequential` with these parameters; its predictions are the network's, bit for bit in one mode. With a
-    `Residual` in the network, or a tied last layer, it is a Functional model.
+    """Returns a `keras.Sequential` with these parameters; in each mode its predictions equal the network's bits.
+
+    With a `Residual` or a tied last layer it is a Functional model.
 
     Args:
         parameters: one dict per layer, as `Network.init` returns them.
@@ -223,29 +224,29 @@ def to_keras(
     dense = getattr(layers, "Dense", None)
     if not (isinstance(dense, type) and issubclass(dense, keras.layers.Dense)):
         raise InputError(f"layers: got {getattr(layers, '__name__', layers)!r}; accepted: keras.layers or tfbp.layers.")
-    made = _made(network, dtype, layers)
+    keras_layers = _made(network, dtype, layers)
     each_input = [
         keras.Input(shape, dtype=dtype if tokens is None else "int32")
         for shape, tokens in zip(network.input_shapes, network.input_tokens, strict=True)
     ]
     inputs = each_input[0]
     if not network.is_chain:
-        outputs = _graph_called(network, made, each_input, dtype)
+        outputs = _graph_called(network, keras_layers, each_input, dtype)
         model = keras.Model(each_input if len(each_input) > 1 else inputs, outputs if len(outputs) > 1 else outputs[0])
     elif network.tied or any(isinstance(n.layer, Residual) or not n.layer.is_called_plainly for n in network.nodes):
-        model = keras.Model(inputs, _called(network.layers, made, inputs, dtype))
+        model = keras.Model(inputs, _called(network.layers, keras_layers, inputs, dtype))
     else:
-        model = keras.Sequential([inputs, *(made[index,] for index in range(len(network.layers)))])
+        model = keras.Sequential([inputs, *(keras_layers[index,] for index in range(len(network.layers)))])
     for place, name, w in named_weights(parameters):
-        weights_of(at_place(network, place), made[place])[name].assign(np.asarray(w))
-        if hasattr(made[place], "finalize_state"):
-            # what an adapted layer computes with
-            made[place].finalize_state()
+        weights_of(at_place(network, place), keras_layers[place])[name].assign(np.asarray(w))
+        if hasattr(keras_layers[place], "finalize_state"):
+            # the values that an adapted layer computes with
+            keras_layers[place].finalize_state()
     return model
 
 
 def _graph_called(network: Network, made: Mapping[Place, Any], inputs: Sequence[Any], dtype: str) -> list[Any]:
-    """The network's calls of Keras layers, in their order, on Keras tensors: its outputs."""
+    """Repeats the network's calls with Keras layers, in their order, on Keras tensors. Returns the outputs."""
     tensors = list(inputs)
     for call in network.calls:
         layer = network.layers[call.layer]
@@ -258,28 +259,32 @@ def _graph_called(network: Network, made: Mapping[Place, Any], inputs: Sequence[
 
 
 def _at_zero(made: Mapping[Place, Any], index: int) -> dict[Place, Any]:
-    """The Keras layers of one layer with parts, as those of a chain's first."""
+    """Returns the Keras layers of one layer with parts, as those of a chain's first layer."""
     return {(0, *place[1:]): layer for place, layer in made.items() if place[0] == index}
 
 
 def _made(network: Network, dtype: str, room: Any) -> dict[Place, Any]:
-    """The Keras layer of each layer that is one in Keras, by its place; of a wrapper's parts, those that it made."""
-    made: dict[Place, Any] = {}
+    """Returns the Keras layer of each layer by its place; for a wrapper's parts, the layers that it made."""
+    keras_layers: dict[Place, Any] = {}
     # parts come before the layer that has them
     for node in [node for node in network.nodes if not node.calls_before]:
         if network.tied and node.place == (len(network.layers) - 1,):
-            made[node.place] = partial(made[0,], reverse=True)
+            keras_layers[node.place] = partial(keras_layers[0,], reverse=True)
         elif node.layer.is_operation:
-            made[node.place] = None
+            keras_layers[node.place] = None
         elif not isinstance(node.layer, Residual):
             is_table = network.tied and node.place == (0,)
-            made[node.place] = layer_to_keras(node.layer, dtype, room, "ReversibleEmbedding" if is_table else "")
-            made.update({(*node.place, part, 0): getattr(made[node.place], part) for part in node.layer.parts})
-    return made
+            keras_layers[node.place] = layer_to_keras(
+                node.layer, dtype, room, "ReversibleEmbedding" if is_table else ""
+            )
+            keras_layers.update(
+                {(*node.place, part, 0): getattr(keras_layers[node.place], part) for part in node.layer.parts}
+            )
+    return keras_layers
 
 
 def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: str, place: Place = ()) -> Any:
-    """The chain's Keras layers called on a Keras tensor; a `Residual` is an addition."""
+    """Calls the chain's Keras layers on a Keras tensor; a `Residual` is an addition."""
     for index, layer in enumerate(layers):
         here = (*place, index)
         if isinstance(layer, Residual):
@@ -291,11 +296,11 @@ def _called(layers: Sequence[Layer], made: Mapping[Place, Any], x: Any, dtype: s
 
 
 def _takes_activation(layer: Layer) -> bool:
-    """Whether an Activation after it may be its own: it has one, linear, that the chain applies to its output."""
+    """Whether an Activation after the layer may become its own: the layer's is linear, and applied by the chain."""
     own = getattr(layer, "activation", None)
     return not isinstance(layer, ActivationLayer) and own == Activation("linear") and layer.applied_activation is own
 
 
 def at_place(network: Network, place: Place) -> Layer:
-    """The layer of a network at a place."""
+    """Returns the layer of a network at a place."""
     return next(node.layer for node in network.nodes if node.place == place)

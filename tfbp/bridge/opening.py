@@ -1,4 +1,4 @@
-"""Composite layers of Keras, opened: what a call of one does to symbolic tensors, as calls of layers and operations."""
+"""Opens composite Keras layers: traces a call on symbolic tensors to the layers and operations in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROLES = ("initializer", "regularizer", "constraint")
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What a layer of a network comes from where that is no Keras layer: weights of one, by the network's names."""
+    """The source of a network's layer that is not a Keras layer: a Keras layer's weights, by the network's names."""
 
     name: str
     weights: dict[str, Any]
@@ -25,16 +25,16 @@ class Weights:
 
 
 def opened(operation: Any, arguments: Any) -> Any:
-    """The `keras.Function` that a layer's call is, from symbolic tensors like those that it was called on.
+    """Returns a layer's call as a `keras.Function`, from symbolic tensors like those of the call.
 
-    The layer and those in it are as they were afterwards.
+    The layer and its inner layers are unchanged afterwards.
 
     Args:
         operation: the layer.
-        arguments: of its call, `keras.src.ops.symbolic_arguments.SymbolicArguments`.
+        arguments: the call's arguments, `keras.src.ops.symbolic_arguments.SymbolicArguments`.
 
     Raises:
-        InputError: a call that symbolic tensors cannot pass, that is another in training, or that assigns to variables.
+        InputError: a call that fails on symbolic tensors, that differs in training, or that assigns to variables.
     """
     refused = unknown(operation)
     if getattr(operation, "activity_regularizer", None) is not None:
@@ -42,18 +42,18 @@ def opened(operation: Any, arguments: Any) -> Any:
     modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
     with _left_alone(operation), keras.StatelessScope() as scope:
         try:
-            found = [_function(operation, arguments, mode) for mode in modes or [{}]]
-        except Exception:  # whatever a call of anybody's may raise
+            traces = [_function(operation, arguments, mode) for mode in modes or [{}]]
+        except Exception:  # a user's call may raise anything
             raise refused from None
-    if scope.state_mapping or any(_kinds(each) != _kinds(found[0]) for each in found):
+    if scope.state_mapping or any(_kinds(each) != _kinds(traces[0]) for each in traces):
         raise refused
-    if {kind for _, kind in _kinds(found[0])} == {"InputLayer"}:  # it returns what it takes
+    if {kind for _, kind in _kinds(traces[0])} == {"InputLayer"}:  # it returns its input
         raise refused
-    return found[-1]
+    return traces[-1]
 
 
 def unknown(operation: Any) -> InputError:
-    """The error for a layer that a network does not have, and that is not made of those that it has."""
+    """Returns the error for a layer that a network does not have, and whose parts it does not have."""
     kind = type(operation).__name__
     return InputError(f"model: got the layer {operation.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
 
@@ -70,25 +70,25 @@ def _once(tensors: Sequence[Any]) -> list[Any]:
 
 
 def _kinds(function: Any) -> list[tuple[int, str]]:
-    """What it calls, by depth."""
+    """Returns the called operations, by depth."""
     by_depth = function._nodes_by_depth.items()
     return sorted((depth, type(node.operation).__name__) for depth, nodes in by_depth for node in nodes)
 
 
 @contextmanager
 def _left_alone(operation: Any) -> Iterator[None]:
-    """Layers keep a list of their calls: without those that are made here."""
+    """Removes the calls made here from the layers' lists of calls."""
     layers = [*operation._flatten_layers()]
-    kept = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    lengths = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
     try:
         yield
     finally:
-        for layer, inbound, outbound in kept:
+        for layer, inbound, outbound in lengths:
             del layer._inbound_nodes[inbound:], layer._outbound_nodes[outbound:]
 
 
 def separable(layer: Any) -> list[tuple[Any, Weights]]:
-    """A separable convolution as the Keras layers of the two that it is made of, each with its weights."""
+    """Returns a separable convolution as two Keras layers, each with its weights."""
     axes = 1 if isinstance(layer, keras.layers.SeparableConv1D) else 2
     each = {"data_format": layer.data_format, "dtype": layer.dtype_policy, "name": layer.name}
     window = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}

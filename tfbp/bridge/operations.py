@@ -1,4 +1,4 @@
-"""Operations between Keras tensors, such as `x + y`, as layers of a network."""
+"""Converts operations between Keras tensors, such as `x + y`, to layers of a network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tfbp.network import (
 )
 from tfbp.vocabulary import Activation
 
-# between two tensors, by the names of the operations' classes
+# operations between two tensors, by the names of their classes
 _OF_TWO: dict[str, Callable[[], Layer]] = {
     "Add": Add,
     "Subtract": Subtract,
@@ -43,7 +43,7 @@ _OF_TWO: dict[str, Callable[[], Layer]] = {
     # of masks, 1 and 0
     "LogicalAnd": Multiply,
 }
-# and with a number: (scale, offset) of the tensor, where it is the first, and where it is the second
+# operations with a number: (scale, offset) of the tensor as first operand, and as second
 _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
     "Add": (lambda c: (1.0, c), lambda c: (1.0, c)),
     "Subtract": (lambda c: (1.0, -c), lambda c: (-1.0, c)),
@@ -54,7 +54,7 @@ _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]]
 }
 
 
-# of one tensor, whose axes or whose activation an operation has as attributes
+# operations on one tensor, with the axes or the activation as attributes
 _ACTIVATIONS = {
     **{"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Selu": "selu"},
     **{"Silu": "silu", "Softsign": "softsign", "LogSigmoid": "log_sigmoid", "HardSigmoid": "hard_sigmoid"},
@@ -83,7 +83,7 @@ def passed(node: Any, x: Symbol) -> Symbol:
 
 
 def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
-    """The layer that an operation is, and the weights that it holds.
+    """Returns the layer of an operation, and the weights that it holds.
 
     Raises:
         InputError: an operation that a network cannot express.
@@ -96,7 +96,7 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
             return several, None
     else:
         arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
-        others = [each for each in arguments if not isinstance(each, keras.KerasTensor | None)]
+        others = [argument for argument in arguments if not isinstance(argument, keras.KerasTensor | None)]
         if kind == "Multiply" and len(others) == 1 and isinstance(others[0], keras.Variable):
             gamma = others[0]
             if tuple(gamma.shape) == tuple(taken[0].shape[-1:]):
@@ -120,8 +120,8 @@ def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
 
 
 def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer | None:
-    """A tensor with a number."""
-    numbers = [float(each) for each in others if _is_number(each)]
+    """An operation on a tensor and a number."""
+    numbers = [float(other_tensor) for other_tensor in others if _is_number(other_tensor)]
     if kind not in _WITH_A_NUMBER or not len(numbers) == len(others) == (kind != "Negative"):
         return None
     is_first = isinstance(arguments[0], keras.KerasTensor)
@@ -130,7 +130,7 @@ def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer
 
 
 def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Layer | None:
-    """An operation on one tensor that makes one of the shape `made`."""
+    """An operation on one tensor that returns the shape `made`."""
     if kind in _ACTIVATIONS and getattr(operation, "axis", -1) in (-1, len(made) - 1):
         given = {
             name: vars(operation)[name]
@@ -138,7 +138,7 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
             if name in vars(operation)
         }
         return ActivationLayer(Activation(_ACTIVATIONS[kind], given))
-    # the batch's axis is not known, and stays the first
+    # the batch's size is unknown, and its axis stays the first
     if kind in ("Reshape", "ExpandDims", "Squeeze") and made[0] is None and None not in made[1:] and len(made) > 1:
         return Reshape(tuple(made[1:]))
     if kind == "NotEqual" and len(others) == 1 and _is_number(others[0]):
@@ -151,7 +151,7 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
         key = others[0] if isinstance(others[0], tuple) else (others[0],)
         if Ellipsis in key:
             at = key.index(Ellipsis)
-            whole = len(made) + sum(isinstance(each, int) for each in key) - (len(key) - 1)
+            whole = len(made) + sum(isinstance(part, int) for part in key) - (len(key) - 1)
             key = (*key[:at], *[slice(None)] * whole, *key[at + 1 :])
         if key[0] == slice(None) and len(key) > 1:
             return GetItem(key[1:])

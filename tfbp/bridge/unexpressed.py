@@ -1,4 +1,4 @@
-"""Options of a Keras layer that a layer of a network does not have: an error names them, none is dropped."""
+"""Finds options of a Keras layer that a network's layer does not have: an error names them, none is dropped."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import keras
 from tfbp.errors import InputError
 from tfbp.network import Layer
 
-# options that do not change the function: the numbers that it draws, and the speed
+# options that do not change the function: the random numbers, and the speed
 _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
-# a mask is a tensor of its own in a network, and this changes only what a mask leaves out; Bidirectional sets it
+# a mask is a tensor of its own in a network; the second changes only the outputs of masked steps; Bidirectional sets it
 _FREE |= {"mask_zero", "zero_output_for_mask"}
-# layers in a layer, each looked at by itself
+# inner layers, each checked by itself
 _INNER = {"layer", "backward_layer"}
 # a built layer has its axes written out; the kind itself checks them
 _OF_THE_KIND = {"axis", "axes", "attention_axes", "mean", "variance"}
-# of activation layers, which are all one kind
+# options of activation layers, which are all one kind
 _OF_AN_ACTIVATION = {"activation", "alpha", "axis", "max_value", "negative_slope", "threshold"}
 
 
 def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.layers.Layer) -> None:
-    """Raise `InputError` where a Keras layer has an argument of another value than `made`, what `layer` is in Keras.
+    """Raises `InputError` where a Keras layer has an argument of another value than the network's layer can express.
 
     Args:
-        keras_layer: the user's.
-        layer: the network's, which was made of it.
-        made: the Keras layer that is made of that one.
+        keras_layer: the user's layer.
+        layer: the network's layer, converted from it.
+        made: the Keras layer, converted back from `layer`.
 
     Example:
         >>> from tfbp.network import Dense
@@ -43,7 +43,7 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
         raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
     said, expressed = keras_layer.get_config(), made.get_config()
     free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
-    # the bridge turns these into the network's words, or refuses them
+    # the bridge converts these to the network's words, or rejects them
     free |= {name for name in layer.arguments() if name.endswith(("activation", "_regularizer"))}
     for name in sorted(said.keys() - free):
         if _plain(said[name]) != _plain(expressed.get(name)):
@@ -51,28 +51,28 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
     if keras_layer.dtype_policy.quantization_mode is not None:
         raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"{kind} that is not quantized")
     if layer.without_gradient and not keras_layer.trainable:
-        # what it computes in training is another function then
+        # its function in training differs
         raise _refused(keras_layer, "trainable=False", f"{kind} with trainable=True")
 
 
 def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers.Layer, Mapping[str, Any]]]) -> None:
-    """Raise `InputError` where a weight is frozen: a network has no word for that.
+    """Raises `InputError` where a weight is frozen, because a network cannot express that.
 
     Args:
-        model: the user's.
-        layers: of each layer the network's, the Keras layer that it was made of, and its variables by their names.
+        model: the user's model.
+        layers: for each layer the network's layer, its Keras layer, and its variables by name.
     """
     trained = trained_in(model)
-    for each in model._flatten_layers(include_self=False):
-        if each.weights and not each.trainable:
-            raise _refused(each, "trainable=False", "layers that train, or tfbp.Model.from_keras")
+    for inner in model._flatten_layers(include_self=False):
+        if inner.weights and not inner.trainable:
+            raise _refused(inner, "trainable=False", "layers that train, or tfbp.Model.from_keras")
     for layer, keras_layer, weights in layers:
         if any(id(weight) not in trained for name, weight in weights.items() if name not in layer.without_gradient):
             raise _refused(keras_layer, "trainable=False", "layers that train, or tfbp.Model.from_keras")
 
 
 def trained_in(model: keras.Model) -> set[int]:
-    """The ids of the variables that a model trains: also what is around a layer may be frozen."""
+    """Returns the ids of the variables that a model trains: a layer around them may be frozen too."""
     return {id(variable) for variable in model.trainable_variables}
 
 
@@ -85,7 +85,7 @@ def _named(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a config, in a form that equal values share."""
+    """Returns a value of a config in a form in which equal values are equal."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items() if each is not None}
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

@@ -121,7 +121,7 @@ def _trial(subject: Subject, seed: int, auto_perturb: bool, dtypes: Sequence[str
         )
         tried = subject.at(dtype)
     if not subject.differentiable and (isinstance(tried, Failure) or not tried.names):
-        types = ", ".join(dict.fromkeys(str(each.dtype) for each in subject.values)) or "none"
+        types = ", ".join(dict.fromkeys(str(value.dtype) for value in subject.values)) or "none"
         raise InputError(
             f"inputs: got {types}; accepted: at least one input of floating-point numbers, or trainable variables."
         )
@@ -183,24 +183,30 @@ def _examine(trial: Trial, report: Report, oracle: Any, reference: Any, dtypes: 
 
 def _twin(subject: Subject, body: Any, program: Program, own: bool) -> Program | None:
     """The oracle as a program, with the state of the function's own."""
-    made = Failure("")
+    traced_twin = Failure("")
     try:
         twin = Subject(body, list(subject.arguments))
         twin.differentiable, twin.names = subject.differentiable, subject.names
-        found = twin.at(program.dtype)
-        if not isinstance(found, Failure):
+        program_of_twin = twin.at(program.dtype)
+        if not isinstance(program_of_twin, Failure):
             if own:
                 # the same variables, in the same order
-                found.variables, found.values, found.where = program.variables, program.values, program.where
-                found.names = program.names
-            found.seeded, found.seed = program.seeded, program.seed
-            return found
-        made = found
+                program_of_twin.variables, program_of_twin.values, program_of_twin.where = (
+                    program.variables,
+                    program.values,
+                    program.where,
+                )
+                program_of_twin.names = program.names
+            program_of_twin.seeded, program_of_twin.seed = program.seeded, program.seed
+            return program_of_twin
+        traced_twin = program_of_twin
     except InputError as error:
-        made = Failure(str(error))
+        traced_twin = Failure(str(error))
     if own:
         return None
-    raise InputError(f"oracle: got {made.sentence}; accepted: a twin of the function that runs on the same inputs.")
+    raise InputError(
+        f"oracle: got {traced_twin.sentence}; accepted: a twin of the function that runs on the same inputs."
+    )
 
 
 def _names(subject: Subject, program: Program) -> list[str]:
@@ -209,12 +215,12 @@ def _names(subject: Subject, program: Program) -> list[str]:
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
-    found = (given,) if isinstance(given, str) else tuple(given)
-    if not found:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
-    for each in found:
+    for each in names:
         check_choice(argument, each, accepted)
-    return found
+    return names
 
 
 def has_gpu() -> bool:

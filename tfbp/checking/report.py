@@ -72,20 +72,20 @@ class Report:
         count = len(self.findings)
         verdict = "its gradients agree" if self.agrees else f"{count} finding{'s' if count > 1 else ''}"
         lines = [f"{self.name}: {verdict}; test point: {self.grade}"]
-        lines += _cut((f"  {each}" for each in self.findings), 12, "finding")
+        lines += _cut((f"  {finding}" for finding in self.findings), 12, "finding")
         notes = [*self.notes, *self._invisible()]
-        lines += _cut((f"  note: {each}" for each in notes), 10, "note")
+        lines += _cut((f"  note: {note}" for note in notes), 10, "note")
         if self.worst:
             lines.append(f"  error / tolerance, 1 or less agrees: {self._table()}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON takes it; a ratio that is infinite is null."""
-        found = asdict(self) | {"agrees": self.agrees}
-        for each in found["findings"]:
-            each["ratio"] = each["ratio"] if np.isfinite(each["ratio"]) else None
-        found["worst"] = {k: v if np.isfinite(v) else None for k, v in self.worst.items()}
-        return found
+        fields = asdict(self) | {"agrees": self.agrees}
+        for finding in fields["findings"]:
+            finding["ratio"] = finding["ratio"] if np.isfinite(finding["ratio"]) else None
+        fields["worst"] = {k: v if np.isfinite(v) else None for k, v in self.worst.items()}
+        return fields
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1)
@@ -101,18 +101,18 @@ class Report:
 
     def _table(self) -> str:
         """The worst of each dtype, and in which mode."""
-        found: dict[str, tuple[float, str]] = {}
+        worst: dict[str, tuple[float, str]] = {}
         for place, ratio in self.worst.items():
             dtype, _, mode = place.partition(" ")
-            found[dtype] = max(found.get(dtype, (-1.0, "")), (ratio, mode))
-        return ", ".join(f"{dtype} {ratio:.2g} ({mode})" for dtype, (ratio, mode) in found.items())
+            worst[dtype] = max(worst.get(dtype, (-1.0, "")), (ratio, mode))
+        return ", ".join(f"{dtype} {ratio:.2g} ({mode})" for dtype, (ratio, mode) in worst.items())
 
 
 def in_order(findings: Iterable[Finding], every: Iterable[str] = ()) -> list[Finding]:
     """Worst first; what is the same in several dtypes and modes once. `every`: the modes that were run."""
     merged: dict[tuple[str, ...], list[Finding]] = {}
-    for each in findings:
-        merged.setdefault((each.kind, each.argument, each.cause or each.where), []).append(each)
+    for finding in findings:
+        merged.setdefault((finding.kind, finding.argument, finding.cause or finding.where), []).append(finding)
     found = []
     for group in merged.values():
         first = max(group, key=lambda f: f.ratio)
@@ -135,11 +135,11 @@ def _only(group: list[Finding]) -> str:
 
 
 def _cut(lines: Iterable[str], most: int, what: str) -> list[str]:
-    found = [textwrap.shorten(line, 3 * WIDTH, placeholder=" …") for line in lines]
-    found = [f"  {line.strip()}" for line in found]
-    if len(found) <= most:
-        return found
-    return [*found[: most - 1], f"  … and {len(found) - most + 1} more {what}s"]
+    shortened = [textwrap.shorten(line, 3 * WIDTH, placeholder=" …") for line in lines]
+    shortened = [f"  {line.strip()}" for line in shortened]
+    if len(shortened) <= most:
+        return shortened
+    return [*shortened[: most - 1], f"  … and {len(shortened) - most + 1} more {what}s"]
 
 
 def _percent(share: float) -> str:

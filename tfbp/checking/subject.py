@@ -39,9 +39,9 @@ class Subject:
             raise InputError(f"function: got {function!r}; accepted: a callable of tensors, a Keras layer or a loss.")
         self.function = function
         given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
-        self.arguments = tuple(np.asarray(each) if _is_numbers(each) else each for each in given)
-        flat = [_array(each) for each in tf.nest.flatten(self.arguments)]
-        self.values: Values = [each.astype(np.float64) if _is_float(each) else each for each in flat]
+        self.arguments = tuple(np.asarray(item) if _is_numbers(item) else item for item in given)
+        flat = [_array(argument) for argument in tf.nest.flatten(self.arguments)]
+        self.values: Values = [tensor.astype(np.float64) if _is_float(tensor) else tensor for tensor in flat]
         self.names = _names(function, self.arguments)
         targets = 1 if isinstance(function, keras.losses.Loss) else 0  # a Keras loss is differentiated at y_pred alone
         data = _constants(constants, self.names)
@@ -56,8 +56,8 @@ class Subject:
 
     def at(self, dtype: str) -> Program | Failure:
         """The program in a dtype, after one call that shows that it runs and finds its variables."""
-        made = attempt(_in_dtype, self.function, dtype)
-        return made if isinstance(made, Failure) else attempt(Program, self, made, dtype)
+        function = attempt(_in_dtype, self.function, dtype)
+        return function if isinstance(function, Failure) else attempt(Program, self, function, dtype)
 
 
 class Program:
@@ -81,10 +81,10 @@ class Program:
             tape.watch([tensors[i] for i in subject.differentiable])
             outputs = self.call(tensors)
         self.restore()
-        if not any(_is_float_tensor(each) for each in outputs):
+        if not any(_is_float_tensor(output) for output in outputs):
             raise InputError("function: got no output of floating-point numbers; accepted: at least one.")
-        self.shapes = [tuple(each.shape) for each in outputs if _is_float_tensor(each)]
-        self.output_dtypes = [each.dtype.name for each in outputs if _is_float_tensor(each)]
+        self.shapes = [tuple(output.shape) for output in outputs if _is_float_tensor(output)]
+        self.output_dtypes = [output.dtype.name for output in outputs if _is_float_tensor(output)]
         watched = [v for v in tape.watched_variables() if v.dtype.is_floating]
         # the tape's order is another one in every program: a layer's own order is not
         known = {id(v): place for place, v in enumerate(self._state)}
@@ -127,7 +127,7 @@ class Program:
             outputs = self.forward(*tensors)
         gradients = tape.gradient(outputs, [*watched, *self.variables], output_gradients=list(upstream))
         # IndexedSlices name a row as often as it was gathered: they are summed
-        return outputs, [None if each is None else tf.convert_to_tensor(each) for each in gradients]
+        return outputs, [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def upstream(self, arrays: Sequence[np.ndarray]) -> list[tf.Tensor]:
         """Upstream gradients in the outputs' dtypes."""
@@ -167,7 +167,7 @@ class Program:
 def oracle_of(function: Any) -> Callable[..., Any] | None:
     """The body of a tf.custom_gradient without the gradient that it returns: autodiff can differentiate this."""
     decorated, body = tf_decorator.unwrap(function)
-    own = [each for each in decorated if each.decorator_name == "custom_gradient"]
+    own = [mark for mark in decorated if mark.decorator_name == "custom_gradient"]
     if not own and not _is_custom_gradient(function):
         return None
     if body is function:
@@ -187,13 +187,15 @@ def _in_dtype(function: Any, dtype: str) -> Callable[..., Any]:
         return function
     layer = function
     if layer.dtype_policy.name != dtype:
-        made = type(function).from_config(with_dtype(function.get_config(), dtype))
+        converted = type(function).from_config(with_dtype(function.get_config(), dtype))
         shapes = getattr(function, "_build_shapes_dict", None)
-        if not made.built and shapes:
-            made.build(**shapes) if len(shapes) > 1 else made.build(*shapes.values())
-        if function.built and made.built:
-            made.set_weights([w.astype(NUMPY[dtype]) if w.dtype.kind == "f" else w for w in function.get_weights()])
-        layer = made
+        if not converted.built and shapes:
+            converted.build(**shapes) if len(shapes) > 1 else converted.build(*shapes.values())
+        if function.built and converted.built:
+            converted.set_weights(
+                [w.astype(NUMPY[dtype]) if w.dtype.kind == "f" else w for w in function.get_weights()]
+            )
+        layer = converted
     training = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
     called = lambda *arguments: layer(*arguments, **training)  # noqa: E731
     called.owner = layer  # type: ignore[attr-defined]
@@ -205,7 +207,7 @@ def with_dtype(config: Any, dtype: str) -> Any:
     if isinstance(config, dict):
         changed = {key: with_dtype(value, dtype) for key, value in config.items()}
         return {key: dtype if key == "dtype" else value for key, value in changed.items()}
-    return [with_dtype(each, dtype) for each in config] if isinstance(config, list) else config
+    return [with_dtype(item, dtype) for item in config] if isinstance(config, list) else config
 
 
 def _owned(function: Any) -> list[Any]:

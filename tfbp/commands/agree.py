@@ -1,8 +1,8 @@
-"""Show that the three writings, and what is built on them, agree: a matrix of networks, dtypes, modes and devices.
+"""Shows whether the three writings, and everything built on them, agree, for networks, dtypes, modes and devices.
 
-Every tensor is set against a tolerance that follows from its dtype and reduction length. With --model and --data it is
-your own Keras model that is held against the reference. The exit status is 0 when all agree, 1 when anything disagrees,
-2 for bad input.
+Every tensor is compared to a tolerance that follows from its dtype and reduction length. With --model and --data, your
+own Keras model is compared with the reference. The exit status is 0 when all agree, 1 when anything disagrees, 2 for
+bad input.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def parser() -> Parser:
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: cpu)")
     parser.add_argument("--dtype", default=",".join(DTYPES), help="comma-separated (default: all four)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
-    parser.add_argument("--tf32", default="off,on", help="on the GPU, in float32 (default: off,on)")
+    parser.add_argument("--tf32", default="off,on", help="TF32 in float32 on a GPU (default: off,on)")
     parser.add_argument("--case", default="", help="only the cases with this in their name")
-    parser.add_argument("--layers", metavar="FILE", help="a Python file that registers layers: their cases come, too")
+    parser.add_argument("--layers", metavar="FILE", help="a Python file that registers layers, with their cases")
     parser.add_argument("--deterministic", action="store_true", help="with TensorFlow's op determinism")
-    parser.add_argument("--processes", type=int, help="that share the cells (default: as many as pay, 4 at most)")
-    parser.add_argument("--rehearse", metavar="gpu", help="prove without a GPU what can be proven of a run on one")
+    parser.add_argument("--processes", type=int, help="the number of processes (default: up to 4)")
+    parser.add_argument("--rehearse", metavar="gpu", help="check the programs of a GPU run, without a GPU")
     parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
     own = parser.add_argument_group("your own model")
-    own.add_argument("--model", metavar="FILE", help="a .keras file: this model is tried, layer by layer")
+    own.add_argument("--model", metavar="FILE", help="a .keras file: check this model, layer by layer")
     own.add_argument("--data", metavar="FILE", help="an .npz file with a batch: x (or x0, x1, …) and y (or y0, …)")
-    own.add_argument("--loss", help="a Keras loss by name (default: the one that the model is compiled with)")
+    own.add_argument("--loss", help="a Keras loss by name (default: the loss in the model's compile)")
     own.add_argument("--html", metavar="FILE", help="write a page with the drawn graph to FILE")
-    own.add_argument("--compare", metavar="FILE", help="say what is another than in this file of --json")
+    own.add_argument("--compare", metavar="FILE", help="list the differences from this file of --json")
     return parser
 
 
@@ -79,7 +79,7 @@ def agree(arguments: argparse.Namespace) -> int:
     chosen = part_of("case", arguments.case, [case.name for case in all_cases()])
     cases = [case for case in all_cases() if case.name in chosen]
 
-    # the import of TensorFlow takes seconds: only from here on
+    # the import of TensorFlow takes seconds: only now
     from rich.console import Console
     from rich.progress import track
 
@@ -102,11 +102,13 @@ def agree(arguments: argparse.Namespace) -> int:
     try:
         with mapping(processes, arguments.deterministic) as each:
             what = f"{len(cases)} networks in {len(cells)} cells"
-            for found in bar(each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)):
-                results += found
+            for results_of_one in bar(
+                each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)
+            ):
+                results += results_of_one
             all_parts = partial(beside.at, part_of=arguments.case)
-            for found in bar(each(all_parts, places), "and beside them", total=len(places)):
-                beside_them += found
+            for results_of_one in bar(each(all_parts, places), "and beside them", total=len(places)):
+                beside_them += results_of_one
     except ProcessGone as error:  # what was found before still counts
         gone = [f"{error} --processes 1 says more."]
     if arguments.json:

@@ -1,4 +1,4 @@
-"""`tfbp agree --model FILE --data FILE`: a saved Keras model held against the reference, layer by layer."""
+"""Runs `tfbp agree --model FILE --data FILE`: compares a saved Keras model with the reference, layer by layer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from tfbp.console.options import check_file
 from tfbp.errors import InputError
 
-# options of the matrix, which a model has no use for
+# options of the matrix, which do not apply to a model
 _OF_THE_MATRIX = ("case", "layers", "processes", "rehearse")
 
 
 def agree_model(arguments: argparse.Namespace, dtypes: list[str], modes: list[str]) -> int:
-    """The exit status: 0 where everything agrees, 1 where anything is found."""
+    """Returns the exit status: 0 without a finding, 1 with one."""
     for name in _OF_THE_MATRIX:
         if getattr(arguments, name):
             raise InputError(f"{name}: got {getattr(arguments, name)!r} beside --model; accepted: none of it there.")
@@ -47,10 +47,10 @@ def agree_model(arguments: argparse.Namespace, dtypes: list[str], modes: list[st
 
 
 def data_of(path: str) -> tuple[Any, Any]:
-    """x and y of an .npz file: arrays, or lists of x0, x1, … where there are several; y is None where there is none.
+    """Returns x and y of an .npz file: arrays, or lists of x0, x1, … where there are several; y may be None.
 
     Raises:
-        InputError: no such file, or one without x.
+        InputError: a missing file, or one without x.
     """
     import numpy as np
 
@@ -59,41 +59,41 @@ def data_of(path: str) -> tuple[Any, Any]:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"data: got {path!r} ({type(error).__name__}); accepted: an .npz file.") from None
-    found = []
+    data = []
     for letter in "xy":
         several = sorted(
             (name for name in arrays if name[0] == letter and name[1:].isdigit()), key=lambda n: int(n[1:])
         )
-        found.append(arrays.get(letter, [arrays[name] for name in several] or None))
-    if found[0] is None:
+        data.append(arrays.get(letter, [arrays[name] for name in several] or None))
+    if data[0] is None:
         raise InputError(f"data: got {path!r} with {sorted(arrays)}; accepted: x, or x0, x1, …, and y, or y0, y1, …")
-    return found[0], found[1]
+    return data[0], data[1]
 
 
 def loaded(path: str) -> Any:
-    """The model in a file.
+    """Returns the model in a file.
 
     Raises:
-        InputError: a file that is none of Keras's.
+        InputError: a file that Keras cannot load.
     """
     import keras
 
     try:
         return keras.models.load_model(path)
-    except Exception as error:  # loading runs any code at all
+    except Exception as error:  # loading may run any code
         said = (str(error).splitlines() or [""])[0]
         raise InputError(f"model: got {path!r}, {type(error).__name__}: {said}; accepted: a .keras file.") from None
 
 
 class _Bar:
-    """A progress bar on the terminal."""
+    """Shows a progress bar on the terminal."""
 
     def __enter__(self) -> _Bar:
         from rich.console import Console
         from rich.progress import Progress
 
         console = Console(stderr=True)
-        # in a file it would be an empty line
+        # in a file the bar would be an empty line
         self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         self._task = self._bar.add_task("", total=1.0)

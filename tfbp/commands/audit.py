@@ -1,7 +1,7 @@
-"""Bound ε from below by one private training run: it adds half of the canaries, and recognizes them afterwards.
+"""Bounds ε from below by one private training run: it adds half of the canaries, and guesses which ones afterwards.
 
-Without a model the digits of scikit-learn are trained on. The exit status is 0 when the bound does not contradict what
-the run says of itself, 1 when it does, 2 for bad input.
+Without a model, it trains on scikit-learn's digits. The exit status is 0 when the bound agrees with the run's own ε,
+1 when it contradicts it, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ def parser() -> Parser:
     parser.add_argument(
         "--clip", type=float, default=1.0, help="the largest norm of an example's gradient (default: 1)"
     )
-    parser.add_argument("--batch-size", type=int, default=128, help="expected (default: 128)")
-    parser.add_argument("--epochs", type=int, default=10, help="(default: 10)")
-    parser.add_argument("--canaries", type=int, default=300, help="about half of them are trained on (default: 300)")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the bound (default: 0.95)")
-    parser.add_argument("--seed", type=int, default=0, help="of the canaries and of who is left out (default: 0)")
+    parser.add_argument("--batch-size", type=int, default=128, help="the expected batch size (default: 128)")
+    parser.add_argument("--epochs", type=int, default=10, help="default: 10")
+    parser.add_argument(
+        "--canaries", type=int, default=300, help="the number of canaries; half of them train (default: 300)"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, help="the bound's confidence (default: 0.95)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the canaries and their draw (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -53,7 +55,7 @@ def show(arguments: argparse.Namespace) -> int:
         epsilon=budget, noise_multiplier=arguments.noise_multiplier, delta=arguments.delta, clip=arguments.clip
     )
     model, x, y = _model(arguments.model)
-    found = audit(
+    bound = audit(
         model,
         x,
         y,
@@ -66,15 +68,15 @@ def show(arguments: argparse.Namespace) -> int:
         verbose=0,
     )
     if arguments.json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(bound)))
     else:
-        print(f"ε ≤ {found.epsilon:.4g} at δ = {found.delta:g}, says the accountant of the steps that ran")
+        print(f"ε ≤ {bound.epsilon:.4g} at δ = {bound.delta:g}, says the accountant of the steps that ran")
         print(
-            f"ε ≥ {found.lower_bound:.4g}, says the audit with a confidence of {found.confidence:g}: "
-            f"{found.right} of {found.guesses} guesses were right"
+            f"ε ≥ {bound.lower_bound:.4g}, says the audit with a confidence of {bound.confidence:g}: "
+            f"{bound.right} of {bound.guesses} guesses were right"
         )
-        print("WRONG: the bound contradicts the account" if found.contradicts else "no contradiction")
-    return int(found.contradicts)
+        print("WRONG: the bound contradicts the account" if bound.contradicts else "no contradiction")
+    return int(bound.contradicts)
 
 
 def _model(name: str | None) -> tuple[Any, Any, Any]:

@@ -1,9 +1,9 @@
-"""Measure what needs a GPU, and write one JSON file and one Markdown page.
+"""Measures speed and agreement on a GPU, and writes one JSON file and one Markdown page.
 
-The agreement matrix with TF32 on and off; a training step against Keras, JAX and PyTorch in float32, TF32 and
-bfloat16; linear_cross_entropy's memory and time; where a step's time goes. Every measurement is kept as soon as it is
-made: the same command goes on where it was cut off or ran out of its minutes. On a CPU it is smaller, and shows only
-that the report runs. The exit status is 0, 1 when anything disagrees or broke, 2 for bad input.
+It measures the agreement matrix with TF32 on and off; a training step against Keras, JAX and PyTorch in float32, TF32
+and bfloat16; linear_cross_entropy's memory and time; the parts of a step. Every measurement is saved at once: the same
+command continues after an interruption or the end of its minutes. On a CPU the report is smaller, and shows only that
+it runs. The exit status is 0, 1 when anything disagrees or fails, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -57,39 +57,41 @@ def gpu_report(arguments: argparse.Namespace) -> int:
         process.close()
     if "result" not in machine:
         raise InputError(next(iter(machine.values())))
-    kept, groups = store.Store(arguments.output, machine["result"]), plan(small=arguments.device == "cpu")
+    report, groups = store.Store(arguments.output, machine["result"]), plan(small=arguments.device == "cpu")
     command = f"tfbp gpu-report --device {arguments.device}"
     wanted = [(group, point, group.id_of(point)) for group in groups for point in group.points]
-    before = sum(kept.has(name) for _, _, name in wanted)
+    before = sum(report.has(name) for _, _, name in wanted)
     print(f"{machine['result']['device']}: {len(wanted)} measurements, {before} of them made before", flush=True)
 
     def write_page() -> None:
-        store.write(kept.directory / store.PAGE, page(kept.machine, groups, kept.units, command))
+        store.write(report.directory / store.PAGE, page(report.machine, groups, report.units, command))
 
     try:
-        for name, found in measurements(groups, kept, arguments.device, started, 60 * arguments.minutes):
-            kept.add(name, found)
+        for name, found in measurements(groups, report, arguments.device, started, 60 * arguments.minutes):
+            report.add(name, found)
             write_page()
-            at = sum(name in kept.units for _, _, name in wanted)
+            at = sum(name in report.units for _, _, name in wanted)
             print(f"[{at}/{len(wanted)}] {name}: {_in_short(found)}", flush=True)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; {kept.directory} keeps what is measured: the same command goes on") from None
+        raise KeyboardInterrupt(
+            f"stopped; {report.directory} keeps what is measured: the same command goes on"
+        ) from None
     write_page()
-    units = {name: kept.units[name] for _, _, name in wanted if name in kept.units}
+    units = {name: report.units[name] for _, _, name in wanted if name in report.units}
     complaints = [f"{name}: {unit['error']}" for name, unit in units.items() if "error" in unit]
     complaints += [line for unit in units.values() for line in unit.get("result", {}).get("complaints", ())]
     complaints += disagreements(wanted, units)
     print(*complaints, sep="\n", end="\n" if complaints else "")
     if left := len(wanted) - len(units):
         print(f"{left} of {len(wanted)} measurements are left: the same command goes on with them.")
-    print(f"Report: {kept.directory / store.PAGE}, every number: {kept.directory / store.JSON}")
+    print(f"Report: {report.directory / store.PAGE}, every number: {report.directory / store.JSON}")
     return 1 if complaints else 0
 
 
 def measurements(
     groups: list[Group], kept: Store, device: str, started: float, seconds: float
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The results of the points that are left; each section has its share of the time, then all have the rest."""
+    """Yields the results of the remaining points; each section has its share of the time, then all have the rest."""
     from tfbp.gpu_report.plan import SHARES
 
     end, until, ends = started + seconds, started, {}
@@ -109,9 +111,9 @@ def measurements(
 def _in_one_process(
     section: str, todo: list[tuple[str, dict[str, Any]]], device: str, deadline: float, end: float
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """The points in their order until the deadline; a process that breaks is started again for the next.
+    """Runs the points in their order until the deadline; a new process replaces one that fails.
 
-    A section that has started may continue until the end of all; its result is None if it was stopped then.
+    A started section may continue until the end of all; its result is None if it was stopped then.
     """
     from tfbp.gpu_report.processes import OutOfTime, Process
 
@@ -126,13 +128,13 @@ def _in_one_process(
                 process = Process(device)
             begun = time.monotonic()
             try:
-                found = process.ask(section, point, end - begun)
+                answer = process.ask(section, point, end - begun)
             except OutOfTime:
                 yield name, None
                 return
-            if "input" in found:
-                found = {"error": found["input"]}
-            yield name, {**found, "seconds": round(time.monotonic() - begun, 3)}
+            if "input" in answer:
+                answer = {"error": answer["input"]}
+            yield name, {**answer, "seconds": round(time.monotonic() - begun, 3)}
     finally:
         if process is not None:
             process.close()

@@ -1,7 +1,7 @@
-"""Put the gradient of any function on trial: a tf.custom_gradient, a Keras layer or loss, anything that takes tensors.
+"""Checks the gradient of any function: a tf.custom_gradient, a Keras layer or loss, or any function of tensors.
 
-Numbers are drawn at random for the inputs: 4x7 is a float tensor of that shape, scalar one number, and 9:5 nine
-integers below 5, for labels. The exit status is 0 when its gradients agree, 1 when anything is found, 2 for bad input.
+Inputs are drawn at random: 4x7 is a float tensor of that shape, scalar one number, and 9:5 nine integers below 5, for
+labels. The exit status is 0 when the gradients agree, 1 with a finding, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def parser() -> Parser:
     parser.add_argument("--dtype", default="float64,float32", help=f"of {','.join(DTYPES)} (default: float64,float32)")
     parser.add_argument("--mode", default=",".join(MODES), help="comma-separated (default: eager,graph,xla)")
     parser.add_argument("--device", help="cpu or gpu (default: TensorFlow's choice)")
-    parser.add_argument("--seed", type=int, default=0, help="of inputs, directions and upstream gradients (default: 0)")
-    parser.add_argument("--second-order", action="store_true", help="also the gradient's gradient, and forward mode")
-    parser.add_argument("--auto-perturb", action="store_true", help="mend a test point that could not show a mistake")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of inputs and upstream gradients (default: 0)")
+    parser.add_argument("--second-order", action="store_true", help="check second derivatives and forward mode too")
+    parser.add_argument("--auto-perturb", action="store_true", help="change a test point that cannot show a mistake")
     parser.add_argument("--constants", default="", help="comma-separated names of inputs that are data")
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
     parser.add_argument("--junit", metavar="FILE", help="write the report to FILE as JUnit's XML, for a CI server")
@@ -87,7 +87,7 @@ def gradients(arguments: argparse.Namespace) -> int:
 
 
 def drawn(words: str, seed: int) -> list[Any]:
-    """The inputs that the words describe.
+    """Returns the inputs that the words describe.
 
     Example:
         >>> [(each.shape, each.dtype.name) for each in drawn("4x7,scalar,9:5", 0)]
@@ -106,10 +106,10 @@ def drawn(words: str, seed: int) -> list[Any]:
 
 
 def in_module(argument: str, words: str | None) -> tuple[str, str]:
-    """The two sides of `package.module:function`; finds the package without importing anything.
+    """Splits `package.module:function`; finds the package without an import.
 
     Raises:
-        InputError: words of another form, or a package that is not there.
+        InputError: words of another form, or a missing package.
     """
     if words is None:
         return "", ""
@@ -125,40 +125,40 @@ def in_module(argument: str, words: str | None) -> tuple[str, str]:
 
 
 def imported(argument: str, words: str | None) -> Any:
-    """The function that `package.module:function` names."""
+    """Returns the function that `package.module:function` names."""
     if words is None:
         return None
     module, path = in_module(argument, words)
     try:
-        found: Any = importlib.import_module(module)
+        value: Any = importlib.import_module(module)
         for name in path.split("."):
-            found = getattr(found, name)
-    except Exception as error:  # an import runs any code at all
+            value = getattr(value, name)
+    except Exception as error:  # an import may run any code
         said = str(error).splitlines() or [""]
         given = f"{words!r}, {type(error).__name__}: {said[0]}"
         raise InputError(f"{argument}: got {given}; {ACCEPTED}.") from None
-    return found
+    return value
 
 
 def junit(report: Report) -> str:
-    """The report as a test suite: one case for each argument and dtype, failed where there is a finding."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Returns the report as a test suite: one case for each argument and dtype, failed where there is a finding."""
+    sentences: dict[tuple[str, str], list[str]] = {}
     for dtype, arguments in report.visible.items():
-        found.update({(argument, dtype): [] for argument in arguments})
+        sentences.update({(argument, dtype): [] for argument in arguments})
     for finding in report.findings:
         for dtype in finding.dtype.split(", "):
-            found.setdefault((finding.argument, dtype), []).append(str(finding))
-    failures = sum(bool(said) for said in found.values())
-    suite = ElementTree.Element("testsuite", name=report.name, tests=str(len(found)), failures=str(failures))
-    for (argument, dtype), said in found.items():
+            sentences.setdefault((finding.argument, dtype), []).append(str(finding))
+    failures = sum(bool(said) for said in sentences.values())
+    suite = ElementTree.Element("testsuite", name=report.name, tests=str(len(sentences)), failures=str(failures))
+    for (argument, dtype), said in sentences.items():
         case = ElementTree.SubElement(suite, "testcase", classname=report.name, name=f"{argument} {dtype}")
-        for each in said:
-            ElementTree.SubElement(case, "failure", message=each).text = each
+        for sentence in said:
+            ElementTree.SubElement(case, "failure", message=sentence).text = sentence
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 class _Bar:
-    """A progress bar on the terminal, from the third second on."""
+    """Shows a progress bar on the terminal, from the third second on."""
 
     def __enter__(self) -> _Bar:
         self._start, self._bar, self._task = time.monotonic(), cast(Any, None), cast(Any, None)

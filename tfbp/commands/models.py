@@ -1,6 +1,6 @@
-"""The networks that `train` has by name, and those that it reads from a file.
+"""The networks that `train` builds by name, and those that it reads from a file.
 
-C classes, of which a text's are its characters.
+C classes; a text's classes are its characters.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ MODELS = ("mlp", *OF_IMAGES, *OF_TEXTS)
 
 
 def is_file(model: str) -> bool:
-    """Whether a model is a file, and not a name."""
+    """Whether a model is a file, not a name."""
     return model.endswith(".json") or "/" in model
 
 
 def check_model(model: str, dataset: str) -> None:
-    """Raise `InputError` unless there is such a model, and for such data."""
+    """Raises `InputError` unless the model exists, and fits the data set."""
     if is_file(model):
         return
     check_choice("model", model, MODELS, also="a FILE.json")
@@ -52,21 +52,21 @@ def check_model(model: str, dataset: str) -> None:
 
 
 def network_for(model: str, units: str, activation: str, loss: str) -> Callable[[Dataset], Network]:
-    """A function that returns the network for a data set. All checks that need no data run now.
+    """Returns a function that builds the network for a data set. All checks that need no data run now.
 
     Args:
         model: one of MODELS, or a file.
         units, activation: of mlp's hidden layers; the units with commas.
-        loss: of a model by name; a file's network has its own.
+        loss: the loss of a model by name; a file's network has its own.
 
     Raises:
         InputError: units that are not integers, an unknown activation or loss, a file without a network.
     """
     if is_file(model):
         network = read(model)
-        return lambda dataset: _fitting(model, network, dataset)
+        return lambda dataset: _loaded_for(model, network, dataset)
     if model == "mlp":
-        hidden = [Dense(each, activation) for each in _integers(units)]
+        hidden = [Dense(integer, activation) for integer in _integers(units)]
         Network(1, [*hidden, Dense(1)], loss)
         return lambda dataset: Network(dataset.inputs, [*hidden, Dense(dataset.classes)], loss)
     layers: Any = {"cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt}[model]
@@ -111,12 +111,12 @@ def _normalized(filters: int, size: int, strides: int = 1) -> list[Layer]:
 
 
 def lstm(context: int, classes: int) -> list[Layer]:
-    """Each character looked up, 128 units that remember, and a score for each character that may come next."""
+    """Looks each character up, passes it through an LSTM of 128 units, and scores the next character."""
     return [Embedding(classes, 32), LSTM(128, return_sequences=True), Dense(classes)]
 
 
 def gpt(context: int, classes: int, blocks: int = 4, width: int = 128, heads: int = 4) -> list[Layer]:
-    """A small GPT: characters and places looked up, blocks of causal attention and dense layers, and scores.
+    """A small GPT: embeddings of characters and positions, blocks of causal attention and dense layers, and scores.
 
     Reference: Radford et al., Language models are unsupervised multitask learners (2019), made smaller
     """
@@ -131,10 +131,10 @@ def gpt(context: int, classes: int, blocks: int = 4, width: int = 128, heads: in
 
 
 def read(path: str) -> Network:
-    """The network in a file.
+    """Returns the network in a file.
 
     Raises:
-        InputError: a file that cannot be read, or that holds no network.
+        InputError: a file that cannot be read, or without a network.
     """
     try:
         return Network.from_json(Path(path).read_text(encoding="utf-8"))
@@ -146,8 +146,8 @@ def read(path: str) -> Network:
     raise InputError(f"model: got {path!r} ({reason}); accepted: {names}, or a file that Network.to_json wrote.")
 
 
-def _fitting(path: str, network: Network, dataset: Dataset) -> Network:
-    """The network of a file, which has to take the examples of the data set and to know its classes."""
+def _loaded_for(path: str, network: Network, dataset: Dataset) -> Network:
+    """Returns the network of a file, which must take the data set's examples and have its classes."""
     shapes = dict.fromkeys([(dataset.inputs,), dataset.shape])
     if network.input_shape not in shapes:
         accepted = f"one of {' or '.join(map(str, shapes))}, the examples of {dataset.name}"

@@ -1,4 +1,4 @@
-"""How a network of two inputs learns, epoch by epoch: its decision regions, and the size of its deltas and gradients.
+"""Draws how a network of two inputs learns, epoch by epoch: decision regions, and sizes of deltas and gradients.
 
 B batch, G grid points along an axis.
 """
@@ -16,17 +16,17 @@ from tfbp.datasets import Dataset
 from tfbp.network import Network, Parameters
 
 GRID = 81
-# frames a GIF has at most, beside the first and the last; a frame is shown for so many milliseconds
+# the largest number of frames of a GIF beside the first and the last; milliseconds of a frame
 FRAMES, FRAME_TIME, LAST_FRAME_TIME = 30, 150, 3000
 
 
 class Pictures:
-    """Collects a frame each epoch, writes it to TensorBoard, and in the end saves a GIF for each writing.
+    """Collects a frame each epoch, writes it to TensorBoard, and at the end saves a GIF for each writing.
 
     Args:
         log_dir: the run's directory; images go to <log_dir>/<writing>/train, the GIF to <log_dir>/<writing>.gif.
         network: of two inputs.
-        dataset, y: one of the plane's sets, and its training targets as the network's loss takes them.
+        dataset, y: one of the plane's sets, and its training targets for the network's loss.
     """
 
     def __init__(self, log_dir: str, network: Network, dataset: Dataset, y: np.ndarray) -> None:
@@ -35,7 +35,7 @@ class Pictures:
         self._writers: dict[str, Any] = {}
 
     def add(self, writing: str, epoch: int, parameters: Parameters) -> None:
-        """The state after an epoch, of which TensorBoard gets an image."""
+        """Adds the state after an epoch, with an image for TensorBoard."""
         history = self._histories.setdefault(writing, [])
         history.append(Frame(self._network, self._dataset.x_train, self._y, parameters, epoch + 1))
         if writing not in self._writers:
@@ -58,7 +58,7 @@ class Frame:
     """The contents of one frame.
 
     Attributes:
-        epoch: how many epochs have been trained.
+        epoch: the number of trained epochs.
         share: the network's output at every grid point, (G, G): the share of class 1, from 0 to 1.
         deltas, gradients: ‖dz‖ and ‖dkernel‖ of each layer, on all of x.
     """
@@ -75,7 +75,7 @@ class Frame:
 
 
 def save_gif(path: Path, history: list[Frame], dataset: Dataset) -> None:
-    """An animation of at most some thirty frames; it stays on the last."""
+    """Saves an animation of about thirty frames; the last one stays longer."""
     from PIL import Image
 
     shown = sorted({round(each) for each in np.linspace(0, len(history) - 1, min(len(history), FRAMES))})
@@ -89,7 +89,7 @@ def save_gif(path: Path, history: list[Frame], dataset: Dataset) -> None:
 
 
 def draw(history: list[Frame], dataset: Dataset, epochs: int | None = None) -> np.ndarray:
-    """The last frame of a history as an RGB image: regions and samples, and the curves up to it."""
+    """Returns the last frame of a history as an RGB image: regions and samples, and the curves up to it."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The 2-2-1 network this project starts from: the published listing, the correct gradient, and the bug between them."""
+"""Shows the 2-2-1 network this project starts from: the published listing, the right gradient, and the bug."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text that a network of characters writes after each epoch, in TensorBoard."""
+"""Writes the text that a network of characters generates after each epoch to TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LENGTH = 100
 
 
 class TextSamples:
-    """After every epoch of every writing a text that goes on from the first validation window.
+    """Generates, after every epoch of every writing, a text that continues the first validation window.
 
     Characters are drawn by equal random numbers: parameters that agree to rounding write the same text.
     """
@@ -31,10 +31,10 @@ class TextSamples:
         tokens = continued(self._network, parameters, start, LENGTH, generator)
         text = "".join(self._dataset.characters[token] for token in tokens)
         self.last[epoch.writing] = text
-        # a run of its own: that of the curves is open in another writer
+        # a separate run: another writer has the curves' run open
         writer = self._directory.writer(epoch.writing, "text")
         with writer.as_default(step=epoch.number):
-            # four spaces before each line: TensorBoard reads Markdown, and leaves such lines as they are
+            # TensorBoard reads Markdown, and four spaces before a line keep it as it is
             tf.summary.text("sample", "\n".join(f"    {line}" for line in text.split("\n")))
         writer.flush()
 
@@ -42,7 +42,7 @@ class TextSamples:
 def continued(
     network: Network, parameters: Parameters, start: np.ndarray, count: int, generator: np.random.Generator
 ) -> list[int]:
-    """`count` tokens that the network draws, one after another, each from what it gives after the T tokens before.
+    """Returns `count` tokens, each drawn from the network's output after the T tokens before it.
 
     Args:
         start: (T,), the tokens before the first.
@@ -52,7 +52,7 @@ def continued(
     for _ in range(count):
         outputs = reference.forward(network, parameters, np.array([tokens[-len(start) :]]))[0, -1]
         probabilities = outputs if links else softmax_forward(outputs)
-        # the first whose sum is above: an equal draw of almost equal probabilities
+        # the first cumulative sum above the draw
         sums = probabilities.cumsum()
         tokens.append(int(np.searchsorted(sums, generator.random() * sums[-1], side="right")))
     return tokens[len(start) :]

@@ -7,8 +7,8 @@
     --model gpt        the same by four blocks of attention
     --model FILE.json  the network that Network.to_json wrote; its inputs are rows, or images of the data's shape
 
-The reference is NumPy in float64: it takes seconds an epoch for images of digits, and many minutes for those of
-fashion_mnist and for a gpt, where --gradients manual,tape leaves it out. The exit status is 0, or 2 for bad input.
+The reference is NumPy in float64: it takes seconds an epoch for images of digits, and many minutes for
+fashion_mnist and for a gpt; --gradients manual,tape skips it. The exit status is 0, or 2 for bad input.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def parser() -> Parser:
     parser = Parser(__doc__, names={"units": "--layers"}, prog="tfbp train")
     names = ", ".join((*datasets.DATASETS, datasets.TEXT))
     parser.add_argument("--dataset", help=f"{names} (default: digits; text for lstm and gpt)")
-    parser.add_argument("--text", metavar="FILE", help="a text of your own (default: of what comes with Python)")
+    parser.add_argument("--text", metavar="FILE", help="your own text (default: a text that comes with Python)")
     parser.add_argument("--context", type=int, help=f"characters of a text in a window (default: {CONTEXT})")
     parser.add_argument("--gradients", help="default: reference,manual,tape; with workers manual,tape")
     parser.add_argument("--model", default="mlp", help=f"{', '.join(models.MODELS)} or a FILE.json (default: mlp)")
-    parser.add_argument("--layers", help=f"of mlp, the units of its hidden layers, '' for none (default: {LAYERS})")
-    parser.add_argument("--activation", help=f"of mlp's hidden layers, a Keras name (default: {ACTIVATION})")
+    parser.add_argument("--layers", help=f"units of mlp's hidden layers, '' for none (default: {LAYERS})")
+    parser.add_argument("--activation", help=f"Keras name, for mlp's hidden layers (default: {ACTIVATION})")
     parser.add_argument("--loss", help=f"default: {LOSS}; a file's network has its own")
     parser.add_argument("--optimizer", default="adam", help=f"{', '.join(OPTIMIZERS)} (default: adam)")
     rates = ", ".join(f"{name} {rate}" for name, rate in OPTIMIZERS.items())
@@ -50,7 +50,7 @@ def parser() -> Parser:
     parser.add_argument("--epochs", type=int, default=20, help="default: 20")
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
     parser.add_argument("--dtype", default="float32", help="float32 (default) or float64; the reference: float64")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial parameters and the shuffling (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of first parameters and shuffling (default: 0)")
     parser.add_argument(
         "--deterministic", action="store_true", help="the same bits at every run, also on a GPU; slower"
     )
@@ -65,7 +65,7 @@ def parser() -> Parser:
         metavar="EVERY",
         help="histograms, norms and ratios of every layer for TensorBoard, every so many steps (default: an epoch)",
     )
-    parser.add_argument("--picture", action="store_true", help="of the plane's sets: a GIF and TensorBoard images")
+    parser.add_argument("--picture", action="store_true", help="for sets in the plane: a GIF and TensorBoard images")
     return parser
 
 
@@ -91,10 +91,10 @@ def train(arguments: argparse.Namespace) -> int:
     network = network_for(dataset)
     dataset = dataset.shaped(network.input_shape)
     _check_size(arguments, network, several)
-    if not several:  # of several processes, each looks whether the directory is free
+    if not several:  # of several processes, each checks the directory itself
         check_directory("log_dir", arguments.log_dir)
 
-    # the import of TensorFlow takes seconds: only from here on
+    # the import of TensorFlow takes seconds: only now
     from tfbp.console.quiet_tensorflow import tensorflow  # noqa: I001  before anything else that imports it
     from tfbp.commands import train_with_workers, train_writings
 
@@ -107,7 +107,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def _check_size(arguments: argparse.Namespace, network: Network, several: bool) -> None:
-    """Raise `InputError` where the weights are beyond the memory, or layers beyond what several processes can do."""
+    """Raises `InputError` where the weights exceed the memory, or layers cannot train in several processes."""
     weights = sum(math.prod(shape) for _, _, shape in named_weights(network.parameter_shapes()))
     if 8 * weights > memory():
         option = "layers" if arguments.model == "mlp" else "model"
@@ -121,7 +121,7 @@ def _check_size(arguments: argparse.Namespace, network: Network, several: bool) 
 
 
 def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
-    """Check what no other part of the program checks, and return the writings."""
+    """Checks the options that no other part of the program checks, and returns the writings."""
     if arguments.dataset is None:
         of_text = arguments.model in models.OF_TEXTS or arguments.text is not None
         arguments.dataset = datasets.TEXT if of_text else "digits"
@@ -157,7 +157,7 @@ def _check(arguments: argparse.Namespace, several: bool) -> list[str]:
 
 
 def _check_options_of_text(arguments: argparse.Namespace) -> None:
-    """Options that a text has and other data have not."""
+    """Checks options that only a text has."""
     if arguments.dataset == datasets.TEXT:
         arguments.context = CONTEXT if arguments.context is None else arguments.context
         check_count("context", arguments.context)
@@ -168,7 +168,7 @@ def _check_options_of_text(arguments: argparse.Namespace) -> None:
 
 
 def _check_options_of_model(arguments: argparse.Namespace) -> None:
-    """Options that one model has and another has not, and what they are by default."""
+    """Checks options that only one model has, and sets their defaults."""
     if arguments.model == "mlp":
         arguments.layers = LAYERS if arguments.layers is None else arguments.layers
         arguments.activation = ACTIVATION if arguments.activation is None else arguments.activation

@@ -1,4 +1,4 @@
-"""train's work over several processes: starting them on this machine, and being one of them."""
+"""Trains in several processes: starts them on this machine, and is one of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tfbp.training.workers import is_chief
 
 
 def is_worker() -> bool:
-    """Whether this process is one of those that `start` has started."""
+    """Whether `start` has started this process."""
     return is_local_worker()
 
 
 def start(arguments: argparse.Namespace) -> int:
-    """Train as so many workers on loopback; the exit status."""
+    """Trains with so many workers on loopback; returns the exit status."""
     workers = arguments.workers
     command = [sys.executable, "-m", "tfbp", "train", *_as_options(arguments)]
     console = Console(stderr=True)
@@ -37,14 +37,14 @@ def start(arguments: argparse.Namespace) -> int:
 
 
 def _as_options(arguments: argparse.Namespace) -> list[str]:
-    """The command line with the same options."""
+    """Returns the command line with the same options."""
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
     names = {name: f"--{name.replace('_', '-')}" for name in given}
     return [names[name] if value is True else f"{names[name]}={value}" for name, value in given.items()]
 
 
 def work(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> int:
-    """Be one of the workers of TF_CONFIG: train every writing in turn; the first worker writes and reports."""
+    """Runs one of the workers of TF_CONFIG: trains every writing in turn; the first worker writes and reports."""
     die_with_parent()
     y_train, y_validation = targets(network, dataset)
     validation = dataset.x_validation, y_validation

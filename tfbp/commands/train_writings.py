@@ -1,4 +1,4 @@
-"""train's work in one process: every writing in turn, each from the same parameters on the same batches."""
+"""Trains in one process: every writing in turn, each from the same parameters on the same batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfbp.training import TensorBoard
 
 
 def targets(network: Network, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The labels of the training and the validation samples as the network's loss takes them."""
+    """Returns the labels of the training and the validation samples for the network's loss."""
     labels = dataset.labels_train, dataset.labels_validation
     if network.loss.name.startswith("sparse_"):
         return labels
@@ -32,7 +32,7 @@ def targets(network: Network, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
 
 
 def work(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> int:
-    """Train, show how far it is, and end in a table; the exit status."""
+    """Trains, shows the progress, and ends in a table; returns the exit status."""
     y_train, y_validation = targets(network, dataset)
     validation = dataset.x_validation, y_validation
     report = TrainingReport(arguments, writings, network)
@@ -98,7 +98,7 @@ def work(arguments: argparse.Namespace, writings: list[str], network: Network, d
 
 
 def _first_line(arguments: argparse.Namespace, writings: list[str], network: Network, dataset: Dataset) -> str:
-    """The network, the data and the writings, for the first line of the output."""
+    """Describes the network, the data and the writings, for the first line of the output."""
     model = "" if arguments.model == "mlp" else f" ({arguments.model})"
     data = (
         f"{arguments.dataset}, {len(dataset.x_train):,} training and {len(dataset.x_validation):,} validation samples"
@@ -109,7 +109,7 @@ def _first_line(arguments: argparse.Namespace, writings: list[str], network: Net
 
 
 def _wait_for_reference(seconds: float, steps: int) -> str:
-    """A line on how long the reference takes if that is half a minute or more, else nothing."""
+    """Returns a line on the reference's time if that is half a minute or more, else nothing."""
     total = seconds * steps
     if total < 30:
         return ""
@@ -118,7 +118,7 @@ def _wait_for_reference(seconds: float, steps: int) -> str:
 
 
 def _seconds_of_a_step(network: Network, parameters: Parameters, x: np.ndarray, y: np.ndarray) -> float:
-    """The time that the reference takes for the loss and the gradients of one batch."""
+    """Measures the reference's time for the loss and the gradients of one batch."""
     start = time.perf_counter()
     reference.loss_and_gradients(network, parameters, x, y, training=True, seed=None if not network.draws else 0)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The results of a training run: curves and parameters in its directory, and a table of its writings."""
+"""Writes the results of a training run: curves and parameters in its directory, and a table of its writings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfbp.vocabulary import OPTIMIZERS
 
 
 class TrainingReport:
-    """Collects every epoch; the curves of manual and tape are written by their own `TensorBoard`."""
+    """Collects every epoch; `TensorBoard` writes the curves of manual and tape."""
 
     def __init__(self, arguments: argparse.Namespace, writings: list[str], network: Network) -> None:
         self.log_dir = arguments.log_dir
@@ -30,7 +30,7 @@ class TrainingReport:
         self.network, self.dtype, self.settings = network, arguments.dtype, arguments
 
     def describe(self, writing: str) -> None:
-        """The run's hyperparameters, where no `TensorBoard` writes them."""
+        """Writes the run's hyperparameters, where no `TensorBoard` does."""
         settings = self.settings
         rate = settings.learning_rate or OPTIMIZERS[settings.optimizer]
         values = {
@@ -52,7 +52,7 @@ class TrainingReport:
         self.directory.log(epoch.writing, "validation", epoch.number, *epoch.validation)
 
     def log_filters(self, epoch: Epoch, parameters: Parameters) -> None:
-        """The image of the first convolution's filters, where no `TensorBoard` writes it."""
+        """Writes the image of the first convolution's filters, where no `TensorBoard` does."""
         with self.directory.writer(epoch.writing, "train").as_default():
             filters.write(self.network, parameters, epoch.number)
 
@@ -71,7 +71,7 @@ class TrainingReport:
 
 
 def tensorboard_command(log_dir: str) -> str:
-    """A command that exists where this one was typed and shows the curves: of make, of the PATH, or of this Python."""
+    """Returns a command that shows the curves and exists here: of make, of the PATH, or of this Python."""
     if "MAKELEVEL" in os.environ and Path(log_dir).parts[0] == "logs":
         return "make tensorboard"
     program = "tensorboard" if shutil.which("tensorboard") else f"{sys.executable} -m tensorboard.main"
@@ -79,13 +79,13 @@ def tensorboard_command(log_dir: str) -> str:
 
 
 def loss_text(loss: float, digits: int) -> str:
-    """A loss with so many decimals, or, where it has left all bounds, its size."""
+    """Returns a loss with so many decimals; its order of magnitude where it is huge."""
     return f"{loss:.{digits}f}" if not abs(loss) >= 1e6 else f"{loss:.3g}"
 
 
 @dataclass
 class Row:
-    """A line of the final table: the last epoch's validation, and what adds up along the way."""
+    """Returns a line of the final table: the last epoch's validation, and the sums along the way."""
 
     loss: float = float("nan")
     accuracy: float = float("nan")
@@ -99,7 +99,7 @@ class Row:
             self.first_epoch_seconds = epoch.seconds
         else:
             self.other_seconds += epoch.seconds
-        # written so that a NaN stays
+        # in this form a NaN stays
         self.disagreement = float(np.maximum(self.disagreement, epoch.disagreement))
 
 

@@ -1,4 +1,4 @@
-"""Several writings trained from the same parameters on the same batches, and how far they drift apart."""
+"""Trains several writings from the same parameters on the same batches, and measures how far they drift apart."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tfbp.vocabulary import OPTIMIZERS
 
 WRITINGS: dict[str, Any] = {"reference": reference, "manual": manual, "tape": tape}
 Arrays = tuple[np.ndarray, np.ndarray]
-# of the validation samples at a time: the patches of all of them may be more than memory holds
+# the number of validation samples at a time: the patches of all may exceed the memory
 ROWS = 1000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a writing trains; equal plans give every writing the same parameters and the same batches.
+    """The settings of a training run; equal plans give every writing the same parameters and the same batches.
 
     Attributes:
         optimizer: "sgd", "momentum" or "adam".
         epochs, batch_size: counts of at least 1.
         learning_rate: None for the optimizer's default.
         seed: of the first parameters and of the order of the samples.
-        dtype: of the parameters; None for x's own, which tokens do not have.
+        dtype: the parameters' dtype; None for x's own, which tokens do not have.
     """
 
     optimizer: str
@@ -67,24 +67,24 @@ class Epoch:
 
 
 class Trajectories:
-    """Holds every writing's epochs against those of the writing that comes first.
+    """Compares every writing's epochs with those of the first writing.
 
     Args:
         network: the network to train.
-        validation: x (N, I) or (N, …) and y, on which every epoch is judged in x's dtype, by the writing itself.
-        follow: is called with each epoch and the parameters after it.
+        validation: x (N, I) or (N, …) and y; the writing itself evaluates every epoch on them in x's dtype.
+        follow: a function that is called with each epoch and the parameters after it.
     """
 
     def __init__(self, network: Network, validation: Arrays, follow: Callable[[Epoch, Parameters], None]) -> None:
         self.network, self.validation, self._follow = network, validation, follow
         self._first: str | None = None
         self._losses: list[float] = []
-        # the first writing's parameters after each epoch: too much for memory where there are many epochs
+        # the first writing's parameters after each epoch, in a file: many epochs would fill the memory
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self._file.close)
 
     def add(self, writing: str, number: int, train: tuple[float, float], seconds: float, after: Parameters) -> None:
-        """An epoch of a writing, its mean loss and accuracy on the way, and the parameters after it."""
+        """Adds an epoch of a writing, its mean loss and accuracy, and the parameters after it."""
         validation = self._judge(writing, after)
         flat = np.concatenate([w.astype(np.float64).ravel() for _, _, w in named_weights(after)])
         self._first = self._first or writing
@@ -103,7 +103,7 @@ class Trajectories:
         self._follow(Epoch(writing, number, train, validation, seconds, float(apart)), after)
 
     def _judge(self, writing: str, parameters: Parameters) -> tuple[float, float]:
-        """The loss and the accuracy on the validation samples; layers act as at inference."""
+        """Returns the loss and the accuracy on the validation samples, in inference mode."""
         x, y = self.validation
         found, sizes = [], []
         for start in range(0, len(x), ROWS):
@@ -116,7 +116,7 @@ class Trajectories:
 
 
 class Recorder(keras.callbacks.Callback):
-    """Takes every epoch of a `tfbp.Model` into the trajectories. The first of fit's callbacks, for its clock."""
+    """Adds every epoch of a `tfbp.Model` to the trajectories. The first of fit's callbacks, because of its clock."""
 
     def __init__(self, trajectories: Trajectories, writing: str) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Recorder(keras.callbacks.Callback):
         self._seconds: float | None = None
 
     def on_test_begin(self, logs: Any = None) -> None:
-        # the first thing after the epoch's last step
+        # the first action after the epoch's last step
         self._seconds = time.perf_counter() - self._started
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -143,11 +143,11 @@ def train(
     plan: Plan,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
-    """Train the trajectories' network by one writing.
+    """Trains the trajectories' network by one writing.
 
     Args:
         samples: x (N, I) or (N, …), and y.
-        callbacks: for fit, beside the `Recorder`; the reference, which has no fit, takes none.
+        callbacks: for fit, beside the `Recorder`; the reference has no fit and takes none.
     """
     network, seed, batch_size = trajectories.network, plan.seed, plan.batch_size
     rate = OPTIMIZERS[plan.optimizer] if plan.learning_rate is None else plan.learning_rate
@@ -164,24 +164,24 @@ def train(
             callbacks=[Recorder(trajectories, writing), *callbacks],
         )
         return
-    # the numbers that the other writings start from: those that x's dtype holds
+    # all writings start from these numbers: those that x's dtype can hold
     parameters = map_weights(lambda w: w.astype(dtype), network.init(seed))
     trainer = Trainer(network, parameters, reference_optimizer(plan.optimizer, rate), *samples, seed=seed)
     rows = len(samples[0])
     for number in range(plan.epochs):
-        # as Model.fit shuffles
+        # shuffled as in Model.fit
         order = np.random.default_rng([seed, number]).permutation(rows)
         started = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
             steps = trainer.train_epoch(order, batch_size)
         seconds = time.perf_counter() - started
-        loss, accuracy = (mean_over_rows(each, rows, batch_size) for each in steps)
+        loss, accuracy = (mean_over_rows(step, rows, batch_size) for step in steps)
         with np.errstate(over="ignore", invalid="ignore"):
             trajectories.add(writing, number, (loss, accuracy), seconds, trainer.parameters())
 
 
 def mean_over_rows(steps: np.ndarray, samples: int, batch_size: int) -> float:
-    """The mean of what each step of an epoch gave; a last batch that is not full counts by its rows."""
+    """Returns the mean of an epoch's step values; a last, smaller batch counts by its rows."""
     rows = np.full(len(steps), batch_size)
     rows[-1] = samples - batch_size * (len(steps) - 1)
     return float(np.average(steps, weights=rows))

@@ -1,4 +1,4 @@
-"""The 2-2-1 sigmoid network that this project starts from: the listing as published, and the correct gradient.
+"""The 2-2-1 sigmoid network that this project starts from: the listing as published, and the right gradient.
 
 The listing works with column vectors: W0 (2, 2) and W1 (1, 2) are the transposes of the layers' kernels.
 """
@@ -25,12 +25,12 @@ Tensors = dict[str, np.ndarray]
 
 
 def parameters() -> Parameters:
-    """W0 and W1 as the network's kernels."""
+    """Returns W0 and W1 as the network's kernels."""
     return [{"kernel": W0.T.copy()}, {"kernel": W1.T.copy()}]
 
 
 def published_step(w0: np.ndarray, w1: np.ndarray) -> tuple[float, Tensors]:
-    """One step of the listing, every line as published: its error, and its tensors under this project's names."""
+    """Runs one step of the listing, every line as published: its error, and its tensors under this project's names."""
 
     def nonlin(x: np.ndarray, deriv: bool = False) -> np.ndarray:
         return x * (1 - x) if deriv else 1 / (1 + np.exp(-x))
@@ -56,7 +56,7 @@ def published_step(w0: np.ndarray, w1: np.ndarray) -> tuple[float, Tensors]:
 
 
 def train_published() -> tuple[list[float], np.ndarray, np.ndarray]:
-    """The listing's errors at every step, and its final W0 and W1."""
+    """Returns the listing's errors at every step, and its final W0 and W1."""
     w0, w1, errors = W0.copy(), W1.copy(), []
     for _ in range(STEPS):
         error, tensors = published_step(w0, w1)
@@ -67,7 +67,7 @@ def train_published() -> tuple[list[float], np.ndarray, np.ndarray]:
 
 
 def train(loss_and_gradients: Callable[..., Any]) -> tuple[list[float], np.ndarray, np.ndarray]:
-    """The errors and final W0 and W1 with the gradients of one of the three writings."""
+    """Returns the errors and final W0 and W1 with the gradients of one of the three writings."""
     weights, errors = parameters(), []
     for _ in range(STEPS):
         error, gradients = loss_and_gradients(NETWORK, weights, X, TARGET)
@@ -78,7 +78,7 @@ def train(loss_and_gradients: Callable[..., Any]) -> tuple[list[float], np.ndarr
 
 
 def check_published() -> list[Comparison]:
-    """The listing's tensors at step 0 against the reference's, from the loss back to the input."""
+    """Compares the listing's tensors at step 0 with the reference's, from the loss back to the input."""
     _, gradients, tensors = reference.loss_gradients_and_tensors(NETWORK, parameters(), X, TARGET)
     _, published = published_step(W0, W1)
     expected = {

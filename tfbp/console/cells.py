@@ -1,4 +1,4 @@
-"""The cells of the matrix in several processes, each with a TensorFlow of its own: tracing keeps one core busy."""
+"""Runs the cells of the matrix in several processes, each with its own TensorFlow: tracing keeps one core busy."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-# a process takes seconds to import TensorFlow, and about a gigabyte
+# a process takes seconds to import TensorFlow, and about a gigabyte of memory
 CELLS_WORTH_A_PROCESS, MOST = 24, 4
 
 
 def processes_for(cells: int, device: str) -> int:
-    """The number of processes by default: on a GPU one, which has all of its memory."""
+    """Returns the default number of processes: on a GPU one, which has all of its memory."""
     return max(1, min(os.cpu_count() or 1, MOST, cells // CELLS_WORTH_A_PROCESS)) if device == "cpu" else 1
 
 
 class ProcessGone(Exception):
-    """A process died at its work: killed, out of memory, or brought down by a library."""
+    """Raised when a process died: killed, out of memory, or ended by a library."""
 
 
 @contextmanager
 def mapping(
     processes: int, deterministic: bool = False, tasks_each: int | None = None
 ) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`map` in so many processes: the results come in order, until a `ProcessGone` if a process died.
+    """Runs `map` in several processes: results in order, and a `ProcessGone` if a process died.
 
-    With `tasks_each`, a process does so many and a fresh one goes on: one may hold only so many compiled programs.
+    With `tasks_each`, a new process replaces one after that many tasks: a process can hold only so many programs.
     """
     if processes == 1:
         yield map
@@ -58,7 +58,7 @@ def mapping(
 
 
 def _start(deterministic: bool) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the process that was called
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent process handles Ctrl-C
     from tfbp.console.quiet_tensorflow import tensorflow
 
     if deterministic:

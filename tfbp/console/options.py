@@ -1,4 +1,4 @@
-"""How every command takes its options and ends: bad input in one sentence, with the option's name as it is typed."""
+"""Reads every command's options and ends it: bad input in one sentence, with the option's name as typed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser with the error messages of `InputError`.
 
     Args:
-        description: of the command; its line breaks are kept.
+        description: the command's description, with its line breaks.
         names: options with other names than the arguments in the package's errors, e.g.
             `{"units": "--layers"}`.
     """
@@ -38,32 +38,32 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self._in_our_words(message)}\n")
 
     def typed(self, sentence: str) -> str:
-        """The sentence of an `InputError`, with the option instead of the argument's name."""
+        """Returns the sentence of an `InputError`, with the option instead of the argument's name."""
         argument, colon, rest = sentence.partition(":")
         option = self._names.get(argument) or f"--{argument.replace('_', '-')}"
         return f"{option}{colon}{rest}" if option in self._option_string_actions else sentence
 
     def _in_our_words(self, message: str) -> str:
         # an unknown option first: argparse reports it only if all else is right
-        for option in (each.split("=")[0] for each in self._given if each.startswith("--")):
-            if not any(each.startswith(option) for each in self._option_string_actions):
+        for option in (word.split("=")[0] for word in self._given if word.startswith("--")):
+            if not any(action.startswith(option) for action in self._option_string_actions):
                 return self._unknown(option)
-        if found := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
-            return f"{found[1]}: got {found[3]}; accepted: {KINDS[found[2]]}."
-        if found := re.fullmatch(r"argument (\S+): expected one argument", message):
-            return f"{found[1]}: got nothing after it; accepted: one value."
-        if found := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
-            names = found[3].replace("'", "").split(", ")
-            return f"{found[1]}: got {found[2]}{likely(found[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
-        if found := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
-            return self._unknown(found[1].split("=")[0])
-        if found := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
-            missing = next(each for each in self._actions if found[1] in (each.dest, *each.option_strings))
-            return f"{found[1]}: got none; accepted: {', '.join(missing.choices or [missing.help or 'see --help'])}."
+        if match := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
+            return f"{match[1]}: got {match[3]}; accepted: {KINDS[match[2]]}."
+        if match := re.fullmatch(r"argument (\S+): expected one argument", message):
+            return f"{match[1]}: got nothing after it; accepted: one value."
+        if match := re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
+            names = match[3].replace("'", "").split(", ")
+            return f"{match[1]}: got {match[2]}{likely(match[2].strip(chr(39)), names)}; accepted: {one_of(names)}."
+        if match := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
+            return self._unknown(match[1].split("=")[0])
+        if match := re.fullmatch(r"the following arguments are required: ([^,]*).*", message):
+            missing = next(action for action in self._actions if match[1] in (action.dest, *action.option_strings))
+            return f"{match[1]}: got none; accepted: {', '.join(missing.choices or [missing.help or 'see --help'])}."
         return message
 
     def _unknown(self, option: str) -> str:
-        options = [each for each in self._option_string_actions if each.startswith("--")]
+        options = [action for action in self._option_string_actions if action.startswith("--")]
         if not option.startswith("-"):
             return f"{option}: got a word after all arguments; accepted: {one_of(options, '--help')}."
         hint = likely(option, options).replace("'", "")
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Sequence[str] | None = None) -> int:
-    """Read the options, run the command, and return the exit status: 2 for bad input, 130 for Ctrl-C."""
+    """Reads the options, runs the command, and returns the exit status: 2 for bad input, 130 for Ctrl-C."""
     arguments = parser.parse_args(given)
     try:
         return command(arguments)
@@ -93,8 +93,9 @@ def run(parser: Parser, command: Callable[[argparse.Namespace], int], given: Seq
 
 
 def without_deterministic_kernel(error: Exception) -> str:
-    """The operation that TensorFlow refuses to run with determinism, by an option or by
-    `tf.config.experimental.enable_op_determinism()`, because it has no such kernel; empty for any other error."""
+    """Returns the operation that TensorFlow cannot run with determinism, because it has no such kernel; else "".
+
+    An option or `tf.config.experimental.enable_op_determinism()` turns determinism on."""
     said = str(error)
     # by its name: TensorFlow is not imported here
     if type(error).__name__ != "UnimplementedError" or "determinis" not in said.lower():
@@ -104,19 +105,19 @@ def without_deterministic_kernel(error: Exception) -> str:
 
 
 def beyond_memory(error: Exception) -> str:
-    """The array that was too large for memory, in NumPy's words or in TensorFlow's; empty for any other error."""
+    """Returns the array that was too large for memory, in NumPy's or TensorFlow's words; "" for any other error."""
     if isinstance(error, MemoryError):
-        found = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
-        return f"an {found[0]}" if found else "more than that"
+        match = re.search(r"array with shape \([\d, ]+\) and data type \w+", str(error))
+        return f"an {match[0]}" if match else "more than that"
     # by its name: TensorFlow is not imported here
     if type(error).__name__ != "ResourceExhaustedError":
         return ""
-    found = re.search(r"tensor with shape ?\[[\d,]+\] and type \w+", str(error))
-    return f"a {found[0]}" if found else "more than that"
+    match = re.search(r"tensor with shape ?\[[\d,]+\] and type \w+", str(error))
+    return f"a {match[0]}" if match else "more than that"
 
 
 def memory() -> int:
-    """The bytes of memory that this machine has."""
+    """Returns the machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -125,7 +126,7 @@ def what_fits() -> str:
 
 
 def check_file(argument: str, path: str | None) -> None:
-    """Raise `InputError` unless a file can be written there: now, rather than when there is something to write."""
+    """Raises `InputError` unless the file can be written: now, not only when there is something to write."""
     if path is None:
         return
     is_new = not os.path.exists(path)
@@ -141,7 +142,7 @@ def check_file(argument: str, path: str | None) -> None:
 
 
 def check_directory(argument: str, path: str | Path) -> None:
-    """Raise `InputError` unless there is a directory, or can be one, in which files can be written."""
+    """Raises `InputError` unless the directory exists or can be made, and files can be written in it."""
     tried = Path(path) / f".tried-{os.getpid()}"
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -154,10 +155,10 @@ def check_directory(argument: str, path: str | Path) -> None:
 
 
 def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
-    """The words of a comma-separated option.
+    """Returns the words of a comma-separated option.
 
     Raises:
-        InputError: one that is not accepted, or is there twice.
+        InputError: a word that is not accepted, or is there twice.
     """
     words = given.split(",")
     for word in words:
@@ -168,15 +169,15 @@ def choices(argument: str, given: str, accepted: Iterable[str]) -> list[str]:
 
 
 def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
-    """The names that contain the option's value.
+    """Returns the names that contain the option's value.
 
     Raises:
-        InputError: there is none.
+        InputError: no name contains it.
     """
     names = list(names)
     found = [name for name in names if given in name]
     if not found:
-        # the parts of a name count, too: part of a long name is unlike the whole
+        # the parts of a name count too: part of a long name is unlike the whole
         parts = {part: part for name in names for part in (name, *re.split(r"[-_.]", name)) if len(part) > 2}
         hint = likely(given, parts)
         raise InputError(f"{argument}: got {given!r}, which no name contains{hint}; accepted: part of {one_of(names)}.")
@@ -184,14 +185,14 @@ def part_of(argument: str, given: str, names: Iterable[str]) -> list[str]:
 
 
 def need(*packages: str) -> None:
-    """Raise `InputError` unless what the commands need beside the package is there."""
+    """Raises `InputError` unless the packages of `tfbp[scripts]` are installed."""
     for package in packages:
         if find_spec(package) is None:
             raise InputError(f"packages: got no {package}; accepted: an installation of 'tfbp[scripts]'.")
 
 
 def run_file(argument: str, path: str) -> None:
-    """Run a Python file for what it registers.
+    """Runs a Python file, which registers kinds.
 
     Raises:
         InputError: no such file.

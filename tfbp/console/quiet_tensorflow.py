@@ -1,4 +1,4 @@
-"""Import TensorFlow without its start-up chatter, which no log level silences (tensorflow/tensorflow#100442)."""
+"""Imports TensorFlow without its start-up messages, which no log level turns off (tensorflow/tensorflow#100442)."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ with tempfile.TemporaryFile() as _chatter:
     os.dup2(_chatter.fileno(), 2)
     try:
         import tensorflow
-    except Exception:  # Ctrl-C is none: it ends a command in one line
+    except Exception:  # not Ctrl-C, which ends a command in one line
         _chatter.seek(0)
         os.write(_stderr, _chatter.read())
         raise
@@ -20,5 +20,5 @@ with tempfile.TemporaryFile() as _chatter:
         os.dup2(_stderr, 2)
         os.close(_stderr)
 
-# check.py traces each of its many functions once, on purpose: no retracing to warn of
+# check.py traces each of its many functions once, on purpose: no warning about retracing
 tensorflow.get_logger().setLevel("ERROR")

@@ -1,6 +1,6 @@
-"""Where a run leaves its curves and parameters: a directory that TensorBoard reads and that survives a kill.
+"""Writes a run's curves and parameters to a directory that TensorBoard reads and that survives a kill.
 
-<directory>/run.json                              what was run; gains the results when the run ends
+<directory>/run.json                              the settings; at the end of the run, the results too
 <directory>/<writing>/train, …/validation         curves; equal tags share a chart
 <directory>/<writing>/parameters.npz              after the last whole epoch
 """
@@ -21,14 +21,14 @@ ACCEPTED = "accepted: a new or empty directory that can be written"
 
 
 class RunDirectory:
-    """A new run's directory. Whatever was written stays readable when the process is killed.
+    """The directory of a new run. Everything written stays readable when the process is killed.
 
     Args:
-        path: a directory that is not there yet, or is empty.
-        description: the run's settings, kept in run.json.
+        path: a directory that does not exist, or is empty.
+        description: the run's settings, saved in run.json.
 
     Raises:
-        InputError: a path that is a file, cannot be written, or holds a run, whether whole or half-written.
+        InputError: a path that is a file, cannot be written, or contains a run, complete or not.
     """
 
     def __init__(self, path: str | Path, description: dict[str, Any]) -> None:
@@ -43,18 +43,18 @@ class RunDirectory:
             raise InputError(f"log-dir: got {str(path)!r} ({error.strerror}); {ACCEPTED}.") from error
 
     def log(self, writing: str, split: str, epoch: int, loss: float, accuracy: float) -> None:
-        """One point of the curves epoch_loss and epoch_accuracy of `<writing>/<split>`, on disk when this returns."""
+        """Writes one point of the curves epoch_loss and epoch_accuracy of `<writing>/<split>` to disk."""
         import tensorflow as tf
 
         writer = self.writer(writing, split)
         with writer.as_default(step=epoch):
-            # curves are kept in float32: a loss above its range is infinite there, and no error
+            # curves are float32: a loss above its range is infinite there, which is not an error
             for name, value in (("epoch_loss", loss), ("epoch_accuracy", accuracy)):
                 tf.summary.scalar(name, tf.cast(tf.constant(value, tf.float64), tf.float32))
         writer.flush()
 
     def writer(self, writing: str, split: str) -> Any:
-        """The `tf.summary` writer of `<writing>/<split>`."""
+        """Returns the `tf.summary` writer of `<writing>/<split>`."""
         import tensorflow as tf
 
         place = self.path / writing / split
@@ -63,7 +63,7 @@ class RunDirectory:
         return self._writers[place]
 
     def save(self, writing: str, network: Network, parameters: Parameters) -> None:
-        """The parameters and the network, instead of those of the epoch before, never a half of either."""
+        """Replaces the parameters and the network of the epoch before; a kill leaves the old or the new ones."""
         place = self.path / writing
         place.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {"/".join(map(str, (*at, name))): w for at, name, w in named_weights(parameters)}
@@ -72,7 +72,7 @@ class RunDirectory:
         os.replace(partial, place / "parameters.npz")
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Close the curves, and note the results in run.json."""
+        """Closes the curves, and writes the results to run.json."""
         for writer in self._writers.values():
             writer.close()
         self._write_description({"finished": True, "results": results})
@@ -84,13 +84,13 @@ class RunDirectory:
 
 
 def check_free(path: str | Path) -> None:
-    """Raise `InputError` where there is something that a new run would write over."""
+    """Raises `InputError` where a new run would overwrite something."""
     if found := _what_is_in(Path(path)):
         raise InputError(f"log-dir: got {str(path)!r}, which {found}; {ACCEPTED}.")
 
 
 def _what_is_in(path: Path) -> str:
-    """Why the directory cannot take a new run; empty where it can."""
+    """Returns the cause why the directory cannot take a new run; empty where it can."""
     if path.exists() and not path.is_dir():
         return "is a file"
     try:

@@ -1,1 +1,1 @@
-"""Functions that such networks can represent: Boolean functions exactly, continuous functions to any precision."""
+"""Functions that networks can represent: Boolean functions exactly, continuous functions to any precision."""

@@ -1,4 +1,4 @@
-"""Functions as networks of sigmoids, built by hand: no training, an error that is known beforehand.
+"""Builds functions as networks of sigmoids by hand: without training, with an error that is known beforehand.
 
 N points, U units of a layer (for two variables, U² in the second).
 """
@@ -15,14 +15,14 @@ from tfbp.network import Dense, Network, Parameters
 
 Function = Callable[..., np.ndarray]
 
-# how far from its middle, in units of 1 / slope, a sigmoid is 0 or 1 to rounding
+# the distance from its middle, in units of 1 / slope, at which a sigmoid is 0 or 1 to rounding
 FLAT = 40.0
-# points that represent an interval
+# the number of points that represent an interval
 POINTS = 2**18
 
 
 def units_for(function: Function, low: float, high: float, precision: float) -> int:
-    """The U with which `staircase` has an error of at most `precision`: V / (2 ε), and a tenth for the steps' widths.
+    """Returns the U with which `staircase` has an error of at most `precision`: V / (2 ε), plus a tenth for the steps.
 
     Raises:
         InputError: a precision that is not above 0.
@@ -75,21 +75,21 @@ def staircase(function: Function, low: float, high: float, units: int) -> tuple[
     return _one_hidden_layer(slope, steps, np.diff(levels), levels[0])
 
 
-def fitted(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
-    """As `staircase`, with evenly spaced sigmoids, wide enough to overlap, and the output layer by least squares.
+def least_squares(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
+    """Builds a `staircase` with evenly spaced, overlapping sigmoids, and the output layer by least squares.
 
-    For a fixed hidden layer the best output layer is a linear problem. The error is not known beforehand; the smoother
-    the function, the faster it falls with the units.
+    For a fixed hidden layer the best output layer is a linear problem. The error is not known beforehand. It falls
+    faster with the number of units where the function is smoother.
 
     Example:
         >>> from tfbp import reference
-        >>> network, parameters = fitted(np.sin, 0.0, 3.0, units=20)
+        >>> network, parameters = least_squares(np.sin, 0.0, 3.0, units=20)
         >>> x = np.linspace(0, 3, 1001)
         >>> bool(np.abs(reference.forward(network, parameters, x[:, None])[:, 0] - np.sin(x)).max() < 1e-5)
         True
     """
     _check(low, high, units)
-    # a little past the ends, where else there would be units on one side only
+    # a little past the ends: else there would be units on one side only
     overhang = 0.05 * (high - low)
     steps = np.linspace(low - overhang, high + overhang, units)
     slope = np.full(units, 0.5 * units / (high - low))
@@ -100,7 +100,7 @@ def fitted(function: Function, low: float, high: float, units: int) -> tuple[Net
 
 
 def staircase_of_two(function: Function, low: float, high: float, units: int) -> tuple[Network, Parameters]:
-    """Two hidden layers of steep sigmoids: stairs over the square [low, high]², for a function of two variables.
+    """Builds two hidden layers of steep sigmoids: steps over the square [low, high]², for a function of two variables.
 
     The first layer has U steps for each variable. Unit (i, j) of the second is on where x is past step i *and* z past
     step j: over a quadrant. The output sums the quadrants, weighted so that each cell gets the function's value at its
@@ -149,7 +149,7 @@ def staircase_of_two(function: Function, low: float, high: float, units: int) ->
 def largest_error(
     network: Network, parameters: Parameters, function: Function, low: float, high: float, points: int = 10_007
 ) -> float:
-    """The sup-norm error, on evenly spaced points: of a function of one variable on [low, high].
+    """Returns the sup-norm error on evenly spaced points, for a function of one variable on [low, high].
 
     Example:
         >>> network, parameters = staircase(lambda x: x, 0.0, 1.0, units=9)
@@ -166,7 +166,7 @@ def largest_error(
 def errors_of_two(
     network: Network, parameters: Parameters, function: Function, low: float, high: float, points: int = 151
 ) -> np.ndarray:
-    """The absolute error of a function of two variables on a grid of points, (points, points)."""
+    """Returns the absolute error of a function of two variables on a grid of points, (points, points)."""
     axis = np.linspace(low, high, points)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     outputs = np.stack([reference.forward(network, parameters, row)[:, 0] for row in grid])
@@ -182,10 +182,10 @@ def _one_hidden_layer(slope, steps, kernel, bias):
 
 
 def _equal_shares(values: np.ndarray, units: int) -> np.ndarray:
-    """The indices after which to cut, so that the total variation falls into U + 1 equal shares."""
+    """Returns the indices after which to cut, so that the total variation falls into U + 1 equal shares."""
     way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(values)))])
     cuts = np.searchsorted(way, way[-1] * np.arange(1, units + 1) / (units + 1)) - 1
-    # a step between two samples at most, and none where the function does not move
+    # at most one step between two samples, and none where the function is constant
     return np.unique(np.clip(cuts, 0, len(values) - 2))
 
 

@@ -1,4 +1,4 @@
-"""Boolean functions as networks of one hidden layer, built by hand and exact in floating point.
+"""Builds Boolean functions as networks of one hidden layer, exact in floating point.
 
 n Boolean inputs, R = 2^n their rows, H hidden units, F functions. A function is its truth table: R values of 0 or 1, in
 the order of `truth_rows`.
@@ -13,7 +13,7 @@ from tfbp.network import Dense, Network, Parameters
 
 
 def truth_rows(n: int) -> np.ndarray:
-    """Every input of a Boolean function, (2^n, n): row r holds the binary digits of r, the highest first.
+    """Returns every input of a Boolean function, (2^n, n): row r has the binary digits of r, the highest first.
 
     Example:
         >>> truth_rows(2).tolist()
@@ -23,7 +23,7 @@ def truth_rows(n: int) -> np.ndarray:
 
 
 def all_tables(n: int) -> np.ndarray:
-    """Every Boolean function of n inputs as its truth table, (2^(2^n), 2^n).
+    """Returns every Boolean function of n inputs as its truth table, (2^(2^n), 2^n).
 
     Example:
         >>> all_tables(1).astype(int).tolist()
@@ -33,12 +33,12 @@ def all_tables(n: int) -> np.ndarray:
 
 
 def parity_table(n: int) -> np.ndarray:
-    """The truth table of n-bit parity, (2^n,): 1 where an odd number of inputs is 1; XOR for n = 2."""
+    """Returns the truth table of n-bit parity, (2^n,): 1 where an odd number of inputs is 1; XOR for n = 2."""
     return truth_rows(n).sum(axis=1) % 2 == 1
 
 
 def hidden_units(tables: np.ndarray) -> np.ndarray:
-    """How many hidden units `construct` needs, (F,): the smaller number of equal values, at most 2^(n-1).
+    """Returns the number of hidden units of `construct`, (F,): the smaller number of equal values, at most 2^(n-1).
 
     Example:
         >>> hidden_units(np.array([[0, 0, 0, 1], [0, 1, 1, 0], [1, 1, 1, 1]])).tolist()
@@ -49,7 +49,7 @@ def hidden_units(tables: np.ndarray) -> np.ndarray:
 
 
 def construct(table: np.ndarray) -> tuple[Network, Parameters]:
-    """A network of one relu layer and a linear output that equals the Boolean function at every input, to the last bit.
+    """Builds a network of one relu layer and a linear output that equals the Boolean function at every input, exactly.
 
         y = relu(1 - distance(x, m)) is 1 where x = m and 0 at every other corner of the cube:
         a unit for each row m where the function is 1 and their sum, or, where the zeros are fewer, 1 minus theirs
@@ -74,7 +74,7 @@ def construct(table: np.ndarray) -> tuple[Network, Parameters]:
 
 
 def construct_many(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The parameters of `construct` for many functions at once, with unused units at 0 and H = 2^(n-1) of them.
+    """Returns the parameters of `construct` for many functions at once, padded with zero units to H = 2^(n-1).
 
     Args:
         tables: (F, R).
@@ -98,14 +98,14 @@ def construct_many(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def evaluate_many(parameters: tuple[np.ndarray, ...], x: np.ndarray) -> np.ndarray:
-    """The outputs of the networks of `construct_many`, (F, B), for x (B, n)."""
+    """Returns the outputs of the networks of `construct_many`, (F, B), for x (B, n)."""
     kernels, biases, output_kernels, output_biases = parameters
     y = np.maximum(np.matmul(x, kernels) + biases[:, None, :], 0)
     return np.matmul(y, output_kernels[:, :, None])[:, :, 0] + output_biases[:, None]
 
 
 def construct_parity(n: int) -> tuple[Network, Parameters]:
-    """n-bit parity with n hidden units, where `construct` takes 2^(n-1): its value only depends on the sum of x.
+    """Builds n-bit parity with n hidden units, where `construct` takes 2^(n-1): its value depends on Σ x alone.
 
         y = relu(s) - 2 relu(s - 1) + 2 relu(s - 2) - …,  s = Σ x, zigzags between 0 and 1
 

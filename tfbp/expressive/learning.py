@@ -13,15 +13,15 @@ LEARNING_RATE = 0.5
 
 
 def learn(tables: np.ndarray, units: int, seeds: int, steps: int = STEPS) -> np.ndarray:
-    """Whether each function is learned from each start, (F, seeds): right at every input, rounded to 0 or 1.
+    """Returns whether each function is learned from each start, (F, seeds): right at every input, rounded to 0 or 1.
 
     A hidden layer of tanh and a sigmoid output, under cross-entropy; all functions and starts train as one program.
 
     Args:
         tables: truth tables, (F, 2^n).
         units: hidden units.
-        seeds: how many starts each function gets; the same ones.
-        steps: of gradient descent with momentum 0.9 on all 2^n rows.
+        seeds: the number of starts for each function; the same ones.
+        steps: the number of steps of gradient descent with momentum 0.9 on all 2^n rows.
 
     Example:
         >>> learn(np.array([[0, 0, 0, 1]]), units=2, seeds=3, steps=300).all(axis=1).tolist()

@@ -1,4 +1,4 @@
-"""Many networks of one shape, trained side by side as one program, by the manual gradient.
+"""Trains many networks of one shape in parallel as one program, by the manual gradient.
 
 M networks, B batch, I inputs, O outputs.
 """
@@ -22,7 +22,7 @@ def train_many(
     learning_rate: float,
     momentum: float = 0.9,
 ) -> tuple[np.ndarray, Parameters]:
-    """Full-batch gradient descent with momentum on M networks, each towards its own targets.
+    """Runs full-batch gradient descent with momentum on M networks, each with its own targets.
 
     Args:
         network: what all of them are.
@@ -65,7 +65,7 @@ def train_many(
 
 
 def repeated_starts(network: Network, seeds: int, times: int, dtype: str = "float32") -> Parameters:
-    """Fresh parameters from the seeds 0, 1, …, the whole sequence `times` times: M = seeds · times networks."""
+    """Returns parameters from the seeds 0, 1, …, the whole sequence `times` times: M = seeds · times networks."""
     starts = [network.init(seed) for seed in range(seeds)]
     stacked = [
         {name: np.stack([start[index][name] for start in starts]).astype(dtype) for name in layer}

@@ -16,18 +16,17 @@ from tfbp.fitting.contract import (
     check_data,
     check_model,
     check_takes,
-    own_method,
     privacy_of,
     sizes,
     why_keras,
 )
 from tfbp.fitting.hooks import PREDICT_HOOKS, flat, has_any
-from tfbp.fitting.programs import Unsuitable
 from tfbp.fitting.rules import Rules
 from tfbp.fitting.run import ArrayRun
+from tfbp.fitting.steps import Unsuitable
 
 
-@own_methods.takes_keywords_of_the_model(lambda: _ours())
+@own_methods.by_the_model_s_own(lambda: _ours())
 def fit(
     model: keras.Model,
     x: Any = None,
@@ -94,15 +93,13 @@ def fit(
     given.pop("others", None)
     check_model("model", model)
     special = {name: value for name, value in special.items() if value is not None}
-    if (own := own_method(model, "fit")) and not own_methods.is_inside(model):
-        check_takes(own, special)
-        return own_methods.call(model, "fit", given, special, _ours())
     if privacy is not None:
         return privacy_of(privacy).fit(model, given)
     check_takes(model.fit, special)
     return plans.fit(model, given)
 
 
+@own_methods.by_the_model_s_own(lambda: _ours())
 def evaluate(
     model: keras.Model,
     x: Any = None,
@@ -135,13 +132,12 @@ def evaluate(
     check_model("model", model)
     # what Keras's own fit asks for, between epochs
     of_fit = {name: others.pop(name) for name in ("_use_cached_eval_dataset",) if name in others}
-    if own_method(model, "evaluate") and not own_methods.is_inside(model):
-        return own_methods.call(model, "evaluate", given, {**others, **of_fit}, _ours())
     if others:
         raise TypeError(f"evaluate() got an unexpected keyword argument {min(others)!r}")
     return plans.evaluate(model, given, of_fit)
 
 
+@own_methods.by_the_model_s_own(lambda: _ours())
 def predict(
     model: keras.Model,
     x: Any,
@@ -168,8 +164,6 @@ def predict(
     """
     given = {name: value for name, value in locals().items() if name not in ("model", "of_model")}
     check_model("model", model)
-    if own_method(model, "predict") and not own_methods.is_inside(model):
-        return own_methods.call(model, "predict", given, of_model, _ours())
     if of_model:
         raise TypeError(f"predict() got an unexpected keyword argument {min(of_model)!r}")
     (batch_size,) = sizes(batch_size=batch_size)

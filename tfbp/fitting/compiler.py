@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfbp.errors import InputError
-from tfbp.fitting import worthwhile
+from tfbp.fitting import faithful, worthwhile
 from tfbp.fitting.keras_internals import model_supports_jit
 from tfbp.remembered_compile import told
 
@@ -100,8 +100,16 @@ def _are_met(traced: Any, data: Sequence[tf.Tensor]) -> bool:
     graph = traced.graph
     given = {id(inner): outer for outer, inner in graph.captures}
     given |= {id(inner): outer for inner, outer in zip(graph.inputs, data, strict=False)}
-    sources = [(demand, given.get(id(demand.source))) for demand in traced.demands]
-    return all(isinstance(source, tf.Tensor) and demand.is_met_by(source) for demand, source in sources)
+    spans: dict[int, faithful.Span | None] = {}
+    for demand in traced.demands:
+        source = given.get(id(demand.source))
+        if not isinstance(source, tf.Tensor):
+            return False
+        if id(source) not in spans:  # several demands on the same data
+            spans[id(source)] = faithful.span_of(source)
+        if not demand.is_met_by(spans[id(source)]):
+            return False
+    return True
 
 
 def _has_layers_by_hand(model: Any) -> bool:

@@ -8,10 +8,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
-from tfbp.fitting import contract, loops, programs
+from tfbp.fitting import contract, loops, tables
 from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
 from tfbp.fitting.state import variables_read_by
+from tfbp.fitting.steps import STEPS, Step
 
 
 class DatasetRun(Run):
@@ -50,7 +51,7 @@ class DatasetRun(Run):
 
     def _known(self, name: str) -> dict[Any, Any]:
         # looked up at every block: a callback may compile the model again
-        return programs.table_of(self.model, name).stream(self._spec)
+        return tables.table_of(self.model, name).stream(self._spec)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         if start == 0:
@@ -66,11 +67,11 @@ class DatasetRun(Run):
     def _step(self, name: str) -> Any:
         known = self._known(name)
         if name not in known:
-            method = getattr(self.model, programs.STEPS[name])
+            method = getattr(self.model, STEPS[name])
             step = tf.function(lambda batch: method(batch), jit_compile=self.is_compiled(), autograph=False)
             traced = step.get_concrete_function(self._dataset.element_spec)
             let_go(traced.graph)
-            known_step = programs.Step(traced, traced.structured_outputs)
+            known_step = Step(traced, traced.structured_outputs)
             loops.check_suitable(known_step)
             loops.check_draws(known_step, self.is_compiled())
             known[name] = known_step

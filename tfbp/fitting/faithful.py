@@ -35,7 +35,12 @@ REFUSED = {
     *("Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "DynamicPartition", "ListDiff"),
     *("Igamma", "Igammac", "IgammaGradA", "Zeta", "Polygamma", "Betainc", "Bucketize", "Bincount", "DenseBincount"),
     *("MatrixInverse", "MatrixSolve", "SelfAdjointEigV2", "Svd", "Cholesky", "Qr", "ReverseSequence"),
+    *("MatrixTriangularSolve", "TridiagonalSolve", "MatrixDeterminant", "LogMatrixDeterminant"),
 }
+
+
+# the smallest and the largest number of some data
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +56,19 @@ class Demand:
     low: float
     high: float
 
-    def is_met_by(self, values: Any) -> bool:
-        if values.dtype.is_bool or values.shape.num_elements() == 0:
-            return True
-        low, high = (float(each) for each in (tf.reduce_min(values), tf.reduce_max(values)))
-        return bool(low >= self.low and high <= self.high and np.isfinite(low + high))
+    def is_met_by(self, span: Span | None) -> bool:
+        """Whether numbers of a span, as `span_of` returns it, are what is demanded."""
+        return span is None or bool(span[0] >= self.low and span[1] <= self.high and np.isfinite(span[0] + span[1]))
+
+
+def span_of(values: tf.Tensor) -> Span | None:
+    """The smallest and the largest number of a tensor in the host's memory; NaN if there is one, None of no numbers."""
+    if values.dtype.is_bool or values.shape.num_elements() == 0:
+        return None
+    # TensorFlow's own reductions take longer to start than most data to be read; a view is no copy
+    is_numpys = np.dtype(values.dtype.as_numpy_dtype).kind in "iuf"
+    array = np.asarray(memoryview(values)) if is_numpys else values.numpy()
+    return float(array.min()), float(array.max())
 
 
 def refusal(graph: Any) -> str | None:

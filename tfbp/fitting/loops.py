@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from tfbp.fitting.block import Block, take
 from tfbp.fitting.compiler import Way
-from tfbp.fitting.programs import Programs, Step, Unsuitable
+from tfbp.fitting.programs import Programs
+from tfbp.fitting.steps import Step, Unsuitable
 
 # those that keep what they have drawn in the program
 STATEFUL_DRAWS = {

@@ -1,6 +1,6 @@
 """A model's own fit, evaluate or predict: called with what it takes, and what it calls by super() is this loop.
 
-Many libraries prepare data in a fit of their own that ends in `super().fit(…)`: within `call`, that is `tfbp.fit`.
+Many libraries prepare data in a fit of their own that ends in `super().fit(…)`: meanwhile, that is `tfbp.fit`.
 """
 
 from __future__ import annotations
@@ -27,32 +27,15 @@ _before: dict[str, Any] = {}
 
 
 def is_inside(model: Any) -> bool:
-    """Whether a method of the model's own is running that was called by `call`: what it calls now is not itself."""
+    """Whether a method of the model's own is running that was called here: what it calls now is not itself."""
     return id(model) in _inside.get()
 
 
-def call(model: Any, name: str, given: dict[str, Any], others: dict[str, Any], ours: dict[str, Any]) -> Any:
-    """A model's own method of a name, with the arguments that differ from Keras's defaults, by name where it has such
-    names.
-
-    Args:
-        given: Keras's arguments, with None for a missing x or y.
-        others: arguments that Keras does not know.
-        ours: the functions that `super()` reaches, by their names.
-    """
-    own = getattr(model, name)
-    defaults = {each.name: each.default for each in inspect.signature(ours[name]).parameters.values()}
-    differing = {each: value for each, value in given.items() if not _is_default(value, defaults[each])}
-    names = inspect.signature(own).parameters
-    data = [differing.pop(each) for each in ("x", "y") if each in differing and each not in names]
-    with _reached(model, ours):
-        return own(*data, **differing, **others)
-
-
-def takes_keywords_of_the_model(
+def by_the_model_s_own(
     reached: Callable[[], dict[str, Any]],
 ) -> Callable[[Callable[Arguments, Returned]], Callable[Arguments, Returned]]:
-    """A function of this loop that also passes keywords which only the model's own method of that name has.
+    """A function of this loop that calls the model's own method of that name where it has one, as it was called itself:
+    nothing is added, so that the method's own defaults hold, and keywords may be such as only it has.
 
     The signature stays the function's: a type checker and `inspect.signature` know Keras's arguments alone, so that
     they find a misspelled one.
@@ -62,34 +45,42 @@ def takes_keywords_of_the_model(
     """
 
     def decorated(ours: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
-        name, signature = ours.__name__, inspect.signature(ours)
+        name = ours.__name__
+        parameters = inspect.signature(ours).parameters.values()
+        places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+        # x and y go by their places, as they came; Keras's other arguments by their names
+        first = 1 + sum(each in ("x", "y") for each in places)
+        special = [each for each in places[1:] if each not in inspect.signature(KERAS[name]).parameters]
 
         @functools.wraps(ours)
         def function(*arguments: Any, **options: Any) -> Any:
-            others = {each: options.pop(each) for each in [*options] if each not in signature.parameters}
-            if not others:
-                return ours(*arguments, **options)
-            bound = signature.bind(*arguments, **options)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
-            model = given.pop("model")
+            model = arguments[0] if arguments else options.get("model")
             check_model("model", model)
             own = own_method(model, name)
-            if not own or is_inside(model):
-                raise TypeError(f"{name}() got an unexpected keyword argument {min(others)!r}")
-            of_keras = inspect.signature(KERAS[name]).parameters
-            special = {each: given.pop(each) for each in [*given] if each not in of_keras}
-            special = {each: value for each, value in special.items() if value is not None}
-            check_takes(own, special)
-            return call(model, name, given, {**special, **others}, reached())
+            if not own or is_inside(model) or len(arguments) > len(places):
+                return ours(*arguments, **options)
+            options = {**dict(zip(places[first:], arguments[first:], strict=False)), **options}
+            options.pop("model", None)
+            for each in special:
+                if options.get(each, 0) is None:
+                    del options[each]
+            check_takes(own, {each: options[each] for each in special if each in options})
+            with _reached(model, reached()):
+                return own(*arguments[1:first], *_by_place(own, options), **options)
 
         return function
 
     return decorated
 
 
-def _is_default(value: Any, default: Any) -> bool:
-    return value is default or (isinstance(value, bool | int | float | str) and value == default)
+def _by_place(own: Any, options: dict[str, Any]) -> list[Any]:
+    """Takes x and y out of some keywords where a method has other names for them."""
+    parameters = inspect.signature(own).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return []
+    known = {each.name for each in parameters if each.kind is not each.POSITIONAL_ONLY}
+    found = [options.pop(each) for each in ("x", "y") if each in options and each not in known]
+    return [each for each in found if each is not None]
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from tfbp.fitting import arrays, contract, datasets, generators, loops
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.contract import KERAS
 from tfbp.fitting.hooks import flat, writes_batches
-from tfbp.fitting.programs import Unsuitable
 from tfbp.fitting.rules import Rules, rules_of
 from tfbp.fitting.run import Run
+from tfbp.fitting.steps import Unsuitable
 
 LOG = logging.getLogger("tfbp")
 

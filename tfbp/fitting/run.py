@@ -13,11 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.fitting import contract, loops, programs
+from tfbp.fitting import contract, loops, programs, tables
 from tfbp.fitting.block import take
 from tfbp.fitting.compiler import Way
 from tfbp.fitting.residence import OnHost, Resident, residence_of
 from tfbp.fitting.shuffling import Shuffling, order_of
+from tfbp.fitting.steps import unflattened
 
 
 class Run(ABC):
@@ -115,7 +116,7 @@ class ArrayRun(Run):
         super().__init__(model, math.ceil(self.rows / batch_size), shuffling or Shuffling(0))
         self.full, self.left = divmod(self.rows, batch_size)
         self._shuffle, self.passes = shuffle, passes
-        self._structure = programs.structure_of(data)
+        self._structure = tables.structure_of(data)
         self._ways: dict[str, tuple[programs.Programs, Way]] = {}
         # how often the model had trained an epoch of a number before this fit
         self._times = dict(self.shuffling.times)
@@ -192,11 +193,11 @@ class ArrayRun(Run):
     def batch(self, epoch: int, number: int) -> Any:
         """The packed data of one step."""
         tensors = take(self.tensors, self.rows_of_step(epoch, number))
-        return programs.unflattened(self.data, tensors)
+        return unflattened(self.data, tensors)
 
     def first_batch(self) -> Any:
         """The first rows of the data."""
-        return programs.unflattened(self.data, [tensor[: self.batch_size] for tensor in self.tensors])
+        return unflattened(self.data, [tensor[: self.batch_size] for tensor in self.tensors])
 
     def rows_of_step(self, epoch: int, number: int) -> tf.Tensor:
         return tf.constant(self._rows_of(epoch)[0][number * self.batch_size : (number + 1) * self.batch_size])
@@ -238,7 +239,7 @@ class ArrayRun(Run):
 
     def _known(self, name: str) -> programs.Programs:
         """The model's programs; looked up at every block, because a callback may compile the model again."""
-        return programs.table_of(self.model, name).of(self.model, self._structure)
+        return tables.table_of(self.model, name).of(self.model, self._structure)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         self._way(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -27,7 +29,7 @@ def state_of(model: Any) -> list[Any]:
 
 def optimizers_of(model: Any) -> list[keras.optimizers.Optimizer]:
     """The optimizers that a model holds: as attributes of it, of its layers and submodels, or of objects there, in
-    lists, dicts or inside other optimizers."""
+    lists, dicts, partial functions or inside other optimizers."""
     return list(_found(model, set()))
 
 
@@ -67,11 +69,16 @@ def _found(place: Any, seen: set[int]) -> Iterator[keras.optimizers.Optimizer]:
         yield place
     if isinstance(place, Mapping):
         parts = list(place.values())
-    elif isinstance(place, list | tuple | set | frozenset):
+    elif isinstance(place, list | tuple | set | frozenset | deque):
         parts = list(place)
+    elif isinstance(place, partial):
+        parts = [*place.args, *place.keywords.values()]
     elif isinstance(place, keras.layers.Layer | keras.optimizers.Optimizer) or not _is_foreign(place):
         # TensorFlow's own lists of attributes hold what was there before, too
         parts = [part for name, part in getattr(place, "__dict__", {}).items() if not name.startswith("_self_")]
+        slots = (vars(kind).get("__slots__", ()) for kind in type(place).__mro__)
+        names = (name for each in slots for name in ([each] if isinstance(each, str) else each))
+        parts += [getattr(place, name, None) for name in names if not name.startswith("__")]
     else:
         return
     for part in parts:

@@ -1,10 +1,10 @@
-"""The measurements of `tfbp gpu-report`, in processes of their own, and the page that it writes.
+"""The measurements of `tfbp gpu-report`, in separate processes, and the page that it writes.
 
-plan.py        what there is to measure, the most telling first
-store.py       what is measured already: one JSON file, written after every measurement
+plan.py        the measurements, the most important first
+store.py       the results so far: one JSON file, written after every measurement
 processes.py   a process that measures, and the requests to it
 worker.py      that process
 page.py        the Markdown page
 agreement.py, steps.py, cross_entropy.py, parts.py   the four sections
-contestants/   who is timed
+contestants/   the programs that are timed
 """

@@ -1,4 +1,4 @@
-"""The agreement matrix in one dtype and mode: the worst error / tolerance of each pair of writings."""
+"""Runs the agreement matrix in one dtype and mode: the worst error / tolerance of each pair of writings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfbp.agreement.suites import all as beside
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """The results of `tfbp agree` in one row of its table, and its complaints."""
+    """Returns the results of `tfbp agree` in one row of its table, and its complaints."""
     cases, dtype, mode, tf32 = all_cases(), point["dtype"], point["mode"], bool(point["tf32"])
     chosen = cases[:: point["every"]]
     results = []
@@ -27,7 +27,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
         "networks": len(chosen),
         "of": len(cases),
         "compared": len(results) + len(others),
-        "wrong": sum(not each.comparison.agrees for each in results + others),
+        "wrong": sum(not result.comparison.agrees for result in results + others),
         "worst": {
             f"{scope} {pair}": _worst([r for r in results if (r.scope, r.pair) == (scope, pair)])
             for scope in matrix.SCOPES
@@ -45,5 +45,5 @@ def _worst(results: list[Result]) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """None for a wrong shape or a NaN: JSON has no infinity."""
+    """Returns None for a wrong shape or a NaN: JSON has no infinity."""
     return float(value) if np.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""`linear_cross_entropy` against a matrix product, softmax cross-entropy and tape: a step's time, and its memory.
+"""Compares `linear_cross_entropy` with a matrix product, softmax cross-entropy and tape: a step's time and memory.
 
-Loss, dx and dkernel of random tokens in float32. Memory is the most that the first steps hold beyond the arguments: on
-a GPU as TensorFlow's allocator counts it, on a CPU by the process's resident size, which only Linux reports.
+It computes loss, dx and dkernel of random tokens in float32. Memory is the peak of the first steps beyond the
+arguments: on a GPU as TensorFlow's allocator counts it, on a CPU the process's resident size, which only Linux reports.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tfbp.judging.placement import is_on, strictly_on
 from tfbp.losses import linear_cross_entropy
 from tfbp.tape.linear_cross_entropy import linear_cross_entropy as plain
 
-FIRST_STEPS = 2  # allocators keep what the first frees
+FIRST_STEPS = 2  # steps for the peak: allocators keep the memory that the first step frees
 FUNCTIONS = {"manual": linear_cross_entropy, "tape": plain}
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """Seconds a step, bytes beyond the arguments, and the loss and gradients in a few numbers.
+    """Returns seconds per step, bytes beyond the arguments, and the loss and gradients in a few numbers.
 
     Raises:
         Misplaced: a result on another device.
@@ -36,7 +36,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     with strictly_on(device):
         step = tf.function(_step(FUNCTIONS[function]), jit_compile=point["mode"] == "xla", autograph=False)
         for _ in range(FIRST_STEPS):
-            step(*_arguments(16, 8, 24))  # compilers, thread pools and kernels' code are not what is measured
+            step(*_arguments(16, 8, 24))  # first loads compilers, thread pools and kernels, which are not measured
         arguments = _arguments(tokens, width, classes)
         tf.test.experimental.sync_devices()
         before = _reset_peak(device)
@@ -51,13 +51,13 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
             float(step(*arguments)[0])
             tf.test.experimental.sync_devices()
             seconds.append(time.perf_counter() - started)
-    if elsewhere := [each.device for each in results if not is_on(each, device)]:
+    if elsewhere := [result.device for result in results if not is_on(result, device)]:
         raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
     return {
         "seconds": seconds,
         "median": statistics.median(seconds),
         "extra_bytes": None if before is None or peak is None else peak - before,
-        "numbers": [float(results[0]), *(float(np.linalg.norm(each.numpy())) for each in results[1:])],
+        "numbers": [float(results[0]), *(float(np.linalg.norm(result.numpy())) for result in results[1:])],
     }
 
 
@@ -78,7 +78,7 @@ def _arguments(tokens: int, width: int, classes: int) -> list[tf.Tensor]:
 
 
 def _reset_peak(device: str) -> int | None:
-    """Bytes held now, from which on the peak counts; None if the system does not report it."""
+    """Returns the current bytes, from which the peak counts; None if the system does not report it."""
     if device == "gpu":
         tf.config.experimental.reset_memory_stats("GPU:0")
         return tf.config.experimental.get_memory_info("GPU:0")["current"]

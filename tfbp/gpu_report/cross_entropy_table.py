@@ -1,4 +1,4 @@
-"""The page's table of `linear_cross_entropy`: memory and time, by hand and by tape."""
+"""Writes the page's table of `linear_cross_entropy`: memory and time, by hand and by tape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOLERANCE = 1e-4  # relative: float32 rounding over these reductions
 
 
 def disagreement(manual: dict[str, Any], tape: dict[str, Any]) -> str:
-    """In one sentence what the two computed differently; empty where they agree.
+    """Returns one sentence on a difference of the two results; empty where they agree.
 
     Example:
         >>> right = {"numbers": [8.0, 0.5, 0.25]}
@@ -20,14 +20,14 @@ def disagreement(manual: dict[str, Any], tape: dict[str, Any]) -> str:
     """
     names = ("the loss", "the norm of dx", "the norm of dkernel")
     for what, ours, theirs in zip(names, manual["numbers"], tape["numbers"], strict=True):
-        # written so that a NaN disagrees
+        # in this form a NaN disagrees
         if not abs(ours - theirs) <= TOLERANCE * abs(theirs):
             return f"{what} is {ours:.7g} by hand and {theirs:.7g} by tape"
     return ""
 
 
 def pairs(wanted: Any, units: dict[str, dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each size and mode, and what was found there, by contestant."""
+    """Yields each size and mode, and its results by contestant."""
     by_place: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {}
     for group, point, name in wanted:
         if group.section == "cross-entropy" and "result" in units.get(name, {}):
@@ -37,16 +37,16 @@ def pairs(wanted: Any, units: dict[str, dict[str, Any]]) -> list[tuple[dict[str,
 
 
 def disagreements(wanted: Any, units: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each place where manual and tape computed different things."""
+    """Returns a line for each size and mode at which manual and tape differ."""
     lines = []
-    for point, found in pairs(wanted, units):
-        if set(found) == set(HEADS) and (said := disagreement(found["manual"], found["tape"])):
+    for point, results in pairs(wanted, units):
+        if set(results) == set(HEADS) and (said := disagreement(results["manual"], results["tape"])):
             lines.append(f"linear_cross_entropy, {point['mode']}, {point['classes']} classes: {said}.")
     return lines
 
 
 def cross_entropy(wanted: Any, units: dict[str, dict[str, Any]]) -> list[str]:
-    """A row for each size and mode."""
+    """Returns a row for each size and mode."""
     rows = []
     for point, found in pairs(wanted, units):
         logits = 4 * point["tokens"] * point["classes"]

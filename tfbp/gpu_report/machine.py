@@ -1,4 +1,4 @@
-"""The machine and the versions that the numbers are measured on."""
+"""Describes the machine and the versions of the measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """The device, its driver, versions and threads.
+    """Returns the device, its driver, versions and threads.
 
     Raises:
         InputError: a device that TensorFlow does not find here.
@@ -42,16 +42,16 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name if the system reports it."""
+    """Returns the processor's name if the system reports it."""
     try:
-        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        match = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
-        found = None
-    return found[1].strip() if found else platform.machine()
+        match = None
+    return match[1].strip() if match else platform.machine()
 
 
 def gpu() -> str:
-    """The first GPU's name from TensorFlow."""
+    """Returns the first GPU's name from TensorFlow."""
     import tensorflow as tf
 
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
@@ -60,7 +60,7 @@ def gpu() -> str:
 
 
 def _driver() -> str:
-    """The version of the driver by the tool that comes with it; empty where there is none."""
+    """Returns the version of the driver from its own tool; empty without one."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ""

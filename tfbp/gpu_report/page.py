@@ -1,4 +1,4 @@
-"""The Markdown page of a report, as far as it goes."""
+"""Writes the Markdown page of a report, with the results so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ON_A_CPU = "**On a CPU: smaller, shows only that the report runs.** Its figures 
 
 
 def page(machine: dict[str, Any], groups: list[Group], units: Units, command: str) -> str:
-    """The whole page."""
+    """Returns the whole page."""
     wanted = [(group, point, group.id_of(point)) for group in groups for point in group.points]
     left = [name for _, _, name in wanted if name not in units]
     parts = [f"# tfbp on {machine['device']}", ""]
@@ -35,20 +35,20 @@ def page(machine: dict[str, Any], groups: list[Group], units: Units, command: st
 
 
 def agreement(wanted: Any, units: Units) -> list[str]:
-    """The worst error / tolerance of each pair, by dtype and mode."""
+    """Returns the worst error / tolerance of each pair, by dtype and mode."""
     rows, complaints = [], []
     pairs = [f"{s} {p}" for s in ("local", "end to end") for p in ("manual-reference", "tape-reference", "manual-tape")]
-    for point, found in _found("agreement", wanted, units):
+    for point, result in _found("agreement", wanted, units):
         place = " ".join(word for word in (point["dtype"], point["mode"], point["tf32"]) if word)
-        complaints += [f"- {line}" for line in found["complaints"]]
+        complaints += [f"- {line}" for line in result["complaints"]]
         rows.append(
             [
                 place,
-                *(number(found["worst"][pair]) for pair in pairs),
-                "" if found["beside"] is None else number(found["beside"]),
-                "" if found["manual / tape"] is None else number(found["manual / tape"]),
-                f"{found['networks']} of {found['of']}",
-                f"{found['wrong']:,} of {found['compared']:,}",
+                *(number(result["worst"][pair]) for pair in pairs),
+                "" if result["beside"] is None else number(result["beside"]),
+                "" if result["manual / tape"] is None else number(result["manual / tape"]),
+                f"{result['networks']} of {result['of']}",
+                f"{result['wrong']:,} of {result['compared']:,}",
             ]
         )
     short = [pair.replace("manual", "m").replace("tape", "t").replace("reference", "r") for pair in pairs]
@@ -62,7 +62,7 @@ def agreement(wanted: Any, units: Units) -> list[str]:
 
 
 def steps(wanted: Any, units: Units) -> list[str]:
-    """Microseconds a step: a table for each precision, a column for each contestant."""
+    """Returns microseconds per step: a table for each precision, a column for each contestant."""
     lines = []
     for precision in PRECISIONS:
         cells: dict[str, dict[str, str]] = {}
@@ -91,7 +91,7 @@ def _timed(unit: dict[str, Any] | None) -> str:
 
 
 def time_of_parts(wanted: Any, units: Units) -> list[str]:
-    """Each part's microseconds and its share of the step."""
+    """Returns each part's microseconds and its share of the step."""
     rows, names = [], ("gather", "forward", "backward", "optimizer", "fit")
     for point, found in _found("parts", wanted, units):
         parts, whole = found["microseconds"], found["step"]

@@ -1,8 +1,8 @@
-"""Where a training step's time goes: programs that do ever more of it, and the differences of their times.
+"""Measures the parts of a training step: programs that do more and more of it, and the differences of their times.
 
-Gather a batch; gather and forward; gather, forward and backward; all of it and the optimizer; and what `Model.fit`
-takes beside its program. Each is a loop of an epoch's steps as one XLA program, as in `fit`. The time is the host's,
-when the device is done. Work that runs at the same time counts once, and noise can bring a difference below 0.
+The programs gather a batch; gather and forward; gather, forward and backward; all of it and the optimizer; and the rest
+of `Model.fit`. Each is a loop of an epoch's steps as one XLA program, as in `fit`. The time is the host's, when the
+device is done. Parallel work counts once, and noise can make a difference negative.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARTS = ("gather", "forward", "backward", "optimizer", "fit")
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """Microseconds a step of each part, and of `fit` in all; medians of rounds that take turns.
+    """Returns microseconds per step of each part, and of `fit` as a whole; medians of rounds that take turns.
 
     Raises:
         Misplaced: a result on another device.
@@ -56,7 +56,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
 
 def programs(problem: StepTask) -> dict[str, Callable[[], Any]]:
-    """A program for each part but fit, that does what those before it do, too; and its arguments, bound."""
+    """Returns a program for each part but fit, which also does the parts before it; and its arguments, bound."""
     network, rate = problem.size.network, problem.rate
     parameters = [{"kernel": tf.constant(kernel), "bias": tf.constant(bias)} for kernel, bias in problem.parameters]
     x, y = tf.constant(problem.x), tf.constant(problem.y)
@@ -76,7 +76,7 @@ def programs(problem: StepTask) -> dict[str, Callable[[], Any]]:
         return loss, tf.nest.map_structure(lambda w, dw: w - rate * dw, left[1], gradients)
 
     def bound(part: Callable[..., Any], batch: int = problem.size.batch) -> Callable[[], Any]:
-        # what a step leaves is carried on, so that XLA cannot drop it
+        # the loop carries a step's results on, so that XLA cannot drop them
         first = part((None, parameters), parameters, (x[:batch], y[:batch]))
         start = (first[0], parameters) if part is optimizer else first
 
@@ -93,7 +93,7 @@ def programs(problem: StepTask) -> dict[str, Callable[[], Any]]:
 
 
 def _timed(program: Callable[[], Any], device: str) -> Callable[[int], float]:
-    """Seconds of so many epochs."""
+    """Measures the seconds of so many epochs."""
 
     def run(epochs: int) -> float:
         with strictly_on(device):
@@ -103,9 +103,9 @@ def _timed(program: Callable[[], Any], device: str) -> Callable[[int], float]:
                 results = program()
             tf.test.experimental.sync_devices()
             seconds = time.perf_counter() - started
-        # TensorFlow may keep integers in the host's memory
-        floats = [each for each in tf.nest.flatten(results) if each.dtype.is_floating]
-        if elsewhere := [each.device for each in floats if not is_on(each, device)]:
+        # TensorFlow may keep integers in host memory
+        floats = [result for result in tf.nest.flatten(results) if result.dtype.is_floating]
+        if elsewhere := [tensor.device for tensor in floats if not is_on(tensor, device)]:
             raise Misplaced(f"a result is on {elsewhere[0]}, not on {device!r}")
         return seconds
 

@@ -1,4 +1,4 @@
-"""The points to measure, in groups that share a process, the most important first."""
+"""Lists the points to measure, in groups that share a process, the most important first."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from tfbp.gpu_report.sizes import SIZES, Size, five_of_64
 
-# of the time, by section; what a section leaves unmeasured is taken up when all have had their share
+# shares of the time, by section; the time that a section leaves is used when all have had their share
 SHARES = {"agreement": 0.35, "steps": 0.45, "cross-entropy": 0.1, "parts": 0.1}
-# the label of each contestant, and the module that has it
+# the label of each contestant, and its module
 CONTESTANTS = {
     "tfbp": ("tfbp.Model, manual", "tfbp_model.GpuTfbpModel"),
     "keras": ("Keras fit", "keras_fit.GpuKerasFit"),
@@ -19,7 +19,7 @@ CONTESTANTS = {
 PRECISIONS = ("float32", "tf32", "bfloat16")
 HEADS = ("manual", "tape")
 MOST_STEPS = 200
-# of the networks of the matrix: all, but where XLA compiles each for seconds
+# the number of networks of the matrix: all, except where XLA compiles each for seconds
 EVERY = {"eager": 1, "graph": 1, "xla": 4}
 
 
@@ -31,12 +31,12 @@ class Group:
     points: tuple[dict[str, Any], ...]
 
     def id_of(self, point: dict[str, Any]) -> str:
-        """A point's name in the report's JSON."""
+        """Returns a point's name in the report's JSON."""
         return " ".join([self.section, *(str(point[key]) for key in point["names"] if point[key])])
 
 
 def plan(small: bool) -> list[Group]:
-    """Every group; `small` where no accelerator is: it shows that the report runs, and nothing else.
+    """Returns every group; `small` without an accelerator: it shows only that the report runs.
 
     Example:
         >>> [group.section for group in plan(small=True)]
@@ -71,11 +71,11 @@ def _steps(small: bool) -> list[Group]:
         classifier = Size((64, 32, 10), 32, 32)
         waves = [[("64-32-10-b32", classifier, ("float32",)), ("64x5-b2^10", five_of_64(10), ("bfloat16",))]]
     else:
-        # an epoch of what is called step by step takes seconds with thousands of steps
+        # an epoch of single calls takes seconds with thousands of steps
         sizes = {name: replace(size, steps=min(size.steps, MOST_STEPS)) for name, size in SIZES.items()}
         sizes |= {f"64x5-b2^{power}": five_of_64(power) for power in (14, 16, 18, 20)}
         first = ("784-128-10-b128", "784-512-512-10-b128", "64x5-b2^16", "64x5-b2^20")
-        # a few numbers a step: no product is long enough to be faster in another precision
+        # with a few numbers per step, no product is long enough to be faster in another precision
         precisions = {
             name: ("float32",) if max(size.widths) <= 64 > size.batch else PRECISIONS for name, size in sizes.items()
         }

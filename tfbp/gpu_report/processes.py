@@ -1,4 +1,4 @@
-"""A process that measures: one JSON line for each request, one for each answer."""
+"""Runs a process that measures: one JSON line for each request, one for each answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOLS = (
     "TF_NUM_INTEROP_THREADS",
 )
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "KERAS_BACKEND": "tensorflow"}
-# several libraries share the device: none takes all of its memory at once; a device that is missing is an error
+# several libraries share the device: none takes all of its memory at once; a missing device is an error
 ACCELERATED = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -29,18 +29,18 @@ ALONE = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 
 
 def threads() -> int:
-    """The cores that this process may use; every process that measures gets as many threads."""
+    """Returns the cores that this process may use; every process that measures gets as many threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(device: str) -> dict[str, str]:
-    """The process's environment: the same number of threads for all, one device or the other, no chatter."""
+    """Returns the process's environment: the same number of threads for all, one device or the other, few messages."""
     counts = dict.fromkeys(POOLS, str(threads()))
     return {**os.environ, **counts, **QUIET, **(ACCELERATED if device == "gpu" else ALONE)}
 
 
 class OutOfTime(Exception):
-    """The process was stopped, because it had no time left."""
+    """Raised when the process was stopped, because it had no time left."""
 
 
 class Process:
@@ -62,7 +62,7 @@ class Process:
         return self._process.poll() is None
 
     def ask(self, section: str, point: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The answer: {"result": …}, or {"unavailable": why}, or {"error": what}.
+        """Returns the answer: {"result": …}, or {"unavailable": why}, or {"error": what}.
 
         Raises:
             OutOfTime: no answer within `seconds`; the process is stopped.

@@ -9,7 +9,7 @@ from tfbp.network import Dense, Network
 
 @dataclass(frozen=True)
 class Size:
-    """Layer widths from inputs to classes, the batch, and how many steps an epoch has."""
+    """Layer widths from inputs to classes, the batch, and the number of steps of an epoch."""
 
     widths: tuple[int, ...]
     batch: int
@@ -39,5 +39,5 @@ SIZES = {
 
 
 def five_of_64(power: int, steps: int = 4) -> Size:
-    """Five layers of 64 and as many classes, with a batch of 2^power: enough work for a GPU."""
+    """Returns five layers of 64 and as many classes, with a batch of 2^power: enough work for a GPU."""
     return Size((64,) * 6, 2**power, steps, "64×5")

@@ -1,4 +1,4 @@
-"""A training step of one contestant at one size and precision: right first, then timed.
+"""Times a training step of one contestant at one size and precision, after a check of its losses.
 
 relu, sparse softmax cross-entropy, plain SGD, shuffled batches, no metrics. N samples, B batch, I inputs, O outputs.
 """
@@ -21,7 +21,7 @@ from tfbp.gpu_report.sizes import Size
 from tfbp.gpu_report.worker import Misplaced, Unavailable
 
 RATE = 0.1
-# of the mean loss of an epoch, relative, three epochs of ten steps from the same weights
+# the relative tolerance of an epoch's mean loss, three epochs of ten steps from the same weights
 TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "bfloat16": 5e-2}
 GATE_ROWS, GATE_STEPS, GATE_EPOCHS = 128, 10, 3
 
@@ -52,11 +52,11 @@ _problem = lru_cache(maxsize=1)(StepTask.make)
 
 
 def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
-    """Microseconds a step, one number a round, and the seconds of the first epoch, most of which compiles.
+    """Returns microseconds per step, one number a round, and the seconds of the first epoch, mostly compilation.
 
     Raises:
         Unavailable: the contestant is not installed, or cannot take part here. Misplaced: it is on another device.
-        ArithmeticError: it computes something else than the reference.
+        ArithmeticError: its losses differ from the reference's.
     """
     name, precision = point["contestant"], point["precision"]
     size = Size(tuple(point["widths"]), point["batch"], point["steps"], point["title"])
@@ -69,10 +69,10 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
     first = time.perf_counter() - started
     if timed.device != device:
         raise Misplaced(f"{name} trains on {timed.device!r}, not on {device!r}")
-    # a second epoch warms up the compiled program, and shows how long one takes
+    # a second epoch warms up the compiled program, and measures one epoch's time
     epochs = max(1, math.ceil(point["seconds"] / timed.train(1, shuffle=True)))
     seconds = [timed.train(epochs, shuffle=True) for _ in range(point["rounds"])]
-    microseconds = [each / (epochs * size.steps) * 1e6 for each in seconds]
+    microseconds = [duration / (epochs * size.steps) * 1e6 for duration in seconds]
     return {
         "microseconds": microseconds,
         "median": statistics.median(microseconds),
@@ -85,7 +85,7 @@ def measure(point: dict[str, Any], device: str) -> dict[str, Any]:
 
 
 def contestant(name: str) -> Any:
-    """The contestant's class.
+    """Returns the contestant's class.
 
     Raises:
         Unavailable: a package that it needs is not installed.
@@ -99,7 +99,7 @@ def contestant(name: str) -> Any:
 
 @cache
 def check(name: str, widths: tuple[int, ...], precision: str, device: str) -> None:
-    """Raise `ArithmeticError` unless the contestant follows the reference's curve, with a small batch."""
+    """Raises `ArithmeticError` unless the contestant follows the reference's curve, with a small batch."""
     problem = StepTask.make(Size(widths, GATE_ROWS, GATE_STEPS))
     tried = contestant(name)(problem, precision, device)
     for epoch, right in enumerate(_curve(problem)):
@@ -109,7 +109,7 @@ def check(name: str, widths: tuple[int, ...], precision: str, device: str) -> No
 
 
 def _curve(problem: StepTask) -> list[float]:
-    """The mean loss of each epoch, in float64."""
+    """Returns the mean loss of each epoch, in float64."""
     network, batch = problem.size.network, problem.size.batch
     parameters = [{"kernel": k.astype(np.float64), "bias": b.astype(np.float64)} for k, b in problem.parameters]
     means = []

@@ -1,4 +1,4 @@
-"""The results so far: one JSON file, written whole after every measurement, so that a run can be cut off."""
+"""Stores the results so far: one JSON file, written whole after every measurement, so that a run may be interrupted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JSON, PAGE = "gpu_report.json", "gpu_report.md"
 
 
 class Store:
-    """The report in a directory, as far as it goes.
+    """The report in a directory, with the results so far.
 
     Args:
         directory: made where it does not exist.
@@ -46,18 +46,18 @@ class Store:
         self.units = units
 
     def has(self, name: str) -> bool:
-        """Whether it is measured; what broke or was not available is tried again."""
+        """Whether the point is measured; failed and unavailable ones run again."""
         return "result" in self.units.get(name, {})
 
     def add(self, name: str, found: dict[str, Any]) -> None:
-        """Keep what was found of a point, on the disk too."""
+        """Stores the result of a point, on the disk too."""
         self.units[name] = found
         content = {"machine": self.machine, "units": self.units}
         write(self.directory / JSON, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def check_directory(directory: Path) -> None:
-    """Raise `InputError` unless files can be written there."""
+    """Raises `InputError` unless files can be written there."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write(directory / f".{JSON}.tried", "")
@@ -69,7 +69,7 @@ def check_directory(directory: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """The file whole, or as it was before: whoever cuts this off finds one of the two."""
+    """Writes the file whole: after an interruption the old or the new one is there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with open(beside, "w") as file:
         file.write(text)

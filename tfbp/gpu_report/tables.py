@@ -1,4 +1,4 @@
-"""Markdown tables and the numbers in them."""
+"""Writes Markdown tables and the numbers in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table; numbers are aligned to the right.
+    """Returns the lines of a table; numbers are aligned to the right.
 
     Example:
         >>> table(["size", "µs"], [["64-32-10", "12"]])
@@ -22,12 +22,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits; infinite if there is no number."""
+    """Returns three digits; infinite without a number."""
     return "∞" if value is None else f"{value:.3g}"
 
 
 def microseconds(value: float) -> str:
-    """Four digits, and whole numbers from a thousand on.
+    """Returns four digits, and whole numbers from a thousand on.
 
     Example:
         >>> microseconds(12.3456), microseconds(123456.7)

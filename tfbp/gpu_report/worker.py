@@ -1,4 +1,4 @@
-"""The process that measures: answers questions, one JSON line each, on stdin and stdout.
+"""The process that measures: answers requests, one JSON line each, on stdin and stdout.
 
 python -m tfbp.gpu_report.worker DEVICE     started by processes.py; ends with its stdin
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from tfbp.errors import InputError
 
-# the module that measures a section; each has `measure(point, device)`
+# the module of each section, with `measure(point, device)`
 SECTIONS = {
     "machine": "machine",
     "agreement": "agreement",
@@ -25,15 +25,15 @@ SECTIONS = {
 
 
 class Unavailable(Exception):
-    """A contestant cannot run here; the message has the reason."""
+    """Raised when a contestant cannot run here; the message has the cause."""
 
 
 class Misplaced(Exception):
-    """A result that is not on the device that was requested."""
+    """Raised for a result on another device than the requested one."""
 
 
 def answer(section: str, point: dict[str, Any], device: str) -> dict[str, Any]:
-    """The result of a section's module for a point."""
+    """Returns the result of a section's module for a point."""
     try:
         return {"result": import_module(f"tfbp.gpu_report.{SECTIONS[section]}").measure(point, device)}
     except InputError as error:
@@ -48,12 +48,12 @@ def answer(section: str, point: dict[str, Any], device: str) -> dict[str, Any]:
 
 def main(device: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print goes to stderr
+    os.dup2(2, 1)  # libraries print to stderr
     for line in sys.stdin:
         question = json.loads(line)
         print(json.dumps(answer(question["section"], question["point"], device)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    # by its own name: a section raises the classes that it imports
+    # by its module's name: a section raises the classes that it imports
     import_module("tfbp.gpu_report.worker").main(sys.argv[1])

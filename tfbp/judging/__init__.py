@@ -1,1 +1,1 @@
-"""Compare two tensors: comparison, tolerances, diagnosis. Independent of functions and networks."""
+"""Compares two tensors: comparison, tolerances, diagnosis. Independent of functions and networks."""

@@ -1,4 +1,4 @@
-"""A tensor's numbers as a NumPy array in float64."""
+"""Reads a tensor's numbers as a NumPy array in float64."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import tensorflow as tf
 
 
 def as_float64(tensor: Any) -> np.ndarray:
-    """Its numbers, without a copy where it holds float64's on the CPU: to be read only.
+    """Returns the numbers, without a copy where the CPU has them in float64; the caller must not write to them.
 
-    NumPy by itself cannot take a bfloat16 tensor without axes, and a tensor's `numpy()` is a copy.
+    NumPy alone cannot read a bfloat16 tensor without axes, and a tensor's `numpy()` is a copy.
     """
     if isinstance(tensor, tf.Tensor) and tensor.dtype in (tf.float64, tf.float32) and tensor.device.endswith("CPU:0"):
         tensor = memoryview(tensor)

@@ -1,4 +1,4 @@
-"""One tensor held against another: shape, dtype and finiteness first, then every element against its tolerance."""
+"""Compares two tensors: shape, dtype and finiteness first, then every element against its tolerance."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Comparison:
 
     Attributes:
         tensor: its name, e.g. "layer 0 dkernel".
-        ratio: the largest error / tolerance over the elements; infinite for a missing tensor, for a wrong shape or
+        ratio: the largest error / tolerance over the elements; infinite for a missing tensor, a wrong shape or
             dtype, or a NaN.
         relative_error: |got - expected| / |expected| in the 2-norm.
-        cause: the likely mistake; empty if the tensors agree, or if the numbers show none.
-        extent: how much is wrong, and where; empty where the tensors agree.
-        size: how many numbers were compared.
-        is_small: whether the expected tensor is not larger than its tolerance; its relative error then means little.
+        cause: the likely mistake; empty if the tensors agree, or if no mistake explains the numbers.
+        extent: the size and place of the error; empty where the tensors agree.
+        size: the number of compared elements.
+        is_small: whether the expected tensor is at most its tolerance; its relative error then means little.
     """
 
     tensor: str
@@ -45,15 +45,15 @@ class Comparison:
 
     @property
     def vanishes(self) -> bool:
-        """Whether the tensor is 0 but for rounding, as a bias's gradient is before a normalization.
+        """Whether the tensor is 0 up to rounding, as a bias's gradient is before a normalization.
 
-        Its relative error is then one rounding error over another, and means nothing.
+        Its relative error is then a quotient of two rounding errors, and means nothing.
         """
         return self.agrees and (self.relative_error >= 1 or self.is_small)
 
     @property
     def mistake(self) -> str:
-        """Cause and extent in one sentence."""
+        """Returns cause and extent in one sentence."""
         return "; ".join(part for part in (self.cause, self.extent) if part)
 
 
@@ -65,7 +65,7 @@ def compare(
     dtype: str = "float64",
     clues: Callable[[], Clues] | None = None,
 ) -> Comparison:
-    """Compare `got` with `expected`, element by element, to `tolerance` (an array of expected's shape, or a number).
+    """Compares `got` with `expected`, element by element, to `tolerance` (an array of expected's shape, or a number).
 
     Args:
         got: a tensor or an array; None, anything else, or a `Failure` disagrees.
@@ -92,7 +92,7 @@ def compare(
         return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
     error = np.subtract(got, expected, out=np.empty(got.shape))
     norm, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(error))
-    # in place, because a copy of ten million numbers takes time
+    # in place: a copy of ten million numbers takes time
     error = np.abs(error, out=error)
     right = error == 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -100,7 +100,7 @@ def compare(
     ratios[right] = 0.0
     ratio = float(ratios.max(initial=0.0))
     relative = distance / norm if norm else (np.inf if distance else 0.0)
-    # written so that a NaN ratio counts as a disagreement
+    # in this form a NaN ratio counts as a disagreement
     if ratio <= 1:
         is_small = relative > _LITTLE and norm <= np.linalg.norm(np.broadcast_to(tolerance, got.shape))
         return Comparison(tensor, ratio, relative, size=got.size, is_small=bool(is_small))

@@ -1,7 +1,7 @@
-"""The likely mistake in a wrong gradient, from its numbers; named only if they leave little doubt.
+"""Names the likely mistake in a wrong gradient from its numbers, only where they leave little doubt.
 
-Every cause is a hypothesis: values of the tensor. One that explains the difference, to the tolerance, is
-named. If none does, the diagnosis names no cause, but still the size and the place of the error.
+A hypothesis is a cause with the values that it would give. It is named if it explains the difference up to the
+tolerance. If none does, the diagnosis has no cause, but still the size and the place of the error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NARROWER = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes
 
 
 class Diagnosis(NamedTuple):
-    """The cause, empty where the numbers speak for none; and how much is wrong, and where."""
+    """The cause, empty where no mistake explains the numbers; and the size and place of the error."""
 
     cause: str
     extent: str
@@ -32,13 +32,13 @@ class Clues:
     """Clues for the diagnosis of a tensor. All arrays broadcast to the tensor's shape.
 
     Attributes:
-        mistakes: by a sentence that names the mistake, what the tensor would be if it had been made.
-        terms: the parts that the tensor is the sum of, by name: one may be missing, counted twice or of wrong sign.
+        mistakes: by a sentence that names the mistake, the tensor's values with this mistake.
+        terms: the parts of the tensor's sum, by name: one may be missing, counted twice or of wrong sign.
         factors: by name; a mistake may omit one from the tensor or a term of it, or repeat it.
-        sizes: numbers whose inverse or self is easily forgotten, e.g. {"B": 12}.
-        regions: by name, e.g. "z < 0", the elements (booleans) that a branch of the function is taken for.
-        kinks: by name, e.g. "z = 0", the elements where the derivative is one side's.
-        summed: how many terms each element is a sum of, where they are many.
+        sizes: numbers that are easily forgotten as a factor or divisor, e.g. {"B": 12}.
+        regions: by name, e.g. "z < 0", the elements (booleans) of one branch of the function.
+        kinks: by name, e.g. "z = 0", the elements where the derivative is that of one side.
+        summed: the number of terms in each element's sum, where it is large.
         others: mistakes that are named only where nothing else explains the numbers.
     """
 
@@ -55,7 +55,7 @@ class Clues:
 def diagnose(
     got: np.ndarray, expected: np.ndarray, tolerance: Any = 0.0, dtype: str = "float64", clues: Clues | None = None
 ) -> Diagnosis:
-    """The likeliest mistake behind `got`, computed in `dtype`, where `expected` is right.
+    """Returns the likeliest mistake behind `got`, computed in `dtype`, where `expected` is right.
 
     Example:
         >>> diagnose(np.ones((2, 2)), np.ones((1, 2))).cause
@@ -81,7 +81,7 @@ def diagnose(
         for cause, hypothesis in chain(_usual(expected), _known(expected, clues))
         if _explains(hypothesis, got, expected, tolerance)
     ]
-    # two with the same numbers are both named: the numbers cannot separate them
+    # two mistakes with the same numbers are both named: the numbers cannot separate them
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
         others = (name for name, value in clues.others.items() if _explains(value, got, expected, tolerance))
@@ -96,7 +96,7 @@ def _usual(expected: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     if expected.ndim >= 2 and expected.shape[-2] == expected.shape[-1] > 1:
         transposed = np.swapaxes(expected, -1, -2)
         yield "transposed", transposed
-        # as TensorFlow's factorizations do, which read one triangle
+        # TensorFlow's factorizations do so, because they read one triangle
         yield "split over both triangles, as of a symmetric matrix: f((x + xᵀ) / 2) agrees", (expected + transposed) / 2
 
 
@@ -124,7 +124,7 @@ def _known(expected: np.ndarray, clues: Clues) -> Iterator[tuple[str, np.ndarray
 
 
 def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> bool:
-    """Whether what is left of the difference is rounding, and a small part of it."""
+    """Whether the rest of the difference is rounding, and a small part of it."""
     hypothesis = np.broadcast_to(hypothesis, got.shape)
     if not np.isfinite(hypothesis).all():
         return False
@@ -135,7 +135,7 @@ def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tol
 
 
 def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray, clues: Clues) -> str:
-    """A factor that is the same for all elements; one without a name counts only if three elements agree on it."""
+    """A factor that is the same for all elements; an unnamed one counts only if three elements agree on it."""
     if not expected.any():
         return ""
     factor = float(np.vdot(got, expected) / np.vdot(expected, expected))
@@ -160,7 +160,7 @@ def _of_a_constant(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray,
 
 
 def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
-    """Rows that are missing, or that were broadcast over all; and so for columns."""
+    """Rows that are missing, or that were broadcast to all; columns too."""
     if got.ndim != 2:
         return ""
     for axis, what in ((0, "row"), (1, "column")):
@@ -178,7 +178,7 @@ def _of_rows(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> st
 
 
 def _of_sums(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, tolerance: np.ndarray) -> str:
-    """Sums that are 0 in the right gradient, because what is added to a whole row changes nothing, and here are not."""
+    """Sums that are 0 in the right gradient, because a shift of a whole row changes nothing, and are not 0 here."""
     if expected.size < 6 or wrong.mean() < 0.9:
         return ""
     axes = []
@@ -186,7 +186,7 @@ def _of_sums(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, tolerance
         if expected.shape[axis] < 3:
             continue
         rounding = 2 * tolerance.sum(axis) + 2.0**-46 * np.abs(expected).sum(axis)
-        # of large tolerances no sum tells
+        # large tolerances make every sum uncertain
         telling = rounding.max() < 1e-3 * np.abs(expected).sum(axis).max()
         if telling and (np.abs(expected.sum(axis)) <= rounding).all():
             apart = np.abs(got.sum(axis)) > np.maximum(1e-2 * np.abs(got).sum(axis), 8 * rounding)
@@ -227,7 +227,7 @@ def _which(wrong: np.ndarray, what: str) -> str:
 
 
 def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtype: str, clues: Clues) -> str:
-    """Numbers of a narrower type, errors as large as its rounding, or a small error almost everywhere."""
+    """Numbers of a narrower dtype, errors as large as its rounding, or a small error almost everywhere."""
     unit = UNIT_ROUNDOFF[dtype]
     present = expected != 0
     if wrong.sum() < 2 or present.sum() < 4:
@@ -238,7 +238,7 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
             return f"rounded to {name}"
     relative = np.abs(got - expected)[present] / np.abs(expected[present])
     typical, usual = float(np.median(relative)), float(np.quantile(relative, 0.9))
-    # what a sum of n numbers may lose in n roundings; tolerances expect a wider accumulator
+    # the possible loss of a sum of n numbers in n roundings; tolerances expect a wider accumulator
     lost = clues.summed * unit * np.linalg.norm(expected)
     if unit >= UNIT_ROUNDOFF["float16"] and clues.summed > 16 and np.linalg.norm(got - expected) <= lost:
         return f"as large as the roundings of a long sum in {dtype}: it is not added up in a wider type"
@@ -247,7 +247,7 @@ def _of_roundings(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, dtyp
         return "as large as a rounding of larger terms: they cancel"
     if wrong.mean() < 0.8 or usual > 1e-2 or usual < 64 * unit:
         return ""
-    # an epsilon that is left out, and a narrower type on the way, look alike
+    # a missing epsilon and a narrower dtype on the way look alike
     return f"small everywhere, {typical:.0e} of each element: a constant of few digits, or one that is left out"
 
 
@@ -268,12 +268,12 @@ def _extent(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> str:
 
 
 def _number(value: Any, other: Any) -> str:
-    """With as many digits as it takes to see the difference."""
+    """Returns two numbers with as many digits as show the difference."""
     return f"{value:.6g}" if f"{value:.6g}" != f"{other:.6g}" else f"{value:.17g}"
 
 
 def _region(wrong: np.ndarray, clues: Clues) -> str:
-    """Where the wrong elements are, if a branch of the function is taken for exactly these, or no others."""
+    """Names the wrong elements' region, if a branch of the function computes exactly these, or all others."""
     if not wrong.any() or wrong.all():
         return ""
     for name, region in clues.regions.items():

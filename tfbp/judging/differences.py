@@ -1,4 +1,4 @@
-"""The gradient of a scalar function by methods without the chain rule: central differences, and the complex step."""
+"""Computes the gradient of a scalar function without the chain rule: central differences, and the complex step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 
 def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of a scalar function, and an estimate of its error, both of the shape of `at`.
+    """Returns the gradient of a scalar function, and an estimate of its error, both of the shape of `at`.
 
-    Central differences of order 8 at shrinking steps, until they no longer come closer to each other.
+    Central differences of order 8 at shrinking steps, until their distance no longer shrinks.
 
     Example:
         >>> gradient, error = central_differences(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
@@ -31,16 +31,16 @@ def central_differences(function: Callable[[np.ndarray], Any], at: np.ndarray) -
         return float(function(point))
 
     indices = np.arange(at.size)
-    found = derivative(
+    estimate = derivative(
         np.vectorize(shifted, otypes=[float]), np.zeros(at.size), args=(indices,), initial_step=step, step_factor=factor
     )
-    smallest_step = step / factor ** (found.nit - 1)
+    smallest_step = step / factor ** (estimate.nit - 1)
     rounding = 4 * UNIT_ROUNDOFF["float64"] * (1 + abs(function(at))) / smallest_step
-    return found.df.reshape(at.shape), (8 * (found.error + rounding)).reshape(at.shape)
+    return estimate.df.reshape(at.shape), (8 * (estimate.error + rounding)).reshape(at.shape)
 
 
 def complex_step(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
-    """The gradient of an analytic scalar function, to rounding: Im f(x + ih) / h, with nothing to cancel.
+    """Returns the gradient of an analytic scalar function, to rounding: Im f(x + ih) / h, where nothing cancels.
 
     Example:
         >>> gradient = complex_step(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))

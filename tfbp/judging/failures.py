@@ -1,4 +1,4 @@
-"""An exception instead of an answer: a finding like any other, with the line that raised it."""
+"""Represents an exception as a finding, with the line that raised it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CHATTER = ("in user code:", "Graph execution error:", "Detected at node", "File
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception in one sentence: its text, and the innermost line that is not of a library; that line alone."""
+    """An exception in one sentence: its text, and the innermost line outside libraries; and that line alone."""
 
     sentence: str
     line: str = ""
 
 
 def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """function(*arguments), or the `Failure` that came of it.
+    """Returns function(*arguments), or the `Failure` of its exception.
 
     Example:
         >>> attempt(lambda a: a + 1, 1)
@@ -39,16 +39,16 @@ def attempt(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 def failure(error: Exception) -> Failure:
-    """The `Failure` of an exception that was caught."""
+    """Returns the `Failure` of a caught exception."""
     lines = [line.strip() for line in str(error).splitlines()]
     what = next((line for line in lines if line and not line.startswith(_CHATTER)), "")
     what = re.sub(r"\{\{function_node [^}]*\}\} | name:$", "", what)
     sentence = f"{type(error).__name__}: {what[:200]}" if what else type(error).__name__
-    # TensorFlow names the operation at the end
+    # TensorFlow puts the operation's name at the end
     operation = re.search(r"\[Op:(\w+)\]", str(error))
     if operation and operation[0] not in sentence:
         sentence += f" {operation[0]}"
-    # the message of a graph that fails at run time has the lines of its nodes
+    # the message of a graph that fails at run time contains the lines of its nodes
     told = [traceback.FrameSummary(file, int(number), "") for file, number in re.findall(_FILE_AND_LINE, str(error))]
     for frame in reversed([*traceback.extract_tb(error.__traceback__), *told]):
         if not any(other in frame.filename for other in _OTHERS):

@@ -1,7 +1,7 @@
-"""Where something runs: on the device that was requested, or not at all.
+"""Runs operations on the requested device, or raises an error.
 
 By default TensorFlow places softly: under `tf.device("/GPU:0")` an operation without a GPU kernel runs on the CPU and
-prints no message. Here it is an error that names the operation, and every result has its device.
+prints no message. Here it is an error with the operation's name, and every result's device is checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEVICES = ("cpu", "gpu")
 
 
 def check_device(device: str) -> None:
-    """Raise `InputError` unless it is a device that TensorFlow sees."""
+    """Raises `InputError` unless TensorFlow finds the device."""
     check_choice("device", device, DEVICES)
     if not tf.config.list_physical_devices(device.upper()):
         seen = ", ".join(sorted({d.device_type.lower() for d in tf.config.list_physical_devices()}))
@@ -28,7 +28,7 @@ def check_device(device: str) -> None:
 
 @contextmanager
 def strictly() -> Iterator[None]:
-    """Soft placement off; the setting is put back afterwards."""
+    """Turns soft placement off, and restores the setting afterwards."""
     before = tf.config.get_soft_device_placement()
     tf.config.set_soft_device_placement(False)
     try:
@@ -39,7 +39,7 @@ def strictly() -> Iterator[None]:
 
 @contextmanager
 def strictly_on(device: str) -> Iterator[None]:
-    """The device "cpu" or "gpu", with soft placement off."""
+    """Opens the device "cpu" or "gpu", with soft placement off."""
     with strictly(), tf.device(f"/{device.upper()}:0"):
         yield
 
@@ -51,12 +51,12 @@ def is_on(value: Any, device: str) -> bool:
         >>> is_on(tf.ones([2]), "cpu"), is_on(tf.ones([2]), "gpu")
         (True, False)
     """
-    # of every result of the matrix: to take the name apart costs more than the results of small networks do
+    # called for every result of the matrix: parsing the name costs more than a small network
     return value.device.endswith(f"/device:{device.upper()}:0")
 
 
 def array_from(value: Any, device: str) -> Any:
-    """A tensor as an array; a `Failure` that names its device where that is not the one requested; else the value."""
+    """Returns a tensor as an array; a `Failure` with its device where it is not the requested one; else the value."""
     if not tf.is_tensor(value):
         return value
     if not is_on(value, device):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @contextmanager
 def tf32_enabled(enabled: bool) -> Iterator[None]:
-    """On or off while open, and put back."""
+    """Turns TF32 on or off, and restores the setting afterwards."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(enabled)
     try:

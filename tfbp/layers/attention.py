@@ -57,7 +57,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         # which Keras 3.13 does not have
         later = (getattr(self, name, None) for name in ("_sliding_window", "_use_gate"))
         left = return_attention_scores or any(options) or any(later)
-        y = None if left else _by_hand(self, self._dropout, query, key, value, given, training, use_causal_mask)
+        y = None if left else _by_hand(self, self._dropout, (query, key, value), given, training, use_causal_mask)
         if y is None:
             return super().call(
                 query,
@@ -113,7 +113,7 @@ class GroupedQueryAttention(keras.layers.GroupQueryAttention):
         # which Keras 3.13 does not have
         later = (getattr(self, name, None) for name in ("sliding_window", "use_gate"))
         left = return_attention_scores or self._flash_attention or any(later)
-        y = None if left else _by_hand(self, self.dropout, query, key, value, given, training, use_causal_mask)
+        y = None if left else _by_hand(self, self.dropout, (query, key, value), given, training, use_causal_mask)
         if y is not None:
             return y
         return super().call(
@@ -131,13 +131,14 @@ class GroupedQueryAttention(keras.layers.GroupQueryAttention):
 
 
 def _by_hand(
-    layer: Any, rate: float, query: Any, key: Any, value: Any, given: Any, training: Any, causal: bool
+    layer: Any, rate: float, tensors: tuple[Any, Any, Any], given: Any, training: Any, causal: bool
 ) -> tf.Tensor | None:
     """The layer's output, or None where it is left to Keras."""
+    query, key, value = tensors
     inputs = query, value if key is None else key, value
     drops = rate > 0 and bool(training)
     masks = _masks(*given)
-    if masks is None or not _is_plain(layer, inputs) or (drops and rate >= 1) or not _fit(masks, inputs):
+    if masks is None or not _is_plain(layer, inputs) or (drops and rate >= 1) or not _cover(masks, inputs):
         return None
     query, key, value = (
         _projected(tf.cast(x, layer.compute_dtype), dense)
@@ -185,7 +186,7 @@ def _masks(query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any)
     return [*masks, seen if rank == 4 else seen[:, None] if rank == 3 else seen[None, None]]
 
 
-def _fit(masks: list[tf.Tensor], inputs: Any) -> bool:
+def _cover(masks: list[tf.Tensor], inputs: Any) -> bool:
     """Whether each mask's queries and keys are those of the inputs, or one for all; Keras says what does not fit."""
     query, key, _ = inputs
     sizes = query.shape[1], key.shape[1]

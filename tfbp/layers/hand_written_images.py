@@ -45,7 +45,7 @@ def conv2d(
 ) -> tf.Tensor | None:
     """z, or None where it is left to Keras: images of unknown size convolved in groups or with a dilation."""
     groups = x.shape[-1] // kernel.shape[2]
-    return _convolved("conv2d", x, kernel, bias, strides, padding, dilation_rate, groups, has_kernel=groups == 1)
+    return _convolved("conv2d", (x, kernel, bias), (strides, padding, dilation_rate), groups, has_kernel=groups == 1)
 
 
 def depthwise_conv2d(
@@ -53,12 +53,13 @@ def depthwise_conv2d(
 ) -> tf.Tensor | None:
     """z, or None as `conv2d`."""
     same = strides[0] == strides[1]  # TensorFlow's kernels take no two
-    return _convolved("depthwise_conv2d", x, kernel, bias, strides, padding, dilation_rate, None, has_kernel=same)
+    return _convolved("depthwise_conv2d", (x, kernel, bias), (strides, padding, dilation_rate), None, has_kernel=same)
 
 
 def _convolved(
-    kind: str, x: Any, kernel: Any, bias: Any, strides: Pair, padding: str, rate: Pair, groups: Any, *, has_kernel: bool
+    kind: str, tensors: tuple[Any, Any, Any], window: tuple[Pair, str, Pair], groups: Any, *, has_kernel: bool
 ) -> tf.Tensor | None:
+    (x, kernel, bias), (strides, padding, rate) = tensors, window
     options: dict[str, Any] = {"padding": padding}
     by_kernel = has_kernel and not _is_spelled_out(x)
     if by_kernel and max(rate) == 1:

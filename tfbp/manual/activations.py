@@ -8,10 +8,10 @@ ACTIVATIONS = {**smooth.ACTIVATIONS, **piecewise.ACTIVATIONS, **softmax.ACTIVATI
 
 
 def activation_forward(activation, z):
-    """y = f(z) for z of shape (B, O), and what `activation_backward` needs."""
+    """Returns y = f(z) for z of shape (B, O), and the residuals of `activation_backward`."""
     return ACTIVATIONS[activation.name][0](z, **activation.arguments)
 
 
 def activation_backward(activation, dy, residuals):
-    """dz for dy of shape (B, O): f'(z) · dy, or dy · Jacobian for softmax and log_softmax."""
+    """Returns dz for dy of shape (B, O): f'(z) · dy, or dy · Jacobian for softmax and log_softmax."""
     return ACTIVATIONS[activation.name][1](dy, residuals, **activation.arguments)

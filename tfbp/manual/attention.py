@@ -1,8 +1,8 @@
 """Dot-product attention of several heads, and the layers around it: four projections, each a dense layer.
 
-Queries meet keys: p = softmax(query · key / √H) over the keys that a query may see, and y is the values' sum by p. N
-query heads share K key heads, G = N / K to each. Short sequences keep p; long ones go in chunks (chunks.py), and make
-it again.
+p = softmax(query · key / √H) over the keys that a query may see, and y is the mean of the values with the weights p.
+N query heads share K key heads, G = N / K each. For a short sequence, p is a residual. A long one is computed in chunks
+(chunks.py), and backward computes p again.
 
 B batch, T queries, S keys, D features of x; query (B, T, N, H), key (B, S, K, H), value (B, S, K, V), y (B, T, N, V).
 """
@@ -19,23 +19,23 @@ from tfbp.manual.sizes import size_of, with_batch_of
 from tfbp.manual.softmax import softmax_backward, softmax_forward
 
 PARTS = ("query", "key", "value", "attention_output")
-# the number of scores, T · S, from which on causal chunks are faster than Keras's attention; XLA's from a smaller one
+# the number of scores T · S above which causal chunks are faster than Keras's attention; under XLA a smaller one
 LONG, LONG_FOR_XLA = 1024 * 1024, 512 * 512
-# with nothing to leave out they take up to a quarter longer than it: they begin where its memory is the trouble
+# the factor of LONG without a mask, where chunks are up to a quarter slower than Keras's attention but need less memory
 LATER = 16
-# and on a GPU, which has the memory, where a loop waits for the start of one kernel after another
+# the same factor on a GPU, where memory is large and every small kernel costs a launch
 LATER_ON_GPU = 64
 
 
 def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
-    """y (B, T, N, V), and the residuals.
+    """Returns y (B, T, N, V), and the residuals.
 
-    A query that no key is shown to takes the mean of all values, as in Keras.
+    A query without a visible key takes the mean of all values, as in Keras.
 
     Args:
-        masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys that all of them show.
-        causal: whether query t sees the keys 0 … t alone.
-        dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate of the others.
+        masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys for which all masks are True.
+        causal: whether query t sees the keys 0 … t only.
+        dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate.
 
     Example:
         >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
@@ -59,7 +59,7 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
+    """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
     kept, scale, is_long = residuals
     dy = by_group(dy, kept[1].shape[1])
     if tf.is_tensor(is_long):
@@ -71,23 +71,23 @@ def attention_backward(dy, residuals):
 
 
 def whole_forward(q, k, v, masks, *, causal, dropped):
-    """y (B, K, G, T, V), and the residuals, p (B, K, G, T, S) among them; q comes scaled."""
+    """Returns y (B, K, G, T, V), and the residuals, with p (B, K, G, T, S); q is already scaled."""
     z = chunks.scores(q, k)
     seen = chunks.seen_by(tf.range(tf.shape(z)[3]), z, masks, causal)
     p, _ = softmax_forward(chunks.masked(z, seen))
-    # what is not seen has p = 0, but with a mask a query may see nothing at all
+    # a hidden key has p = 0, but with a mask a query may have no visible key at all
     y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
     return y, (q, k, v, y, p, seen if masks else None, dropped)
 
 
 def whole_backward(dy, residuals):
-    """dq, dk and dv, from dy (B, K, G, T, V)."""
+    """Returns dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, seen, dropped = residuals
     # y = weighted(drop(p), v)                                  (B, K, G, T, V) <- (B, K, G, T, S) (B, K, S, V)
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    # Σ dp p is dy · y, without a pass over the matrix; under XLA, where a pass costs nothing, the sum is more precise
+    # Σ dp p equals dy · y, without a pass over the matrix; under XLA the pass is free, and the sum is more precise
     dz = softmax_backward(dp, p) if is_compiled() else p * (dp - chunks.dp_dot_p(dy, y))
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
@@ -96,7 +96,7 @@ def whole_backward(dy, residuals):
 
 
 def by_length_forward(is_long, q, k, v, masks, *, causal):
-    """As chunks or whole, where a trace does not know the lengths; of each its log_sum_exp or p is kept."""
+    """Computes in chunks or whole, by a branch at run time, because a trace does not know the lengths."""
 
     def in_chunks():
         y, (*_, log_sum_exp, _, _) = chunks.chunks_forward(q, k, v, masks, causal=causal)
@@ -111,7 +111,7 @@ def by_length_forward(is_long, q, k, v, masks, *, causal):
 
 
 def by_length_backward(is_long, dy, residuals):
-    """dq, dk and dv, from dy (B, K, G, T, V)."""
+    """Returns dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, p, masks, causal = residuals
 
     def in_chunks():
@@ -126,19 +126,19 @@ def by_length_backward(is_long, dy, residuals):
 
 
 def by_group(a, heads):
-    """(B, K, G, T, H) of (B, T, N, H)."""
+    """(B, T, N, H) -> (B, K, G, T, H)."""
     shape = with_batch_of(a, size_of(a, 1), heads, a.shape[2] // heads, a.shape[3])
     return tf.transpose(tf.reshape(a, shape), [0, 2, 3, 1, 4])
 
 
 def from_groups(a):
-    """(B, T, N, H) of (B, K, G, T, H)."""
+    """(B, K, G, T, H) -> (B, T, N, H)."""
     shape = with_batch_of(a, size_of(a, 3), a.shape[1] * a.shape[2], a.shape[4])
     return tf.reshape(tf.transpose(a, [0, 3, 1, 2, 4]), shape)
 
 
 def _grouped(mask, heads):
-    """(B|1, K|1, G|1, T|1, S|1) of (B|1, N|1, T|1, S|1)."""
+    """(B|1, N|1, T|1, S|1) -> (B|1, K|1, G|1, T|1, S|1)."""
     if mask.shape[1] == 1:
         return mask[:, :, None]
     batch, length, keys = (size_of(mask, axis) for axis in (0, 2, 3))
@@ -146,24 +146,24 @@ def _grouped(mask, heads):
 
 
 def _drop(p, dropped):
-    """p / (1 - rate) where it is kept, else 0."""
+    """Returns p / (1 - rate) where the mask is True, else 0."""
     kept, rate = dropped
     return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
 
 
 def _is_long(q, k, causal):
-    """Whether chunks pay: a tensor where it takes running to know, but under XLA, which has either or the other."""
+    """Whether chunks are faster: a tensor where only the run knows; under XLA always a Python bool."""
     lengths = q.shape[3], k.shape[2]
     limit = (LONG_FOR_XLA if is_compiled() else LONG) * (LATER_ON_GPU if has_gpu() else 1)
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
     queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
-    # chunks leave nothing out here, because the trace does not know the causal edge
+    # chunks skip no keys here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
 
 def projection_forward(x, kernel, bias=None):
-    """z (B, T, N, H) of x (B, T, D) by kernel (D, N, H), or z (B, T, D) of x (B, T, N, V) by kernel (N, V, D)."""
+    """Returns z (B, T, N, H) for x (B, T, D) and kernel (D, N, H), or z (B, T, D) for x (B, T, N, V) and (N, V, D)."""
     z, residuals = dense_forward(_rows(x), *_matrices(x, kernel, bias))
     summed = x.shape.rank - 2
     z = tf.reshape(z, with_batch_of(x, size_of(x, 1), *kernel.shape[summed:]))
@@ -171,7 +171,7 @@ def projection_forward(x, kernel, bias=None):
 
 
 def projection_backward(dz, residuals, *, bias_gradient=True):
-    """dx, dkernel and dbias, from dz; None for a dbias that is off."""
+    """Returns dx, dkernel and dbias, from dz; None for a dbias that is off."""
     *rows, shape, kernel_shape = residuals
     # z = reshape(dense_forward(rows(x), matrix(kernel), row(bias)))
     dx, dkernel, dbias = dense_backward(tf.reshape(dz, [-1, rows[1].shape[1]]), rows, bias_gradient=bias_gradient)
@@ -185,7 +185,7 @@ def _rows(x):
 
 
 def _matrices(x, kernel, bias):
-    """kernel and bias of a dense layer on the rows of x."""
+    """Returns kernel and bias of a dense layer on the rows of x."""
     return tf.reshape(kernel, [math.prod(x.shape[2:]), -1]), None if bias is None else tf.reshape(bias, [-1])
 
 
@@ -218,7 +218,7 @@ def backward(layer, dz, residuals):
     for part, da in zip(("query", "key", "value"), dmade, strict=True):
         # query, key or value = projection_forward(its source)  (B, T, N, H) <- (B, T, D)
         found, *gradients[part] = projection_backward(da, residuals[part], bias_gradient=layer.use_bias)
-        # those of one source add up
+        # the gradients of one source add up
         source = sources[part]
         dsources[source] = dsources[source] + found if source in dsources else found
     named = {
@@ -235,7 +235,7 @@ def _as_mask(name, mask):
 
 
 def example_squares(layer, x, dz, kept):
-    """The squared norm of each example's own gradient of each weight, (B,): a dense layer's, for each projection."""
+    """Returns each example's squared gradient norm, (B,) for each weight: a dense layer's, for each projection."""
     output = kept["attention_output"]
     # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
     dy = projection_backward(tf.cast(dz, output[0].dtype), output)[0]

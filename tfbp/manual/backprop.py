@@ -1,9 +1,9 @@
-"""The whole network, forward and backward, every gradient coded by hand.
+"""Computes the whole network, forward and backward, with every gradient coded by hand.
 
-B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. N losses: B, or as
-many as the batch has tokens, where the outputs have a shape, (B, T, O). Everything runs in x's dtype, or, where x is
-tokens, in that of the embeddings, except that from the outputs to the loss and back, and in weights that no gradient
-moves, nothing is narrower than float32.
+B batch, I inputs of the network, O outputs; x (B, I), or (B, …) where its inputs have a shape. There are N losses: B,
+or the number of the batch's tokens, where the outputs have the shape (B, T, O). The computation has x's dtype, or the
+embeddings' dtype where x is tokens. Two parts have at least float32: from the outputs to the loss and back, and the
+weights without a gradient.
 """
 
 from dataclasses import replace
@@ -21,10 +21,10 @@ from tfbp.network.validation import check_seed
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
+    """Returns the network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
 
     Args:
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: for layers that draw in training.
 
     Raises:
@@ -44,7 +44,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """The mean loss over the batch plus penalties, and its gradient with respect to every parameter, by hand.
+    """Returns the mean loss over the batch plus penalties, and its gradient for every parameter, by hand.
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
@@ -56,12 +56,13 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
             integers, (B, T), and the computation runs in the embeddings' dtype.
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: an integer, for layers that draw in training.
 
     Returns:
-        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
-        that has no gradient, such as a moving mean.
+        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x. A weight
+        without a
+            gradient, such as a moving mean, has no entry.
 
     Raises:
         InputError: arguments that do not fit the network.
@@ -84,9 +85,9 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
+    """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
     arguments = inputs_of(network, parameters, x, y, sample_weight)
-    loss, _, _, lasts, _ = _forward(network, *arguments, training=False, seed=None, in_one=_in_one(network))
+    loss, _, _, lasts, _ = _forward(network, *arguments, in_one=_in_one(network))
     return loss, one_or_all([last["outputs"] for last in lasts])
 
 
@@ -103,20 +104,26 @@ def loss_gradients_and_tensors(
     training=True,
     seed=None,
 ):
-    """As `loss_and_gradients`, and every tensor on the way, none of them computed twice: one dict per layer with
-    x, z, y, dy and dz, and a last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has
-    theirs by the part's name; one that renews weights without a gradient has their new values as new_weights. Where the
-    last layer is one with its loss, its z, dz and the loss's tensors are separate and computed only on use.
+    """Returns the loss, the gradients, and every tensor of the pass.
+
+    The tensors are one dict per layer with x, z, y, dy and dz, and a last dict for the loss with outputs, losses,
+    dlosses and doutputs.
+
+    A layer with parts has their dicts by the part's name. A layer that updates weights without a gradient has
+    new_weights. Where the last layer contains its loss, its z and dz and the loss's tensors are separate, computed
+    only on use.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
-    With `reweight`, a function of these tensors that gives a factor for each example, (B,), each example's part in the
-    gradients is multiplied by its factor; the tensors, the loss and the penalties' part are left as they are.
-    With penalized=False the gradients are without that of the penalties."""
+    `reweight` is a function of these tensors that returns a factor for each example, (B,). The factor multiplies the
+    example's part of the gradients, not the tensors, the loss or the penalties.
+    With penalized=False the gradients exclude the penalties' gradients."""
     parameters, x, y, weights = inputs_of(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
-    # factors of examples are for each dz, which a layer that is one with its loss never holds
+    # the factors multiply each dz; a layer that contains its loss has no dz in memory
     in_one = None if reweight else _in_one(network)
-    loss, layers, residuals, lasts, of_head = _forward(network, parameters, x, y, weights, training, seed, in_one)
+    loss, layers, residuals, lasts, of_head = _forward(
+        network, parameters, x, y, weights, in_one, draws=(training, seed)
+    )
     graph, dmade = network.graph_before_loss, {}
     with tf.name_scope("backward"):
         each = zip(network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True)
@@ -137,7 +144,7 @@ def loss_gradients_and_tensors(
         tensors = [*layers, {name: one_or_all([last[name] for last in lasts]) for name in lasts[0]}]
         of_last = {}
         if of_head:
-            # outputs = y = z of the last layer: only for readers of its dz, and nothing here reads it
+            # outputs = y = z of the last layer: only readers of its dz need it, and nothing here reads it
             (dy,) = dmade.values()
             layers[-1].update(dy=dy, dz=dy)
             # loss = mean_loss_and_gradients(layer, parameters, x, y)   () <- (B, …, I)
@@ -147,7 +154,7 @@ def loss_gradients_and_tensors(
         gradients = graph_backward(graph, layers, residuals, dmade)
         gradients[-1].update(of_last)
     if reweight is not None:
-        # the factors follow from every layer's dz: so the parameters' gradients come last, and once
+        # the factors follow from every layer's dz, so the parameters' gradients are computed last, and once
         gradients = _reweighted_gradients(graph, layers, residuals, reweight(tensors))
     # parameters = tied_forward(network, parameters)
     gradients = tied_backward(network, gradients)
@@ -160,7 +167,7 @@ def loss_gradients_and_tensors(
 
 
 def _reweighted_gradients(graph, tensors, residuals, factors):
-    """The parameters' gradients with each example's dz, (B, …), multiplied by its factor, (B,)."""
+    """Returns the parameters' gradients with each example's dz, (B, …), multiplied by its factor, (B,)."""
     gradients = [{} for _ in graph.layers]
     for call, tensor, (kept, _) in zip(graph.calls, tensors, residuals, strict=False):
         layer = graph.layers[call.layer]
@@ -170,7 +177,7 @@ def _reweighted_gradients(graph, tensors, residuals, factors):
                 for part, inner in layer.parts.items()
             }
             continue
-        # in the factors' type, at least float32: a small factor alone may underflow in float16
+        # in the factors' dtype, at least float32: a small factor alone may underflow in float16
         rows = tf.reshape(factors, [-1] + [1] * (tensor["dz"].shape.rank - 1))
         dz = tf.cast(rows * tf.cast(tensor["dz"], factors.dtype), tensor["dz"].dtype)
         _, backward = kind_of(layer)
@@ -180,21 +187,23 @@ def _reweighted_gradients(graph, tensors, residuals, factors):
 
 
 def _scaled(gradients, loss_scale, dtype):
-    """Gradients of the loss as those of loss_scale · loss, scaled before they are narrowed to dtype."""
+    """Returns gradients of loss_scale · loss, scaled before they are rounded to dtype."""
     scale = 1.0 if loss_scale is None else loss_scale
     return tf.nest.map_structure(lambda g: tf.cast(g * tf.cast(scale, g.dtype), dtype), gradients)
 
 
 def _in_one(network):
-    """The function for the loss and the gradients of a last layer that is one with it; None of any other.
+    """Returns the function for the loss and gradients of a last layer that contains its loss; None for any other layer.
 
-    Eagerly none too: there the logits are computed anyway. A tf.function removes unused results."""
+    None also eagerly: the logits are computed there anyway. A tf.function removes unused results."""
     return None if tf.executing_eagerly() else WITH_LOSS.get(network.layers[-1].keras_name)
 
 
-def _forward(network, parameters, x, y, weights, training, seed, in_one):
-    """The loss, the tensors of each call, its residuals, and the tensors of each loss; and, with `in_one`, dx
-    and the gradients of the last layer, which come with the loss."""
+def _forward(network, parameters, x, y, weights, in_one, *, draws=(False, None)):
+    """Returns the loss, the tensors of each call, its residuals, and the tensors of each loss.
+
+    With `in_one` it also returns dx and the gradients of the last layer, which are computed with the loss."""
+    training, seed = draws
     with tf.name_scope("forward"):
         graph = network.graph_before_loss
         made, tensors, residuals = graph_forward(graph, parameters, x, training=training, seed=_first(seed))

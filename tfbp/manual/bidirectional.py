@@ -1,6 +1,6 @@
-"""A recurrence both ways, and what is made of the two, each backward under its forward.
+"""A recurrence in both directions, and the merge of the two outputs, each backward under its forward.
 
-B batch, T steps, H units; there and back (B, T, H) or (B, H), y as they, or with 2H in the place of H.
+B batch, T steps, H units; there and back (B, T, H) or (B, H), y the same, or with 2H in the place of H.
 """
 
 import tensorflow as tf
@@ -9,7 +9,7 @@ from tfbp.manual.chain import chain_backward, chain_forward
 
 
 def merge_forward(there, back, mode):
-    """y, and what a product's gradient reads."""
+    """Returns y, and the residuals of a product."""
     if mode == "concat":
         return tf.concat([there, back], axis=-1), ()
     if mode == "mul":
@@ -18,7 +18,7 @@ def merge_forward(there, back, mode):
 
 
 def merge_backward(dy, residuals, mode):
-    """dthere and dback."""
+    """Returns dthere and dback."""
     if mode == "concat":
         # y = concat([there, back])                         (B, …, 2H) <- (B, …, H) (B, …, H)
         return tf.split(dy, 2, axis=-1)
@@ -31,7 +31,7 @@ def merge_backward(dy, residuals, mode):
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and of each part its tensors and its residuals."""
+    """Returns y, and the tensors and residuals of each part."""
     made, kept = {}, {}
     for number, (part, layers) in enumerate(layer.parts.items()):
         drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
@@ -48,7 +48,7 @@ def backward(layer, dz, residuals):
         # there = forward_layer(x), back = backward_layer(x)
         dx, gradients[part] = chain_backward(layers, *residuals[part], ds[part], scope=part)
         dxs.append(dx)
-    # both are of x: their gradients add up
+    # both are functions of x: their gradients add up
     if layer.takes_several:
         # x and its mask
         return (dxs[0][0] + dxs[1][0], None), gradients
@@ -56,7 +56,7 @@ def backward(layer, dz, residuals):
 
 
 def _in_step(layer, back):
-    """Sequences that were made from the last step on, turned around; its own inverse."""
+    """Reverses sequences that run from the last step on; its own inverse."""
     return tf.reverse(back, [1]) if layer.layer.return_sequences else back
 
 

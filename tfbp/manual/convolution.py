@@ -1,8 +1,8 @@
-"""The convolution and the depthwise convolution, each backward under its forward, in convolutions, products and sums.
+"""The convolution and the depthwise convolution, each backward under its forward, as convolutions, products and sums.
 
-B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
+B batch, H and W the height and width of x, P and Q of z, M and N of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
-of the depthwise convolution, where O = I · D. A patch is the M N pixels under the kernel at one place.
+for the depthwise convolution, where O = I · D. A patch is the M N pixels under the kernel at one position.
 """
 
 from functools import partial
@@ -15,9 +15,9 @@ from tfbp.manual.window import Window, sum_of, wide
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
-    """z = patches(x) · kernel + bias, and the residuals (x, kernel, …).
+    """Returns z = patches(x) · kernel + bias, and the residuals (x, kernel, …).
 
-    TensorFlow's convolution, forward, takes this product without a copy of the patches.
+    TensorFlow's convolution computes this product without a copy of the patches.
 
     Example:
         >>> x, kernel = tf.ones([1, 3, 3, 1]), tf.ones([2, 2, 1, 1])
@@ -32,7 +32,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
         patches = _in_groups(window.patches(x), groups)
         z = _from_groups(_product(patches, _kernel_in_groups(kernel, groups)), x, window.outputs)
     elif x.shape[-1] == 1 and is_compiled():
-        # a few sums, which XLA makes in one loop with the activation and the pooling above
+        # a few sums, which XLA fuses in one loop with the activation and the pooling after them
         z, _ = depthwise_conv2d_forward(x, kernel, **options)
     else:
         z = tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
@@ -42,7 +42,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
 
 
 def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), from dz; None for a gradient that is off."""
+    """Returns dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,), from dz; None for a gradient that is off."""
     x, kernel, window, groups = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
@@ -50,8 +50,8 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
         dbias = _sum_over_places(dz)
     # z = patches · kernel                                  (G, B P Q, O/G) <- (G, B P Q, M N I/G) (G, M N I/G, O/G)
     if kernel_gradient and window.is_plain and groups == 1 and is_compiled():
-        # at each position of the kernel the products of x and dz under it, over all places and examples: a convolution
-        # of x by dz, in which examples and channels have changed places
+        # for each position of the kernel, a product of x and dz, summed over all positions of z and all examples: a
+        # convolution of x by dz in which examples and channels are exchanged
         by_inputs, by_examples = (_with_an_example(wide(a)) for a in (window.pad(x), dz))
         by_inputs, by_examples = tf.transpose(by_inputs, [3, 1, 2, 0]), tf.transpose(by_examples, [1, 2, 0, 3])
         dkernel = tf.transpose(tf.nn.conv2d(by_inputs, by_examples, 1, "VALID"), [1, 2, 0, 3])
@@ -60,7 +60,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
         patches, rows = _in_groups(window.patches(x), groups), _in_groups([dz], groups)
         dkernel = _kernel_from_groups(_product(patches, rows, transpose_a=True), kernel.shape)
     if input_gradient:
-        # all patches in one product, and no patches of dz: XLA's loop of copies takes longer than the product
+        # all patches in one product, and no patches of dz: XLA's loop of copies is slower than the product
         rows = _product(_in_groups([wide(dz)], groups), _kernel_in_groups(wide(kernel), groups), transpose_b=True)
         rows = rows[0] if groups == 1 else tf.transpose(rows, [1, 0, 2])
         sizes = with_batch_of(x, *window.outputs, groups, len(window.positions), kernel.shape[2])
@@ -76,7 +76,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
 
 
 def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
-    """z[…, i, d] = Σ_mn patches(x)[…, m, n, i] · kernel[m, n, i, d] + bias, and the residuals (x, kernel, …)."""
+    """Returns z[…, i, d] = Σ_mn patches(x)[…, m, n, i] · kernel[m, n, i, d] + bias, and the residuals."""
     window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     terms = [wide(at)[..., None] * wide(kernel[m, n]) for (m, n), at in window.pixels(x)]
     z = tf.reshape(sum_of(terms, x.dtype), with_batch_of(x, *window.outputs, kernel.shape[2] * kernel.shape[3]))
@@ -86,7 +86,7 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
 
 
 def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), from dz; None for one that is off."""
+    """Returns dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I D,), from dz; None for a gradient that is off."""
     x, kernel, window = residuals
     dx = dkernel = dbias = None
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
@@ -109,7 +109,7 @@ def depthwise_conv2d_backward(dz, residuals, *, input_gradient=True, kernel_grad
 
 
 def _in_groups(pixels, groups):
-    """K of (B, P, Q, C) -> (G, B P Q, K C/G): the rows of a product, for each group."""
+    """K tensors (B, P, Q, C) -> (G, B P Q, K C/G): the rows of a product, for each group."""
     channels = pixels[0].shape[-1]
     if groups == 1:
         joined = pixels[0] if len(pixels) == 1 else tf.concat(pixels, axis=-1)
@@ -136,14 +136,14 @@ def _kernel_from_groups(parts, shape):
 
 
 def _product(a, b, **transposed):
-    """a · b of each group; of one group without a batch, for which TensorFlow has the faster kernel."""
+    """Returns a · b of each group; one group has no batch axis, because TensorFlow has a faster kernel for it."""
     if a.shape[0] > 1:
         return tf.matmul(a, b, **transposed)
     return tf.matmul(tf.squeeze(a, [0]), tf.squeeze(b, [0]), **transposed)[None]
 
 
 def _with_an_example(a):
-    """Of no example one of zeros: XLA has no convolution of no channel, and the process would end."""
+    """Returns zeros for a batch of no examples: XLA has no convolution of no channels, and the process would end."""
     if a.shape[0]:
         return a
     spare = tf.cast(tf.shape(a)[0] == 0, tf.int32)
@@ -172,7 +172,7 @@ def _backward(function, layer, dz, residuals):
 
 
 def _conv2d_gradients(layer, x, dz):
-    """Each example's own gradient, (B, …) of each weight: the products over its own patches."""
+    """Returns each example's gradient, (B, …) of each weight: the products over its own patches."""
     window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     groups, places = layer.groups, window.outputs[0] * window.outputs[1]
     patches = _rows_in_groups(window.patches(x), places, groups)
@@ -184,10 +184,10 @@ def _conv2d_gradients(layer, x, dz):
 
 
 def _depthwise_conv2d_gradients(layer, x, dz):
-    """The same, of each channel by itself."""
+    """Returns each example's gradient of a depthwise convolution."""
     window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     by_channel = tf.reshape(dz, [-1, *window.outputs, x.shape[-1], layer.depth_multiplier])
-    # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
+    # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the positions
     each = [tf.reduce_sum(at[..., None] * by_channel, axis=[1, 2]) for at in window.patches(x)]
     dkernel = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel_size, *by_channel.shape[3:]])
     return _with_bias(layer, dkernel, dz)
@@ -198,7 +198,7 @@ def _with_bias(layer, dkernel, dz):
 
 
 def _rows_in_groups(pixels, places, groups):
-    """K of (B, P, Q, C) -> (B, G, P Q, K C/G)."""
+    """K tensors (B, P, Q, C) -> (B, G, P Q, K C/G)."""
     rows = _in_groups(pixels, groups)
     return tf.transpose(tf.reshape(rows, [groups, -1, places, rows.shape[-1]]), [1, 0, 2, 3])
 

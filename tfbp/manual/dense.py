@@ -1,7 +1,7 @@
 """The dense layer along the last axis, its backward under its forward.
 
-B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,) or None, z (B, O). Where an example has axes
-before the last, B counts all of them: each is a row.
+B batch, I inputs, O outputs (units); x (B, I), kernel (I, O), bias (O,) or None, z (B, O). For an example with more
+axes, B counts all axes before the last: each entry is a row.
 """
 
 import math
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def dense_forward(x, kernel, bias=None):
-    """z = x · kernel + bias, and the residuals (x, kernel)."""
+    """Returns z = x · kernel + bias, and the residuals (x, kernel)."""
     z = tf.matmul(x, kernel)
     if bias is not None:
         z = tf.nn.bias_add(z, bias)
@@ -18,7 +18,7 @@ def dense_forward(x, kernel, bias=None):
 
 
 def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
-    """dx (B, I), dkernel (I, O) and dbias (O,), from dz (B, O); None for a gradient that is off."""
+    """Returns dx (B, I), dkernel (I, O) and dbias (O,), from dz (B, O); None for a gradient that is off."""
     x, kernel = residuals
     # z = matmul(x, kernel)                          (B, O) <- (B, I) (I, O)
     dx = tf.matmul(dz, kernel, transpose_b=True) if input_gradient else None
@@ -29,7 +29,7 @@ def dense_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, 
 
 
 def _sum_over_batch(dz):
-    # 16-bit numbers are added up in float32: in their own type the sum of a long batch loses most of its digits
+    # 16-bit numbers are summed in float32: in 16 bits, the sum over a long batch loses most of its digits
     wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
     return tf.cast(tf.reduce_sum(wide, axis=0), dz.dtype)
 
@@ -51,7 +51,7 @@ def _as_rows(tensor):
 
 
 def example_squares(layer, x, dz):
-    """The squared norm of each example's own gradient of each weight, (B,): ‖x‖² ‖dz‖² where an example is one row."""
+    """Returns each example's squared gradient norm, (B,) of each weight: ‖x‖² ‖dz‖² where an example is one row."""
     if x.shape.rank == 2:
         of_bias = _row_squares(dz)
         squares = {"kernel": _row_squares(x) * of_bias, "bias": of_bias}
@@ -62,23 +62,23 @@ def example_squares(layer, x, dz):
 
 
 def product_squares(x, dz):
-    """‖Σ_t x[b, t] ⊗ dz[b, t]‖² of each example, (B,), of x (B, T, I) and dz (B, T, O)."""
+    """Returns ‖Σ_t x[b, t] ⊗ dz[b, t]‖² of each example, (B,), for x (B, T, I) and dz (B, T, O)."""
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
-        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T), instead of (B, I, O), for T rows an example
+        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T) instead of (B, I, O), for T rows in an example
         squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
-        # a sum of products may be below 0 by its rounding
+        # rounding can make a sum of products negative
         return tf.maximum(squares, 0)
     return tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
 
 
 def sum_squares(dz):
-    """‖Σ_t dz[b, t]‖² of each example, (B,), of dz (B, T, O)."""
+    """Returns ‖Σ_t dz[b, t]‖² of each example, (B,), for dz (B, T, O)."""
     return tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)
 
 
 def example_moments(layer, x, dz):
-    """Σ_b g_b and Σ_b g_b², elementwise, of each weight."""
+    """Returns Σ_b g_b and Σ_b g_b², elementwise, of each weight."""
     if x.shape.rank > 2:
         x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
         each = {"kernel": tf.matmul(x, dz, transpose_a=True), "bias": tf.reduce_sum(dz, axis=1)}
@@ -91,12 +91,12 @@ def example_moments(layer, x, dz):
 
 
 def _row_squares(a):
-    """The sum of the squares of each row of a (B, O), (B,)."""
-    # about √O sums of about √O terms, side by side: vectorized, and with less rounding than one chain of O additions
+    """Returns the sum of squares of each row: (B, O) -> (B,)."""
+    # about √O sums of about √O terms: vectorized, and with less rounding than one chain of O additions
     width = a.shape[1]
     lanes = max(n for n in range(1, math.isqrt(width) + 1) if width % n == 0)
     partial = tf.reduce_sum(tf.reshape(a * a, [-1, width // lanes, lanes]), axis=1)
-    # abs changes nothing, and keeps XLA from making that one chain of the two sums
+    # abs changes nothing, but keeps XLA from joining the two sums into one chain
     return tf.reduce_sum(tf.abs(partial), axis=1)
 
 

@@ -1,13 +1,13 @@
-"""Dropout with a mask that depends only on its seed, and its backward under it.
+"""Dropout with a mask that depends on its seed alone, and its backward under it.
 
-x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
+x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, with 1 along an axis with one number.
 """
 
 import tensorflow as tf
 
 
 def dropout_forward(x, seed, *, rate, noise_shape=None):
-    """y = x / (1 - rate) where it is kept, else 0, and the residuals: the mask, a byte for each number.
+    """Returns y = x / (1 - rate) where the mask is True, else 0, and the residual: the mask, one byte for each number.
 
     Example:
         >>> x = tf.ones([8])
@@ -21,15 +21,15 @@ def dropout_forward(x, seed, *, rate, noise_shape=None):
 
 
 def dropout_backward(dy, residuals):
-    """dx of x's shape: by the same mask, by the same factor."""
+    """Returns dx of x's shape: by the same mask and the same factor."""
     kept, rate = residuals
-    # y = x / (1 - rate) where kept, else 0
+    # y = x / (1 - rate) where the mask is True, else 0
     return _kept_of(dy, kept, rate)
 
 
 def dropout_mask(shape, seed, rate):
-    """The elements to keep, the same in every dtype and mode: their 23 lowest bits are not below the rate."""
-    # Philox by name, and its bits: TensorFlow's own choice, and the floats that it makes of them, are others under XLA
+    """Returns the mask, equal in every dtype and mode: True where the 23 lowest random bits are at least the rate."""
+    # Philox by name, and its bits: TensorFlow's default generator and its floats differ under XLA
     bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
     # float32 holds all numbers of 23 bits
     number = tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(0x7FFFFF, tf.uint32)), tf.float32)
@@ -43,7 +43,7 @@ def _kept_of(x, kept, rate):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return x, None, {}
-    # the batch's size is seen as it runs
+    # the batch's size is known only at run time
     shape = layer.noise_shape and [n or x.shape[axis] or tf.shape(x)[axis] for axis, n in enumerate(layer.noise_shape)]
     return *dropout_forward(x, _pair(seed), rate=layer.rate, noise_shape=shape), {}
 

@@ -9,17 +9,17 @@ from tfbp.manual.window import wide
 
 
 def einsum_dense_forward(x, kernel, bias=None, *, letters):
-    """z = Σ x · kernel + bias over the letters that z does not have, and the residuals."""
+    """Returns z = Σ x · kernel + bias, summed over the letters that are missing in z, and the residuals."""
     z = _product(f"{letters.x},{letters.kernel}->{letters.z}", x, kernel)
     return z if bias is None else z + bias, (x, kernel, None if bias is None else bias.shape)
 
 
 def einsum_dense_backward(dz, residuals, *, letters):
-    """dx, dkernel and dbias, of the shapes of x, kernel and bias; None for a bias that is none."""
+    """Returns dx, dkernel and dbias, of the shapes of x, kernel and bias; None for a missing bias."""
     x, kernel, of_bias = residuals
     dbias = None
     if of_bias is not None:
-        # z = z + bias                                 (B, …) <- the last axes, 1 where it is one for all
+        # z = z + bias                                 (B, …) <- the last axes, 1 where one number is for all
         before = dz.shape.rank - len(of_bias)
         axes = [*range(before), *(before + axis for axis, size in enumerate(of_bias) if size == 1)]
         dbias = tf.cast(tf.reshape(tf.reduce_sum(wide(dz), axis=axes), of_bias), dz.dtype)
@@ -30,7 +30,7 @@ def einsum_dense_backward(dz, residuals, *, letters):
 
 
 def _product(equation, a, b):
-    """The sum over letters, in float32 at least, rounded once."""
+    """Returns the sum over letters, in float32 at least, rounded once."""
     return tf.cast(tf.einsum(equation, wide(a), wide(b)), a.dtype)
 
 

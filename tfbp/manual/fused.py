@@ -1,7 +1,7 @@
-"""TensorFlow's own kernels of convolution and pooling, forward and backward: the only gradient kernels that are called.
+"""Calls TensorFlow's kernels of convolution and pooling, forward and backward: the only gradient kernels in use.
 
-Outside XLA on a CPU, and on a GPU, they are faster than products over patches; each has a twin of the same name in
-`convolution.py` and `pooling.py`, which spells it out, and which the tests hold it against. Letters are those of there.
+Without XLA on a CPU, and on a GPU, they are faster than products over patches. Each has a function of the same name in
+`convolution.py` or `pooling.py` that spells it out, and the tests compare the two. The letters are defined there.
 """
 
 import math
@@ -34,7 +34,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
 
 
 def dilated_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
-    """The forward kernel alone, an operation that converters know: backward is the twin's."""
+    """Calls the forward kernel alone, an operation that converters know; the backward is spelled out."""
     z = tf.nn.convolution(x, kernel, padding=padding.upper(), dilations=dilation_rate)
     z = _of_nothing(z, x, kernel, kernel.shape[3], (1, 1), padding, dilation_rate)
     window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
@@ -45,7 +45,7 @@ dilated_conv2d_backward = convolution.conv2d_backward
 
 
 def dilated_depthwise_conv2d_forward(x, kernel, bias=None, *, padding, dilation_rate):
-    """The forward kernel alone, an operation that converters know: backward is the twin's."""
+    """Calls the forward kernel alone, an operation that converters know; the backward is spelled out."""
     z = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], padding.upper(), dilations=dilation_rate)
     z = _of_nothing(z, x, kernel, kernel.shape[2] * kernel.shape[3], (1, 1), padding, dilation_rate)
     window = Window(x.shape[1:3], kernel.shape[:2], (1, 1), padding, dilation_rate)
@@ -88,7 +88,7 @@ def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
 
 def max_pool2d_backward(dy, residuals):
     x, y, options = residuals
-    # oneDNN's gradient of larger windows in bfloat16 is wrong in a graph, and another at every call
+    # in a graph, oneDNN's bfloat16 gradient of larger windows is wrong, and differs at every call
     wide = tf.float32 if x.dtype == tf.bfloat16 and math.prod(options["ksize"]) > 256 else x.dtype
     # y = max_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
     x, y, dy = (tf.cast(each, wide) for each in (x, y, dy))
@@ -110,9 +110,9 @@ def average_pool2d_backward(dy, residuals):
 
 
 def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1)):
-    """z, as (0, P, Q, O) of no example: oneDNN's kernel gives it x's sizes, which the bias does not fit.
+    """Returns z, as (0, P, Q, O) for no examples: oneDNN's kernel returns x's sizes, which the bias does not fit.
 
-    A batch known only as it runs is left: TensorFlow fuses the two there, and drops a reshape to what it infers.
+    A batch size that is unknown in the trace stays: TensorFlow fuses the two there, and removes a redundant reshape.
     """
     if x.shape[0] != 0:
         return z
@@ -120,14 +120,14 @@ def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1)):
 
 
 def _at_all_places(dz, x, kernel, strides, padding):
-    """dz (B, P, Q, O): of no example it comes in the sizes of z, see `_of_nothing`, without a number."""
+    """Returns dz (B, P, Q, O): for no examples, dz has the sizes of z from `_of_nothing`, without a number."""
     if dz.shape[0]:
         return dz
     return tf.reshape(dz, with_batch_of(x, *_places(x, kernel, strides, padding), dz.shape[3]))
 
 
 def _places(x, kernel, strides, padding, dilation_rate=(1, 1)):
-    """P and Q, where the window is laid."""
+    """Returns P and Q, the numbers of the window's positions."""
     windows = [(k - 1) * rate + 1 for k, rate in zip(kernel.shape[:2], dilation_rate, strict=True)]
     kept_off = [0, 0] if padding == "same" else [window - 1 for window in windows]
     return [
@@ -137,7 +137,7 @@ def _places(x, kernel, strides, padding, dilation_rate=(1, 1)):
 
 
 def _zero_of_nothing(gradient, dy, axes):
-    """A gradient of dy, 0 where an axis of dy is empty: the kernel leaves what was in memory there."""
+    """Returns a gradient of dy, 0 where an axis of dy is empty: there the kernel returns uninitialized memory."""
     sizes = [dy.shape[axis] for axis in axes]
     if 0 in sizes:
         return tf.zeros_like(gradient)
@@ -145,6 +145,6 @@ def _zero_of_nothing(gradient, dy, axes):
 
 
 def _sum_over_places(dz):
-    # 16-bit numbers are added up in float32, as in `convolution`
+    # 16-bit numbers are summed in float32, as in `convolution`
     wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
     return tf.cast(tf.reduce_sum(wide, axis=[0, 1, 2]), dz.dtype)

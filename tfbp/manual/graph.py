@@ -1,7 +1,7 @@
-"""A network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
+"""Runs a network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
 
 B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has two
-functions, below its pure ones:
+functions, below its pure functions:
 
     forward(layer, weights, x, *, training, seed) -> z, residuals, new values of weights without a gradient
     backward(layer, dz, residuals) -> dx, gradients by weight
@@ -16,11 +16,11 @@ from tfbp.manual.kinds import examples_of, kind_of
 
 
 def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="layer"):
-    """Every tensor by its number; one dict of tensors per call, with x, z and y; and one pair of residuals per call.
+    """Returns every tensor by its number; one dict of x, z and y per call; and one pair of residuals per call.
 
     Args:
         seed: (seed, n): the n-th call that draws, and those after it, have their random numbers from it.
-        scope: the layers' names in TensorFlow's graph begin with it."""
+        scope: the prefix of the layers' names in TensorFlow's graph."""
     made, weights, tensors, residuals = list(inputs), list(weights), [], []
     for call, before in zip(graph.calls, graph.draws_before, strict=True):
         layer = graph.layers[call.layer]
@@ -35,15 +35,16 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="l
         tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
         if new_weights:
             tensors[-1]["new_weights"] = new_weights
-            # called once more, it goes on from them
+            # the layer's next call continues from these values
             weights[call.layer] = {**weights[call.layer], **new_weights}
         residuals.append((kept, activation_kept))
     return made, tensors, residuals
 
 
 def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
-    """One dict of gradients per layer. `dmade`, gradients by the tensors' numbers, has those of the losses at first,
-    and gets all others; dy and dz of each call go into its dict of tensors."""
+    """Returns one dict of gradients per layer.
+
+    `dmade` maps the tensors' numbers to gradients: first the losses', in the end all. Each call's dict gets dy, dz."""
     gradients = [{} for _ in graph.layers]
     for number, call in reversed([*enumerate(graph.calls)]):
         layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
@@ -55,7 +56,7 @@ def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
             dz = activation_backward(layer.applied_activation, dy, activation_kept)
         tensors[number].update(dy=dy, dz=dz)
         if "squares_of_kept" in examples_of(layer):
-            # the norms of single examples read them
+            # per-example norms read them
             tensors[number]["kept"] = kept
         # z = forward(layer, weights, x)                           (B, …) <- (B, …)
         _, backward = kind_of(layer)
@@ -74,6 +75,6 @@ def name_of(layer):
 
 
 def add(sums, key, d):
-    """Add a gradient: of a tensor that several calls take, or of a layer that is called several times."""
+    """Adds a gradient: for a tensor that several calls take, or a layer with several calls."""
     if d is not None:
         sums[key] = sums[key] + d if key in sums else d

@@ -1,21 +1,21 @@
-"""A recurrence over the two halves of a batch: their loops through time run side by side.
+"""Runs a recurrence over the two halves of a batch at once: two loops through time side by side.
 
-In a loop each step waits for the one before, and its operations are too small for more than one core. Outside XLA
-TensorFlow runs two loops at once, where neither waits for the other.
+In a loop, each step waits for the step before, and its operations are too small for more than one core. Without XLA,
+TensorFlow runs two independent loops at once.
 """
 
 import tensorflow as tf
 
 from tfbp.manual.compiled import has_gpu, is_compiled
 
-# numbers that a step's products make from which on two loops are the faster; measured on two cores
+# numbers in a step's product above which two loops are faster; measured on two cores
 LEAST = 2**14
-# a batch of unknown size is taken for one of Keras's default
+# an unknown batch size counts as Keras's default, 32
 _BATCH = 32
 
 
 def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
-    """y, the last states, and the residuals of each half, or those of the whole alone where halves do not pay."""
+    """Returns y, the last states, and the residuals of each half; of the whole batch where halves are slower."""
     if not _pay(x, recurrent_kernel):
         y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, mask=mask, **options)
         return y, last, (residuals,)
@@ -29,7 +29,7 @@ def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=
 
 
 def backward(function, dy, residuals, dstates=None, **asked):
-    """dx, the weights' gradients, and the first states'; dstates: the last ones', 0 by default."""
+    """Returns dx, the weights' gradients, and the first states'; dstates: the last states' gradients, 0 by default."""
     given = {} if dstates is None else {"dstates": dstates}
     if len(residuals) == 1:
         return function(dy, *residuals, **given, **asked)

@@ -1,4 +1,4 @@
-"""The arguments of a pass, checked and as tensors of one dtype.
+"""Checks the arguments of a pass, and converts them to tensors of one dtype.
 
 B batch, I inputs of the network; x (B, I), or (B, …) where its inputs have a shape.
 """
@@ -16,7 +16,7 @@ def loss_dtype(dtype):
 
 
 def inputs_of(network, parameters, x, y, sample_weight):
-    """Checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype, by output."""
+    """Returns checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype."""
     parameters, x = parameters_and_x(network, parameters, x)
     outputs = len(network.losses)
     y = tuple(map(tf.convert_to_tensor, each("y", y, outputs)))
@@ -31,7 +31,7 @@ def inputs_of(network, parameters, x, y, sample_weight):
 
 
 def _of_each_loss(output_shape, x, weight):
-    """(B, …): an example's weight, (B,), is that of each of its tokens."""
+    """Returns the weights, (B, …): an example's weight, (B,), is repeated for each of its tokens."""
     tokens = output_shape[:-1]
     if tokens and weight.shape.rank == 1:
         weight = tf.reshape(weight, [-1, *(1 for _ in tokens)]) * tf.ones([1, *tokens], weight.dtype)
@@ -39,8 +39,9 @@ def _of_each_loss(output_shape, x, weight):
 
 
 def parameters_and_x(network, parameters, x):
-    """Checked parameters and each input as tensors of one dtype, with the kernel of a tied last layer. Each variable is
-    read once, here."""
+    """Returns checked parameters and each input as tensors of one dtype, with the kernel of a tied last layer.
+
+    It reads each variable once."""
     given = tuple(map(tf.convert_to_tensor, each("x", x, len(network.input_shapes))))
     for index, (one, tokens) in enumerate(zip(given, network.input_tokens, strict=True)):
         if tokens is None and not one.dtype.is_floating:
@@ -58,9 +59,9 @@ def parameters_and_x(network, parameters, x):
 
 def _input(x, shape, tokens):
     if not x.shape.rank or None in x.shape.as_list()[1:]:
-        # a shape that is known only as a function runs: the network knows its own
+        # a shape that is known only at run time: the network has it
         x = tf.ensure_shape(x, [None, *shape])
-    # which all kernels of a lookup take
+    # the dtype that all kernels of a lookup accept
     return tf.cast(x, tf.int32) if tokens is not None and x.dtype not in (tf.int32, tf.int64) else x
 
 
@@ -69,7 +70,7 @@ def _as_given(found):
 
 
 def _computed_in(network, parameters, x):
-    """The dtype of the computation: that of the first x that is not tokens, or, where all are, of the embeddings."""
+    """Returns the computation's dtype: the first input's that is not tokens; if all are tokens, the embeddings'."""
     for one, tokens in zip(x, network.input_tokens, strict=True):
         if tokens is None:
             return one.dtype
@@ -77,7 +78,7 @@ def _computed_in(network, parameters, x):
 
 
 def _tensors(layers, parameters, dtype):
-    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32."""
+    """Returns parameters as tensors of one dtype; weights without a gradient have float32 at least."""
     wide = tf.float64 if dtype == tf.float64 else tf.float32
     tensors = []
     for layer, weights in zip(layers, parameters, strict=True):

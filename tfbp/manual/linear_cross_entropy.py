@@ -1,11 +1,11 @@
-"""The last dense layer and the softmax cross-entropy in one, in chunks of tokens: the full logits are never held.
+"""The last dense layer and the softmax cross-entropy together, in chunks of tokens, without the full logits in memory.
 
-The mean loss and its gradients are made in the same pass: a chunk's logits are turned into its share of every gradient
-and let go. Loss and gradients are numbers that add up over tokens, so nothing is computed twice.
+One pass computes the mean loss and its gradients. A chunk's logits become its share of every gradient, and are freed.
+Loss and gradients are sums over tokens, so nothing is computed twice.
 
-N tokens, C tokens of a chunk, I inputs, O outputs (classes), K of a block; x (N, I), kernel (I, O), bias (O,) or None,
-labels (N,) within 0 … O-1, dlosses (N,) what a token's loss counts in the mean; z, logits, exponentials (C, K) of a
-block; losses (C,). One float dtype.
+N tokens, C tokens of a chunk, I inputs, O outputs (classes), K classes of a block; x (N, I), kernel (I, O), bias (O,)
+or None, labels (N,) within 0 … O-1, dlosses (N,) a token's factor in the mean; z, logits, exponentials (C, K) of a
+block; losses (C,). All floats have one dtype.
 """
 
 import math
@@ -14,18 +14,18 @@ import tensorflow as tf
 
 from tfbp.manual.compiled import has_gpu
 
-# by itself, as any layer of a chain, it is a dense one
+# as an ordinary layer of a chain it computes as a dense layer
 from tfbp.manual.dense import backward, example_moments, example_squares, forward
 
-CHUNK_BYTES = 2**25  # of a chunk's logits: 256 tokens of 32,768 classes in float32
-FEWEST_TOKENS = 128  # in a chunk by default: the kernel's gradient is read and written once for each
-# a chunk's logits are made in so many blocks of classes, or fewer, so that most of the work is done in a cache
+CHUNK_BYTES = 2**25  # bytes of a chunk's logits: 256 tokens of 32,768 classes in float32
+FEWEST_TOKENS = 128  # tokens of a chunk, at least: the kernel's gradient is read and written once for each chunk
+# the largest number of blocks of classes in a chunk: a block's logits stay in the cache for most of the work
 BLOCKS, FEWEST_CLASSES = 8, 4096
-ON_GPU = 8  # times as many tokens, and all classes at once: it is idle with fewer
+ON_GPU = 8  # factor for a chunk's tokens on a GPU, with all classes at once: it is idle with fewer
 
 
 def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
-    """The losses of a chunk, (C,), and the residuals, of blocks of classes: (first, kernel (K, I), bias (K,) or None).
+    """Returns the losses of a chunk, (C,), and the residuals, with blocks (first, kernel (K, I), bias (K,) or None).
 
     losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
     target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
@@ -40,7 +40,7 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
         label_logits.append(tf.where(is_here, tf.gather(logits, place, batch_dims=1), 0))
         sums.append(tf.reduce_sum(logits, axis=-1) if label_smoothing else 0)
         maxima.append(tf.reduce_max(logits, axis=-1))
-        # after all that reads the logits: TensorFlow then writes in their place
+        # after all other readers of the logits: TensorFlow then overwrites them in place
         with tf.control_dependencies([label_logits[-1], maxima[-1]]):
             exponentials = tf.exp(logits - maxima[-1][:, None])
         totals.append(tf.reduce_sum(exponentials, axis=-1))
@@ -51,7 +51,7 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
     total = tf.add_n([factor * each for factor, each in zip(factors, totals, strict=True)])
     label_logit = tf.add_n(label_logits)
     log_sum_exp = largest + tf.math.log(total)
-    # not log_sum_exp - label_logit, which cancels where both are large
+    # not log_sum_exp - label_logit: the difference of two large numbers cancels
     losses = tf.math.log(total) + (largest - label_logit)
     if label_smoothing:
         losses += label_smoothing * (label_logit - tf.add_n(sums) / _classes(blocks))
@@ -61,9 +61,9 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
 
 
 def chunk_backward(dlosses, residuals, *, label_smoothing, z_loss, soft_cap):
-    """dx (C, I), and dkernel (I, K) and, where there is a bias, dbias (K,) of each block, from dlosses (C,).
+    """Returns dx (C, I), and dkernel (I, K) and dbias (K,) (with a bias) of each block, from dlosses (C,).
 
-    dlosses scales rows of x and dx, which are short, instead of rows of dz; so dz is here that of Σ losses."""
+    dlosses scales rows of x and dx, which are shorter than rows of dz. So dz is here the gradient of Σ losses."""
     x, blocks, labels, kept, scales, log_sum_exp = residuals
     dxs, gradients = [], []
     for (first, kernel, bias), (exponentials, logits), scale in zip(blocks, kept, scales, strict=True):
@@ -86,36 +86,36 @@ def chunk_backward(dlosses, residuals, *, label_smoothing, z_loss, soft_cap):
 
 
 def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **options):
-    """loss = Σ dlosses · losses, a scalar, and dx (N, I), dkernel (I, O) and dbias (O,) or None.
+    """Returns loss = Σ dlosses · losses, a scalar, and dx (N, I), dkernel (I, O) and dbias (O,) or None.
 
-    What is not used of them is not computed: in a tf.function, TensorFlow and XLA both cut it out of the loop.
+    Unused results cost nothing: in a tf.function, TensorFlow and XLA both remove them from the loop.
     """
     inputs, outputs = kernel.shape
     tokens = tf.shape(x)[0]
-    # the remainder first, often no token at all: the loop, which does not wait for it, then starts beside a small block
+    # the remainder first, often no token: the loop does not wait for it, and starts next to a small block
     first, later = tokens % chunk_size, tokens // chunk_size
-    # XLA compiles the loop also for no token at all, and takes a wrong shape from there: one to look at, not in any sum
+    # XLA compiles the loop also for no tokens, with a wrong shape: one padded token, which no sum contains
     spare = tf.cast(tokens == 0, tf.int32)
     label = tf.range(tf.cast(spare, labels.dtype))  # the GPU has no kernel that pads integers
     padded = tf.pad(x, [[0, spare], [0, 0]]), tf.concat([labels, label], axis=0), tf.pad(dlosses, [[0, spare]])
     blocks = _blocks(kernel, bias)
 
     def chunk(x, labels, dlosses):
-        # of a label that is not a class, loss and gradients are NaN
+        # for a label that is not a class, loss and gradients are NaN
         dlosses = tf.where((labels >= 0) & (labels < outputs), dlosses, math.nan)
         losses, residuals = chunk_forward(x, blocks, labels, **options)
         dx, gradients = chunk_backward(dlosses, residuals, **options)
         return tf.reduce_sum(dlosses * losses), dx, gradients
 
     def add_chunk(index, loss, sums, later_dx):
-        # not a slice: XLA refuses one that is longer than x, even in a loop of no turns
+        # not a slice: XLA rejects one that is longer than x, even in a loop of no steps
         rows = first + index * chunk_size + tf.range(chunk_size)
         of_chunk, dx, gradients = chunk(*(tf.gather(tensor, rows) for tensor in padded))
         return index + 1, loss + of_chunk, tf.nest.map_structure(tf.add, sums, gradients), later_dx.write(index, dx)
 
     loss, first_dx, sums = chunk(x[:first], labels[:first], dlosses[:first])
     later_dx = tf.TensorArray(x.dtype, size=later, element_shape=(chunk_size, inputs))
-    # one chunk at a time: chunks at once would hold as many blocks of logits
+    # one chunk at a time: several at once would need as many blocks of logits
     _, loss, sums, later_dx = tf.while_loop(
         lambda *_: True, add_chunk, (0, loss, sums, later_dx), parallel_iterations=1, maximum_iterations=later
     )
@@ -125,9 +125,9 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
 
 
 def _blocks(kernel, bias):
-    """(first class, kernel (K, I), bias (K,) or None) of each block of classes.
+    """Returns (first class, kernel (K, I), bias (K,) or None) of each block of classes.
 
-    The kernel transposed: the product that makes dx takes half the time by it."""
+    The kernel is transposed, because the product for dx then takes half the time."""
     classes = kernel.shape[1]
     size = classes if has_gpu() else max(FEWEST_CLASSES, -(-classes // BLOCKS))
     firsts = range(0, classes, size)
@@ -138,7 +138,7 @@ def _blocks(kernel, bias):
 
 
 def _place_of(labels, first, kernel):
-    """Where in a block the labels are, and which of them are."""
+    """Returns the labels' positions in a block, and which labels are in it."""
     place = labels - first
     is_here = (place >= 0) & (place < kernel.shape[0])
     return tf.where(is_here, place, 0), is_here
@@ -149,15 +149,15 @@ def _classes(blocks):
 
 
 def chunk_size_for(outputs, dtype):
-    """How many tokens a chunk has by default."""
+    """Returns the default number of tokens of a chunk."""
     return max(FEWEST_TOKENS, CHUNK_BYTES // (outputs * dtype.size)) * (ON_GPU if has_gpu() else 1)
 
 
 def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
-    """The mean loss of a network that ends in the layer, and dx (B, …, I) and the layer's gradients by name, in dtype.
+    """Returns the mean loss of a network that ends in the layer, dx (B, …, I), and the layer's gradients by name.
 
     x (B, …, I); labels y and sample_weight, or None, (B, …). A label that is not a class makes the loss NaN, and raises
-    nowhere, as `manual.losses` has it."""
+    nothing, as in `manual.losses`."""
     labels = tf.cast(tf.reshape(y, [-1]), tf.int64)
     weight = tf.ones_like(labels, dtype) if sample_weight is None else tf.reshape(sample_weight, [-1])
     # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
@@ -180,5 +180,5 @@ def mean_loss_and_gradients(layer, weights, x, y, sample_weight, dtype):
 
 KINDS = {"LinearCrossEntropy": (forward, backward)}
 PER_EXAMPLE = {"LinearCrossEntropy": {"squares": example_squares, "moments": example_moments}}
-# of a last layer: the mean loss, dx and the layer's gradients in one
+# for a last layer: the mean loss, dx and the layer's gradients together
 WITH_LOSS = {"LinearCrossEntropy": mean_loss_and_gradients}

@@ -1,8 +1,8 @@
 """Losses per sample, each backward under its forward. Cross-entropies take logits.
 
-B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses and dlosses (B,). Where
-a sample has several tokens, each has a loss of its own: outputs are (B, T, O), losses (B, T).
-The second argument of a backward is what its forward kept.
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses and dlosses (B,). A
+sample with several tokens has one loss for each: outputs are (B, T, O), losses (B, T). The second argument of a
+backward is the residuals of its forward.
 """
 
 import math
@@ -79,7 +79,7 @@ def categorical_crossentropy_backward(dlosses, residuals):
 def sparse_categorical_crossentropy_forward(y, outputs):
     log_softmax, softmax = _log_softmax_and_softmax(outputs)
     one_hot = tf.one_hot(y, outputs.shape[-1], dtype=outputs.dtype)
-    # one_hot has a row of zeros for a label that is not a class: NaN instead, so that it does not pass for a loss of 0
+    # one_hot has a row of zeros for a label that is not a class: NaN instead of a loss of 0
     is_class = (y >= 0) & (y < outputs.shape[-1])
     one_hot += tf.where(is_class, tf.zeros([], outputs.dtype), math.nan)[:, None]
     return _cross_entropy(one_hot, log_softmax), (one_hot, softmax)
@@ -92,7 +92,7 @@ def sparse_categorical_crossentropy_backward(dlosses, residuals):
 
 
 def _log_softmax_and_softmax(outputs):
-    # less the largest, so that no exponential overflows and none of their sums is below 1
+    # minus the maximum, so that no exponential overflows and none of their sums is below 1
     shifted = outputs - tf.reduce_max(outputs, axis=-1, keepdims=True)
     exponentials = tf.exp(shifted)
     total = tf.reduce_sum(exponentials, axis=-1, keepdims=True)
@@ -100,7 +100,7 @@ def _log_softmax_and_softmax(outputs):
 
 
 def _cross_entropy(y, log_softmax):
-    # a class of target 0 counts 0, also where its logit is -∞
+    # a class with target 0 adds 0, also where its logit is -∞
     return tf.reduce_sum(-y * tf.where(y != 0, log_softmax, 0), axis=-1)
 
 
@@ -119,8 +119,8 @@ LOSSES = {
 
 
 def loss_forward(loss, y, outputs):
-    """The loss of every sample, (B,), or of each of its tokens, (B, T), and what `loss_backward` needs."""
-    # tokens as rows, which XLA sums faster than along the last of three axes
+    """Returns the loss of every sample, (B,), or of each of its tokens, (B, T), and the residuals."""
+    # tokens as rows: XLA sums these faster than the last of three axes
     rows = _as_rows(outputs)
     if loss.name.startswith("sparse_"):
         y = tf.cast(tf.reshape(y, [-1]), tf.int64)
@@ -132,7 +132,7 @@ def loss_forward(loss, y, outputs):
 
 
 def loss_backward(loss, dlosses, residuals):
-    """The gradient with respect to outputs, of their shape, from dlosses of that of the losses."""
+    """Returns the gradient with respect to outputs, in their shape, from dlosses in the losses' shape."""
     kept, shape = residuals
     flat = dlosses if shape.rank == 1 else tf.reshape(dlosses, [-1])
     # losses = loss_forward(loss, y, outputs)

@@ -1,6 +1,6 @@
-"""Layers that make one tensor of several, each backward under its forward.
+"""Layers that make one tensor from several, each backward under its forward.
 
-B batch; each x (B, …), y (B, …); where an x has 1 along an axis, it counts for each of the others' places there.
+B batch; each x (B, …), y (B, …); an x with size 1 along an axis is repeated along it.
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def add_forward(xs):
-    """y = Σ x, and the shapes that backward sums to."""
+    """Returns y = Σ x, and the shapes for backward."""
     y = xs[0]
     for x in xs[1:]:
         y = y + x
@@ -31,7 +31,7 @@ def subtract_backward(dy, shapes):
 
 
 def multiply_forward(xs):
-    """y = Π x, and all x."""
+    """Returns y = Π x, and all x."""
     y = xs[0]
     for x in xs[1:]:
         y = y * x
@@ -59,7 +59,7 @@ def average_backward(dy, shapes):
 
 
 def maximum_forward(xs):
-    """y, the largest, and all x."""
+    """Returns y, the maximum, and all x."""
     y = xs[0]
     for x in xs[1:]:
         y = tf.maximum(y, x)
@@ -67,12 +67,12 @@ def maximum_forward(xs):
 
 
 def maximum_backward(dy, xs):
-    """Of two that are equal each has a half of the gradient."""
+    """Each of two equal inputs has half of the gradient."""
     return _extreme_backward(dy, xs, maximum_forward)
 
 
 def minimum_forward(xs):
-    """y, the smallest, and all x."""
+    """Returns y, the minimum, and all x."""
     y = xs[0]
     for x in xs[1:]:
         y = tf.minimum(y, x)
@@ -80,7 +80,7 @@ def minimum_forward(xs):
 
 
 def minimum_backward(dy, xs):
-    """As `maximum_backward`."""
+    """Each of two equal inputs has half of the gradient."""
     return _extreme_backward(dy, xs, minimum_forward)
 
 
@@ -97,7 +97,7 @@ def _extreme_backward(dy, xs, extreme):
 
 
 def concatenate_forward(xs, axis):
-    """y, and the sizes along the axis."""
+    """Returns y, and the sizes along the axis."""
     return tf.concat(xs, axis=axis), [x.shape[axis] for x in xs]
 
 
@@ -107,7 +107,7 @@ def concatenate_backward(dy, sizes, axis):
 
 
 def dot_forward(xs, axes):
-    """y[b, t, s] = Σ_i a[b, t, i] · b[b, s, i], along an axis of each, counted without the batch; and all x."""
+    """Returns y[b, t, s] = Σ_i a[b, t, i] · b[b, s, i], along an axis of each, counted without the batch; and all x."""
     a, b = (_last(x, axis) for x, axis in zip(xs, axes, strict=True))
     kept = [*_kept(xs[0], axes[0]), *_kept(xs[1], axes[1])] or [1]
     return tf.reshape(tf.matmul(a, b, transpose_b=True), [-1, *kept]), (*xs, axes)
@@ -123,7 +123,7 @@ def dot_backward(dy, residuals):
 
 
 def _last(x, axis):
-    """x (B, I), (B, T, I) or (B, I, T) as (B, T, I), I the axis."""
+    """Returns x (B, I), (B, T, I) or (B, I, T) as (B, T, I), with I the axis."""
     if x.shape.rank == 2:
         return x[:, None]
     return tf.transpose(x, [0, 2, 1]) if axis == 0 else x
@@ -140,7 +140,7 @@ def _back(d, x, axis):
 
 
 def _sum_to(shape, d):
-    """d summed along the axes where x of that shape has 1 and counts for all; in float32 at least."""
+    """Returns d summed along the axes where x has size 1; in float32 at least."""
     axes = [axis for axis, size in enumerate(shape) if axis and size == 1 and d.shape[axis] != 1]
     if not axes:
         return d

@@ -1,8 +1,8 @@
-"""Normalization of a batch, a layer, by the root mean square and of groups of channels, backward under forward.
+"""Normalization of a batch, of a layer, by the root mean square and of groups of channels, backward under forward.
 
-x, y (B, …, C), C channels; gamma, beta (C,) or None; N numbers share a mean and a variance: all of a channel (batch),
-those of `axes` of one sample (layer), those of a group of channels of one sample (group). Only x̂, the normalized x, and
-1/σ are kept; dx is one expression. 16-bit numbers are computed with in float32, and so is x̂ kept.
+x, y (B, …, C), C channels; gamma, beta (C,) or None. N numbers share a mean and a variance: all of a channel (batch),
+the `axes` of one sample (layer), or a group of channels of one sample (group). The residuals are x̂, the normalized x,
+and 1/σ; dx is one expression. 16-bit inputs are computed in float32, and x̂ stays in float32.
 """
 
 from functools import partial
@@ -13,9 +13,9 @@ from tfbp.manual.window import wide
 
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the moving statistics after it.
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the new moving statistics.
 
-    In training mean and variance (of N, not N - 1) are the batch's; else they are the moving ones, and constants.
+    In training, mean and variance (over N, not N - 1) are the batch's; else they are the moving statistics, constants.
 
     Example:
         >>> x, one, zero = tf.constant([[1.0], [3.0]]), tf.ones(1), tf.zeros(1)
@@ -32,7 +32,7 @@ def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *,
     else:
         mean, inverse = tf.cast(moving_mean, wide_x.dtype), tf.math.rsqrt(_as(moving_variance, wide_x) + epsilon)
         normalized = (wide_x - mean) * inverse
-        # one product and one sum for each number, which converters put into the convolution before
+        # one product and one sum for each number: converters merge them into the convolution before
         factor = inverse if gamma is None else inverse * _as(gamma, inverse)
         shift = -mean * factor if beta is None else _as(beta, inverse) - mean * factor
         y = tf.cast(wide_x * factor + shift, x.dtype)
@@ -40,7 +40,7 @@ def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *,
 
 
 def batch_normalization_backward(dy, residuals):
-    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    """Returns dx (B, …, C), dgamma and dbeta (C,); None for a missing gamma or beta."""
     normalized, inverse, gamma, beta, training = residuals
     wide_dy, axes = wide(dy), list(range(dy.shape.rank - 1))
     # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
@@ -57,7 +57,7 @@ def batch_normalization_backward(dy, residuals):
 
 
 def layer_normalization_forward(x, gamma=None, beta=None, *, axes=(-1,), epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of `axes`, the last ones of x.
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, with statistics over `axes`, the last ones of x.
 
     Example:
         >>> layer_normalization_forward(tf.constant([[1.0, 3.0]]), epsilon=0.0)[0].numpy().tolist()
@@ -68,7 +68,7 @@ def layer_normalization_forward(x, gamma=None, beta=None, *, axes=(-1,), epsilon
 
 
 def layer_normalization_backward(dy, residuals):
-    """dx of x's shape, dgamma and dbeta of theirs; None for those that are None."""
+    """Returns dx, dgamma and dbeta, of the shapes of x, gamma and beta; None for a missing gamma or beta."""
     normalized, inverse, gamma, beta, axes = residuals
     wide_dy = wide(dy)
     # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
@@ -79,7 +79,7 @@ def layer_normalization_backward(dy, residuals):
 
 
 def rms_normalization_forward(x, scale=None, *, axes=(-1,), epsilon=1e-6):
-    """y = scale x / √(mean of x² + epsilon), the mean that of `axes`, the last ones of x.
+    """Returns y = scale x / √(mean of x² + epsilon), with the mean over `axes`, the last ones of x.
 
     Example:
         >>> rms_normalization_forward(tf.constant([[1.0, -7.0]]))[0].numpy().round(3).tolist()
@@ -92,7 +92,7 @@ def rms_normalization_forward(x, scale=None, *, axes=(-1,), epsilon=1e-6):
 
 
 def rms_normalization_backward(dy, residuals):
-    """dx of x's shape and dscale of its own; None where it is None."""
+    """Returns dx and dscale, of the shapes of x and scale; None for a missing scale."""
     normalized, inverse, scale, axes = residuals
     # y = x̂ · scale                                         (B, …, C) <- (B, …, C) (C,)
     dnormalized, dscale, _ = _scaled_backward(wide(dy), normalized, scale, None)
@@ -103,7 +103,7 @@ def rms_normalization_backward(dy, residuals):
 
 
 def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels.
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, with statistics over groups of C/G channels.
 
     Example:
         >>> x = tf.constant([[1.0, 3.0, 5.0, 5.0]])
@@ -111,7 +111,7 @@ def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=
         [[-1.0, 1.0, 0.0, 0.0]]
     """
     wide_x, pixels = wide(x), list(range(1, x.shape.rank - 1))
-    # first over the pixels, then over a group's channels: of (B, 1, …, C) little is left to add up
+    # first over the pixels, then over a group's channels: the second sum has few terms
     mean = _mean_of_groups(tf.reduce_mean(wide_x, pixels, keepdims=True), groups)
     centred = wide_x - mean
     variance = _mean_of_groups(tf.reduce_mean(tf.square(centred), pixels, keepdims=True), groups)
@@ -121,11 +121,11 @@ def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=
 
 
 def group_normalization_backward(dy, residuals):
-    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    """Returns dx (B, …, C), dgamma and dbeta (C,); None for a missing gamma or beta."""
     normalized, inverse, gamma, beta, groups = residuals
     wide_dy, pixels = wide(dy), list(range(1, dy.shape.rank - 1))
     # y = x̂ · gamma + beta                                  (B, …, C) <- (B, …, C) (C,) (C,)
-    # the sums over an image's pixels serve dgamma and dbeta, and dx's means over a group
+    # the sums over an image's pixels are used in dgamma and dbeta, and in dx's means over a group
     sum_dy = tf.reduce_sum(wide_dy, pixels, keepdims=True)
     sum_dy_x = tf.reduce_sum(wide_dy * normalized, pixels, keepdims=True)
     dgamma = None if gamma is None else _sum_to(gamma, sum_dy_x)
@@ -148,18 +148,18 @@ def _mean_of_groups(a, groups):
 
 
 def _normalize(x, axes, epsilon):
-    """x̂, 1/σ, mean and variance, these three with 1 for each of `axes`, or without what all samples share."""
+    """Returns x̂, 1/σ, mean and variance; the last three have size 1 along `axes`, or lack the shared axes."""
     keepdims = 0 not in axes
     mean = tf.reduce_mean(x, axes, keepdims=keepdims)
     centred = x - mean
-    # of the numbers less their mean, not Σ x² / N - mean², which cancels
+    # the variance of x - mean, not Σ x² / N - mean², which cancels
     variance = tf.reduce_mean(tf.square(centred), axes, keepdims=keepdims)
     inverse = tf.math.rsqrt(variance + epsilon)
     return centred * inverse, inverse, mean, variance
 
 
 def _normalize_backward(dnormalized, normalized, inverse, axes):
-    # x̂ = (x - mean(x)) / σ(x): the parts of dx̂ along 1 and along x̂ vanish, because x̂ cannot move there
+    # x̂ = (x - mean(x)) / σ(x): the parts of dx̂ along 1 and along x̂ are 0, because x̂ cannot move there
     along_one = tf.reduce_mean(dnormalized, axes, keepdims=True)
     along_x = tf.reduce_mean(dnormalized * normalized, axes, keepdims=True)
     return inverse * (dnormalized - along_one - normalized * along_x)
@@ -232,7 +232,7 @@ def _group_gradients(layer, x, dz):
 
 
 def _own_terms(layer, normalized, dz):
-    """Each example's own gradient, (B, C) of each weight: its own terms of Σ dy x̂ and Σ dy."""
+    """Returns each example's gradient, (B, C) of each weight: its own terms of Σ dy x̂ and Σ dy."""
     places, found = list(range(1, dz.shape.rank - 1)), {}
     for name in layer.weight_shapes(dz.shape[1:]):
         found[name] = tf.reduce_sum(dz if name == "beta" else dz * normalized, places)

@@ -1,4 +1,4 @@
-"""Zeros around sequences, images and volumes, and what cuts them, each backward under its forward.
+"""Zero padding and cropping of sequences, images and volumes, each backward under its forward.
 
 B batch; x (B, …, C), y (B, …, C); padding and cropping (before, after) for each axis between.
 """
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def zero_padding_forward(x, padding):
-    """y, x among zeros."""
+    """Returns y: x with zeros around it."""
     return tf.pad(x, [(0, 0), *padding, (0, 0)])
 
 
@@ -17,7 +17,7 @@ def zero_padding_backward(dy, padding):
 
 
 def cropping_forward(x, cropping):
-    """y, x without its ends."""
+    """Returns y: x without its ends."""
     return _without(x, cropping)
 
 

@@ -1,15 +1,15 @@
-"""Each example's own gradient, as far as one backward pass has it already: its norm, its clipping, its moments.
+"""Computes the norms, the clipping and the moments of single examples' gradients from one backward pass.
 
 The gradient of a dense layer is a sum of outer products, dkernel = Σ_b x_b ⊗ dz_b and dbias = Σ_b dz_b. So example b's
-own part is known from a row of x and a row of dz, and nothing of the size B · I · O is ever made:
+part follows from a row of x and a row of dz, without a tensor of size B · I · O:
 
-    g_b           = x_b ⊗ dz_b and dz_b             of the loss sample_weight[b] · losses[b], without 1/B or penalties
-    ‖g_b‖²        = (‖x_b‖² + 1) · ‖dz_b‖²          the 1 only where the layer has a bias
-    Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
-    Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
+    g_b           = x_b ⊗ dz_b and dz_b             the gradient of sample_weight[b] · losses[b], without 1/B or
+    penalties ‖g_b‖²        = (‖x_b‖² + 1) · ‖dz_b‖²          with the 1 only where the layer has a bias Σ_b f_b g_b
+    = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²
+    elementwise
 
 A kind of layer has these in its own file, under PER_EXAMPLE: "squares" (of a norm, by the weights' names) and
-"moments"; or, where the weights are few and shared by an image's places, "gradients", which makes every g_b.
+"moments". Where the weights are few and shared by an image's positions, it has "gradients", which computes every g_b.
 B batch, I inputs, O outputs of a layer, L layers; x (B, I), dz (B, O). Norms and factors are at least float32.
 Reference: Goodfellow, Efficient per-example gradient computations (2015), https://arxiv.org/abs/1510.01799
 """
@@ -28,9 +28,9 @@ from tfbp.network.validation import check_examples_apart
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=None, training=True, seed=None):
-    """The norm of each example's own gradient in each layer, (B, L); arguments as of `manual.loss_and_gradients`.
+    """Returns the norm of each example's gradient in each layer, (B, L); arguments as in `manual.loss_and_gradients`.
 
-    `trained` says whether each weight is, in the shape of `parameters`: the others count 0.
+    `trained` has the shape of `parameters`: True for a trained weight. The others add 0.
 
     Example:
         >>> import tensorflow as tf
@@ -53,9 +53,9 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=Non
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, training=True, seed=None):
-    """As `manual.loss_and_gradients`, with each example's own gradient clipped to the norm `clip`.
+    """Returns the loss and gradients of `manual.loss_and_gradients`, with each example's gradient clipped to `clip`.
 
-        gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + that of the penalties
+        gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + gradient of the penalties
 
     The norm is over all parameters together. The loss is not clipped.
 
@@ -83,11 +83,11 @@ def loss_clipped_gradients_and_tensors(
     training=True,
     seed=None,
 ):
-    """As `loss_and_clipped_gradients`, and the tensors of `loss_gradients_and_tensors`, whose dz are not clipped.
+    """Returns loss and gradients of `loss_and_clipped_gradients`, and the tensors of the pass, with dz not clipped.
 
     Args:
-        trained: whether each weight is, in the shape of `parameters`: the norm is over these; all by default.
-        rows: what the sum is divided by in place of B: a last, shorter batch would count its examples more."""
+        trained: True for a trained weight, in the shape of `parameters`: the norm is over these; all by default.
+        rows: the divisor of the sum in place of B: else a last, shorter batch would weigh its examples more."""
     check_positive("clip", clip)
 
     def factors(squares):
@@ -112,8 +112,9 @@ def loss_reweighted_gradients_and_tensors(
     training=True,
     seed=None,
 ):
-    """As `loss_clipped_gradients_and_tensors`, with a factor of each example, (B,), that `factors` makes of ‖g_b‖²,
-    (B,), which is float64 and does not overflow."""
+    """Returns loss, gradients and tensors, with a factor for each example's gradient.
+
+    `factors` computes them, (B,), from ‖g_b‖², (B,), which is float64 and does not overflow."""
     check_examples_apart(network, _has("squares", "squares_of_kept", "norms"))
 
     def squares(tensors, dtype=None):
@@ -134,18 +135,18 @@ def loss_reweighted_gradients_and_tensors(
 def private_gradients(
     network, parameters, x, y, clip, noise, expected, sample_weight=None, *, training=True, seed=None
 ):
-    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
 
     Args:
         noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the size of a batch that was expected, whatever B is.
+        expected: q · N, the expected batch size, for every B.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
     check_positive("clip", clip)
 
     def factors(squares):
-        # 1/B is in the gradients
+        # the gradients contain 1/B
         return clip_factors(tf.sqrt(squares), clip) * tf.cast(tf.shape(squares)[0], squares.dtype) / expected
 
     options = {"training": training, "seed": seed}
@@ -158,9 +159,9 @@ def private_gradients(
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """The mean and the variance over the batch of the examples' own gradients, each in the shape of `parameters`.
+    """Returns the mean and the variance of the examples' gradients over the batch, each in the shape of `parameters`.
 
-    In float64: a variance is a small difference of large numbers."""
+    The sums are in float64, because a variance is a small difference of large numbers."""
     rows = tf.cast(tf.shape(x)[0], tf.float64)
     moments = gradient_moments(network, parameters, x, y, sample_weight, training=training, seed=seed)
     mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
@@ -168,34 +169,34 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *,
 
 
 def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """Σ_b g_b and Σ_b g_b², elementwise, each in the shape of `parameters` and in float64: sums over batches add up."""
+    """Returns Σ_b g_b and Σ_b g_b², elementwise, in the shape of `parameters` and in float64; batches add up."""
     given = x, y, sample_weight, training, seed
     _, _, tensors, scale = _undivided(network, parameters, *given, "moments")
     return moments_from(network, tensors, scale)
 
 
 def norms_from(network, tensors, loss_scale=None, trained=None, dtype=None):
-    """‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and the loss scale given to it.
+    """Returns ‖g_b‖ of each layer, (B, L), from the tensors of `loss_gradients_and_tensors` and its loss scale.
 
     Args:
-        trained: whether each weight is, in the shape of `parameters`; all by default. Others count 0.
-        dtype: what norms are made in, where that is wider than float32."""
+        trained: True for a trained weight, in the shape of `parameters`; all by default. Others add 0.
+        dtype: the dtype of the norms, where it is wider than float32."""
     given = [None] * len(network.layers) if trained is None else trained
     by_layer = _by_layer(network.graph, tensors)
     squares = [_squares(*each, flags, dtype) for each, flags in zip(by_layer, given, strict=True)]
     is_tied = trained is None or trained[0].get("embeddings", True)
     squares = tf.stack(tied_squares(network, tensors, squares) if is_tied else squares, axis=1)
-    # where a sum cancels, it may be below 0 by its rounding; dz comes with the loss scale and 1/B in it
+    # rounding can make a sum that cancels negative; dz contains the loss scale and 1/B
     return tf.sqrt(tf.maximum(squares, 0)) * _undo(tensors, loss_scale, squares.dtype)
 
 
 def clip_factors(norms, clip):
-    """min(1, clip / ‖g_b‖), (B,), for norms (B,); 1 where the gradient is 0."""
+    """Returns min(1, clip / ‖g_b‖), (B,), for norms (B,); 1 where the gradient is 0."""
     return tf.minimum(tf.ones_like(norms), tf.constant(float(clip), norms.dtype) / norms)
 
 
 def moments_from(network, tensors, loss_scale=None):
-    """`gradient_moments` from the tensors of `loss_gradients_and_tensors` and its loss scale."""
+    """Returns `gradient_moments` from the tensors of `loss_gradients_and_tensors` and its loss scale."""
     undo = _undo(tensors, loss_scale, tf.float64)
     pairs = [_moments(layer, of_layer, undo) for layer, of_layer in _by_layer(network.graph, tensors)]
     totals, squares = (list(each) for each in zip(*pairs, strict=True))
@@ -203,7 +204,7 @@ def moments_from(network, tensors, loss_scale=None):
 
 
 def _by_layer(graph, tensors):
-    """Each layer with the tensors of its calls."""
+    """Yields each layer with the tensors of its calls."""
     return [
         (layer, [tensor for call, tensor in zip(graph.calls, tensors, strict=False) if call.layer == index])
         for index, layer in enumerate(graph.layers)
@@ -211,7 +212,7 @@ def _by_layer(graph, tensors):
 
 
 def _squares(layer, calls, trained, dtype):
-    """The squared norm of each example's gradient of one layer's weights, (B,), with dz as it is."""
+    """Returns the squared norm of each example's gradient of one layer's weights, (B,), with dz unscaled."""
     if layer.parts:
         inner = []
         for part, layers in layer.parts.items():
@@ -253,7 +254,7 @@ def _cast(x, dtype):
 
 
 def _moments(layer, calls, undo):
-    """Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
+    """Returns Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
     if layer.parts:
         found = {
             part: [_moments(*pair, undo) for pair in _by_layer(Graph.of_chain(inner), calls[0][part])]
@@ -271,7 +272,7 @@ def _moments(layer, calls, undo):
 
 
 def _as_rows_of_one(pairs):
-    """x and dz of several calls of a layer as the rows of one: an example's gradient is a sum over all of them."""
+    """Joins x and dz of a layer's calls as rows of one tensor: an example's gradient is the sum over all calls."""
     if len(pairs) == 1:
         return pairs[0]
     xs, dzs = zip(*pairs, strict=True)
@@ -283,7 +284,7 @@ def _as_rows_of_one(pairs):
 
 
 def _example_gradients(functions, layer, pairs):
-    """g_b of each weight by name, (B, …), the sum over the layer's calls."""
+    """Returns g_b of each weight by name, (B, …), the sum over the layer's calls."""
     found = {}
     for pair in pairs:
         for name, g in functions["gradients"](layer, *pair).items():
@@ -292,12 +293,12 @@ def _example_gradients(functions, layer, pairs):
 
 
 def _has(*names):
-    """Whether a kind of layer has one of these functions, or makes the gradients that they are of."""
+    """Whether a kind of layer has one of these functions, or the gradients from which it follows."""
     return lambda layer: any(name in examples_of(layer) for name in (*names, "gradients"))
 
 
 def _undivided(network, parameters, x, y, sample_weight, training, seed, *functions):
-    """A pass with B as the loss scale, which undoes 1/B: float16 would lose digits to it. And that scale."""
+    """Runs a pass with B as the loss scale, which cancels 1/B: float16 would lose digits. Returns the scale too."""
     check_examples_apart(network, _has(*functions))
     scale = tf.cast(tf.shape(x)[0], tf.float32)
     found = loss_gradients_and_tensors(

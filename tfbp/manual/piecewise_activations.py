@@ -1,12 +1,12 @@
 """Piecewise activations, each backward under its forward.
 
 z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
-is what its forward kept. At a kink the derivative is one side's; the docstring names it.
+is the residuals of its forward. At a kink the derivative is that of one side; the docstring names it.
 """
 
 import tensorflow as tf
 
-# of selu, so that its fixed point is mean 0 and variance 1: https://arxiv.org/abs/1706.02515
+# selu's constants, with mean 0 and variance 1 as fixed point: https://arxiv.org/abs/1706.02515
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
@@ -36,7 +36,7 @@ def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
 
 
 def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.0):
-    """relu'(threshold) = 0, but negative_slope where there is only that; relu'(max_value) = 1, but 0 for a plain 6.
+    """relu'(threshold) = 0, or negative_slope where only that is set; relu'(max_value) = 1, but 0 for a plain 6.
 
     These are the sides that Keras takes."""
     if threshold == 0 and max_value is None:
@@ -58,9 +58,9 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
 
 
 def relu_backward_by_sign(dy, y):
-    """`relu_backward` of a plain relu as a product: outside XLA a select takes half as long again.
+    """Computes `relu_backward` of a plain relu as a product: without XLA, a select takes 1.5 times as long.
 
-    XLA makes of the select what it makes of a tape's relu."""
+    XLA compiles the select to the same code as a tape's relu."""
     # y = max(z, 0)                                           dz = dy · 1 where y > 0, dy · 0 where y = 0
     return dy * tf.sign(y)
 
@@ -77,7 +77,7 @@ def relu6_backward(dy, y):
 
 
 def leaky_relu_forward(z, negative_slope):
-    # the fused op keeps its slope in float32: too coarse for float64
+    # the fused op keeps its slope in float32: too inexact for float64
     if z.dtype == tf.float64:
         return tf.where(z > 0, z, negative_slope * z), z
     return tf.nn.leaky_relu(z, negative_slope), z
@@ -127,7 +127,7 @@ def selu_forward(z):
 def selu_backward(dy, y):
     """selu'(0) = scale, the right-hand side."""
     # y = scale z where z > 0, else scale alpha (exp(z) - 1)  dz = dy · scale, or dy · (y + scale alpha) where y < 0
-    # where y < 0, y + scale alpha is below scale alpha = 1.76, and so below scale + 1: the minimum chooses
+    # where y < 0, y + scale alpha is below scale alpha = 1.76, and so below scale + 1: the minimum selects it
     return dy * tf.minimum(y + SELU_SCALE * SELU_ALPHA, SELU_SCALE - tf.minimum(tf.sign(y), 0))
 
 

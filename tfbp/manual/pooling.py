@@ -1,7 +1,7 @@
 """Max and average pooling, and both over the whole image, each backward under its forward.
 
-B batch, H and W the height and width of x, P and Q those of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
-of pooling over the whole image.
+B batch, H and W the height and width of x, P and Q of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
+for pooling over the whole image.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from tfbp.manual.window import Window, sum_of, wide
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y, the largest x under the window, and the residuals: its position in the window.
+    """Returns y, the maximum of x under the window, and the residual: its position in the window.
 
     Example:
         >>> y, residuals = max_pool2d_forward(tf.constant([[[[1.0], [3.0]], [[3.0], [2.0]]]]))
@@ -24,14 +24,14 @@ def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
     (_, y), *others = window.pixels(x, -np.inf)
     first = tf.zeros_like(y, tf.int8 if len(others) < 128 else tf.int64)
     for position, (_, at) in enumerate(others, 1):
-        # greater, not equal: of several that are the largest, the first by rows
+        # greater, not equal: of several equal maxima, the first by rows
         first = tf.where(at > y, tf.constant(position, first.dtype), first)
         y = tf.maximum(y, at)
     return y, (first, window)
 
 
 def max_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C): dy goes to the largest x, of several to the first by rows."""
+    """Returns dx (B, H, W, C): dy goes to the maximum of x; of several equal ones to the first by rows."""
     first, window = residuals
     # y = at[first], of the window's positions              (B, P, Q, C) each
     dats = [tf.where(first == tf.constant(k, first.dtype), dy, 0) for k in range(len(window.positions))]
@@ -40,7 +40,7 @@ def max_pool2d_backward(dy, residuals):
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y, the mean of x under the window, without the padding around x, and the residuals."""
+    """Returns y, the mean of x under the window, without the padding around x, and the residuals."""
     window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
     count = _pixels_inside(window)
     y = sum_of(window.patches(x), x.dtype, divided_by=count)
@@ -48,7 +48,7 @@ def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"
 
 
 def average_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C)."""
+    """Returns dx (B, H, W, C)."""
     count, window = residuals
     # y = Σ_mn at / count                                   (B, P, Q, C) <- (B, P, Q, C) each, (1, P, Q, 1)
     dat = sum_of([dy], wide(dy).dtype, divided_by=count)
@@ -57,25 +57,25 @@ def average_pool2d_backward(dy, residuals):
 
 
 def global_average_pool2d_forward(x, *, keepdims=False):
-    """y[b, c] = the mean of x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residuals: x's shape."""
+    """Returns y[b, c] = the mean of x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residual: x's shape."""
     return tf.cast(tf.reduce_mean(wide(x), axis=[1, 2], keepdims=keepdims), x.dtype), tf.shape(x)
 
 
 def global_average_pool2d_backward(dy, shape):
-    """dx (B, H, W, C)."""
+    """Returns dx (B, H, W, C)."""
     # y = Σ x / (H W)                                       (B, C) <- (B, H, W, C)
     each = wide(dy) / tf.cast(shape[1] * shape[2], wide(dy).dtype)
     return tf.broadcast_to(_pixel(tf.cast(each, dy.dtype)), shape)
 
 
 def global_max_pool2d_forward(x, *, keepdims=False):
-    """y[b, c] = the largest x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residuals (x, y)."""
+    """Returns y[b, c] = the maximum of x[b, :, :, c], with `keepdims` (B, 1, 1, C), and the residuals (x, y)."""
     y = tf.reduce_max(x, axis=[1, 2], keepdims=keepdims)
     return y, (x, y)
 
 
 def global_max_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C): several largest share dy equally, as in Keras's reduction."""
+    """Returns dx (B, H, W, C): equal maxima share dy equally, as in Keras."""
     x, y = residuals
     # y = max x                                             (B, C) <- (B, H, W, C)
     largest = tf.cast(x == _pixel(y), wide(dy).dtype)
@@ -84,12 +84,12 @@ def global_max_pool2d_backward(dy, residuals):
 
 
 def global_average_pool1d_forward(x, *, keepdims=False):
-    """y[b, c] = the mean of x[b, :, c], of a sequence of T steps, with `keepdims` (B, 1, C), and x's shape."""
+    """Returns y[b, c] = the mean of x[b, :, c] over T steps, with `keepdims` (B, 1, C), and x's shape."""
     return tf.cast(tf.reduce_mean(wide(x), axis=1, keepdims=keepdims), x.dtype), tf.shape(x)
 
 
 def global_average_pool1d_backward(dy, shape):
-    """dx (B, T, C)."""
+    """Returns dx (B, T, C)."""
     # y = Σ x / T                                           (B, C) <- (B, T, C)
     step = dy if dy.shape.rank == 3 else dy[:, None]
     return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
@@ -129,7 +129,7 @@ def _pixel(y):
 
 
 def _pixels_inside(window):
-    """The number of x's pixels under the window at each place, (1, P, Q, 1): known from the shapes alone."""
+    """Returns the number of x's pixels under the window at each position, (1, P, Q, 1), from the shapes alone."""
     counts = []
     for axis in (0, 1):
         places = window.strides[axis] * np.arange(window.outputs[axis]) - window.added[axis][0]

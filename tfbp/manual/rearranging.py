@@ -1,4 +1,4 @@
-"""Numbers of an example in other places, each backward under its forward. B batch; x (B, …), y (B, …)."""
+"""Layers that move numbers of an example, each backward under its forward. B batch; x (B, …), y (B, …)."""
 
 import tensorflow as tf
 
@@ -7,7 +7,7 @@ from tfbp.manual.window import wide
 
 
 def permute_forward(x, dims):
-    """y, of which axis k is x's axis dims[k]."""
+    """Returns y: axis k of y is x's axis dims[k]."""
     return tf.transpose(x, [0, *dims])
 
 
@@ -17,7 +17,7 @@ def permute_backward(dy, dims):
 
 
 def repeat_vector_forward(x, n):
-    """y (B, n, C), x for each step."""
+    """Returns y (B, n, C): x for each step."""
     return tf.repeat(x[:, None], n, axis=1)
 
 
@@ -27,12 +27,12 @@ def repeat_vector_backward(dy):
 
 
 def get_item_forward(x, key):
-    """y = x[key], by slices and indices."""
+    """Returns y = x[key], by slices and indices."""
     return x[key]
 
 
 def get_item_backward(dy, key, sizes):
-    """dx, dy among zeros; `sizes` are those of an example of x."""
+    """Returns dx: dy with zeros around it; `sizes` are those of an example of x."""
     for axis, (size, each) in enumerate(zip(sizes, key[1:], strict=False), 1):
         taken = range(size)[each]
         if isinstance(taken, int):
@@ -44,11 +44,11 @@ def get_item_backward(dy, key, sizes):
 
 
 def _spread(dy, taken, size, axis):
-    """dy along an axis of this size, in the places that were taken, and 0 elsewhere."""
+    """Returns dy along an axis of this size, at the selected indices, and 0 elsewhere."""
     if taken.step < 0:
         dy, taken = tf.reverse(dy, [axis]), taken[::-1]
     if taken.step > 1 and len(taken) > 1:
-        # between two of them step - 1 zeros
+        # step - 1 zeros between two of them
         apart = tf.expand_dims(dy, axis + 1)
         apart = tf.pad(apart, _paddings(apart, axis + 1, 0, taken.step - 1))
         joined = [*dy.shape[1:axis], len(taken) * taken.step, *dy.shape[axis + 1 :]]

@@ -1,11 +1,11 @@
-"""Recurrent layers: the loop over time forward, and under it the loop back, which collects what each step hands on.
+"""Recurrent layers: the loop over time forward, and under it the loop backward, which collects each step's gradients.
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
-None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, n). y is hs (B, T, H), the state after
-every step, or with return_sequences=False the last of them, (B, H). A name a_… is a value before its activation.
+None, G gates: 1 for the plain layer, 4 for an LSTM (i, f, g, o), 3 for a GRU (z, r, n). y is hs (B, T, H), the state
+after every step, or with return_sequences=False the last one, (B, H). A name a_… is a value before its activation.
 
-The product with x is one for all steps, before the loop (without a kernel x is that product); and so are, after the
-loop back, dx, dkernel, drecurrent_kernel and dbias: that loop makes da alone.
+One product with x computes all steps, before the loop; without a kernel, x is that product. After the backward loop,
+dx, dkernel, drecurrent_kernel and dbias are one product each: the loop computes da alone.
 """
 
 from functools import partial
@@ -17,12 +17,12 @@ from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward, product_squares, sum_squares
 from tfbp.manual.dropout import dropout_backward, dropout_forward
 
-# their backward needs only their output; for any other the input is kept
+# activations with a backward that needs the output alone; any other needs its input
 _KEEP_OUTPUT = ("sigmoid", "tanh")
 
 
 def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activation, **order):
-    """y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default."""
+    """Returns y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default."""
     xs = steps.time_first(x, **order)
     x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
 
@@ -37,10 +37,12 @@ def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, a
 
 
 def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
-    """dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient; dstates: the last one's, 0 by default."""
+    """Returns dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient.
+
+    dstates: the last state's gradient, 0 by default."""
     xs, dense_residuals, recurrent_kernel, (hs, kept_ys), activation, order = residuals
     dhs, dstates = steps.split(dy, dstates, **order)
-    # once: a product with a transposed kernel takes longer in every step
+    # transposed once: a product with a transposed kernel takes longer in every step
     back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
@@ -60,7 +62,7 @@ def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
 
 
 def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activation, recurrent_activation, **order):
-    """y, the last states (h, c), and the residuals; states: (h, c) before the first step, (B, H), 0 by default."""
+    """Returns y, the last states (h, c), and the residuals; states: (h, c) before the first step, 0 by default."""
     xs = steps.time_first(x, **order)
     x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
 
@@ -82,7 +84,9 @@ def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activat
 
 
 def lstm_backward(dy, residuals, dstates=(None, None), **asked):
-    """dx, dkernel, drecurrent_kernel, dbias, and the first states' gradients; dstates: the last ones', 0 by default."""
+    """Returns dx, dkernel, drecurrent_kernel, dbias, and the first states' gradients.
+
+    dstates: the last states' gradients, 0 by default."""
     xs, dense_residuals, recurrent_kernel, (hs, *kept), activations, order = residuals
     activation, recurrent_activation = activations
     dhs, dstates = steps.split(dy, dstates, **order)
@@ -121,9 +125,9 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
 def gru_forward(
     x, kernel, recurrent_kernel, bias=None, states=None, *, activation, recurrent_activation, reset_after=True, **order
 ):
-    """y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default.
+    """Returns y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default.
 
-    bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
+    bias is (2, 3H) with reset_after, where the second row is for the product with h; else (3H,)."""
     xs = steps.time_first(x, **order)
     (kernel_zr, kernel_n), (xs_zr, xs_n) = (
         ((None, None), _zr_and_n(xs)) if kernel is None else (_zr_and_n(kernel), (xs, xs))
@@ -131,7 +135,7 @@ def gru_forward(
     recurrent_zr, recurrent_n = _zr_and_n(recurrent_kernel)
     bias_zr = bias_n = bias_h_n = None
     if bias is not None and reset_after:
-        # of z and r the two rows are added at once
+        # for z and r, the two rows are summed at once
         (bias_zr, _), (_, bias_n), (_, bias_h_n) = map(_zr_and_n, (bias[0] + bias[1], bias[0], bias[1]))
     elif bias is not None:
         bias_zr, bias_n = _zr_and_n(bias)
@@ -159,7 +163,9 @@ def gru_forward(
 
 
 def gru_backward(dy, residuals, dstates=(None,), **asked):
-    """dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient; dstates: the last one's, 0 by default."""
+    """Returns dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient.
+
+    dstates: the last state's gradient, 0 by default."""
     xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), (hs, resets, *kept), options, order = residuals
     activation, recurrent_activation, reset_after = options
     dhs, dstates = steps.split(dy, dstates, **order)
@@ -217,18 +223,18 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
 
 
 def _activate(activation, a):
-    """activation(a), and what its backward starts from."""
+    """Returns activation(a), and the tensor for its backward."""
     y, _ = activation_forward(activation, a)
     return y, y if activation.name in _KEEP_OUTPUT else a
 
 
 def _activated(activation, kept):
-    """The same of what was kept, and the backward's residuals."""
+    """Returns activation(a) from its kept tensor, and the backward's residuals."""
     return (kept, kept) if activation.name in _KEEP_OUTPUT else activation_forward(activation, kept)
 
 
 def _zr_and_n(a):
-    """The columns of z and r, and those of n."""
+    """Returns the columns of z and r, and those of n."""
     units = a.shape[-1] // 3
     return a[..., : 2 * units], a[..., 2 * units :]
 
@@ -276,9 +282,9 @@ def _apart(layer, dz):
 
 
 def _squares_of(function, layer, x, dz, kept):
-    """The squared norm of each example's own gradient of each weight, (B,), from products of its own steps.
+    """Returns each example's squared gradient norm, (B,) of each weight, from products of its own steps.
 
-    The loop back is run once more for da: of x, of the state before each step, and of what a GRU resets."""
+    The backward loop runs once more for da: of x, of the state before each step, and of a GRU's reset tensor."""
     (kept, dropped), (x, _) = kept, layer.apart(x)
     x = x if dropped is None else dropout_backward(x, dropped)
     parts = [(x, dz, kept[0])] if len(kept) == 1 else zip(halves.split(x), halves.split(dz), kept, strict=True)

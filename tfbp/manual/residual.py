@@ -1,4 +1,4 @@
-"""The residual connection: the shortcut's output and the branch's are added.
+"""The residual connection: the sum of the shortcut's output and the branch's.
 
 B batch; shortcut and branch (B, …), y (B, …), all of one shape.
 """
@@ -7,18 +7,18 @@ from tfbp.manual.chain import chain_backward, chain_forward
 
 
 def add_forward(shortcut, branch):
-    """y = shortcut + branch; there is nothing to keep."""
+    """Returns y = shortcut + branch, without residuals."""
     return shortcut + branch
 
 
 def add_backward(dy):
-    """dshortcut and dbranch: an addition hands dy on to both."""
+    """Returns dshortcut and dbranch: both are dy."""
     # y = shortcut + branch                            (B, …) <- (B, …) (B, …)
     return dy, dy
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and of each part its tensors and its residuals."""
+    """Returns y, and the tensors and residuals of each part."""
     made, kept = {"projection": x}, {}
     for part, layers in layer.parts.items():
         made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
@@ -35,7 +35,7 @@ def backward(layer, dz, residuals):
         dx, gradients[part] = chain_backward(layer.parts[part], *residuals[part], dy, scope=part)
         return dx
 
-    # branch = layers(x), shortcut = projection(x) or x: both are of x, and their gradients add up
+    # branch = layers(x), shortcut = projection(x) or x: both are functions of x, and their gradients add up
     dx = through("layers", dbranch)
     if "projection" in layer.parts:
         dshortcut = through("projection", dshortcut)

@@ -1,4 +1,4 @@
-"""Scaling and shifting by numbers, by statistics, or by a weight for each channel, each backward under its forward.
+"""Scaling and shifting by numbers, by statistics, or by one weight per channel, each backward under its forward.
 
 B batch; x and y (B, …, C); gamma (C,); mean and variance (C,), in float32 at least.
 """
@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from tfbp.manual.window import wide
 
-LEAST = 1e-7  # below it, a standard deviation counts as this, as in Keras
+LEAST = 1e-7  # the smallest standard deviation, as in Keras
 
 
 def rescaling_forward(x, scale, offset):
-    """y = scale · x + offset."""
+    """Returns y = scale · x + offset."""
     return x * tf.constant(scale, x.dtype) + tf.constant(offset, x.dtype)
 
 
@@ -21,7 +21,7 @@ def rescaling_backward(dy, scale):
 
 
 def normalization_forward(x, mean, variance):
-    """y = (x - mean) / deviation, and the deviation."""
+    """Returns y = (x - mean) / deviation, and the deviation."""
     deviation = tf.cast(tf.maximum(tf.sqrt(variance), LEAST), x.dtype)
     return (x - tf.cast(mean, x.dtype)) / deviation, deviation
 
@@ -32,12 +32,12 @@ def normalization_backward(dy, deviation):
 
 
 def layer_scale_forward(x, gamma):
-    """y = x · gamma, and the residuals (x, gamma)."""
+    """Returns y = x · gamma, and the residuals (x, gamma)."""
     return x * gamma, (x, gamma)
 
 
 def layer_scale_backward(dy, residuals):
-    """dx (B, …, C) and dgamma (C,)."""
+    """Returns dx (B, …, C) and dgamma (C,)."""
     x, gamma = residuals
     # y = x · gamma                                    (B, …, C) <- (B, …, C) (C,)
     dgamma = tf.reduce_sum(wide(dy) * wide(x), axis=[*range(x.shape.rank - 1)])

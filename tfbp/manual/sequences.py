@@ -1,7 +1,7 @@
-"""Convolution and pooling of sequences, each backward under its forward: those of images that are one column wide.
+"""Convolution and pooling of sequences, as images of one column, each backward under its forward.
 
-B batch, T the steps of x, P those of z, M those of the kernel, I inputs, O outputs, G groups, D depth multiplier;
-x (B, T, I), bias (O,) or None, z (B, P, O); kernel (M, I/G, O), and (M, I, D) of the depthwise convolution.
+B batch, T the steps of x, P of z, M of the kernel, I inputs, O outputs, G groups, D depth multiplier;
+x (B, T, I), bias (O,) or None, z (B, P, O); kernel (M, I/G, O), and (M, I, D) for the depthwise convolution.
 """
 
 from functools import partial
@@ -12,10 +12,10 @@ from tfbp.manual import convolution, pooling
 
 
 def conv1d_forward(x, kernel, bias=None, *, before=0, strides=(1,), padding="valid", dilation_rate=(1,), groups=1):
-    """z, and the residuals of the convolution of images.
+    """Returns z, and the residuals of the convolution of images.
 
     Args:
-        before: how many zeros are added before the first step.
+        before: the number of zeros before the first step.
 
     Example:
         >>> x, kernel = tf.ones([1, 3, 1]), tf.ones([2, 1, 1])
@@ -29,7 +29,7 @@ def conv1d_forward(x, kernel, bias=None, *, before=0, strides=(1,), padding="val
 
 
 def conv1d_backward(dz, residuals, **options):
-    """dx (B, T, I), dkernel (M, I/G, O) and dbias (O,), from dz; `bias_gradient=False` leaves dbias out."""
+    """Returns dx (B, T, I), dkernel (M, I/G, O) and dbias (O,), from dz; `bias_gradient=False` omits dbias."""
     residuals, before = residuals
     # z = conv2d(padded, kernel)[:, :, 0]                   (B, P, O) <- (B, P, 1, O)
     dpadded, dkernel, dbias = convolution.conv2d_backward(dz[:, :, None], residuals, **options)
@@ -38,14 +38,14 @@ def conv1d_backward(dz, residuals, **options):
 
 
 def depthwise_conv1d_forward(x, kernel, bias=None, *, strides=(1,), padding="valid", dilation_rate=(1,)):
-    """z, and the residuals of the depthwise convolution of images."""
+    """Returns z, and the residuals of the depthwise convolution of images."""
     options = dict(strides=(*strides, 1), padding=padding, dilation_rate=(*dilation_rate, 1))
     z, residuals = convolution.depthwise_conv2d_forward(x[:, :, None], kernel[:, None], bias, **options)
     return z[:, :, 0], residuals
 
 
 def depthwise_conv1d_backward(dz, residuals, **options):
-    """dx (B, T, I), dkernel (M, I, D) and dbias (I · D,), from dz."""
+    """Returns dx (B, T, I), dkernel (M, I, D) and dbias (I · D,), from dz."""
     # z = depthwise_conv2d(x, kernel)[:, :, 0]              (B, P, O) <- (B, P, 1, O)
     dx, dkernel, dbias = convolution.depthwise_conv2d_backward(dz[:, :, None], residuals, **options)
     return dx[:, :, 0], dkernel[:, 0], dbias

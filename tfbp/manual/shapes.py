@@ -1,18 +1,18 @@
 """Flatten and Reshape: the numbers of an example in another shape.
 
-B batch; x (B, …), y (B, …) with as many numbers.
+B batch; x (B, …), y (B, …) with the same number of numbers.
 """
 
 import tensorflow as tf
 
 
 def reshape_forward(x, shape):
-    """y, of the shape (B, *shape), and the shape of an example of x."""
+    """Returns y, of the shape (B, *shape), and the shape of an example of x."""
     return tf.reshape(x, [-1, *shape]), tuple(x.shape[1:])
 
 
 def reshape_backward(dy, shape):
-    """dx: dy in the shape of x."""
+    """Returns dx: dy in the shape of x."""
     # y = reshape(x, [-1, *shape])                     (B, …) <- (B, …)
     return tf.reshape(dy, [-1, *shape])
 

@@ -1,15 +1,15 @@
-"""Sizes of axes, where a trace does not know them and where they may be 0."""
+"""Returns sizes of axes, where a trace does not know them and where they may be 0."""
 
 import tensorflow as tf
 
 
 def size_of(a, axis):
-    """The size of an axis: a number, or a scalar tensor where it takes running to know."""
+    """Returns the size of an axis: a number, or a scalar tensor where only the run knows it."""
     return tf.shape(a)[axis] if a.shape[axis] is None else a.shape[axis]
 
 
 def with_batch_of(a, *sizes):
-    """The shape (B, *sizes) to reshape to, B the size of a's first axis.
+    """Returns the shape (B, *sizes) to reshape to, with B the size of a's first axis.
 
     Example:
         >>> with_batch_of(tf.zeros([0, 4, 2]), 8)

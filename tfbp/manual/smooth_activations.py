@@ -1,7 +1,7 @@
 """Smooth elementwise activations, each backward under its forward.
 
 z pre-activation, y = f(z), dy and dz their gradients; all tensors of shape (B, O). The second argument of a backward
-is what its forward kept.
+is the residuals of its forward.
 """
 
 import math
@@ -30,7 +30,7 @@ def tanh_backward(dy, y):
 
 
 def softplus_forward(z):
-    if z.dtype == tf.bfloat16:  # for which the GPU has no kernel
+    if z.dtype == tf.bfloat16:  # the GPU has no bfloat16 kernel for it
         return tf.cast(tf.math.softplus(tf.cast(z, tf.float32)), z.dtype), z
     return tf.math.softplus(z), z
 
@@ -83,11 +83,11 @@ def silu_backward(dy, residuals):
 
 
 def gelu_forward(z, approximate):
-    # both in the order of operations in which converters (TFLite) know gelu, and make it one operation
+    # both in the order of operations that converters (TFLite) recognize as gelu
     if approximate:
         t = tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * (z * z * z)))
         return 0.5 * z * (1 + t), (z, t)
-    # 2 Φ(z), by erfc, which keeps its digits far to the left, where 1 + erf cancels
+    # 2 Φ(z), by erfc, which is exact for very negative z, where 1 + erf cancels
     twice_cdf = tf.math.erfc(-z * math.sqrt(0.5))
     return 0.5 * z * twice_cdf, (z, twice_cdf)
 

@@ -1,8 +1,8 @@
-"""Steps through time and back: the two loops of recurrent layers, and what is done at once for all steps.
+"""Runs the steps of recurrent layers forward and backward, and the products over all steps at once.
 
-xs (T, B, …) has time first, so that a step is a row of memory. The residuals are lists of one tensor a step,
-which are not copied together. `order` is go_backwards and return_sequences; and mask (B, T), false where a step is left
-out, with zero_output_for_mask: there each state stays as it was, and y[t] is the output before, or 0.
+xs (T, B, …) has time first, so that a step is one block of memory. The residuals are lists of one tensor per step,
+without a copy. `order` is go_backwards and return_sequences, and mask (B, T) with zero_output_for_mask. A step with
+mask False is skipped: each state stays, and y[t] is the output before, or 0.
 """
 
 import tensorflow as tf
@@ -22,7 +22,7 @@ def batch_first(dxs, *, go_backwards=False, **_):
 
 
 def dense_forward(xs, kernel, bias):
-    """xs · kernel + bias of every step, (T, B, …), and the residuals; without a kernel xs is that product already."""
+    """Returns xs · kernel + bias of every step, (T, B, …), and the residuals; without a kernel xs is that product."""
     if kernel is None:
         return xs if bias is None else xs + bias, None
     a, residuals = dense.dense_forward(tf.reshape(xs, [-1, kernel.shape[0]]), kernel, bias)
@@ -30,7 +30,7 @@ def dense_forward(xs, kernel, bias):
 
 
 def dense_backward(da, residuals, xs, order, **asked):
-    """dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
+    """Returns dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
     if residuals is None:
         return batch_first(_per_step(da, xs), **order), None, None
     dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
@@ -38,12 +38,12 @@ def dense_backward(da, residuals, xs, order, **asked):
 
 
 def product_backward(hs, da, input_gradient=True, **asked):
-    """The gradients of R and of b in h · R + b of all steps, (H, …) and (…,)."""
+    """Returns the gradients of R and of b in h · R + b over all steps, (H, …) and (…,)."""
     return dense.dense_backward(da, (rows(hs), None), input_gradient=False, **asked)[1:]
 
 
 def loop(step, states, kept, xs, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False):
-    """y, the last states and the full lists, of step(t, states, lists) -> states, lists for every t."""
+    """Returns y, the last states and the full lists, from step(t, states, lists) -> states, lists for every t."""
     steps, masks = _steps(xs), _masks(mask, go_backwards)
     hs = lists(1, xs, states[0]) if return_sequences else ()
 
@@ -62,7 +62,7 @@ def loop(step, states, kept, xs, *, return_sequences=False, mask=None, zero_outp
 
 
 def loop_back(step, dhs, dstates, das, xs, *, mask=None, go_backwards=False, **_):
-    """The first states' gradients and the full lists, of step(t, dstates, das) -> dstates, das from the last t on."""
+    """Returns the first states' gradients and the full lists, from step(t, dstates, das) -> dstates, das."""
     steps, masks = _steps(xs), _masks(mask, go_backwards)
 
     def body(t, dstates, das):
@@ -71,7 +71,7 @@ def loop_back(step, dhs, dstates, das, xs, *, mask=None, go_backwards=False, **_
         dstates = (dh, *dstates[1:])
         if masks is None:
             return t - 1, *step(t, dstates, das)
-        # states = where(masks[t], new_states, states): it goes through the step, or passes it by
+        # states = where(masks[t], new_states, states): the new state, or the old one
         through, das = step(t, _where(masks[t], dstates, (0,) * len(dstates)), das)
         return t - 1, _where(masks[t], through, dstates), das
 
@@ -82,7 +82,7 @@ def loop_back(step, dhs, dstates, das, xs, *, mask=None, go_backwards=False, **_
 
 
 def split(dy, dstates, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False):
-    """dy of every step, (T, B, H), or None where y is the last h, and the last states' gradients."""
+    """Returns dy of every step, (T, B, H), or None where y is the last h, and the last states' gradients."""
     # y = batch_first(h), of all steps or the last            (B, T, H), or (B, H)
     dh = tf.transpose(dy, [1, 0, 2]) if return_sequences else dy
     if mask is not None:
@@ -94,12 +94,12 @@ def split(dy, dstates, *, return_sequences=False, mask=None, zero_output_for_mas
 
 
 def _masks(mask, go_backwards):
-    """(T, B, 1) in the order of the steps, or None."""
+    """Returns (T, B, 1) in the order of the steps, or None."""
     return None if mask is None else time_first(mask[..., None], go_backwards=go_backwards)
 
 
 def _shown(masks, sequences, zero_output_for_mask):
-    """Where y is h, of every step or the last. It is 0 elsewhere: also before the first step, whatever the state is."""
+    """Returns a mask, True where y is h; elsewhere y is 0, also before the first step, for every first state."""
     if not zero_output_for_mask:
         masks = tf.cumsum(tf.cast(masks, tf.float32)) > 0
     return masks if sequences else masks[-1]
@@ -110,7 +110,7 @@ def _where(mask, states, others):
 
 
 def lists(count, xs, like, gates=1):
-    """Lists of a tensor (B, G H) for each step."""
+    """Returns empty lists of one tensor (B, G H) per step."""
     shape = [xs.shape[1] if like.shape[0] is None else like.shape[0], gates * like.shape[1]]
     return tuple(
         tf.TensorArray(like.dtype, size=_steps(xs), element_shape=shape, clear_after_read=False) for _ in range(count)
@@ -122,13 +122,13 @@ def written(kept, t, tensors):
 
 
 def rows(tensors):
-    """(T B, …): the tensors of a list, of all steps."""
+    """Returns (T B, …): the tensors of a list, of all steps."""
     stacked = tensors.stack()
     return tf.reshape(stacked, [-1, stacked.shape[-1]])
 
 
 def _per_step(a, xs):
-    """(T, B, …) of (T B, …)."""
+    """(T B, …) -> (T, B, …)."""
     return tf.reshape(a, [size_of(xs, 0), size_of(xs, 1), a.shape[-1]])
 
 

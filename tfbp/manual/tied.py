@@ -1,8 +1,8 @@
-"""A last layer tied to the embeddings: its kernel is the first layer's table, transposed.
+"""A last layer with the first layer's table, transposed, as its kernel.
 
-V rows of the table, O their width; embeddings (V, O), kernel (O, V). An example's own gradient of the table is a sum of
-two, of the lookups and of the last layer, g_b = a_b + c_b: what their product adds to the squares is known from the
-rows of c_b that the example looks up. B batch, T tokens of an example, S rows of it in the last layer.
+V rows of the table, O their width; embeddings (V, O), kernel (O, V). An example's gradient of the table is a sum of
+two, from the lookups and from the last layer, g_b = a_b + c_b. Their product in the squares needs only the rows of c_b
+that the example looks up. B batch, T tokens of an example, S rows of it in the last layer.
 """
 
 import math
@@ -11,14 +11,14 @@ import tensorflow as tf
 
 
 def tied_forward(network, parameters):
-    """The parameters, with the kernel of a last layer that is tied."""
+    """Returns the parameters, with the kernel of a tied last layer."""
     if not network.tied:
         return parameters
     return [*parameters[:-1], {"kernel": tf.transpose(parameters[0]["embeddings"])}]
 
 
 def tied_backward(network, gradients):
-    """The gradients of the network's own parameters: a table that is used twice gets the sum."""
+    """Returns the gradients of the network's own parameters: a table with two uses has the sum."""
     if not network.tied:
         return gradients
     first, *others, last = gradients
@@ -28,7 +28,7 @@ def tied_backward(network, gradients):
 
 
 def tied_squares(network, tensors, squares):
-    """The squared norm of each layer, a list of (B,): the table's of both uses together, 0 for a last layer tied to it.
+    """Returns the squared norm of each layer, a list of (B,): the table's for both uses, 0 for a tied last layer.
 
     ‖a + c‖² = ‖a‖² + ‖c‖² + 2 Σ a · c"""
     if not network.tied:
@@ -39,7 +39,7 @@ def tied_squares(network, tensors, squares):
 
 
 def tied_moments(network, tensors, undo, totals, squares):
-    """Σ_b g_b and Σ_b g_b² of the network's own parameters, in float64; `undo` takes the scale out of a dz.
+    """Returns Σ_b g_b and Σ_b g_b² of the network's own parameters, in float64; `undo` removes dz's scale.
 
     Σ (a + c)² = Σ a² + Σ c² + 2 Σ a · c, elementwise"""
     if not network.tied:
@@ -53,7 +53,7 @@ def tied_moments(network, tensors, undo, totals, squares):
 
 
 def _products(network, tensors, dtype):
-    """a · c, elementwise, (B, T, O): dz of each place's lookup by the row of c that its token has."""
+    """Returns a · c, elementwise, (B, T, O): dz of each lookup times its token's row of c."""
     tokens, dy, last = tensors[0]["x"], tf.cast(tensors[0]["dz"], dtype), tensors[len(network.layers) - 1]
     x, dz = (
         tf.reshape(tf.cast(a, dtype), [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (last["x"], last["dz"])

@@ -1,7 +1,7 @@
 """Transposed convolutions, each backward under its forward, in products.
 
-B batch, H and W the height and width of z, P and Q those of x, M and N those of the kernel, I inputs, O outputs;
-x (B, P, Q, I), kernel (M, N, O, I), bias (O,) or None, z (B, H, W, O). A sequence is an image that is one column wide.
+B batch, H and W the height and width of z, P and Q of x, M and N of the kernel, I inputs, O outputs;
+x (B, P, Q, I), kernel (M, N, O, I), bias (O,) or None, z (B, H, W, O). A sequence is an image of one column.
 """
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ from tfbp.manual.window import Window, sum_of, wide
 
 
 def conv2d_transpose_forward(x, kernel, bias=None, *, sizes, strides, padding):
-    """z, the sum of the patches that x times the kernel is, each in its place; `sizes` are H and W.
+    """Returns z, the sum of the patches x · kernel, each at its position; `sizes` are H and W.
 
     Example:
         >>> x, kernel = tf.ones([1, 2, 1, 1]), tf.reshape(tf.constant([1.0, 2.0]), [2, 1, 1, 1])
@@ -34,7 +34,7 @@ def conv2d_transpose_forward(x, kernel, bias=None, *, sizes, strides, padding):
 
 
 def conv2d_transpose_backward(dz, residuals):
-    """dx (B, P, Q, I), dkernel (M, N, O, I) and dbias (O,), from dz."""
+    """Returns dx (B, P, Q, I), dkernel (M, N, O, I) and dbias (O,), from dz."""
     x, kernel, window = residuals
     inputs = kernel.shape[3]
     # z = bias_add(z, bias)                                 (B, H, W, O) <- (O,)

@@ -1,6 +1,6 @@
 """Upsampling, each backward under its forward. B batch; x (B, …, C), y (B, …, C), `size` times as many along each axis.
 
-Between pixels it is a product with a matrix (size · H, H) for each axis, whose row has the two shares of a place.
+Interpolation is a product with a matrix (size · H, H) for each axis; its rows have the weights of two pixels.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from tfbp.manual.window import wide
 
 
 def nearest_forward(x, size):
-    """y, each number of x `size` times."""
+    """Returns y: each number of x `size` times."""
     for axis, times in enumerate(size, 1):
         x = tf.repeat(x, times, axis=axis) if times > 1 else x
     return x
 
 
 def nearest_backward(dy, size):
-    """dx, the sum over the places of each number."""
+    """Returns dx: the sum over the copies of each number."""
     counts = [n // times for n, times in zip(dy.shape[1:-1], size, strict=True)]
     apart = [each for pair in zip(counts, size, strict=True) for each in pair]
     # y = repeat(x)                                    (B, H, size, …, C) <- (B, H, …, C)
@@ -27,7 +27,7 @@ def nearest_backward(dy, size):
 
 
 def bilinear_forward(x, size):
-    """y (B, H size, W size, C), from the two nearest pixels along each axis."""
+    """Returns y (B, H size, W size, C), from the two nearest pixels along each axis."""
     rows, columns = (_shares(n, times, wide(x).dtype) for n, times in zip(x.shape[1:3], size, strict=True))
     return tf.cast(tf.einsum("ph,bhwc,qw->bpqc", rows, wide(x), columns), x.dtype)
 
@@ -40,7 +40,7 @@ def bilinear_backward(dy, size):
 
 
 def _shares(count, times, dtype):
-    """(times · count, count): how much of each pixel a place has, falling from 1 in its middle to 0 in the next's."""
+    """Returns (times · count, count): each pixel's weight, from 1 at its center to 0 at the next."""
     places = np.clip((np.arange(count * times) + 0.5) / times - 0.5, 0, count - 1)
     return tf.constant(np.maximum(1 - np.abs(places[:, None] - np.arange(count)), 0), dtype)
 

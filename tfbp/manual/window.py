@@ -1,6 +1,6 @@
-"""A window that moves over images: the pixels under it, the way back of the gradients, and sums of such terms.
+"""A window that moves over images: the pixels under it, the gradients back, and sums of their terms.
 
-B batch, H and W the height and width of x, P and Q the numbers of places, M and N the window's height and width.
+B batch, H and W the height and width of x, P and Q the numbers of positions, M and N the window's height and width.
 """
 
 from itertools import product
@@ -11,10 +11,10 @@ from tfbp.manual.sizes import with_batch_of
 
 
 class Window:
-    """A window of a kernel's size that is moved over x (B, H, W, …) in strides, its positions `dilation_rate` apart.
+    """A window of a kernel's size that moves over x (B, H, W, …) in strides, its pixels `dilation_rate` apart.
 
-    With padding "same" it is moved to ceil(size / stride) places, and what it lacks there is added around x, the odd
-    row below and the odd column on the right.
+    With padding "same" it has ceil(size / stride) positions. The missing pixels are added around x, the odd row below
+    and the odd column on the right.
     """
 
     def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
@@ -31,15 +31,15 @@ class Window:
         else:
             self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
             self.added = [(0, 0), (0, 0)]
-        # the rows of x with the same remainder by the stride, a phase, are under the same rows of the kernel
+        # the rows of x with the same remainder by the stride (a phase) are under the same rows of the kernel
         self.phase_sizes = tuple(-(-size // stride) for size, _, stride in axes)
 
     def pad(self, x, value=0):
-        """x with what is added around it."""
+        """Returns x with the padding around it."""
         return x if self.added == [(0, 0), (0, 0)] else tf.pad(x, _paddings(self.added, x), constant_values=value)
 
     def pixels(self, x, value=0):
-        """Each position (m, n) of the kernel, and the pixels under it at all places, (B, P, Q, …)."""
+        """Yields each position (m, n) of the kernel, and the pixels under it, (B, P, Q, …)."""
         x = self.pad(x, value)
         for m, n in self.positions:
             rows, columns = (
@@ -52,8 +52,8 @@ class Window:
         return [at for _, at in self.pixels(x)]
 
     def from_patches(self, dz, dpixels):
-        """dx (B, H, W, …): for each phase dpixels(positions, dzs), from the positions (m, n) of its pixels
-        and, for each of these, dz (B, H/stride, W/stride, …) of the place with a pixel under it.
+        """Returns dx (B, H, W, …): for each phase dpixels(positions, dzs), from the positions (m, n) of its pixels
+        and, for each of these, dz (B, H/stride, W/stride, …) of the window with a pixel under it.
 
         Args:
             dz: (B, P, Q, …), or a list of them, one for each position.
@@ -71,7 +71,7 @@ class Window:
             positions = [(m, n) for m, _ in rows for n, _ in columns]
             shifts = product((shift for _, shift in rows), (shift for _, shift in columns))
             dzs = [self._shifted(padded[at], added, by) for at, by in zip(positions, shifts, strict=True)]
-            # no pixel is between the places of a window that is smaller than its stride
+            # a window smaller than its stride has no pixel between its positions
             return dpixels(positions, dzs) if dzs else None
 
         found = [[of_phase(rows, columns) for columns in phases[1]] for rows in phases[0]]
@@ -86,7 +86,7 @@ class Window:
         return dx if tuple(whole) == self.sizes else dx[:, : self.sizes[0], : self.sizes[1]]
 
     def _phases(self, axis):
-        """For each remainder by the stride: the positions of its pixels, and their distance in places."""
+        """Yields, for each remainder by the stride, the positions of its pixels and their distance."""
         before, stride = self.added[axis][0], self.strides[axis]
         for phase in range(stride):
             distances = [(k, phase + before - offset) for k, offset in enumerate(self.offsets[axis])]
@@ -105,16 +105,16 @@ def _paddings(added, x):
 
 
 def wide(a):
-    """16-bit numbers are added up in float32: in their own type a long sum loses most of its digits."""
+    """Returns float32 for a 16-bit dtype: in 16 bits a long sum loses most of its digits."""
     return tf.cast(a, tf.float32) if a.dtype.size == 2 else a
 
 
 def sum_of(terms, dtype, divided_by=None):
-    """Σ terms (/ divided_by), rounded to dtype once."""
+    """Returns Σ terms (/ divided_by), rounded to dtype once."""
     total = wide(terms[0])
     for term in terms[1:]:
         total = total + wide(term)
     if divided_by is not None:
-        # a graph makes a product of a quotient by itself, with reciprocals off in the last bit, even that of 1
+        # a graph turns a quotient into a product with the reciprocal, which is off in the last bit, even for 1
         total = total * tf.constant(1 / divided_by, total.dtype)
     return tf.cast(total, dtype)

@@ -1,4 +1,4 @@
-"""Networks in Keras's words: `Network`, and one module a kind of layer. No arithmetic, no TensorFlow."""
+"""Describes networks in Keras's words: `Network`, and one module for each kind of layer. No arithmetic."""
 
 from tfbp.network.activation import ActivationLayer as ActivationLayer
 from tfbp.network.attention import GroupedQueryAttention as GroupedQueryAttention
@@ -86,7 +86,7 @@ from tfbp.network.upsampling import UpSampling1D as UpSampling1D
 from tfbp.network.upsampling import UpSampling2D as UpSampling2D
 from tfbp.network.upsampling import UpSampling3D as UpSampling3D
 
-# the house's own kinds: `from_json` finds them by their names
+# tfbp's own kinds: `from_json` finds them by their names
 for _kind in (
     ActivationLayer,
     Add,

@@ -11,7 +11,7 @@ from tfbp.vocabulary import Activation
 
 @dataclass(frozen=True)
 class ActivationLayer(Layer):
-    """A layer y = activation(x), on inputs of any shape; softmax along the last axis.
+    """Computes y = activation(x), on inputs of any shape; a softmax along the last axis.
 
     A `tfbp.Activation` among a network's layers becomes this layer.
 

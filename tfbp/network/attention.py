@@ -1,6 +1,6 @@
 """Attention: every step of a sequence attends to those of another, or of its own. T steps, D features of each; S keys.
 
-The weights' names are Keras's paths: query_kernel is the kernel of Keras's query.
+A weight has the name of its path in Keras: query_kernel is the kernel of Keras's query.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tfbp.network.shapes import Flatten
 from tfbp.network.tokens import Tokens
 from tfbp.vocabulary import L1L2
 
-# Keras's arguments that no kind here can express, and what each must be
+# Keras's arguments that no kind here can express, and the value that each must have
 _LEFT_OUT = {"output_shape": None, "sliding_window": None, "flash_attention": False, "use_gate": False}
 
 
@@ -56,7 +56,7 @@ class _Attention(TakesBeside):
 
     @property
     def head_shapes(self) -> dict[str, Shape]:
-        """(heads, numbers of each) of query, key and value."""
+        """The heads, and the numbers in each, of query, key and value."""
         raise NotImplementedError
 
     @property
@@ -71,8 +71,10 @@ class _Attention(TakesBeside):
     def output_shape(self, input_shape: Any) -> Shape:
         shape, beside = self._shapes_apart(input_shape)
         each = self.sources(shape, beside)
-        if any(len(one) != 2 for one in each.values()) or each["key"][0] != each["value"][0]:
-            self._refuse(input_shape, "sequences, (steps, features), the key's as long as the value's")
+        if any(len(one) != 2 for one in each.values()):
+            self._refuse(input_shape, "sequences, (steps, features)")
+        if each["key"][0] != each["value"][0]:
+            self._refuse(input_shape, "a key with as many steps as the value")
         steps, keys = shape[0], each["key"][0]
         fits = {"query_mask": (steps,), "value_mask": (keys,), "key_mask": (keys,), "attention_mask": (steps, keys)}
         for name in fits.keys() & beside.keys():
@@ -85,12 +87,12 @@ class _Attention(TakesBeside):
         widths, shapes = {part: one[-1] for part, one in self.sources(shape, beside).items()}, {}
         for part, heads in self.head_shapes.items():
             shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (widths[part], *heads), heads
-        made, width = (self.head_shapes["query"][0], self.head_shapes["value"][1]), shape[-1]
-        shapes |= {"attention_output_kernel": (*made, width), "attention_output_bias": (width,)}
+        head_sizes, width = (self.head_shapes["query"][0], self.head_shapes["value"][1]), shape[-1]
+        shapes |= {"attention_output_kernel": (*head_sizes, width), "attention_output_bias": (width,)}
         return {name: shape for name, shape in shapes.items() if self.use_bias or name.endswith("_kernel")}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The kernel as the matrix that it is a product with: its rows are inputs, its columns outputs."""
+        """The kernel as a matrix: its rows are inputs, its columns outputs."""
         if not weight.endswith("_kernel"):
             return shape
         inputs = 2 if weight.startswith("attention_output") else 1
@@ -130,7 +132,7 @@ class _Attention(TakesBeside):
         for name, accepted in _LEFT_OUT.items():
             if given.get(name) not in (accepted, None):
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted}.")
-        # a built layer has its axes written out: all, which are one where the bridge has joined them
+        # a built Keras layer lists all its axes: one axis here, because the bridge has joined them
         axes = given.get("attention_axes")
         if axes is not None and tuple(axes) != tuple(range(1, len(axes) + 1)):
             raise InputError(f"attention_axes: got {axes!r}; accepted: None.")
@@ -139,22 +141,22 @@ class _Attention(TakesBeside):
 
 @dataclass(frozen=True)
 class MultiHeadAttention(_Attention, Layer):
-    """Every step attends to all steps in several heads: softmax(query · key / √key_dim) · value, projected back.
+    """Lets every step attend to all steps, in several heads: softmax(query · key / √key_dim) · value, projected back.
 
-        query, key, value = x · kernel + bias, each its own, (T or S, heads, key_dim or value_dim)
+        query, key, value = x · kernel + bias, each with its own kernel, (T or S, heads, key_dim or value_dim)
         z = Σ over heads and value_dim of y · attention_output_kernel + attention_output_bias
 
     Args:
         num_heads: the number of heads.
         key_dim: the size of a head's query and key.
-        value_dim: that of its value; None for key_dim.
-        dropout: as `Dropout`'s rate, of the probabilities.
+        value_dim: the size of a head's value; None for key_dim.
+        dropout: the rate of dropout on the probabilities, as in `Dropout`.
         use_bias: whether the four projections have biases.
-        use_causal_mask: whether a step sees none after itself. In Keras it is an argument of the call.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, of all four.
-        takes: what else a call takes, of "value" and "key", sequences (S, features) that the steps attend to, and of
-            masks, 0 where nothing is to be seen: "query_mask" (T,), "value_mask", "key_mask" (S,), "attention_mask"
-            (T, S).
+        use_causal_mask: whether a step ignores all later steps. In Keras it is an argument of the call.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, for all four
+            projections.
+        takes: what else a call takes: "value" and "key", sequences (S, features) that the steps attend to, and masks,
+            0 where a step is ignored: "query_mask" (T,), "value_mask", "key_mask" (S,), "attention_mask" (T, S).
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -194,12 +196,12 @@ class MultiHeadAttention(_Attention, Layer):
 
 @dataclass(frozen=True)
 class GroupedQueryAttention(_Attention, Layer):
-    """`MultiHeadAttention` where several query heads share the key and the value of one.
+    """`MultiHeadAttention` in which several query heads share one key and one value.
 
     Args:
         head_dim: the size of a head's query, key and value.
         num_query_heads: the number of heads.
-        num_key_value_heads: the number of keys and values for them, which divides it.
+        num_key_value_heads: the number of keys and values; a divisor of num_query_heads.
         dropout, use_bias, …, takes: as in `MultiHeadAttention`.
 
     Raises:

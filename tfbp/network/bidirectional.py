@@ -1,4 +1,4 @@
-"""A recurrence both ways: one goes from the first step to the last, the other back."""
+"""A recurrence in both directions: one from the first step to the last, one from the last to the first."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tfbp.network.setting import PENALTY, Setting
 
 @dataclass(frozen=True)
 class Bidirectional(Layer):
-    """Two recurrent layers of one kind, the second from the last step to the first, and what they make of both.
+    """Two recurrent layers of one kind, one forward and one backward in time, and their outputs merged.
 
-    Its weights nest: `{"forward_layer": [{...}], "backward_layer": [{...}]}`. Where sequences are returned, the
-    second's are reversed again, so that both are at the same step.
+    Its weights nest: `{"forward_layer": [{...}], "backward_layer": [{...}]}`. Returned sequences of the second layer
+    are reversed again, so that both outputs belong to the same step.
 
     Args:
-        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second is like it, with weights of its own. With a mask among what it
-            takes, this layer takes one, too.
+        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second layer has the same arguments and its own weights. Where it
+            takes a mask, this layer takes one, too.
         merge_mode: "concat", "sum", "mul" or "ave".
 
     Raises:

@@ -1,6 +1,6 @@
-"""Layers one after another: their inputs, the chain's output, and the places of their weights.
+"""Layers one after another: their inputs, the chain's output, the places of their weights.
 
-A place is the path to a layer in a network's nested lists: (2,) its third, (2, "layers", 0) the first of a part of it.
+A place is the path to a layer in nested lists: (2,) is the third layer, (2, "layers", 0) the first layer of its part.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Place = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Node:
-    """A call of a layer of a network.
+    """One call of a layer of a network.
 
     Attributes:
         place: where the layer's weights are in parameters and gradients.
         layer: the layer.
-        input_shape: the shape that it takes; of a layer that takes several tensors, theirs.
-        output_shape: the shape that it makes.
-        draws_before: how many seeds the calls before it take.
-        at: where its tensors are among those of a pass; as its place, where each layer is called once, in order.
-        calls_before: how often the layer is called before.
-        takes: the numbers of the tensors that it takes; of a part's none.
+        input_shape: the shape of its input; a tuple of shapes where the layer takes several tensors.
+        output_shape: the shape of its output.
+        draws_before: the number of seeds that the calls before it take.
+        at: the index of its tensors among those of a pass. It equals place where each layer is called once, in order.
+        calls_before: the number of earlier calls of the layer.
+        takes: the numbers of the tensors that it takes; empty for a call inside a part.
     """
 
     place: Place
@@ -44,20 +44,20 @@ class Node:
 
     @property
     def name(self) -> str:
-        """As it is called in reports: 2, or 2.layers.0 for a part's, or 2-again where the layer was called before."""
+        """The name in reports: 2, or 2.layers.0 in a part, or 2-again for a second call."""
         again = "" if not self.calls_before else "-again" if self.calls_before == 1 else f"-again-{self.calls_before}"
         return ".".join(map(str, self.place)) + again
 
 
 def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
-    """The layers; a `tfbp.Activation` among them becomes a layer.
+    """Returns the layers; a `tfbp.Activation` among them becomes a layer.
 
     Raises:
         InputError: no list, an empty one, or something in it that is not a layer.
     """
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise InputError(f"{argument}: got {given!r}; accepted: a list of one or more layers, such as tfbp.Dense.")
-    layers = [ActivationLayer(each) if isinstance(each, Activation) else each for each in given]
+    layers = [ActivationLayer(item) if isinstance(item, Activation) else item for item in given]
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise InputError(f"{argument}[{index}]: got {layer!r}; accepted: a layer, such as tfbp.Dense.")
@@ -65,10 +65,10 @@ def as_layers(argument: str, given: object) -> tuple[Layer, ...]:
 
 
 def output_shape_of(layers: Sequence[Layer], shape: Shape, argument: str = "layers") -> Shape:
-    """The shape that the chain makes of a shape.
+    """Returns the chain's output shape for an input shape.
 
     Raises:
-        InputError: a layer that does not fit the shape before it, by its index.
+        InputError: a layer that does not fit the shape before it; the message has its index.
     """
     for index, layer in enumerate(layers):
         try:
@@ -79,7 +79,7 @@ def output_shape_of(layers: Sequence[Layer], shape: Shape, argument: str = "laye
 
 
 def weight_shapes_of(layers: Sequence[Layer], shape: Shape) -> list[dict[str, Any]]:
-    """The shapes of each layer's weights."""
+    """Returns the shapes of each layer's weights."""
     shapes = []
     for layer in layers:
         shapes.append(layer.weight_shapes(shape))
@@ -90,36 +90,36 @@ def weight_shapes_of(layers: Sequence[Layer], shape: Shape) -> list[dict[str, An
 def nodes_of(
     layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Shape], place: Place = (), draws: int = 0
 ) -> Iterator[Node]:
-    """Every call in the order of the forward pass, one of a layer with parts after its parts; shapes: the inputs'."""
-    made, times = list(shapes), [0] * len(layers)
+    """Returns every call in the order of the forward pass; a layer with parts comes after its parts."""
+    shapes_so_far, times = list(shapes), [0] * len(layers)
     for number, (call, before) in enumerate(zip(calls, draws_before(layers, calls), strict=True)):
         layer, here, at = layers[call.layer], (*place, call.layer), (*place, number)
-        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
+        shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
         drawn = draws + before
         for name, part in layer.parts.items():
             of_part = shape if layer.takes_several else [shape]
             for node in nodes_of(part, calls_of_a_part(len(part), len(of_part)), of_part, (*here, name), drawn):
                 yield replace(node, at=(*at, *node.at[len(here) :]))
-            drawn += sum(each.draws for each in part)
-        made.append(layer.output_shape(shape))
-        yield Node(here, layer, shape, made[-1], draws + before, at, times[call.layer], call.takes)
+            drawn += sum(layer.draws for layer in part)
+        shapes_so_far.append(layer.output_shape(shape))
+        yield Node(here, layer, shape, shapes_so_far[-1], draws + before, at, times[call.layer], call.takes)
         times[call.layer] += 1
 
 
 def is_part(value: object) -> bool:
-    """Whether a value in a layer's dict is a part's list of dicts, and no weight, which may be a list of numbers."""
+    """Whether a value in a layer's dict is a part's list of dicts. A weight may be a list too, but of numbers."""
     return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
 
 
 def at(nested: Any, place: Place) -> Any:
-    """The entry at a place of nested lists such as parameters, gradients or tensors."""
+    """Returns the entry at a place of nested lists, such as parameters, gradients or tensors."""
     for step in place:
         nested = nested[step]
     return nested
 
 
 def named_weights(nested: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Place, str, Any]]:
-    """(place of the layer, name, weight) of nested lists such as parameters.
+    """Yields (place of the layer, name, weight) of nested lists such as parameters.
 
     Example:
         >>> [(place, name) for place, name, _ in named_weights([{"kernel": 1}, {"layers": [{"bias": 2}]}])]
@@ -135,7 +135,7 @@ def named_weights(nested: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Place, 
 
 
 def map_weights(function: Callable[[Any], Any], nested: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Nested lists such as parameters with the function of each weight in its place.
+    """Applies a function to each weight of nested lists such as parameters.
 
     Example:
         >>> map_weights(lambda w: 10 * w, [{"kernel": 1}, {"layers": [{"bias": 2}]}])
@@ -150,7 +150,7 @@ def map_weights(function: Callable[[Any], Any], nested: Sequence[Mapping[str, An
 def placed(
     layers: Sequence[Layer], by_place: Mapping[Place, dict[str, Any]], place: Place = ()
 ) -> list[dict[str, Any]]:
-    """Each layer's dict of weights, by its place, as nested lists."""
+    """Returns nested lists from each layer's dict of weights, by its place."""
     return [
         {part: placed(inner, by_place, (*place, index, part)) for part, inner in layer.parts.items()}
         or by_place.get((*place, index), {})

@@ -17,7 +17,7 @@ from tfbp.vocabulary import L1L2, Activation
 Sizes = tuple[int, ...]
 PADDINGS = ("valid", "same")
 _INPUTS = {1: "sequences", 2: "images", 3: "volumes"}
-# inputs by the number of axes between the batch and the channels
+# the accepted inputs, by the number of axes between the batch and the channels
 WHAT_HAS_AXES = {
     1: "sequences, (steps, features)",
     2: "images, (height, width, channels)",
@@ -106,9 +106,10 @@ class Conv2D(Convolution, Layer):
 
     Args:
         filters: the number of outputs O.
-        kernel_size, strides, dilation_rate: an integer, or two for height and width; only one of the last two above 1.
-        padding: "valid", or "same", which adds zeros so that there are ceil(size / stride) places.
-        groups: how many parts the inputs and the filters are divided into, each convolved with its own.
+        kernel_size, strides, dilation_rate: an integer, or two for height and width. Either strides or
+            dilation_rate is 1.
+        padding: "valid", or "same", which adds zeros so that there are ceil(size / stride) outputs.
+        groups: the number of parts of the inputs and of the filters; part i of the filters takes part i of the inputs.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
 
     Raises:
@@ -191,8 +192,8 @@ class DepthwiseConv2D(DepthwiseConvolution, Layer):
 
     Args:
         kernel_size, strides, padding, dilation_rate, activation, use_bias: as in `Conv2D`.
-        depth_multiplier: how many outputs each channel has.
-        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer: of kernel and bias.
+        depth_multiplier: the number of outputs of each channel.
+        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer: of the kernel and the bias.
 
     Example:
         >>> DepthwiseConv2D(3, depth_multiplier=2).weight_shapes((8, 8, 5))
@@ -205,32 +206,32 @@ class DepthwiseConv2D(DepthwiseConvolution, Layer):
 
 
 def sizes(argument: str, value: Any, axes: int) -> Sizes:
-    """An integer of at least 1 for each axis, from one for all or one for each."""
-    found = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
-    if len(found) != axes:
+    """Returns an integer of at least 1 for each axis, from one for all or one for each."""
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
+    if len(numbers) != axes:
         accepted = "an integer of at least 1" + {1: "", 2: ", or two"}.get(axes, f", or {axes}")
         raise InputError(f"{argument}: got {value!r}; accepted: {accepted}.")
-    for size in found:
+    for size in numbers:
         check_count(argument, size)
-    return tuple(map(int, found))
+    return tuple(map(int, numbers))
 
 
 def checked_window(
     axes: int, kernel_size: Any, strides: Any, padding: Any, dilation_rate: Any, paddings: tuple[str, ...] = PADDINGS
 ) -> dict[str, Any]:
-    """The arguments of a window that is moved along some axes, by name."""
+    """Returns the arguments of a window that moves along some axes, by name."""
     check_choice("padding", padding, paddings)
-    found = {
+    window = {
         "strides": sizes("strides", strides, axes),
         "dilation_rate": sizes("dilation_rate", dilation_rate, axes),
     }
-    if max(found["strides"]) > 1 and max(found["dilation_rate"]) > 1:
+    if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
         raise InputError(f"dilation_rate: got {dilation_rate!r}; accepted: 1 beside strides above 1.")
-    return {"kernel_size": sizes("kernel_size", kernel_size, axes), "padding": padding, **found}
+    return {"kernel_size": sizes("kernel_size", kernel_size, axes), "padding": padding, **window}
 
 
 def places(layer: Any, input_shape: Shape, size: Sizes, dilation_rate: Sizes | None = None) -> Sizes:
-    """At how many places a window of this size is, along each axis of inputs of this shape."""
+    """Returns the number of positions of a window along each axis of an input shape."""
     if len(input_shape) != len(size) + 1:
         layer._refuse(input_shape, WHAT_HAS_AXES[len(size)])
     found = []

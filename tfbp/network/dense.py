@@ -81,7 +81,7 @@ _PENALISED = [
 _OF_TOKENS = [Dense(5, "tanh", kernel_regularizer=PENALTY), Dense(4)]
 CASES = (
     Setting("dense-B33-I64-O10", 64, [Dense(10)], 33),
-    # a dx that is not transposed has the right shape here, and so has a bias summed over the wrong axis
+    # square kernels and batches: a dx that is not transposed has the right shape, and so has a wrongly summed bias
     Setting("square-B5-I5-O5", 5, [Dense(5, "tanh"), Dense(5)], 5),
     Setting("wide-B64-I300-O10", 300, [Dense(200, "relu"), Dense(10)], 64),
     # sums over more than 1,024 rows and 512 inputs; penalties of many weights
@@ -91,7 +91,7 @@ CASES = (
     Setting("regularized-B8-I5-O4", 5, _PENALISED, 8),
     Setting("one-sample-B1-I5-O3", 5, [Dense(4, "silu"), Dense(3)], 1),
     Setting("one-unit-B6-I1-O1", 1, [Dense(1, "tanh"), Dense(1)], 6, "mean_squared_error"),
-    # tokens with losses of their own, weighted by token and by example
+    # tokens with their own losses, weighted by token and by example
     Setting("tokens-sparse-B5-6x3", (6, 3), _OF_TOKENS, 5),
     Setting(
         "tokens-categorical-B5-2x3x3",

@@ -1,4 +1,4 @@
-"""A network as a picture: units in columns, every connection between them; forward values and what comes back.
+"""Draws a network: units in columns, every connection between them, forward values and gradients.
 
 I inputs, O outputs of a layer.
 """
@@ -18,10 +18,10 @@ from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer
 from tfbp.network.validation import check_parameters
 
-# units of a layer that are drawn; of wider layers the first and the last, with dots between them
+# the largest number of units drawn of a layer; a wider layer shows its first and last units, with dots between them
 MOST_UNITS = 8
 COLUMN, ROW, RADIUS, MARGIN = 250, 130, 27, 46
-# of a layer's box, and of a line in it
+# the sizes of a layer's box and of a line in it, in pixels
 BOX, LINE = 124, 18
 # text, forward values, gradients: Okabe and Ito's colors, which color-blind people can distinguish
 LIGHT, DARK = ("#222222", "#0072b2", "#d55e00"), ("#dddddd", "#56b4e9", "#ff8c4a")
@@ -48,13 +48,14 @@ def draw(
     gradients: Sequence[Mapping[str, Any]] | None = None,
     dark: bool = False,
 ) -> Drawing:
-    """The network's units and connections; with numbers, each value where it arises. Networks of other layers than
-    Dense on rows are drawn as a box a layer, with the shapes between them.
+    """Draws the network's units and connections; with numbers, each value where it arises.
+
+    Networks with layers other than Dense on rows are drawn as one box for each layer, with the shapes between them.
 
     Args:
         parameters: one dict per layer: every connection shows its weight.
-        tensors: of one row, as `tfbp.reference.loss_gradients_and_tensors` returns them: every unit shows its y, with
-            its delta dz below it.
+        tensors: those of one row, as `tfbp.reference.loss_gradients_and_tensors` returns them: every unit shows its
+            y and, below it, its delta dz.
         gradients: shown under the weights.
         dark: colors for dark paper.
 
@@ -120,8 +121,8 @@ def draw(
 
 
 def _draw_boxes(network: Any, dark: bool) -> Drawing:
-    """A box a call, as far to the right as calls lie before it, with the shape that comes out of it; a layer with parts
-    holds theirs. What several calls take has a line to each."""
+    """Draws a box for each call, in the column after its inputs, with its output shape and the boxes of its parts.
+    A line goes from a box to each call that takes its output."""
     ink, fill, _ = DARK if dark else LIGHT
     names = ["x"] if len(network.input_shapes) == 1 else [f"x[{number}]" for number in range(len(network.input_shapes))]
     boxes: list[Any] = [([name], shape, ()) for name, shape in zip(names, network.input_shapes, strict=True)]
@@ -153,7 +154,7 @@ def _draw_boxes(network: Any, dark: bool) -> Drawing:
 
 
 def _picture(network: Any, numbers: Sequence[str], width: float, height: float, parts: Sequence[str]) -> Drawing:
-    """The SVG, with a title for a mouse and a label for a screen reader."""
+    """Returns the SVG, with a title for a mouse and a label for a screen reader."""
     title = escape(repr(network), quote=True)
     label = f"{title}{', with ' if numbers else ''}{', '.join(numbers)}"
     style = "font-family='system-ui, sans-serif' text-anchor='middle'"
@@ -165,7 +166,7 @@ def _picture(network: Any, numbers: Sequence[str], width: float, height: float, 
 def _check_tensors(network: Any, tensors: Any) -> None:
     """Raise `InputError` unless there is a dict with x, y and dz of one row for each layer."""
     accepted = "the tensors of reference.loss_gradients_and_tensors for one row of x"
-    if not isinstance(tensors, list | tuple) or not all(isinstance(each, Mapping) for each in tensors):
+    if not isinstance(tensors, list | tuple) or not all(isinstance(tensor, Mapping) for tensor in tensors):
         shape = getattr(tensors, "shape", None)
         what = type(tensors).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
         raise InputError(f"tensors: got {what}; accepted: {accepted}.")
@@ -180,13 +181,13 @@ def _check_tensors(network: Any, tensors: Any) -> None:
 
 
 def _lines(layer: Layer) -> list[str]:
-    """The lines of text in a layer's box."""
+    """Returns the lines of text in a layer's box."""
     if not layer.parts:
         activation = layer.applied_activation.name
         name = layer.keras_name
         return [activation] if name == "Activation" else [name] if activation == "linear" else [name, activation]
     if "layers" not in layer.parts:
-        # of a wrapper's parts, which are alike, the first
+        # a wrapper's parts are alike: the box shows the first
         first = next(iter(layer.parts.values()))
         return [layer.keras_name, *(line for inner in first for line in _lines(inner))]
     lines = [line for inner in layer.parts["layers"] for line in _lines(inner)]
@@ -195,7 +196,7 @@ def _lines(layer: Layer) -> list[str]:
 
 
 def _shown(width: int) -> list[int | None]:
-    """The units that are drawn, None for dots."""
+    """Returns the units that are drawn, and None for the dots."""
     if width <= MOST_UNITS:
         return list(range(width))
     half = MOST_UNITS // 2
@@ -206,15 +207,15 @@ def _connection(
     here: tuple[float, float], there: tuple[float, float], numbers: list[tuple[float, str]], ink: str
 ) -> str:
     (x0, y0), (x1, y1) = here, there
-    # from rim to rim
+    # from the edge of one circle to the edge of the other
     share = RADIUS / float(np.hypot(x1 - x0, y1 - y0))
     ends = [(x0 + at * (x1 - x0), y0 + at * (y1 - y0)) for at in (share, 1 - share)]
     place = " ".join(f"x{end}='{x:.1f}' y{end}='{y:.1f}'" for end, (x, y) in enumerate(ends, 1))
     line = f"<line {place} stroke='{ink}' stroke-opacity='0.35'/>"
-    # near the unit that it comes from, where connections do not cross yet; a number above the line, the other below
+    # near the unit where the line starts: connections do not cross there yet; a number above the line, the other below
     at = 0.36
     x, y = x0 + at * (x1 - x0), y0 + at * (y1 - y0)
-    # on a line that falls or rises, further to the side
+    # further to the side on a line that falls or rises
     aside = 20 * np.sign(y1 - y0)
     labels = [
         _text(x + side * aside, y + down, f"{number:.4g}", color, 11)

@@ -18,14 +18,14 @@ from tfbp.network.shapes import Flatten
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """In training each number is 0 with probability `rate`, else divided by 1 - rate; at inference y = x.
+    """Sets each number to 0 with probability `rate`, else divides it by 1 - rate. At inference y = x.
 
-    Which, follows from the seed alone, and is the same in all three writings, every dtype and every mode.
+    The seed alone decides which numbers become 0: the same in all three writings, every dtype and every mode.
 
     Args:
         rate: a number from 0 to 1.
-        noise_shape: the shape of what is drawn, the batch's axis among it: 1 where an axis shares its fate, None where
-            it has the inputs' size. By default each number is drawn by itself.
+        noise_shape: the shape of the random numbers, with the batch's axis: 1 along an axis that shares one number,
+            None for the inputs' size. By default each number is drawn by itself.
 
     Raises:
         InputError: a rate outside, or a noise_shape that does not fit the inputs.

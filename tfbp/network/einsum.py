@@ -17,7 +17,7 @@ from tfbp.vocabulary import L1L2
 
 
 class Letters(NamedTuple):
-    """The axes of x, kernel and z by letters, the batch among them, and which axes of z the bias has."""
+    """Names the axes of x, kernel and z by letters, the batch included, and the axes of z that the bias has."""
 
     x: str
     kernel: str
@@ -32,7 +32,8 @@ class EinsumDense(Layer):
     Args:
         equation: the letters of the axes of x, of the kernel and of z, the batch first: "abc,cd->abd". "..." are axes
             that x and z share.
-        sizes: of z's axes without the batch, or of the last of them; None where x has the axis. Keras's output_shape.
+        sizes: the sizes of z's axes without the batch, or of the last of them; None copies x's size. Keras's
+            output_shape.
         bias_axes: the letters of the bias; None for none.
         activation, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
 
@@ -59,8 +60,8 @@ class EinsumDense(Layer):
     def __post_init__(self) -> None:
         x, _, rest = str(self.equation).replace(" ", "").partition(",")
         kernel, _, z = rest.partition("->")
-        letters = [each.replace("...", "") for each in (x, kernel, z)]
-        fits = all(each.isalpha() and len(set(each)) == len(each) for each in letters) and "..." not in kernel
+        letters = [letters_of_one.replace("...", "") for letters_of_one in (x, kernel, z)]
+        fits = all(letter.isalpha() and len(set(letter)) == len(letter) for letter in letters) and "..." not in kernel
         if not fits or x.count("...") > 1 or x.count("...") != z.count("..."):
             raise InputError(f"equation: got {self.equation!r}; accepted: one as 'abc,cd->abd', with '...' in x and z.")
         if set(letters[0]) - set(letters[1] + letters[2]) or set(letters[1]) - set(letters[0] + letters[2]):
@@ -76,27 +77,27 @@ class EinsumDense(Layer):
         )
 
     def letters(self, input_shape: Shape) -> Letters:
-        """The axes, with letters that the equation does not use for "..."."""
+        """Returns the axes, with unused letters in the place of "..."."""
         x, _, rest = self.equation.replace(" ", "").partition(",")
         kernel, _, z = rest.partition("->")
         count = len(input_shape) + 1 - len(x.replace("...", ""))
         if count < 0 or (count and "..." not in x):
             self._refuse(input_shape, f"inputs that the equation {self.equation!r} fits")
         free = [chr(number) for number in range(65, 123) if chr(number).isalpha() and chr(number) not in self.equation]
-        x, z = (each.replace("...", "".join(free[:count])) for each in (x, z))
+        x, z = (letters_of_one.replace("...", "".join(free[:count])) for letters_of_one in (x, z))
         first = min((z.index(letter) for letter in self.bias_axes or ""), default=len(z))
         return Letters(x, kernel, z, z[first:])
 
     def _sizes(self, input_shape: Shape) -> dict[str, Any]:
         letters = self.letters(input_shape)
-        found: dict[str, Any] = dict(zip(letters.x, (None, *input_shape), strict=True))
+        sizes: dict[str, Any] = dict(zip(letters.x, (None, *input_shape), strict=True))
         own = [letter for letter in self.equation.partition("->")[2] if letter.isalpha()]
         for letter, size in zip(own[::-1], self.sizes[::-1], strict=False):
-            if size is not None and found.setdefault(letter, size) != size:
+            if size is not None and sizes.setdefault(letter, size) != size:
                 self._refuse(input_shape, f"inputs of {size} along {letter!r}")
-        if missing := [letter for letter in letters.z if letter not in found]:
+        if missing := [letter for letter in letters.z if letter not in sizes]:
             self._refuse(input_shape, f"sizes that have one for {missing[0]!r}")
-        return found
+        return sizes
 
     def output_shape(self, input_shape: Shape) -> Shape:
         sizes = self._sizes(input_shape)
@@ -105,11 +106,11 @@ class EinsumDense(Layer):
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         sizes, letters = self._sizes(input_shape), self.letters(input_shape)
         axes = self.bias_axes or ""
-        bias = {"bias": tuple(sizes[each] if each in axes else 1 for each in letters.bias)} if axes else {}
-        return {"kernel": tuple(sizes[each] for each in letters.kernel), **bias}
+        bias = {"bias": tuple(sizes[bias] if bias in axes else 1 for bias in letters.bias)} if axes else {}
+        return {"kernel": tuple(sizes[letter] for letter in letters.kernel), **bias}
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The kernel as the matrix that it is a product with: its rows are inputs, its columns outputs."""
+        """The kernel as a matrix: its rows are inputs, its columns outputs."""
         if weight != "kernel":
             return shape
         x, _, rest = self.equation.partition(",")
@@ -131,6 +132,6 @@ _JOINED = [EinsumDense("abde,def->abf", (4, 5), "f"), EinsumDense("abf,bg->agf",
 _SHARED = [EinsumDense("...x,xy->...y", 5, "y", "tanh"), EinsumDense("ax...,xy->ay...", 2, "y")]
 CASES = (
     Setting("einsum-B5-4x6", (4, 6), [_HEADS, *_JOINED, Flatten(), Dense(3)], 5),
-    # Keras takes two axes of "..." in the reverse order when it computes shapes: here they are alike
+    # Keras reverses two axes of "..." when it computes shapes: equal sizes here avoid that
     Setting("einsum-of-all-axes-B5-3x3x4", (3, 3, 4), [*_SHARED, Flatten(), Dense(3)], 5),
 )

@@ -21,9 +21,9 @@ class Embedding(Layer):
     """Each token's row of a table: y[t] = embeddings[x[t]]. The first layer of a network of `tfbp.Tokens`.
 
     Args:
-        input_dim: how many rows the table has, at least the vocabulary.
+        input_dim: the number of rows of the table, at least the vocabulary.
         output_dim: the width of a row, at least 1.
-        embeddings_initializer: how the table starts: a Keras initializer, its name or its config.
+        embeddings_initializer: the table's first values: a Keras initializer, its name or its config.
         embeddings_regularizer: a penalty on it: a `tfbp.L1L2`, a Keras name, or None.
 
     Raises:
@@ -58,13 +58,13 @@ class Embedding(Layer):
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        # of a ReversibleEmbedding besides
+        # these two belong to a ReversibleEmbedding
         for name, accepted in _OPTIONS.items():
             if given.get(name, accepted) != accepted:
                 raise InputError(f"{name}: got {given[name]!r}; accepted: {accepted!r}.")
         return super().from_keras_arguments(given)
 
 
-# a table of more rows than there are tokens, and each token at several places
+# a table with more rows than tokens, and each token at several places
 _LOOKUP = [Embedding(9, 5, embeddings_regularizer=PENALTY), Dense(4, "tanh"), Dense(7)]
 CASES = (Setting("embedding-B5-T6-V7", Tokens(6, 7), _LOOKUP, 5),)

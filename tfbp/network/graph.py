@@ -1,4 +1,4 @@
-"""A network as calls on numbered tensors: its inputs are the first, and each call makes the next.
+"""A network as calls on numbered tensors: the inputs are the first tensors, and each call makes the next.
 
 A graph is written as in Keras: `x = Input(8); y = Dense(3)(x)`. A layer that is called twice is one layer, by identity.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from tfbp.errors import InputError
 
 _COUNT = itertools.count()
-# the layers of x + y, x - y, x * y and 2 * x, by name; `merge` and `scaling` have them
+# the names of the layers behind x + y, x - y, x * y and 2 * x; they are defined in `merge` and `scaling`
 OPERATORS: dict[str, Any] = {}
 
 
@@ -36,7 +36,7 @@ class Graph:
 
     @staticmethod
     def of_chain(layers: Sequence[Any]) -> Graph:
-        """Each layer on what the one before it makes."""
+        """The graph of a chain: each layer takes the output of the layer before it."""
         return Graph(tuple(layers), calls_of_a_chain(len(layers)), 1)
 
     @staticmethod
@@ -46,16 +46,16 @@ class Graph:
 
     @property
     def draws_before(self) -> list[int]:
-        """How many seeds the calls before each one take."""
+        """The number of seeds that the calls before each one take."""
         return draws_before(self.layers, self.calls)
 
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """A tensor of a network that is being written: its shape, without the batch, and the call that makes it.
+    """A tensor of a network under construction: its shape, without the batch, and the call that makes it.
 
     Attributes:
-        tokens: the `tfbp.Tokens` that it is, of an input of integers.
+        tokens: the `tfbp.Tokens` of an input of integers.
     """
 
     shape: Any
@@ -83,7 +83,7 @@ class Symbol:
 
 
 def calls_of_a_chain(length: int) -> tuple[Call, ...]:
-    """Each layer on what the one before it makes."""
+    """The graph of a chain: each layer takes the output of the layer before it."""
     return tuple(Call(index, (index,)) for index in range(length))
 
 
@@ -93,20 +93,20 @@ def calls_of_a_part(length: int, inputs: int) -> tuple[Call, ...]:
 
 
 def symbols_of(given: Any) -> tuple[Symbol, ...]:
-    """The tensors that a layer is called on, one by one or as a list.
+    """Returns the tensors of a layer's call, passed one by one or as a list.
 
     Raises:
         InputError: something that is not a tensor of a network.
     """
     taken = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else tuple(given)
-    for each in taken:
-        if not isinstance(each, Symbol):
-            raise InputError(f"inputs: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    for tensor in taken:
+        if not isinstance(tensor, Symbol):
+            raise InputError(f"inputs: got {tensor!r}; accepted: what tfbp.Input or a layer's call made.")
     return taken
 
 
 def called(layer: Any, given: Any) -> Symbol:
-    """A layer's output in a network that is being written.
+    """Returns a layer's output in a network under construction.
 
     Raises:
         InputError: tensors that it cannot take.
@@ -116,57 +116,57 @@ def called(layer: Any, given: Any) -> Symbol:
     if len(taken) < (2 if several else 1) or (len(taken) > 1 and not several):
         accepted = "two or more" if several else "one"
         raise InputError(f"{type(layer).__name__}: got {len(taken)} tensors; accepted: {accepted}.")
-    for each in taken:
-        if layer.takes_tokens is not None and layer.takes_tokens != (each.tokens is not None):
+    for tensor in taken:
+        if layer.takes_tokens is not None and layer.takes_tokens != (tensor.tokens is not None):
             accepted = "tokens" if layer.takes_tokens else "no tokens, which an Embedding looks up"
-            raise InputError(f"{type(layer).__name__}: got {each.tokens or each.shape}; accepted: {accepted}.")
-        if layer.takes_tokens and layer.input_dim < each.tokens.vocabulary:
+            raise InputError(f"{type(layer).__name__}: got {tensor.tokens or tensor.shape}; accepted: {accepted}.")
+        if layer.takes_tokens and layer.input_dim < tensor.tokens.vocabulary:
             raise InputError(
-                f"{type(layer).__name__}: input_dim: got {layer.input_dim}; accepted: {each.tokens.vocabulary} or "
-                f"more, for {each.tokens!r}."
+                f"{type(layer).__name__}: input_dim: got {layer.input_dim}; accepted: {tensor.tokens.vocabulary} or "
+                f"more, for {tensor.tokens!r}."
             )
-    shape = shape_taken([each.shape for each in taken], several)
+    shape = shape_taken([tensor.shape for tensor in taken], several)
     return Symbol(layer.output_shape(shape), layer, taken)
 
 
 def shape_taken(shapes: Sequence[Any], several: bool) -> Any:
-    """The input shapes of a layer: the shape of its one tensor, or all of them."""
+    """Returns the input shapes of a layer: the shape of its one tensor, or all of them."""
     return tuple(shapes) if several else shapes[0]
 
 
 def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[Any], list[Call], list[int]]:
-    """The layers, the calls in the order in which they were written, and the numbers of the outputs.
+    """Returns the layers, the calls in the order of their definition, and the numbers of the outputs.
 
     Raises:
         InputError: an output that depends on a missing input, or an input that nothing takes.
     """
     seen = _needed(outputs)
-    made = [each for each in seen.values() if each.layer is not None]
+    computed = [tensor for tensor in seen.values() if tensor.layer is not None]
     for each in seen.values():
         if each.layer is None and each not in inputs:
             raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
     for index, each in enumerate(inputs):
         if each.layer is not None or each.number not in seen:
             raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
-    numbers = {each.number: index for index, each in enumerate([*inputs, *made])}
+    numbers = {each.number: index for index, each in enumerate([*inputs, *computed])}
     layers, calls = layers_of(outputs), []
-    for each in made:
+    for each in computed:
         index = next(i for i, layer in enumerate(layers) if layer is each.layer)
         calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
-    return layers, calls, [numbers[each.number] for each in outputs]
+    return layers, calls, [numbers[output.number] for output in outputs]
 
 
 def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
-    """The layers that outputs depend on, each once, in the order of their first calls."""
+    """Returns the layers that outputs depend on, each once, in the order of their first calls."""
     layers: list[Any] = []
-    for each in _needed(outputs).values():
-        if each.layer is not None and not any(each.layer is layer for layer in layers):
-            layers.append(each.layer)
+    for tensor in _needed(outputs).values():
+        if tensor.layer is not None and not any(tensor.layer is layer for layer in layers):
+            layers.append(tensor.layer)
     return layers
 
 
 def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
-    """The tensors that outputs depend on, in the order in which they were written."""
+    """Returns the tensors that outputs depend on, in the order of their definition."""
     seen: dict[int, Symbol] = {}
     left = list(outputs)
     while left:
@@ -178,12 +178,12 @@ def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
 
 
 def draws_before(layers: Sequence[Any], calls: Sequence[Call]) -> list[int]:
-    """How many seeds the calls before each one take."""
+    """Returns the number of seeds that the calls before each one take."""
     return [0, *itertools.accumulate(layers[call.layer].draws for call in calls)][: len(calls)]
 
 
 def is_taken(calls: Sequence[Call], ends: Sequence[int], inputs: int, end: int) -> bool:
-    """Whether others than its loss know an output: a call that takes it, or another of the layer that makes it."""
+    """Whether an output has another user than its loss: a call that takes it, or another call of its layer."""
     layer = calls[end - inputs].layer
     taken = any(end in call.takes for call in calls) or list(ends).count(end) > 1
     return taken or sum(call.layer == layer for call in calls) > 1

@@ -1,4 +1,4 @@
-"""How a weight starts: a Keras initializer by its name or its config."""
+"""Reads the initializer of a weight: a Keras initializer by its name or its config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Initializer = str | Mapping[str, Any]
 
 
 def initializer_config(argument: str, value: Any) -> Initializer:
-    """The name or the config `{"class_name": …, "config": {…}}`, of a Keras initializer.
+    """Returns the name or the config `{"class_name": …, "config": {…}}` of a Keras initializer.
 
     Raises:
         InputError: anything else.

@@ -12,13 +12,13 @@ from tfbp.network.tokens import Tokens
 
 
 def Input(shape: int | Sequence[int] | Tokens) -> Symbol:
-    """An input of a network that is written as a graph.
+    """Returns an input of a network that is written as a graph.
 
     Args:
-        shape: the width of an example, its shape, without the batch, or `tfbp.Tokens`.
+        shape: the width of an example, or its shape without the batch, or `tfbp.Tokens`.
 
     Raises:
-        InputError: no such width or shape.
+        InputError: anything else.
 
     Example:
         >>> from tfbp import Add, Dense, Network
@@ -35,7 +35,7 @@ def Input(shape: int | Sequence[int] | Tokens) -> Symbol:
 
 
 def shape_of(argument: str, given: Any) -> tuple[int, ...]:
-    """The shape of an example from a width or a shape."""
+    """Returns the shape of an example from a width or a shape."""
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         check_count(argument, given)
         return (int(given),)  # type: ignore[arg-type]

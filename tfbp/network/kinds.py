@@ -1,4 +1,4 @@
-"""Every kind of layer by its name, and where its three writings are found: the house's own, and anybody's."""
+"""Registers every kind of layer by its name, with its three writings: tfbp's own kinds and a user's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tfbp.errors import InputError
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 Kind = TypeVar("Kind", bound=type)
-# what `manual.per_example` may find of a kind
+# the functions of a kind that `manual.per_example` calls
 PER_EXAMPLE = ("norms", "moments", "gradients")
 
 
 @dataclass(frozen=True)
 class Writings:
-    """The functions of a registered kind: forward and backward of each writing; forward alone by tape."""
+    """The functions of a registered kind: forward and backward of reference and manual, forward of tape."""
 
     reference: Pair
     manual: Pair
@@ -30,7 +30,7 @@ _WRITINGS: dict[str, Writings] = {}
 
 
 def known(kind: Kind) -> Kind:
-    """The kind, which `from_json` finds by its name from now on.
+    """Registers a kind; from then on `from_json` finds it by its name.
 
     Raises:
         InputError: another class has the name.
@@ -54,20 +54,20 @@ def register(
     per_example: dict[str, Callable[..., Any]] | None = None,
     cases: Sequence[Any] = (),
 ) -> None:
-    """Give a kind of layer its three writings: from then on it is one like the house's own.
+    """Registers a kind of layer with its three writings; from then on it works as tfbp's own kinds do.
 
         reference, manual: forward(layer, weights, x, *, training, seed) -> z, residuals, new weights or {}
                            backward(layer, dz, residuals) -> dx, gradients by weight
         tape:              forward(layer, weights, x, *, training, seed) -> z, new weights or {}
 
     Args:
-        kind: a frozen dataclass, a subclass of `tfbp.network.Layer`, of a name that no other kind has.
+        kind: a frozen dataclass, a subclass of `tfbp.network.Layer`, with a name that no other kind has.
         reference: the pair in NumPy float64.
         manual: the pair in TensorFlow ops.
         tape: the forward alone, in TensorFlow ops; tf.GradientTape differentiates.
-        per_example: "norms" and "moments", or "gradients", of single examples, each a function of layer, x and dz;
-            without them a network of this kind has no per-example norms.
-        cases: `tfbp.network.Setting`s, which `tfbp agree` tries beside the house's own.
+        per_example: "norms" and "moments", or "gradients", of single examples, each a function of layer, x and dz.
+            Without it a network of this kind has no per-example norms.
+        cases: `tfbp.network.Setting`s, which `tfbp agree` runs beside tfbp's own.
 
     Raises:
         InputError: something that is not such a class or function, or a name that another kind has.
@@ -105,7 +105,7 @@ def register(
 
 
 def kinds() -> dict[str, type[Any]]:
-    """Every kind of layer by its Keras name.
+    """Returns every kind of layer by its Keras name.
 
     Example:
         >>> kinds()["Dense"].__name__
@@ -115,15 +115,15 @@ def kinds() -> dict[str, type[Any]]:
 
 
 def registered() -> dict[str, Writings]:
-    """The registered functions, by the kind's name."""
+    """Returns the registered functions, by the kind's name."""
     return dict(_WRITINGS)
 
 
 def writings_of(layer: Any) -> Writings:
-    """The registered writings of a layer's kind.
+    """Returns the registered writings of a layer's kind.
 
     Raises:
-        InputError: a kind without any.
+        InputError: a kind without registered writings.
     """
     name = layer.keras_name
     if name not in _WRITINGS or not is_known(layer):
@@ -134,7 +134,7 @@ def writings_of(layer: Any) -> Writings:
 
 
 def is_known(layer: Any) -> bool:
-    """Whether the layer is of the kind that has its name, and not of a class that only shares it."""
+    """Whether the layer's class is the registered kind of its name, not another class of the same name."""
     return _path(_KINDS.get(layer.keras_name)) == _path(type(layer))
 
 

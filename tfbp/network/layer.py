@@ -1,4 +1,4 @@
-"""The base of every kind of layer: shapes, weights, its JSON, its Keras layer. No arithmetic, no TensorFlow.
+"""The base class of every kind of layer: shapes, weights, JSON, Keras layer. No arithmetic, no TensorFlow.
 
 Shapes are without the batch: (28, 28, 1).
 """
@@ -24,16 +24,17 @@ class Layer:
     """A kind of layer: a frozen dataclass with Keras's arguments and defaults as fields.
 
     Attributes:
-        keras_name: Keras's name for it, where the class's own is another.
-        made_in_keras: the Keras layer that `to_keras` makes of it, where that is one of another kind.
+        keras_name: Keras's name of the layer, where it differs from the class's name.
+        made_in_keras: the name of the Keras layer that `to_keras` makes, where it is of another kind.
         without_gradient: the weights without a gradient (moving_mean, …): the forward pass renews them.
-        takes_tokens: whether its inputs are `Tokens`, integers that no gradient moves; None where either will do.
-        takes_several: whether it is called on two tensors or more; then its functions get them as a tuple.
-        is_operation: whether it is an operation between tensors in Keras, and no layer: `in_keras` is called on None.
-        makes_mask: whether it makes a mask, in whatever dtype holds 1 and 0.
+        takes_tokens: whether its inputs are `Tokens`, integers without a gradient; None where it takes both.
+        takes_several: whether a call takes two tensors or more; then its functions get them as a tuple.
+        is_operation: whether Keras has it as an operation between tensors, not as a layer: `in_keras` is called on
+            None.
+        makes_mask: whether it returns a mask, in any dtype that holds 1 and 0.
         ties_examples: whether an example's output depends on the others of its batch, in training.
-        keras_parts: the names of its Keras layer's own layers, where these hold the weights: "query" has query_kernel.
-        draws: how many random seeds a forward pass in training takes.
+        keras_parts: the names of the inner layers of its Keras layer that hold the weights: "query" has query_kernel.
+        draws: the number of random seeds that a forward pass in training takes.
     """
 
     keras_name: ClassVar[str] = ""
@@ -52,7 +53,7 @@ class Layer:
             cls.keras_name = cls.__name__
 
     def __call__(self, *inputs: Any) -> Symbol:
-        """Call the layer in a network that is written as a graph; see `tfbp.Input`.
+        """Calls the layer in a network that is written as a graph; see `tfbp.Input`.
 
         Raises:
             InputError: tensors that it cannot take.
@@ -60,7 +61,7 @@ class Layer:
         return called(self, inputs)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape that it makes of a shape; of the shapes of all, where it takes several tensors.
+        """Returns the output shape for an input shape; for all input shapes, where it takes several tensors.
 
         Raises:
             InputError: a shape that it cannot take.
@@ -68,7 +69,7 @@ class Layer:
         raise NotImplementedError
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
-        """The shape of each weight by Keras's name, in Keras's order."""
+        """Returns the shape of each weight by Keras's name, in Keras's order."""
         return {}
 
     @property
@@ -82,7 +83,7 @@ class Layer:
 
     @property
     def parts(self) -> dict[str, tuple[Layer, ...]]:
-        """The chains of layers that it is made of, by name; its weights nest alike."""
+        """Returns the chains of layers that it consists of, by name; its weights nest in the same way."""
         return {}
 
     @property
@@ -90,35 +91,35 @@ class Layer:
         """The activation that the chain applies to its z: its own, or linear."""
         return getattr(self, "activation", _LINEAR)
 
-    def fitted(self, input_shape: Shape) -> Self:
-        """The layer as it is on inputs of this shape, where an argument was left to be seen from it."""
+    def for_shape(self, input_shape: Shape) -> Self:
+        """Returns the layer with the arguments that follow from an input shape filled in."""
         return self
 
     def initializer(self, weight: str) -> Initializer:
         return getattr(self, f"{weight}_initializer")
 
     def drawn_shape(self, weight: str, shape: Shape) -> Shape:
-        """The shape for a weight's initializer: some initializers scale by it."""
+        """Returns the shape that a weight's initializer uses: some initializers scale by it."""
         return shape
 
     def started(self, weight: str, drawn: Any) -> Any:
-        """The first values of a weight, of what its initializer drew."""
+        """Returns the first values of a weight, from the initializer's values."""
         return drawn
 
     def regularizer(self, weight: str) -> L1L2 | None:
         return getattr(self, f"{weight}_regularizer", None)
 
     def without_penalties(self) -> Self:
-        """The same layer without regularizers."""
+        """Returns the same layer without regularizers."""
         bare = {name: None for name in self.arguments() if name.endswith("_regularizer")}
         return dataclasses.replace(self, **bare)  # type: ignore[type-var]
 
     def arguments(self) -> dict[str, Any]:
-        """Its fields by name: Keras's arguments, in the house's words."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # type: ignore[arg-type]
+        """Returns its fields by name: Keras's arguments, in tfbp's words."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def config(self) -> dict[str, Any]:
-        """Its arguments as JSON can hold them; `from_config` reads them back."""
+        """Returns its arguments in JSON's types; `from_config` reads them back."""
         return {"class_name": self.keras_name, **{name: _plain(value) for name, value in self.arguments().items()}}
 
     @classmethod
@@ -126,25 +127,25 @@ class Layer:
         return cls(**{name: _settled(name, value) for name, value in config.items() if name != "class_name"})
 
     def keras_arguments(self) -> dict[str, Any]:
-        """Its Keras layer's arguments; the bridge turns activations, initializers and regularizers into Keras's."""
+        """Returns its Keras layer's arguments; the bridge converts activations, initializers and regularizers."""
         return self.arguments()
 
     def in_keras(self, keras_layer: Any, x: Any) -> Any:
-        """The call of its Keras layer on x, a Keras tensor; some layers take more than x."""
+        """Calls its Keras layer on x, a Keras tensor; some layers take more than x."""
         return keras_layer(x)
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        """The layer with these arguments of a Keras layer, in the house's words.
+        """Returns the layer with these arguments of a Keras layer, in tfbp's words.
 
         Raises:
             InputError: an argument that it cannot express.
         """
-        names = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: value for name, value in given.items() if name in names})
 
     def _settle(self, **values: Any) -> None:
-        """Set the arguments: activations, initializers and regularizers from their names or objects."""
+        """Sets the arguments: activations, initializers and regularizers from their names or objects."""
         for name, value in values.items():
             if name.endswith("activation"):
                 value = vocabulary.activation(value)
@@ -155,12 +156,12 @@ class Layer:
             object.__setattr__(self, name, value)
 
     def _refuse(self, shape: Shape, accepted: str) -> NoReturn:
-        """Raise that the layer cannot take inputs of this shape."""
+        """Raises `InputError`: the layer cannot take inputs of this shape."""
         raise InputError(f"{type(self).__name__}: got inputs of shape {shape}; accepted: {accepted}.")
 
 
 def check_flag(argument: str, value: object) -> None:
-    """Raise `InputError` unless the value is True or False."""
+    """Raises `InputError` unless the value is True or False."""
     if not isinstance(value, bool):
         raise InputError(f"{argument}: got {value!r}; accepted: True or False.")
 
@@ -173,7 +174,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Layer):
         return value.config()
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -183,12 +184,12 @@ def _settled(name: str, value: Any) -> Any:
     if name.endswith("_regularizer"):
         return value and L1L2(**value)
     if isinstance(value, list):
-        return tuple(layer_from_config(each) if isinstance(each, Mapping) else each for each in value)
+        return tuple(layer_from_config(item) if isinstance(item, Mapping) else item for item in value)
     return value
 
 
 def layer_from_config(config: Mapping[str, Any]) -> Layer:
-    """The layer that `Layer.config` described."""
+    """Returns the layer that `Layer.config` described."""
     kind = kinds().get(config["class_name"])
     if kind is None:
         raise InputError(

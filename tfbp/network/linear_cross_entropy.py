@@ -1,4 +1,4 @@
-"""The last dense layer of a network of classes, one with its loss. I inputs, O outputs (units)."""
+"""The last dense layer of a classifier, computed together with its loss. I inputs, O outputs (units)."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ _OPTIONS = {"ignore_index": None, "label_smoothing": 0.0, "z_loss": 0.0, "soft_c
 class LinearCrossEntropy(Layer):
     """A linear `Dense` as the last layer of a network with the loss "sparse_categorical_crossentropy".
 
-    Its outputs are logits, z = x · kernel + bias, and its numbers are a Dense's. But compiled, the manual writing takes
-    the loss and all gradients from a chunk of tokens at a time: the logits of a batch, a language model's largest
-    tensor, are held only if something needs them, such as accuracy. Eagerly, where every tensor
-    of a pass is made, and for each example's own gradient it is a Dense in every way.
+    Its outputs are logits, z = x · kernel + bias, equal to a Dense's. Compiled, the manual writing computes the loss
+    and all gradients from one chunk of tokens at a time. So the logits of a batch, a language model's largest tensor,
+    are in memory only if something needs them, such as accuracy. Eagerly, and for per-example gradients, it computes
+    as a Dense.
 
-    Tied, it has no weights: its kernel is the table of the `Embedding` that the network begins with, transposed,
-    z = x · embeddingsᵀ, and the table's gradient is the sum of both layers'.
+    Tied, it has no weights. Its kernel is the transposed table of the `Embedding` at the network's start,
+    z = x · embeddingsᵀ, and the table's gradient is the sum of both layers' gradients.
 
-    In Keras it is a `keras.layers.Dense`, and so comes back as a `Dense`; a `tfbp.layers.LinearCrossEntropy` called on
-    x alone comes as this. Tied, it is the second call of a `keras.layers.ReversibleEmbedding`, and comes back.
+    `to_keras` makes a `keras.layers.Dense`, which converts back to a `Dense`. A `tfbp.layers.LinearCrossEntropy`
+    called on x alone converts to this layer. Tied, it converts to the second call of a
+    `keras.layers.ReversibleEmbedding`, and back.
 
     Args:
         units: the number of classes O, at least 1.
         use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as `Dense`.
-        tied: whether the kernel is the first layer's table, transposed; then without a bias and regularizers.
+        tied: whether the kernel is the first layer's transposed table; then it has no bias and no regularizers.
 
     Raises:
-        InputError: an argument of the wrong kind; in a network, another place than the last, or another loss; tied,
-            no `Embedding` as the first layer, or a table of another shape.
+        InputError: an argument of the wrong kind; a place other than the last, or another loss; tied, a first layer
+            that is not an `Embedding`, or a table of another shape.
 
     Example:
         >>> from tfbp import Embedding, Network, Tokens
@@ -100,8 +101,7 @@ sparse_categorical_crossentropy>
 
 
 def check_head(nodes: Sequence[Node], losses: Sequence[Loss]) -> None:
-    """Raise `InputError` unless a `LinearCrossEntropy` is the last layer, the loss its own, and the table that it is
-    tied to one of its shape."""
+    """Raises `InputError` unless a `LinearCrossEntropy` is the last layer, with its own loss and a table that fits."""
     for node in nodes:
         if not isinstance(node.layer, LinearCrossEntropy):
             continue
@@ -135,7 +135,7 @@ def _check_table(first: Layer, head: Node, units: int) -> None:
         )
 
 
-# compiled, the manual writing takes the loss and the last layer's gradients a chunk at a time
+# compiled, the manual writing computes the loss and the last layer's gradients from one chunk at a time
 _HEAD = [Embedding(7, 5), Dense(4, "tanh"), LinearCrossEntropy(7, kernel_regularizer=PENALTY)]
 _TIED = [
     *(Embedding(9, 5, embeddings_regularizer=PENALTY), PositionEmbedding(6), Dense(5, "tanh")),

@@ -1,6 +1,6 @@
-"""Layers that make one tensor of several: sums, products, means, extremes, and one beside the other.
+"""Layers that make one tensor from several: sums, products, means, extremes, concatenations.
 
-Where two tensors have different sizes along an axis, one of them has 1 there, and counts for each of the other's.
+Where two tensors differ in size along an axis, one of them has size 1 there and is repeated, as NumPy broadcasts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Shapes = tuple[Shape, ...]
 
 
 class _Merge(Layer):
-    """The common part of the merges that take tensors element by element."""
+    """The common part of the merges that work element by element."""
 
     takes_several: ClassVar[bool] = True
     keras_name: ClassVar[str] = "_Merge"
@@ -38,7 +38,7 @@ class _Merge(Layer):
 
 @dataclass(frozen=True)
 class Add(_Merge, Layer):
-    """y = the sum of all.
+    """y = the sum of all inputs.
 
     Example:
         >>> Add().output_shape(((7, 4), (7, 4), (1, 4)))
@@ -67,7 +67,7 @@ class Subtract(_Merge, Layer):
 
 @dataclass(frozen=True)
 class Multiply(_Merge, Layer):
-    """y = the product of all, element by element.
+    """y = the product of all inputs, element by element.
 
     Example:
         >>> Multiply().output_shape(((7, 7, 4), (1, 1, 4)))
@@ -79,7 +79,7 @@ class Multiply(_Merge, Layer):
 
 @dataclass(frozen=True)
 class Average(_Merge, Layer):
-    """y = the mean of all.
+    """y = the mean of all inputs.
 
     Example:
         >>> Average().output_shape(((7, 4), (7, 4)))
@@ -91,7 +91,7 @@ class Average(_Merge, Layer):
 
 @dataclass(frozen=True)
 class Maximum(_Merge, Layer):
-    """y = the largest of all; where two are equal, each has half of the gradient, as in TensorFlow.
+    """y = the largest of all inputs; each of two equal ones has half of the gradient, as in TensorFlow.
 
     Example:
         >>> Maximum().output_shape(((7, 4), (7, 4)))
@@ -103,7 +103,7 @@ class Maximum(_Merge, Layer):
 
 @dataclass(frozen=True)
 class Minimum(_Merge, Layer):
-    """y = the smallest of all, as `Maximum`.
+    """y = the smallest of all inputs; two equal ones share the gradient as in `Maximum`.
 
     Example:
         >>> Minimum().output_shape(((7, 4), (7, 4)))
@@ -115,10 +115,10 @@ class Minimum(_Merge, Layer):
 
 @dataclass(frozen=True)
 class Concatenate(Layer):
-    """y = one tensor beside the other along an axis.
+    """y = the inputs one after another along an axis.
 
     Args:
-        axis: which, counted with the batch as 0, or from the last; not the batch.
+        axis: the axis, counted with the batch as 0, or from the last; not the batch.
 
     Raises:
         InputError: no such axis.
@@ -153,7 +153,7 @@ class Dot(Layer):
 
     Args:
         axes: an axis of both, or one of each, counted with the batch as 0, or from the last.
-        normalize: must be False.
+        normalize: False; True is not available.
 
     Raises:
         InputError: no such axes.
@@ -176,7 +176,7 @@ class Dot(Layer):
         self._settle(axes=tuple(map(int, axes)))
 
     def summed(self, input_shape: Any) -> tuple[int, int]:
-        """The axis of each, counted without the batch."""
+        """Returns the axis of each input, counted without the batch."""
         one, other = (a + len(shape) if a < 0 else a - 1 for a, shape in zip(self.axes, input_shape, strict=True))
         return one, other
 
@@ -199,7 +199,7 @@ OPERATORS.update({"+": Add, "-": Subtract, "*": Multiply})
 
 
 def _two(shape: Shape) -> tuple[Symbol, Symbol, Symbol]:
-    """An input, and two tensors of one shape made of it."""
+    """Returns an input, and two tensors of one shape computed from it."""
     x = Input(shape)
     return x, Dense(4, "tanh")(x), Dense(4)(x)
 
@@ -228,7 +228,7 @@ def _several_outputs() -> Setting:
     a, b = Input((5, 3)), Input(4)
     h = Dense(4, "tanh")(a)
     y = Dense(3, "softmax")(Multiply()(b, Dense(4)(b)))
-    # the softmax is fused with its loss, and taken by another layer
+    # the softmax is fused with its loss, and another layer takes it too
     z = Dense(2)(Concatenate()(y, b))
     losses = ["half_squared_error", "categorical_crossentropy", "mean_absolute_error"]
     return Setting("several-outputs-B5", [a, b], [Dot((2, 1))(h, b), y, z], 5, losses)

@@ -1,4 +1,4 @@
-"""The description of a network, in Keras's words. Frozen, validated, no arithmetic and no TensorFlow.
+"""The description of a network, in Keras's words. Frozen, validated, no arithmetic, no TensorFlow.
 
 Shapes are without the batch: (28, 28, 1).
 """
@@ -18,7 +18,7 @@ from tfbp.network.graph import Call, Graph, calls_of_a_chain, is_taken
 from tfbp.network.input import shape_of
 from tfbp.network.layer import Layer, Shape, layer_from_config
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy, check_head
-from tfbp.network.residual import fit_chain
+from tfbp.network.residual import chain_for_shape
 from tfbp.network.tokens import Tokens, check_lookup
 from tfbp.network.validation import SPARSE_LOSSES
 from tfbp.network.writing import LINEAR, is_graph, is_link, written
@@ -37,24 +37,24 @@ Parameters = list[dict[str, Any]]
 class Network:
     """A feed-forward network: its inputs, its layers and its loss.
 
-    A chain is `Network(4, [Dense(3), …], loss)`. A graph is written as in Keras, `x = tfbp.Input(4); y = Dense(3)(x)`,
-    and is `Network(x, y, loss)`; with several inputs or outputs, lists of them, and a list of losses.
+    A chain is `Network(4, [Dense(3), …], loss)`. A graph is written as in Keras: `x = tfbp.Input(4); y = Dense(3)(x)`,
+    then `Network(x, y, loss)`. With several inputs or outputs, pass lists of them, and a list of losses.
 
     Args:
-        inputs: the width of x, at least 1, the shape of an example, such as (28, 28, 1), or `tfbp.Tokens`, which an
-            `Embedding`, the first layer, looks up.
-        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too. Of a graph, its
-            output, or a list of several.
-        loss: a name or a `tfbp.Loss`. It is taken of each row of outputs: one for each example, or, where the layers
-            end in a shape (T, O), one for each of its T tokens; the mean of all is the network's. Cross-entropies take
-            logits: end the network in a linear layer, or in the loss's own link (softmax for the categorical ones,
-            sigmoid for the binary one). With the link, `forward` gives probabilities and the loss is still computed
-            from the logits, stably.
-        loss_weights: of a graph with several outputs, what each one's loss counts in the sum; 1 by default.
+        inputs: the width of x, at least 1; or the shape of an example, such as (28, 28, 1); or `tfbp.Tokens`, with an
+            `Embedding` as the first layer.
+        layers: one or more layers, such as `Dense`; a `tfbp.Activation` among them is a layer too. For a graph, its
+            output, or a list of outputs.
+        loss: a name or a `tfbp.Loss`. It is computed from each row of outputs: one for each example, or one for
+            each of its T tokens where the output shape is (T, O). The network's loss is their mean. Cross-entropies
+            take logits: the last layer is linear, or has the loss's own link (softmax for the categorical ones,
+            sigmoid for the binary one). With the link, `forward` returns probabilities, and the loss is still
+            computed from the logits, stably.
+        loss_weights: the factor of each output's loss in the sum, for a graph with several outputs; 1 by default.
 
     Raises:
-        InputError: zero inputs, no layers, a layer that is none or does not fit the shape before it,
-            an unknown loss.
+        InputError: zero inputs, no layers, something that is not a layer, a layer that does not fit the shape
+            before it, an unknown loss.
 
     Example:
         >>> from tfbp import Flatten
@@ -76,7 +76,7 @@ class Network:
     ends: tuple[int, ...]
     loss_weights: tuple[float, ...]
 
-    # tfbp.bridge.methods gives the class these two: the bridge imports the network, never the other way
+    # tfbp.bridge.methods adds these two methods: the bridge imports the network, never the other way round
     from_keras: ClassVar[Callable[..., tuple[Network, Parameters]]]
     to_keras: ClassVar[Callable[..., keras.Model]]
 
@@ -91,7 +91,7 @@ class Network:
 
     @classmethod
     def of_calls(cls, **fields: Any) -> Network:
-        """The network with these fields, from another network or from JSON."""
+        """Returns the network with these fields, from another network or from JSON."""
         network = cls.__new__(cls)
         for name, value in fields.items():
             object.__setattr__(network, name, value)
@@ -124,14 +124,18 @@ class Network:
     def input_shapes(self) -> tuple[Shape, ...]:
         """The shape of an example of each input, without the batch."""
         return tuple(
-            each.shape if isinstance(each, Tokens) else each if isinstance(each, tuple) else (each,)
-            for each in self.each_input
+            one_input.shape
+            if isinstance(one_input, Tokens)
+            else one_input
+            if isinstance(one_input, tuple)
+            else (one_input,)
+            for one_input in self.each_input
         )
 
     @property
     def input_tokens(self) -> tuple[Tokens | None, ...]:
         """Each input, where it is tokens, else None."""
-        return tuple(each if isinstance(each, Tokens) else None for each in self.each_input)
+        return tuple(one_input if isinstance(one_input, Tokens) else None for one_input in self.each_input)
 
     @property
     def input_shape(self) -> Shape:
@@ -145,7 +149,7 @@ class Network:
 
     @property
     def is_chain(self) -> bool:
-        """Whether it is layers one after another."""
+        """Whether it is a chain: layers one after another."""
         return self.calls == calls_of_a_chain(len(self.layers)) and self.ends == (len(self.layers),)
 
     @property
@@ -156,8 +160,8 @@ class Network:
     @property
     def output_shapes(self) -> tuple[Shape, ...]:
         """The shape of each output of an example, without the batch."""
-        made = [*self.input_shapes, *(node.output_shape for node in self.top_nodes)]
-        return tuple(made[end] for end in self.ends)
+        shapes = [*self.input_shapes, *(node.output_shape for node in self.top_nodes)]
+        return tuple(shapes[end] for end in self.ends)
 
     @property
     def output_shape(self) -> Shape:
@@ -194,38 +198,38 @@ class Network:
 
     @property
     def top_nodes(self) -> list[Node]:
-        """The nodes of `calls` themselves, without those of parts."""
+        """The nodes of `calls`, without those inside parts."""
         return [node for node in self.nodes if len(node.place) == 1]
 
     @property
     def weight_nodes(self) -> list[Node]:
-        """The first call of each layer that has no parts: where weights are, each once."""
+        """The first call of each layer without parts: every weight belongs to exactly one of them."""
         return [node for node in self.nodes if not node.layer.parts and not node.calls_before]
 
     @property
     def draws(self) -> int:
-        """How many random seeds a training step takes."""
+        """The number of random seeds that a training step takes."""
         return sum(self.layers[call.layer].draws for call in self.calls)
 
     @property
     def fuses_output_activation(self) -> bool:
-        """Whether the loss is taken at the z of the call that makes the one output, its activation being the link."""
+        """Whether the one output's activation is the loss's link, so that the loss is computed from z."""
         return len(self.ends) == 1 and (self.loss_at != self.ends or self.fused(0))
 
     @property
     def output_activation(self) -> Activation:
-        """The activation of the call that makes the one output, or the first."""
+        """The activation of the one output, or the first."""
         return self.layers[self.calls[self.ends[0] - len(self.input_shapes)].layer].applied_activation
 
     def fused(self, output: int) -> bool:
-        """Whether an output's loss is taken at its call's z, which no other call knows."""
+        """Whether an output's loss is computed from its call's z, and no other call takes that z."""
         end, loss = self.ends[output], self.losses[output]
         layer = self.layers[self.calls[end - len(self.input_shapes)].layer]
         return is_link(layer, loss) and not is_taken(self.calls, self.ends, len(self.input_shapes), end)
 
     @property
     def loss_at(self) -> tuple[int, ...]:
-        """The number of the tensor that each loss is taken of; of a link that others take, what it is applied to."""
+        """The number of each loss's tensor; where other calls take a link's output, the tensor before the link."""
         found = []
         for output, end in enumerate(self.ends):
             call = self.calls[end - len(self.input_shapes)]
@@ -235,7 +239,7 @@ class Network:
 
     @property
     def layers_before_loss(self) -> tuple[Layer, ...]:
-        """The layers on the way to the losses: linear, where a loss fuses the activation."""
+        """The layers on the way to the losses: linear, where a loss contains the activation."""
         layers = list(self.layers)
         for output, end in enumerate(self.ends):
             if self.fused(output):
@@ -250,11 +254,11 @@ class Network:
 
     @property
     def graph_before_loss(self) -> Graph:
-        """The same with `layers_before_loss`."""
+        """The layers and their calls, with `layers_before_loss`."""
         return Graph(self.layers_before_loss, self.calls, len(self.each_input))
 
     def activation_before_loss(self, node: Node) -> Activation:
-        """The activation of one of the nodes on the way to the losses."""
+        """Returns the activation of a node on the way to the losses."""
         layer = self.layers_before_loss[node.place[0]] if len(node.place) == 1 else node.layer
         return layer.applied_activation
 
@@ -269,33 +273,33 @@ class Network:
         return [(place, name, found) for place, name, found in candidates if found is not None]
 
     def without_penalties(self) -> Network:
-        """The same network without regularizers: its loss is the examples' alone."""
+        """Returns the same network without regularizers: its loss is the examples' loss alone."""
         layers = tuple(layer.without_penalties() for layer in self.layers)
         return Network.of_calls(**{**vars(self), "layers": layers})
 
     def parameter_shapes(self) -> list[dict[str, Any]]:
-        """One dict per layer, by Keras's names: a Dense's kernel (I, O) and, where it has one, bias (O,)."""
+        """One dict per layer, by Keras's names: a Dense's kernel (I, O) and, with use_bias, bias (O,)."""
         shapes: dict[int, dict[str, Any]] = {}
         for node in self.top_nodes:
             shapes.setdefault(node.place[0], node.layer.weight_shapes(node.input_shape))
         return [shapes[index] for index in range(len(self.layers))]
 
     def init(self, seed: int = 0) -> Parameters:
-        """Fresh parameters as float64 NumPy arrays, from the layers' Keras initializers; equal seeds, equal arrays."""
+        """Returns the first parameters, float64 arrays, by Keras's initializers; equal seeds make equal arrays."""
         from tfbp.network.parameters import initial_parameters
 
         return initial_parameters(self, seed)
 
     def draw(self, *numbers: Any, **options: Any) -> Drawing:
-        """A picture of the network, with numbers if they are passed; see `tfbp.network.drawing.draw`."""
+        """Draws the network, with the numbers that are passed; see `tfbp.network.drawing.draw`."""
         from tfbp.network.drawing import draw
 
         return draw(self, *numbers, **options)
 
     def to_json(self) -> str:
-        """The network as JSON text; `Network.from_json` reads it back as an equal network."""
+        """Returns the network as JSON text; `Network.from_json` reads it back as an equal network."""
         losses = [{"name": loss.name, "arguments": dict(loss.arguments)} for loss in self.losses]
-        inputs = [asdict(each) if isinstance(each, Tokens) else each for each in self.each_input]
+        inputs = [asdict(one_input) if isinstance(one_input, Tokens) else one_input for one_input in self.each_input]
         config: dict[str, Any] = {
             "inputs": inputs if isinstance(self.inputs, tuple) and not _is_shape(self.inputs) else inputs[0],
             "layers": [layer.config() for layer in self.layers],
@@ -308,7 +312,7 @@ class Network:
 
     @classmethod
     def from_json(cls, text: str) -> Network:
-        """The network that `to_json` wrote.
+        """Returns the network from `to_json`'s text.
 
         Raises:
             InputError: text that is not such JSON.
@@ -335,27 +339,27 @@ class Network:
 
 
 def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
-    """The fields of a network of layers one after another."""
+    """Returns the fields of a chain."""
     if loss_weights is not None:
         raise InputError(f"loss_weights: got {loss_weights!r} for one output; accepted: None.")
     tokens = inputs if isinstance(inputs, Tokens) else None
     shape = shape_of("inputs", inputs) if tokens is None else tokens.shape
-    fitted = as_layers("layers", layers)
-    for index, layer in enumerate(fitted):
+    completed = as_layers("layers", layers)
+    for index, layer in enumerate(completed):
         if layer.takes_several:
             raise InputError(
                 f"layers[{index}]: got {type(layer).__name__}, which takes several tensors; accepted: in a network "
                 "that is written with tfbp.Input."
             )
-    check_lookup(tokens, fitted)
-    output_shape_of(fitted, shape)
+    check_lookup(tokens, completed)
+    output_shape_of(completed, shape)
     return {
-        # a network itself sets what its layers leave open
+        # the network sets the arguments that follow from its shapes
         "inputs": tokens or (shape[0] if len(shape) == 1 else shape),
-        "layers": fit_chain(fitted, shape),
+        "layers": chain_for_shape(completed, shape),
         "loss": vocabulary.loss(loss),
-        "calls": calls_of_a_chain(len(fitted)),
-        "ends": (len(fitted),),
+        "calls": calls_of_a_chain(len(completed)),
+        "ends": (len(completed),),
         "loss_weights": (1.0,),
     }
 
@@ -369,7 +373,7 @@ def _input_of(given: Any) -> Any:
 
 
 def _inputs_of(given: Any) -> Any:
-    """The inputs, as a network has them, from JSON: one, or a tuple of several."""
+    """Returns the inputs from JSON: one, or a tuple of several."""
     if isinstance(given, list) and not all(isinstance(size, int) for size in given):
-        return tuple(_inputs_of(each) for each in given)
+        return tuple(_inputs_of(item) for item in given)
     return tuple(given) if isinstance(given, list) else _input_of(given)

@@ -1,4 +1,4 @@
-"""Normalization: of the batch, of a layer, by the root mean square, of groups of channels, the last axis."""
+"""Normalization: over the batch, over the last axis, by the root mean square, over groups of channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfbp.vocabulary import L1L2, Activation
 
 
 class _Normalization(Layer):
-    """The common part: they keep shapes, and have a gamma and a beta for the last axis, both optional."""
+    """The common part: the shape stays, and the last axis may have a gamma and a beta."""
 
     axes: ClassVar[tuple[int, ...]] = (-1,)
 
@@ -42,10 +42,10 @@ class _Normalization(Layer):
 class BatchNormalization(_Normalization, Layer):
     """y = gamma (x - mean) / √(variance + epsilon) + beta, for each channel.
 
-    In training mean and variance are the batch's, and move moving_mean and moving_variance, which inference uses.
+    In training, mean and variance are the batch's. They update moving_mean and moving_variance, which inference uses.
 
     Args:
-        momentum: how much of the moving statistics stays at each step, from 0 to 1.
+        momentum: the share of the moving statistics that remains at each step, from 0 to 1.
         epsilon: added to the variance.
         center, scale: whether there is a beta, and a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
@@ -60,7 +60,7 @@ class BatchNormalization(_Normalization, Layer):
 
     without_gradient: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
     ties_examples: ClassVar[bool] = True
-    # 3 where images come in, as many models write it
+    # axis=3 in a Keras model of images means the last axis
     axes: ClassVar[tuple[int, ...]] = (-1, 3)
 
     momentum: float = 0.99
@@ -92,7 +92,7 @@ class BatchNormalization(_Normalization, Layer):
 
 @dataclass(frozen=True)
 class LayerNormalization(_Normalization, Layer):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of the last axis.
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, with mean and variance over the last axis.
 
     Args:
         epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
@@ -125,7 +125,7 @@ class LayerNormalization(_Normalization, Layer):
 
 @dataclass(frozen=True)
 class RMSNormalization(_Normalization, Layer):
-    """y = scale x / √(mean of x² + epsilon), the mean that of the last axis.
+    """y = scale x / √(mean of x² + epsilon), with the mean over the last axis.
 
     Args:
         epsilon: added to the mean.
@@ -151,10 +151,10 @@ class RMSNormalization(_Normalization, Layer):
 
 @dataclass(frozen=True)
 class GroupNormalization(_Normalization, Layer):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, mean and variance those of a group of an example's channels.
+    """y = gamma (x - mean) / √(variance + epsilon) + beta, with mean and variance over a group of channels.
 
     Args:
-        groups: how many parts the channels are divided into; -1 for a part for each.
+        groups: the number of parts of the channels; -1 for one part per channel.
         epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
             `BatchNormalization`.
 
@@ -190,7 +190,7 @@ def _weights(layer: Any, channels: Shape) -> dict[str, Shape]:
 
 
 def _check_weights(layer: Any) -> None:
-    """Set the fields, among them center, scale and epsilon."""
+    """Sets the fields, among them center, scale and epsilon."""
     _check_number("epsilon", layer.epsilon)
     check_flag("center", layer.center)
     check_flag("scale", layer.scale)

@@ -1,4 +1,4 @@
-"""Zeros around sequences, images and volumes, and what cuts them: along every axis but the batch and the last."""
+"""Zero padding and cropping of sequences, images and volumes, along every axis but the batch and the last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ACCEPTED[3] = "three integers, or three pairs"
 
 
 class _Edges(ImageLayer):
-    """The common part of what changes the sizes at both ends of each axis; not a kind."""
+    """The common part of layers that change the sizes at both ends of each axis; not a kind."""
 
     axes: ClassVar[int]
     argument: ClassVar[str]
@@ -30,16 +30,16 @@ class _Edges(ImageLayer):
         pairs: Any = (given,) * self.axes if isinstance(given, Integral) else _tuple(given)
         if self.axes == 1 and len(pairs) == 2:
             pairs = (pairs,)
-        pairs = tuple((each, each) if isinstance(each, Integral) else _tuple(each) for each in pairs)
-        flat = [size for each in pairs for size in each]
+        pairs = tuple((pair, pair) if isinstance(pair, Integral) else _tuple(pair) for pair in pairs)
+        flat = [size for pair in pairs for size in pair]
         wrong = any(isinstance(size, bool) or not isinstance(size, Integral) or size < 0 for size in flat)
-        if wrong or [len(each) for each in pairs] != [2] * self.axes:
+        if wrong or [len(pair) for pair in pairs] != [2] * self.axes:
             raise InputError(f"{self.argument}: got {given!r}; accepted: an integer, {_ACCEPTED[self.axes]}.")
-        self._settle(**{self.argument: tuple(tuple(map(int, each)) for each in pairs)})
+        self._settle(**{self.argument: tuple(tuple(map(int, pair)) for pair in pairs)})
 
     @property
     def ends(self) -> tuple[tuple[int, int], ...]:
-        """How much is at both ends of each axis."""
+        """The numbers at both ends of each axis."""
         return getattr(self, self.argument)
 
     def _sizes(self, input_shape: Shape) -> Shape:
@@ -76,13 +76,13 @@ class _Cropping(_Edges):
 
 @dataclass(frozen=True)
 class ZeroPadding1D(_Padding, Layer):
-    """Zeros before and after each sequence.
+    """Adds zeros before and after each sequence.
 
     Args:
-        padding: how many steps: one number for both ends, or (before, after).
+        padding: the number of steps: one for both ends, or (before, after).
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> ZeroPadding1D((1, 2)).output_shape((4, 3))
@@ -98,14 +98,14 @@ class ZeroPadding1D(_Padding, Layer):
 
 @dataclass(frozen=True)
 class ZeroPadding2D(_Padding, Layer):
-    """Zeros around each image.
+    """Adds zeros around each image.
 
     Args:
-        padding: how many rows and columns: one number for all sides, (rows, columns) for both sides of each, or
+        padding: the number of rows and columns: one for all sides, (rows, columns) for both sides of each, or
             ((top, bottom), (left, right)).
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> ZeroPadding2D(((0, 1), (2, 3))).output_shape((4, 4, 3))
@@ -121,13 +121,13 @@ class ZeroPadding2D(_Padding, Layer):
 
 @dataclass(frozen=True)
 class ZeroPadding3D(_Padding, Layer):
-    """Zeros around each volume.
+    """Adds zeros around each volume.
 
     Args:
-        padding: how many along depth, height and width: one number for all, one for each, or three pairs.
+        padding: the numbers along depth, height and width: one for all, one for each, or three pairs.
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> ZeroPadding3D((1, 0, 2)).output_shape((4, 4, 4, 3))
@@ -143,13 +143,13 @@ class ZeroPadding3D(_Padding, Layer):
 
 @dataclass(frozen=True)
 class Cropping1D(_Cropping, Layer):
-    """Each sequence without its first and last steps.
+    """Removes the first and last steps of each sequence.
 
     Args:
-        cropping: how many steps: one number for both ends, or (before, after).
+        cropping: the number of steps: one for both ends, or (before, after).
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> Cropping1D((1, 2)).output_shape((8, 3))
@@ -165,14 +165,14 @@ class Cropping1D(_Cropping, Layer):
 
 @dataclass(frozen=True)
 class Cropping2D(_Cropping, Layer):
-    """Each image without its outermost rows and columns.
+    """Removes the outermost rows and columns of each image.
 
     Args:
-        cropping: how many rows and columns: one number for all sides, (rows, columns) for both sides of each, or
+        cropping: the number of rows and columns: one for all sides, (rows, columns) for both sides of each, or
             ((top, bottom), (left, right)).
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> Cropping2D(((0, 1), (2, 3))).output_shape((6, 6, 3))
@@ -188,13 +188,13 @@ class Cropping2D(_Cropping, Layer):
 
 @dataclass(frozen=True)
 class Cropping3D(_Cropping, Layer):
-    """Each volume without its outermost layers.
+    """Removes the outermost layers of each volume.
 
     Args:
-        cropping: how many along depth, height and width: one number for all, one for each, or three pairs.
+        cropping: the numbers along depth, height and width: one for all, one for each, or three pairs.
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> Cropping3D((1, 0, 2)).output_shape((6, 6, 6, 3))

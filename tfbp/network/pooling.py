@@ -1,4 +1,4 @@
-"""Pooling: of windows of an image, of the whole image, and of a whole sequence. It has no weights."""
+"""Pooling: over windows of an image, over the whole image, over a whole sequence. It has no weights."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Pooling(ImageLayer):
 
 @dataclass(frozen=True)
 class MaxPooling2D(Pooling, Layer):
-    """The largest number of each window, by channel; the gradient goes to it, of several to the first by rows.
+    """The maximum of each window, by channel; of several equal ones the first by rows has the gradient.
 
     Args:
         pool_size: an integer, or two for height and width.
-        strides: how far apart the windows are; by default their size.
-        padding: "valid", or "same", which adds what is never the largest.
+        strides: the distance between two windows; by default their size.
+        padding: "valid", or "same", which pads with values that are never the maximum.
 
     Example:
         >>> MaxPooling2D().output_shape((7, 6, 16)), MaxPooling2D(padding="same").output_shape((7, 6, 16))
@@ -60,7 +60,7 @@ class MaxPooling2D(Pooling, Layer):
 
 @dataclass(frozen=True)
 class AveragePooling2D(Pooling, Layer):
-    """The mean of each window, by channel; without the zeros that padding "same" adds.
+    """The mean of each window, by channel; the zeros of padding "same" do not count.
 
     Args:
         pool_size, strides, padding: as in `MaxPooling2D`.
@@ -111,7 +111,7 @@ class GlobalAveragePooling2D(_GlobalPooling, Layer):
 
 @dataclass(frozen=True)
 class GlobalMaxPooling2D(_GlobalPooling, Layer):
-    """The largest number of each channel over the whole image; several that are share the gradient.
+    """The maximum of each channel over the whole image; equal ones share the gradient.
 
     Args:
         keepdims: whether height and width stay, as 1.

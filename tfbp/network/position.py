@@ -1,4 +1,4 @@
-"""The position of a token: a learned row that is added to it, or a rotation of its features. T steps of a sequence."""
+"""The position of a token: a learned row added to it, or a rotation of its features. T steps of a sequence."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tfbp.network.tokens import Tokens
 
 @dataclass(frozen=True)
 class PositionEmbedding(Layer):
-    """The sum of a sequence and a learned row for each position: y[t] = x[t] + embeddings[t].
+    """Adds a learned row for each position to a sequence: y[t] = x[t] + embeddings[t].
 
-    Its Keras layer is `tfbp.layers.PositionEmbedding`; that of keras-hub gives the rows alone.
+    Its Keras layer is `tfbp.layers.PositionEmbedding`; keras-hub's layer of this name returns the rows alone.
 
     Args:
-        sequence_length: how many positions have a row, at least the sequence's T.
-        initializer: how the rows start: a Keras initializer, its name or its config.
+        sequence_length: the number of positions with a row, at least the sequence's T.
+        initializer: the rows' first values: a Keras initializer, its name or its config.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -64,15 +64,15 @@ class PositionEmbedding(Layer):
 
 @dataclass(frozen=True)
 class RotaryEmbedding(Layer):
-    """Each pair of features of step t turned by t times an angle of its own: products then depend on the distance.
+    """Rotates each pair of features of step t by t times the pair's angle: products then depend on the distance.
 
         y[t, i]       = cos(t a_i) x[t, i]       - sin(t a_i) x[t, i + I/2]     for i of the first half of I features
         y[t, i + I/2] = cos(t a_i) x[t, i + I/2] + sin(t a_i) x[t, i]
         a_i           = max_wavelength^(-2 i/I) / scaling_factor
 
     Args:
-        max_wavelength: above 0; the slowest pair takes nearly 2π times as many steps to turn around.
-        scaling_factor: above 0, by which positions are divided.
+        max_wavelength: above 0; the slowest pair needs nearly 2π times as many steps for a full turn.
+        scaling_factor: above 0; positions are divided by it.
 
     Raises:
         InputError: an argument of the wrong kind.

@@ -1,4 +1,4 @@
-"""Layers that take numbers of an example to other places, or take some of them: no number is changed."""
+"""Layers that move numbers of an example, or select some of them: no number changes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tfbp.network.shapes import Flatten
 
 @dataclass(frozen=True)
 class Permute(Layer):
-    """The axes of an example in another order.
+    """Permutes the axes of an example.
 
     Args:
-        dims: which axis comes first, second, …, counted from 1: the batch stays.
+        dims: the axis that comes first, second, …, counted from 1; the batch keeps its place.
 
     Raises:
-        InputError: something that is no order of 1, 2, ….
+        InputError: anything but a permutation of 1, 2, ….
 
     Example:
         >>> Permute((2, 1)).output_shape((3, 4))
@@ -49,10 +49,10 @@ class Permute(Layer):
 
 @dataclass(frozen=True)
 class RepeatVector(Layer):
-    """A row n times, as the steps of a sequence.
+    """Repeats a row n times, as the steps of a sequence.
 
     Args:
-        n: how often.
+        n: the number of steps.
 
     Example:
         >>> RepeatVector(5).output_shape((4,))
@@ -74,14 +74,14 @@ class RepeatVector(Layer):
 
 @dataclass(frozen=True)
 class GetItem(Layer):
-    """A part of each example: y = x[:, key], by slices and indices.
+    """Selects a part of each example: y = x[:, key], by slices and indices.
 
     Args:
-        key: for each axis after the batch a slice, or an index, which leaves the axis out. Axes that are left out of it
-            are whole. A slice may be (start, stop, step).
+        key: for each axis after the batch a slice, or an index, which removes the axis. Missing axes are taken whole.
+            A slice may be (start, stop, step).
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
 
     Example:
         >>> GetItem((slice(1, None), 0)).output_shape((5, 4, 3))
@@ -96,7 +96,7 @@ class GetItem(Layer):
 
     def __post_init__(self) -> None:
         given = self.key if isinstance(self.key, tuple | list) else (self.key,)
-        found = tuple((each.start, each.stop, each.step) if isinstance(each, slice) else each for each in given)
+        found = tuple((item.start, item.stop, item.step) if isinstance(item, slice) else item for item in given)
         for each in found:
             parts = each if isinstance(each, tuple | list) and len(each) == 3 else (each,)
             wrong = any(isinstance(n, bool) or not isinstance(n, Integral | None) for n in parts)
@@ -106,8 +106,8 @@ class GetItem(Layer):
 
     @property
     def taken(self) -> tuple[Any, ...]:
-        """The slices and indices, that of the batch among them."""
-        return (slice(None), *(slice(*each) if isinstance(each, tuple) else each for each in self.key))
+        """The slices and indices, with the batch's slice."""
+        return (slice(None), *(slice(*item) if isinstance(item, tuple) else item for item in self.key))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(self.key) > len(input_shape):
@@ -132,10 +132,10 @@ class GetItem(Layer):
 
 @dataclass(frozen=True)
 class Stack(Layer):
-    """y = several tensors of one shape, side by side along a new axis.
+    """Stacks several tensors of one shape along a new axis.
 
     Args:
-        axis: the place of the new one, counted with the batch as 0, or from the last; not the batch.
+        axis: the index of the new axis, counted with the batch as 0, or from the last; not the batch.
 
     Raises:
         InputError: no such axis.
@@ -174,7 +174,7 @@ def _taken_apart() -> Setting:
     h = Dense(6, "tanh")(x)
     parts: list[Symbol] = [GetItem((slice(1, None, 2), slice(-4, -1)))(h), GetItem((slice(0, 2), slice(0, 3)))(h)]
     joined = Stack(2)(*parts)
-    # of all parts something, so that each has a gradient
+    # every part is used, so that each has a gradient
     last = GetItem((slice(None, None, -1), slice(None), -1))(joined)
     return Setting("parts-B5-4x5", x, Dense(3)(last), 5)
 

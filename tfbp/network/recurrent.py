@@ -1,6 +1,6 @@
-"""Recurrent layers: a state h goes through the steps of a sequence. T steps, I inputs of each, H units.
+"""Recurrent layers: a state h passes through the steps of a sequence. T steps, I inputs of each, H units.
 
-Keras's orders: the gates of an LSTM's kernels are i, f, g, o (g is Keras's candidate c), those of a GRU's z, r, h.
+Keras's orders: the gates of an LSTM's kernels are i, f, g, o (g is Keras's candidate c); those of a GRU are z, r, h.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FLAGS = (
     *("use_bias", "unit_forget_bias", "return_sequences", "go_backwards", "reset_after", "return_state"),
     "zero_output_for_mask",
 )
-# Keras's arguments that no kind here can express, and what each must be
+# Keras's arguments that no kind here can express, and the value that each must have
 _LEFT_OUT = {"recurrent_dropout": 0, "stateful": False, "unroll": False, "recurrent_constraint": None}
 
 
@@ -60,7 +60,7 @@ class _Recurrent(TakesBeside):
 
     @property
     def applied_activation(self) -> Activation:
-        """Linear: its own activation is part of each step."""
+        """Linear: the layer's own activation is part of each step."""
         return Activation("linear")
 
     def output_shape(self, input_shape: Any) -> Shape:
@@ -122,12 +122,12 @@ class SimpleRNN(_Recurrent, Layer):
     """The plain recurrent layer: h[t] = activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias).
 
     Args:
-        units: the size H of the state h, which is 0 before the first step.
+        units: the size H of the state h; before the first step h is 0.
         activation: a Keras name, a `tfbp.Activation`, or None for linear.
         use_bias: whether there is a bias.
-        kernel_initializer, recurrent_initializer, bias_initializer: as in `Dense`; the second recurrent_kernel's.
+        kernel_initializer, recurrent_initializer, bias_initializer: as in `Dense`; the second is recurrent_kernel's.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: as in `Dense`.
-        return_sequences: whether y is the h of every step, (T, H), in the order of the steps; else it is the last.
+        return_sequences: whether y is the h of every step, (T, H), in the order of the steps; else it is the last h.
         go_backwards: whether the steps go from the sequence's end to its start.
         return_state: whether the last state follows y, as a last step of it; y is (2, H) or (T + 1, H) then.
         zero_output_for_mask: whether y is 0 at a step that a mask leaves out; else it is the y before.
@@ -164,15 +164,15 @@ class SimpleRNN(_Recurrent, Layer):
 
 @dataclass(frozen=True)
 class LSTM(_Recurrent, Layer):
-    """Long short-term memory: a cell c beside the state h, which gates write, keep and read.
+    """Long short-term memory: a cell c beside the state h, with gates that write, keep and read it.
 
-        i, f, o = recurrent_activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias), each its own columns
-        g = activation(the same of its columns)
+        i, f, o = recurrent_activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias), each with its own columns
+        g = activation(x[t] · kernel + h[t - 1] · recurrent_kernel + bias), with its own columns
         c[t] = f · c[t - 1] + i · g,   h[t] = o · activation(c[t])
 
     Args:
-        units: the size H of h and c, which are 0 before the first step. They are two states: h, then c.
-        activation, recurrent_activation: as in `SimpleRNN`; the second is the gates'.
+        units: the size H of h and c; before the first step both are 0. They are two states: h, then c.
+        activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
         unit_forget_bias: whether the bias of f starts at 1.
         use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
 
@@ -216,17 +216,17 @@ class LSTM(_Recurrent, Layer):
 
 @dataclass(frozen=True)
 class GRU(_Recurrent, Layer):
-    """The gated recurrent unit: z keeps the state, r resets what of it goes into the candidate.
+    """The gated recurrent unit: z keeps the state, r resets the part of it that enters the candidate.
 
-        z, r = recurrent_activation(x[t] · kernel + bias + h[t - 1] · recurrent_kernel), each its own columns
-        h[t] = z · h[t - 1] + (1 - z) · activation(x[t] · kernel + bias + reset), of its columns
+        z, r = recurrent_activation(x[t] · kernel + bias + h[t - 1] · recurrent_kernel), each with its own columns
+        h[t] = z · h[t - 1] + (1 - z) · activation(x[t] · kernel + bias + reset), with its own columns
         reset = r · (h[t - 1] · recurrent_kernel + recurrent bias), or (r · h[t - 1]) · recurrent_kernel
 
     Args:
-        units: the size H of h, which is 0 before the first step.
-        activation, recurrent_activation: as in `SimpleRNN`; the second is the gates'.
+        units: the size H of h; before the first step h is 0.
+        activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
         use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
-        reset_after: the order of the reset; with True the bias has a second row, the recurrent product's.
+        reset_after: the order of the reset; with True the bias has a second row, for the recurrent product.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -264,7 +264,7 @@ class GRU(_Recurrent, Layer):
 
 _BACKWARDS: dict[str, Any] = {"use_bias": False, "return_sequences": True, "go_backwards": True}
 _HEAD = [Flatten(), Dense(3)]
-# each as by default, and with every argument off it
+# each kind with its defaults, and with every argument changed
 CASES = (
     Setting("simple-rnn-B5-6x3", (6, 3), [SimpleRNN(4, recurrent_regularizer=PENALTY), Dense(3)], 5),
     Setting("simple-rnn-backwards-B5-5x3", (5, 3), [SimpleRNN(4, "softsign", **_BACKWARDS), *_HEAD], 5),

@@ -20,18 +20,18 @@ from tfbp.vocabulary import Activation
 
 @dataclass(frozen=True)
 class Residual(Layer):
-    """y = shortcut(x) + layers(x), where shortcut(x) is x, or its projection where the two have different shapes.
+    """y = shortcut(x) + layers(x), where shortcut(x) is x, or a projection of x where the shapes differ.
 
-    Its weights nest: `{"layers": [...], "projection": [...]}`, each list as that of a network's layers; there is no
-    "projection" where x is added as it is.
+    Its weights nest: `{"layers": [...], "projection": [...]}`, each list as that of a network's layers. Without a
+    projection the dict has no "projection".
 
     Args:
         layers: one or more layers, a chain.
-        projection: the shortcut's layers, a chain too; by default none where the shapes are equal, and where the last
-            axis alone is another, a `Dense` without a bias along it.
+        projection: the shortcut's layers, also a chain. By default it is empty where the shapes are equal, and a
+            `Dense` without a bias where only the last axis differs.
 
     Raises:
-        InputError: no layers, something that is not a layer, or shapes that no addition takes.
+        InputError: no layers, something that is not a layer, or shapes that cannot be added.
 
     Example:
         >>> block = Residual([Dense(8, "relu"), Dense(4)])
@@ -51,12 +51,12 @@ class Residual(Layer):
         )
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        made = output_shape_of(self.layers, input_shape, "layers")
-        self._projected(input_shape, made)
-        return made
+        shape_of_layers = output_shape_of(self.layers, input_shape, "layers")
+        self._projected(input_shape, shape_of_layers)
+        return shape_of_layers
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Any]:
-        return {name: weight_shapes_of(part, input_shape) for name, part in self.fitted(input_shape).parts.items()}
+        return {name: weight_shapes_of(part, input_shape) for name, part in self.for_shape(input_shape).parts.items()}
 
     @property
     def draws(self) -> int:
@@ -66,13 +66,15 @@ class Residual(Layer):
     def parts(self) -> dict[str, tuple[Layer, ...]]:
         return {"layers": self.layers, **({"projection": self.projection} if self.projection else {})}
 
-    def fitted(self, input_shape: Shape) -> Self:
-        layers = fit_chain(self.layers, input_shape)
+    def for_shape(self, input_shape: Shape) -> Self:
+        layers = chain_for_shape(self.layers, input_shape)
         projection = self._projected(input_shape, output_shape_of(layers, input_shape, "layers"))
-        return replace(self, layers=layers, projection=projection and fit_chain(projection, input_shape))
+        return replace(self, layers=layers, projection=projection and chain_for_shape(projection, input_shape))
 
     def without_penalties(self) -> Self:
-        bare: dict[str, Any] = {name: [each.without_penalties() for each in part] for name, part in self.parts.items()}
+        bare: dict[str, Any] = {
+            name: [layer.without_penalties() for layer in part] for name, part in self.parts.items()
+        }
         return replace(self, **bare)
 
     def _projected(self, shape: Shape, made: Shape) -> tuple[Layer, ...] | None:
@@ -88,13 +90,13 @@ class Residual(Layer):
         return (Dense(made[-1], use_bias=False),)
 
 
-def fit_chain(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
-    """Each layer as it is on the inputs that it gets."""
-    fitted = []
+def chain_for_shape(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:
+    """Returns the layers with the arguments that follow from their input shapes."""
+    completed = []
     for layer in layers:
-        fitted.append(layer.fitted(shape))
+        completed.append(layer.for_shape(shape))
         shape = layer.output_shape(shape)
-    return tuple(fitted)
+    return tuple(completed)
 
 
 def _of_images(filters: int, strides: int = 1) -> Residual:
@@ -107,7 +109,7 @@ def _of_images(filters: int, strides: int = 1) -> Residual:
 _BLOCK = [Dense(6, "tanh"), Dense(5)]
 _WIDER = [Dense(9, "silu", kernel_regularizer=PENALTY), Dense(6, use_bias=False)]
 _INNER = Residual([Activation("softsign"), Dense(5)], [Dense(5, "tanh", bias_regularizer=PENALTY), Dense(5)])
-# smooth: beside a kink, luck decides which writing rounds across it
+# smooth activations: next to a kink, chance decides which writing rounds across it
 _IMAGES = [Conv2D(4, 3, padding="same"), _of_images(4), Activation("silu"), _of_images(6, 2), Activation("silu")]
 CASES = (
     Setting("residual-B8-I5-O3", 5, [Residual(_BLOCK), Activation("tanh"), Dense(3)], 8),

@@ -1,4 +1,4 @@
-"""Layers that scale and shift: by fixed numbers, by statistics of the data, or by a weight for each channel."""
+"""Layers that scale and shift: by fixed numbers, by statistics of the data, or by one weight per channel."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Rescaling(Layer):
 
 @dataclass(frozen=True)
 class Normalization(Layer):
-    """y = (x - mean) / max(√variance, 1e-7), along the last axis; mean and variance are weights that nothing moves.
+    """y = (x - mean) / max(√variance, 1e-7), along the last axis; mean and variance are fixed weights.
 
-    In Keras they are what `adapt` found; fresh, they are 0 and 1.
+    In Keras, `adapt` sets them; the first values are 0 and 1.
 
     Example:
         >>> Normalization().weight_shapes((7, 4))
@@ -87,11 +87,11 @@ class Normalization(Layer):
 
 @dataclass(frozen=True)
 class LayerScale(Layer):
-    """y = gamma · x, one number for each channel, the last axis: what ConvNeXt's and ViT's blocks end in.
+    """y = gamma · x, with one number for each channel of the last axis: the last layer in ConvNeXt's and ViT's blocks.
 
     Args:
-        gamma_initializer: of gamma; these models begin with small numbers.
-        gamma_regularizer: of gamma.
+        gamma_initializer: gamma's first values; these models start with small numbers.
+        gamma_regularizer: a penalty on gamma.
 
     Example:
         >>> LayerScale().weight_shapes((7, 4))

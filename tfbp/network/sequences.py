@@ -25,9 +25,9 @@ class Conv1D(Convolution, Layer):
 
     Args:
         filters: the number of outputs O.
-        kernel_size, strides, dilation_rate: integers; only one of the last two above 1.
-        padding: "valid", "same", which adds zeros so that there are ceil(steps / stride) places, or "causal", which
-            adds as many before the first step, so that z[t] depends on no later step.
+        kernel_size, strides, dilation_rate: integers; either strides or dilation_rate is 1.
+        padding: "valid"; "same", which adds zeros so that there are ceil(steps / stride) outputs; or "causal",
+            which adds zeros before the first step alone, so that z[t] depends on no later step.
         groups, activation, use_bias, kernel_initializer, …: as in `Conv2D`.
 
     Example:
@@ -43,7 +43,7 @@ class Conv1D(Convolution, Layer):
 
     @property
     def before(self) -> int:
-        """How many zeros are added before the first step where nothing is to depend on a later one."""
+        """The number of zeros before the first step; above 0 for "causal" alone."""
         return (self.kernel_size[0] - 1) * self.dilation_rate[0] if self.padding == "causal" else 0
 
 
@@ -65,12 +65,12 @@ class DepthwiseConv1D(DepthwiseConvolution, Layer):
 
 @dataclass(frozen=True)
 class MaxPooling1D(Pooling, Layer):
-    """The largest number of each window of steps, by channel; the gradient goes to it, of several to the first.
+    """The maximum of each window of steps, by channel; of several equal ones the first has the gradient.
 
     Args:
         pool_size: an integer.
-        strides: how far apart the windows are; by default their size.
-        padding: "valid", or "same", which adds what is never the largest.
+        strides: the distance between two windows; by default their size.
+        padding: "valid", or "same", which pads with values that are never the maximum.
 
     Example:
         >>> MaxPooling1D().output_shape((7, 16)), MaxPooling1D(padding="same").output_shape((7, 16))
@@ -91,7 +91,7 @@ class MaxPooling1D(Pooling, Layer):
 
 @dataclass(frozen=True)
 class AveragePooling1D(Pooling, Layer):
-    """The mean of each window of steps, by channel; without the zeros that padding "same" adds.
+    """The mean of each window of steps, by channel; the zeros of padding "same" do not count.
 
     Args:
         pool_size, strides, padding: as in `MaxPooling1D`.
@@ -115,7 +115,7 @@ class AveragePooling1D(Pooling, Layer):
 
 @dataclass(frozen=True)
 class GlobalMaxPooling1D(ImageLayer, Layer):
-    """The largest number of each feature over all steps; several that are share the gradient.
+    """The maximum of each feature over all steps; equal ones share the gradient.
 
     Args:
         keepdims: whether the steps' axis stays, as 1.

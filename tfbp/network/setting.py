@@ -1,4 +1,4 @@
-"""The harness's test of a kind of layer: a network around it, as data, beside the kind."""
+"""A test of one kind of layer: a network around it, as data, in the kind's module."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 from tfbp.vocabulary import L1L2
 
 LABELS = "sparse_categorical_crossentropy"
-# what a penalised weight of a case has
+# the penalty of a case's penalized weight
 PENALTY = L1L2(l1=0.01, l2=0.02)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A network that a kind of layer is tried in, and how.
+    """A network around a kind of layer, and the way to run it.
 
     Args:
-        name: readable, and of no other case; the random numbers follow from it.
-        inputs, layers, loss: the network's.
-        batch: how many examples.
-        any_targets: whether the targets of a row may sum to anything, also of a cross-entropy.
-        training: whether the pass is one of training.
-        weighs_examples: whether sample weights are those of whole examples, where tokens have losses of their own.
+        name: readable and unique; the seed of the random numbers follows from it.
+        inputs, layers, loss: the arguments of the network.
+        batch: the number of examples.
+        any_targets: whether the targets of a row may have any sum, also under a cross-entropy.
+        training: whether the pass is a training pass.
+        weighs_examples: whether sample weights belong to whole examples, where tokens have their own losses.
 
     Example:
         >>> from tfbp.network import Dense

@@ -16,7 +16,7 @@ from tfbp.vocabulary import Activation
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """All axes of an example as one: (H, W, C) to (H · W · C,).
+    """Joins all axes of an example: (H, W, C) becomes (H · W · C,).
 
     Example:
         >>> Flatten().output_shape((3, 4, 2))
@@ -31,10 +31,10 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """The numbers of an example in another shape, in the order of the last axis first.
+    """Changes the shape of an example; the order of the numbers stays, the last axis first.
 
     Args:
-        target_shape: the shape, without the batch; -1 in one place means the rest.
+        target_shape: the shape, without the batch; one size may be -1, which stands for the rest.
 
     Raises:
         InputError: sizes that are not integers of at least 1, or -1 more than once.
@@ -66,7 +66,7 @@ class Reshape(Layer):
 
 
 _RANK3 = [Dense(5, "tanh", kernel_regularizer=PENALTY), Activation("silu"), Flatten(), Dense(3)]
-# a softmax along the last axis of many, and its gradient, and a head that is an activation of its own
+# a softmax along the last of several axes, its gradient, and a last layer that is an activation
 _RESHAPED = [
     *(Reshape((2, -1)), Dense(6, "softmax"), Reshape((3, 2, 2)), Dense(4, "gelu"), Flatten(), Dense(3)),
     Activation("softmax"),

@@ -1,4 +1,4 @@
-"""Tokens as inputs: integers, each the number of a row of a table."""
+"""Tokens as inputs: each integer is the number of a row of a table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Tokens:
     """The inputs of a network of texts: sequences of integers from 0 to vocabulary - 1, x of shape (B, length).
 
     Args:
-        length: how many tokens an example has, at least 1.
-        vocabulary: how many different tokens there are, at least 1.
+        length: the number of tokens of an example, at least 1.
+        vocabulary: the number of different tokens, at least 1.
 
     Raises:
         InputError: a number below 1.
@@ -40,7 +40,7 @@ class Tokens:
 
 
 def check_lookup(tokens: Tokens | None, layers: Sequence[Layer]) -> None:
-    """Raise `InputError` unless the first layer looks tokens up where the inputs are tokens, and no other layer does.
+    """Raises `InputError` unless an `Embedding` is the first layer where the inputs are tokens, and nowhere else.
 
     Its table must have a row for each token.
     """

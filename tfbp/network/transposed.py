@@ -1,4 +1,4 @@
-"""Transposed convolutions: each input is spread over a window, as a convolution's backward does it."""
+"""Transposed convolutions: each input is spread over a window, as in a convolution's backward pass."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _Transposed(ImageLayer):
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
         rate = given.get("dilation_rate", 1)
-        if any(each != 1 for each in (rate if isinstance(rate, list | tuple) else [rate])):
+        if any(one_rate != 1 for one_rate in (rate if isinstance(rate, list | tuple) else [rate])):
             raise InputError(f"dilation_rate: got {rate!r}; accepted: 1.")
         if given.get("output_padding") is not None:
             raise InputError(f"output_padding: got {given['output_padding']!r}; accepted: None.")
@@ -110,7 +110,7 @@ class Conv2DTranspose(_Transposed, Layer):
     Args:
         filters: the number of outputs O.
         kernel_size, strides: an integer, or two for height and width.
-        padding: "same" makes stride · size of each size; "valid" keeps all that the windows reach.
+        padding: "same" multiplies each size by stride; "valid" keeps every position that a window reaches.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`.
 
     Example:

@@ -1,4 +1,4 @@
-"""Upsampling: each step, pixel or voxel several times, or images with numbers between their pixels."""
+"""Upsampling: repeats each step, pixel or voxel, or interpolates between the pixels of an image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _UpSampling(ImageLayer):
 
 @dataclass(frozen=True)
 class UpSampling1D(_UpSampling, Layer):
-    """Each step of a sequence `size` times.
+    """Repeats each step of a sequence `size` times.
 
     Args:
         size: an integer.
@@ -59,11 +59,11 @@ class UpSampling1D(_UpSampling, Layer):
 
 @dataclass(frozen=True)
 class UpSampling2D(_UpSampling, Layer):
-    """Each pixel of an image `size` times along each axis, or with numbers between the pixels.
+    """Repeats each pixel of an image `size` times along each axis, or interpolates between the pixels.
 
         bilinear, along each axis: y[i] = (1 - f) · x[n] + f · x[n + 1],   n + f = (i + 1/2) / size - 1/2
 
-    where the first and the last pixel go on beyond their middle.
+    where the first and the last pixel are repeated beyond their centers.
 
     Args:
         size: an integer, or two for height and width.
@@ -91,7 +91,7 @@ class UpSampling2D(_UpSampling, Layer):
 
 @dataclass(frozen=True)
 class UpSampling3D(_UpSampling, Layer):
-    """Each voxel of a volume `size` times along each axis.
+    """Repeats each voxel of a volume `size` times along each axis.
 
     Args:
         size: an integer, or three for depth, height and width.

@@ -1,6 +1,6 @@
-"""Checks of a network's arguments: its parameters, a batch x, targets y and sample weights, before any arithmetic.
+"""Checks a network's arguments before any arithmetic: parameters, a batch x, targets y, sample weights.
 
-Shapes are checked always (also while TensorFlow traces a function); values only where there are values to look at.
+Shapes are always checked, also while TensorFlow traces a function. Values are checked only where they are known.
 
 B batch, I inputs of the network, O outputs of the network, T tokens of an example, where each has outputs of its own.
 """
@@ -19,7 +19,7 @@ UNKNOWN: tuple[Any, ...] = (None, ...)  # the shape of a tensor of unknown rank
 
 
 def check_parameters(network: Any, parameters: Sequence[Mapping[str, Any]], argument: str = "parameters") -> None:
-    """Raise `InputError` unless `parameters` has one dict per layer, with the shapes that the network needs."""
+    """Raises `InputError` unless `parameters` has one dict per layer, with the shapes that the network needs."""
     _check_layers(argument, network.parameter_shapes(), parameters)
 
 
@@ -41,13 +41,13 @@ def _check_layers(argument: str, shapes: Sequence[Mapping[str, Any]], given: Seq
 
 
 def check_seed(network: Any, training: bool, seed: object) -> None:
-    """Raise `InputError` unless there is a seed where layers of the network draw random numbers."""
+    """Raises `InputError` where layers of the network draw random numbers and there is no seed."""
     if training and network.draws and seed is None:
-        raise InputError("seed: got None; accepted: an integer, for layers of this network draw in training.")
+        raise InputError("seed: got None; accepted: an integer, because layers of this network draw in training.")
 
 
 def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
-    """Raise `InputError` unless each example of a batch has a gradient of its own, by a formula that is known."""
+    """Raises `InputError` unless tfbp can compute the gradient of each single example of a batch."""
     if len(network.input_shapes) > 1 or len(network.losses) > 1:
         got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
         raise InputError(f"network: got one of {got}; accepted: one input and one output.")
@@ -67,7 +67,7 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
 
 
 def each(argument: str, given: Any, count: int) -> tuple[Any, ...]:
-    """The argument for each input or output of a network: for several, a tuple or a list.
+    """Returns the argument for each input or output of a network: for several, a tuple or a list.
 
     Raises:
         InputError: another number of them.
@@ -81,8 +81,9 @@ def each(argument: str, given: Any, count: int) -> tuple[Any, ...]:
 
 
 def check_x(network: Any, x: Any) -> None:
-    """Raise `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1; of an input of
-    tokens, integers of its vocabulary. Of several inputs, x is a tuple."""
+    """Raises `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1.
+
+    For an input of tokens, x has integers of its vocabulary. For several inputs, x is a tuple."""
     given = each("x", x, len(network.input_shapes))
     for index, (one, shape, tokens) in enumerate(zip(given, network.input_shapes, network.input_tokens, strict=True)):
         _check_input("x" if len(given) == 1 else f"x[{index}]", one, shape, tokens)
@@ -99,7 +100,7 @@ def _check_input(argument: str, x: Any, input_shape: Any, tokens: Any) -> None:
     values = _values(x)
     if tokens is not None:
         last = tokens.vocabulary - 1
-        # of NumPy, or TensorFlow's
+        # a dtype of NumPy or of TensorFlow
         dtype = np.dtype(getattr(x.dtype, "as_numpy_dtype", x.dtype))
         if dtype.kind not in "iu":
             raise InputError(f"{argument}: got dtype {dtype.name}; accepted: integers, tokens from 0 to {last}.")
@@ -114,7 +115,7 @@ def _check_input(argument: str, x: Any, input_shape: Any, tokens: Any) -> None:
 
 
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
-    """Raise `InputError` unless y and sample_weight fit x and the losses; of several outputs, both are tuples."""
+    """Raises `InputError` unless y and sample_weight fit x and the losses; of several outputs, both are tuples."""
     batch = _shape(each("x", x, len(network.input_shapes))[0])[0]
     count = len(network.losses)
     weights = (None,) * count if sample_weight is None else each("sample_weight", sample_weight, count)
@@ -162,19 +163,19 @@ def _check_finite(argument: str, array: Any) -> None:
 
 
 def _shape(array: Any) -> tuple[int | None, ...]:
-    """The shape, or UNKNOWN where TensorFlow knows not even its rank before a function runs."""
+    """Returns the shape, or UNKNOWN where TensorFlow does not know the rank while it traces."""
     return tuple(array.shape) if getattr(array.shape, "rank", 0) is not None else UNKNOWN
 
 
 def _fits(shape: tuple[int | None, ...], accepted: tuple[int | None, ...]) -> bool:
-    """Whether a shape may be the accepted one, None representing an axis that is seen only as a function runs."""
+    """Whether a shape may be the accepted one; None is a size that is known only at run time."""
     if shape is UNKNOWN:
         return True
     return len(shape) == len(accepted) and all(None in (a, b) or a == b for a, b in zip(shape, accepted, strict=True))
 
 
 def _values(array: Any) -> np.ndarray | None:
-    """The array's values, or None for a symbolic tensor (inside a tf.function)."""
+    """Returns the array's values, or None for a symbolic tensor (inside a tf.function)."""
     if isinstance(array, np.ndarray):
         return array
     try:

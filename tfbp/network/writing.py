@@ -1,4 +1,4 @@
-"""How a network that was written with `Input` and calls of layers becomes a list of calls."""
+"""Converts a network that was written with `Input` and calls of layers to a list of calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfbp.network.layer import Layer
 from tfbp.vocabulary import Activation, Loss
 
 LINEAR = Activation("linear")
-# Where an output's activation is its loss's own link function, the loss is taken at the pre-activation z (its logits):
-# one fused, stable formula whose gradient is "probability minus target". Keras does the same.
+# Where an output's activation is its loss's link function, the loss is computed from the pre-activation z (the logits),
+# in one stable formula with the gradient "probability minus target". Keras does the same.
 _LINKS = {
     ("softmax", "categorical_crossentropy"),
     ("softmax", "sparse_categorical_crossentropy"),
@@ -25,60 +25,60 @@ _LINKS = {
 
 
 def is_link(layer: Layer, loss: Loss) -> bool:
-    """Whether the layer's activation is the loss's own link."""
+    """Whether the layer's activation is the loss's link."""
     return (layer.applied_activation.name, loss.name) in _LINKS
 
 
 def is_graph(inputs: Any) -> bool:
-    """Whether a network's inputs are tensors of one that was written with `Input`."""
+    """Whether a network's inputs are tensors of a network under construction."""
     if isinstance(inputs, Symbol):
         return True
-    return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(each, Symbol) for each in inputs)
+    return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(tensor, Symbol) for tensor in inputs)
 
 
 def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
-    """The fields of a network of these inputs and outputs."""
-    sources, made = _symbols("inputs", inputs), _symbols("layers", outputs)
-    layers, calls, ends = traced(sources, made)
-    layers = _fitted(layers, calls, [each.shape for each in sources])
-    losses = _losses(loss, len(made))
+    """Returns the fields of a network with these inputs and outputs."""
+    sources, outputs_symbols = _symbols("inputs", inputs), _symbols("layers", outputs)
+    layers, calls, ends = traced(sources, outputs_symbols)
+    layers = _for_their_shapes(layers, calls, [source.shape for source in sources])
+    losses = _losses(loss, len(outputs_symbols))
     if given := [number for number, end in enumerate(ends) if end < len(sources)]:
         raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
-    for output in range(len(made)):
+    for output in range(len(outputs_symbols)):
         _split_link(layers, calls, ends, output, losses[output], len(sources))
-    # several inputs are shapes: widths alone would look like one
-    kept: list[Any] = [each.tokens or each.shape for each in sources]
-    if len(kept) == 1 and not sources[0].tokens and len(kept[0]) == 1:
-        kept = [*kept[0]]
+    # several inputs have shapes: two widths would look like one shape
+    inputs_kept: list[Any] = [source.tokens or source.shape for source in sources]
+    if len(inputs_kept) == 1 and not sources[0].tokens and len(inputs_kept[0]) == 1:
+        inputs_kept = [*inputs_kept[0]]
     return {
-        "inputs": tuple(kept) if isinstance(inputs, list | tuple) and len(kept) > 1 else kept[0],
+        "inputs": tuple(inputs_kept) if isinstance(inputs, list | tuple) and len(inputs_kept) > 1 else inputs_kept[0],
         "layers": tuple(layers),
         "loss": tuple(losses) if len(losses) > 1 else losses[0],
         "calls": tuple(calls),
         "ends": tuple(ends),
-        "loss_weights": _weights(loss_weights, len(made)),
+        "loss_weights": _weights(loss_weights, len(outputs_symbols)),
     }
 
 
 def _symbols(argument: str, given: Any) -> list[Symbol]:
     symbols = list(given) if isinstance(given, list | tuple) else [given]
-    for each in symbols:
-        if not isinstance(each, Symbol):
-            raise InputError(f"{argument}: got {each!r}; accepted: what tfbp.Input or a layer's call made.")
+    for symbol in symbols:
+        if not isinstance(symbol, Symbol):
+            raise InputError(f"{argument}: got {symbol!r}; accepted: what tfbp.Input or a layer's call made.")
     return symbols
 
 
-def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
-    """Each layer as it is on the inputs that it gets; called twice, its weights must fit both."""
-    found: list[Any] = [None] * len(layers)
-    made, weights = list(shapes), {}
+def _for_their_shapes(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any]) -> list[Layer]:
+    """Returns the layers with the arguments that follow from their input shapes; the weights must fit every call."""
+    completed: list[Any] = [None] * len(layers)
+    shapes_so_far, weights = list(shapes), {}
     for call in calls:
         layer = layers[call.layer]
-        shape = shape_taken([made[i] for i in call.takes], layer.takes_several)
-        made.append(layer.output_shape(shape))
+        shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
+        shapes_so_far.append(layer.output_shape(shape))
         asked = layer.weight_shapes(shape)
-        if found[call.layer] is None:
-            found[call.layer], weights[call.layer] = layer.fitted(shape), asked
+        if completed[call.layer] is None:
+            completed[call.layer], weights[call.layer] = layer.for_shape(shape), asked
         elif asked != weights[call.layer] or layer.parts:
             first = weights[call.layer]
             raise InputError(
@@ -87,14 +87,14 @@ def _fitted(layers: Sequence[Layer], calls: Sequence[Call], shapes: Sequence[Any
                 if not layer.parts
                 else f"{type(layer).__name__}: got a second call; accepted: one, of a layer that is made of others."
             )
-    return found
+    return completed
 
 
 def _losses(loss: Any, outputs: int) -> list[Loss]:
     given = list(loss) if isinstance(loss, list | tuple) else [loss]
     if isinstance(loss, Mapping) or len(given) != outputs:
         raise InputError(f"loss: got {loss!r} for {outputs} outputs; accepted: a loss for each, in a list.")
-    return [vocabulary.loss(each) for each in given]
+    return [vocabulary.loss(item) for item in given]
 
 
 def _weights(given: Any, outputs: int) -> tuple[float, ...]:
@@ -105,7 +105,7 @@ def _weights(given: Any, outputs: int) -> tuple[float, ...]:
 
 
 def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output: int, loss: Loss, inputs: int) -> None:
-    """Where a link is taken by other calls too, it becomes a call of its own: its loss is taken before it."""
+    """Where other calls take a link's output too, the link becomes a call of its own, after its loss."""
     index = calls[ends[output] - inputs].layer
     layer = layers[index]
     if not is_link(layer, loss) or not is_taken(calls, ends, inputs, ends[output]):
@@ -115,7 +115,7 @@ def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output:
     layers.append(link)
     while number < len(calls):
         if calls[number].layer == index:
-            # the tensors after z move by one, and all that took z take y
+            # the tensors after z move by one, and the calls that took z now take y
             z = inputs + number
             calls[:] = [Call(call.layer, tuple(i + (i >= z) for i in call.takes)) for call in calls]
             ends[:] = [i + (i >= z) for i in ends]

@@ -1,8 +1,8 @@
-"""From what was run to ε, by dp-accounting; and from ε to the noise that it takes.
+"""Computes ε of the steps that ran, by dp-accounting; and the noise for an ε.
 
-Poisson sampling at rate q with noise σ is the subsampled Gaussian mechanism, composed a step at a time. A shuffled
-epoch shows each example once: its steps together are one Gaussian mechanism, without any amplification by sampling.
-The central limit of Gaussian DP is not offered: it underestimates.
+Poisson sampling at rate q with noise σ is the subsampled Gaussian mechanism, composed step by step. A shuffled epoch
+shows each example once: its steps together are one Gaussian mechanism, without amplification by sampling. The central
+limit of Gaussian DP is not available, because it underestimates ε.
 
 Reference: https://github.com/google/differential-privacy/tree/main/python/dp_accounting
 """
@@ -20,40 +20,40 @@ from tfbp.errors import InputError
 from tfbp.privacy.ledger import Stretch
 
 ACCOUNTANTS = ("pld", "rdp")
-# the noise is found to this share of itself, rounded up
+# the relative precision of σ, rounded up
 TOLERANCE = 1e-4
 MOST_NOISE = 1e6
 
 
 def check_installed() -> None:
-    """Raise `InputError` unless dp-accounting is there."""
+    """Raises `InputError` unless dp-accounting is installed."""
     if importlib.util.find_spec("dp_accounting") is None:
         raise InputError("privacy: got no dp-accounting; accepted: it installed, by pip install dp-accounting.")
 
 
 def epsilon_of(stretches: Sequence[Stretch], delta: float, accountant: str) -> float:
-    """ε at δ of all steps in these stretches together."""
-    return _epsilon(tuple(_event(each) for each in stretches if each.steps), delta, accountant)
+    """Returns ε at δ of all steps in these stretches together."""
+    return _epsilon(tuple(_event(stretch) for stretch in stretches if stretch.steps), delta, accountant)
 
 
 def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch) -> float:
-    """The smallest σ, to a share of TOLERANCE and rounded up, with which the planned steps stay within ε.
+    """Returns the smallest σ, to a relative TOLERANCE and rounded up, that keeps the planned steps within ε.
 
     Raises:
-        InputError: no σ does, for what was spent before or for δ.
+        InputError: no σ does, after the ε already spent, or at this δ.
     """
 
     def needed(noise: float) -> float:
         return epsilon_of([*spent, planned.with_noise(noise)], delta, accountant)
 
-    before = epsilon_of(spent, delta, accountant) if any(each.steps for each in spent) else 0.0
-    # what is left of a budget that was meant to be spent would take a noise that leaves nothing to learn
+    before = epsilon_of(spent, delta, accountant) if any(stretch.steps for stretch in spent) else 0.0
+    # a nearly spent budget would need a noise that leaves nothing to learn
     if before >= epsilon * (1 - 10 * TOLERANCE):
         raise InputError(
             f"epsilon: got {epsilon:g}, of which {before:.4g} are spent already; accepted: a budget above that, for a "
             "step more would go beyond it."
         )
-    # RDP takes a hundredth of the time, and says a little more: an upper bound of the noise to begin with
+    # RDP takes a hundredth of the time and overestimates ε a little: an upper bound of the noise to start from
     high = 1.0
     while epsilon_of([*spent, planned.with_noise(high)], delta, "rdp") > epsilon and high <= MOST_NOISE:
         high *= 1.5
@@ -73,9 +73,9 @@ def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Str
 def _smallest(
     needed: Callable[[float], float], epsilon: float, low: tuple[float, float], high: tuple[float, float]
 ) -> float:
-    """The smallest σ with needed(σ) <= ε to a share of TOLERANCE, from (σ, needed(σ)) below and above it.
+    """Returns the smallest σ with needed(σ) <= ε to a relative TOLERANCE, from (σ, needed(σ)) below and above it.
 
-    A straight line between the logarithms says where it is, and a look just beside that ends the search."""
+    It interpolates the logarithms linearly; a value just beside the result ends the search."""
     while high[0] - low[0] > TOLERANCE * high[0]:
         lines = [math.log(value) for value in (*low, *high)]
         share = (math.log(epsilon) - lines[1]) / (lines[3] - lines[1]) if lines[3] != lines[1] else 0.5
@@ -88,7 +88,7 @@ def _smallest(
 
 
 def steps_within(epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch) -> int:
-    """How many of the planned steps stay within ε, from the first on."""
+    """Returns how many of the planned steps stay within ε, counted from the first."""
 
     def fits(steps: int) -> bool:
         return epsilon_of([*spent, planned.with_steps(steps)], delta, accountant) <= epsilon
@@ -103,9 +103,9 @@ def steps_within(epsilon: float, delta: float, accountant: str, spent: Sequence[
 
 
 def _event(stretch: Stretch) -> tuple[str, float, float, int]:
-    """What a stretch is to an accountant: its kind, rate, noise, and how often it is composed."""
+    """A stretch for an accountant: its kind, rate, noise, and number of compositions."""
     if stretch.sampling == "shuffle":
-        # an example is in one step of each epoch that was begun
+        # an example is in one step of each started epoch
         return "gaussian", 1.0, stretch.noise, math.ceil(stretch.steps / stretch.an_epoch)
     if stretch.rate == 1:
         return "gaussian", 1.0, stretch.noise, stretch.steps
@@ -126,7 +126,7 @@ def _epsilon(events: tuple[tuple[str, float, float, int], ...], delta: float, ac
             return float(rdp.compute_epsilon(orders, total, delta)[0])
         composed: Any = None
         for kind, rate, noise, count in events:
-            # Gaussian mechanisms together are one of less noise
+            # several Gaussian mechanisms are one with less noise
             gaussian = kind == "gaussian"
             part = _losses_of_a_step(kind, rate, noise / math.sqrt(count) if gaussian else noise)
             part = part if gaussian else part.self_compose(count)
@@ -136,7 +136,7 @@ def _epsilon(events: tuple[tuple[str, float, float, int], ...], delta: float, ac
 
 @functools.lru_cache(maxsize=64)
 def _renyi_of_a_step(kind: str, rate: float, noise: float) -> Any:
-    """Rényi divergences of one step, of the accountant's own orders: they add up over steps."""
+    """Returns the Rényi divergences of one step, at the accountant's own orders: they add up over steps."""
     import dp_accounting
     from dp_accounting import rdp
 
@@ -147,16 +147,16 @@ def _renyi_of_a_step(kind: str, rate: float, noise: float) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _losses_of_a_step(kind: str, rate: float, noise: float) -> Any:
-    """The distribution of one step's privacy loss, as dp-accounting's PLDAccountant makes it: most of its time."""
+    """Returns the distribution of one step's privacy loss, as in dp-accounting's PLDAccountant (most of its time)."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    # that accountant's own interval
+    # the interval of that accountant
     options = {"sampling_prob": rate} if kind == "poisson" else {}
     return pld.from_gaussian_mechanism(noise, value_discretization_interval=1e-4, **options)
 
 
 class _quiet:
-    """dp-accounting's RDP warns of orders that it leaves out, which are not the ones that count."""
+    """Silences dp-accounting's RDP warning about skipped orders, which are not the ones that count."""
 
     def __enter__(self) -> None:
         self.log = logging.getLogger("absl")

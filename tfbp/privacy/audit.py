@@ -1,8 +1,8 @@
-"""A lower bound of ε from one run: examples that are made to be found, half of them left out at random.
+"""Computes a lower bound of ε from one run, with canaries: artificial examples, half of them left out at random.
 
-Each canary is in the training data with probability ½. After training a score says which are guessed to have been in;
-of those that are guessed at all, a mechanism that is (ε, δ)-private lets at most a Binomial(r, e^ε / (1 + e^ε)) be
-right, plus what δ allows. The smallest ε that makes the number of right guesses likely enough is the bound.
+Each canary is in the training data with probability ½. After training, a score guesses which canaries were in. Of r
+guesses, an (ε, δ)-private mechanism lets at most a Binomial(r, e^ε / (1 + e^ε)) be right, plus a term for δ. The bound
+is the smallest ε at which the number of right guesses is likely enough.
 
 m canaries, r guesses, v of them right.
 Reference: Steinke, Nasr and Jagielski, Privacy auditing with one (1) training run (2023),
@@ -24,12 +24,12 @@ from tfbp.errors import InputError
 
 @dataclass(frozen=True)
 class Audit:
-    """What a run gave away.
+    """The result of an audit.
 
     Attributes:
         lower_bound: ε is at least this, with the confidence.
-        epsilon: what the run says of itself.
-        guesses, right: how many canaries were guessed, and how many of the guesses were right.
+        epsilon: the ε that the run itself reports.
+        guesses, right: the numbers of guesses, and of right ones.
     """
 
     lower_bound: float
@@ -41,12 +41,12 @@ class Audit:
 
     @property
     def contradicts(self) -> bool:
-        """Whether the bound is above what the run says of itself."""
+        """Whether the bound is above the ε that the run reports."""
         return self.lower_bound > self.epsilon
 
 
 def lower_bound(canaries: int, guesses: int, right: int, delta: float, confidence: float = 0.95) -> float:
-    """The largest ε that is refuted: with a smaller one so many right guesses are less likely than 1 - confidence.
+    """Returns the largest refuted ε: at a smaller one, so many right guesses are less likely than 1 - confidence.
 
     Example:
         >>> round(lower_bound(100, 20, 20, 0.0), 2), lower_bound(100, 20, 10, 0.0)
@@ -63,7 +63,7 @@ def lower_bound(canaries: int, guesses: int, right: int, delta: float, confidenc
 
 
 def _likelihood(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
-    """An upper bound of the probability of so many right guesses: theorem 5.2 there."""
+    """Returns an upper bound of the probability of so many right guesses: theorem 5.2 of the paper."""
     if guesses == 0:
         return 1.0
     binomial = scipy.stats.binom(guesses, 1 / (1 + np.exp(-epsilon)))
@@ -87,21 +87,21 @@ def audit(
     seed: int = 0,
     **options: Any,
 ) -> Audit:
-    """Train with canaries, half of them left out at random, and bound ε from below by how well they can be told.
+    """Trains with canaries, half of them left out at random, and bounds ε from below by the right guesses.
 
-    A canary is an example of noise with a random label, unlike the data, so that its gradient is its own. Its score is
-    how much its loss fell: the largest are guessed to have been in, the smallest to have been out.
+    A canary is an example of noise with a random label, unlike the data, so that its gradient is unusual. Its score is
+    the decrease of its loss: the largest are guessed to be in, the smallest to be out.
 
     Args:
-        model: compiled; a loss of its own examples is asked of it before and after.
+        model: compiled; its loss is computed for single examples before and after.
         x, y: arrays of N samples.
         privacy: a `tfbp.Privacy`.
-        canaries: how many are made; about half of them are trained on.
-        share: of the canaries, how many are guessed at either end.
+        canaries: the number of canaries; about half of them are trained on.
+        share: the share of the canaries that is guessed at either end.
         options: of `tfbp.fit`.
 
     Raises:
-        InputError: too few canaries to say anything.
+        InputError: too few canaries for a result.
 
     Reference: Steinke, Nasr and Jagielski (2023), https://arxiv.org/abs/2305.08846
     """
@@ -132,16 +132,16 @@ def audit(
 
 
 def canaries_like(x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Examples of noise as large as the data, and labels at random from those that there are."""
+    """Returns examples of noise with the data's scale, and labels drawn from the data's labels."""
     if x.dtype.kind in "iu":
-        made = rng.integers(x.min(), x.max() + 1, (count, *x.shape[1:])).astype(x.dtype)
+        canaries = rng.integers(x.min(), x.max() + 1, (count, *x.shape[1:])).astype(x.dtype)
     else:
-        made = (x.mean() + 2 * x.std() * rng.normal(size=(count, *x.shape[1:]))).astype(x.dtype)
-    return made, y[rng.integers(0, len(y), count)]
+        canaries = (x.mean() + 2 * x.std() * rng.normal(size=(count, *x.shape[1:]))).astype(x.dtype)
+    return canaries, y[rng.integers(0, len(y), count)]
 
 
 def scores_of(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The loss of each example by itself."""
+    """Returns the loss of each single example."""
     import tensorflow as tf
 
     @tf.function(autograph=False)

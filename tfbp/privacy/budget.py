@@ -1,4 +1,4 @@
-"""What may still be run: a step beyond the budget is refused before it runs."""
+"""Computes the steps that the budget still allows: a step beyond it is rejected before it runs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ class Budget:
 
     Args:
         epsilon: None for no limit.
-        planned: the steps of the fit; without their noise where a budget says it.
+        planned: the steps of the fit; without noise where the budget decides the noise.
     """
 
     def __init__(self, epsilon: float | None, delta: float, accountant: str, ledger: Ledger, planned: Stretch) -> None:
         self.epsilon, self._delta, self._accountant = epsilon, delta, accountant
         self._ledger = ledger
-        # what was spent when it was last looked at, and how many steps were left then
+        # the ε at the last check, and the number of steps that were left then
         self._seen: tuple[list[Stretch], int] | None = None
         self.planned = planned if epsilon is None or not planned.steps else self._with_noise(planned)
 
     def spent(self) -> float:
-        """ε of all that was run."""
+        """Returns ε of all steps that ran."""
         return accounting.epsilon_of(self._ledger.stretches(), self._delta, self._accountant)
 
     def check(self, steps: int) -> None:
-        """Raise `InputError` where so many steps more would go beyond the budget."""
-        # a backup that was restored after the fit began has stretches of its own
+        """Raises `InputError` where so many more steps would exceed the budget."""
+        # a restored backup has its own stretches
         self._ledger.begin(self.planned)
         if self.epsilon is None:
             return
@@ -40,7 +40,7 @@ class Budget:
             )
 
     def _left(self) -> int:
-        """How many steps more stay within the budget, no more than were planned when this was last found out."""
+        """Returns how many more steps stay within the budget, at most as many as planned at the last check."""
         spent = self._ledger.stretches()
         if self._seen is not None:
             then, left = self._seen
@@ -53,7 +53,7 @@ class Budget:
 
     def _with_noise(self, planned: Stretch) -> Stretch:
         spent = self._ledger.stretches()
-        # what goes on with the same settings goes on with the same noise, if that is enough
+        # a fit that continues with the same settings keeps the same noise, if that is enough
         for last in spent[-1:]:
             same = planned.with_noise(last.noise)
             goes_on = last.settings == same.settings

@@ -1,4 +1,4 @@
-"""Which way a model's examples go, and whether each has a gradient of its own: found by trying."""
+"""Chooses the way for a model's examples, by hand or by tape, and checks that each has its own gradient."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import tensorflow as tf
 from keras.src.backend import get_keras_mask
 
 from tfbp.errors import InputError
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import examples
 from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
 from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties
 
 
 def way_of(model: Any, data: Any) -> Way:
-    """The way of a model's examples: by hand where every trainable weight's gradient is recorded, else by tape.
+    """Returns the way for a model's examples: by hand where every trainable weight is recorded, else by tape.
 
-    Two examples are tried together and each alone: where their norms differ, the loss or a layer ties the examples of
-    a batch together.
+    It runs two examples together and each alone. Where their norms differ, the loss or a layer ties the examples of a
+    batch together.
 
     Args:
         data: packed data of at least one row.
 
     Raises:
-        InputError: examples that are tied together.
+        InputError: a model that ties examples together.
     """
     with restored(model):
         return _way_of(model, data)
@@ -59,7 +59,7 @@ def _way_of(model: Any, data: Any) -> Way:
 
 @contextlib.contextmanager
 def restored(model: Any) -> Iterator[None]:
-    """What trying does to the variables that no gradient moves, random generators' among them, is undone."""
+    """Restores the variables without a gradient, such as random generators' states, after the trial."""
     before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     try:
         yield
@@ -69,10 +69,10 @@ def restored(model: Any) -> Iterator[None]:
 
 
 def _check_call(model: Any, batch: Any) -> None:
-    """Raise `InputError` for a layer that writes to a state or adds a loss of its own: of a call on a few rows."""
+    """Raises `InputError` for a layer that writes to a state or adds a loss, seen in a call on a few rows."""
     x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    seeds = {id(each.state) for layer in [model, *all_layers(model)] for each in _generators(layer)}
-    before = [(each, each.numpy()) for each in model.non_trainable_variables if id(each) not in seeds]
+    seeds = {id(generator.state) for layer in [model, *all_layers(model)] for generator in _generators(layer)}
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables if id(variable) not in seeds]
     with without_penalties(model):
         examples.called(model, x, True)
     for layer in [model, *all_layers(model)]:
@@ -90,7 +90,7 @@ def _check_call(model: Any, batch: Any) -> None:
 
 
 def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
-    """‖g_b‖² of a batch; the way gives up what is found not to be possible."""
+    """Returns ‖g_b‖² of a batch; the way changes where a part of it turns out to be impossible."""
     try:
         return _tried(model, way, [batch], training)
     except Unweighted:
@@ -98,7 +98,7 @@ def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
     except NotRecorded as error:
         way.reason = str(error)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-        # some operations fail side by side, a masked loop's and grouped convolutions' among them
+        # some operations fail in parallel, such as a masked loop and grouped convolutions
         if way.is_by_hand or way.in_turn:
             raise
         way.in_turn = True
@@ -111,11 +111,11 @@ def draws(model: Any) -> bool:
 
 
 def _generators(layer: Any) -> list[keras.random.SeedGenerator]:
-    return [each for each in vars(layer).values() if isinstance(each, keras.random.SeedGenerator)]
+    return [variable for variable in vars(layer).values() if isinstance(variable, keras.random.SeedGenerator)]
 
 
 def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
-    """‖g_b‖² of each example of some batches of one size, by one trace."""
+    """Returns ‖g_b‖² of each example of several batches of one size, by one trace."""
     structure = batches[0]
     leaves = [[leaf for leaf in keras.tree.flatten(batch) if leaf is not None] for batch in batches]
 
@@ -123,11 +123,11 @@ def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarr
         return examples.find(model, way, unflattened(structure, given), training).squares
 
     run = tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, leaves[0]))
-    return np.concatenate([run(*each).numpy() for each in leaves])
+    return np.concatenate([run(*leaf).numpy() for leaf in leaves])
 
 
 def _other_row(data: Any) -> list[int]:
-    """A row that differs from the first; none where there is none among the next hundred."""
+    """Returns a row that differs from the first; none if the next hundred do not."""
     leaves = [leaf[:100].numpy() for leaf in keras.tree.flatten(data) if leaf is not None]
     for row in range(1, len(leaves[0])):
         if not all(np.array_equal(leaf[0], leaf[row]) for leaf in leaves):
@@ -136,7 +136,7 @@ def _other_row(data: Any) -> list[int]:
 
 
 def _agree(together: np.ndarray, apart: np.ndarray, model: Any) -> bool:
-    # what sums in another order differ by, many times over; examples that are tied differ by their own size
+    # many times the difference of two summation orders; tied examples differ by their own size
     roundoff = 2.0**-34 if all(w.dtype == "float64" for w in model.trainable_variables) else 2.0**-10
     if "16" in str(model.compute_dtype):
         roundoff = 2.0**-3

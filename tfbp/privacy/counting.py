@@ -1,4 +1,4 @@
-"""A chunk's losses and metrics, of the examples that were taken alone. B rows of a chunk."""
+"""Updates losses and metrics with a chunk's taken examples alone. B rows of a chunk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def count(model: Any, batch: Any, losses: tf.Tensor, outputs: Any, good: tf.Tensor) -> None:
-    """Take a chunk into the model's metrics; where an example is not good, it counts nowhere."""
+    """Updates the model's metrics with a chunk; an example that is not good counts nowhere."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     rows = tf.cast(tf.reduce_sum(tf.cast(good, tf.int32)), losses.dtype)
     total = tf.reduce_sum(tf.where(good, losses, 0))
@@ -28,17 +28,17 @@ def count(model: Any, batch: Any, losses: tf.Tensor, outputs: Any, good: tf.Tens
 
 @contextlib.contextmanager
 def _of_rows(model: Any, weights: tf.Tensor) -> Iterator[None]:
-    """Have the metrics that Keras gives no weights count some rows alone."""
+    """Restricts the metrics without Keras weights to some rows."""
     metrics = model._compile_metrics
     if metrics is None:
         yield
         return
-    kept = metrics._flat_metrics
+    flat_metrics = metrics._flat_metrics
     try:
-        metrics._flat_metrics = [each and _Weighted(each, weights) for each in kept]
+        metrics._flat_metrics = [each and _Weighted(each, weights) for each in flat_metrics]
         yield
     finally:
-        metrics._flat_metrics = kept
+        metrics._flat_metrics = flat_metrics
 
 
 class _Weighted:

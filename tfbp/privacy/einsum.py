@@ -1,7 +1,7 @@
-"""The examples' gradients of a kernel in an einsum as a product of rows.
+"""Writes the examples' gradients of an einsum's kernel as a product of rows.
 
-Each axis of x, of the kernel and of z is one of: b, the batch; T, in x and z; I, in x and the kernel; O, in the kernel
-and z; G, in all three. Then z = Σ_I x · kernel is, for each b and G, a dense layer on T rows.
+Each axis of x, of the kernel and of z is one of: b, the batch; T, in x and z; I, in x and the kernel; O, in the
+kernel and z; G, in all three. Then z = Σ_I x · kernel is, for each b and G, a dense layer on T rows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tfbp.privacy.recording import NotRecorded
 
 
 def einsum_parts(equation: str, x: tf.Tensor, dz: tf.Tensor, kernel_shape: tuple[int, ...]) -> Product:
-    """The part that makes the kernel's gradient, for z = einsum(equation, x, kernel).
+    """Returns the part of the kernel's gradient, for z = einsum(equation, x, kernel).
 
     Raises:
-        NotRecorded: an equation whose kernel has another part in it.
+        NotRecorded: an equation that repeats an axis or sums one of the kernel alone.
     """
     of_x, of_kernel, of_z = _axes(equation, x.shape.rank)
     alone = [axis for axis in of_x if axis not in of_kernel + of_z]
@@ -42,15 +42,15 @@ def einsum_parts(equation: str, x: tf.Tensor, dz: tf.Tensor, kernel_shape: tuple
         return tf.reshape(tensor, [-1, *(middle if groups else middle[1:])])
 
     def restore(matrix: tf.Tensor) -> tf.Tensor:
-        made = [*groups, *inputs, *outputs]
-        matrix = tf.reshape(matrix, [sizes[axis] for axis in made])
-        return tf.transpose(matrix, [made.index(axis) for axis in of_kernel])
+        in_order = [*groups, *inputs, *outputs]
+        matrix = tf.reshape(matrix, [sizes[axis] for axis in in_order])
+        return tf.transpose(matrix, [in_order.index(axis) for axis in of_kernel])
 
     return Product(sorted_by(x, of_x, inputs), sorted_by(dz, of_z, outputs), restore)
 
 
 def _axes(equation: str, rank: int) -> tuple[str, str, str]:
-    """The letters of x, the kernel and z, with letters for an ellipsis, too."""
+    """Returns the letters of x, the kernel and z, with letters for an ellipsis."""
     given, of_z = equation.replace(" ", "").split("->")
     of_x, of_kernel = given.split(",")
     free = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in equation]

@@ -1,8 +1,8 @@
-"""Each example's own gradient in a batch: its squared norm, and sums of the gradients with a factor for each.
+"""Computes each example's gradient in a batch: its squared norm, and sums with a factor for each example.
 
-Two ways find them. By hand: one backward pass gives every layer's dz, the rest follows from x and dz (`parts`). By
-tape: one tape an example, all of a chunk side by side (tf.vectorized_map); every example's gradient is held for a
-while.
+There are two ways. By hand: one backward pass computes every layer's dz, and the rest follows from x and dz
+(`parts`). By tape: one tape for each example of a chunk, in parallel (tf.vectorized_map), with every example's gradient
+in memory.
 
 g_b is the gradient of the loss on a batch of example b alone, with respect to the trainable weights, without
 penalties on weights. B examples.
@@ -25,20 +25,20 @@ from tfbp.privacy.kinds import calls_of
 from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, recording, without_penalties
 
 BY_HAND, BY_TAPE = "by hand", "by tape"
-# of the gradients of a chunk of examples, by tape
+# bytes of the gradients of a chunk of examples, by tape
 CHUNK_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of a batch.
+    """The results for a batch.
 
     Attributes:
         losses: ℓ_b, (B,), at least float32.
-        outputs: the model's, for metrics.
-        squares: ‖g_b‖², (B,), float64; infinite or NaN for an example that is.
-        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and where squares are finite, (B,): the
-            others count 0.
+        outputs: the model's outputs, for metrics.
+        squares: ‖g_b‖², (B,), float64; infinite or NaN for an example with such a gradient.
+        weighted: Σ_b f_b g_b of each trainable weight, for factors (B,) and finite squares, (B,): other examples
+            count 0.
     """
 
     losses: tf.Tensor
@@ -49,15 +49,15 @@ class Found:
 
 @dataclass
 class Way:
-    """How the examples' gradients of a model are found.
+    """The way to compute the examples' gradients of a model.
 
     Attributes:
-        layers: by which way each layer with trainable weights goes, by its path.
-        reason: why none goes by hand; empty where they do.
-        losses: how a batch's loss is made of its examples': "mean", "sum", or "each" where it is neither, for a mask
-            counts over the whole batch.
+        layers: the way of each layer with trainable weights, by its path.
+        reason: the cause why none goes by hand; empty where they do.
+        losses: how a batch's loss follows from its examples': "mean", "sum", or "each" where it is neither, for example
+            because a mask counts over the whole batch.
         is_weighted: whether the loss takes a weight for each example.
-        in_turn: whether examples go by tape one after the other: side by side TensorFlow cannot run them all.
+        in_turn: whether examples go by tape one after the other: TensorFlow cannot run them all in parallel.
     """
 
     layers: dict[str, str] = field(default_factory=dict)
@@ -72,17 +72,17 @@ class Way:
 
 
 def find(model: Any, way: Way, data: Any, training: bool = True) -> Found:
-    """The examples' gradients of packed data (x, y, sample_weight) of a batch; to be traced in a tf.function."""
+    """Returns the examples' gradients of packed data (x, y, sample_weight) of a batch; call it in a tf.function."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with without_penalties(model):
         return (by_hand if way.is_by_hand else by_tape)(model, way, x, y, sample_weight, training)
 
 
 def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
-    """From one backward pass.
+    """Computes them from one backward pass.
 
     Raises:
-        NotRecorded: a layer or a weight whose gradient is not made of what was recorded.
+        NotRecorded: a layer or a weight with a gradient that does not follow from the record.
     """
     variables = model.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -94,8 +94,8 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             tape.watch(flat_weights)
             total = _sum_of_losses(model, way, x, y, outputs, weights, training)
     zs = [z for z, _ in recorder.uses]
-    found = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
-    dzs, dweights, others = found[: len(zs)], found[len(zs) : -len(variables)], found[-len(variables) :]
+    gradients = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
+    dzs, dweights, others = gradients[: len(zs)], gradients[len(zs) : -len(variables)], gradients[-len(variables) :]
     if any(dz is None for dz in dzs):
         raise NotRecorded("a layer whose output does not reach the loss, or not in a way that the tape sees")
     if any(dweight is None for dweight in dweights):
@@ -136,7 +136,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 
 
 def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
-    """From one tape an example, all side by side."""
+    """Computes them from one tape for each example, in parallel."""
     variables = model.trainable_variables
     values = [variable.value for variable in variables]
 
@@ -147,7 +147,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
             outputs = called(model, x, training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
-        gradients = [tf.convert_to_tensor(each) for each in gradients]
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         return loss, keras.tree.map_structure(lambda leaf: leaf[0], outputs), gradients
 
     packed = keras.tree.flatten((x, y, sample_weight))
@@ -171,7 +171,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 
 
 def called(model: Any, x: Any, training: bool) -> Any:
-    """The model's outputs, as Keras's own step calls it."""
+    """Returns the model's outputs, as Keras's own step calls it."""
     return model(x, training=training) if model._call_has_training_arg else model(x)
 
 
@@ -182,7 +182,7 @@ def rows_of(x: Any) -> Any:
 
 
 def layers_with_weights(model: Any) -> list[str]:
-    """The paths of the layers that have trainable weights of their own."""
+    """Returns the paths of the layers with trainable weights."""
     trained = {id(variable) for variable in model.trainable_variables}
     return [
         layer.path
@@ -192,7 +192,7 @@ def layers_with_weights(model: Any) -> list[str]:
 
 
 def _weights_of(outputs: Any, sample_weight: Any) -> Any:
-    """The sample weights in floats; where there are none, ones: the total's gradient by them says what each ℓ_b is."""
+    """Returns the sample weights as floats; ones without weights: the total's gradient by them is each ℓ_b."""
     if sample_weight is not None:
         return keras.tree.map_structure(
             lambda leaf: leaf if leaf is None or leaf.dtype.is_floating else tf.cast(leaf, keras.config.floatx()),
@@ -207,7 +207,7 @@ def _weights_of(outputs: Any, sample_weight: Any) -> Any:
 
 
 def _sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """Σ_b ℓ_b."""
+    """Returns Σ_b ℓ_b."""
     if way.losses == "each":
         return tf.reduce_sum(_each_loss(model, way, x, y, outputs, weights, training))
     try:
@@ -220,7 +220,7 @@ def _sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: 
 
 
 def _each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """ℓ_b of every example as that of a batch of its own, (B,), from the outputs of the whole batch."""
+    """Returns ℓ_b of every example as a batch of its own, (B,), from the outputs of the whole batch."""
     masks = keras.tree.map_structure(get_keras_mask, outputs)
 
     def alone(given: Any) -> tf.Tensor:
@@ -245,7 +245,7 @@ def _each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any,
 
 
 def _mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
-    """function of each example, side by side; or one after the other, also where TensorFlow cannot trace that."""
+    """Applies function to each example in parallel; in sequence where TensorFlow cannot trace that."""
     log = logging.getLogger("tensorflow")
     level = log.level
     try:
@@ -256,10 +256,10 @@ def _mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
         pass
     finally:
         log.setLevel(level)
-    made = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
+    program = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
         [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     )
-    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), made.structured_outputs)
+    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
     return tf.map_fn(function, leaves, fn_output_signature=specs, parallel_iterations=1)
 
 
@@ -268,13 +268,13 @@ def _per_example(terms: tf.Tensor) -> tf.Tensor:
 
 
 def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-    """The squares in float64; made in float64, too, where they overflow in a narrower type."""
-    found = squares(dtype)
+    """Returns the squares in float64; computed in float64, too, where they overflow in a narrower dtype."""
+    values = squares(dtype)
     if dtype == tf.float64:
-        return found
-    # a function by itself: what is inlined is rewritten, and parts of it are run where they are not needed
+        return values
+    # a separate function: Grappler rewrites inlined code, and then runs unused parts of it
     wide = tf.function(lambda: squares(tf.float64), autograph=False, experimental_attributes={"_noinline": True})
-    return tf.cond(tf.reduce_all(tf.math.is_finite(found)), lambda: tf.cast(found, tf.float64), wide)
+    return tf.cond(tf.reduce_all(tf.math.is_finite(values)), lambda: tf.cast(values, tf.float64), wide)
 
 
 def _wide(variables: Any) -> tf.DType:
@@ -282,7 +282,7 @@ def _wide(variables: Any) -> tf.DType:
 
 
 def rows_a_chunk(model: Any, way: Way, most: int) -> int:
-    """How many examples are taken at once: by tape their gradients are held, and may take CHUNK_BYTES."""
+    """Returns the number of examples in parallel: by tape their gradients are in memory, at most CHUNK_BYTES."""
     if way.is_by_hand:
         return most
     bytes_an_example = sum(8 * math.prod(variable.shape) for variable in model.trainable_variables)

@@ -1,6 +1,6 @@
-"""The kinds of layers whose examples' gradients follow from x and dz, each with how its call is recorded.
+"""The kinds of layers with examples' gradients from x and dz, and the recording of their calls.
 
-A function here takes the recorder, the layer and what the layer is called with, and returns what the layer would.
+A function here takes the recorder, the layer and the layer's arguments, and returns the layer's result.
 B batch, T all axes between the first and the last, I inputs, O outputs.
 """
 
@@ -24,7 +24,7 @@ from tfbp.privacy.sums import gradient_of_broadcast
 
 
 def calls_of(recorder: Recorder, layer: Any) -> dict[str, Callable[..., Any]]:
-    """What stands in the place of a layer's methods while it is recorded; nothing for a kind that is not known."""
+    """Returns the replacements of a layer's methods while it is recorded; nothing for an unknown kind."""
     if not layer.built or getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
         return {}
     if getattr(layer, "_remat_mode", None) is not None:
@@ -127,12 +127,12 @@ def _of_bias(bias: Any, dz: tf.Tensor) -> list[Any]:
 
 
 def _in_rows(tensor: tf.Tensor) -> tf.Tensor:
-    """(B, T, I) of (B, …, I)."""
+    """(B, …, I) -> (B, T, I)."""
     return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]])
 
 
 def _activated(layer: Any, z: Any) -> Any:
-    """The layer's activation, its derivative by hand where the layer's is."""
+    """Returns the layer's activation, with a hand-written derivative where the layer's has one."""
     ours = type(layer).__module__.startswith("tfbp.")
     return layers.hand_written.activate(layer.activation, z) if ours else layer.activation(z)
 

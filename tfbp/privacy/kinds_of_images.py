@@ -1,6 +1,6 @@
-"""Recorded calls of the layers of images, and of those that normalize: see `kinds`.
+"""Records calls of layers of images, and of normalizations: see `kinds`.
 
-B batch, H and W height and width, C channels, P places of a window, K positions of it, G groups, I = C / G, O.
+B batch, H and W height and width, C channels, P positions of a window, K pixels in it, G groups, I = C / G, O.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
         window, images = _window(layer, x)
         pixels = [tf.reshape(at, [-1, math.prod(window.outputs), x.shape[-1]]) for at in window.patches(images)]
         dz_of = tf.reshape(dz, [-1, math.prod(window.outputs), x.shape[-1], layer.depth_multiplier])
-        # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the places
+        # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the positions
         each = [tf.einsum("bpi,bpid->bid", at, dz_of) for at in pixels]
         gradient = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel.shape])
         parts: list[Any] = [(layer.kernel, Each(gradient))]
@@ -65,21 +65,21 @@ def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
 
 
 def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
-    """The part that makes a kernel's gradient: a product of what lies under the window."""
+    """Returns the part of a kernel's gradient: a product with the pixels under the window."""
     window, images = _window(layer, x)
     groups, places = layer.groups, math.prod(window.outputs)
-    # in a loop of XLA's on a CPU the kernels of a convolution's backward take many times as long
+    # in an XLA loop on a CPU, the backward kernels of a convolution take many times as long
     by_products = is_compiled() and not has_gpu()
     unfold = Unfolding(window, layer, images.shape[-1], not is_compiled())
     inputs = images.shape[-1] // groups
 
     def patches(images: tf.Tensor) -> tf.Tensor:
-        found = unfold.patches(images)
+        rows = unfold.patches(images)
         # (b, G, P, K I) <- (b, P, K C)
         if groups == 1:
-            return found[:, None]
-        found = tf.reshape(found, [-1, places, found.shape[-1] // (groups * inputs), groups, inputs])
-        return tf.reshape(tf.transpose(found, [0, 3, 1, 2, 4]), [-1, groups, places, unfold.positions * inputs])
+            return rows[:, None]
+        rows = tf.reshape(rows, [-1, places, rows.shape[-1] // (groups * inputs), groups, inputs])
+        return tf.reshape(tf.transpose(rows, [0, 3, 1, 2, 4]), [-1, groups, places, unfold.positions * inputs])
 
     def restore(matrix: tf.Tensor) -> tf.Tensor:
         # (G, K I, O) -> (K, I, G O)
@@ -104,7 +104,7 @@ def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
 
 
 def _window(layer: Any, x: tf.Tensor) -> tuple[Window, tf.Tensor]:
-    """The window of a convolution along one or two axes, and the images that it is moved over, (B, H, W, C)."""
+    """Returns the window of a convolution along one or two axes, and its images, (B, H, W, C)."""
     flat = x.shape.rank == 3
     padding = "valid" if layer.padding == "causal" else layer.padding
     x = _padded(layer, x)
@@ -116,7 +116,7 @@ def _window(layer: Any, x: tf.Tensor) -> tuple[Window, tf.Tensor]:
 
 
 def _padded(layer: Any, x: tf.Tensor) -> tf.Tensor:
-    """x with what "causal" puts before it."""
+    """Returns x with the padding of "causal" before it."""
     if layer.padding != "causal":
         return x
     return tf.pad(x, [[0, 0], [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0], [0, 0]])
@@ -148,10 +148,10 @@ def group_normalization(recorder: Recorder, layer: Any, inputs: Any) -> Any:
 
 
 def _scaled(recorder: Recorder, layer: Any, normalized: tf.Tensor, axis: Any, gamma: Any, beta: Any) -> Any:
-    """gamma · normalized + beta along the axes of a normalization."""
+    """Computes gamma · normalized + beta along the axes of a normalization."""
     rank = normalized.shape.rank
     axes = sorted(each % rank for each in ([axis] if isinstance(axis, int) else axis))
-    shape = [normalized.shape[each] if each in axes else 1 for each in range(1, rank)]
+    shape = [normalized.shape[index] if index in axes else 1 for index in range(1, rank)]
     z = normalized
     if gamma is not None:
         z = z * tf.reshape(constant(gamma), shape)

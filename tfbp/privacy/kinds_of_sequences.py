@@ -1,7 +1,7 @@
-"""Recorded calls of the recurrent layers: see `kinds`.
+"""Records calls of the recurrent layers: see `kinds`.
 
-The loop back through time makes the gradient of what each step adds up, da. From it and from the state before each step
-every weight's gradient follows as one product over all steps, so that the loop runs once.
+The loop back through time computes da, the gradient of each step's pre-activation. From da and the state before each
+step, every weight's gradient follows as one product over all steps, so that the loop runs once.
 
 B batch, T steps, I inputs, H units, G gates; da (B, T, G H).
 """
@@ -27,7 +27,7 @@ from tfbp.privacy.recording import NotRecorded, Recorder, constant
 def recurrence(
     kind: str, recorder: Recorder, layer: Any, sequences: Any, initial_state: Any, mask: Any, training: Any = False
 ) -> Any:
-    """What Keras's inner_loop returns: the last output, the outputs and the last states."""
+    """Returns the results of Keras's inner_loop: the last output, the outputs and the last states."""
     cell = layer.cell
     mask = mask[0] if keras.tree.is_nested(mask) else mask
     options = {"activation": by_hand._function(cell.activation)}
@@ -42,8 +42,8 @@ def recurrence(
     x = tf.cast(sequences, dtype)
     kernel, recurrent_kernel = (tf.cast(constant(w), dtype) for w in (cell.kernel, cell.recurrent_kernel))
     bias = None if cell.bias is None else tf.cast(constant(cell.bias), dtype)
-    states = [tf.cast(tf.convert_to_tensor(each), dtype) for each in keras.tree.flatten(initial_state)]
-    states = [tf.broadcast_to(each, [tf.shape(x)[0], each.shape[-1]]) for each in states]
+    states = [tf.cast(tf.convert_to_tensor(state), dtype) for state in keras.tree.flatten(initial_state)]
+    states = [tf.broadcast_to(state, [tf.shape(x)[0], state.shape[-1]]) for state in states]
     options["go_backwards"] = layer.go_backwards
     if mask is not None:
         mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)
@@ -54,7 +54,7 @@ def recurrence(
         return _parts(kind, cell, x, h, da, lambda: _reset(kernel, recurrent_kernel, bias, x, h, options))
 
     a = recorder.kept(layer, ops.matmul(x, kernel), find)
-    # all states, those of steps that are left out among them
+    # all states, also those of skipped steps
     hs, *last = _run(kind, a, recurrent_kernel, bias, states, mask, {**options, "return_sequences": True})
     before.append(_before(hs, states[0], mask, layer.go_backwards))
     y = hs
@@ -65,7 +65,7 @@ def recurrence(
 
 
 def _run(kind: str, a: Any, recurrent_kernel: Any, bias: Any, states: Any, mask: Any, options: Any) -> Any:
-    """All states (B, T, H) and the last ones, where the products with x are made."""
+    """Returns all states (B, T, H) and the last ones, from the products with x."""
     forward, backward = getattr(recurrent, f"{kind}_forward"), getattr(recurrent, f"{kind}_backward")
 
     @custom_gradient
@@ -73,7 +73,7 @@ def _run(kind: str, a: Any, recurrent_kernel: Any, bias: Any, states: Any, mask:
         y, last, residuals = halves.forward(forward, a, None, recurrent_kernel, bias, states, mask, **options)
 
         def gradients(dy: tf.Tensor, *dlast: tf.Tensor) -> list[tf.Tensor]:
-            # of the weights' gradients, which nobody reads, a graph makes none
+            # a graph omits the weights' gradients, because nothing reads them
             da, *_, dfirst = halves.backward(backward, dy, residuals, dlast, bias_gradient=False)
             return [da, *dfirst]
 
@@ -83,10 +83,10 @@ def _run(kind: str, a: Any, recurrent_kernel: Any, bias: Any, states: Any, mask:
 
 
 def _before(hs: tf.Tensor, first: tf.Tensor, mask: tf.Tensor | None, go_backwards: bool) -> tf.Tensor:
-    """The state before each step, (B, T, H), in the order of x."""
+    """Returns the state before each step, (B, T, H), in the order of x."""
     h = tf.concat([first[:, None], hs[:, :-1]], axis=1)
     if mask is not None:
-        # before the first step that is not left out the outputs are 0, and the state is still the first
+        # before the first step that counts the outputs are 0, and the state is still the first one
         shown = tf.cast(tf.reverse(mask, [1]) if go_backwards else mask, tf.int32)
         begun = tf.cumsum(shown, axis=1, exclusive=True) > 0
         h = tf.where(begun[..., None], h, first[:, None])
@@ -94,7 +94,7 @@ def _before(hs: tf.Tensor, first: tf.Tensor, mask: tf.Tensor | None, go_backward
 
 
 def _parts(kind: str, cell: Any, x: Any, h: Any, da: Any, reset: Callable[[], tf.Tensor]) -> Any:
-    """The parts of kernel, recurrent kernel and bias from da of every step."""
+    """Returns the parts of kernel, recurrent kernel and bias from da of every step."""
     parts: list[Any] = [(cell.kernel, Product(x, da, lambda matrix: matrix))]
     if kind != "gru":
         parts.append((cell.recurrent_kernel, Product(h, da, lambda matrix: matrix)))
@@ -109,7 +109,7 @@ def _parts(kind: str, cell: Any, x: Any, h: Any, da: Any, reset: Callable[[], tf
             parts.append((cell.recurrent_kernel, Product(h, dh_n, lambda matrix: matrix)))
             bias = [da, dh_n]
         else:
-            # h_n = matmul(r * h, recurrent_n): z and r are of h, n is of r * h
+            # h_n = matmul(r * h, recurrent_n): z and r depend on h, n on r * h
             of_zr, of_n = tf.pad(da_zr, [[0, 0], [0, 0], [0, units]]), tf.pad(da_n, [[0, 0], [0, 0], [2 * units, 0]])
             rows = tf.concat([h, r * h], axis=1), tf.concat([of_zr, of_n], axis=1)
             parts.append((cell.recurrent_kernel, Product(*rows, lambda matrix: matrix)))
@@ -121,7 +121,7 @@ def _parts(kind: str, cell: Any, x: Any, h: Any, da: Any, reset: Callable[[], tf
 
 
 def _reset(kernel: Any, recurrent_kernel: Any, bias: Any, x: Any, h: Any, options: Any) -> tf.Tensor:
-    """r of every step, (B, T, H): one product of all steps, for no loop has kept it."""
+    """Returns r of every step, (B, T, H): one product of all steps, because the loop does not keep r."""
     units = h.shape[-1]
     columns = slice(units, 2 * units)
     a_r = tf.matmul(x, kernel[:, columns]) + tf.matmul(h, recurrent_kernel[:, columns])

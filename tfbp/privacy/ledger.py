@@ -1,9 +1,9 @@
-"""What private training has spent of a model, in variables that are saved with it.
+"""Records the spent privacy of a model, in variables that are saved with it.
 
-The ledger is an attribute of the model, so that checkpoints, weights files, `.keras` files and backups hold it. Its
-table has a row for each stretch of steps that were alike; ε follows from the table alone.
+The ledger is an attribute of the model, so that checkpoints, weights files, `.keras` files and backups contain it.
+Its table has a row for each stretch of equal steps; ε follows from the table alone.
 
-Keras keeps what is an optimizer beside a model as it is, and saves it: so the ledger is one, by name.
+Keras keeps an optimizer that is an attribute of a model, and saves it: so the ledger is one, by name.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import keras
 import numpy as np
 
 NAME = "tfbp_privacy"
-# stretches of steps that are told apart
+# the number of stretches that the table can hold
 ROWS = 64
 SAMPLINGS = ("poisson", "shuffle")
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Steps that were alike.
+    """A stretch of equal steps.
 
     Attributes:
         sampling: "poisson" or "shuffle".
         rate: q = B / N. noise: σ. rows: N. clip: C. an_epoch: the steps of an epoch.
-        steps: how many were run.
+        steps: the number of steps that ran.
     """
 
     sampling: str
@@ -51,10 +51,10 @@ class Stretch:
 
 
 class Ledger(keras.optimizers.Optimizer):
-    """A model's account: stretches of steps, the counter that noise and samples follow from, and their key.
+    """A model's account: stretches of steps, the counter for noise and samples, and their key.
 
-    The key is in the variables while a fit runs, so that one that is killed goes on with the same bits; when a fit has
-    ended the key is gone: with it, whoever has the weights could take the noise out again.
+    The key is in the variables during a fit, so that a killed fit continues with the same random numbers. At the end of
+    the fit it is deleted: with the key, anybody with the weights could subtract the noise.
     """
 
     def __init__(self) -> None:
@@ -62,20 +62,20 @@ class Ledger(keras.optimizers.Optimizer):
         given = {"initializer": "zeros"}
         self.table = self.add_variable(shape=(ROWS, 6), dtype="float64", name="stretches", **given)
         self.counts = self.add_variable(shape=(ROWS,), dtype="int64", name="steps", **given)
-        # the stretch that is under way, counted from 1; all steps; examples that were not finite; seeded steps
+        # the current stretch, counted from 1; all steps; examples that were not finite; seeded steps
         self.current = self.add_variable(shape=(), dtype="int64", name="current", **given)
         self.draws = self.add_variable(shape=(), dtype="int64", name="draws", **given)
         self.skipped = self.add_variable(shape=(), dtype="int64", name="skipped", **given)
         self.seeded = self.add_variable(shape=(), dtype="int64", name="seeded", **given)
-        # two words for the noise, two for the samples; 0 where there is none
+        # two words for the noise, two for the samples; 0 without a key
         self.key = self.add_variable(shape=(4,), dtype="int64", name="key", **given)
-        # of the model's optimizer, when the ledger was last written: updates that it does not know of
+        # the optimizer's iterations at the last write: more of them are updates that the ledger does not count
         self.known_updates = self.add_variable(shape=(), dtype="int64", name="known_updates", **given)
         self.strange_updates = self.add_variable(shape=(), dtype="int64", name="strange_updates", **given)
         self.built = True
 
     def stretches(self) -> list[Stretch]:
-        """What was run, stretch by stretch."""
+        """Returns the stretches that ran."""
         table, counts = self.table.numpy(), self.counts.numpy()
         found = []
         for row, steps in zip(table[: int(self.current)], counts, strict=False):
@@ -84,7 +84,7 @@ class Ledger(keras.optimizers.Optimizer):
         return found
 
     def begin(self, stretch: Stretch) -> None:
-        """From here on steps are of this stretch: the last one, if that is alike."""
+        """Starts a stretch; an equal last one continues."""
         known = self.stretches()
         if known and known[-1].settings == stretch.settings:
             return
@@ -98,7 +98,7 @@ class Ledger(keras.optimizers.Optimizer):
         self.current.assign(row + 1)
 
     def draw_key(self, seed: int | None) -> None:
-        """A key from the operating system, or from a seed for tests; one that is there is kept."""
+        """Draws a key from the operating system, or from a seed for tests; an existing key stays."""
         if np.any(self.key.numpy()):
             return
         if seed is None:
@@ -111,15 +111,15 @@ class Ledger(keras.optimizers.Optimizer):
     def forget_key(self) -> None:
         self.key.assign(np.zeros(4, np.int64))
 
-    # what an optimizer does is never asked of it
+    # methods of an optimizer that are never called
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         raise NotImplementedError
 
 
 def ledger_of(model: Any) -> Ledger:
-    """The model's ledger, made where it has none."""
-    found = vars(model).get(NAME)
-    if found is None:
-        found = Ledger()
-        setattr(model, NAME, found)
-    return found
+    """Returns the model's ledger; makes one if there is none."""
+    ledger = vars(model).get(NAME)
+    if ledger is None:
+        ledger = Ledger()
+        setattr(model, NAME, ledger)
+    return ledger

@@ -1,8 +1,8 @@
-"""Gaussian noise, once for each weight and update, from a counter: no two of them share any.
+"""Draws Gaussian noise for each weight and update from a counter: no two of them share any.
 
-Philox, keyed by two words of the ledger's key; the counter is the step's number times the number of weights, plus the
-weight's. Philox is a counter-based generator of simulations, not one of cryptography, and its normal numbers are
-float32's or float64's: what that leaves open is in the guide.
+Philox has two words of the ledger's key; the counter is the step's number times the number of weights, plus the
+weight's number. Philox is a generator for simulations, not for cryptography, and its normal numbers are float32's or
+float64's: the guide describes the consequences.
 
 Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011), https://doi.org/10.1145/2063384.2063405
 """
@@ -16,16 +16,16 @@ import tensorflow as tf
 
 
 def normal(key: tf.Tensor, step: tf.Tensor, weight: int, weights: int, shape: Sequence[int], dtype: Any) -> tf.Tensor:
-    """Standard normal numbers of a weight's shape, for one step.
+    """Returns standard normal numbers of a weight's shape, for one step.
 
         z = ± Φ⁻¹(v / 2)     the sign is one bit, v in (0, 1) the others
 
-    Close to 0 the floats are dense: so the tails reach as far as the bits do, 6.3 for the 31 of float32.
+    Floats are dense close to 0: so the tails are as long as the bits allow, 6.3 for the 31 bits of float32.
 
     Args:
         key: (2,) int64, the noise's words of the ledger's key.
         step: the number of the step, over all fits of the model.
-        weight, weights: the weight's number, and how many there are.
+        weight, weights: the weight's number, and the number of weights.
     """
     counter = tf.cast(step, tf.int64) * weights + weight
     seed = tf.stack([key[0], key[1] + counter])
@@ -41,10 +41,10 @@ def normal(key: tf.Tensor, step: tf.Tensor, weight: int, weights: int, shape: Se
 def noised(
     sums: Sequence[tf.Tensor], key: tf.Tensor, step: tf.Tensor, deviation: float, divisor: float
 ) -> list[tf.Tensor]:
-    """(Σ_b f_b g_b + deviation · normal) / divisor of every weight.
+    """Returns (Σ_b f_b g_b + deviation · normal) / divisor of every weight.
 
-    XLA compiles it wherever it is called: normal numbers take a third of the time there, and they are the same ones
-    whether the rest of a step is compiled or not.
+    XLA compiles it in every caller: normal numbers take a third of the time there, and are the same whether the rest
+    of a step is compiled or not.
     """
 
     @tf.function(jit_compile=True, autograph=False)

@@ -1,4 +1,4 @@
-"""tfbp.per_example_gradient_norms, of any compiled keras.Model. N samples."""
+"""Computes tfbp.per_example_gradient_norms for any compiled keras.Model. N samples."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import tensorflow as tf
 from tfbp.errors import check_count
 from tfbp.fitting import arrays
 from tfbp.fitting.contract import check_compiled, check_data, check_model
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import choosing, examples, refusals
 
 
 class Norms(np.ndarray):
-    """An array of norms that says how they were found.
+    """An array of norms, with the way in which they were computed.
 
     Attributes:
         ways: "by hand" or "by tape" for each layer with trainable weights, by its path.
-        reason: why no layer went by hand; empty where they did.
+        reason: the cause why no layer went by hand; empty where they did.
     """
 
     ways: dict[str, str]
@@ -34,26 +34,27 @@ class Norms(np.ndarray):
 def per_example_gradient_norms(
     model: keras.Model, x: Any, y: Any, sample_weight: Any = None, *, per_layer: bool = False, batch_size: int = 256
 ) -> Norms:
-    """The norm of every example's own gradient, of the trainable weights alone.
+    """Returns the norm of every example's gradient, of the trainable weights alone.
 
         ‖g_b‖² = Σ_weights ‖∂ℓ_b/∂weight‖²
 
-    ℓ_b is the loss of a batch of example b alone, without penalties on weights. Layers of known kinds go by hand, from
-    one backward pass and without any example's gradient being held: ‖Σ_t x_t ⊗ dz_t‖² from the products of the rows of
-    x and of dz, or from xᵀ dz, whichever is smaller. A model with other layers goes by one tape an example, in chunks.
+    ℓ_b is the loss of a batch of example b alone, without penalties on weights. Layers of known kinds go by hand,
+    from one backward pass and without any example's gradient in memory: ‖Σ_t x_t ⊗ dz_t‖² from the products of the
+    rows of x and of dz, or from xᵀ dz, whichever is smaller. A model with other layers needs one tape for each
+    example, in chunks.
 
     Args:
-        model: any compiled keras.Model, or a `tfbp.Model`. Where its layers draw, as it predicts.
+        model: any compiled keras.Model, or a `tfbp.Model`. Layers that draw work in inference mode.
         x, y, sample_weight: arrays of N samples, as for fit.
         per_layer: of a `tfbp.Model`, each layer's norm, (N, L).
-        batch_size: how many samples a pass takes; it changes time and memory alone.
+        batch_size: the number of samples of a pass; it changes time and memory alone.
 
     Returns:
         (N,), whose `ways` say how each layer went; float64 for a float64 model, else float32.
 
     Raises:
-        InputError: a model that is not compiled, arrays that do not fit it, a batch size below 1, examples that a layer
-            or the loss ties together.
+        InputError: a model that is not compiled, arrays that do not fit it, a batch size below 1, a layer or a loss
+            that ties examples together.
 
     Example:
         >>> import keras, numpy as np, tfbp

@@ -1,13 +1,13 @@
-"""What an example's own gradient of a weight is a sum of, and what follows without holding that gradient.
+"""Computes squared norms and weighted sums of examples' gradients from their parts, without the gradients.
 
 A part of a weight's gradient, g_b for example b, is one of
 
-    Product    g_b = Σ_t left[b, t] ⊗ right[b, t]            a kernel's, of rows of x and of dz
-    Rows       g_b[v] = Σ_t right[b, t] where token[b, t] = v    a table's of embeddings
-    Convolved  g_b = Σ_p patches[b, p] ⊗ dz[b, p]            a convolution's kernel's, of what lies under its window
-    Each       g_b itself, of a weight that is small beside x     a bias's, a gain's
+    Product    g_b = Σ_t left[b, t] ⊗ right[b, t]            of a kernel, from rows of x and of dz
+    Rows       g_b[v] = Σ_t right[b, t] where token[b, t] = v    of a table of embeddings
+    Convolved  g_b = Σ_p patches[b, p] ⊗ dz[b, p]            of a convolution's kernel, from the pixels under its window
+    Each       g_b itself, of a weight that is small beside x     of a bias or a gain
 
-Of each there are ‖g_b‖² (`squares`) and Σ_b f_b g_b (`weighted`) for a factor f_b of each example.
+Each part has ‖g_b‖² (`squares`) and Σ_b f_b g_b (`weighted`) for a factor f_b of each example.
 
 B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 """
@@ -23,9 +23,9 @@ import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
 
-# from this many tokens on an example's equal ones are found by sorting: the others' matrix is T · T
+# the number of tokens from which equal ones are found by sorting: else by a matrix of T · T
 MANY_TOKENS = 64
-# of what lies under a convolution's window at once, and into how many pieces a batch is cut for that
+# bytes of patches in memory, and the number of pieces of a batch for that
 PATCH_BYTES, MOST_PIECES = 16 * 2**20, 16
 
 
@@ -34,7 +34,7 @@ class Product:
     """g_b = Σ_t left[b, t] ⊗ right[b, t]; left (B, T, I) and right (B, T, O), or (B, G, T, …) for a kernel of G groups.
 
     Attributes:
-        restore: makes the kernel's shape of (I, O), or of (G, I, O).
+        restore: converts (I, O), or (G, I, O), to the kernel's shape.
     """
 
     left: tf.Tensor
@@ -64,7 +64,7 @@ class Product:
         return self.restore(tf.einsum("bgti,bgto->gio", left, right))
 
     def joined(self, other: Product) -> Product:
-        """Of one weight that is used twice: the rows of both."""
+        """Joins the rows of two parts of one weight with two uses."""
         left, right = (
             tf.concat([a, tf.cast(b, a.dtype)], axis=-2)
             for a, b in ((self.left, other.left), (self.right, other.right))
@@ -102,7 +102,7 @@ class Rows:
         return replace(self, tokens=tf.concat([self.tokens, other.tokens], axis=1), right=right)
 
     def crossed(self, product: Product, dtype: tf.DType) -> tf.Tensor:
-        """Σ over the table of this part times the product's, whose left is of all V rows: a table that is tied."""
+        """Returns Σ over the table of this part times the product's, with a left of all V rows: a tied table."""
         left, right = tf.cast(product.left, dtype), tf.cast(product.right, dtype)
         # the product's rows of the example's own tokens alone   (B, T, O) <- (B, S, T) (B, S, O)
         of_tokens = tf.matmul(tf.gather(left, self.tokens, axis=2, batch_dims=1), right, transpose_a=True)
@@ -111,16 +111,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Convolved:
-    """g_b = Σ_p patches(x)[b, p] ⊗ dz[b, p]; dz (B, G, P, O) of G groups and P places.
+    """g_b = Σ_p patches(x)[b, p] ⊗ dz[b, p]; dz (B, G, P, O) of G groups and P positions.
 
-    What lies under a window is K times x: it is made of a few examples at a time.
+    The patches are K times as large as x, so they are computed for a few examples at a time.
 
     Attributes:
         x: the layer's images, (B, H, W, C).
         patches: (b, G, P, K I) of images (b, H, W, C), with 0 where the kernel has no weight.
         width: K C, of all groups.
-        restore: makes the kernel's shape of (G, K I, O).
-        backward: Σ_b of the kernel's gradient of x and dz, by a kernel of TensorFlow; None where products are faster.
+        restore: converts (G, K I, O) to the kernel's shape.
+        backward: Σ_b of the kernel's gradient of x and dz, by TensorFlow's kernel; None where products are faster.
     """
 
     x: tf.Tensor
@@ -147,16 +147,16 @@ class Convolved:
         return self.restore(tf.add_n(self._in_turn(of_some, x, dz)))
 
     def _in_turn(self, function: Callable[..., tf.Tensor], x: tf.Tensor, dz: tf.Tensor) -> list[tf.Tensor]:
-        """function of some examples after the other, as many as PATCH_BYTES hold."""
+        """Applies function to groups of examples in sequence, as many as fit in PATCH_BYTES."""
         batch, places = x.shape[0], dz.shape[2]
         if batch is None:
             return [function(x, dz)]
         some = max(1, PATCH_BYTES // (x.dtype.size * places * self.width), -(-batch // MOST_PIECES))
-        made: list[tf.Tensor] = []
+        pieces: list[tf.Tensor] = []
         for first in range(0, batch, some):
-            with tf.control_dependencies(made[-1:]):
-                made.append(function(tf.identity(x[first : first + some]), dz[first : first + some]))
-        return made
+            with tf.control_dependencies(pieces[-1:]):
+                pieces.append(function(tf.identity(x[first : first + some]), dz[first : first + some]))
+        return pieces
 
 
 @dataclass(frozen=True)
@@ -180,19 +180,19 @@ Part = Product | Rows | Convolved | Each
 
 
 class Unknown(Exception):
-    """Parts of one weight for which there is no formula together."""
+    """Raised for parts of one weight without a common formula."""
 
 
 def joined(parts: Sequence[Any]) -> list[Any]:
-    """The parts of one weight, those of a kind as one.
+    """Joins the parts of one weight, those of a kind to one.
 
     Raises:
-        Unknown: kinds that are known each by itself alone.
+        Unknown: kinds without a common formula.
     """
     kinds: dict[type, Any] = {}
     for part in parts:
         known = kinds.get(type(part))
-        if known is not None and not _fit(known, part):
+        if known is not None and not _can_be_joined(known, part):
             raise Unknown
         kinds[type(part)] = part if known is None else known.joined(part)
     if len(kinds) > 1 and set(kinds) != {Rows, Product}:
@@ -201,7 +201,7 @@ def joined(parts: Sequence[Any]) -> list[Any]:
 
 
 def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
-    """‖g_b‖² of one weight, (B,), from its joined parts."""
+    """Returns ‖g_b‖² of one weight, (B,), from its joined parts."""
     total = sum(part.squares(dtype) for part in parts)
     if len(parts) == 2:
         rows, product = sorted(parts, key=lambda part: isinstance(part, Product))
@@ -210,8 +210,8 @@ def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
     return total
 
 
-def _fit(part: Any, other: Any) -> bool:
-    """Whether two parts of a kind are one: convolutions of other images are not."""
+def _can_be_joined(part: Any, other: Any) -> bool:
+    """Whether two parts of a kind can be joined: convolutions of different images cannot."""
     return not isinstance(part, Convolved) and (
         not isinstance(part, Product) or part.left.shape.rank == other.left.shape.rank
     )
@@ -222,13 +222,13 @@ def _scaled(tensor: tf.Tensor, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tens
 
 
 def _of_finite(tensor: tf.Tensor, finite: tf.Tensor, dtype: tf.DType, times: Any = None) -> tf.Tensor:
-    """The tensor, times a factor, with 0 for examples that are not finite: 0 · NaN would be NaN."""
+    """Multiplies the tensor by a factor, with 0 for examples that are not finite: 0 · NaN would be NaN."""
     tensor = tf.cast(tensor, dtype)
     product = tensor if times is None else times * tensor
     cleaned = functools.partial(tf.where, _per_row(finite, tensor), product, 0)
     if is_compiled():
         return cleaned()
-    # nearly always all are: then it is not copied
+    # nearly always all examples are finite: then there is no copy
     clean = tf.function(cleaned, autograph=False, experimental_attributes={"_noinline": True})
     return tf.cond(tf.reduce_all(finite), lambda: product, clean)
 

@@ -1,4 +1,4 @@
-"""tfbp.Privacy: what a private fit is to keep to. N rows, B the batch's expected size, q = B / N."""
+"""tfbp.Privacy: the settings of a private fit. N rows, B the batch's expected size, q = B / N."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tfbp.privacy.ledger import SAMPLINGS, Stretch, ledger_of
 from tfbp.privacy.program import Plan
 from tfbp.privacy.run import PrivateRun
 
-# fit's arguments, where they are not given
+# the defaults of fit's arguments
 _DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(keras.Model.fit).parameters.items()
@@ -33,26 +33,26 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Privacy:
-    """Differentially private training: one object samples, clips, adds noise and accounts for what ran.
+    """Differentially private training: one object samples, clips, adds noise and accounts for the steps.
 
         g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N)
 
-    Given to `tfbp.fit` or `tfbp.Model.fit` as `privacy`. ε is only ever that of steps that ran: in the logs of each
-    epoch, and with all that it rests on in `history.privacy`. A step beyond the budget is refused before it runs.
+    Pass it to `tfbp.fit` or `tfbp.Model.fit` as `privacy`. ε counts only steps that ran. It is in the logs of each
+    epoch, and in `history.privacy` with all its terms. A step beyond the budget is rejected before it runs.
 
     Args:
-        epsilon: the budget; σ is found such that the epochs asked for stay within it. Or
+        epsilon: the budget; σ is the smallest that keeps the requested epochs within it. Or
         noise_multiplier: σ, without a budget.
         delta: δ, below 1 / N.
         clip: C, the largest norm of an example's own gradient.
-        sampling: "poisson", each step every example with probability q; or "shuffle", accounted as what it is.
-        accountant: "pld", privacy loss distributions, or "rdp", which says more than is spent.
-        physical_batch_size: how many examples the program takes at once; it changes time and memory alone.
-        exact_logs: whether the loss and the metrics of the training examples are counted; they are outside of ε.
+        sampling: "poisson", each step takes every example with probability q; or "shuffle", with its own accounting.
+        accountant: "pld", privacy loss distributions, or "rdp", which overestimates ε.
+        physical_batch_size: the number of examples in memory at once; it changes time and memory alone.
+        exact_logs: whether to count the loss and the metrics of the training examples; ε does not cover them.
         seed: for tests: noise and samples that can be had again. It voids the claim, and the report says so.
 
     Raises:
-        InputError: epsilon and noise_multiplier both or neither, or a number that is out of its range.
+        InputError: epsilon and noise_multiplier both or neither, or a number outside its range.
 
     Example:
         >>> import keras, numpy as np, tfbp
@@ -96,7 +96,7 @@ class Privacy:
             raise InputError(f"seed: got {self.seed!r}; accepted: None, or an integer for tests.")
 
     def fit(self, model: Any, given: dict[str, Any]) -> keras.callbacks.History:
-        """Train with the arguments of `tfbp.fit`; what that calls."""
+        """Trains with the arguments of `tfbp.fit`, which calls this."""
         given = {**_DEFAULTS, **given}
         refusals.check_model(model)
         contract.check_compiled(model)
@@ -154,14 +154,14 @@ class Privacy:
             )
             history = loop.train(model, run, given["callbacks"], schedule, given["verbose"])
         finally:
-            # with it, the noise could be taken out of the weights again
+            # with the seed, anybody could subtract the noise from the weights
             ledger.forget_key()
         history.privacy = report.report_of(self, model, ledger, way, budget.spent())
         return history
 
 
 def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | None, Any, int]:
-    """The packed training data, by which ways they go where the model knows, the validation data, and B."""
+    """Returns the packed training data, the way of each layer if the model has one, the validation data, and B."""
     x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
     contract.check_data(x=x, y=y, sample_weight=sample_weight)
     if x is None or not arrays.in_memory(x, y, sample_weight):

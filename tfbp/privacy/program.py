@@ -1,6 +1,6 @@
-"""Private steps in one program: sample, clip, sum, noise, update, count, many times over.
+"""Compiles private steps to one program: sample, clip, sum, noise, update, count, many times.
 
-    g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N) + that of penalties on weights
+    g = (Σ_b min(1, C / ‖g_b‖) g_b + σ C · normal) / (q N) + gradient of penalties on weights
 
 N rows, P rows of a chunk.
 """
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
-from tfbp.fitting.programs import unflattened
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy import noise, sampling
 from tfbp.privacy.clipping import clipped
 from tfbp.privacy.counting import count
@@ -25,10 +25,10 @@ from tfbp.privacy.ledger import ROWS, Ledger, Stretch
 
 @dataclass(frozen=True)
 class Plan:
-    """What the steps of a fit are made by.
+    """The settings of a fit's steps.
 
     Attributes:
-        stretch: their settings. batch_size: B. chunk: P.
+        stretch: the steps' settings. batch_size: B. chunk: P.
         exact_logs: whether losses and metrics of the examples are counted.
     """
 
@@ -40,7 +40,7 @@ class Plan:
 
 
 def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..., Any]:
-    """(order (N,), between (2,), *data) to the logs after the steps from number between[0] to before between[1]."""
+    """Maps (order (N,), between (2,), *data) to the logs after the steps between[0] to between[1] - 1."""
 
     def steps(order: tf.Tensor, between: tf.Tensor, *data: tf.Tensor) -> Any:
         logs = nothing_of(_logs(model, plan))
@@ -48,7 +48,7 @@ def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..
         def one(number: tf.Tensor, logs: Any) -> Any:
             return number + 1, step(model, ledger, plan, structure, order, number, data)
 
-        # one step at a time: each reads the weights that the one before has written
+        # one step at a time: each reads the weights of the step before
         _, logs = tf.while_loop(lambda number, _: number < between[1], one, (between[0], logs), parallel_iterations=1)
         return logs
 
@@ -56,9 +56,9 @@ def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..
 
 
 def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, number: Any, data: Any) -> Any:
-    """One private step: the logs after it."""
+    """Runs one private step; returns the logs after it."""
     stretch, variables = plan.stretch, model.trainable_variables
-    dtype = tf.float64 if any(each.dtype == "float64" for each in variables) else tf.float32
+    dtype = tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32
     key, draws = tf.convert_to_tensor(ledger.key.value), tf.convert_to_tensor(ledger.draws.value)
     if stretch.sampling == "poisson":
         draw = sampling.poisson(key[2:], draws, stretch.rate, stretch.rows, plan.chunk)
@@ -76,7 +76,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
 
-    begin = [tf.zeros(each.shape, dtype) for each in variables]
+    begin = [tf.zeros(variable.shape, dtype) for variable in variables]
     first = tf.constant(0), tf.constant(-1, tf.int64), tf.constant(True), begin, tf.constant(0, tf.int64)
     *_, sums, skipped = tf.while_loop(lambda _, last, more, *others: more, chunk, first, parallel_iterations=1)
     with tf.name_scope("noise"):
@@ -90,7 +90,7 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
 
 
 def apply(model: Any, gradients: list[tf.Tensor]) -> None:
-    """Update the trainable weights, penalties on them included: what follows from weights alone needs no noise."""
+    """Updates the trainable weights, with penalties: a term that depends on weights alone needs no noise."""
     variables = model.trainable_variables
     own = hasattr(model, "gradients_of_penalties")
     penalties = model.gradients_of_penalties() if own else _of_penalties(variables)
@@ -107,14 +107,14 @@ def apply(model: Any, gradients: list[tf.Tensor]) -> None:
 
 
 def _of_penalties(variables: list[Any]) -> list[Any]:
-    """The gradient of each weight's own penalty, None where it has none."""
+    """Returns the gradient of each weight's own penalty, None without one."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(each.value) for each in variables if each.regularizer is not None]
+        values = [tf.convert_to_tensor(variable.value) for variable in variables if variable.regularizer is not None]
         tape.watch(values)
-        given = [each for each in variables if each.regularizer is not None]
+        given = [variable for variable in variables if variable.regularizer is not None]
         total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
     found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
-    return [found.get(id(each)) for each in variables]
+    return [found.get(id(variable)) for variable in variables]
 
 
 def _logs(model: Any, plan: Plan) -> Any:

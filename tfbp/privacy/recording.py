@@ -1,8 +1,8 @@
-"""A forward pass that keeps, of each layer with weights, what its examples' gradients are made of.
+"""Records a forward pass: for each layer with weights, the inputs of its examples' gradients.
 
-Inside `recording(model)` each layer of a known kind is called by a function of this package: it makes z as the layer
-does, has the tape watch z, and keeps x. From dz, which the tape gives, follow the parts of each weight's gradient. The
-weights themselves are constants there, so that a gradient that still reaches one shows a use that was not recorded.
+Inside `recording(model)` each layer of a known kind is called by a function of this package: it computes z as the
+layer does, lets the tape watch z, and keeps x. The parts of each weight's gradient follow from dz, which the tape
+returns. The weights are constants there, so a gradient that still reaches one shows a use that was not recorded.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Find = Callable[[tf.Tensor], list[tuple[Any, Part]]]
 
 
 class NotRecorded(Exception):
-    """A layer whose examples' gradients cannot be made of what was recorded; says which and why."""
+    """Raised for a layer with examples' gradients that do not follow from the record; the message has the cause."""
 
 
 class Unweighted(Exception):
-    """A loss that a sample_weight does not reach, or not one that is made here."""
+    """Raised for a loss that ignores sample_weight, or is not computed here."""
 
 
 class Recorder:
-    """What was recorded of one forward pass.
+    """The record of one forward pass.
 
     Attributes:
-        uses: z and what its gradient says, of each call of a layer.
-        layers: the paths of the layers that were recorded.
+        uses: z and the gradient's function, for each call of a layer.
+        layers: the paths of the recorded layers.
     """
 
     def __init__(self, tape: tf.GradientTape) -> None:
@@ -42,10 +42,10 @@ class Recorder:
         self._tape, self._graph = tape, tf.compat.v1.get_default_graph()
 
     def kept(self, layer: Any, z: Any, find: Find) -> tf.Tensor:
-        """z, whose gradient the tape will know."""
+        """Returns z, watched by the tape."""
         if tf.compat.v1.get_default_graph() is not self._graph:
             raise NotRecorded(f"{layer.path} is called inside of a loop or a function")
-        # a tensor of its own: a layer that changes nothing hands on that of another
+        # a separate tensor: a layer that changes nothing returns another layer's tensor
         z = tf.identity(z)
         self._tape.watch(z)
         self.uses.append((z, find))
@@ -54,13 +54,13 @@ class Recorder:
 
 
 def constant(weight: Any) -> tf.Tensor:
-    """A weight as the layer computes with it; no gradient reaches it."""
+    """Returns a weight as the layer uses it, without a gradient."""
     return tf.stop_gradient(tf.convert_to_tensor(weight))
 
 
 @contextlib.contextmanager
 def recording(model: Any, tape: tf.GradientTape, calls_of: Callable[..., dict[str, Any]]) -> Iterator[Recorder]:
-    """Have the model's layers record what they do, those for which `calls_of` has something in a method's place."""
+    """Lets the model's layers record their calls, those with a method in `calls_of`."""
     recorder, replaced = Recorder(tape), []
     try:
         for layer in all_layers(model):
@@ -76,7 +76,7 @@ def recording(model: Any, tape: tf.GradientTape, calls_of: Callable[..., dict[st
 
 @contextlib.contextmanager
 def without_penalties(model: Any) -> Iterator[None]:
-    """No penalty on a weight is a part of the loss: it belongs to no example."""
+    """Removes penalties on weights from the loss: they belong to no example."""
     found = [(weight, weight.regularizer) for weight in model.trainable_variables if weight.regularizer is not None]
     try:
         for weight, _ in found:
@@ -88,6 +88,6 @@ def without_penalties(model: Any) -> Iterator[None]:
 
 
 def all_layers(model: Any) -> list[keras.layers.Layer]:
-    """Every layer of a model, those inside of others among them, each once."""
+    """Returns every layer of a model, inner layers included, each once."""
     found = {id(layer): layer for layer in model._flatten_layers(include_self=False, recursive=True)}
     return list(found.values())

@@ -1,4 +1,4 @@
-"""What private training cannot take, refused by name before anything is trained."""
+"""Rejects models that private training cannot train, before it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfbp.errors import InputError
 from tfbp.fitting.contract import is_overridden
 from tfbp.privacy.recording import all_layers
 
-# a batch's statistics, or a state that one batch hands to the next
+# layers with a batch's statistics, or a state that one batch passes to the next
 TYING = {
     keras.layers.BatchNormalization: "GroupNormalization or LayerNormalization",
     keras.layers.SpectralNormalization: "a layer without a state of its own",
@@ -18,16 +18,16 @@ TYING = {
 
 
 def build(model: Any, data: Any) -> None:
-    """The model's variables, its loss's and its metrics', before they are looked at."""
+    """Builds the model's variables, its loss's and its metrics', before the checks."""
     first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:1], data)
     model._symbolic_build(data_batch=first)
 
 
 def check_layers(model: Any, of_norms: bool = False) -> None:
-    """Raise `InputError` for a layer that leaves no example a gradient of its own."""
+    """Raises `InputError` for a layer that leaves no example its own gradient."""
     for layer in all_layers(model):
         for kind, instead in TYING.items():
-            # one that is frozen takes each example by itself
+            # a frozen one treats each example by itself
             if isinstance(layer, kind) and not (kind is keras.layers.BatchNormalization and not layer.trainable):
                 raise InputError(
                     f"model: got a {type(layer).__name__}, {layer.name!r}, through which examples see each other; "
@@ -48,8 +48,8 @@ def check_layers(model: Any, of_norms: bool = False) -> None:
 
 
 def check_model(model: Any) -> None:
-    """Raise `InputError` for a model whose own methods would go around the clipping."""
-    # a model that clips by itself has looked at its own methods
+    """Raises `InputError` for a model whose own methods would bypass the clipping."""
+    # a model that clips by itself has checked its own methods
     own = () if hasattr(model, "clipped_examples") else ("train_step", "make_train_function", "train_on_batch")
     for name in own:
         if is_overridden(model, name):
@@ -71,11 +71,11 @@ def check_model(model: Any) -> None:
 
 
 def check_way(model: Any, way: Any) -> None:
-    """Raise `InputError` for layers that draw, where each example goes by a tape of its own."""
+    """Raises `InputError` for layers that draw, where each example has its own tape."""
     if way.is_by_hand:
         return
     for layer in all_layers(model):
-        if any(isinstance(each, keras.random.SeedGenerator) for each in vars(layer).values()):
+        if any(isinstance(variable, keras.random.SeedGenerator) for variable in vars(layer).values()):
             raise InputError(
                 f"model: got {layer.name!r}, which draws random numbers, in a model whose examples go by a tape each "
                 f"(because of {way.reason}); accepted: no dropout there, or layers of known kinds alone."

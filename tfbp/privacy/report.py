@@ -1,4 +1,4 @@
-"""What a private fit tells of itself: history.privacy, all of it JSON."""
+"""Writes the report of a private fit: history.privacy, in JSON's types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEIGHBOURS = {"poisson": "add or remove one example", "shuffle": "one example co
 
 
 def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float) -> dict[str, Any]:
-    """ε, and all that it rests on."""
+    """Returns ε, and the settings and counts behind it."""
     stretches = ledger.stretches()
     last = stretches[-1]
     void = []
@@ -26,25 +26,25 @@ def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float
         "epsilon": epsilon,
         "delta": float(privacy.delta),
         "accountant": privacy.accountant,
-        "neighbouring_relation": " and ".join(dict.fromkeys(NEIGHBOURS[each.sampling] for each in stretches)),
+        "neighbouring_relation": " and ".join(dict.fromkeys(NEIGHBOURS[stretch.sampling] for stretch in stretches)),
         "sampling": last.sampling,
         "N": last.rows,
         "q": last.rate,
         "noise_multiplier": last.noise,
         "clip": last.clip,
-        "steps": sum(each.steps for each in stretches),
+        "steps": sum(stretch.steps for stretch in stretches),
         "updates": _updates(model),
         "budget": None if privacy.epsilon is None else float(privacy.epsilon),
         "stretches": [
             {
-                "sampling": each.sampling,
-                "N": each.rows,
-                "q": each.rate,
-                "noise_multiplier": each.noise,
-                "clip": each.clip,
-                "steps": each.steps,
+                "sampling": stretch.sampling,
+                "N": stretch.rows,
+                "q": stretch.rate,
+                "noise_multiplier": stretch.noise,
+                "clip": stretch.clip,
+                "steps": stretch.steps,
             }
-            for each in stretches
+            for stretch in stretches
         ],
         "non_finite_examples": int(ledger.skipped),
         "outside_of_epsilon": [*outside, "non_finite_examples"],
@@ -55,7 +55,7 @@ def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float
 
 
 def note_strange_updates(model: Any, ledger: Ledger) -> None:
-    """Count the updates of the model's optimizer that no private step has made."""
+    """Counts the updates of the model's optimizer outside private steps."""
     now = _updates(model)
     strange = now - int(ledger.known_updates)
     if strange > 0:

@@ -1,4 +1,4 @@
-"""Private steps as the loop over epochs drives them. N rows, B the batch's expected size."""
+"""Runs private steps in the loop over epochs. N rows, B the batch's expected size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
 from tfbp.privacy.ledger import Ledger
 
-# what XLA does not know, or drops without a word; and what its loops on a CPU add up one by one
+# operations that XLA does not have or drops silently, and sums that its loops on a CPU compute one by one
 UNKNOWN_TO_XLA = {
     "UnsortedSegmentSum",
     "PyFunc",
@@ -35,10 +35,10 @@ LOOPS, PRODUCTS, MANY_STEPS = {"While", "StatelessWhile"}, {"BatchMatMulV2", "Ei
 
 
 class PrivateRun(Run):
-    """Steps that are sampled, clipped, noised and counted.
+    """Samples, clips, adds noise to and counts the steps.
 
     Args:
-        budget: refuses steps beyond it, and knows ε of what was run so far.
+        budget: rejects steps beyond it, and computes ε of the steps that ran.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PrivateRun(Run):
         self._learned: dict[tuple[str, ...], float] = {}
 
     def trace(self, name: str = "train") -> Any:
-        """The program of private steps, once it was traced."""
+        """The program of private steps, once it is traced."""
         return self._program
 
     @property
@@ -74,7 +74,7 @@ class PrivateRun(Run):
         return self._learned
 
     def shuffle_by(self, seed: int) -> None:
-        """What a backup says of shuffling is in the ledger here."""
+        """Nothing: the ledger has the backup's state of shuffling."""
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
         self._budget.check(stop - start)
@@ -87,8 +87,8 @@ class PrivateRun(Run):
         return stop
 
     def _first_call(self, arguments: list[tf.Tensor]) -> Any:
-        """Trace, choose whether XLA compiles, and run."""
-        specs = [tf.TensorSpec.from_tensor(each) for each in arguments]
+        """Traces, chooses whether XLA compiles, and runs."""
+        specs = [tf.TensorSpec.from_tensor(argument) for argument in arguments]
         steps = program.block(self.model, self.ledger, self.plan, self.data)
         asked = compiler.is_asked_for(self.model)
 
@@ -104,7 +104,7 @@ class PrivateRun(Run):
                 self._program = traced(True)
                 logs = self._program(*arguments)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
-                # XLA refuses before a step is run
+                # XLA refuses before the first step runs
                 self._program = plain
             else:
                 self._compiled = True
@@ -112,7 +112,7 @@ class PrivateRun(Run):
         return self._program(*arguments)
 
     def _order_of(self, epoch: int, start: int) -> tf.Tensor:
-        """The rows in an epoch's order; none where each step draws its own."""
+        """Returns the rows in an epoch's order; none where each step draws its own."""
         if self.plan.stretch.sampling == "poisson":
             return tf.zeros([0], tf.int32)
         begun = int(self.ledger.draws) - start
@@ -123,7 +123,7 @@ class PrivateRun(Run):
 
 
 def _pays(model: Any, traced: Any, steps: int) -> bool:
-    """What "auto" means for a program of so many private steps."""
+    """Chooses the meaning of "auto" for a program of so many private steps."""
     if tf.config.list_logical_devices("GPU"):
         return bool(model.jit_compile)
     mode = compiler.check_mode()

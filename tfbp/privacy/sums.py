@@ -1,4 +1,4 @@
-"""The gradient of what was broadcast over a tensor, for each example by itself."""
+"""Sums the gradient of a broadcast weight for each example."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import tensorflow as tf
 
 
 def gradient_of_broadcast(dz: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """(B, *shape) of dz (B, …), to which a weight of that shape was added: the sum over what it was repeated along.
+    """Returns (B, *shape) from dz (B, …), to which a weight of that shape was added: the sum over its repetitions.
 
-    16-bit numbers are added up in float32."""
+    16-bit numbers are summed in float32."""
     wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
     shape = [int(size) for size in shape]
     sizes = [1] * (wide.shape.rank - 1 - len(shape)) + shape

@@ -1,9 +1,9 @@
-"""What lies under a window at each of its places, as rows: copied in long pieces, first rows of images, then columns.
+"""Copies the pixels under a window at each of its positions to rows: first rows of images, then columns.
 
-Outside of XLA a kernel of TensorFlow's takes what is wide enough for its vectors. With a stride, the pixels of one
-phase are put side by side first, so that all that is copied is next to each other: a strided copy of single pixels
-takes many times as long. A kernel that is no multiple of its stride then has positions without a weight; what lies
-there is 0.
+Without XLA, TensorFlow's kernel copies the parts that are wide enough for its vectors. With a stride, the pixels of
+one phase are first put side by side, so that all copies are contiguous: a strided copy of single pixels takes many
+times as long. A kernel that is not a multiple of its stride then has positions without a weight, and the pixels there
+are 0.
 
 B batch, P and Q places, M and N the kernel's height and width, C channels.
 """
@@ -19,19 +19,19 @@ import tensorflow as tf
 
 from tfbp.manual.window import Window
 
-# the numbers of a pixel that TensorFlow's kernel copies at once come in such multiples
+# the multiple of numbers in a pixel that TensorFlow's kernel copies at once
 VECTOR = 16
 
 
 class Unfolding:
-    """The patches of a layer's window, and the way back of a kernel's gradient.
+    """Computes the patches of a layer's window, and converts a kernel's gradient back.
 
     Args:
-        channels: C. by_kernel: whether TensorFlow's kernel may be used, which XLA makes a convolution of.
+        channels: C. by_kernel: whether TensorFlow's kernel may be used; XLA turns it into a convolution.
 
     Attributes:
-        positions: K, of those in a patch.
-        sizes, strides, rates: of the window, along two axes.
+        positions: K, the number in a patch.
+        sizes, strides, rates: those of the window, along two axes.
     """
 
     def __init__(self, window: Window, layer: Any, channels: int, by_kernel: bool) -> None:
@@ -50,28 +50,32 @@ class Unfolding:
         self._at_once = by_kernel and channels * math.prod(self._phases) % VECTOR == 0
 
     def patches(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, P Q, K C) of x (B, H, W, C)."""
+        """(B, H, W, C) -> (B, P Q, K C)."""
         channels, (rows, columns) = x.shape[-1], self.window.outputs
         if self._is_strided:
-            found = tf.concat(self.window.patches(x), axis=-1)
+            rows_of_pixels = tf.concat(self.window.patches(x), axis=-1)
         else:
             x = self._in_phases(self.window.pad(x))
             if self._at_once:
-                found = self._extracted(x, self._steps, self.rates)
+                rows_of_pixels = self._extracted(x, self._steps, self.rates)
             else:
                 down, across = (
                     [step * rate for step in range(steps)] for steps, rate in zip(self._steps, self.rates, strict=True)
                 )
                 x = _joined([x[:, first : first + rows] for first in down])
                 if self._by_kernel and x.shape[-1] % VECTOR == 0:
-                    found = self._extracted(x, [1, self._steps[1]], (1, self.rates[1]))
+                    rows_of_pixels = self._extracted(x, [1, self._steps[1]], (1, self.rates[1]))
                 else:
-                    found = _joined([x[:, :, first : first + columns] for first in across])
-        found = tf.reshape(found, [-1, rows * columns, self.positions * channels])
-        return found if self._has_all else found * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+                    rows_of_pixels = _joined([x[:, :, first : first + columns] for first in across])
+        rows_of_pixels = tf.reshape(rows_of_pixels, [-1, rows * columns, self.positions * channels])
+        return (
+            rows_of_pixels
+            if self._has_all
+            else rows_of_pixels * tf.repeat(tf.constant(self._is_weight, x.dtype), channels)
+        )
 
     def restore(self, matrix: tf.Tensor) -> tf.Tensor:
-        """(M, N, I, O) of a kernel's gradient (K, I, O), in the order of `patches`."""
+        """Returns (M, N, I, O) from a kernel's gradient (K, I, O) in the order of `patches`."""
         if self._is_strided:
             return tf.reshape(matrix, [*self.sizes, *matrix.shape[1:]])
         (of_rows, of_columns), inner = self._phases, matrix.shape[1:]
@@ -86,7 +90,7 @@ class Unfolding:
         return matrix[: self.sizes[0], : self.sizes[1]]
 
     def _in_phases(self, x: tf.Tensor) -> tf.Tensor:
-        """(B, H/s, W/s, s s C) of x (B, H, W, C), as far as the window goes."""
+        """(B, H, W, C) -> (B, H/s, W/s, s s C), as far as the window reaches."""
         if self._phases == [1, 1]:
             return x
         sizes = [

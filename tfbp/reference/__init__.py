@@ -1,4 +1,4 @@
-"""The first writing: NumPy, float64, in the textbook's order. The truth that the other two are held against."""
+"""The first writing: NumPy, float64, in the textbook's order. The other two are compared with it."""
 
 from tfbp.reference import activation as activation
 from tfbp.reference import activations as activations

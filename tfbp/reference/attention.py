@@ -1,7 +1,7 @@
-"""Dot-product attention of several heads, with its whole matrix, and the layers around it.
+"""Dot-product attention of several heads, with its whole matrix of probabilities, and the layers around it.
 
 B batch, T queries, S keys, D features of x, N query heads that share K key heads; query (B, T, N, H), key (B, S, K, H),
-value (B, S, K, V), mask (B|1, N|1, T|1, S|1); p (B, N, T, S), what each query makes of each key; y (B, T, N, V).
+value (B, S, K, V), mask (B|1, N|1, T|1, S|1); p (B, N, T, S), the weight of each key for each query; y (B, T, N, V).
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ PARTS = ("query", "key", "value", "attention_output")
 
 
 def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None):
-    """y = dropout(softmax(query · key / √H)) · value over the keys that are seen; where none is, over all, alike."""
+    """Returns y = dropout(softmax(query · key / √H)) · value over the visible keys; without one, the values' mean."""
     groups = query.shape[2] // key.shape[2]
-    # every query head of a group has the key head for itself
+    # every query head of a group uses the same key head
     keys, values = np.repeat(key, groups, axis=2), np.repeat(value, groups, axis=2)
     z = np.einsum("btnh,bsnh->bnts", query, keys) / np.sqrt(query.shape[3])
     seen = np.ones(z.shape, bool) if mask is None else np.broadcast_to(mask, z.shape)
@@ -30,15 +30,15 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
 
 
 def attention_backward(dy, residuals):
-    """dquery, dkey and dvalue, from dy (B, T, N, V)."""
+    """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
     query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
     # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)
     dvalues = np.einsum("bnts,btnv->bsnv", kept, dy)
     # kept = dropout_forward(p)                       (B, N, T, S)
     dp = dp if dropout_residuals is None else dropout_backward(dp, dropout_residuals)
-    # p = softmax(z) where seen, J = diag(p) - p pᵀ   (B, N, T, S)
-    # Σ dp p over the keys is dy · y: both are dyᵀ · the values' sum by what is kept of p
+    # p = softmax(z) where visible, J = diag(p) - p pᵀ   (B, N, T, S)
+    # Σ dp p over the keys is dy · y: both are dyᵀ · the sum of the values with the kept part of p
     dp_dot_p = (dy * y).sum(axis=-1).transpose(0, 2, 1)[..., None]
     dz = np.where(seen, p * (dp - dp_dot_p), 0)
     # z = einsum(query, keys) / √H                    (B, N, T, S) <- (B, T, N, H) (B, S, N, H)
@@ -54,7 +54,7 @@ def _sum_of_groups(dkeys, groups):
 
 
 def projection_forward(x, kernel, bias=None):
-    """z (B, T, N, H) of x (B, T, D), kernel (D, N, H)."""
+    """Returns z (B, T, N, H) for x (B, T, D), kernel (D, N, H)."""
     z = np.tensordot(x, kernel, 1)
     return z if bias is None else z + bias, (x, kernel)
 
@@ -68,7 +68,7 @@ def projection_backward(dz, residuals):
 
 
 def output_forward(y, kernel, bias=None):
-    """z (B, T, D) of y (B, T, N, V), kernel (N, V, D)."""
+    """Returns z (B, T, D) for y (B, T, N, V), kernel (N, V, D)."""
     z = np.tensordot(y, kernel, 2)
     return z if bias is None else z + bias, (y, kernel)
 
@@ -119,7 +119,7 @@ def backward(layer, dz, residuals):
     gradients = {"attention_output": found}
     # y = attention_forward(query, key, value)
     dmade = attention_backward(dy, attention_kept)
-    # query, key, value = projection_forward(its source): a source of several has the sum of their gradients
+    # query, key, value = projection_forward(its source): the gradients of one source add up
     dsources = {}
     for part, da, residuals in zip(PARTS, dmade, kept, strict=False):
         dsource, *gradients[part] = projection_backward(da, residuals)

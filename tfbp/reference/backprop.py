@@ -1,7 +1,7 @@
-"""The whole network, forward and backward, in float64 NumPy and in the textbook's order. The truth.
+"""Computes the whole network, forward and backward, in float64 NumPy and in the textbook's order.
 
-B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. N losses: B, or as
-many as the batch has tokens, where the outputs have a shape, (B, T, O).
+B batch, I inputs of the network, O outputs; x (B, I), or (B, …) where its inputs have a shape. There are N losses: B,
+or the number of the batch's tokens, where the outputs have the shape (B, T, O).
 """
 
 import numpy as np
@@ -15,10 +15,10 @@ from tfbp.reference.tied import tied_backward, tied_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …).
+    """Returns the network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …).
 
     Args:
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: for layers that draw in training.
 
     Raises:
@@ -40,7 +40,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """The mean loss over the batch plus penalties, and its gradient with respect to every parameter.
+    """Returns the mean loss over the batch plus penalties, and its gradient for every parameter.
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
@@ -50,12 +50,13 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
         parameters: one dict per layer, `{"kernel": (I, O), "bias": (O,)}`.
         x: (B, I) or (B, …). y: targets of the outputs' shape, or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: an integer, for layers that draw in training.
 
     Returns:
-        The loss, and the gradients in the shape of `parameters`; none of a weight that has no gradient, such as a
-        moving mean.
+        The loss, and the gradients in the shape of `parameters`. A weight without a gradient, such as a moving
+        mean, has
+            no entry.
 
     Raises:
         InputError: arguments that do not fit the network.
@@ -76,15 +77,17 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
+    """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
     loss, tensors, _ = _forward(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, joined(tensors[-1])["outputs"]
 
 
 def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """As `loss_and_gradients`, and every tensor on the way: one dict per layer with x, z, y, dy, dz and dx, and a
-    last dict for the loss with outputs, losses, dlosses and doutputs. A layer with parts has theirs by the part's name;
-    one that renews weights without a gradient has their new values as new_weights."""
+    """Returns the loss, the gradients, and every tensor of the pass.
+
+    The tensors are one dict per layer with x, z, y, dy, dz and dx, and a last dict for the loss with outputs, losses,
+    dlosses and doutputs. A layer with parts has their dicts by the part's name. A layer that updates weights without a
+    gradient has new_weights."""
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     loss, tensors, residuals = _forward(network, parameters, x, y, weights, training, seed)
@@ -125,7 +128,7 @@ def _forward(network, parameters, x, y, weights, training, seed):
 
 
 def joined(lasts):
-    """The tensors of the loss by name; of several losses, tuples."""
+    """Returns the tensors of the loss by name; tuples for several losses."""
     return {name: one_or_all([last[name] for last in lasts]) for name in lasts[0] if name != "residuals"}
 
 
@@ -138,7 +141,7 @@ def _first(seed):
 
 
 def _inputs(network, parameters, x, y, sample_weight):
-    """Checked: parameters, and tuples of x by input, of y and the losses' weights by output."""
+    """Returns checked parameters, and tuples of x by input, of y and the losses' weights by output."""
     parameters, x, outputs = map_weights(_as_float, parameters), _as_inputs(network, x), len(network.losses)
     y = tuple(map(np.asarray, each("y", y, outputs)))
     check_parameters(network, parameters)
@@ -153,7 +156,7 @@ def _inputs(network, parameters, x, y, sample_weight):
 
 
 def _of_each_loss(output_shape, weight):
-    """(B, …): an example's weight, (B,), is that of each of its tokens."""
+    """Returns the weights, (B, …): an example's weight, (B,), is repeated for each of its tokens."""
     tokens = output_shape[:-1]
     if weight.ndim == 1 + len(tokens):
         return weight
@@ -161,7 +164,7 @@ def _of_each_loss(output_shape, weight):
 
 
 def _as_inputs(network, x):
-    """Each input; tokens stay integers."""
+    """Returns each input; tokens stay integers."""
     given = zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True)
     return tuple(_as_float(one) if tokens is None else np.asarray(one) for one, tokens in given)
 

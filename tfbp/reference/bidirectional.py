@@ -1,6 +1,6 @@
-"""A recurrence both ways, and what is made of the two.
+"""A recurrence in both directions, and the merge of the two outputs.
 
-B batch, T steps, H units; there and back (B, T, H) or (B, H), y as they, or with 2H in the place of H.
+B batch, T steps, H units; there and back (B, T, H) or (B, H), y the same, or with 2H in the place of H.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from tfbp.reference.chain import chain_backward, chain_forward
 
 
 def merge_forward(there, back, mode):
-    """y, and the residuals there and back."""
+    """Returns y, and the residuals there and back."""
     made = {
         "concat": lambda: np.concatenate([there, back], axis=-1),
         "sum": lambda: there + back,
@@ -20,7 +20,7 @@ def merge_forward(there, back, mode):
 
 
 def merge_backward(dy, residuals, mode):
-    """dthere and dback."""
+    """Returns dthere and dback."""
     there, back = residuals
     if mode == "concat":
         # y = [there, back]
@@ -33,7 +33,7 @@ def merge_backward(dy, residuals, mode):
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and of each part its tensors and its residuals."""
+    """Returns y, and the tensors and residuals of each part."""
     made, kept = {}, {}
     for number, (part, layers) in enumerate(layer.parts.items()):
         drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
@@ -48,7 +48,7 @@ def backward(layer, dz, residuals):
     ds, gradients = {"forward_layer": dthere, "backward_layer": _in_step(layer, dback)}, {}
     dxs = []
     for part, layers in layer.parts.items():
-        # there = forward_layer(x), back = backward_layer(x): both are of x, and their gradients add up
+        # there = forward_layer(x), back = backward_layer(x): both are functions of x, and their gradients add up
         dx, gradients[part] = chain_backward(layers, *residuals[part], ds[part])
         dxs.append(dx)
     if layer.takes_several:
@@ -58,7 +58,7 @@ def backward(layer, dz, residuals):
 
 
 def _in_step(layer, back):
-    """Sequences that were made from the last step on, turned around; its own inverse."""
+    """Reverses sequences that run from the last step on; its own inverse."""
     return back[:, ::-1] if layer.layer.return_sequences else back
 
 

@@ -1,8 +1,8 @@
 """The convolution and the depthwise convolution: sums over the positions of the kernel, and their gradients.
 
-B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
+B batch, H and W the height and width of x, P and Q of z, M and N of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
-of the depthwise convolution, where O = I · D.
+for the depthwise convolution, where O = I · D.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from tfbp.reference.window import Window
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
-    """z[b, p, q] = bias + Σ_mn x[b, p · stride + m · dilation - before, …] · kernel[m, n], and the residuals."""
+    """Returns z[b, p, q] = bias + Σ_mn x[b, p · stride + m · dilation - before, …] · kernel[m, n], and residuals."""
     window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     padded, outputs = window.pad(x), kernel.shape[-1]
     z = np.zeros((len(x), *window.outputs, outputs), np.result_type(x, kernel))
@@ -26,7 +26,7 @@ def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dil
 
 
 def conv2d_backward(dz, residuals):
-    """dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,)."""
+    """Returns dx (B, H, W, I), dkernel (M, N, I/G, O) and dbias (O,)."""
     x, kernel, window, groups = residuals
     # z = z + bias                                          (B, P, Q, O) <- (O,)
     dbias = dz.sum(axis=(0, 1, 2))
@@ -42,7 +42,7 @@ def conv2d_backward(dz, residuals):
 
 
 def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
-    """z[b, p, q, i D + d] = bias + Σ_mn x[b, p · stride + m · dilation - before, …, i] · kernel[m, n, i, d]."""
+    """Returns z[b, p, q, i D + d] = bias + Σ_mn x[b, p · stride + m · dilation - before, …, i] · kernel[m, n, i, d]."""
     window = Window(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     padded = window.pad(x)
     z = np.zeros((len(x), *window.outputs, *kernel.shape[2:]), np.result_type(x, kernel))
@@ -55,7 +55,7 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
 
 
 def depthwise_conv2d_backward(dz, residuals):
-    """dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I · D,)."""
+    """Returns dx (B, H, W, I), dkernel (M, N, I, D) and dbias (I · D,)."""
     x, kernel, window = residuals
     # z = z + bias                                          (B, P, Q, O) <- (O,)
     dbias = dz.sum(axis=(0, 1, 2))
@@ -72,7 +72,7 @@ def depthwise_conv2d_backward(dz, residuals):
 
 
 def _channels(inputs, outputs, groups):
-    """The inputs and outputs of each group."""
+    """Yields the inputs and outputs of each group."""
     for group in range(groups):
         yield tuple(slice(group * size // groups, (group + 1) * size // groups) for size in (inputs, outputs))
 

@@ -13,7 +13,7 @@ def dense_forward(x, kernel, bias=None):
 
 def dense_backward(dz, residuals):
     x, kernel = residuals
-    # every row of every example counts alike
+    # every row of every example has the same weight
     rows, drows = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
     # z = z + bias                                    (B, …, O) <- (O,)
     dbias = drows.sum(axis=0)

@@ -1,32 +1,32 @@
-"""Dropout with a mask that depends only on its seed: it encrypts a counter, and has no state.
+"""Dropout with a mask that depends on its seed alone: it encrypts a counter, and has no state.
 
-x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, 1 where an axis shares its fate.
+x, y of any shape; seed two integers; the mask has x's shape, or `noise_shape`, with 1 along an axis with one number.
 """
 
 import numpy as np
 
 
 def dropout_forward(x, seed, *, rate, noise_shape=None):
-    """y = x / (1 - rate) where it is kept, else 0, and the residuals."""
+    """Returns y = x / (1 - rate) where the mask is True, else 0, and the residuals."""
     kept = dropout_mask(noise_shape or x.shape, seed, rate)
     return np.where(kept, x / (1 - rate) if rate < 1 else 0.0, 0.0), (kept, rate)
 
 
 def dropout_backward(dy, residuals):
-    """dx of x's shape: by the same mask, by the same factor."""
+    """Returns dx of x's shape: by the same mask and the same factor."""
     kept, rate = residuals
-    # y = x / (1 - rate) where kept, else 0
+    # y = x / (1 - rate) where the mask is True, else 0
     return np.where(kept, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
 
 
 def dropout_mask(shape, seed, rate):
-    """The elements to keep: their 23 lowest bits, as a number from 0 to 1, are not below float32's rate."""
+    """Returns the mask: True where the 23 lowest random bits, as a number from 0 to 1, are at least float32's rate."""
     bits = philox_bits(int(np.prod(shape)), seed).reshape(shape)
     return (bits & 0x7FFFFF) >= float(np.float32(rate)) * 2**23
 
 
 def philox_bits(count, seed):
-    """`count` random numbers of 32 bits, those that TensorFlow draws for this seed by Philox.
+    """Returns `count` random numbers of 32 bits, those that TensorFlow draws for this seed by Philox.
 
     Example:
         >>> philox_bits(3, (5, -7)).tolist()
@@ -35,7 +35,7 @@ def philox_bits(count, seed):
     Reference: Salmon et al. (2011), https://doi.org/10.1145/2063384.2063405
     """
     first, second = (int(each) % 2**64 for each in seed)
-    # TensorFlow encrypts the seed by a fixed key first, so that no part of it matters more
+    # TensorFlow first encrypts the seed with a fixed key, so that every bit of it has the same influence
     words = _philox([[first % 2**32], [first >> 32], [second % 2**32], [second >> 32]], (0x3EC8F720, 0x02461E29))
     key = int(words[0][0]), int(words[1][0])
     blocks = np.arange(-(-count // 4), dtype=np.uint64)
@@ -44,7 +44,7 @@ def philox_bits(count, seed):
 
 
 def _philox(counter, key):
-    """Ten rounds of Philox4x32 on four words of 32 bits, each an array."""
+    """Runs ten rounds of Philox4x32 on four words of 32 bits, each an array."""
     low, half = np.uint64(2**32 - 1), np.uint64(32)
     a, b, c, d = (np.asarray(word, np.uint64) for word in counter)
     for round in range(10):

@@ -4,17 +4,17 @@ import numpy as np
 
 
 def einsum_dense_forward(x, kernel, bias=None, *, letters):
-    """z = Σ x · kernel + bias over the letters that z does not have."""
+    """Returns z = Σ x · kernel + bias, summed over the letters that are missing in z."""
     z = np.einsum(f"{letters.x},{letters.kernel}->{letters.z}", x, kernel)
     return z if bias is None else z + bias, (x, kernel, bias)
 
 
 def einsum_dense_backward(dz, residuals, *, letters):
-    """dx, dkernel and dbias, of the shapes of x, kernel and bias."""
+    """Returns dx, dkernel and dbias, of the shapes of x, kernel and bias."""
     x, kernel, bias = residuals
     dbias = None
     if bias is not None:
-        # z = z + bias, along the last axes, and all where it has 1
+        # z = z + bias, along the last axes, and over all axes where it has 1
         dbias = dz.sum(axis=tuple(range(dz.ndim - bias.ndim)))
         dbias = dbias.sum(axis=tuple(np.flatnonzero(np.equal(bias.shape, 1))), keepdims=True)
     # z = einsum(x, kernel)

@@ -7,12 +7,12 @@ import numpy as np
 
 
 def embedding_forward(x, embeddings):
-    """y[b, t] = embeddings[x[b, t]]; the residuals are x and V."""
+    """Returns y[b, t] = embeddings[x[b, t]]; the residuals are x and V."""
     return embeddings[x], (x, len(embeddings))
 
 
 def embedding_backward(dy, residuals):
-    """dembeddings (V, O): a row's is the sum of dy over all places where it was looked up, 0 where it never was."""
+    """Returns dembeddings (V, O): a row is the sum of dy over all its lookups, 0 without one."""
     x, rows = residuals
     dembeddings = np.zeros((rows, dy.shape[-1]), dy.dtype)
     for token in np.unique(x):
@@ -26,7 +26,7 @@ def forward(layer, weights, x, *, training, seed):
 
 
 def backward(layer, dz, residuals):
-    """Tokens have no gradient: dx is None."""
+    """Returns dx = None, because tokens have no gradient, and the table's gradient."""
     return None, {"embeddings": embedding_backward(dz, residuals)}
 
 

@@ -1,7 +1,7 @@
-"""A network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
+"""Runs a network's calls, forward in their order, backward in reverse. Only `kinds` has the kinds' names.
 
 B batch; x, z and y of a call are (B, …). Inputs are tensors 0 to n - 1, call k makes tensor n + k. A kind has two
-functions, below its pure ones:
+functions, below its pure functions:
 
     forward(layer, weights, x, *, training, seed) -> z, residuals, new values of weights without a gradient
     backward(layer, dz, residuals) -> dx, gradients by weight
@@ -14,7 +14,7 @@ from tfbp.reference.kinds import kind_of
 
 
 def graph_forward(graph, weights, inputs, *, training=False, seed=None):
-    """Every tensor by its number; one dict of tensors per call, with x, z and y; and one pair of residuals per call.
+    """Returns every tensor by its number; one dict of x, z and y per call; and one pair of residuals per call.
 
     Args:
         seed: (seed, n): the n-th call that draws, and those after it, have their random numbers from it."""
@@ -30,20 +30,21 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None):
         tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
         if new_weights:
             tensors[-1]["new_weights"] = new_weights
-            # called once more, it goes on from them
+            # the layer's next call continues from these values
             weights[call.layer] = {**weights[call.layer], **new_weights}
         residuals.append((kept, activation_kept))
     return made, tensors, residuals
 
 
 def graph_backward(graph, tensors, residuals, dmade):
-    """One dict of gradients per layer. `dmade`, gradients by the tensors' numbers, comes with those that the losses
-    give, and gets all others; dy, dz and dx of each call go into its dict of tensors."""
+    """Returns one dict of gradients per layer.
+
+    `dmade` maps the tensors' numbers to gradients: first the losses', in the end all. Each call's dict gets dy, dz."""
     gradients = [{} for _ in graph.layers]
     for number, call in reversed([*enumerate(graph.calls)]):
         layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
         dy = dmade.get(graph.inputs + number)
-        # of what no loss depends on it is 0
+        # 0 for a tensor that no loss depends on
         dy = 0 * tensors[number]["y"] if dy is None else dy
         # y = activation_forward(activation, z)
         dz = activation_backward(layer.applied_activation, dy, activation_kept)
@@ -59,6 +60,6 @@ def graph_backward(graph, tensors, residuals, dmade):
 
 
 def add(sums, key, d):
-    """Where gradients meet: of a tensor that several calls take, of a layer that is called several times."""
+    """Adds a gradient: for a tensor that several calls take, or a layer with several calls."""
     if d is not None:
         sums[key] = sums[key] + d if key in sums else d

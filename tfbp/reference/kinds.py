@@ -1,15 +1,15 @@
-"""Every kind's forward and backward by its Keras name: from the file that has it, or from `tfbp.register`."""
+"""Finds every kind's forward and backward by its Keras name, in its file or in `tfbp.register`."""
 
 from tfbp.network import is_known, writings_of
 
-# each file's own KINDS, joined by the room's __init__: a kind made of others needs the chain, which needs all kinds
+# each file's own KINDS; the package's __init__ joins them, because a kind with parts needs the chain, and it all kinds
 KINDS: dict = {}
 
 
 def kind_of(layer):
-    """The forward and backward of a layer's kind.
+    """Returns the forward and backward of a layer's kind.
 
     Raises:
-        InputError: a kind that has none.
+        InputError: a kind without them.
     """
     return KINDS[layer.keras_name] if layer.keras_name in KINDS and is_known(layer) else writings_of(layer).reference

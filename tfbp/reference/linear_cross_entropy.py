@@ -6,7 +6,7 @@ z, logits, p = softmax(logits) and target (N, O); losses (N,). Analytic, for com
 
 import numpy as np
 
-# as a network's last layer it is a dense one
+# as a network's last layer it is a dense layer
 from tfbp.reference.dense import backward, dense_backward, dense_forward, forward
 from tfbp.reference.softmax import log_softmax_forward
 
@@ -23,7 +23,7 @@ def linear_cross_entropy_forward(
     z_loss=0.0,
     soft_cap=None,
 ):
-    """Σ sample_weight · losses over the tokens that are not ignored, divided by their number; and the residuals."""
+    """Returns Σ sample_weight · losses over the tokens that count, divided by their number; and the residuals."""
     z, dense_residuals = dense_forward(x, kernel, bias)
     logits = z if soft_cap is None else soft_cap * np.tanh(z / soft_cap)
     log_p = log_softmax_forward(logits)
@@ -39,7 +39,7 @@ def linear_cross_entropy_forward(
 
 
 def linear_cross_entropy_backward(dloss, residuals):
-    """dx (N, I), dkernel (I, O) and dbias (O,), from the scalar dloss."""
+    """Returns dx (N, I), dkernel (I, O) and dbias (O,), from the scalar dloss."""
     dense_residuals, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap = residuals
     p = np.exp(log_p)
     # loss = Σ weight · losses                                    (N,)

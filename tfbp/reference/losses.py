@@ -1,7 +1,7 @@
 """Losses per sample, and their gradients with respect to the network's outputs. Cross-entropies take logits.
 
-B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses (B,). Where a sample
-has several tokens, each has a loss of its own: outputs are (B, T, O), losses (B, T).
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); losses (B,). A sample with
+several tokens has one loss for each: outputs are (B, T, O), losses (B, T).
 Formulas use only analytic operations and branch on the real part, for complex steps.
 """
 
@@ -89,12 +89,12 @@ LOSSES = {
 
 
 def loss_forward(loss, y, outputs):
-    """The loss of every sample, (B,), or of each of its tokens, (B, T), and the residuals y and outputs."""
+    """Returns the loss of every sample, (B,), or of each of its tokens, (B, T), and the residuals y and outputs."""
     is_sparse = loss.name.startswith("sparse_")
     y = y.reshape(outputs.shape[:-1]).astype(np.int64) if is_sparse else y.reshape(outputs.shape)
     return LOSSES[loss.name][0](y, outputs, **loss.arguments), (y, outputs)
 
 
 def loss_backward(loss, dlosses, residuals):
-    """The gradient with respect to outputs, of their shape, from dlosses of that of the losses."""
+    """Returns the gradient with respect to outputs, in their shape, from dlosses in the losses' shape."""
     return LOSSES[loss.name][1](dlosses, *residuals, **loss.arguments)

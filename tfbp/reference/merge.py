@@ -1,6 +1,6 @@
-"""Layers that make one tensor of several, and their gradients.
+"""Layers that make one tensor from several, and their gradients.
 
-B batch; each x (B, …), y (B, …); where an x has 1 along an axis, it counts for each of the others' places there.
+B batch; each x (B, …), y (B, …); an x with size 1 along an axis is repeated along it.
 """
 
 from functools import partial
@@ -59,7 +59,7 @@ def maximum_forward(xs):
 
 
 def maximum_backward(dy, xs):
-    """Of two that are equal, the one before has the gradient as the one after has it: a half each."""
+    """Each of two equal inputs has half of the gradient."""
     return _extreme_backward(dy, xs, maximum_forward)
 
 
@@ -71,7 +71,7 @@ def minimum_forward(xs):
 
 
 def minimum_backward(dy, xs):
-    """As `maximum_backward`."""
+    """Each of two equal inputs has half of the gradient."""
     return _extreme_backward(dy, xs, minimum_forward)
 
 
@@ -98,7 +98,7 @@ def concatenate_backward(dy, xs, axis):
 
 
 def dot_forward(xs, axes):
-    """y[b, t, s] = Σ_i a[b, t, i] · b[b, s, i], the sum along the axes, of a and of b, counted without the batch."""
+    """Returns y[b, t, s] = Σ_i a[b, t, i] · b[b, s, i], summed along the axes of a and of b, without the batch."""
     a, b = _last(xs[0], axes[0]), _last(xs[1], axes[1])
     y = np.einsum("bti,bsi->bts", a, b)
     return y.reshape(len(y), *_kept(xs[0], axes[0]), *_kept(xs[1], axes[1]) or ((1,) if xs[0].ndim == 2 else ()))
@@ -113,7 +113,7 @@ def dot_backward(dy, xs, axes):
 
 
 def _last(x, axis):
-    """x as (B, T, I), I the axis."""
+    """Returns x as (B, T, I), with I the axis."""
     x = np.moveaxis(x, axis + 1, -1)
     return x.reshape(len(x), -1, x.shape[-1])
 
@@ -127,7 +127,7 @@ def _back(d, x, axis):
 
 
 def _sum_to(x, d):
-    """d summed along the axes where x has 1 and counts for all."""
+    """Returns d summed along the axes where x has size 1."""
     axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1 and d.shape[axis] != 1)
     return d.sum(axis=axes, keepdims=True) if axes else d
 

@@ -1,7 +1,7 @@
 """Normalization of a batch, a layer, by the root mean square and of groups of channels, with their gradients.
 
-x, y (B, …, C), C channels; gamma, beta (C,) or None; N numbers share a mean and a variance: all of a channel (batch),
-those of `axes` of one sample (layer), those of a group of channels of one sample (group).
+x, y (B, …, C), C channels; gamma, beta (C,) or None. N numbers share a mean and a variance: all of a channel (batch),
+the `axes` of one sample (layer), or a group of channels of one sample (group).
 """
 
 from functools import partial
@@ -10,9 +10,9 @@ import numpy as np
 
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the moving statistics after it.
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the new moving statistics.
 
-    In training mean and variance (of N, not N - 1) are the batch's; else they are the moving ones, and constants.
+    In training, mean and variance (over N, not N - 1) are the batch's; else they are the moving statistics, constants.
     """
     axes = tuple(range(x.ndim - 1))
     if training:
@@ -27,7 +27,7 @@ def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *,
 
 
 def batch_normalization_backward(dy, residuals):
-    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    """Returns dx (B, …, C), dgamma and dbeta (C,); None for a missing gamma or beta."""
     x, gamma, beta, mean, variance, epsilon, training = residuals
     axes = tuple(range(x.ndim - 1))
     dnormalized, dgamma, dbeta = _scaled_backward(dy, (x - mean) / np.sqrt(variance + epsilon), gamma, beta)
@@ -38,14 +38,14 @@ def batch_normalization_backward(dy, residuals):
 
 
 def layer_normalization_forward(x, gamma=None, beta=None, *, axes=(-1,), epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of `axes`, the last ones of x."""
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, with statistics over `axes`, the last ones of x."""
     mean = x.mean(axis=axes, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
     return _scaled((x - mean) / np.sqrt(variance + epsilon), gamma, beta), (x, gamma, beta, axes, epsilon)
 
 
 def layer_normalization_backward(dy, residuals):
-    """dx of x's shape, dgamma and dbeta of theirs; None for those that are None."""
+    """Returns dx, dgamma and dbeta, of the shapes of x, gamma and beta; None for a missing gamma or beta."""
     x, gamma, beta, axes, epsilon = residuals
     mean = x.mean(axis=axes, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
@@ -54,13 +54,13 @@ def layer_normalization_backward(dy, residuals):
 
 
 def rms_normalization_forward(x, scale=None, *, axes=(-1,), epsilon=1e-6):
-    """y = scale x / √(mean of x² + epsilon), the mean that of `axes`, the last ones of x."""
+    """Returns y = scale x / √(mean of x² + epsilon), with the mean over `axes`, the last ones of x."""
     square = (x**2).mean(axis=axes, keepdims=True)
     return _scaled(x / np.sqrt(square + epsilon), scale, None), (x, scale, axes, epsilon)
 
 
 def rms_normalization_backward(dy, residuals):
-    """dx of x's shape and dscale of its own; None where it is None."""
+    """Returns dx and dscale, of the shapes of x and scale; None for a missing scale."""
     x, scale, axes, epsilon = residuals
     square = (x**2).mean(axis=axes, keepdims=True)
     dnormalized, dscale, _ = _scaled_backward(dy, x / np.sqrt(square + epsilon), scale, None)
@@ -71,14 +71,14 @@ def rms_normalization_backward(dy, residuals):
 
 
 def group_normalization_forward(x, gamma=None, beta=None, *, groups=32, epsilon=1e-3):
-    """y = gamma (x - mean) / √(variance + epsilon) + beta, the statistics those of one of `groups` of C/G channels."""
+    """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, with statistics over `groups` groups of channels."""
     parts = x.reshape(*x.shape[:-1], groups, -1)
     normalized, residuals = layer_normalization_forward(parts, axes=_axes_of_a_group(parts), epsilon=epsilon)
     return _scaled(normalized.reshape(x.shape), gamma, beta), (normalized, gamma, beta, residuals)
 
 
 def group_normalization_backward(dy, residuals):
-    """dx (B, …, C), dgamma and dbeta (C,); None for those that are None."""
+    """Returns dx (B, …, C), dgamma and dbeta (C,); None for a missing gamma or beta."""
     normalized, gamma, beta, inner = residuals
     dnormalized, dgamma, dbeta = _scaled_backward(dy, normalized.reshape(dy.shape), gamma, beta)
     dparts, _, _ = layer_normalization_backward(dnormalized.reshape(normalized.shape), inner)
@@ -91,14 +91,14 @@ def _axes_of_a_group(parts):
 
 
 def _normalized_backward(dnormalized, x, axes, epsilon):
-    """dx, variance and mean one after the other, as Ioffe and Szegedy have it: https://arxiv.org/abs/1502.03167"""
+    """Returns dx through variance and mean, one after the other, as in https://arxiv.org/abs/1502.03167."""
     mean = x.mean(axis=axes, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
     n = x.size / mean.size
     # normalized = (x - mean) (variance + epsilon)^-½
     dvariance = (dnormalized * (x - mean)).sum(axis=axes, keepdims=True) * -0.5 * (variance + epsilon) ** -1.5
     dmean = -dnormalized.sum(axis=axes, keepdims=True) / np.sqrt(variance + epsilon)
-    # variance = Σ (x - mean)² / N, whose dmean is Σ (x - mean) = 0;  mean = Σ x / N
+    # variance = Σ (x - mean)² / N, with dmean 0 because Σ (x - mean) = 0;  mean = Σ x / N
     return dnormalized / np.sqrt(variance + epsilon) + dvariance * 2 * (x - mean) / n + dmean / n
 
 

@@ -10,7 +10,7 @@ from tfbp.network import at, named_weights
 
 
 class SGD:
-    """velocity <- momentum · velocity - learning_rate · gradient;  parameter <- parameter + velocity.
+    """Updates velocity <- momentum · velocity - learning_rate · gradient;  parameter <- parameter + velocity.
 
     Example:
         >>> parameters = [{"kernel": np.array([1.0])}]
@@ -34,7 +34,7 @@ class SGD:
 
 
 class Adam:
-    """Bias-corrected running means of the gradient and its square; the step is their quotient.
+    """Keeps bias-corrected running means of the gradient and its square; the step is their quotient.
 
         mean   <- mean + (1 - beta_1) (gradient - mean)
         square <- square + (1 - beta_2) (gradient² - square)
@@ -62,7 +62,7 @@ class Adam:
 
 
 def optimizer(name, learning_rate):
-    """The optimizer of that name: "sgd", "momentum" (0.9) or "adam".
+    """Returns the optimizer with this name: "sgd", "momentum" (0.9) or "adam".
 
     Raises:
         InputError: an unknown name, or a learning rate that is not above 0.
@@ -80,5 +80,5 @@ def _items(parameters, gradients):
 
 
 def _as_keras_stores(number):
-    """Keras keeps the learning rate in float32, and casts momentum and Adam's powers by way of it, also in float64."""
+    """Rounds to float32: Keras keeps the learning rate in float32, and casts momentum and Adam's powers to it."""
     return float(np.float32(number))

@@ -1,4 +1,4 @@
-"""Zeros around sequences, images and volumes, what cuts them, and their gradients: each is the other's.
+"""Zero padding and cropping of sequences, images and volumes; the backward of each is the other.
 
 B batch; x (B, …, C), y (B, …, C); padding and cropping (before, after) for each axis between.
 """
@@ -11,7 +11,7 @@ def zero_padding_forward(x, padding):
 
 
 def zero_padding_backward(dy, padding):
-    # y = pad(x): the padding has no x
+    # y = pad(x): the padding does not depend on x
     return dy[_inside(dy, padding)]
 
 
@@ -20,7 +20,7 @@ def cropping_forward(x, cropping):
 
 
 def cropping_backward(dy, cropping):
-    # y = x[inside]: no y has what is cut
+    # y = x[inside]: no y depends on the cropped part
     return np.pad(dy, ((0, 0), *cropping, (0, 0)))
 
 

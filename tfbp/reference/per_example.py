@@ -1,4 +1,4 @@
-"""Each example's own gradient, by one backward pass for each example, as defined.
+"""Computes each example's gradient by one backward pass for each example, as defined.
 
 B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without 1/B and without penalties.
 """
@@ -12,7 +12,7 @@ from tfbp.reference.regularizers import penalty_backward
 
 
 def example_gradients(network, parameters, x, y, sample_weight=None):
-    """g_b of every example: as `parameters`, each array with a first axis B more."""
+    """Returns g_b of every example: in the shape of `parameters`, each array with a first axis B."""
     examples = network.without_penalties()
     gradients = []
     for b in range(len(x)):
@@ -22,7 +22,7 @@ def example_gradients(network, parameters, x, y, sample_weight=None):
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None):
-    """‖g_b‖ in each layer, (B, L)."""
+    """Returns ‖g_b‖ in each layer, (B, L)."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     return np.array(
         [[np.sqrt(sum((g[b] ** 2).sum() for g in _of(layer))) for layer in gradients] for b in range(len(x))]
@@ -30,18 +30,18 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
-    """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
+    """Returns the loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
     noise = map_weights(lambda w: np.zeros(np.shape(w)), parameters)
     return loss, private_gradients(network, parameters, x, y, clip, noise, len(x), sample_weight)
 
 
 def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None):
-    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
 
     Args:
         noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the size of a batch that was expected, whatever B is.
+        expected: q · N, the expected batch size, for every B.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
@@ -62,13 +62,13 @@ def private_gradients(network, parameters, x, y, clip, noise, expected, sample_w
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
-    """The mean and the variance of g_b over the batch, elementwise, each in the shape of `parameters`."""
+    """Returns the mean and the variance of g_b over the batch, elementwise, each in the shape of `parameters`."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     return tuple(map_weights(lambda g, moment=moment: moment(g, axis=0), gradients) for moment in (np.mean, np.var))
 
 
 def _stacked(gradients):
-    """One nested list of gradients for each example as one of arrays with a first axis more."""
+    """Stacks the nested lists of gradients of all examples to one list, with a first axis B."""
     weights = zip(*([w for _, _, w in named_weights(each)] for each in gradients), strict=True)
     return map_weights(lambda _: np.stack(next(weights)), gradients[0])
 

@@ -1,7 +1,7 @@
 """Piecewise activations and their derivatives, with a stated convention at every kink.
 
-z pre-activation, y = f(z); all arrays of shape (B, O). At a kink the derivative is one side's, and always the one that
-TensorFlow's fused gradients take; each backward's docstring names it. Branches look at the real part, so that a
+z pre-activation, y = f(z); all arrays of shape (B, O). At a kink the derivative is that of one side, the side of
+TensorFlow's fused gradients; each backward's docstring names it. Branches compare the real part, so that a
 complex z gives the complex-step derivative.
 """
 
@@ -27,7 +27,7 @@ def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
 
 
 def relu_backward(dy, z, negative_slope=0.0, max_value=None, threshold=0.0):
-    """relu'(threshold) = 0, but negative_slope where there is only that; relu'(max_value) = 1, but 0 for a plain 6."""
+    """relu'(threshold) = 0, or negative_slope where only that is set; relu'(max_value) = 1, but 0 for a plain 6."""
     slope = np.where(z > threshold, 1.0, np.where(z < threshold, negative_slope, 0))
     if threshold == 0 and max_value is None:
         slope = np.where(z == 0, negative_slope, slope)

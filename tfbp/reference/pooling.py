@@ -1,7 +1,7 @@
 """Max and average pooling, and both over the whole image, with their gradients.
 
-B batch, H and W the height and width of x, P and Q those of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
-of pooling over the whole image.
+B batch, H and W the height and width of x, P and Q of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
+for pooling over the whole image.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from tfbp.reference.window import Window
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y[b, p, q, c] = the largest x under the window, and the residuals; what is added around x is never it."""
+    """Returns y[b, p, q, c] = the maximum of x under the window, and the residuals; padding is never the maximum."""
     window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
     padded = window.pad(x, -np.inf)
     y = np.full((len(x), *window.outputs, x.shape[-1]), -np.inf, x.dtype)
@@ -22,12 +22,12 @@ def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
 
 
 def max_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C): dy goes to the largest x, of several to the first by rows."""
+    """Returns dx (B, H, W, C): dy goes to the maximum of x; of several equal ones to the first by rows."""
     x, y, window = residuals
     padded = window.pad(x, -np.inf)
     dpadded, given = np.zeros(padded.shape), np.zeros(y.shape, bool)
     for _, _, at in window.positions():
-        # y = padded[at] where it is the largest            (B, P, Q, C)
+        # y = padded[at] where it is the maximum            (B, P, Q, C)
         largest = (padded[at] == y) & ~given
         dpadded[at] += np.where(largest, dy, 0)
         given |= largest
@@ -36,7 +36,7 @@ def max_pool2d_backward(dy, residuals):
 
 
 def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    """y[b, p, q, c] = the mean of x under the window, without the padding around x."""
+    """Returns y[b, p, q, c] = the mean of x under the window, without the padding around x."""
     window = Window(x.shape[1:3], pool_size, strides or pool_size, padding)
     padded, inside = window.pad(x), window.pad(np.ones((1, *x.shape[1:3], 1)))
     total, count = np.zeros((len(x), *window.outputs, x.shape[-1]), x.dtype), np.zeros((1, *window.outputs, 1))
@@ -47,7 +47,7 @@ def average_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"
 
 
 def average_pool2d_backward(dy, residuals):
-    """dx (B, H, W, C)."""
+    """Returns dx (B, H, W, C)."""
     count, window = residuals
     # y = total / count                                     (B, P, Q, C) <- (1, P, Q, 1)
     dtotal = dy / count
@@ -60,36 +60,36 @@ def average_pool2d_backward(dy, residuals):
 
 
 def global_average_pool2d_forward(x):
-    """y[b, c] = the mean of x[b, :, :, c]."""
+    """Returns y[b, c] = the mean of x[b, :, :, c]."""
     return x.sum(axis=(1, 2)) / (x.shape[1] * x.shape[2]), x.shape
 
 
 def global_average_pool2d_backward(dy, shape):
-    """dx (B, H, W, C)."""
+    """Returns dx (B, H, W, C)."""
     # y = Σ x / (H W)                                       (B, C) <- (B, H, W, C)
     return np.broadcast_to(dy[:, None, None, :] / (shape[1] * shape[2]), shape)
 
 
 def global_max_pool2d_forward(x):
-    """y[b, c] = the largest x[b, :, :, c]."""
+    """Returns y[b, c] = the maximum of x[b, :, :, c]."""
     rows = x.reshape(len(x), -1, x.shape[-1])
     largest = rows.real.argmax(axis=1)
     return np.take_along_axis(rows, largest[:, None], axis=1)[:, 0], x
 
 
 def global_max_pool2d_backward(dy, x):
-    """dx (B, H, W, C): several largest share dy equally, as in Keras's reduction."""
+    """Returns dx (B, H, W, C): equal maxima share dy equally, as in Keras."""
     largest = x == x.max(axis=(1, 2), keepdims=True)
     return largest * (dy[:, None, None, :] / largest.sum(axis=(1, 2), keepdims=True))
 
 
 def global_average_pool1d_forward(x):
-    """y[b, c] = the mean of x[b, :, c], of a sequence of T steps."""
+    """Returns y[b, c] = the mean of x[b, :, c] over T steps."""
     return x.sum(axis=1) / x.shape[1], x.shape
 
 
 def global_average_pool1d_backward(dy, shape):
-    """dx (B, T, C)."""
+    """Returns dx (B, T, C)."""
     # y = Σ x / T                                           (B, C) <- (B, T, C)
     return np.broadcast_to(dy[:, None] / shape[1], shape)
 

@@ -1,19 +1,19 @@
 """Positions: a learned row added to each step, or a rotation of each step, and their gradients.
 
-B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I), cos and sin (T, I/2).
-The first step stands at position `start`.
+B batch, T steps, P positions with a row, I features; x and y (B, T, I), embeddings (P, I), cos and sin (T, I/2).
+The first step has position `start`.
 """
 
 import numpy as np
 
 
 def position_forward(x, embeddings, start=0):
-    """y[…, t, :] = x[…, t, :] + embeddings[start + t], and the residuals."""
+    """Returns y[…, t, :] = x[…, t, :] + embeddings[start + t], and the residuals."""
     return x + embeddings[start : start + x.shape[-2]], (start, len(embeddings))
 
 
 def position_backward(dy, residuals):
-    """dx (B, T, I) and dembeddings (P, I): no other rows were used."""
+    """Returns dx (B, T, I) and dembeddings (P, I), 0 in the unused rows."""
     start, positions = residuals
     # y = x + embeddings[start : start + T]           (B, T, I) <- (B, T, I) (T, I)
     dembeddings = np.zeros((positions, dy.shape[-1]), dy.dtype)
@@ -22,7 +22,7 @@ def position_backward(dy, residuals):
 
 
 def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0, start=0):
-    """y: the pairs (x[i], x[i + I/2]) of step t turned by (start + t) · a_i; the residuals are cos and sin."""
+    """Returns y: the pairs (x[i], x[i + I/2]) of step t rotated by (start + t) · a_i; the residuals are cos and sin."""
     steps, half = x.shape[1], x.shape[-1] // 2
     angles = np.outer(start + np.arange(steps), max_wavelength ** (-np.arange(half) / half)) / scaling_factor
     # for axes of x between time and features, such as heads
@@ -33,7 +33,7 @@ def rotary_forward(x, *, max_wavelength=10000, scaling_factor=1.0, start=0):
 
 
 def rotary_backward(dy, residuals):
-    """dx (B, T, I): dy turned back by the same angles, for a rotation's transpose is its inverse."""
+    """Returns dx (B, T, I): dy rotated back by the same angles, because a rotation's transpose is its inverse."""
     cos, sin = residuals
     dy_first, dy_second = dy[..., : cos.shape[-1]], dy[..., cos.shape[-1] :]
     # y = [first · cos - second · sin, second · cos + first · sin]

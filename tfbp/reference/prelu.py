@@ -1,18 +1,18 @@
-"""The parametric relu: its slope alpha below 0 is learned.
+"""The parametric relu, with a learned slope alpha below 0.
 
-x, y (B, …); alpha of x's shape without B, with a 1 for every axis that shares one slope.
+x, y (B, …); alpha of x's shape without B, with 1 for every axis that shares one slope.
 """
 
 import numpy as np
 
 
 def prelu_forward(x, alpha):
-    """y = max(x, 0) - alpha · max(-x, 0), and the residuals (x, alpha)."""
+    """Returns y = max(x, 0) - alpha · max(-x, 0), and the residuals (x, alpha)."""
     return np.where(x.real > 0, x, alpha * x), (x, alpha)
 
 
 def prelu_backward(dy, residuals):
-    """dx and dalpha; the derivative at x = 0 is 0."""
+    """Returns dx and dalpha; the derivative at x = 0 is 0."""
     x, alpha = residuals
     dx = dy * np.where(x > 0, 1, np.where(x < 0, alpha, 0))
     dalpha_of_each = dy * np.where(x < 0, x, 0)

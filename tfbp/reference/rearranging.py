@@ -1,4 +1,4 @@
-"""Numbers of an example in other places, and their gradients' way back. B batch; x (B, …), y (B, …)."""
+"""Layers that move numbers of an example, and their gradients. B batch; x (B, …), y (B, …)."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def get_item_forward(x, key):
 
 
 def get_item_backward(dy, key, shape):
-    # y = x[key]: what is not taken has no gradient
+    # y = x[key]: a number that is not selected has gradient 0
     dx = np.zeros(shape, dy.dtype)
     dx[key] = dy
     return dx

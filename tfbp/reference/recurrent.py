@@ -1,9 +1,9 @@
 """Recurrent layers, step by step through time and back, and their gradients.
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,) or
-None, G gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, candidate). hs (B, T, H) is every
-step's state; states are those before the first step, (h,) or (h, c), 0 by default. mask (B, T) is false where a step is
-left out: there each state stays as it was. What is called a_… is before its activation.
+None, G gates: 1 for the plain layer, 4 for an LSTM (i, f, g, o), 3 for a GRU (z, r, candidate). hs (B, T, H) is every
+step's state; states are those before the first step, (h,) or (h, c), 0 by default. A step with mask (B, T) False is
+skipped: each state stays. A name a_… is a value before its activation.
 """
 
 from functools import partial
@@ -98,7 +98,7 @@ def lstm_backward(dhs, residuals, dstates=None):
 def gru_forward(
     x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation, recurrent_activation, reset_after
 ):
-    """bias is (2, 3H) with reset_after, the second row that of the product with h; else (3H,)."""
+    """bias is (2, 3H) with reset_after, where the second row is for the product with h; else (3H,)."""
     input_bias = bias[0] if reset_after and bias is not None else bias
     (h,), hs, steps = states or (_zeros(x, recurrent_kernel),), [], []
     recurrent = _gates(recurrent_kernel, 3)
@@ -170,8 +170,9 @@ def gru_backward(dhs, residuals, dstates=None):
 
 
 def outputs_forward(hs, mask=None, *, return_sequences, zero_output_for_mask=False):
-    """y of every step, (B, T, H), or of the last, (B, H): the state; 0 before the first step that is not left out or,
-    with zero_output_for_mask, at every one that is."""
+    """Returns y of every step, (B, T, H), or of the last, (B, H): the state.
+
+    It is 0 before the first step that counts and, with zero_output_for_mask, at every skipped step."""
     shown = np.ones(hs.shape[:2], bool)
     if mask is not None:
         shown = mask if zero_output_for_mask else np.logical_or.accumulate(mask, axis=1)
@@ -180,7 +181,7 @@ def outputs_forward(hs, mask=None, *, return_sequences, zero_output_for_mask=Fal
 
 
 def outputs_backward(dy, residuals):
-    """dhs (B, T, H)."""
+    """Returns dhs (B, T, H)."""
     shown, return_sequences = residuals
     # y = ys, or ys[:, -1]                                    (B, T, H), or (B, H)
     dys = dy if return_sequences else np.stack([0 * dy] * (shown.shape[1] - 1) + [dy], axis=1)
@@ -189,12 +190,12 @@ def outputs_backward(dy, residuals):
 
 
 def _stays(mask, t, new, old):
-    """The state after step t: the new one, or where the step is left out the old one."""
+    """Returns the state after step t: the new one, or the old one where the step is skipped."""
     return new if mask is None else np.where(mask[:, t, None], new, old)
 
 
 def _stays_backward(mask, t, dstate):
-    """dnew and dold."""
+    """Returns dnew and dold."""
     if mask is None:
         return dstate, 0
     shown = mask[:, t, None]
@@ -206,7 +207,7 @@ def _zeros(x, recurrent_kernel):
 
 
 def _gates(a, count):
-    """The columns of each gate."""
+    """Returns the columns of each gate."""
     units = a.shape[-1] // count
     return [a[..., k * units : (k + 1) * units] for k in range(count)]
 

@@ -1,4 +1,4 @@
-"""The residual connection: the shortcut's output and the branch's are added.
+"""The residual connection: the sum of the shortcut's output and the branch's.
 
 B batch; shortcut and branch (B, …), y (B, …), all of one shape.
 """
@@ -16,7 +16,7 @@ def add_backward(dy):
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and of each part its tensors and its residuals."""
+    """Returns y, and the tensors and residuals of each part."""
     made, kept = {"projection": x}, {}
     for part, layers in layer.parts.items():
         made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
@@ -33,7 +33,7 @@ def backward(layer, dz, residuals):
     # shortcut = projection(x), or x
     if "projection" in layer.parts:
         dshortcut, gradients["projection"] = chain_backward(layer.projection, *residuals["projection"], dshortcut)
-    # both are of x: their gradients add up
+    # both are functions of x: their gradients add up
     return dshortcut + dx, gradients
 
 

@@ -1,11 +1,11 @@
-"""Scaling and shifting by fixed numbers, by statistics, or by a weight for each channel.
+"""Scaling and shifting by fixed numbers, by statistics, or by one weight per channel.
 
 B batch; x and y (B, …, C); mean, variance and gamma (C,).
 """
 
 import numpy as np
 
-LEAST = 1e-7  # below it, a standard deviation counts as this, as in Keras
+LEAST = 1e-7  # the smallest standard deviation, as in Keras
 
 
 def rescaling_forward(x, scale, offset):
@@ -18,7 +18,7 @@ def rescaling_backward(dy, scale):
 
 
 def normalization_forward(x, mean, variance):
-    """y, and the deviation that it is divided by."""
+    """Returns y, and the deviation, its divisor."""
     deviation = np.maximum(np.sqrt(variance), LEAST)
     return (x - mean) / deviation, deviation
 
@@ -33,7 +33,7 @@ def layer_scale_forward(x, gamma):
 
 
 def layer_scale_backward(dy, residuals):
-    """dx (B, …, C) and dgamma (C,)."""
+    """Returns dx (B, …, C) and dgamma (C,)."""
     x, gamma = residuals
     # y = x · gamma
     return dy * gamma, (dy * x).sum(axis=tuple(range(x.ndim - 1)))

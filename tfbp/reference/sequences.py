@@ -1,7 +1,7 @@
-"""Convolution and pooling of sequences, and their gradients: those of images that are one column wide.
+"""Convolution and pooling of sequences, as images of one column, and their gradients.
 
-B batch, T the steps of x, P those of z, M those of the kernel, I inputs, O outputs, G groups, D depth multiplier;
-x (B, T, I), bias (O,) or None, z (B, P, O); kernel (M, I/G, O), and (M, I, D) of the depthwise convolution.
+B batch, T the steps of x, P of z, M of the kernel, I inputs, O outputs, G groups, D depth multiplier;
+x (B, T, I), bias (O,) or None, z (B, P, O); kernel (M, I/G, O), and (M, I, D) for the depthwise convolution.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from tfbp.reference import convolution, pooling
 
 
 def conv1d_forward(x, kernel, bias=None, *, before=0, strides=(1,), padding="valid", dilation_rate=(1,), groups=1):
-    """z[b, t] = bias + Σ_m x[b, t · stride + m · dilation - before, …] · kernel[m], and the residuals."""
+    """Returns z[b, t] = bias + Σ_m x[b, t · stride + m · dilation - before, …] · kernel[m], and the residuals."""
     padded = np.pad(x, ((0, 0), (before, 0), (0, 0)))
     options = dict(strides=(*strides, 1), padding=padding, dilation_rate=(*dilation_rate, 1), groups=groups)
     z, residuals = convolution.conv2d_forward(padded[:, :, None], kernel[:, None], bias, **options)
@@ -20,7 +20,7 @@ def conv1d_forward(x, kernel, bias=None, *, before=0, strides=(1,), padding="val
 
 
 def conv1d_backward(dz, residuals):
-    """dx (B, T, I), dkernel (M, I/G, O) and dbias (O,)."""
+    """Returns dx (B, T, I), dkernel (M, I/G, O) and dbias (O,)."""
     residuals, before = residuals
     # z = conv2d(padded, kernel)[:, :, 0]                   (B, P, O) <- (B, P, 1, O)
     dpadded, dkernel, dbias = convolution.conv2d_backward(dz[:, :, None], residuals)
@@ -29,14 +29,14 @@ def conv1d_backward(dz, residuals):
 
 
 def depthwise_conv1d_forward(x, kernel, bias=None, *, strides=(1,), padding="valid", dilation_rate=(1,)):
-    """z[b, t, i D + d] = bias + Σ_m x[b, t · stride + m · dilation, i] · kernel[m, i, d], and the residuals."""
+    """Returns z[b, t, i D + d] = bias + Σ_m x[b, t · stride + m · dilation, i] · kernel[m, i, d], and the residuals."""
     options = dict(strides=(*strides, 1), padding=padding, dilation_rate=(*dilation_rate, 1))
     z, residuals = convolution.depthwise_conv2d_forward(x[:, :, None], kernel[:, None], bias, **options)
     return z[:, :, 0], residuals
 
 
 def depthwise_conv1d_backward(dz, residuals):
-    """dx (B, T, I), dkernel (M, I, D) and dbias (I · D,)."""
+    """Returns dx (B, T, I), dkernel (M, I, D) and dbias (I · D,)."""
     dx, dkernel, dbias = convolution.depthwise_conv2d_backward(dz[:, :, None], residuals)
     return dx[:, :, 0], dkernel[:, 0], dbias
 

@@ -1,6 +1,6 @@
 """Flatten and Reshape: the numbers of an example in another shape.
 
-B batch; x (B, …), y (B, …) with as many numbers.
+B batch; x (B, …), y (B, …) with the same number of numbers.
 """
 
 

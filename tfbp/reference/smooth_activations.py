@@ -12,7 +12,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def sigmoid_forward(z):
-    # 1 / (1 + exp(-z)), with an exponential that cannot overflow
+    # 1 / (1 + exp(-z)), in a form that cannot overflow
     e = np.exp(-_absolute(z))
     return np.where(z.real >= 0, 1 / (1 + e), e / (1 + e))
 
@@ -127,7 +127,7 @@ def _absolute(z):
 
 
 def _normal_cdf(z):
-    # (1 + erf(z / √2)) / 2, without its cancellation far to the left
+    # (1 + erf(z / √2)) / 2, in a form that does not cancel for very negative z
     return _erfc(-z / math.sqrt(2)) / 2
 
 

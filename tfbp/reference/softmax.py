@@ -30,7 +30,7 @@ def log_softmax_backward(dy, z):
 
 
 def sparsemax_forward(z):
-    # the nearest point to z whose numbers are not negative and have the sum 1; tau shifts the row to that sum
+    # the nearest point to z with numbers of at least 0 and sum 1; tau shifts the row to that sum
     seen = _support(z)
     tau = (np.where(seen, z, 0).sum(axis=-1, keepdims=True) - 1) / seen.sum(axis=-1, keepdims=True)
     return np.where(seen, z - tau, 0)

@@ -1,4 +1,4 @@
-"""Trains a network by the reference, in NumPy; the trajectories of the other two are compared with it.
+"""Trains a network by the reference, in NumPy; the other two writings' trajectories are compared with it.
 
 N samples, B batch, I inputs, O outputs, S steps of an epoch.
 """
@@ -10,12 +10,12 @@ from tfbp.reference.backprop import loss_gradients_and_tensors
 
 
 class Trainer:
-    """A network being trained, step by step.
+    """A network in training, step by step.
 
     Args:
         network: a classifier: its targets are labels or one-hot rows.
-        parameters: where training starts, as `network.init` returns them.
-        optimizer: one of `tfbp.reference.optimizers`, fresh.
+        parameters: the first parameters, as `network.init` returns them.
+        optimizer: one of `tfbp.reference.optimizers`, new.
         x, y: the training samples, (N, I) or (N, …), and labels (N,) or (N, …), or targets of the outputs' shape.
         seed: of the layers that draw, as in a `tfbp.Model` of that seed.
 
@@ -37,7 +37,7 @@ class Trainer:
         self._parameters = map_weights(lambda w: np.array(w, np.float64), parameters)
 
     def train_epoch(self, order, batch_size):
-        """Each step's loss and accuracy, (S,), on batches of the rows in `order`, the last one as short as it falls."""
+        """Returns each step's loss and accuracy, (S,), on batches of the rows in `order`; the last may be shorter."""
         losses, accuracies = [], []
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
@@ -46,7 +46,7 @@ class Trainer:
             self._optimizer.apply(gradients, self._parameters)
             self._seed += 1
             for node in self.network.nodes:
-                # weights that no gradient moves
+                # weights without a gradient
                 for name, new in at(tensors, node.at).get("new_weights", {}).items():
                     at(self._parameters, node.place)[name][...] = new
             losses.append(loss)
@@ -54,7 +54,7 @@ class Trainer:
         return np.array(losses), np.array(accuracies)
 
     def parameters(self):
-        """A copy of the current parameters."""
+        """Returns a copy of the current parameters."""
         return map_weights(np.copy, self._parameters)
 
 

@@ -1,7 +1,7 @@
 """Transposed convolutions, and their gradients.
 
-B batch, H and W the height and width of z, P and Q those of x, M and N those of the kernel, I inputs, O outputs;
-x (B, P, Q, I), kernel (M, N, O, I), bias (O,) or None, z (B, H, W, O). A sequence is an image that is one column wide.
+B batch, H and W the height and width of z, P and Q of x, M and N of the kernel, I inputs, O outputs;
+x (B, P, Q, I), kernel (M, N, O, I), bias (O,) or None, z (B, H, W, O). A sequence is an image of one column.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from tfbp.reference.window import Window
 
 
 def conv2d_transpose_forward(x, kernel, bias=None, *, sizes, strides, padding):
-    """z, and the residuals: each x times the kernel is added to the window of its place; `sizes` are H and W."""
+    """Returns z, and the residuals: each x times the kernel is added to its window; `sizes` are H and W."""
     window = Window(sizes, kernel.shape[:2], strides, padding)
     padded = window.pad(np.zeros((len(x), *sizes, kernel.shape[2]), np.result_type(x, kernel)))
     for m, n, at in window.positions():
@@ -20,7 +20,7 @@ def conv2d_transpose_forward(x, kernel, bias=None, *, sizes, strides, padding):
 
 
 def conv2d_transpose_backward(dz, residuals):
-    """dx (B, P, Q, I), dkernel (M, N, O, I) and dbias (O,)."""
+    """Returns dx (B, P, Q, I), dkernel (M, N, O, I) and dbias (O,)."""
     x, kernel, window = residuals
     # z = z + bias                                          (B, H, W, O) <- (O,)
     dbias = dz.sum(axis=(0, 1, 2))

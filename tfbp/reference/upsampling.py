@@ -18,7 +18,7 @@ def nearest_backward(dy, size):
 
 
 def bilinear_forward(x, size):
-    """y (B, H size, W size, C), between the middles of pixels, by one axis after the other."""
+    """Returns y (B, H size, W size, C), interpolated between the centers of pixels, along one axis after the other."""
     for axis, times in enumerate(size, 1):
         first, second, share = _neighbours(x.shape[axis], times)
         share = share.reshape(-1, *[1] * (x.ndim - 1 - axis))
@@ -27,7 +27,7 @@ def bilinear_forward(x, size):
 
 
 def bilinear_backward(dy, size):
-    """dx (B, H, W, C): each y gives to its two neighbours what it has of them."""
+    """Returns dx (B, H, W, C): each y adds to its two neighbours by its weights of them."""
     for axis, times in [*enumerate(size, 1)][::-1]:
         first, second, share = _neighbours(dy.shape[axis] // times, times)
         dx = np.zeros((dy.shape[axis] // times, *np.delete(dy.shape, axis)))
@@ -40,7 +40,7 @@ def bilinear_backward(dy, size):
 
 
 def _neighbours(count, times):
-    """Of each place the two that it lies between, and the share of the second."""
+    """Returns, for each position, its two neighbours and the second one's weight."""
     at = (np.arange(count * times) + 0.5) / times - 0.5
     below = np.floor(at)
     first, second = (np.clip(each, 0, count - 1).astype(int) for each in (below, below + 1))

@@ -4,10 +4,10 @@ import numpy as np
 
 
 class Window:
-    """A window of a kernel's size that is moved over (B, H, W, …) in strides, its positions `dilation_rate` apart.
+    """A window of a kernel's size that moves over (B, H, W, …) in strides, its pixels `dilation_rate` apart.
 
-    With padding "same" it is moved to ceil(size / stride) places, and what it lacks there is added around x, the odd
-    row below and the odd column on the right.
+    With padding "same" it has ceil(size / stride) positions. The missing pixels are added around x, the odd row below
+    and the odd column on the right.
     """
 
     def __init__(self, sizes, kernel_sizes, strides, padding, dilation_rate=(1, 1)):
@@ -30,7 +30,7 @@ class Window:
         return padded[:, rows, columns]
 
     def positions(self):
-        """Each position m, n of the kernel, and the indices of the pixels under it at all places."""
+        """Yields each position m, n of the kernel, and the indices of the pixels under it at all positions."""
         for m, n in np.ndindex(*self.kernel_sizes):
             starts = m * self.dilation_rate[0], n * self.dilation_rate[1]
             rows, columns = (

@@ -1,1 +1,1 @@
-"""Proofs about a GPU run that need no GPU: a kernel for every operation, programs that XLA lowers."""
+"""Checks GPU programs without a GPU: a kernel for every operation, programs that XLA lowers."""

@@ -1,10 +1,10 @@
-"""Checks of a GPU run on a machine without a GPU.
+"""Checks a GPU run on a machine without a GPU.
 
-Every operation of every traced program has a GPU kernel for its dtype, what runs eagerly too, and every program that
-XLA compiles lowers for a GPU; where it takes variables, which TensorFlow cannot lower without the device, each of its
-operations has a kernel that XLA compiles for one. Not proven: what the kernels compute, and how fast.
+Every operation of every traced program, and every eager operation, has a GPU kernel for its dtype. Every program that
+XLA compiles lowers for a GPU. TensorFlow cannot lower a program with variables without the device; there each operation
+has a kernel that XLA compiles for a GPU. The values and the speed of the kernels are not checked.
 
-And hand-written code is hand-written: no operation of it is another's gradient, or returns its own.
+Hand-written code stays hand-written: none of its operations is another's gradient, or returns its own gradient.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from tfbp.rehearsal.operations import Operation
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """A function of what it is fed, in the modes in which it runs; one that has variables cannot be lowered. `by_hand`
-    is one whose gradients are `tfbp.manual`'s."""
+    """A function of its inputs, in its modes; a function with variables cannot be lowered.
+
+    `by_hand` means that its gradients are `tfbp.manual`'s."""
 
     part: str
     name: str
@@ -42,8 +43,8 @@ class KernelGap:
     """The operations of one program in one mode.
 
     Attributes:
-        operations: all of them. missing: those without a kernel. reason: why the program does not lower, or what it
-            raises; or empty.
+        operations: all of them. missing: those without a kernel. reason: the cause why the program does not lower,
+            or its exception; else empty.
     """
 
     program: Rehearsed
@@ -59,7 +60,7 @@ class KernelGap:
 
     @property
     def complaint(self) -> str:
-        """One line that names the operation, its dtype and where it is; empty where all is well."""
+        """One line with the operation, its dtype and its place; empty without a finding."""
         where = f"{self.program.part}: {self.program.name}-{self.program.dtype}-{self.mode}"
         if self.missing:
             return f"{where}: no GPU kernel for {', '.join(map(str, self.missing))}"
@@ -70,7 +71,7 @@ class KernelGap:
 
 
 def rehearse(program: Rehearsed, modes: Any = MODES) -> Iterator[KernelGap]:
-    """A finding for each mode, as the matrix runs it: in a graph the number of rows is unknown.
+    """Yields a finding for each mode, as the matrix runs it: in a graph the number of rows is unknown.
 
     Example:
         >>> fed = {"x": tf.ones([2, 3], tf.bfloat16)}
@@ -81,9 +82,9 @@ def rehearse(program: Rehearsed, modes: Any = MODES) -> Iterator[KernelGap]:
     """
     for mode in program.modes:
         if mode in modes:
-            found = attempt(_found, program, mode)
-            failed = isinstance(found, Failure)
-            yield (KernelGap(program, mode, frozenset(), reason=f"it raises {found.sentence}") if failed else found)
+            result = attempt(_found, program, mode)
+            failed = isinstance(result, Failure)
+            yield (KernelGap(program, mode, frozenset(), reason=f"it raises {result.sentence}") if failed else result)
 
 
 def _found(program: Rehearsed, mode: str) -> KernelGap:
@@ -114,10 +115,10 @@ def _why_not_lowered(function: Any, fed: Any) -> str:
 
 
 def table(findings: list[KernelGap]) -> Table:
-    """The results by part and mode."""
-    found = Table(box=None, pad_edge=False)
+    """Returns the results by part and mode."""
+    rows_of_table = Table(box=None, pad_edge=False)
     for heading in ("part", "mode", "programs", "ops", "on host", "no kernel", "lowered"):
-        found.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
+        rows_of_table.add_column(heading, justify="left" if heading in ("part", "mode") else "right")
     for part, mode in dict.fromkeys((finding.program.part, finding.mode) for finding in findings):
         these = [finding for finding in findings if (finding.program.part, finding.mode) == (part, mode)]
         operations = set().union(*(finding.operations for finding in these))
@@ -125,12 +126,12 @@ def table(findings: list[KernelGap]) -> Table:
         missing = {operation for finding in these for operation in finding.missing}
         tried = [finding for finding in these if mode == "xla" and not finding.program.has_variables]
         lowered = f"{sum(not finding.reason for finding in tried)} of {len(tried)}" if tried else ""
-        found.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
-    return found
+        rows_of_table.add_row(part, mode, str(len(these)), str(len(operations)), host, str(len(missing)), lowered)
+    return rows_of_table
 
 
 def by_hand(findings: list[KernelGap]) -> str:
-    """The types of all operations of what is written by hand, and that none is a gradient kernel; or which are."""
+    """Returns the types of all operations of hand-written programs, and whether one is a gradient kernel."""
     of = [finding for finding in findings if finding.program.by_hand]
     names = sorted({operation.name for finding in of for operation in finding.operations})
     wrong = sorted({operation.name for finding in of for operation in finding.gradient_kernels})
@@ -140,7 +141,7 @@ def by_hand(findings: list[KernelGap]) -> str:
 
 
 def summary(findings: list[KernelGap]) -> str:
-    """The verdict, and its limits."""
+    """Returns the verdict, and its limits."""
     of = f"GPU kernels of TensorFlow {tf.__version__}, {len(findings)} programs"
     wrong = sum(bool(finding.complaint) for finding in findings)
     verdict = f"{wrong} would not run there" if wrong else "every operation has one, and what has no variables lowers"

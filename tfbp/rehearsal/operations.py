@@ -1,6 +1,6 @@
-"""The operations of a program, and whether TensorFlow has a kernel for each. This needs no GPU.
+"""Lists the operations of a program, and whether TensorFlow has a kernel for each, without a GPU.
 
-An operation is a name and the dtypes that choose its kernel. A TensorFlow wheel lists all its kernels, also those of
+An operation is a name and the dtypes that choose its kernel. A TensorFlow wheel lists all its kernels, also those for
 devices that this machine does not have.
 """
 
@@ -17,9 +17,9 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.framework import kernels, op_callbacks, op_def_registry
 
-# a graph's own bookkeeping: a placeholder represents an argument, and is never run
+# a graph's own bookkeeping: a placeholder represents an argument, and never runs
 _NEVER_RUN = ("Placeholder", "PlaceholderWithDefault", "_Arg", "_Retval")
-# what TensorFlow makes of a loop or branch before it runs it
+# TensorFlow's forms of a loop or branch before it runs
 _LOWERED = {
     "While": ("Enter", "Exit", "Merge", "NextIteration", "Switch"),
     "If": ("Merge", "Switch"),
@@ -46,7 +46,7 @@ class Operation:
 
 
 def in_graph(graph: Any) -> set[Operation]:
-    """The operations of a traced function, those of its loops' and branches' bodies and its function library included.
+    """Returns the operations of a traced function, with those of its loops' and branches' bodies and function library.
 
     Example:
         >>> square = tf.function(lambda x: x * x).get_concrete_function(tf.TensorSpec([2]))
@@ -54,12 +54,14 @@ def in_graph(graph: Any) -> set[Operation]:
         ['Identity (T float32)', 'Mul (T float32)']
     """
     definition = graph.as_graph_def()
-    return _of_nodes([*definition.node, *(node for each in definition.library.function for node in each.node_def)])
+    return _of_nodes(
+        [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    )
 
 
 @contextmanager
 def run_eagerly() -> Iterator[set[Operation]]:
-    """The operations that are run while the context is open, those of traced functions that are called included."""
+    """Records the operations that run while the context is open, with those of traced functions that are called."""
     found: set[Operation] = set()
 
     def note(op_type: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
@@ -83,9 +85,9 @@ def run_eagerly() -> Iterator[set[Operation]]:
 
 
 def without_kernel(operations: set[Operation], device: str) -> list[Operation]:
-    """Those that have no kernel for `device` ("GPU", or "XLA_GPU_JIT" for what XLA compiles), sorted.
+    """Returns the operations without a kernel for `device` ("GPU", or "XLA_GPU_JIT" for XLA's programs), sorted.
 
-    On a GPU a loop or branch is run as the operations that it is made into; XLA takes it as it is.
+    On a GPU a loop or branch runs as its lowered operations; XLA takes it whole.
 
     Example:
         >>> sizes = {name: Operation("Softplus", (("T", (name,)),)) for name in ("float32", "bfloat16")}
@@ -97,7 +99,7 @@ def without_kernel(operations: set[Operation], device: str) -> list[Operation]:
 
 
 def on_the_host(operations: set[Operation]) -> set[Operation]:
-    """Those with results that TensorFlow keeps in the host's memory also on a GPU: shapes and counters."""
+    """Returns the operations with results that TensorFlow keeps in host memory also on a GPU: shapes and counters."""
     found = set()
     for operation in operations:
         outputs = {output.name for output in op_def_registry.get(operation.name).output_arg}
@@ -108,7 +110,7 @@ def on_the_host(operations: set[Operation]) -> set[Operation]:
 
 
 def gradient_kernels(operations: set[Operation]) -> list[Operation]:
-    """Those that are some other operation's gradient, or return their own beside their value, sorted."""
+    """Returns the operations that are another operation's gradient, or return their own gradient, sorted."""
     return sorted((o for o in operations if _is_gradient(o.name)), key=str)
 
 
@@ -124,7 +126,7 @@ def _is_gradient(name: str) -> bool:
 def _of_nodes(nodes: list[Any]) -> set[Operation]:
     found = set()
     for node in nodes:
-        # a call of a function has its name, and is not known as an operation
+        # a call of a function has the function's name, which is not an operation's name
         if node.op in _NEVER_RUN or op_def_registry.get(node.op) is None:
             continue
         of_kind = {}
@@ -136,7 +138,7 @@ def _of_nodes(nodes: list[Any]) -> set[Operation]:
 
 
 def _in_function(name: str) -> set[Operation]:
-    """The operations of a function that is known by name, and of those that it calls."""
+    """Returns the operations of a function with this name, and of those that it calls."""
     nodes, names, seen = [], [name], set()
     while names:
         called = names.pop()
@@ -163,7 +165,7 @@ def _parts(operation: Operation) -> set[Operation]:
 
 @cache
 def _type_attributes(name: str) -> dict[str, bool]:
-    """The operation's attributes that are dtypes, and whether each is a list of them."""
+    """Returns the operation's dtype attributes, and whether each is a list."""
     definition = op_def_registry.get(name)
     kinds = {attribute.name: attribute.type for attribute in definition.attr} if definition else {}
     return {attribute: kind == "list(type)" for attribute, kind in kinds.items() if kind in ("type", "list(type)")}
@@ -172,7 +174,7 @@ def _type_attributes(name: str) -> dict[str, bool]:
 @cache
 def _kernels(operation: Operation, device: str) -> tuple[Any, ...]:
     types = dict(operation.types)
-    # a default kernel serves every device that has none of its own, but XLA
+    # a default kernel runs on every device without its own kernel, except XLA
     devices = (device,) if device.startswith("XLA") else (device, "DEFAULT")
     return tuple(
         kernel

@@ -1,4 +1,4 @@
-"""The programs of a GPU run, as functions with their arguments, for its rehearsal without a GPU."""
+"""Lists the programs of a GPU run, as functions with their arguments, for the rehearsal without a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfbp.agreement.programs import Cell
 from tfbp.bridge.activations import keras_activation
 from tfbp.fitting import loops
 from tfbp.fitting.compiler import Way
-from tfbp.fitting.programs import of as programs_of
+from tfbp.fitting.tables import of as programs_of
 from tfbp.judging.failures import Failure
 from tfbp.losses import linear_cross_entropy
 from tfbp.network import Dense, Network
@@ -41,7 +41,7 @@ _BATCH = 3
 
 
 def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Rehearsed]:
-    """The programs of a GPU run: the writings on each case, and tfbp.layers, losses, per-example norms and training."""
+    """Yields the programs of a GPU run: the writings on each case, tfbp.layers, losses, per-example norms, training."""
     if "writings" in parts:
         for case in cases:
             yield from writings_of(case, dtype)
@@ -57,7 +57,7 @@ def programs(cases: list[Case], dtype: str, parts: Any = PARTS) -> Iterator[Rehe
 
 
 def writings_of(case: Case, dtype: str, writings: Any = tuple(WRITINGS)) -> Iterator[Rehearsed]:
-    """A whole pass of each writing, and each of its operations by itself, on the numbers that the matrix tries."""
+    """Yields a whole pass of each writing, and each of its operations, on the matrix's numbers."""
     cell, numbers = Cell(case, dtype, "graph"), problem(case, dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     tensors = reference.loss_gradients_and_tensors(case.network, *arguments, **options_of(case))[2]
@@ -79,10 +79,12 @@ def _write(writing: str, case: Case, fed: Any) -> Any:
 
 
 def layers_of(dtype: str) -> Iterator[Rehearsed]:
-    """Every layer of tfbp.layers, forward and backward."""
+    """Yields every layer of tfbp.layers, forward and backward."""
     named = {case.name.split("-B")[0]: case.network.layers[0].applied_activation for case in activation_cases()}
-    made = {f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()}
-    made |= {
+    layers_by_name = {
+        f"Activation {name}": layers.Activation(keras_activation(a), dtype=dtype) for name, a in named.items()
+    }
+    layers_by_name |= {
         "Dense": layers.Dense(6, "relu", dtype=dtype),
         "Dense without bias": layers.Dense(6, use_bias=False, dtype=dtype),
         "ReLU": layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.1, dtype=dtype),
@@ -93,7 +95,7 @@ def layers_of(dtype: str) -> Iterator[Rehearsed]:
         "Softmax over two axes": layers.Softmax(axis=(1, 2), dtype=dtype),
     }
     x = tf.constant(_in(dtype, np.linspace(-2.0, 2.0, 24).reshape(2, 3, 4)))
-    for name, layer in made.items():
+    for name, layer in layers_by_name.items():
         layer.build(x.shape)
         weights = {weight.name: tf.convert_to_tensor(weight) for weight in layer.weights}
         fed = {"x": x, "dy": tf.ones_like(layer(x)), "weights": weights}
@@ -101,7 +103,7 @@ def layers_of(dtype: str) -> Iterator[Rehearsed]:
 
 
 def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
-    # the weights as arguments: a program with variables cannot be lowered without the device
+    # the weights are arguments: a program with variables cannot be lowered without the device
     weights = [(variable, fed["weights"][variable.name]) for variable in layer.weights]
     with keras.StatelessScope(weights), tf.GradientTape() as record:
         record.watch((fed["x"], fed["weights"]))
@@ -111,7 +113,7 @@ def _forward_and_backward(layer: keras.layers.Layer, fed: Any) -> Any:
 
 
 def per_example(dtype: str) -> Iterator[Rehearsed]:
-    """Every example's norm, clipped gradients, and the moments of the examples' gradients, by hand."""
+    """Yields every example's norm, clipped gradients, and the moments of the examples' gradients, by hand."""
     room = manual.per_example
     functions: dict[str, Callable[..., Any]] = {
         "gradient_norms": room.gradient_norms,
@@ -129,7 +131,7 @@ def _of_examples(function: Callable[..., Any], network: Network, fed: Any) -> An
 
 
 def linear_cross_entropies(dtype: str) -> Iterator[Rehearsed]:
-    """The last layer and its loss, with chunks and a remainder, and its gradients; and what the tape writes for it."""
+    """Yields the last layer with its loss, with chunks and a remainder, its gradients, and the tape's version."""
     batch = _batch(_TRAINED[0], dtype)
     fed = {"x": batch["x"], "labels": tf.constant([0, 1, 2, 3, 4, 0, 1]), **batch["parameters"][0]}
     by: dict[str, Callable[..., Any]] = {"manual": partial(linear_cross_entropy, chunk_size=3), "tape": on_tape}
@@ -149,7 +151,7 @@ def _loss_and_gradients(function: Callable[..., Any], fed: Any) -> Any:
 
 
 def training(dtype: str) -> Iterator[Rehearsed]:
-    """The compiled programs of `tfbp.Model` on arrays: blocks of steps, the rest, whole epochs, predictions."""
+    """Yields the compiled programs of `tfbp.Model` on arrays: blocks of steps, remainder, whole epochs, predictions."""
     policy = f"mixed_{dtype}" if "16" in dtype else dtype
     for network in _TRAINED:
         for gradients, optimizer in (("manual", "adam"), ("tape", "sgd")):
@@ -174,22 +176,22 @@ def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
 
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
-    """The function of each program, the data, and the arguments before them."""
+    """Returns the function of each program, the data, and the arguments before them."""
     order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
-    made: dict[str, Any] = {}
+    built: dict[str, Any] = {}
     for name in ("train", "test"):
-        made[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
-        made[f"{name} rest"] = partial(loops.rest, name=name, left=left), (x, y), (order[-left:], tf.constant([left]))
-    made["train guarded"] = partial(loops.block, name="train", even=False, guarded=True), (x, y), (order, between)
+        built[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
+        built[f"{name} rest"] = partial(loops.rest, name=name, left=left), (x, y), (order[-left:], tf.constant([left]))
+    built["train guarded"] = partial(loops.block, name="train", even=False, guarded=True), (x, y), (order, between)
     numbers = tf.constant([2, 0, 3, _BATCH, 2 * _BATCH, len(x)])
     whole = partial(loops.epochs, name="train", full=True, left=left)
-    made["epochs"] = whole, (x, y), (tf.stack([order, order]), numbers)
-    made["predictions"] = partial(loops.predictions, name="predict", even=False), (x,), (order, tf.constant([2]))
-    return made
+    built["epochs"] = whole, (x, y), (tf.stack([order, order]), numbers)
+    built["predictions"] = partial(loops.predictions, name="predict", even=False), (x,), (order, tf.constant([2]))
+    return built
 
 
 def _batch(network: Network, dtype: str) -> dict[str, Any]:
-    """Parameters, and seven rows of x and y."""
+    """Returns parameters, and seven rows of x and y."""
     rng = np.random.default_rng(0)
     labels = np.arange(7) % network.outputs
     targets = np.eye(network.outputs)[labels].astype("float64" if dtype == "float64" else "float32")

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def forward(layer, weights, x, *, training, seed):
-    # a tensor of its own: x may have other uses with other gradients
+    # a separate tensor: x may have other uses with other gradients
     return tf.identity(x), {}
 
 

@@ -1,4 +1,4 @@
-"""Every activation by name, forward only."""
+"""Finds every activation by name, forward only."""
 
 from tfbp.tape import piecewise_activations as piecewise
 from tfbp.tape import smooth_activations as smooth
@@ -8,5 +8,5 @@ ACTIVATIONS = {**smooth.ACTIVATIONS, **piecewise.ACTIVATIONS, **softmax.ACTIVATI
 
 
 def activation_forward(activation, z):
-    """y = f(z) for z of shape (B, O)."""
+    """Returns y = f(z) for z of shape (B, O)."""
     return ACTIVATIONS[activation.name](z, **activation.arguments)

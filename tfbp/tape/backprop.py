@@ -1,8 +1,7 @@
-"""The whole network, forward only; tf.GradientTape finds the gradients.
+"""Computes the whole network, forward only; tf.GradientTape computes the gradients.
 
-B batch, I inputs of the network, O outputs of it; x (B, I), or (B, …) where its inputs have a shape. Everything runs in
-x's dtype, except that from the outputs to the loss, and in weights that no gradient moves, nothing is narrower than
-float32.
+B batch, I inputs of the network, O outputs; x (B, I), or (B, …) where its inputs have a shape. The computation has
+x's dtype. Two parts have at least float32: from the outputs to the loss, and the weights without a gradient.
 """
 
 import tensorflow as tf
@@ -17,10 +16,10 @@ from tfbp.tape.tied import tied_forward
 
 
 def forward(network, parameters, x, *, training=False, seed=None):
-    """The network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
+    """Returns the network's outputs, (B, O) or (B, …, O), for a batch x of shape (B, I) or (B, …), in x's dtype.
 
     Args:
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: for layers that draw in training.
 
     Raises:
@@ -41,7 +40,7 @@ def forward(network, parameters, x, *, training=False, seed=None):
 
 
 def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """The mean loss over the batch plus penalties, and its gradient with respect to every parameter, by tape.
+    """Returns the mean loss over the batch plus penalties, and its gradient for every parameter, by tape.
 
         loss = 1/B Σ_b sample_weight[b] · loss(y[b], forward(x[b])) + Σ penalties
 
@@ -53,12 +52,13 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
             integers, (B, T), and the computation runs in the embeddings' dtype.
         y: targets of the outputs' shape, (B, O) or (B, …, O), or labels, (B,) or (B, …), for the sparse loss.
         sample_weight: (B,), or one for each token, (B, …); None for ones.
-        training: whether layers that act otherwise in training act so.
+        training: whether layers such as Dropout work in training mode.
         seed: an integer, for layers that draw in training.
 
     Returns:
-        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x; none of a weight
-        that has no gradient, such as a moving mean.
+        The loss, at least float32, and the gradients in the shape of `parameters` and the dtype of x. A weight
+        without a
+            gradient, such as a moving mean, has no entry.
 
     Raises:
         InputError: arguments that do not fit the network.
@@ -81,7 +81,7 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
-    """The loss of `loss_and_gradients` and the outputs that it is taken at; forward only, for validation."""
+    """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
     loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
     return loss, tensors[-1]["outputs"]
 
@@ -89,16 +89,18 @@ def loss_and_outputs(network, parameters, x, y, sample_weight=None):
 def loss_gradients_and_tensors(
     network, parameters, x, y, sample_weight=None, loss_scale=None, *, training=True, seed=None
 ):
-    """As `loss_and_gradients`, and the tensors on the way: one dict per layer with x, z, y and dz, and a last dict for
-    the loss with outputs and losses. A layer with parts has theirs by the part's name; one that renews weights without
-    a gradient has their new values as new_weights.
+    """Returns the loss, the gradients, and the tensors of the pass.
+
+    The tensors are one dict per layer with x, z, y and dz, and a last dict for the loss with outputs and losses. A
+    layer with parts has their dicts by the part's name. A layer that updates weights without a gradient has
+    new_weights.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        # x too where the first layers may have no weights: they have a dz as well
+        # x too, because the first layers may have no weights: they also have a dz
         floats = [each for each in x if each.dtype.is_floating]
         tape.watch((trained, floats) if network.layers[0].parts or not (trained[0] and network.is_chain) else trained)
         loss, tensors = _loss(network, parameters, x, y, weights, training, seed)
@@ -106,15 +108,15 @@ def loss_gradients_and_tensors(
     layers = [at(tensors, node.at) for node in network.nodes]
     gradients, dzs = tape.gradient(scaled, (trained, [layer["z"] for layer in layers]))
     for layer, dz in zip(layers, dzs, strict=True):
-        # of what no loss depends on it is 0
+        # 0 for a tensor that no loss depends on
         layer["dz"] = tf.zeros_like(layer["z"]) if dz is None else dz
     return loss, gradients, tensors
 
 
 def example_gradients(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
-    """Each example's own gradient, of its weighted loss without penalties, from one pass of the whole batch.
+    """Returns each example's gradient, of its weighted loss without penalties, from one pass of the whole batch.
 
-    As `parameters`, each tensor with a first axis B more. Layers draw as they do for the batch.
+    It has the shape of `parameters`, each tensor with a first axis B. Layers draw as they do for the batch.
     """
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
@@ -164,7 +166,7 @@ def _loss_dtype(dtype):
 
 
 def _inputs(network, parameters, x, y, sample_weight):
-    """Checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype, by output."""
+    """Returns checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype."""
     parameters, x = _checked(network, parameters, x)
     outputs, dtype = len(network.losses), _loss_dtype(dtype_of(network, parameters, _one_or_all(x)))
     y = tuple(tf.convert_to_tensor(targets) for targets in each("y", y, outputs))
@@ -176,14 +178,14 @@ def _inputs(network, parameters, x, y, sample_weight):
     for output, shape in enumerate(network.output_shapes):
         tokens, weight = shape[:-1], weights[output]
         if tokens and weight.shape.rank == 1:
-            # an example's weight is that of each of its tokens
+            # each token has its example's weight
             weight = tf.broadcast_to(weight[(..., *(tf.newaxis for _ in tokens))], [tf.shape(weight)[0], *tokens])
         weights[output] = tf.ensure_shape(weight, [x[0].shape[0], *tokens])
     return parameters, x, y, tuple(weights)
 
 
 def _checked(network, parameters, x):
-    """Parameters as tensors, each variable read once, here; and each input."""
+    """Returns parameters as tensors, each variable read once, and each input."""
     inputs = [tf.convert_to_tensor(one) for one in each("x", x, len(network.input_shapes))]
     for index, tokens in enumerate(network.input_tokens):
         if tokens is None and not inputs[index].dtype.is_floating:
@@ -194,7 +196,7 @@ def _checked(network, parameters, x):
     check_x(network, _one_or_all(inputs))
     for index, (shape, tokens) in enumerate(zip(network.input_shapes, network.input_tokens, strict=True)):
         one = inputs[index]
-        # a shape that is known only as a function runs: the network knows its own
+        # a shape that is known only at run time: the network has it
         known = one.shape.rank and None not in one.shape.as_list()[1:]
         one = one if known else tf.ensure_shape(one, [None, *shape])
         inputs[index] = tf.cast(one, tf.int32) if tokens is not None and one.dtype != tf.int64 else one
@@ -203,7 +205,7 @@ def _checked(network, parameters, x):
 
 
 def dtype_of(network, parameters, x):
-    """The dtype of a pass: the type of the first x that is not tokens; of tokens alone, the embeddings'."""
+    """Returns the computation's dtype: the first input's that is not tokens; if all are tokens, the embeddings'."""
     for one, tokens in zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
         if tokens is None:
             return tf.as_dtype(one.dtype)
@@ -211,7 +213,7 @@ def dtype_of(network, parameters, x):
 
 
 def _cast(layers, parameters, dtype):
-    """Parameters as tensors of one dtype; those that no gradient moves keep what a small step adds, in float32."""
+    """Returns parameters as tensors of one dtype; weights without a gradient have float32 at least."""
     wide = tf.float64 if dtype == tf.float64 else tf.float32
     return [
         {

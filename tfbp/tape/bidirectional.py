@@ -1,4 +1,4 @@
-"""A recurrence both ways, and what is made of the two. B batch, T steps, H units; both (B, T, H) or (B, H)."""
+"""A recurrence in both directions, and their merge. B batch, T steps, H units; both (B, T, H) or (B, H)."""
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ MERGE = {
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and the tensors of each part."""
+    """Returns y, and the tensors of each part."""
     made, tensors = [], {}
     for number, (part, layers) in enumerate(layer.parts.items()):
         drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)

@@ -1,15 +1,15 @@
 """The convolution and the depthwise convolution, forward only: tf.GradientTape differentiates.
 
-B batch, H and W the height and width of x, P and Q those of z, M and N those of the kernel, I inputs, O outputs,
+B batch, H and W the height and width of x, P and Q of z, M and N of the kernel, I inputs, O outputs,
 G groups, D depth multiplier; x (B, H, W, I), bias (O,) or None, z (B, P, Q, O); kernel (M, N, I/G, O), and (M, N, I, D)
-of the depthwise convolution, where O = I · D.
+for the depthwise convolution, where O = I · D.
 """
 
 import tensorflow as tf
 
 
 def conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1), groups=1):
-    # one convolution a group: TensorFlow has no float64 gradient of a convolution in groups on the CPU
+    # one convolution for each group: TensorFlow has no float64 gradient of a grouped convolution on the CPU
     parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
     z = [tf.nn.convolution(_wide(i), _wide(k), strides, padding.upper(), dilations=dilation_rate) for i, k in parts]
     z = tf.cast(z[0] if groups == 1 else tf.concat(z, axis=-1), x.dtype)
@@ -26,12 +26,12 @@ def depthwise_conv2d_forward(x, kernel, bias=None, *, strides=(1, 1), padding="v
 
 
 def _wide(a):
-    # on some CPUs the gradient of TensorFlow's convolution adds up float16 in float16
+    # on some CPUs the gradient of TensorFlow's convolution sums float16 in float16
     return tf.cast(a, tf.float32) if a.dtype == tf.float16 else a
 
 
 def _as_convolution(x, kernel, bias, **options):
-    """A convolution with a group for each channel: TensorFlow's depthwise one takes one stride, or a dilation."""
+    """Returns a convolution with one group per channel: TensorFlow's depthwise one takes one stride, or a dilation."""
     inputs, depth = kernel.shape[2:]
     flat = tf.reshape(kernel, [*kernel.shape[:2], 1, inputs * depth])
     return conv2d_forward(x, flat, bias, groups=inputs, **options)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def dense_forward(x, kernel, bias=None):
-    # with every row of every example as one product: the gradient of one for each example adds up what each rounded
+    # all rows of all examples in one product: a product for each example would round its part of the gradient
     z = tf.matmul(x, kernel) if x.shape.rank == 2 else tf.tensordot(x, kernel, 1)
     return z if bias is None else tf.nn.bias_add(z, bias)
 

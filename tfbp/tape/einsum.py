@@ -18,7 +18,7 @@ def _wide(a):
 
 
 def _with_axes(a, letters, every):
-    """a with its axes in the order of `every`, and 1 for those that it does not have."""
+    """Returns a with its axes in the order of `every`, and size 1 for missing axes."""
     a = tf.transpose(a, [letters.index(each) for each in every if each in letters])
     for axis, each in enumerate(every):
         a = a if each in letters else tf.expand_dims(a, axis)

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 
 def embedding_forward(x, embeddings):
-    """y[b, t] = embeddings[x[b, t]]; NaN for a token without a row."""
-    # not gather: its gradient is a list of rows instead of a tensor
+    """Returns y[b, t] = embeddings[x[b, t]]; NaN for a token without a row."""
+    # not gather, because its gradient is a list of rows instead of a tensor
     y = tf.gather_nd(embeddings, x[..., tf.newaxis])
     is_row = tf.logical_and(x >= 0, x < embeddings.shape[0])
     return tf.where(is_row[..., tf.newaxis], y, math.nan)

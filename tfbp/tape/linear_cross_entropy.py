@@ -5,7 +5,7 @@ N tokens, I inputs, O outputs (classes); x (N, I), kernel (I, O), bias (O,) or N
 
 import tensorflow as tf
 
-# as a network's last layer it is a dense one
+# as a network's last layer it is a dense layer
 from tfbp.tape.dense import dense_forward, forward
 from tfbp.tape.losses import sparse_categorical_crossentropy
 
@@ -22,7 +22,7 @@ def linear_cross_entropy(
     z_loss=0.0,
     soft_cap=None,
 ):
-    """Σ sample_weight · losses over the tokens that are not ignored, divided by their number; at least float32."""
+    """Returns Σ sample_weight · losses over the tokens that count, divided by their number; at least float32."""
     logits = dense_forward(x, kernel, bias)
     logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
     if soft_cap is not None:

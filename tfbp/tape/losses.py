@@ -1,7 +1,7 @@
 """Losses per sample, forward only. Cross-entropies take logits.
 
-B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,). Where a sample
-has several tokens, each has a loss of its own: outputs are (B, T, O), the result (B, T).
+B batch, O outputs; y targets (B, O), or (B,) labels for the sparse loss; outputs (B, O); result (B,). A sample with
+several tokens has one loss for each: outputs are (B, T, O), the result (B, T).
 """
 
 import math
@@ -39,7 +39,7 @@ def categorical_crossentropy(y, outputs):
 def sparse_categorical_crossentropy(y, outputs):
     if outputs.dtype != tf.float64:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-    # in float64 the GPU has no kernel of it. A label that is not a class makes loss and gradient NaN, as there
+    # the GPU has no float64 kernel of it. A label that is not a class makes loss and gradient NaN, as in that kernel
     classes = outputs.shape[-1]
     is_class = (y >= 0) & (y < classes)
     target = tf.where(is_class[..., tf.newaxis], tf.one_hot(y, classes, dtype=outputs.dtype), math.nan)
@@ -58,7 +58,7 @@ LOSSES = {
 
 
 def loss_forward(loss, y, outputs):
-    """The loss of every sample, (B,), or of each of its tokens, (B, T)."""
+    """Returns the loss of every sample, (B,), or of each of its tokens, (B, T)."""
     if loss.name.startswith("sparse_"):
         y = tf.cast(tf.reshape(y, [-1, *outputs.shape[1:-1]]), tf.int64)
     else:

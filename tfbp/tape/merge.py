@@ -1,4 +1,4 @@
-"""Layers that make one tensor of several, forward only: tf.GradientTape differentiates. B batch; each x (B, …)."""
+"""Layers that make one tensor from several, forward only: tf.GradientTape differentiates. B batch; each x (B, …)."""
 
 from functools import partial, reduce
 
@@ -18,7 +18,7 @@ def _concatenate(layer, weights, x, *, training, seed):
 
 
 def _dot(layer, weights, x, *, training, seed):
-    """By tf.matmul, because tf.einsum adds float16 up in float16."""
+    """Computes by tf.matmul, because tf.einsum sums float16 in float16."""
     one, other = layer.summed([each.shape[1:] for each in x])
     a, b = (each if each.shape.rank == 3 else each[:, None] for each in x)
     first, second = (each.shape.rank == 3 and axis == 0 for each, axis in zip(x, (one, other), strict=True))

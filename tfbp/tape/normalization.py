@@ -1,14 +1,14 @@
 """Normalization of a batch, a layer, by the root mean square and of groups of channels, forward only.
 
-x, y (B, …, C), C channels; gamma, beta (C,) or None. tf.GradientTape differentiates. 16-bit numbers are
-computed with in float32, as Keras does.
+x, y (B, …, C), C channels; gamma, beta (C,) or None. tf.GradientTape differentiates. 16-bit inputs are computed in
+float32, as in Keras.
 """
 
 import tensorflow as tf
 
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
-    """y, and the moving statistics after it."""
+    """Returns y, and the new moving statistics."""
     wide = _wide(x)
     if training:
         mean, variance = tf.nn.moments(wide, list(range(x.shape.rank - 1)))

@@ -1,4 +1,4 @@
-"""Zeros around sequences, images and volumes, and what cuts them, forward only: tf.GradientTape differentiates.
+"""Zero padding and cropping of sequences, images and volumes, forward only: tf.GradientTape differentiates.
 
 B batch; x and y (B, …, C).
 """

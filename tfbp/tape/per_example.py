@@ -1,4 +1,4 @@
-"""Each example's own gradient, by a tape for each example, vectorized: every g_b is made, in its full size.
+"""Computes each example's gradient by one tape for each example, vectorized: every g_b in its full size.
 
 B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without 1/B and without penalties.
 """
@@ -13,9 +13,9 @@ from tfbp.tape.regularizers import penalty_forward
 
 
 def example_gradients(network, parameters, x, y, sample_weight=None, *, seed=None):
-    """g_b of every example: as `parameters`, each tensor with a first axis B more, in x's dtype.
+    """Returns g_b of every example: in the shape of `parameters`, each tensor with a first axis B, in x's dtype.
 
-    Where layers draw, from the Jacobian of a pass of the whole batch: an example alone would draw other numbers.
+    Where layers draw, it is the Jacobian of a pass of the whole batch: one example alone would draw other numbers.
 
     Reference: https://www.tensorflow.org/api_docs/python/tf/vectorized_map
     """
@@ -34,14 +34,14 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, seed=Non
 
 
 def gradient_norms(network, parameters, x, y, sample_weight=None):
-    """‖g_b‖ in each layer, (B, L), at least float32."""
+    """Returns ‖g_b‖ in each layer, (B, L), at least float32."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     dtype = _wide(dtype_of(network, parameters, x))
     return tf.stack([_norm(layer, tf.shape(x)[0], dtype) for layer in gradients], axis=1)
 
 
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
-    """The loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
+    """Returns the loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)
     noise = map_weights(tf.zeros_like, parameters)
     rows = tf.shape(x)[0]
@@ -49,11 +49,11 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 
 
 def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None, *, seed=None):
-    """(Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
 
     Args:
         noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the size of a batch that was expected, whatever B is.
+        expected: q · N, the expected batch size, for every B.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
@@ -79,7 +79,7 @@ def private_gradients(network, parameters, x, y, clip, noise, expected, sample_w
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
-    """The mean and the variance of g_b over the batch, elementwise, each in the shape of `parameters`, in float64."""
+    """Returns the mean and the variance of g_b over the batch, in the shape of `parameters`, in float64."""
     gradients = example_gradients(network, parameters, x, y, sample_weight)
     moments = map_weights(lambda g: tf.nn.moments(tf.cast(g, tf.float64), [0]), gradients)
     mean, variance = (map_weights(lambda pair, i=i: pair[i], moments) for i in (0, 1))
@@ -87,13 +87,13 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
 
 
 def _norm(layer, examples, dtype):
-    """The norm of each example's gradient of one layer's weights, (B,); 0 where there are none."""
+    """Returns the norm of each example's gradient of one layer's weights, (B,); 0 without weights."""
     weights = [g for _, _, g in named_weights([layer])]
     return tf.linalg.norm(_flat(weights), axis=1) if weights else tf.zeros([examples], dtype)
 
 
 def _flat(gradients):
-    """One row of all elements for each example, at least float32."""
+    """Returns one row of all elements for each example, at least float32."""
     rows = [tf.reshape(g, [tf.shape(g)[0], -1]) for g in gradients]
     return tf.cast(tf.concat(rows, axis=1), _wide(rows[0].dtype))
 

@@ -30,7 +30,7 @@ def relu6(z):
 
 
 def leaky_relu(z, negative_slope):
-    # tf.nn.leaky_relu keeps its slope in float32, and so only seven digits in float64
+    # tf.nn.leaky_relu keeps its slope in float32, with only seven correct digits in float64
     if z.dtype == tf.float64:
         return tf.where(z > 0, z, negative_slope * z)
     return tf.nn.leaky_relu(z, alpha=negative_slope)
@@ -41,12 +41,12 @@ def elu(z, alpha):
 
 
 def celu(z, alpha):
-    # tf.where stops the tape from adding both sides' derivatives at z = 0, as maximum + minimum would make it
+    # tf.where keeps the tape from summing both sides' derivatives at z = 0, as maximum + minimum would
     return tf.where(z > 0, z, alpha * tf.math.expm1(tf.where(z > 0, tf.zeros_like(z), z) / alpha))
 
 
 def selu(z):
-    # at 0, tf.nn.selu's gradient takes one side, and XLA's of it the other
+    # at 0, tf.nn.selu's gradient is that of one side, and of the other side under XLA
     return SELU_SCALE * tf.where(z >= 0, z, SELU_ALPHA * tf.nn.elu(z))
 
 

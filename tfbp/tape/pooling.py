@@ -1,8 +1,8 @@
 """Max and average pooling, and both over the whole image, forward only: tf.GradientTape differentiates.
 
-B batch, H and W the height and width of x, P and Q those of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
-of pooling over the whole image. Of several largest, the first of a window has the gradient; over the whole image they
-share it.
+B batch, H and W the height and width of x, P and Q of y, C channels; x (B, H, W, C), y (B, P, Q, C), or (B, C)
+for pooling over the whole image. Of several equal maxima, the first of a window has the gradient; over the whole image
+they share it.
 """
 
 import math
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def max_pool2d_forward(x, *, pool_size=(2, 2), strides=None, padding="valid"):
-    # oneDNN's gradient of larger windows in bfloat16 is wrong in a graph, and another at every call
+    # in a graph, oneDNN's bfloat16 gradient of larger windows is wrong, and differs at every call
     wide = tf.float32 if x.dtype == tf.bfloat16 and math.prod(pool_size) > 256 else x.dtype
     return tf.cast(tf.nn.max_pool2d(tf.cast(x, wide), pool_size, strides or pool_size, padding.upper()), x.dtype)
 

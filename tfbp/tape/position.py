@@ -1,6 +1,6 @@
 """Positions, forward only: a learned row added to each step, or a rotation of each step.
 
-B batch, T steps, P positions that have a row, I features; x and y (B, T, I), embeddings (P, I).
+B batch, T steps, P positions with a row, I features; x and y (B, T, I), embeddings (P, I).
 """
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ def position_forward(x, embeddings, start=0):
 
 
 def rotary_forward(x, max_wavelength=10000, scaling_factor=1.0, start=0):
-    """The complex numbers x[i] + j x[i + I/2] times exp(j (start + t) a_i), in their real and imaginary parts."""
+    """Returns x[i] + j x[i + I/2] times exp(j (start + t) a_i), in real and imaginary parts."""
     steps, half = x.shape[1], x.shape[-1] // 2
     rates = tf.exp(-tf.range(half, dtype=tf.float64) / half * tf.math.log(tf.constant(max_wavelength, tf.float64)))
     angles = tf.tensordot(tf.cast(start + tf.range(steps), tf.float64), rates, 0) / scaling_factor

@@ -1,4 +1,4 @@
-"""Numbers of an example in other places, forward only: tf.GradientTape differentiates. B batch; x (B, …), y (B, …)."""
+"""Layers that move numbers of an example, forward only: tf.GradientTape differentiates. B batch; x (B, …), y (B, …)."""
 
 import tensorflow as tf
 

@@ -1,7 +1,7 @@
 """Recurrent layers, forward only: tf.GradientTape differentiates the loop.
 
 B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recurrent_kernel (H, G H), bias (G H,), G
-gates: 1 of the plain layer, 4 of an LSTM (i, f, g, o), 3 of a GRU (z, r, candidate).
+gates: 1 for the plain layer, 4 for an LSTM (i, f, g, o), 3 for a GRU (z, r, candidate).
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ def lstm_step(a, states, recurrent_kernel, *, activation, recurrent_activation):
 
 
 def gru_step(a, states, recurrent_kernel, bias=None, *, activation, recurrent_activation, reset_after):
-    """bias (3H,) is that of the recurrent product, where reset_after."""
+    """bias (3H,) belongs to the recurrent product with reset_after."""
     (h,) = states
     x_z, x_r, x_n = tf.split(a, 3, axis=1)
     gate, squash = partial(activation_forward, recurrent_activation), partial(activation_forward, activation)
@@ -50,17 +50,17 @@ _OPTIONS = (
 
 
 def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
-    """y and the last states of a step that carries `count` states.
+    """Returns y and the last states of a step with `count` states.
 
     Args:
         states: (h,) or (h, c) before the first step, (B, H); 0 by default.
-        mask: (B, T), false where a step is left out: there each state stays as it was, and y is the output before, or
-            with zero_output_for_mask 0.
-        options: return_sequences, go_backwards, zero_output_for_mask; and those of a step."""
+        mask: (B, T). Where it is False, the step is skipped: each state stays, and y is the output before, or 0 with
+            zero_output_for_mask.
+        options: return_sequences, go_backwards, zero_output_for_mask; and the step's own options."""
     order = {name: options.pop(name, False) for name in ("return_sequences", "go_backwards", "zero_output_for_mask")}
     if bias is not None and bias.shape.rank == 2:
         bias, options["bias"] = tf.unstack(bias)
-    # time first: a step is a row of memory
+    # time first: a step is one block of memory
     x, mask = tf.transpose(x, [1, 0, 2]), None if mask is None else tf.transpose(mask)[..., None]
     if order["go_backwards"]:
         x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
@@ -103,6 +103,6 @@ def _forward(step, states, layer, weights, x, *, training, seed):
     return y, {}
 
 
-# the step, and how many states it carries
+# the step, and the number of its states
 STEPS = {"SimpleRNN": (simple_rnn_step, 1), "LSTM": (lstm_step, 2), "GRU": (gru_step, 1)}
 KINDS = {name: partial(_forward, *step) for name, step in STEPS.items()}

@@ -1,4 +1,4 @@
-"""The residual connection: the shortcut's output and the branch's are added. B batch; x and y (B, …)."""
+"""The residual connection: the sum of the shortcut's output and the branch's. B batch; x and y (B, …)."""
 
 from tfbp.tape.chain import chain_forward
 
@@ -8,7 +8,7 @@ def add_forward(shortcut, branch):
 
 
 def forward(layer, weights, x, *, training, seed):
-    """y, and the tensors of each part."""
+    """Returns y, and the tensors of each part."""
     made, tensors = {"projection": x}, {}
     for part, layers in layer.parts.items():
         made[part], tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)

@@ -1,7 +1,7 @@
 """Convolution and pooling of sequences, forward only: tf.GradientTape differentiates.
 
-B batch, T the steps of x, M those of the kernel, I inputs, O outputs, G groups, D depth multiplier; x (B, T, I),
-bias (O,) or None; kernel (M, I/G, O), and (M, I, D) of the depthwise convolution.
+B batch, T the steps of x, M of the kernel, I inputs, O outputs, G groups, D depth multiplier; x (B, T, I),
+bias (O,) or None; kernel (M, I/G, O), and (M, I, D) for the depthwise convolution.
 """
 
 from functools import partial
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def conv1d_forward(x, kernel, bias=None, *, strides=(1,), padding="valid", dilation_rate=(1,), groups=1):
-    # one convolution a group: TensorFlow has no float64 gradient of a convolution in groups on the CPU
+    # one convolution for each group: TensorFlow has no float64 gradient of a grouped convolution on the CPU
     parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
     z = [tf.nn.convolution(_wide(i), _wide(k), strides, padding.upper(), dilations=dilation_rate) for i, k in parts]
     z = tf.cast(z[0] if groups == 1 else tf.concat(z, axis=-1), x.dtype)
@@ -18,7 +18,7 @@ def conv1d_forward(x, kernel, bias=None, *, strides=(1,), padding="valid", dilat
 
 
 def _wide(a):
-    # on some CPUs the gradient of TensorFlow's convolution adds up float16 in float16
+    # on some CPUs the gradient of TensorFlow's convolution sums float16 in float16
     return tf.cast(a, tf.float32) if a.dtype == tf.float16 else a
 
 
@@ -30,7 +30,7 @@ def _conv1d(layer, weights, x, *, training, seed):
 
 
 def _depthwise_conv1d(layer, weights, x, *, training, seed):
-    # a convolution with a group for each channel
+    # a convolution with one group per channel
     kernel = tf.reshape(weights["kernel"], [*layer.kernel_size, 1, -1])
     options = dict(strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
     return conv1d_forward(x, kernel, weights.get("bias"), groups=x.shape[-1], **options), {}

@@ -14,12 +14,12 @@ def tanh(z):
 
 
 def softplus(z):
-    # in bfloat16 the GPU has no kernel
+    # the GPU has no bfloat16 kernel
     return tf.cast(tf.math.softplus(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softplus(z)
 
 
 def softsign(z):
-    # in bfloat16 the GPU has no kernel
+    # the GPU has no bfloat16 kernel
     return tf.cast(tf.math.softsign(tf.cast(z, tf.float32)), z.dtype) if z.dtype == tf.bfloat16 else tf.math.softsign(z)
 
 
@@ -36,7 +36,7 @@ def silu(z):
 
 
 def gelu(z, approximate):
-    # tf.nn.gelu keeps its constants in float32, and so only ten digits in float64
+    # tf.nn.gelu keeps its constants in float32, with only ten correct digits in float64
     if approximate:
         return z / 2 * (1 + tf.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * tf.pow(z, 3))))
     return z / 2 * (1 + tf.math.erf(z / math.sqrt(2)))

@@ -1,4 +1,4 @@
-"""A last layer tied to the embeddings: its kernel is the first layer's table, transposed.
+"""A last layer with the first layer's table, transposed, as its kernel.
 
 V rows of the table, O their width; embeddings (V, O), kernel (O, V).
 """
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def tied_forward(network, parameters):
-    """The parameters, with the kernel of a last layer that is tied; a tape adds up what comes to the table twice."""
+    """Returns the parameters, with the kernel of a tied last layer; the tape sums the table's two gradients."""
     if not network.tied:
         return parameters
     return [*parameters[:-1], {"kernel": tf.transpose(parameters[0]["embeddings"])}]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 def forward(layer, weights, x, *, training, seed):
     sizes = [tf.shape(x)[0], *layer.output_shape(tuple(x.shape[1:]))]
-    # on some CPUs the gradient of TensorFlow's convolution adds up float16 in float16
+    # on some CPUs the gradient of TensorFlow's convolution sums float16 in float16
     x_wide, kernel = (tf.cast(a, tf.float32) if a.dtype == tf.float16 else a for a in (x, weights["kernel"]))
     transposed = tf.nn.conv1d_transpose if layer.axes == 1 else tf.nn.conv2d_transpose
     z = tf.cast(transposed(x_wide, kernel, sizes, layer.strides, layer.padding.upper()), x.dtype)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 def bilinear(x, times, axis):
-    """Between the two nearest along an axis. TensorFlow's own resize has float32 results, and others under XLA."""
+    """Interpolates between the two nearest along an axis. TensorFlow's resize returns float32; XLA changes it."""
     places = np.clip((np.arange(x.shape[axis] * times) + 0.5) / times - 0.5, 0, x.shape[axis] - 1)
     first = places.astype(int)
     share = tf.reshape(tf.constant(places - first, x.dtype), [-1, *[1] * (x.shape.rank - 1 - axis)])

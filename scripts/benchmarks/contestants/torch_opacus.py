@@ -90,11 +90,11 @@ def wrong_by(mode, name):
     for row in range(GATE):
         model.zero_grad()
         criterion(model(x[row : row + 1]), y[row : row + 1]).backward()
-        gradients.append([each.grad.clone().double() for each in model.parameters()])
+        gradients.append([parameter.grad.clone().double() for parameter in model.parameters()])
     norms = torch.stack([torch.sqrt(sum((each**2).sum() for each in of_one)) for of_one in gradients])
     clip = float(norms.median())
     factors = torch.clamp(clip / (norms + 1e-6), max=1)
-    before = [each.detach().clone().double() for each in model.parameters()]
+    before = [parameter.detach().clone().double() for parameter in model.parameters()]
     model.zero_grad()
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     model, optimizer, criterion = private(mode, model, optimizer, 0.0, clip, GATE, GATE)

@@ -146,7 +146,7 @@ def wide_deep_cross() -> Any:
 
 def tab_transformer() -> Any:
     numbers, *categories = [keras.Input((3,)), *(keras.Input((8,)) for _ in range(3))]
-    x = ops.stack([L.Dense(8, use_bias=False)(each) for each in categories], axis=1)
+    x = ops.stack([L.Dense(8, use_bias=False)(category) for category in categories], axis=1)
     for _ in range(2):
         x = L.LayerNormalization(epsilon=1e-6)(L.Add()([L.MultiHeadAttention(2, 8, dropout=0.1)(x, x), x]))
         x = L.LayerNormalization(epsilon=1e-6)(L.Add()([_mlp(x, (8,)), x]))

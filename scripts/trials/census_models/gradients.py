@@ -86,7 +86,7 @@ def _input(rng: np.random.Generator, tensor: Any, tokens: Any) -> np.ndarray:
 
 @contextmanager
 def _masks_of(network: Any, sources: Any) -> Iterator[None]:
-    """Keras's layers of dropout drop what the network's do, and so do attention and recurrences."""
+    """Makes Keras's layers of dropout, attention and recurrence drop the same numbers as the network's."""
     changed = []
     for node in network.nodes:
         layer, source = node.layer, sources.get(node.place)

@@ -143,8 +143,8 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
         "keys": list(history.history),
         "epochs": history.epoch,
         "history": history.history,
-        "variables": [each.numpy() for each in model.variables],
-        "optimizer": [each.numpy() for each in model.optimizer.variables],
+        "variables": [variable.numpy() for variable in model.variables],
+        "optimizer": [variable.numpy() for variable in model.optimizer.variables],
         "calls": [callback.calls for callback in callbacks if isinstance(callback, Hooks)],
         "evaluate": evaluate(model, x, y, sample_weight=weight, **told),
         "evaluate as dict": evaluate(model, x, y, return_dict=True, **told),
@@ -309,28 +309,28 @@ def paired(case: Case, values: list[Any]) -> Any:
 
 
 def numbers(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    made = rng.normal(size=shape)
+    drawn = rng.normal(size=shape)
     return (
-        made > 0
+        drawn > 0
         if kind == "bool"
-        else (3 * abs(made)).astype(kind)
+        else (3 * abs(drawn)).astype(kind)
         if kind in ("uint8", "int64")
-        else made.astype(kind)
+        else drawn.astype(kind)
     )
 
 
 def targets(case: Case, rng: np.random.Generator, loss: str, number: int) -> np.ndarray:
     count = case.chosen["rows"]
     if loss == "categorical_crossentropy":
-        made, kinds = np.eye(3)[rng.integers(0, 3, count)], X_KINDS
+        y, kinds = np.eye(3)[rng.integers(0, 3, count)], X_KINDS
     elif loss == "sparse_categorical_crossentropy":
-        made, kinds = rng.integers(0, 3, count), ("float32", "float64", "uint8", "int64")
+        y, kinds = rng.integers(0, 3, count), ("float32", "float64", "uint8", "int64")
     elif loss == "binary_crossentropy":
-        made, kinds = rng.integers(0, 2, count), X_KINDS
+        y, kinds = rng.integers(0, 2, count), X_KINDS
     else:
-        made, kinds = 2 * abs(rng.normal(size=count)), X_KINDS
-    made = made.astype(case.choose(f"y {number}", kinds))
-    return made[:, None] if made.ndim == 1 and case.choose(f"column {number}", [False, True]) else made
+        y, kinds = 2 * abs(rng.normal(size=count)), X_KINDS
+    y = y.astype(case.choose(f"y {number}", kinds))
+    return y[:, None] if y.ndim == 1 and case.choose(f"column {number}", [False, True]) else y
 
 
 def weights_of(case: Case, use: str, rows: int) -> Any:

@@ -84,10 +84,10 @@ def peer(refuses: Callable[..., bool]) -> Callable[..., Answer]:
             floats, forward = _floats(kind.forward, inputs, dtype)
 
             def backward(floats: list[tf.Tensor], dy: tf.Tensor) -> tuple[Any, ...]:
-                found = _of_floats(partial(function.backward, dy), inputs)(*floats)
-                if len(found) != len(inputs):  # for the framework to refuse
-                    return found
-                return tuple(g for g, each in zip(found, inputs, strict=True) if each.dtype.kind == "f")
+                gradients = _of_floats(partial(function.backward, dy), inputs)(*floats)
+                if len(gradients) != len(inputs):  # for the framework to refuse
+                    return gradients
+                return tuple(g for g, each in zip(gradients, inputs, strict=True) if each.dtype.kind == "f")
 
             return refuses(forward, backward, floats)
 
@@ -117,7 +117,7 @@ def visible(kind: Kind, backward: Any, inputs: list[np.ndarray], dtype: str) -> 
 
 def _floats(function: Any, inputs: list[np.ndarray], dtype: str) -> tuple[list[tf.Tensor], Callable[..., Any]]:
     """The float inputs in the dtype, and the function of these alone."""
-    floats = [tf.constant(each.astype(NUMPY[dtype])) for each in inputs if each.dtype.kind == "f"]
+    floats = [tf.constant(tensor.astype(NUMPY[dtype])) for tensor in inputs if tensor.dtype.kind == "f"]
     return floats, _of_floats(function, inputs)
 
 
@@ -126,7 +126,7 @@ def _of_floats(function: Any, inputs: list[np.ndarray]) -> Callable[..., Any]:
 
     def call(*floats: Any) -> Any:
         given = iter(floats)
-        return function(*(next(given) if each.dtype.kind == "f" else tf.constant(each) for each in inputs))
+        return function(*(next(given) if tensor.dtype.kind == "f" else tf.constant(tensor) for tensor in inputs))
 
     return call
 
@@ -137,17 +137,17 @@ def _gradients(function: Any, floats: list[tf.Tensor], upstream: Any = None) -> 
         output = function(*floats)
     dy = None if upstream is None else tf.constant(upstream, output.dtype)
     gradients = tape.gradient(output, floats, output_gradients=dy)
-    return [None if each is None else tf.convert_to_tensor(each).numpy() for each in gradients]
+    return [None if gradient is None else tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
 
 
 def _timed(wrong: Callable[[str], bool]) -> Answer:
-    start, found = time.perf_counter(), {}
+    start, verdicts = time.perf_counter(), {}
     for dtype in DTYPES:
         try:
-            found[dtype] = wrong(dtype)
+            verdicts[dtype] = wrong(dtype)
         except Exception:  # a person would see it, whatever it is
-            found[dtype] = True
-    return Answer(found, (time.perf_counter() - start) / len(DTYPES))
+            verdicts[dtype] = True
+    return Answer(verdicts, (time.perf_counter() - start) / len(DTYPES))
 
 
 CONTESTANTS: dict[str, Callable[..., Answer]] = {

@@ -20,13 +20,13 @@ Backward = Callable[[list[tf.Tensor], tf.Tensor], tuple[Any, ...]]
 
 def installed() -> dict[str, Callable[[Forward, Backward, list[tf.Tensor]], bool]]:
     """By name, the function that judges a backward at a point."""
-    found: dict[str, Callable[..., bool]] = {}
+    checkers: dict[str, Callable[..., bool]] = {}
     if find_spec("torch"):
-        found["gradcheck"] = lambda *function: refused_by_torch(*function, fast_mode=False)
-        found["gradcheck, fast"] = lambda *function: refused_by_torch(*function, fast_mode=True)
+        checkers["gradcheck"] = lambda *function: refused_by_torch(*function, fast_mode=False)
+        checkers["gradcheck, fast"] = lambda *function: refused_by_torch(*function, fast_mode=True)
     if find_spec("jax"):
-        found["check_grads"] = refused_by_jax
-    return found
+        checkers["check_grads"] = refused_by_jax
+    return checkers
 
 
 def refused_by_torch(forward: Forward, backward: Backward, floats: list[tf.Tensor], fast_mode: bool) -> bool:
@@ -45,7 +45,7 @@ def refused_by_torch(forward: Forward, backward: Backward, floats: list[tf.Tenso
     class Bridge(torch.autograd.Function):
         @staticmethod
         def forward(context: Any, *tensors: torch.Tensor) -> torch.Tensor:
-            context.floats = [to_tensorflow(each) for each in tensors]
+            context.floats = [to_tensorflow(tensor) for tensor in tensors]
             return to_torch(forward(*context.floats))
 
         @staticmethod
@@ -53,7 +53,7 @@ def refused_by_torch(forward: Forward, backward: Backward, floats: list[tf.Tenso
             found = backward(context.floats, to_tensorflow(dy))
             return tuple(None if each is None else to_torch(tf.convert_to_tensor(each)) for each in found)
 
-    inputs = [to_torch(each).requires_grad_() for each in floats]
+    inputs = [to_torch(tensor).requires_grad_() for tensor in floats]
     return not torch.autograd.gradcheck(Bridge.apply, inputs, fast_mode=fast_mode, raise_exception=False)
 
 
@@ -64,7 +64,7 @@ def refused_by_jax(forward: Forward, backward: Backward, floats: list[tf.Tensor]
     jax.config.update("jax_enable_x64", True)
 
     def tensors(arrays: Any) -> list[tf.Tensor]:
-        return [tf.constant(np.asarray(each)) for each in arrays]
+        return [tf.constant(np.asarray(array)) for array in arrays]
 
     def shaped(tensor: Any) -> Any:
         array = tf.convert_to_tensor(tensor).numpy()
@@ -88,7 +88,7 @@ def refused_by_jax(forward: Forward, backward: Backward, floats: list[tf.Tensor]
     bridge = jax.custom_vjp(called)
     bridge.defvjp(lambda *arrays: (called(*arrays), arrays), gradients)
     try:
-        check_grads(bridge, tuple(each.numpy() for each in floats), order=1, modes=("rev",))
+        check_grads(bridge, tuple(tensor.numpy() for tensor in floats), order=1, modes=("rev",))
     except AssertionError:
         return True
     return False

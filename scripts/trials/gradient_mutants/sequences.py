@@ -68,10 +68,10 @@ def recurrent() -> Kind:
     steps = 3
 
     def states(x, kernel, recurrent):
-        found = [tf.zeros([x.shape[0], recurrent.shape[0]], x.dtype)]
+        hidden = [tf.zeros([x.shape[0], recurrent.shape[0]], x.dtype)]
         for t in range(steps):
-            found.append(tf.tanh(tf.matmul(x[:, t], kernel) + tf.matmul(found[-1], recurrent)))
-        return found
+            hidden.append(tf.tanh(tf.matmul(x[:, t], kernel) + tf.matmul(hidden[-1], recurrent)))
+        return hidden
 
     def forward(x, kernel, recurrent):
         return states(x, kernel, recurrent)[-1]

@@ -21,7 +21,7 @@ def kinds() -> list[Kind]:
 
 def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
     """Every contestant's verdict on a mistake, at both points."""
-    found = []
+    verdicts = []
     for point in ("good", "lazy"):
         inputs = getattr(kind, point)(np.random.default_rng(seed))
         function = kind.function(mutant.backward)
@@ -37,13 +37,13 @@ def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
                 row["located"] = bool(first) and first.argument.split(" ")[0] in mutant.arguments
                 row["cause"] = bool(mutant.cause) and bool(re.search(mutant.cause, said))
                 row["nameable"] = bool(mutant.cause)
-            found.append(row)
-    return found
+            verdicts.append(row)
+    return verdicts
 
 
 def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
     """Every contestant's verdict on a right backward; this checker in every mode."""
-    inputs, found = kind.good(np.random.default_rng(1000 + seed)), []
+    inputs, complaints = kind.good(np.random.default_rng(1000 + seed)), []
     for name, contestant in CONTESTANTS.items():
         ours = contestant is this_checker
         answer = contestant(kind, kind.function(), inputs, **({"modes": MODES} if ours else {}))
@@ -53,11 +53,11 @@ def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
         alarms = len(cells) if ours else sum(answer.wrong.values())
         float64 = any(cell.startswith("float64") for cell in cells) if ours else answer.wrong["float64"]
         said = [str(f) for f in answer.report.findings] if ours else []
-        found.append(
+        complaints.append(
             {"kind": kind.name, "seed": seed, "contestant": name, "alarms": alarms, "float64": float64, "said": said}
             | {"cases": CELLS if ours else len(DTYPES), "seconds": answer.seconds}
         )
-    return found
+    return complaints
 
 
 def summary(mutants: list[dict[str, Any]], correct: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Operations, activations, losses and layers that nobody here wrote, on which the checker is tried."""
+"""Operations, activations, losses and layers of others, on which the checker is tested."""

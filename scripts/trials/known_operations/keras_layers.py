@@ -43,7 +43,7 @@ LOSSES = f"{OF_SHARES} {OF_LABELS}"
 def layers(rng: np.random.Generator) -> dict[str, tuple[Any, list[Any]]]:
     import keras
 
-    made: dict[str, dict[str, Any]] = {
+    arguments_by_name: dict[str, dict[str, Any]] = {
         **{name: {"units": 3} for name in ("Dense", "SimpleRNN", "LSTM", "GRU")},
         "EinsumDense": {"equation": "bi,io->bo", "output_shape": 3},
         "Rescaling": {"scale": 1.7, "offset": -0.3},
@@ -68,14 +68,14 @@ def layers(rng: np.random.Generator) -> dict[str, tuple[Any, list[Any]]]:
     }
     for name in LAYERS.split():
         if "Conv" in name:
-            made[name] = ({} if "Depthwise" in name else {"filters": 2}) | {"kernel_size": 2}
+            arguments_by_name[name] = ({} if "Depthwise" in name else {"filters": 2}) | {"kernel_size": 2}
         elif "Dropout" in name:
-            made[name] = {"rate": 0.4}
+            arguments_by_name[name] = {"rate": 0.4}
         elif name.startswith(("AveragePooling", "MaxPooling")):
-            made[name] = {"pool_size": 2}
+            arguments_by_name[name] = {"pool_size": 2}
         elif "Adaptive" in name:
-            made[name] = {"output_size": 3}
-    found: dict[str, tuple[Any, list[Any]]] = {}
+            arguments_by_name[name] = {"output_size": 3}
+    subjects: dict[str, tuple[Any, list[Any]]] = {}
     singles = {
         OF_VECTORS: rng.normal(size=(6, 4)),
         OF_SEQUENCES: rng.normal(size=(2, 5, 3)),
@@ -85,20 +85,23 @@ def layers(rng: np.random.Generator) -> dict[str, tuple[Any, list[Any]]]:
     }
     for names, at in singles.items():
         for name in names.split():
-            layer = getattr(keras.layers, name)(**made.get(name, {}))
+            layer = getattr(keras.layers, name)(**arguments_by_name.get(name, {}))
             layer.build(at.shape)
-            found[name] = layer, [at]
+            subjects[name] = layer, [at]
     left, right = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
     for name in OF_PAIRS.split():
-        layer = getattr(keras.layers, name)(**made.get(name, {}))
+        layer = getattr(keras.layers, name)(**arguments_by_name.get(name, {}))
         layer.build([left.shape, right.shape])
-        found[name] = layer, [[left, right]]
+        subjects[name] = layer, [[left, right]]
     query, value = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 5, 3))
     for name in OF_QUERIES.split():
-        layer, together = getattr(keras.layers, name)(**made.get(name, {})), name in ("Attention", "AdditiveAttention")
+        layer, together = (
+            getattr(keras.layers, name)(**arguments_by_name.get(name, {})),
+            name in ("Attention", "AdditiveAttention"),
+        )
         layer.build([query.shape, value.shape]) if together else layer.build(query.shape, value.shape)
-        found[name] = layer, [[query, value]] if together else [query, value]
-    return found
+        subjects[name] = layer, [[query, value]] if together else [query, value]
+    return subjects
 
 
 def losses(rng: np.random.Generator) -> dict[str, tuple[Any, list[Any]]]:
@@ -106,11 +109,11 @@ def losses(rng: np.random.Generator) -> dict[str, tuple[Any, list[Any]]]:
 
     target, shares = rng.dirichlet(np.ones(4), 6), rng.dirichlet(np.ones(4), 6)
     labels = np.array([0, 3, 1, 2, 2, 1])
-    found: dict[str, tuple[Any, list[Any]]] = {
+    subjects: dict[str, tuple[Any, list[Any]]] = {
         name: (getattr(keras.losses, name)(), [target, shares]) for name in OF_SHARES.split()
     }
     for name in ("SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"):
-        found[name] = getattr(keras.losses, name)(), [labels, shares]
-    found["Circle"] = keras.losses.Circle(), [labels, rng.normal(size=(6, 4))]
-    found["CTC"] = keras.losses.CTC(), [np.array([[1, 2], [2, 2]]), rng.normal(size=(2, 6, 4))]
-    return found
+        subjects[name] = getattr(keras.losses, name)(), [labels, shares]
+    subjects["Circle"] = keras.losses.Circle(), [labels, rng.normal(size=(6, 4))]
+    subjects["CTC"] = keras.losses.CTC(), [np.array([[1, 2], [2, 2]]), rng.normal(size=(2, 6, 4))]
+    return subjects

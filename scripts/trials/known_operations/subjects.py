@@ -59,19 +59,19 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
     positive, inside = rng.uniform(0.2, 2, (6, 4)), rng.uniform(-0.9, 0.9, (6, 4))
     definite = 3 * np.eye(4) + 0.3 * (square + np.swapaxes(square, 1, 2))
     shares = rng.dirichlet(np.ones(4), 6)
-    found: dict[str, tuple[Any, list[np.ndarray]]] = {}
-    found |= {name: (getattr(keras.activations, name), [x]) for name in ACTIVATIONS.split()}
+    operations: dict[str, tuple[Any, list[np.ndarray]]] = {}
+    operations |= {name: (getattr(keras.activations, name), [x]) for name in ACTIVATIONS.split()}
     for names, at in ((EVERYWHERE, x), (POSITIVE, positive), (INSIDE, inside)):
-        found |= {f"tf.math.{name}": (attrgetter(name)(tf.math), [at]) for name in names.split()}
-    found |= {f"tf.math.{name}": (getattr(tf.math, name), [x, positive]) for name in PAIRS.split()}
+        operations |= {f"tf.math.{name}": (attrgetter(name)(tf.math), [at]) for name in names.split()}
+    operations |= {f"tf.math.{name}": (getattr(tf.math, name), [x, positive]) for name in PAIRS.split()}
     for name in REDUCTIONS.split():
-        found[f"tf.math.{name}"] = (partial(lambda reduce, a: reduce(a, 1), getattr(tf.math, name)), [x])
+        operations[f"tf.math.{name}"] = (partial(lambda reduce, a: reduce(a, 1), getattr(tf.math, name)), [x])
     for name in SEGMENTS.split():
         segments = [3] if name.startswith("unsorted") else []
         called = partial(lambda op, segments, a: op(a, [0, 0, 1, 1, 2, 2], *segments), getattr(tf.math, name), segments)
-        found[f"tf.math.{name}"] = (called, [x])
-    found |= others(rng)
-    found |= {
+        operations[f"tf.math.{name}"] = (called, [x])
+    operations |= others(rng)
+    operations |= {
         "cumsum": (lambda a: tf.cumsum(a, 1), [x]),
         "cumprod": (lambda a: tf.math.cumprod(a, 1), [x]),
         "logsumexp": (lambda a: tf.reduce_logsumexp(a, 1), [x]),
@@ -97,7 +97,7 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
         "svd": (lambda a: tf.linalg.svd(a, compute_uv=False), [square]),
         "rfft": (lambda a: tf.abs(tf.signal.rfft(a)), [x]),
     }
-    return found | keras_layers.losses(rng) | keras_layers.layers(rng) | more_operations.subjects(rng)
+    return operations | keras_layers.losses(rng) | keras_layers.layers(rng) | more_operations.subjects(rng)
 
 
 def others(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:

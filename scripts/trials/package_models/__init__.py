@@ -20,7 +20,7 @@ Fit = Callable[..., Any]
 OPTIONS: dict[str, Any] = {"verbose": 0, "shuffle": False}
 
 
-class Trial:
+class PackageTrial:
     """A model, and how a fit of it is called."""
 
     def __init__(self, model: Any, *given: Any, **options: Any) -> None:
@@ -34,7 +34,7 @@ def numbers(*shape: int) -> Any:
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-def coupling_flow() -> Trial:
+def coupling_flow() -> PackageTrial:
     import bayesflow
 
     flow = bayesflow.networks.CouplingFlow(depth=2, subnet_kwargs={"widths": (32, 32)})
@@ -45,10 +45,10 @@ def coupling_flow() -> Trial:
     model.compile(optimizer="adam")
     batches = tf.data.Dataset.from_tensor_slices(data).batch(32, drop_remainder=True)
     model.build_from_data(next(iter(batches)))
-    return Trial(model, dataset=batches, verbose=0)
+    return PackageTrial(model, dataset=batches, verbose=0)
 
 
-def gpt2() -> Trial:
+def gpt2() -> PackageTrial:
     import keras_hub
 
     backbone = keras_hub.models.GPT2Backbone(
@@ -58,16 +58,16 @@ def gpt2() -> Trial:
     tokens = np.random.default_rng(0).integers(0, 64, (128, 17)).astype("int32")
     x = {"token_ids": tokens[:, :-1], "padding_mask": np.ones((128, 16), "int32")}
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return Trial(model, x, tokens[:, 1:], batch_size=8, **OPTIONS)
+    return PackageTrial(model, x, tokens[:, 1:], batch_size=8, **OPTIONS)
 
 
-def image_classifier() -> Trial:
+def image_classifier() -> PackageTrial:
     import keras_hub
 
     backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[8],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[64, 128],
+        stackwise_num_filters=[64, 64],
         stackwise_num_blocks=[1, 1],
         stackwise_num_strides=[1, 2],
         block_type="basic_block",
@@ -76,10 +76,10 @@ def image_classifier() -> Trial:
     model = keras_hub.models.ImageClassifier(backbone, num_classes=4, preprocessor=None)
     labels = np.random.default_rng(0).integers(0, 4, 64)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return Trial(model, numbers(64, 16, 16, 3), labels, batch_size=8, **OPTIONS)
+    return PackageTrial(model, numbers(64, 16, 16, 3), labels, batch_size=8, **OPTIONS)
 
 
-def two_tower() -> Trial:
+def two_tower() -> PackageTrial:
     import keras_rs
 
     class TwoTower(keras.Model):
@@ -100,8 +100,8 @@ def two_tower() -> Trial:
 
         def call(self, x: Any, training: bool = False) -> Any:
             user = self.users(x)
-            found = {"user": user}
-            return found if training else {**found, "items": self.retrieval(user)}
+            tensors = {"user": user}
+            return tensors if training else {**tensors, "items": self.retrieval(user)}
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
             item = self.items(y["item"])
@@ -111,20 +111,20 @@ def two_tower() -> Trial:
     y = {"item": rng.integers(0, 300, 4096).astype("int32"), "rating": rng.uniform(size=4096).astype("float32")}
     model = TwoTower()
     model.compile(keras.optimizers.Adagrad(0.1))
-    return Trial(model, rng.integers(0, 200, 4096).astype("int32"), y, batch_size=32, **OPTIONS)
+    return PackageTrial(model, rng.integers(0, 200, 4096).astype("int32"), y, batch_size=32, **OPTIONS)
 
 
-def quantized() -> Trial:
+def quantized() -> PackageTrial:
     from hgq.layers import QDense
 
     model = keras.Sequential([keras.Input((16,)), QDense(32, activation="relu"), QDense(4)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     labels = np.random.default_rng(0).integers(0, 4, 2048)
-    return Trial(model, numbers(2048, 16), labels, batch_size=32, **OPTIONS)
+    return PackageTrial(model, numbers(2048, 16), labels, batch_size=32, **OPTIONS)
 
 
 class OfAWrapper(keras.Sequential):
-    """A model whose fit is chosen from outside, for what calls `model.fit` by itself."""
+    """A model with an exchangeable fit, for packages that call `model.fit` themselves."""
 
     by: Fit = keras.Sequential.fit
 
@@ -139,7 +139,7 @@ def small() -> Any:
     return model
 
 
-class Wrapped(Trial):
+class Wrapped(PackageTrial):
     """Whose package makes and fits the models, all of them at each call."""
 
     def __init__(self, search: Callable[[int], Any]) -> None:
@@ -151,7 +151,7 @@ class Wrapped(Trial):
         return history
 
 
-def scikeras() -> Trial:
+def scikeras() -> PackageTrial:
     from scikeras.wrappers import KerasClassifier
 
     def search(epochs: int) -> Any:
@@ -163,7 +163,7 @@ def scikeras() -> Trial:
     return Wrapped(search)
 
 
-def tuner() -> Trial:
+def tuner() -> PackageTrial:
     import tempfile
 
     import keras_tuner
@@ -187,7 +187,7 @@ def tuner() -> Trial:
 
 
 # name: the package, the trial, epochs at a time
-TRIALS: dict[str, tuple[str, Callable[[], Trial], int]] = {
+TRIALS: dict[str, tuple[str, Callable[[], PackageTrial], int]] = {
     "ContinuousApproximator of a CouplingFlow": ("bayesflow", coupling_flow, 2),
     "GPT2CausalLM": ("keras-hub", gpt2, 2),
     "ImageClassifier of a ResNet": ("keras-hub", image_classifier, 2),
@@ -202,7 +202,9 @@ def by_keras(model: Any, *given: Any, **options: Any) -> Any:
     return model.fit(*given, **options)
 
 
-def trained(make: Callable[[], Trial], ways: list[Fit], epochs: int, fits: int) -> tuple[list[Any], list[Any], Any]:
+def trained(
+    make: Callable[[], PackageTrial], ways: list[Fit], epochs: int, fits: int
+) -> tuple[list[Any], list[Any], Any]:
     """The weights after so many fits each way, in turn; the seconds of each fit; and how tfbp.fit ran."""
     trials, seconds, how = [], [], None
     make()  # an import of the package may draw numbers
@@ -237,7 +239,7 @@ def run(only: str, rounds: int) -> int:
         if between:
             (first, second), *_ = trained(make, [by_keras, by_keras], epochs, 1 + rounds)
             alone = apart(first, second)
-        # what Keras's own fit does not give twice, no other can
+        # a result that Keras's own fit does not repeat is not compared
         as_keras &= between == 0 or alone > 0
         slow, fast = (statistics.median(taken[1:]) for taken in seconds)
         version = metadata.version(package)

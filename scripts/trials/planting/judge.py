@@ -32,7 +32,7 @@ _KINDS = {
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
     *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling"),
 }
-# what no case of the matrix runs: an example's own gradient
+# results without a case in the matrix: an example's own gradient
 _OF_EXAMPLES = (
     r"example|\._\w+_gradients$|_own_terms|_with_bias|tied_moments|_products|_squares|_reweighted|_summed_by_token"
 )
@@ -61,9 +61,9 @@ def verdict(mistake: Mistake, modes: Sequence[str] = matrix.MODES, dtypes: Seque
                 if matrix.first_wrong(results):
                     return report.complaints(results, [], [])[0]
             for run in parts:
-                found = report.complaints([], run(dtype, mode), [])
-                if found:
-                    return found[0]
+                complaints_of_run = report.complaints([], run(dtype, mode), [])
+                if complaints_of_run:
+                    return complaints_of_run[0]
     opinions = [opinion for op in third_opinion.ops() for opinion in third_opinion.opinions(op)]
     return next(iter(report.complaints(every, [], opinions)), "")
 

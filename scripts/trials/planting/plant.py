@@ -54,11 +54,11 @@ def changed_source(source: str, name: str, mistake: Mistake) -> str:
     """
     wanted, is_expression = _parsed(mistake.old)
     kind = ast.expr if is_expression else ast.stmt
-    inside = [each for each in ast.walk(_definition(ast.parse(source), name)) if isinstance(each, kind)]
-    found = [each for each in inside if ast.dump(each) == wanted]
-    if len(found) != 1:
-        raise ValueError(f"{mistake.id}: {len(found)} places in {mistake.function} hold {mistake.old}")
-    (node,) = found
+    inside = [node for node in ast.walk(_definition(ast.parse(source), name)) if isinstance(node, kind)]
+    matches = [node for node in inside if ast.dump(node) == wanted]
+    if len(matches) != 1:
+        raise ValueError(f"{mistake.id}: {len(matches)} places in {mistake.function} hold {mistake.old}")
+    (node,) = matches
     lines = source.encode().splitlines(keepends=True)
     start, end = (
         sum(map(len, lines[: line - 1])) + column
@@ -81,7 +81,7 @@ def check(mistakes: list[Mistake]) -> None:
 
 
 def forget_programs() -> None:
-    """Empty what the package remembers of functions that it has traced."""
+    """Empties the package's caches of traced functions."""
     for name, module in list(sys.modules.items()):
         if name.startswith(("tfbp.layers", "tfbp.losses")):
             for value in vars(module).values():
@@ -95,11 +95,11 @@ def _place(function: str) -> tuple[str, Path, str]:
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(["tfbp", *parts[:count]])
         try:
-            found = importlib.util.find_spec(module)
+            spec = importlib.util.find_spec(module)
         except ModuleNotFoundError:
             continue
-        if found is not None and found.origin is not None:
-            return module, Path(found.origin), ".".join(parts[count:])
+        if spec is not None and spec.origin is not None:
+            return module, Path(spec.origin), ".".join(parts[count:])
     raise ValueError(f"{function}: no module of tfbp")
 
 
@@ -116,7 +116,9 @@ def _definition(tree: ast.AST, name: str) -> ast.AST:
     """The function or method of that name."""
     for part in name.split("."):
         tree = next(
-            each for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == part
+            statement
+            for statement in tree.body
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef) and statement.name == part
         )
     return tree
 
@@ -124,7 +126,7 @@ def _definition(tree: ast.AST, name: str) -> ast.AST:
 def _code(source: str, path: str, name: str) -> CodeType:
     code = compile(source, path, "exec")
     for part in name.split("."):
-        code = next(each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == part)
+        code = next(node for node in code.co_consts if isinstance(node, CodeType) and node.co_name == part)
     return code
 
 

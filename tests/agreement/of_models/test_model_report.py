@@ -8,7 +8,7 @@ import pytest
 
 from tfbp.agreement.of_models.change import changes, read
 from tfbp.agreement.of_models.page import drawn, html
-from tfbp.agreement.of_models.report import Finding, Line, ModelReport
+from tfbp.agreement.of_models.report import Line, ModelFinding, ModelReport
 from tfbp.errors import InputError
 
 
@@ -22,7 +22,9 @@ def report(ratio=0.5, findings=(), keras="3.15"):
     return ModelReport("m", lines, list(findings), {"float32 eager": 0.25}, ["a note"], ["x"], versions)
 
 
-WRONG = Finding("a", "dkernel", "float32", "xla", "layer", "the sign is flipped", "", 40.0, "the layer is the outlier")
+WRONG = ModelFinding(
+    "a", "dkernel", "float32", "xla", "layer", "the sign is flipped", "", 40.0, "the layer is the outlier"
+)
 
 
 def test_the_text_has_a_line_for_each_call_and_the_worst_mode():

@@ -17,7 +17,7 @@ CELLS = {"metrics": [("float64", mode) for mode in MODES], "Keras layers": keras
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("part", [part for part in beside.PARTS if part != "layers"])
-@pytest.mark.sampled(7, dtype="float64", mode="eager")
+@pytest.mark.sampled(17, dtype="float64", mode="eager")
 def test_it_agrees_with_the_reference(part, dtype, mode, device):
     results = beside.PARTS[part](dtype, mode, device)
     is_run = (dtype, mode) in CELLS.get(part, EVERY_CELL) and (part != "metrics" or device == "cpu")

@@ -1,6 +1,6 @@
 """Clues for the diagnosis of each tensor of a network: its values under common mistakes.
 
-Everything is computed from the reference's float64, and only where a tensor disagrees.
+The reference computes them in float64, only where a tensor disagrees.
 B batch, I inputs, O outputs of a layer; x (B, I), kernel (I, O), z and y (B, O).
 """
 

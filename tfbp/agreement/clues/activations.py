@@ -1,4 +1,4 @@
-"""The clues around an activation: f' at another point, missing or squared, a factor or a term of it left out."""
+"""Clues for an activation: f' at another point, missing or squared, or without a factor or a term."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def activation_forward(activation: Activation, z: Array) -> Clues:
 
 
 def activation_backward(activation: Activation, dy: Array, z: Array) -> Clues:
-    """Of dz: another point for f', f' missing or squared, a factor or a term of it missing."""
+    """Clues for dz: f' at another point, missing or squared, or without a factor or a term."""
     y, name = forward(activation, z)[0], activation.name
     dz = backward(activation, dy, z)
     mistakes = {"dy is handed on: f' is missing": dy} if name != "linear" else {}
@@ -86,7 +86,7 @@ _TERMS: dict[str, Callable[[Array, Array, Array], dict[str, Array]]] = {
     "sigmoid": lambda dy, z, y: {"dy y": dy * y, "-dy y²": -dy * y * y},
     "tanh_shrink": lambda dy, z, y: {"dy": dy, "-dy (1 - tanh²)": -dy * (1 - np.tanh(z) ** 2)},
 }
-# f' · dy as a function of y, where it is written so
+# f' · dy as a function of y, for derivatives in this form
 _OF_Y: dict[str, Callable[[Array, Array], Array]] = {
     "sigmoid": lambda dy, y: dy * y * (1 - y),
     "tanh": lambda dy, y: dy * (1 - y * y),
@@ -105,7 +105,7 @@ def _one_minus_s(z: Array, y: Array, a: Activation) -> Array:
     return 1 - sigmoid_forward(z)
 
 
-# the factors that f' or a term of it is made of
+# the factors of f' or of a term of it
 _FACTORS: dict[str, dict[str, Callable[[Array, Array, Activation], Array]]] = {
     "sigmoid": {"y": lambda z, y, a: y, "1 - y": lambda z, y, a: 1 - y},
     "tanh": {"1 + y": lambda z, y, a: 1 + y, "1 - y": lambda z, y, a: 1 - y},

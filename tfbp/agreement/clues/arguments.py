@@ -1,4 +1,4 @@
-"""Whether an activation's or a loss's arguments are another than its defaults."""
+"""Whether an activation's or a loss's arguments differ from its defaults."""
 
 from __future__ import annotations
 

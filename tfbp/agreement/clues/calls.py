@@ -1,4 +1,4 @@
-"""The clues around what a call gives: with other arguments, with another mask, without a state, in another order."""
+"""Clues for a call: other arguments, another mask, no state, another order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfbp.judging.failures import Failure, attempt
 
 
 def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
-    """Of one tensor of a call."""
+    """Clues for one tensor of a call."""
     asked = {}
     for said, otherwise in call.otherwise().items():
         asked[said] = attempt(otherwise, reference, arrays, call.fixed, upstream)
@@ -46,7 +46,9 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
         without = {**upstream, key: np.zeros_like(value)}
         asked[f"the gradient of {key} is left out"] = attempt(call.by_hand, reference, arrays, call.fixed, without)
     right = call.by_hand(reference, arrays, call.fixed, upstream)
-    mistakes = {said: found[name] for said, found in asked.items() if not isinstance(found, Failure) and name in found}
+    mistakes = {
+        said: answer[name] for said, answer in asked.items() if not isinstance(answer, Failure) and name in answer
+    }
     mistakes |= {
         f"it is {other}": value
         for other, value in right.items()

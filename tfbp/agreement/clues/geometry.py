@@ -1,4 +1,4 @@
-"""Values of a tensor with other arguments, in another order, or of other rows: clues of geometry.
+"""Clues of geometry: values of a tensor with other arguments, in another order, or of other rows.
 
 The reference computes these values. A clue counts only if it explains a difference to the tolerance.
 B batch; axes of an example are named by their number: T a sequence's steps; H and W an image's, C its channels.
@@ -25,14 +25,14 @@ _GATES = {"LSTM": "ifgo", "GRU": "zrn"}
 
 
 def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
-    """Clues for each tensor of a layer by itself: z, dx, its gradients, its new weights.
+    """Clues for each tensor of a single layer: z, dx, its gradients, its new weights.
 
     Args:
-        run: the reference on a node and what it is fed.
+        run: the reference on a node and its inputs.
     """
     known: dict[str, Any] = {}
     if node.layer.takes_several:
-        # nothing here knows of several x
+        # these clues are for layers with one x
         return {}
 
     def of_tensor(name: str) -> Clues:
@@ -56,7 +56,7 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
 
 
 def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:
-    """Each argument otherwise; each weight left out; fewer rows."""
+    """Each argument with another value; without each weight; fewer rows."""
     for said, layer in _with_other_arguments(node.layer):
         yield said, partial(run, dataclasses.replace(node, layer=layer), fed)
     for name, weight in fed["weights"].items():
@@ -88,16 +88,16 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
     if rows > 1 and not node.layer.draws:
-        for said, kept in (
+        for said, rows_kept in (
             ("the last example is missing from the sum", slice(0, rows - 1)),
             ("the first example is missing from the sum", slice(1, rows)),
             ("the first example alone is in the sum", slice(0, 1)),
         ):
-            yield said, partial(run, node, {**fed, "x": fed["x"][kept], "dz": fed["dz"][kept]})
+            yield said, partial(run, node, {**fed, "x": fed["x"][rows_kept], "dz": fed["dz"][rows_kept]})
 
 
 def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
-    """A weight of an LSTM or a GRU without what it has for one gate; of two rows of a bias in one of them."""
+    """A weight of an LSTM or a GRU without one gate's part; for two rows of a bias, in one of them."""
     letters = _GATES.get(node.layer.keras_name, "")
     for number, gate in enumerate(letters):
         for row in range(2 if name == "bias" and weight.ndim == 2 else 1):
@@ -111,7 +111,7 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
 
 
 def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
-    """Attention with projections exchanged, scores scaled otherwise, heads in another order."""
+    """Attention with projections exchanged, scores scaled by another factor, heads in another order."""
     weights = fed["weights"]
 
     def with_weights(others: Named) -> Any:
@@ -143,7 +143,7 @@ def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _turned(node: Node, fed: Named, run: Any) -> Named:
-    """The layer on images turned by half a turn, and turned back; so is a kernel, and an odd row comes above."""
+    """The layer on images rotated by half a turn, and rotated back; its kernel too, so that an odd row is above."""
     turn = np.s_[:, ::-1, ::-1]
     kernel = {name: w[::-1, ::-1] for name, w in fed["weights"].items() if name == "kernel" and w.ndim == 4}
     dz = fed["dz"][turn] if fed["dz"].ndim == 4 else fed["dz"]
@@ -159,7 +159,7 @@ def _turned(node: Node, fed: Named, run: Any) -> Named:
 
 
 def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
-    """For a normalization by constants with a separate shift: the shift taken off x unscaled, or added."""
+    """For a normalization by constants with a separate shift: the shift subtracted from x unscaled, or added."""
     weights = fed["weights"]
     if "moving_mean" not in weights:
         return {}
@@ -176,7 +176,7 @@ def _of_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
 
 
 def _through_statistics(node: Node, fed: Named, right: Named) -> dict[str, Array]:
-    """The parts of a normalization's dx: straight through, and by way of the mean and of the variance."""
+    """The parts of a normalization's dx: straight through, by way of the mean, and by way of the variance."""
     weights, x = fed["weights"], fed["x"]
     name = type(node.layer).__name__
     if name not in ("BatchNormalization", "LayerNormalization") or ("moving_mean" in weights and not _renews(right)):
@@ -199,15 +199,15 @@ def _renews(right: Named) -> bool:
 def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
     given = layer.arguments()
     defaults = {
-        each.name: each.default
-        for each in dataclasses.fields(layer)  # type: ignore[arg-type]
-        if each.default is not dataclasses.MISSING
+        field.name: field.default
+        for field in dataclasses.fields(layer)  # type: ignore[arg-type]
+        if field.default is not dataclasses.MISSING
     }
     for name, value in given.items():
         others: dict[str, Any] = {}
         if isinstance(value, bool):
             others[f"{name} is taken for {not value}"] = not value
-        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, int) for each in value):
+        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(item, int) for item in value):
             others[f"{name} is left out, as if it were 1"] = (1, 1)
             others[f"the two numbers of {name} are exchanged"] = value[::-1]
         elif name == "padding":
@@ -226,16 +226,16 @@ def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
             others[f"{name} is taken for its default, {defaults[name]}"] = defaults[name]
         for said, other in others.items():
             if other != value:
-                made = attempt(dataclasses.replace, layer, **{name: other})
-                if not isinstance(made, Failure):
-                    yield said, made
+                changed_layer = attempt(dataclasses.replace, layer, **{name: other})
+                if not isinstance(changed_layer, Failure):
+                    yield said, changed_layer
     if "activation" in given and "recurrent_activation" in given:
         exchanged = {"activation": given["recurrent_activation"], "recurrent_activation": given["activation"]}
         yield "activation and recurrent_activation are exchanged", dataclasses.replace(layer, **exchanged)  # type: ignore[type-var]
 
 
 def _of_another(name: str, right: Named) -> dict[str, Array]:
-    """A gradient in the place of another of its shape."""
+    """Other gradients of the same shape."""
     return {
         f"it is {other}": value
         for other, value in right.items()
@@ -244,23 +244,23 @@ def _of_another(name: str, right: Named) -> dict[str, Array]:
 
 
 def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Layer | None = None) -> dict[str, Array]:
-    """Turned around along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
-    found: dict[str, Array] = {}
+    """Reversed along an axis, shifted by one, cut at an edge; gates and halves exchanged."""
+    values: dict[str, Array] = {}
     is_of_batch = right.ndim > 1 and len(right) == shape[0] and not name.startswith("new")
     axes = _AXES.get(right.ndim, ()) if is_of_batch else tuple(map(str, range(right.ndim)))
     for axis, letter in enumerate(axes):
         size = right.shape[axis]
         if size < 2:
             continue
-        found[f"in the reverse order along {letter}"] = np.flip(right, axis)
+        values[f"in the reverse order along {letter}"] = np.flip(right, axis)
         for step in (1, -1):
-            found[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
+            values[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
         if size % 2 == 0:
-            found[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
+            values[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
         for place, what in ((slice(0, 1), "first"), (slice(size - 1, size), "last")):
             edge = right.copy()
             np.moveaxis(edge, axis, 0)[place] = 0
-            found[f"the {what} along {letter} is missing, left at 0"] = edge
+            values[f"the {what} along {letter} is missing, left at 0"] = edge
     if isinstance(layer, LSTM | GRU) and not is_of_batch:
         letters = _GATES[layer.keras_name]
         blocks = np.split(right, len(letters), axis=-1)
@@ -269,12 +269,12 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
                 order = list(range(len(letters)))
                 order[i], order[j] = j, i
                 exchanged = np.concatenate([blocks[k] for k in order], axis=-1)
-                found[f"the gates {letters[i]} and {letters[j]} are exchanged"] = exchanged
-    return found
+                values[f"the gates {letters[i]} and {letters[j]} are exchanged"] = exchanged
+    return values
 
 
 def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
-    """The sizes of x by their letters, and how many rows and places there are in all."""
+    """Returns the sizes of x by their letters, and the numbers of all rows and positions."""
     names = _AXES.get(len(shape), ("B",))
     sizes = dict(zip(names, shape, strict=False))
     if len(shape) > 3:

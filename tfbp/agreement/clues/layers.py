@@ -1,4 +1,4 @@
-"""The clues around a layer's z and gradients: a transposed kernel, a missing row, a part that is left out."""
+"""Clues for a layer's z and gradients: a transposed kernel, a missing row, a missing part."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def residual_forward(layer: Residual, fed: Any) -> Clues:
 
 
 def residual_backward(layer: Residual, fed: Any) -> Clues:
-    """Of dx: a part of it that is left out."""
+    """Clues for dx: a missing part."""
     _, residuals, _ = residual_forward_of_reference(layer, fed["weights"], fed["x"], training=False, seed=None)
     dx = {}
     for part, inner in layer.parts.items():
-        tensors, kept = residuals[part]
-        dx[part] = chain_backward(inner, tensors, kept, fed["dz"])[0]
+        tensors, saved = residuals[part]
+        dx[part] = chain_backward(inner, tensors, saved, fed["dz"])[0]
     shortcut = dx.get("projection", fed["dz"])
     terms = {"dx of the layers": dx["layers"], "dx of the shortcut": shortcut}
     return Clues(terms=terms, sizes={"B": len(fed["x"])})
@@ -51,7 +51,7 @@ _GRADIENTS = ("dx", "dkernel", "dbias")
 
 
 def dense_backward(name: str, x: Array, kernel: Array, dz: Array) -> Clues:
-    """Of dx, dkernel or dbias."""
+    """Clues for dx, dkernel or dbias."""
     rows = len(dz)
     mistakes: dict[str, Array] = {}
 

@@ -1,4 +1,4 @@
-"""The clues around a loss: another loss, ignored weights or arguments, a term left out."""
+"""Clues for a loss: another loss, ignored weights or arguments, a missing term."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def loss_backward(loss: Loss, dlosses: Array, y: Array, outputs: Array) -> Clues
 
 
 def _of_other_losses(loss: Loss, y: Array, outputs: Array, dlosses: Array | None = None) -> dict[str, Array]:
-    """Values, or gradients, of the losses that take the same targets."""
+    """Values, or gradients, of the losses with the same targets."""
     out = {}
     for name in LOSSES:
         if name != loss.name and name.startswith("sparse") == loss.name.startswith("sparse"):
-            losses, kept = forward(Loss(name), y, outputs)
-            out[name] = losses if dlosses is None else backward(Loss(name), dlosses, kept)
+            losses, residuals = forward(Loss(name), y, outputs)
+            out[name] = losses if dlosses is None else backward(Loss(name), dlosses, residuals)
     return out

@@ -1,4 +1,4 @@
-"""The clues around a network's tensors: each layer's own, and what the whole pass adds: penalties, weights, 1/B."""
+"""Clues for a network's tensors: each layer's own, and those of the whole pass: penalties, weights, 1/B."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRADIENTS = ("dx", "dkernel", "dbias")
 
 
 def local(network: Any, inputs: Any, run: Any) -> ByName:
-    """Of every tensor that is compared locally; `run`: the reference on a node and what it is fed."""
+    """Clues for every tensor of the local comparison; `run`: the reference on a node and its inputs."""
     out: ByName = {}
     for node, fed in zip(network.nodes, inputs, strict=False):
         put, activation = f"layer {node.name}", network.activation_before_loss(node)
@@ -44,7 +44,7 @@ def local(network: Any, inputs: Any, run: Any) -> ByName:
 
 
 def _of_layer(layer: Layer, fed: Any) -> ByName:
-    """Of z, dx and the gradients of a layer by itself."""
+    """Clues for z, dx and the gradients of a single layer."""
     if isinstance(layer, Dense | LinearCrossEntropy) and fed["x"].ndim == 2:
         x, kernel, dz = fed["x"], fed["weights"]["kernel"], fed["dz"]
         return {
@@ -57,7 +57,7 @@ def _of_layer(layer: Layer, fed: Any) -> ByName:
 
 
 def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
-    """Of every tensor of a whole pass."""
+    """Clues for every tensor of a whole pass."""
     last = tensors[-1]
     parameters = tied_forward(network, numbers.parameters)
     each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]

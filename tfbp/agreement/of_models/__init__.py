@@ -1,1 +1,1 @@
-"""Any Keras model on trial: its own layers, one by one and all together, in every dtype and mode."""
+"""Checks any Keras model: its own layers, one by one and all together, in every dtype and mode."""

@@ -1,4 +1,4 @@
-"""`tfbp.agree`: does a model train right on this device, in these dtypes, compiled so; and if not, which layer?"""
+"""`tfbp.agree`: finds the wrong layer of a model on a device, in given dtypes and modes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened, opened
 from tfbp.agreement.of_models.passes import recorded_run, truths_of
 from tfbp.agreement.of_models.report import Line, ModelReport
-from tfbp.agreement.of_models.trial import Trial
+from tfbp.agreement.of_models.trial import Evidence, ModelTrial, Settings
 from tfbp.agreement.programs import MODES
 from tfbp.errors import InputError, check_choice
 from tfbp.judging.placement import check_device
@@ -37,24 +37,24 @@ def agree(
     apart: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> ModelReport:
-    """Hold every layer of a Keras model, and the model as one program, against the reference; nothing of it changes.
+    """Compares every layer of a Keras model, and the model as one program, with the reference.
 
-    Each layer is fed the right tensors and upstream gradients of this batch, in training, so that the one that is wrong
-    names itself. A layer that the reference does not know is held against differences of its own forward, and then
-    against itself in float64.
+    Each layer gets the right tensors and upstream gradients of this batch, in training mode, so that the wrong one
+    names itself. A layer that the reference does not have is compared with differences of its own forward, and then
+    with itself in float64.
 
     Args:
-        model: a built Sequential or functional model; any other is judged as one layer.
+        model: a built Sequential or functional model; any other model is judged as one layer.
         x: a batch of its inputs, an array, or a list or dict of several. y: the targets likewise; without them the
             outputs are differentiated by random signed upstream gradients.
-        loss: a Keras loss, its name, or for several outputs a list, or a dict by their names; that of `compile` by
-            default.
-        dtypes: of float64, float32, bfloat16 and float16, in which copies of the layers are run; in its own dtype a
-            layer is itself. modes: of eager, graph and xla.
+        loss: a Keras loss, its name, or for several outputs a list, or a dict by their names; by default the loss in
+            `compile`.
+        dtypes: any of float64, float32, bfloat16 and float16; copies of the layers run in them, and in its own
+            dtype a layer runs itself. modes: any of eager, graph and xla.
         device: "cpu" or "gpu". TF32 is off.
         seed: of random upstream gradients. What layers draw is recorded once, and is the same in every run.
-        apart: each layer is a program of its own, for less memory.
-        progress: called with the share that is done and what is next.
+        apart: whether each layer is a separate program, for less memory.
+        progress: a function of the finished share and the name of the next step.
 
     Raises:
         InputError: a model that is not built, inputs that it does not take, a loss that names no output, or an unknown
@@ -78,40 +78,29 @@ def agree(
         raise InputError(f"x: got {len(arrays)} arrays; accepted: {calls.inputs}, one for each of the model's inputs.")
     _check_shapes(calls, arrays)
     with kept(model), tf32_enabled(False), tf.device(f"/{device.upper()}:0"):
-        return _examined(
-            calls, arrays, y, loss, dtypes, modes, device, seed, apart, progress or (lambda share, what: None)
-        )
+        settings = Settings(dtypes, modes, device, seed, apart)
+        return _examined(calls, arrays, y, loss, settings, progress or (lambda share, what: None))
 
 
-def _examined(
-    model: Opened,
-    arrays: Any,
-    y: Any,
-    loss: Any,
-    dtypes: Any,
-    modes: Any,
-    device: str,
-    seed: int,
-    apart: bool,
-    bar: Any,
-) -> ModelReport:
-    rng = np.random.default_rng(seed)
+def _examined(model: Opened, arrays: Any, y: Any, loss: Any, settings: Settings, bar: Any) -> ModelReport:
+    rng = np.random.default_rng(settings.seed)
+    dtypes, modes = settings.dtypes, settings.modes
     copies = Copies(model)
     bar(0.0, "one run, recorded")
     recorded = recorded_run(model, copies, arrays, training=True)
     truths = truths_of(model, copies, arrays, recorded, training=True)
-    made = list(arrays)
+    tensors = list(arrays)
     for call, truth in zip(model.calls, truths, strict=True):
-        made += truth.run([made[i] for i in call.takes], None, "float64").ys
-    objective = Objective(model, y, loss, [made[i] for i in model.outputs], rng)
+        tensors += truth.run([tensors[i] for i in call.takes], None, "float64").ys
+    objective = Objective(model, y, loss, [tensors[i] for i in model.outputs], rng)
     report = ModelReport(
         model.model.name,
         [Line(c.name, c.kind, t.by, takes=c.takes, makes=c.makes) for c, t in zip(model.calls, truths, strict=True)],
         inputs=list(model.names[: model.inputs]),
         versions={"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
     )
-    trial = Trial(model, copies, arrays, recorded, truths, objective, report, rng, device, seed, apart)
-    trial.unknown(made)
+    trial = ModelTrial(model, copies, Evidence(arrays, recorded, truths), objective, report, settings)
+    trial.unknown(tensors)
     trial.masks()
     for done, dtype in enumerate(dtypes):
         bar(done / len(dtypes), f"the right pass in {dtype}")
@@ -125,23 +114,23 @@ def _examined(
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
-    found = (given,) if isinstance(given, str) else tuple(given)
-    if not found:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
-    for each in found:
+    for each in names:
         check_choice(argument, each, accepted)
-    return found
+    return names
 
 
 def _arrays(model: Any, x: Any) -> list[np.ndarray]:
-    """The inputs, flat, in the model's order: floats in float64, integers in int32."""
+    """Returns the inputs, flat, in the model's order: floats in float64, integers in int32."""
     if isinstance(x, dict):
         names = [tensor.name for tensor in getattr(model, "inputs", [])]
         if set(x) != set(names):
             raise InputError(f"x: got {sorted(x)}; accepted: one for each of {', '.join(names)}.")
         x = [x[name] for name in names]
-    several = isinstance(x, list | tuple) and not all(isinstance(each, int | float) for each in x)
-    found = []
+    several = isinstance(x, list | tuple) and not all(isinstance(tensor, int | float) for tensor in x)
+    arrays = []
     for each in x if several else [x]:
         array = np.asarray(each)
         if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
@@ -149,16 +138,16 @@ def _arrays(model: Any, x: Any) -> list[np.ndarray]:
         if not array.ndim or not len(array):
             raise InputError(f"x: got shape {array.shape}; accepted: one row or more.")
         is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-        found.append(
+        arrays.append(
             array.astype(np.float64) if is_float else array if array.dtype.kind == "b" else array.astype(np.int32)
         )
-        if is_float and not np.isfinite(found[-1]).all():
+        if is_float and not np.isfinite(arrays[-1]).all():
             raise InputError("x: got a NaN or an infinity; accepted: finite numbers.")
-    return found
+    return arrays
 
 
 def _check_shapes(model: Opened, arrays: Sequence[np.ndarray]) -> None:
-    """Raise `InputError` where an array is not of its input's shape; floats for an input of floats."""
+    """Raises `InputError` where an array does not have its input's shape; converts to floats for an input of floats."""
     graph = getattr(model.model, "_functional", model.model)
     for i, (tensor, array) in enumerate(zip(getattr(graph, "inputs", None) or [], arrays, strict=False)):
         sizes = zip(tensor.shape[1:], array.shape[1:], strict=False)

@@ -9,27 +9,27 @@ from typing import Any
 
 from tfbp.errors import InputError
 
-# a ratio that is this many times the one of before, and no longer small, is said
+# factor by which a ratio has to grow, and no longer be small, to be reported
 MOVED, SMALL = 2.0, 0.25
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A report's JSON.
+    """Reads a report's JSON.
 
     Raises:
-        InputError: no such file, or another than `--json` writes.
+        InputError: a missing file, or one that `--json` did not write.
     """
     try:
-        found = json.loads(Path(path).read_text())
+        report = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"compare: got {str(path)!r} ({error}); accepted: a file that --json wrote.") from None
-    if not isinstance(found, dict) or not {"lines", "findings", "versions"} <= set(found):
+    if not isinstance(report, dict) or not {"lines", "findings", "versions"} <= set(report):
         raise InputError(f"compare: got {str(path)!r}, which is no report; accepted: a file that --json wrote.")
-    return found
+    return report
 
 
 def changes(before: Mapping[str, Any], report: Any) -> list[str]:
-    """One sentence for each finding that came or went, each ratio that moved, and each version.
+    """Returns one sentence for each finding that came or went, each ratio that changed, and each version.
 
     Example:
         >>> from tfbp.agreement.of_models.report import ModelReport
@@ -44,13 +44,14 @@ def changes(before: Mapping[str, Any], report: Any) -> list[str]:
         if before["versions"].get(name) != version
     ]
     earlier, later = (
-        {(each["layer"], each["tensor"], each["part"]): each for each in found["findings"]} for found in (before, now)
+        {(finding["layer"], finding["tensor"], finding["part"]): finding for finding in one_report["findings"]}
+        for one_report in (before, now)
     )
     said += [f"new: {report.findings[list(later).index(key)]}" for key in later if key not in earlier]
     said += [
         f"gone: {layer} {tensor} [{part}]" for layer, tensor, part in earlier if (layer, tensor, part) not in later
     ]
-    old, new = ({line["layer"]: line for line in found["lines"]} for found in (before, now))
+    old, new = ({line["layer"]: line for line in one_report["lines"]} for one_report in (before, now))
     for layer, line in new.items():
         if layer not in old:
             said.append(f"{layer}: not in the report of before")

@@ -1,4 +1,4 @@
-"""A user's layers in another dtype: copies with the same weights; in its own dtype a layer is itself."""
+"""Copies a user's layers to another dtype, with the same weights; in its own dtype a layer is used itself."""
 
 from __future__ import annotations
 
@@ -18,69 +18,69 @@ class Copies:
     """The operations of a model in each dtype.
 
     Attributes:
-        missing: by (layer's name, dtype) why there is no copy.
+        missing: by (layer's name, dtype) the cause why there is no copy.
     """
 
     def __init__(self, model: Opened) -> None:
         self.model = model
         self.missing: dict[tuple[str, str], str] = {}
         self._made: dict[tuple[int, str], Any] = {}
-        # the weights that all dtypes are made of, before any run
+        # the weights before any run: all dtypes' copies start from them
         self._weights = {id(layer): [v.numpy() for v in layer.variables] for layer in model.layers}
 
     def of(self, call: Call, dtype: str) -> Any:
-        """The call's operation in a dtype; a `Failure` where it has none."""
+        """Returns the call's operation in a dtype; a `Failure` without one."""
         key = id(call.operation), dtype
         if key not in self._made:
-            made = attempt(self._copy, call.operation, dtype)
-            self._made[key] = made
-            if isinstance(made, Failure):
-                self.missing[call.operation.name, dtype] = made.sentence
+            operation = attempt(self._copy, call.operation, dtype)
+            self._made[key] = operation
+            if isinstance(operation, Failure):
+                self.missing[call.operation.name, dtype] = operation.sentence
         return self._made[key]
 
     def missing_in(self, dtype: str) -> list[str]:
-        """The layers that have no copy in a dtype."""
+        """Returns the layers without a copy in a dtype."""
         return [call.name for call in self.model.calls if isinstance(self.of(call, dtype), Failure)]
 
     def _copy(self, operation: Any, dtype: str) -> Any:
         if not isinstance(operation, keras.Layer):
-            # its record of symbolic calls is its own
-            made = copy.copy(operation)
-            made._inbound_nodes, made._outbound_nodes = [], []
-            return made
+            # a copy has its own record of symbolic calls
+            duplicate = copy.copy(operation)
+            duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
+            return duplicate
         if operation.compute_dtype == dtype == operation.variable_dtype:
             return operation
         return self.fresh(operation, dtype)
 
     def fresh(self, layer: Any, dtype: str) -> Any:
-        """A layer of the same class, configuration and weights, in a dtype.
+        """Returns a layer of the same class, configuration and weights, in a dtype.
 
         Raises:
-            InputError: one that cannot be made again of its configuration.
+            InputError: a layer that its configuration does not reproduce.
         """
         if isinstance(layer, keras.layers.Lambda):
-            made = keras.layers.Lambda(
+            copy_of_layer = keras.layers.Lambda(
                 layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
             )
         else:
-            made = type(layer).from_config(with_dtype(layer.get_config(), dtype))
-        if not made.built:
-            made.build_from_config(layer.get_build_config() or {})
-        made.trainable = layer.trainable
+            copy_of_layer = type(layer).from_config(with_dtype(layer.get_config(), dtype))
+        if not copy_of_layer.built:
+            copy_of_layer.build_from_config(layer.get_build_config() or {})
+        copy_of_layer.trainable = layer.trainable
         values = self._weights[id(layer)]
-        if len(made.variables) != len(values):
+        if len(copy_of_layer.variables) != len(values):
             raise InputError(
                 f"model: got {layer.name!r}, of which from_config makes another; accepted: a layer that it makes again."
             )
-        for variable, value in zip(made.variables, values, strict=True):
+        for variable, value in zip(copy_of_layer.variables, values, strict=True):
             is_float = keras.backend.is_float_dtype(variable.dtype)
             variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)
-        if hasattr(made, "finalize_state"):
-            made.finalize_state()
-        return made
+        if hasattr(copy_of_layer, "finalize_state"):
+            copy_of_layer.finalize_state()
+        return copy_of_layer
 
     def assign(self, layer: Any, operation: Any, dtype: str) -> None:
-        """Give an operation the layer's weights as a dtype holds them."""
+        """Assigns the layer's weights, rounded to a dtype, to an operation."""
         for variable, value in zip(operation.variables, self._weights[id(layer)], strict=True):
             is_float = keras.backend.is_float_dtype(variable.dtype)
             variable.assign(round_to(value, dtype).astype(numpy_dtype(variable.dtype)) if is_float else value)

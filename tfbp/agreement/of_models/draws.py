@@ -1,7 +1,7 @@
-"""What a layer draws in training, recorded once and given to every dtype and mode.
+"""Records a layer's random numbers in training once, and replays them in every dtype and mode.
 
-Every random function of Keras ends in one of its backend's; while this is open these are ours. A dropout is recorded as
-which numbers stay.
+Every random function of Keras calls one of its backend's; while this is open, it calls ours. A dropout is recorded as
+its mask.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Draws:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """While open, what is drawn is kept."""
+        """Records what is drawn while open."""
         self.numbers = []
 
         def record(make: Callable[..., Any], *given: Any, **options: Any) -> Any:
@@ -50,7 +50,7 @@ class Draws:
 
     @contextmanager
     def given(self) -> Iterator[None]:
-        """While open, the recorded numbers come again."""
+        """Replays the recorded numbers while open."""
         left = iter(self.numbers)
 
         def again(make: Callable[..., Any], *given: Any, **options: Any) -> Any:
@@ -68,7 +68,7 @@ class Draws:
 
 
 def _dropped(inputs: Any, rate: float, stays: Any) -> Any:
-    """As TensorFlow's own: divided by what stays, and 0 where nothing does."""
+    """Computes as TensorFlow's own dropout does: divided by the kept share, 0 where nothing is kept."""
     return tf.where(stays, inputs * tf.constant(1 / (1 - rate), inputs.dtype), tf.zeros_like(inputs))
 
 

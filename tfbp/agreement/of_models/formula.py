@@ -1,7 +1,8 @@
-"""How far roundings move a layer's own formula, and what differences of its forward say of it.
+"""Measures how far roundings move a layer's own formula, and checks a layer by differences of its forward.
 
-Keras's BatchNormalization is x · inv + (β - mean · inv), which rounds otherwise than the textbook's. So where a layer
-is outside of the reference's tolerance, its own formula is traced in float64, every operation of it moved at random.
+Keras's BatchNormalization is x · inv + (β - mean · inv), which rounds differently from the textbook's formula. So
+where a layer exceeds the reference's tolerance, its own formula is traced in float64, with random errors in every
+operation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SAMPLES = 8
 
 
 def as_function(call: Call, operation: Any, recorded: Recorded, training: bool = True) -> Callable[..., Any]:
-    """The call as a function of its tensors, with its masks and draws."""
+    """Returns the call as a function of its tensors, with its masks and draws."""
 
     def called(*tensors: Any) -> list[Any]:
         given = [with_mask(x, mask) for x, mask in zip(tensors, recorded.masks, strict=True)]
@@ -40,7 +41,7 @@ def as_function(call: Call, operation: Any, recorded: Recorded, training: bool =
 
 
 def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed, dtype: str) -> dict[str, np.ndarray]:
-    """T of outputs and gradients by the names of `run_call`; empty where the layer cannot be traced in float64."""
+    """Returns T of outputs and gradients by `run_call`'s names; empty where the layer cannot be traced in float64."""
     if base_dtype(call, copies) != "float64":
         return {}
     operation = copies.of(call, "float64")
@@ -62,16 +63,16 @@ def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed,
 
 def _program(function: Callable[..., Any], xs: Sequence[Any]) -> Program | None:
     try:
-        found = Subject(function, list(xs)).at("float64")
+        program = Subject(function, list(xs)).at("float64")
     except InputError:
         return None
-    return None if isinstance(found, Failure) else found
+    return None if isinstance(program, Failure) else program
 
 
 def by_differences(
     call: Call, copies: Copies, recorded: Recorded, xs: Sequence[np.ndarray], seed: int, device: str
 ) -> Report | str:
-    """What `check_gradients` finds of a layer that the reference does not know; or why it cannot be asked."""
+    """Returns `check_gradients`' report of a layer that the reference does not have; or why it cannot run."""
     dtype = base_dtype(call, copies)
     operation = copies.of(call, dtype)
     if call.is_layer:

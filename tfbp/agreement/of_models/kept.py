@@ -1,4 +1,4 @@
-"""Restores what belongs to the user: weights, state, seeds, policies; also after an exception."""
+"""Restores the user's weights, state, seeds and policies, also after an exception."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tensorflow.python.eager import context
 
 @contextmanager
 def kept(model: keras.Model) -> Iterator[None]:
-    """While open, the model may be run and its variables assigned; then everything is put back."""
+    """Restores everything at the end: while open, the model may run and its variables may change."""
     layers = [model, *model._flatten_layers(include_self=False)]
     variables = {id(v): v for layer in layers for v in layer.variables}
     values = {key: v.numpy() for key, v in variables.items()}
     losses = {id(layer): list(layer._losses) for layer in layers}
     policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
     eager = tf.config.functions_run_eagerly()
-    draws = random.getstate(), np.random.get_state()  # noqa: NPY002  what a layer may draw from
+    draws = random.getstate(), np.random.get_state()  # noqa: NPY002  generators that a layer may draw from
     ours = context.context()
     seeded = {name: getattr(ours, name) for name in ("_seed", "_rng") if hasattr(ours, name)}
     internal = seeded["_rng"].getstate() if "_rng" in seeded else None

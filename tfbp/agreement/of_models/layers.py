@@ -1,6 +1,6 @@
-"""Each of a model's layers by itself, fed right tensors and upstream gradients, in one dtype and mode.
+"""Runs each of a model's layers by itself on right tensors and upstream gradients, in one dtype and mode.
 
-All calls are one program; where that raises, each is one of its own.
+All calls are one program; where that raises, each call is a separate program.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Array = np.ndarray
 
 @dataclass
 class Fed:
-    """What a call is given in a dtype, the right answer, and how far a right one may be from it.
+    """A call's inputs in a dtype, the right answer, and its tolerances.
 
     Attributes:
-        xs, dys: rounded to the dtype. scale: the power of two that each of dys is upstream times.
+        xs, dys: rounded to the dtype. scale: the power of two between dys and the upstream gradients.
         right, tolerances: by the names of `run_call`.
     """
 
@@ -45,8 +45,9 @@ class Fed:
 
 
 def fed_of(call: Call, truth: Truth, whole: Pass, dtype: str, rng: np.random.Generator) -> Fed:
-    """The right pass's tensors and upstream gradients, these scaled to about 1 by a power of two, rounded; where no
-    gradient reaches the call, a random one."""
+    """Returns the right pass's tensors and upstream gradients, the latter scaled to about 1 by a power of two, rounded.
+
+    Where no gradient reaches the call, it is random."""
     xs = [rounded(whole.made[number], dtype) for number in call.takes]
     dys, sizes = [], []
     for number in call.makes:
@@ -65,10 +66,10 @@ def fed_of(call: Call, truth: Truth, whole: Pass, dtype: str, rng: np.random.Gen
 def tolerances_of(
     truth: Truth, xs: Any, dys: Any, dtype: str, right: dict[str, Array], in_few_bits: bool = False
 ) -> dict[str, Array]:
-    """T of each of the call's tensors, by Monte Carlo arithmetic on the reference.
+    """Returns T of each of the call's tensors, by Monte Carlo arithmetic on the reference.
 
     Args:
-        in_few_bits: of products that are added up in the dtype itself, as some of TensorFlow's kernels do in 16 bits.
+        in_few_bits: for products summed in the dtype itself, as some of TensorFlow's kernels do in 16 bits.
     """
     if truth.by != REFERENCE:
         return {}
@@ -83,20 +84,20 @@ def tolerances_of(
 
 
 def by_name(answer: Answer) -> dict[str, Array]:
-    """An answer's arrays by the names of `run_call`."""
-    found = {f"y{i}": y for i, y in enumerate(answer.ys) if y.dtype.kind == "f"}
-    found.update({f"new {i}": new for i, new in answer.new.items()})
-    found.update({f"dx{i}": dx for i, dx in enumerate(answer.dxs) if dx is not None})
-    return {**found, **{f"d {i}": dw for i, dw in answer.dweights.items()}}
+    """Returns an answer's arrays by the names of `run_call`."""
+    arrays = {f"y{i}": y for i, y in enumerate(answer.ys) if y.dtype.kind == "f"}
+    arrays.update({f"new {i}": new for i, new in answer.new.items()})
+    arrays.update({f"dx{i}": dx for i, dx in enumerate(answer.dxs) if dx is not None})
+    return {**arrays, **{f"d {i}": dw for i, dw in answer.dweights.items()}}
 
 
 def trials(
     model: Opened, copies: Copies, recorded: Sequence[Recorded], fed: Sequence[Fed], dtype: str, mode: str, apart: bool
 ) -> list[Any]:
-    """What each call gives by name, or a `Failure`; None of one that has no copy in the dtype.
+    """Returns each call's results by name, or a `Failure`; None for a call without a copy in the dtype.
 
     Args:
-        apart: each call as a program of its own, for less memory.
+        apart: whether each call is a separate program, for less memory.
     """
     training = True
     inputs: list[Any] = []
@@ -115,10 +116,10 @@ def trials(
     def together(given: Any) -> dict[str, Any]:
         return {f"{index} {name}": t for index in runs for name, t in one(index, given[index]).items()}
 
-    found = Failure("") if apart or mode == "eager" else attempt(in_mode, together, inputs, mode)
-    if not isinstance(found, Failure):
+    results = Failure("") if apart or mode == "eager" else attempt(in_mode, together, inputs, mode)
+    if not isinstance(results, Failure):
         return [
-            {name.partition(" ")[2]: t for name, t in found.items() if name.partition(" ")[0] == str(index)}
+            {name.partition(" ")[2]: t for name, t in results.items() if name.partition(" ")[0] == str(index)}
             if index in runs
             else None
             for index in range(len(model.calls))
@@ -130,28 +131,28 @@ def trials(
 
 
 def in_mode(function: Any, fed: Any, mode: str, before: Any = None) -> Any:
-    """function(fed) in a mode; as a graph of an unknown number of rows, where that can be traced.
+    """Returns function(fed) in a mode; as a graph of an unknown number of rows, where that can be traced.
 
     Args:
-        before: what a graph is given first, of other shapes: what it keeps of that would show.
+        before: the graph's first inputs, of other shapes: a result that depends on them would show.
     """
     if mode == "graph":
-        made = attempt(compiled, function, mode, fed)
-        if not isinstance(made, Failure):
+        program = attempt(compiled, function, mode, fed)
+        if not isinstance(program, Failure):
             if before is not None:
-                attempt(made, before)
-            found = attempt(made, fed)
-            if not isinstance(found, Failure):
-                return found
+                attempt(program, before)
+            answer = attempt(program, fed)
+            if not isinstance(answer, Failure):
+                return answer
         return tf.function(function, autograph=False)(fed)
     return compiled(function, mode, fed)(fed)
 
 
 def comparisons(call: Call, found: Any, fed: Fed, dtype: str, wider: dict[str, Array]) -> Iterator[Comparison]:
-    """Each tensor of a call against the right one.
+    """Compares each tensor of a call with the right one.
 
     Args:
-        wider: by name, a larger T, as the layer's own formula has it.
+        wider: by name, a larger T, from the layer's own formula.
     """
     names = names_of(call)
     for name, right in fed.right.items():
@@ -161,13 +162,13 @@ def comparisons(call: Call, found: Any, fed: Fed, dtype: str, wider: dict[str, A
         got = found if isinstance(found, Failure) else found.get(name)
         expected = dtype if name[0] == "d" or call.is_layer else getattr(getattr(got, "dtype", None), "name", dtype)
         if name.startswith("new") or (name[0] == "y" and not isinstance(found, Failure)):
-            # statistics, and outputs of layers with a dtype of their own
+            # statistics, and outputs of layers with their own dtype
             expected = getattr(getattr(got, "dtype", None), "name", dtype)
         yield compare(names.get(name, name), got, right, tolerance, expected)
 
 
 def names_of(call: Call) -> dict[str, str]:
-    """The tensors' names in a report, by the names of `run_call`: y, dx, dkernel, new moving_mean."""
+    """Returns the tensors' names in a report, by the names of `run_call`: y, dx, dkernel, new moving_mean."""
     several_in, several_out = len(call.takes) > 1, len(call.makes) > 1
     names = {f"y{i}": f"y{i}" if several_out else "y" for i in range(len(call.makes))}
     names.update({f"dx{i}": f"dx{i}" if several_in else "dx" for i in range(len(call.takes))})

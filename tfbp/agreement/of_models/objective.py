@@ -1,4 +1,4 @@
-"""What a model's outputs are differentiated for: its losses, or random signed weights where there are none."""
+"""The scalar of a model's outputs that is differentiated: its losses, or random signed weights without losses."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ class Objective:
 
     Args:
         y: the targets, flat, in the order of the outputs; None for a random weighted sum of each output.
-        loss: of one output; of several a list, or a dict by their names.
-        outputs: arrays like the outputs, for their shapes.
+        loss: for one output; for several a list, or a dict by their names.
+        outputs: arrays with the outputs' shapes.
 
     Raises:
         InputError: a loss that names no output, no loss, or targets of another number.
     """
 
     def __init__(self, model: Opened, y: Any, loss: Any, outputs: Sequence[Array], rng: np.random.Generator) -> None:
+        self.rng = rng
         self.is_random = y is None
         names = list(model.output_names)
         if y is None:
             self.targets = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape) for o in outputs]
             self.losses: list[Any] = [None] * len(outputs)
             return
-        self.targets = [np.asarray(each) for each in _by_output("y", y, names)]
+        self.targets = [np.asarray(target) for target in _by_output("y", y, names)]
         given = loss if loss is not None else getattr(model.model, "loss", None)
         if given is None:
             raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
-        self.losses = [_loss(each) for each in _by_output("loss", given, names)]
+        self.losses = [_loss(one_loss) for one_loss in _by_output("loss", given, names)]
         for name, target, output in zip(names, self.targets, outputs, strict=True):
             if not target.shape or len(target) != len(output):
                 raise InputError(f"y: got shape {target.shape} for {name!r}; accepted: {len(output)} rows, as x has.")
 
     def __call__(self, outputs: Sequence[Any], dtype: str) -> Any:
-        """The loss of output tensors; computed in float32 at least, as Keras does."""
+        """Returns the loss of output tensors, computed in float32 at least, as in Keras."""
         wide = "float64" if dtype == "float64" else "float32"
         total = tf.zeros([], wide)
         for loss, target, output in zip(self.losses, self.targets, outputs, strict=True):
@@ -62,8 +63,8 @@ class Objective:
         return total
 
     def upstream(self, outputs: Sequence[Array], noise: Rounding | None = None) -> tuple[float, list[Array]]:
-        """The loss and its gradients, in float64."""
-        tensors = [tf.constant(each) for each in outputs]
+        """Returns the loss and its gradients, in float64."""
+        tensors = [tf.constant(output) for output in outputs]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             loss = self(tensors, "float64")
@@ -76,37 +77,37 @@ class Objective:
 
 
 def _by_output(argument: str, given: Any, names: list[str]) -> list[Any]:
-    """One for each output."""
+    """Returns one for each output."""
     if isinstance(given, Mapping):
         if set(given) != set(names):
             raise InputError(f"{argument}: got {sorted(given)}; accepted: one for each of {', '.join(names)}.")
         return [given[name] for name in names]
-    found = list(given) if isinstance(given, list | tuple) and not _is_numbers(given) else [given]
-    if len(found) == 1 and len(names) > 1 and argument == "loss":
-        found *= len(names)
-    if len(found) != len(names):
-        raise InputError(f"{argument}: got {len(found)}; accepted: one for each of {', '.join(names)}.")
-    return found
+    values = list(given) if isinstance(given, list | tuple) and not _is_numbers(given) else [given]
+    if len(values) == 1 and len(names) > 1 and argument == "loss":
+        values *= len(names)
+    if len(values) != len(names):
+        raise InputError(f"{argument}: got {len(values)}; accepted: one for each of {', '.join(names)}.")
+    return values
 
 
 def _is_numbers(given: Any) -> bool:
-    return all(isinstance(each, int | float) for each in given)
+    return all(isinstance(item, int | float) for item in given)
 
 
 def _loss(given: Any) -> Any:
-    found = attempt(keras.losses.get, given)
-    if isinstance(found, Failure) or not callable(found):
+    loss = attempt(keras.losses.get, given)
+    if isinstance(loss, Failure) or not callable(loss):
         raise InputError(f"loss: got {given!r}; accepted: a Keras loss, its name, or a function.")
-    if isinstance(found, keras.losses.Loss):
-        return found
-    return keras.src.losses.losses.LossFunctionWrapper(found, name=getattr(found, "__name__", "loss"))
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    return keras.src.losses.losses.LossFunctionWrapper(loss, name=getattr(loss, "__name__", "loss"))
 
 
 def _in_dtype(loss: Any, dtype: str) -> Any:
-    """The loss in a dtype; one that cannot be made again as it is."""
+    """Returns the loss in a dtype; one that cannot be reproduced stays as it is."""
     if loss.dtype == dtype:
         return loss
     if type(loss).__name__ == "LossFunctionWrapper":
         return type(loss)(loss.fn, loss.reduction, loss.name, dtype, **loss._fn_kwargs)
-    made = attempt(lambda: type(loss).from_config({**loss.get_config(), "dtype": dtype}))
-    return loss if isinstance(made, Failure) else made
+    converted = attempt(lambda: type(loss).from_config({**loss.get_config(), "dtype": dtype}))
+    return loss if isinstance(converted, Failure) else converted

@@ -1,4 +1,4 @@
-"""A Keras model as calls of its layers on numbered tensors: nested models are opened, a layer may be called twice.
+"""Reads a Keras model as calls on numbered tensors: nested models are opened, a layer may have several calls.
 
 The inputs are the first tensors; each call makes the next ones. What is no functional model is one call of itself.
 """
@@ -24,9 +24,9 @@ class Call:
         operation: the user's own Keras layer, or an operation such as the one of x + y.
         arguments: (args, kwargs), with a `Slot` in the place of each tensor.
         takes: the numbers of the tensors that it takes, each once.
-        makes: the numbers of the tensors that it makes.
-        shapes: of these, without the batch.
-        calls_before: how often the operation was called before.
+        makes: the numbers of its outputs.
+        shapes: the outputs' shapes, without the batch.
+        calls_before: the number of earlier calls of the operation.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Call:
         return type(self.operation).__name__
 
     def filled(self, tensors: Sequence[Any]) -> tuple[Any, Any]:
-        """The arguments with tensors, one for each of `takes`."""
+        """Returns the arguments with tensors, one for each of `takes`."""
         known = dict(zip(self.takes, tensors, strict=True))
 
         def fill(leaf: Any) -> Any:
@@ -54,10 +54,10 @@ class Call:
         return keras.tree.map_structure(fill, self.arguments)
 
     def __call__(self, operation: Any, tensors: Sequence[Any], training: bool) -> list[Any]:
-        """The tensors that the operation, or a copy of it, makes of these, as its model would call it."""
+        """Returns the outputs of the operation, or a copy of it, on these tensors, called as in its model."""
         args, kwargs = self.filled(tensors)
         if self.is_layer and "training" in getattr(operation, "_call_context_args", {}):
-            # whatever was written when the model was made: Keras replaces it, too
+            # Keras replaces a mask from the model's construction, too
             kwargs = {**kwargs, "training": training}
         return keras.tree.flatten(operation(*args, **kwargs))
 
@@ -93,28 +93,28 @@ class Opened:
         return list({id(call.operation): call.operation for call in self.calls if call.is_layer}.values())
 
     def takers(self, number: int) -> list[int]:
-        """The indices of the calls that take a tensor."""
+        """Returns the indices of the calls that take a tensor."""
         return [index for index, call in enumerate(self.calls) if number in call.takes]
 
     def calls_of(self, operation: Any) -> list[int]:
-        """The indices of the calls of an operation."""
+        """Returns the indices of the calls of an operation."""
         return [index for index, call in enumerate(self.calls) if call.operation is operation]
 
 
 def is_functional(model: Any) -> bool:
-    """Whether a model is a graph of calls, and no code of its own."""
+    """Whether a model is a graph of calls, without code of its own."""
     graph_call = "Sequential.call" if isinstance(model, keras.Sequential) else "Functional.call"
     return type(model).call.__qualname__ == graph_call
 
 
 def opened(model: Any, arrays: Sequence[Any]) -> Opened:
-    """The calls of a built model.
+    """Returns the calls of a built model.
 
     Args:
-        arrays: its inputs, flat; their number is that of a model which is no graph.
+        arrays: its inputs, flat; their number is the number of inputs of a model that is not a graph.
 
     Raises:
-        InputError: something that is no Keras model, or one that is not built.
+        InputError: something that is not a Keras model, or an unbuilt one.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"model: got {type(model).__name__}; accepted: a built keras.Model.")
@@ -135,7 +135,7 @@ def opened(model: Any, arrays: Sequence[Any]) -> Opened:
 
 
 class _Walk:
-    """The calls of a model and of those nested in it."""
+    """Returns the calls of a model and of those nested in it."""
 
     def __init__(self, inputs: list[str]) -> None:
         self.calls: list[Call] = []
@@ -143,7 +143,7 @@ class _Walk:
         self._times: dict[int, int] = {}
 
     def through(self, model: Any, inputs: Sequence[int]) -> list[int]:
-        """The numbers of a model's outputs, of its inputs' numbers."""
+        """Returns the numbers of a model's outputs, from its inputs' numbers."""
         graph = model._functional if isinstance(model, keras.Sequential) else model
         known = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for node in _nodes(graph):
@@ -172,7 +172,7 @@ class _Walk:
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
-    """The calls of a functional model in an order in which they can be made."""
+    """Returns the calls of a functional model, each after those that make its inputs."""
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if node.operation and not node.is_input and not isinstance(node.operation, keras.layers.InputLayer):
@@ -180,7 +180,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def with_mask(tensor: Any, mask: Any) -> Any:
-    """A tensor that carries a mask, as Keras hands one on; the tensor itself where there is none."""
+    """Returns a tensor with a mask attached, as Keras passes it on; the tensor itself without a mask."""
     if mask is None:
         return tensor
     tensor = tf.identity(tensor)
@@ -189,5 +189,5 @@ def with_mask(tensor: Any, mask: Any) -> Any:
 
 
 def mask_of(tensor: Any) -> Any:
-    """The mask that a tensor carries."""
+    """Returns the mask attached to a tensor."""
     return getattr(tensor, "_keras_mask", None)

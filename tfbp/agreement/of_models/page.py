@@ -1,4 +1,4 @@
-"""A model's report as one page of HTML: the graph drawn with a box a call, red where it disagrees, and the table."""
+"""Writes a model's report as one page of HTML: its graph, with a red box for a wrong call, and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bo
 
 
 class Box(NamedTuple):
-    """An input of the model, drawn as a call is."""
+    """An input of the model, drawn as a call."""
 
     layer: str
     kind: str
@@ -27,7 +27,7 @@ class Box(NamedTuple):
 
 
 def html(report: Any) -> str:
-    """The page.
+    """Returns the page.
 
     Example:
         >>> from tfbp.agreement.of_models.report import Line, ModelReport
@@ -36,8 +36,8 @@ def html(report: Any) -> str:
         (1, True)
     """
     verdict = "agrees" if report.agrees else f"{len(report.findings)} findings"
-    findings = "".join(f"<li class='wrong'>{escape(str(each))}</li>" for each in report.findings)
-    notes = "".join(f"<li>{escape(each)}</li>" for each in report.notes)
+    findings = "".join(f"<li class='wrong'>{escape(str(finding))}</li>" for finding in report.findings)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(report.name)}: {verdict}</title>"
@@ -47,7 +47,7 @@ def html(report: Any) -> str:
 
 
 def drawn(report: Any) -> str:
-    """The graph as SVG: as far down as calls lie before a call, a line to each tensor that it takes."""
+    """Returns the graph as SVG: each call below its inputs, with a line to each tensor that it takes."""
     inputs = [Box(name, "input", {}, (), (number,)) for number, name in enumerate(report.inputs)]
     boxes = [*inputs, *report.lines]
     makers = {number: index for index, line in enumerate(boxes) for number in line.makes}

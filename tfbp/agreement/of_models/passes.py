@@ -1,6 +1,6 @@
-"""The right pass through a model: every tensor and every gradient, from call to call in float64, sums in one place.
+"""Computes the right pass through a model: every tensor and gradient, call by call in float64, sums in one place.
 
-What a call draws and the masks that reach it are recorded in a first run of the model's own layers.
+A first run of the model's own layers records each call's random numbers and masks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tfbp.judging.tolerances import Units
 from tfbp.reference.graph import add
 
 Array = np.ndarray
-# of outputs, and of errors in their numbers: the loss and its gradients
+# a function of outputs, and of their errors: the loss and its gradients
 Upstream = Callable[[list[Array], Rounding | None], tuple[float, list[Array]]]
 
 
@@ -35,9 +35,9 @@ class Pass:
     """One right pass.
 
     Attributes:
-        made: every tensor by its number. loss: of its outputs.
-        dmade: gradients by tensor. parts: those that each call adds, by (tensor, call).
-        dweights: by (layer's id, variable's index). weight_parts: what each call adds, by that and the call.
+        made: every tensor by its number. loss: the outputs' loss.
+        dmade: gradients by tensor. parts: the part of each call, by (tensor, call).
+        dweights: by (layer's id, variable's index). weight_parts: the part of each call, by that and the call.
     """
 
     made: list[Array]
@@ -49,13 +49,13 @@ class Pass:
 
 
 def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], training: bool) -> list[Recorded]:
-    """What reaches each call besides numbers, in a run of the model's layers.
+    """Returns what each call gets besides numbers, in a run of the model's layers.
 
     Raises:
         InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
     """
-    made = dict(enumerate(tensors_of(arrays, "float64")))
-    found = []
+    tensors = dict(enumerate(tensors_of(arrays, "float64")))
+    records = []
     for call in model.calls:
         dtype = base_dtype(call, copies)
         operation = copies.of(call, dtype)
@@ -63,12 +63,12 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
             raise InputError(f"model: got {call.name!r}, {operation.sentence}; accepted: layers that can be copied.")
         draws, given = Draws(), []
         for number in call.takes:
-            tensor, mask = made[number], mask_of(made[number])
+            tensor, mask = tensors[number], mask_of(tensors[number])
             if tensor.dtype.is_floating and tensor.dtype.name != dtype:
                 (tensor,) = tensors_of([as_float64(tensor)], dtype)
                 tensor._keras_mask = mask
             given.append(tensor)
-        masks = [None if mask_of(each) is None else mask_of(each).numpy() for each in given]
+        masks = [None if mask_of(item) is None else mask_of(item).numpy() for item in given]
         try:
             with draws.recorded():
                 outputs = call(operation, given, training)
@@ -78,18 +78,18 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
             said = (str(error).splitlines() or [""])[0]
             what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
             raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
-        made.update(zip(call.makes, outputs, strict=True))
-        found.append(Recorded(masks, draws))
-    return found
+        tensors.update(zip(call.makes, outputs, strict=True))
+        records.append(Recorded(masks, draws))
+    return records
 
 
 def truths_of(
     model: Opened, copies: Copies, arrays: Sequence[Array], recorded: Sequence[Recorded], training: bool
 ) -> list[Truth]:
-    """Who says what is right for each call, in order: shapes are found on the way."""
-    made, found = list(arrays), []
+    """Returns the truth for each call, in order; shapes are computed on the way."""
+    tensors_so_far, truths = list(arrays), []
     for call, record in zip(model.calls, recorded, strict=True):
-        xs = [made[number] for number in call.takes]
+        xs = [tensors_so_far[number] for number in call.takes]
         shapes = [
             (x.shape, "int32" if x.dtype.kind in "iu" else "bool" if x.dtype.kind == "b" else "float64") for x in xs
         ]
@@ -97,12 +97,12 @@ def truths_of(
         try:
             answer = truth.run(xs, None, "float64")
         except Exception:
-            # the bridge took it, and the reference cannot run it
+            # the bridge converted it, and the reference cannot run it
             truth = truth_of(call, copies, shapes, Recorded([True], Draws()), training)
             answer = truth.run(xs, None, "float64")
-        made += answer.ys
-        found.append(truth)
-    return found
+        tensors_so_far += answer.ys
+        truths.append(truth)
+    return truths
 
 
 def right_pass(
@@ -113,40 +113,40 @@ def right_pass(
     dtype: str,
     noise: Rounding | None = None,
 ) -> Pass:
-    """Forward and backward, with inputs and weights rounded to a dtype.
+    """Runs forward and backward, with inputs and weights rounded to a dtype.
 
     Args:
-        upstream: gives the loss and its gradients, by the outputs.
+        upstream: returns the loss and its gradients, from the outputs.
     """
-    found = Pass([rounded(x, dtype) for x in arrays])
+    one_pass = Pass([rounded(x, dtype) for x in arrays])
     for call, truth in zip(model.calls, truths, strict=True):
-        found.made += truth.run([found.made[i] for i in call.takes], None, dtype, noise).ys
-    ends = [found.made[i] for i in model.outputs]
-    found.loss, upper = upstream(ends, noise)
+        one_pass.made += truth.run([one_pass.made[i] for i in call.takes], None, dtype, noise).ys
+    ends = [one_pass.made[i] for i in model.outputs]
+    one_pass.loss, upper = upstream(ends, noise)
     for number, dy in zip(model.outputs, upper, strict=True):
-        found.parts[number, -1] = dy
-        add(found.dmade, number, dy)
+        one_pass.parts[number, -1] = dy
+        add(one_pass.dmade, number, dy)
     for index, (call, truth) in reversed([*enumerate(zip(model.calls, truths, strict=True))]):
-        ys = [found.made[number] for number in call.makes]
-        dys = [found.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
-        answer = truth.run([found.made[i] for i in call.takes], dys, dtype, noise)
+        ys = [one_pass.made[number] for number in call.makes]
+        dys = [one_pass.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
+        answer = truth.run([one_pass.made[i] for i in call.takes], dys, dtype, noise)
         for number, dx in zip(call.takes, answer.dxs, strict=True):
             if dx is not None:
-                found.parts[number, index] = dx
-                add(found.dmade, number, dx)
+                one_pass.parts[number, index] = dx
+                add(one_pass.dmade, number, dx)
         for weight, dw in answer.dweights.items():
-            found.weight_parts[id(call.operation), weight, index] = dw
-            add(found.dweights, (id(call.operation), weight), dw)
-    return found
+            one_pass.weight_parts[id(call.operation), weight, index] = dw
+            add(one_pass.dweights, (id(call.operation), weight), dw)
+    return one_pass
 
 
 def rounded(array: Any, dtype: str) -> Any:
-    """The numbers as a dtype holds them; integers stay."""
+    """Rounds the numbers to a dtype; integers stay."""
     return array if array is None or array.dtype.kind in "iub" else round_to(array, dtype)
 
 
 def named_pass(model: Opened, found: Pass) -> dict[str, Array]:
-    """Every tensor and gradient of a pass by a key."""
+    """Returns every tensor and gradient of a pass by a key."""
     out: dict[str, Array] = {"loss": np.asarray(found.loss)}
     for number in range(model.inputs, len(found.made)):
         if found.made[number].dtype.kind == "f":
@@ -160,7 +160,7 @@ def named_pass(model: Opened, found: Pass) -> dict[str, Array]:
 def tolerances_of_the_pass(
     model: Opened, truths: Sequence[Truth], arrays: Sequence[Array], upstream: Upstream, dtype: str, right: Pass
 ) -> Mapping[str, Array]:
-    """T of every tensor of a whole pass, by Monte Carlo arithmetic."""
+    """Returns T of every tensor of a whole pass, by Monte Carlo arithmetic."""
     units = Units.of(dtype, "tape")
 
     def run(noise: Rounding) -> dict[str, Array]:

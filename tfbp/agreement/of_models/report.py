@@ -1,4 +1,4 @@
-"""What `tfbp.agree` found of a model: one line a layer, by what it was judged, and every finding with its place."""
+"""The report of `tfbp.agree`: one line for each layer, with its judge, and every finding with its place."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MOST = 20
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong.
+class ModelFinding:
+    """One disagreement.
 
     Attributes:
         layer: its name in the model. tensor: "dkernel", "y", "dx0".
-        dtype, mode: of the runs that show it.
-        part: "layer" of a layer by itself, "differences" of one that the reference does not know, "fork" of a sum of
+        dtype, mode: those of the runs that show it.
+        part: "layer" of a layer by itself, "differences" of one that the reference does not have, "fork" of a sum of
             gradients where a tensor is used several times, "shared" where a layer is, "whole" of the model as one
             program, "mask" or "repeat".
-        cause: the likely mistake, empty where the numbers show none. where: how much, and which element.
-        ratio: error / tolerance. outlier: who differs from the others, where there were others to ask.
+        cause: the likely mistake, empty where no mistake explains the numbers. where: the size, and which element.
+        ratio: error / tolerance. outlier: the one that differs from the others, where there are several.
     """
 
     layer: str
@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass
 class Line:
-    """One call of a layer: by what it was judged, and the worst error / tolerance by "dtype mode"."""
+    """One call of a layer: its judge, and the worst error / tolerance by "dtype mode"."""
 
     layer: str
     kind: str
@@ -56,18 +56,18 @@ class Line:
 
 @dataclass
 class ModelReport:
-    """What was found of a model.
+    """The findings of a model.
 
     Attributes:
         name: of the model. lines: one for each call, in order. findings: the first wrong tensor first.
         whole: the worst error / tolerance of the model as one program, by "dtype mode".
-        notes: what was acquitted, in numbers, and what could not be judged.
-        inputs: the names of the inputs. versions: of what ran.
+        notes: the acquittals, in numbers, and the calls that could not be judged.
+        inputs: the names of the inputs. versions: those of the packages.
     """
 
     name: str
     lines: list[Line] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ModelFinding] = field(default_factory=list)
     whole: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
@@ -88,12 +88,12 @@ class ModelReport:
         if known < len(self.lines):
             judged += f", {len(self.lines) - known} by differences"
         said = [f"{self.name}: {verdict}; {judged}"]
-        said += _cut([f"  {each}" for each in self.findings], "finding")
-        said += _cut([f"  note: {each}" for each in self.notes], "note")
+        said += _cut([f"  {finding}" for finding in self.findings], "finding")
+        said += _cut([f"  note: {note}" for note in self.notes], "note")
         return "\n".join([*said, *self.table()])
 
     def rows(self) -> list[list[str]]:
-        """The worst error / tolerance of each call in each dtype, with the mode that has it."""
+        """Returns the worst error / tolerance of each call in each dtype, with its mode."""
         dtypes = list(dict.fromkeys(key.split(" ")[0] for line in self.lines for key in line.worst))
         rows = [["error / tolerance, 1 or less agrees", "judged by", *dtypes]]
         for line in self.lines:
@@ -103,32 +103,32 @@ class ModelReport:
         return rows
 
     def table(self) -> list[str]:
-        """The rows, in columns."""
+        """Returns the rows, in columns."""
         rows = self.rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return ["  " + "  ".join(word.ljust(n) for word, n in zip(row, widths, strict=True)).rstrip() for row in rows]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON takes it; a ratio that is infinite is null."""
-        found = asdict(self) | {"agrees": self.agrees}
-        for each in found["findings"]:
-            each["ratio"] = _number(each["ratio"])
-        for each in (*found["lines"], found):
+        """Returns everything in JSON's types; an infinite ratio is null."""
+        fields = asdict(self) | {"agrees": self.agrees}
+        for finding in fields["findings"]:
+            finding["ratio"] = _number(finding["ratio"])
+        for each in (*fields["lines"], fields):
             key = "worst" if "worst" in each else "whole"
             each[key] = {place: _number(ratio) for place, ratio in each[key].items()}
-        return found
+        return fields
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1)
 
     def to_html(self) -> str:
-        """One page with the drawn graph, red where it disagrees."""
+        """Returns one page with the drawn graph, red where it disagrees."""
         from tfbp.agreement.of_models.page import html
 
         return html(self)
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
-        """The differences from an earlier report, as `to_dict` or JSON has it."""
+        """Returns the differences from an earlier report, as `to_dict` or JSON has it."""
         from tfbp.agreement.of_models.change import changes
 
         return changes(before, self)
@@ -142,11 +142,11 @@ def _number(ratio: float) -> float | None:
 
 
 def _worst(worst: dict[str, float], dtype: str) -> str:
-    found = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
-    if not found:
+    ratios = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
+    if not ratios:
         return "–"
-    mode = max(found, key=lambda each: found[each])
-    return f"{found[mode]:.2g} ({mode})"
+    mode = max(ratios, key=lambda each: ratios[each])
+    return f"{ratios[mode]:.2g} ({mode})"
 
 
 def _cut(lines: list[str], what: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Running one call of a model by TensorFlow: what it gives, by name, with what reached it besides numbers."""
+"""Runs one call of a model by TensorFlow, with its masks and draws, and returns its results by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = np.ndarray
 
 @dataclass
 class Answer:
-    """What a call gives: outputs, gradients of its inputs (None of integers), of weights by index, new statistics."""
+    """A call's results: outputs, gradients of its inputs (None for integers), of weights by index, new statistics."""
 
     ys: list[Array]
     dxs: list[Any] = field(default_factory=list)
@@ -31,20 +31,20 @@ class Answer:
 
 @dataclass
 class Recorded:
-    """What a call was given besides numbers: masks of its inputs, by place, and its draws."""
+    """A call's inputs besides numbers: masks of its inputs, by place, and its draws."""
 
     masks: list[Any]
     draws: Draws
 
 
 def base_dtype(call: Call, copies: Copies) -> str:
-    """float64, or where there is no such copy the operation's own dtype."""
-    made = copies.of(call, "float64")
-    return "float64" if not isinstance(made, Failure) else str(call.operation.compute_dtype)
+    """float64, or the operation's own dtype where it has no float64 copy."""
+    operation = copies.of(call, "float64")
+    return "float64" if not isinstance(operation, Failure) else str(call.operation.compute_dtype)
 
 
 def tensors_of(arrays: Sequence[Any], dtype: str) -> list[Any]:
-    """As tensors, floats in a dtype."""
+    """Returns arrays as tensors, floats in a dtype."""
     return [
         None if a is None else tf.constant(a) if np.asarray(a).dtype.kind in "iub" else tf.cast(tf.constant(a), dtype)
         for a in arrays
@@ -52,31 +52,32 @@ def tensors_of(arrays: Sequence[Any], dtype: str) -> list[Any]:
 
 
 def answered(call: Call, operation: Any, fed: Any, recorded: Recorded, training: bool) -> Answer:
-    """What an operation itself gives, run eagerly."""
-    found = run_call(call, operation, fed, recorded, training)
+    """Returns the operation's own results, run eagerly."""
+    results = run_call(call, operation, fed, recorded, training)
     variables = operation.variables if call.is_layer else []
     numbers = {id(v): i for i, v in enumerate(variables)}
-    ys = [y for name, y in found.items() if name.startswith("y")]
+    ys = [y for name, y in results.items() if name.startswith("y")]
     answer = Answer([as_float64(y) if y.dtype.is_floating else y.numpy() for y in ys])
     if fed["dy"] is not None:
-        answer.dxs = [as_float64(found[f"dx{i}"]) if f"dx{i}" in found else None for i in range(len(fed["x"]))]
-        answer.dweights = {numbers[id(v)]: as_float64(found[f"d {numbers[id(v)]}"]) for v in trained(operation)}
+        answer.dxs = [as_float64(results[f"dx{i}"]) if f"dx{i}" in results else None for i in range(len(fed["x"]))]
+        answer.dweights = {numbers[id(v)]: as_float64(results[f"d {numbers[id(v)]}"]) for v in trained(operation)}
     answer.new = {
-        numbers[id(v)]: as_float64(found[f"new {numbers[id(v)]}"])
+        numbers[id(v)]: as_float64(results[f"new {numbers[id(v)]}"])
         for v in variables
-        if f"new {numbers[id(v)]}" in found
+        if f"new {numbers[id(v)]}" in results
     }
     return answer
 
 
 def trained(operation: Any) -> list[Any]:
-    """The weights of an operation that a gradient moves."""
+    """Returns the weights of an operation that have a gradient."""
     return list(getattr(operation, "trainable_variables", ()))
 
 
 def run_call(call: Call, operation: Any, fed: Any, recorded: Recorded, training: bool) -> dict[str, Any]:
-    """Tensors by name: y0, …; dx0, … of floats; "d 0", … of weights and "new 1", … of statistics by the variables'
-    indices. Statistics are put back inside the program, so that each call of a layer finds what the first found."""
+    """Returns tensors by name: y0, …; dx0, … of floats; "d 0", … of weights and "new 1", … of statistics, by index.
+
+    Statistics are restored inside the program, so that each call of a layer starts from the same ones."""
     xs, dys = fed["x"], fed["dy"]
     variables = operation.variables if call.is_layer else []
     numbers = {id(v): i for i, v in enumerate(variables)}

@@ -1,10 +1,10 @@
-"""The trial of one model: layer by layer, then the whole, with the findings of each."""
+"""Judges one model: layer by layer, then the whole, with the findings of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, tolerances
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened
 from tfbp.agreement.of_models.passes import Pass, right_pass
-from tfbp.agreement.of_models.report import Finding, ModelReport
+from tfbp.agreement.of_models.report import ModelFinding, ModelReport
 from tfbp.agreement.of_models.running import Recorded
 from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
 from tfbp.agreement.of_models.votes import outlier
@@ -24,34 +24,59 @@ from tfbp.judging.comparison import Comparison
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-# of the tolerance by the reference's formula: no other formula's roundings are larger
+# of the tolerance by the reference's formula: another formula's roundings are not larger
 EXCUSED = 64
 
 
-class Trial:
-    """What the parts of a trial share; each fills the report.
+class Settings(NamedTuple):
+    """The settings of a trial.
+
+    Attributes:
+        dtypes, modes: those of the runs.
+        device: "cpu" or "gpu".
+        seed: the seed of random gradients.
+        apart: whether each layer is a separate program.
+    """
+
+    dtypes: tuple[str, ...]
+    modes: tuple[str, ...]
+    device: str
+    seed: int
+    apart: bool
+
+
+class Evidence(NamedTuple):
+    """The facts behind a judgment: a model's inputs, and each call's record and judge."""
+
+    arrays: Sequence[Any]
+    recorded: Sequence[Recorded]
+    truths: Sequence[Truth]
+
+
+class ModelTrial:
+    """The shared state of a model's trial; each part adds to the report.
 
     Args:
-        model: its calls. arrays: its inputs. recorded: what reached each call. truths: who is right of each.
+        model: its calls.
+        copies: its layers in every dtype.
+        evidence: its inputs, and the records and judges of its calls.
+        objective: the scalar that is differentiated.
+        report: the report to add to.
+        settings: the device, the seed, and whether each layer is a separate program.
     """
 
     def __init__(
         self,
         model: Opened,
         copies: Copies,
-        arrays: Sequence[Any],
-        recorded: Sequence[Recorded],
-        truths: Sequence[Truth],
+        evidence: Evidence,
         objective: Objective,
         report: ModelReport,
-        rng: np.random.Generator,
-        device: str,
-        seed: int,
-        apart: bool,
+        settings: Settings,
     ) -> None:
-        self.model, self.copies, self.arrays, self.recorded = model, copies, arrays, recorded
-        self.truths, self.objective, self.report, self.rng = truths, objective, report, rng
-        self.device, self.seed, self.apart = device, seed, apart
+        self.model, self.copies, self.objective, self.report = model, copies, objective, report
+        self.arrays, self.recorded, self.truths = evidence
+        self.settings = settings
         self.right: Pass = Pass([])
         self.fed: list[Fed] = []
         self.limits: Any = None
@@ -60,29 +85,31 @@ class Trial:
         self._few_digits: dict[str, float] = {}
 
     def unknown(self, made: Sequence[Any]) -> None:
-        """Hold the layers that the reference does not know against differences of their forward."""
+        """Compares the layers that the reference does not have with differences of their forward."""
         seen = set()
         for index, (call, truth) in enumerate(zip(self.model.calls, self.truths, strict=True)):
             if truth.by != DIFFERENCES or id(call.operation) in seen:
                 continue
             seen.add(id(call.operation))
             xs = [made[i] for i in call.takes]
-            found = by_differences(call, self.copies, self.recorded[index], xs, self.seed, self.device)
+            differences = by_differences(
+                call, self.copies, self.recorded[index], xs, self.settings.seed, self.settings.device
+            )
             line = self.report.lines[index]
-            if isinstance(found, str):
+            if isinstance(differences, str):
                 line.by = "itself in float64"
                 if call.is_layer:
-                    self.report.notes.append(f"{call.name}: not held against differences: {found}")
+                    self.report.notes.append(f"{call.name}: not held against differences: {differences}")
                 continue
-            for each in found.findings:
+            for each in differences.findings:
                 name = each.argument if "/" in each.argument else f"gradient of {each.argument}"
-                finding = Finding(
+                finding = ModelFinding(
                     call.name, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
                 )
                 self.report.findings.append(finding)
 
     def masks(self) -> None:
-        """Find where a mask ends that a later layer would use."""
+        """Finds a layer that drops a mask which a later layer would use."""
         pairs = zip(self.model.calls, self.recorded, strict=True)
         given = {n: m for call, r in pairs for n, m in zip(call.takes, r.masks, strict=True)}
         for index, call in enumerate(self.model.calls):
@@ -92,10 +119,10 @@ class Trial:
                 continue
             if later := self._minds(index):
                 cause = f"the mask that reaches it ends here, and {later!r} computes without it"
-                self.report.findings.append(Finding(call.name, "mask", "every dtype", "every mode", "mask", cause))
+                self.report.findings.append(ModelFinding(call.name, "mask", "every dtype", "every mode", "mask", cause))
 
     def _minds(self, index: int) -> str:
-        """The first layer after a call that would use a mask and gets none."""
+        """Returns the first layer after a call that would use a mask and gets none."""
         reached = set(self.model.calls[index].makes)
         for later, call in enumerate(self.model.calls[index + 1 :], index + 1):
             if reached & set(call.takes):
@@ -106,16 +133,16 @@ class Trial:
         return ""
 
     def prepare(self, dtype: str) -> None:
-        """The right pass in a dtype, and what each layer is fed."""
+        """Returns the right pass in a dtype, and the inputs of each layer."""
         upstream = self.objective.upstream
         self.right = right_pass(self.model, self.truths, self.arrays, upstream, dtype)
         pairs = zip(self.model.calls, self.truths, strict=True)
-        self.fed = [fed_of(call, truth, self.right, dtype, self.rng) for call, truth in pairs]
+        self.fed = [fed_of(call, truth, self.right, dtype, self.objective.rng) for call, truth in pairs]
         self.limits = None
 
     def run(self, dtype: str, mode: str) -> None:
-        """One dtype in one mode: each layer, and the whole."""
-        found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.apart)
+        """Judges one dtype in one mode: each layer, and the whole."""
+        found = trials(self.model, self.copies, self.recorded, self.fed, dtype, mode, self.settings.apart)
         before = len(self.report.findings)
         for index, answer in enumerate(found):
             if answer is not None:
@@ -133,17 +160,17 @@ class Trial:
         wider = self.formulas.get((index, dtype), {})
         results = list(comparisons(call, answer, fed, dtype, wider))
         is_new = (index, dtype) not in self.formulas
-        worst = max((each.ratio for each in results), default=0.0)
+        worst = max((result.ratio for result in results), default=0.0)
         if is_new and results and (isinstance(truth, ByTape) or 1 < worst <= EXCUSED):
             wider = self.formulas[index, dtype] = self._measured(index, results, dtype)
         if wider:
             wider = {name: WIDER[mode] * t for name, t in wider.items()}
             results = list(comparisons(call, answer, fed, dtype, wider))
-            worst = max(each.ratio for each in results)
-        short = [each for each in results if dtype == "float64" and _has_few_digits(each)]
+            worst = max(result.ratio for result in results)
+        short = [result for result in results if dtype == "float64" and _has_few_digits(result)]
         if short:
-            self._few_digits[call.name] = max(each.relative_error for each in short)
-            worst = max((each.ratio for each in results if each not in short), default=0.0)
+            self._few_digits[call.name] = max(result.relative_error for result in short)
+            worst = max((result.ratio for result in results if result not in short), default=0.0)
         line.worst[f"{dtype} {mode}"] = worst
         for name, each in zip(fed.right, results, strict=True):
             got = answer if isinstance(answer, Failure) else answer.get(name)
@@ -158,31 +185,31 @@ class Trial:
                 self.acquit(call.name, each.tensor, got, fed.right[name], dtype, mode)
 
     def _measured(self, index: int, results: Sequence[Comparison], dtype: str) -> dict[str, np.ndarray]:
-        """T of a layer's own formula, which may round otherwise than the reference's, and of sums in 16 bits."""
+        """Returns T of a layer's own formula, which may round differently, and of sums in 16 bits."""
         call, truth, fed = self.model.calls[index], self.truths[index], self.fed[index]
-        found = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
-        found = {} if isinstance(found, Failure) else found
+        limits = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
+        limits = {} if isinstance(limits, Failure) else limits
         if call.is_layer:
             self.copies.assign(call.operation, self.copies.of(call, dtype), dtype)
         if dtype in ("bfloat16", "float16"):
             for name, t in tolerances_of(truth, fed.xs, fed.dys, dtype, fed.right, in_few_bits=True).items():
-                found[name] = np.maximum(t, found.get(name, 0.0))
+                limits[name] = np.maximum(t, limits.get(name, 0.0))
         if isinstance(truth, ByTape):
-            truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in found.items()}
+            truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in limits.items()}
         worst = max(results, key=lambda each: each.ratio)
         if truth.by == REFERENCE and np.isfinite(worst.ratio):
             self.report.notes.append(
                 f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "
                 "and held against the layer's own"
             )
-        return found
+        return limits
 
     def find(self, layer: str, found: Comparison, dtype: str, mode: str, part: str, vote: str) -> None:
-        finding = Finding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
+        finding = ModelFinding(layer, found.tensor, dtype, mode, part, found.cause, found.extent, found.ratio, vote)
         self.report.findings.append(finding)
 
     def acquit(self, layer: str, tensor: str, got: Any, right: np.ndarray, dtype: str, mode: str) -> None:
-        """Count what differs by more than a rounding and is accepted all the same."""
+        """Counts elements that differ by more than a rounding and are still accepted."""
         error = np.abs(as_float64(got) - right)
         size = np.abs(right) + float(np.sqrt(np.mean(right**2))) if right.size else 0.0
         count = int(np.count_nonzero(error > 2.0**8 * UNIT_ROUNDOFF[dtype] * size))
@@ -193,7 +220,7 @@ class Trial:
             self._acquitted[layer] = count, f"{said} larger numbers: inside the tolerance"
 
     def close(self) -> None:
-        """Adds the last notes: acquittals, and what was not run. Findings that repeat in several runs are merged."""
+        """Adds the last notes: acquittals, and skipped runs. Equal findings of several runs are merged."""
         self.report.notes += [said for _, said in self._acquitted.values()]
         for name, off in self._few_digits.items():
             said = f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
@@ -206,18 +233,18 @@ class Trial:
 
 
 def _has_few_digits(found: Comparison) -> bool:
-    """Whether a float64 result is wrong as a float32 constant makes it: by less than float32's unit roundoff."""
+    """Whether a float64 result differs as by a float32 constant: by less than float32's unit roundoff."""
     return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
-def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings in their order; the same tensor of a layer, by the same part, in several dtypes and modes once."""
-    groups: dict[Any, list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.layer, each.tensor, each.part), []).append(each)
-    found = []
+def merged(findings: Sequence[ModelFinding]) -> list[ModelFinding]:
+    """Returns the findings in their order; the same tensor and part in several dtypes and modes once."""
+    groups: dict[Any, list[ModelFinding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.layer, finding.tensor, finding.part), []).append(finding)
+    findings_once = []
     for group in groups.values():
         worst = max(group, key=lambda f: f.ratio if np.isfinite(f.ratio) else 0.0)
         dtypes, modes = (", ".join(dict.fromkeys(getattr(f, a) for f in group)) for a in ("dtype", "mode"))
-        found.append(replace(worst, dtype=dtypes, mode=modes))
-    return found
+        findings_once.append(replace(worst, dtype=dtypes, mode=modes))
+    return findings_once

@@ -1,6 +1,6 @@
-"""The right answer for one call: by the NumPy reference where it knows the layer, else by autodiff in float64.
+"""Computes the right answer for one call: by the NumPy reference where it has the layer, else by autodiff in float64.
 
-Autodiff of a layer that the reference does not know is held against differences of the forward first (`unknown`).
+A layer judged by autodiff is first compared with differences of its forward (`unknown`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ REFERENCE, DIFFERENCES = "reference", "differences"
 
 
 class Truth(Protocol):
-    """Who says what is right for a call."""
+    """The judge of a call."""
 
     by: str
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
-        """The call's answer to these inputs, with its weights rounded to a dtype."""
+        """Returns the call's answer to these inputs, with its weights rounded to a dtype."""
 
 
 def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Recorded, training: bool) -> Truth:
-    """The reference where it has the layer, and autodiff where it has not.
+    """Returns the reference where it has the layer, else autodiff.
 
     Args:
         shapes: (shape, dtype) of each tensor that it takes.
@@ -50,7 +50,7 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
         if (is_masked and _minds_masks(call.operation)) or recorded.draws.numbers:
             raise InputError("model: got a mask or draws; accepted: a layer of which the reference knows all.")
         return ByReference(call, copies, shapes, training)
-    # whatever the bridge cannot express
+    # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
 
@@ -62,21 +62,21 @@ def _minds_masks(operation: Any) -> bool:
 
 
 class ByReference:
-    """The reference's functions of the layer, or of the few that it is made of."""
+    """Judges by the reference's functions of the layer, or of its few parts."""
 
     by = REFERENCE
 
     def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], training: bool) -> None:
         layer = call.operation
-        made = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
+        operation = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
         inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
-        outputs = call(made, inputs, training)
+        outputs = call(operation, inputs, training)
         model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
         loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
         self.network, sources = network_and_sources(model, loss)
         self.parameters = parameters_of(self.network, sources)
         self.training = training
-        index = {id(v): i for i, v in enumerate(made.variables)} if call.is_layer else {}
+        index = {id(v): i for i, v in enumerate(operation.variables)} if call.is_layer else {}
         self.numbers = {
             (place, name): index[id(weight)]
             for place, source in sources.items()
@@ -89,12 +89,14 @@ class ByReference:
         weights = map_weights(lambda w: on(round_to(w, dtype)), self.parameters)
         calls = self.network.graph
         with activations_with(noise):
-            made, tensors, residuals = graph.graph_forward(calls, weights, [on(x) for x in xs], training=self.training)
-            answer = Answer([np.asarray(plain(made[end])) for end in self.network.ends])
+            tensors_made, tensors, residuals = graph.graph_forward(
+                calls, weights, [on(x) for x in xs], training=self.training
+            )
+            answer = Answer([np.asarray(plain(tensors_made[end])) for end in self.network.ends])
             for (place, name), number in self.numbers.items():
-                for call, found in zip(calls.calls, tensors, strict=True):
-                    if (call.layer,) == place and name in found.get("new_weights", {}):
-                        answer.new[number] = np.asarray(plain(found["new_weights"][name]))
+                for call, gradient in zip(calls.calls, tensors, strict=True):
+                    if (call.layer,) == place and name in gradient.get("new_weights", {}):
+                        answer.new[number] = np.asarray(plain(gradient["new_weights"][name]))
             if dys is None:
                 return answer
             dmade: dict[int, Any] = {}
@@ -103,13 +105,13 @@ class ByReference:
             gradients = graph.graph_backward(calls, tensors, residuals, dmade)
         answer.dxs = [None if dmade.get(i) is None else np.asarray(plain(dmade[i])) for i in range(len(xs))]
         for (place, name), number in self.numbers.items():
-            if name in (found := at(gradients, place)):
-                answer.dweights[number] = np.asarray(plain(found[name]))
+            if name in (gradient := at(gradients, place)):
+                answer.dweights[number] = np.asarray(plain(gradient[name]))
         return answer
 
 
 class ByMask:
-    """A dropout of which it is recorded what stays."""
+    """Judges a dropout with a recorded mask."""
 
     by = REFERENCE
 
@@ -126,14 +128,14 @@ class ByMask:
 
 
 class ByTape:
-    """Autodiff of the layer's copy in float64, eagerly; of one without such a copy, of itself."""
+    """Judges by autodiff of the layer's copy in float64, eagerly; without such a copy, of the layer itself."""
 
     by = DIFFERENCES
 
     def __init__(self, call: Call, copies: Copies, recorded: Recorded, training: bool) -> None:
         self.call, self.copies, self.recorded, self.training = call, copies, recorded, training
         self.dtype = base_dtype(call, copies)
-        # by dtype and the names of `run_call`, how far roundings move outputs and gradients, once it is measured
+        # by dtype and the names of `run_call`, how far roundings move outputs and gradients, as measured
         self.spread: dict[str, dict[str, Array]] = {}
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
@@ -142,14 +144,14 @@ class ByTape:
             self.copies.assign(self.call.operation, operation, dtype)
         xs = [np.asarray(plain(x)) for x in xs]
         fed = {"x": tensors_of(xs, self.dtype), "dy": None if dys is None else tensors_of(dys, self.dtype)}
-        found = answered(self.call, operation, fed, self.recorded, self.training)
+        gradient = answered(self.call, operation, fed, self.recorded, self.training)
         if noise is not None:
-            found = _moved(found, noise, self.spread.get(dtype, {}))
-        return found
+            gradient = _moved(gradient, noise, self.spread.get(dtype, {}))
+        return gradient
 
 
 def _moved(answer: Answer, noise: Rounding, spread: Mapping[str, Array]) -> Answer:
-    """The answer with errors as large as they were measured; elsewhere with those of an operation."""
+    """Returns the answer with errors as large as measured; unmeasured ones have those of one operation."""
 
     def move(name: str, array: Any) -> Any:
         if array is None or array.dtype.kind != "f":

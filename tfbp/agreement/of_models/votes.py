@@ -1,4 +1,4 @@
-"""Where a layer and the reference disagree: the hand-written network's vote, which names the outlier."""
+"""Names the outlier where a layer and the reference disagree: the hand-written network has a vote."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tfbp.network import at, map_weights
 
 
 def outlier(truth: Any, fed: Fed, name: str, got: Any, dtype: str) -> str:
-    """Who differs from the two others, in words; empty where the hand-written network does not know the layer."""
+    """Names the one that differs from the two others; empty where the hand-written network does not have the layer."""
     if not isinstance(truth, ByReference):
         return ""
     answer = attempt(by_manual, truth, fed, dtype)
-    if isinstance(answer, Failure) or name not in (found := by_name(answer)):
+    if isinstance(answer, Failure) or name not in (votes := by_name(answer)):
         return ""
     right, tolerance = fed.right[name], fed.tolerances.get(name, 0.0)
-    if found[name].shape == right.shape and bool((np.abs(found[name] - right) <= tolerance).all()):
+    if votes[name].shape == right.shape and bool((np.abs(votes[name] - right) <= tolerance).all()):
         return "the hand-written network agrees with the reference: the layer is the outlier"
     mine = None if isinstance(got, Failure) or got is None else as_float64(got)
-    if mine is not None and mine.shape == found[name].shape and bool((np.abs(mine - found[name]) <= tolerance).all()):
+    if mine is not None and mine.shape == votes[name].shape and bool((np.abs(mine - votes[name]) <= tolerance).all()):
         return "the hand-written network agrees with the layer: the reference is the outlier"
     return "the hand-written network gives a third value"
 
 
 def by_manual(truth: ByReference, fed: Fed, dtype: str) -> Answer:
-    """The call's answer by `tfbp.manual`, eagerly in the dtype."""
+    """Returns the call's answer by `tfbp.manual`, eagerly in the dtype."""
     cast = numpy_dtype(dtype)
     weights = map_weights(lambda w: tf.constant(round_to(w, dtype).astype(cast)), truth.parameters)
     calls = truth.network.graph

@@ -1,7 +1,7 @@
-"""The model as one program, forward and backward: what is wrong only there, each layer by itself being right.
+"""Runs the model as one program, forward and backward, to find errors that no single layer shows.
 
-Every tensor that several calls take is handed to each by itself, so that the gradients that meet at it are seen, and
-their sum is held against them: that needs no other truth.
+A tensor with several users is passed to each user separately, so that the gradients that meet at it are visible. Their
+sum is compared with them: that needs no other truth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor of the whole pass is: its layer, its name, and the part of the report that has it."""
+    """The place of a tensor of the whole pass: its layer, its name, and its part of the report."""
 
     layer: str
     tensor: str
@@ -41,8 +41,8 @@ class Place:
 def whole_pass(
     model: Opened, objective: Objective, recorded: Sequence[Recorded], dtype: str, inputs: Sequence[Any], copies: Copies
 ) -> dict[str, Any]:
-    """Every tensor and gradient of the model by the keys of `named_pass`, the loss, and masks."""
-    made: dict[int, Any] = dict(enumerate(inputs))
+    """Returns every tensor and gradient of the model by the keys of `named_pass`, the loss, and masks."""
+    tensors: dict[int, Any] = dict(enumerate(inputs))
     operations = [copies.of(call, dtype) for call in model.calls]
     state = [
         v for call, o in zip(model.calls, operations, strict=True) if call.is_layer for v in o.non_trainable_variables
@@ -55,7 +55,7 @@ def whole_pass(
         for index, call in enumerate(model.calls):
             given = []
             for number in call.takes:
-                tensor, mask = made[number], mask_of(made[number])
+                tensor, mask = tensors[number], mask_of(tensors[number])
                 if mask is not None:
                     out[f"mask {number} {index}"] = tf.identity(mask)
                 if tensor.dtype.is_floating and uses(model, number) > 1:
@@ -63,21 +63,21 @@ def whole_pass(
                 given.append(with_mask(tensor, mask) if mask_of(tensor) is not mask else tensor)
                 watched[f"part {number} {index}"] = given[-1]
             with recorded[index].draws.given():
-                made.update(zip(call.makes, call(operations[index], given, True), strict=True))
+                tensors.update(zip(call.makes, call(operations[index], given, True), strict=True))
         ends = []
         for number in model.outputs:
-            end = made[number]
+            end = tensors[number]
             if uses(model, number) > 1:
                 end = watched[f"part {number} loss"] = with_mask(tf.identity(end), mask_of(end))
             ends.append(end)
         loss = objective(ends, dtype)
-    sources = {f"dy {n}": t for n, t in made.items() if t.dtype.is_floating}
+    sources = {f"dy {n}": t for n, t in tensors.items() if t.dtype.is_floating}
     sources.update({key: t for key, t in watched.items() if t.dtype.is_floating and uses(model, _number(key)) > 1})
     for layer in model.layers:
         operation = copies.of(model.calls[model.calls_of(layer)[0]], dtype)
         numbers = {id(v): i for i, v in enumerate(operation.variables)}
         sources.update({f"dw {id(layer)} {numbers[id(v)]}": v.value for v in trained(operation)})
-    out.update({f"y {n}": t for n, t in made.items() if n >= model.inputs and t.dtype.is_floating})
+    out.update({f"y {n}": t for n, t in tensors.items() if n >= model.inputs and t.dtype.is_floating})
     out["loss"] = loss
     gradients = tape.gradient(loss, list(sources.values()))
     out.update({k: tf.convert_to_tensor(g) for k, g in zip(sources, gradients, strict=True) if g is not None})
@@ -89,11 +89,11 @@ def whole_pass(
 def as_it_is(
     model: Opened, objective: Objective, recorded: Sequence[Recorded], dtype: str, inputs: Sequence[Any]
 ) -> dict[str, Any]:
-    """The user's model itself, called as training calls it: its outputs, its loss, the gradients of its weights."""
+    """Calls the user's model itself, as training does. Returns its outputs, its loss, the gradients of its weights."""
     state = list(model.model.non_trainable_variables)
     before = [tf.identity(v.value) for v in state]
     draws = Draws()
-    draws.numbers = [each for record in recorded for each in record.draws.numbers]
+    draws.numbers = [number for record in recorded for number in record.draws.numbers]
     with draws.given(), tf.GradientTape() as tape:
         outputs = tf.nest.flatten(model.model(tf.nest.pack_sequence_as(_structure(model), list(inputs)), training=True))
         loss = objective(outputs, dtype)
@@ -111,12 +111,12 @@ def as_it_is(
 
 
 def _structure(model: Opened) -> Any:
-    found = getattr(model.model, "_inputs_struct", None)
-    return 0 if found is None or (model.inputs == 1 and not isinstance(found, dict)) else found
+    structure = getattr(model.model, "_inputs_struct", None)
+    return 0 if structure is None or (model.inputs == 1 and not isinstance(structure, dict)) else structure
 
 
 def uses(model: Opened, number: int) -> int:
-    """How many calls take a tensor, and its loss besides."""
+    """Returns the number of users of a tensor, its loss included."""
     return len(model.takers(number)) + model.outputs.count(number)
 
 
@@ -125,7 +125,7 @@ def _number(key: str) -> int:
 
 
 def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, Place]]:
-    """The keys of a whole pass, forward and then backward, with their places."""
+    """Yields the keys of a whole pass, forward and then backward, with their places."""
     for call in model.calls:
         names = names_of(call)
         for i, number in enumerate(call.makes):
@@ -154,7 +154,7 @@ def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, P
 def forks(
     model: Opened, found: Mapping[str, Any], dtype: str, wider: float = 1.0
 ) -> Iterator[tuple[Place, Comparison]]:
-    """Each sum of gradients where a tensor is used several times, against what the same program adds up."""
+    """Compares each sum of gradients of a tensor with several users with the sum of the same program's parts."""
     for number, name in enumerate(model.names):
         parts = {key: as_float64(t) for key, t in found.items() if key.startswith(f"part {number} ")}
         if len(parts) < 2 or f"dy {number}" not in found:
@@ -162,7 +162,7 @@ def forks(
         terms = {f"from {_taker(model, key)}": part for key, part in parts.items()}
         total = sum(parts.values())
         sizes = sum(np.abs(part) for part in parts.values())
-        # each sum of the running total rounds once
+        # each partial sum rounds once
         tolerance = wider * len(parts) * UNIT_ROUNDOFF[dtype] * sizes + UNDERFLOW[dtype]
         what = f"sum of {len(parts)} gradients"
         comparison = compare(what, found[f"dy {number}"], total, tolerance, dtype, partial(Clues, terms=terms))
@@ -175,7 +175,7 @@ def _taker(model: Opened, key: str) -> str:
 
 
 def shared_terms(model: Opened, right: Pass, key: str) -> Clues:
-    """Of a weight of a layer that is called several times: what each call adds to its gradient."""
+    """Returns, for a weight of a layer with several calls, each call's part of its gradient."""
     _, layer, weight = key.split(" ")
     terms = {}
     for (of, number, index), part in right.weight_parts.items():

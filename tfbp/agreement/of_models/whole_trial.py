@@ -10,7 +10,7 @@ import numpy as np
 from tfbp.agreement.of_models import whole
 from tfbp.agreement.of_models.layers import in_mode
 from tfbp.agreement.of_models.passes import named_pass, tolerances_of_the_pass
-from tfbp.agreement.of_models.report import Finding
+from tfbp.agreement.of_models.report import ModelFinding
 from tfbp.agreement.of_models.running import tensors_of
 from tfbp.agreement.of_models.truth import REFERENCE
 from tfbp.judging.arrays import as_float64
@@ -18,22 +18,24 @@ from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
-# a compiler may take sums and functions in another order, and by other approximations
+# factor of T: a compiler may reorder sums and approximate functions differently
 WIDER = {"eager": 1.0, "graph": 1.0, "xla": 2.0}
-# of a unit roundoff: sums in another order from run to run
+# in unit roundoffs: sums may be in another order at every run
 MOST_SPREAD = 64
 
 
 def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
-    """Run the model as one program, with every tensor seen, and then as it is.
+    """Runs the model as one program, with every tensor visible, and then as it is.
 
     Args:
-        is_explained: whether a layer by itself is wrong: what follows from it is no finding.
+        is_explained: whether a single layer is wrong: its consequences are not findings.
     """
     model, copies = trial.model, trial.copies
     inputs = tensors_of(trial.right.made[: model.inputs], dtype)
-    # a batch of fewer rows comes first, where no draws were recorded for all rows
-    fewer = None if any(each.draws.numbers for each in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
+    # a batch of fewer rows comes first, unless the draws were recorded for all rows
+    fewer = (
+        None if any(record.draws.numbers for record in trial.recorded) else [x[: max(1, len(x) - 1)] for x in inputs]
+    )
     for call in model.calls:
         if call.is_layer:
             copies.assign(call.operation, copies.of(call, dtype), dtype)
@@ -50,9 +52,9 @@ def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
     worst = np.inf
     if not isinstance(answer, Failure):
         _masks_kept(trial, answer, dtype, mode)
-        for place, found in whole.forks(model, answer, dtype, WIDER[mode]):
-            if not found.agrees:
-                trial.find(place.layer, found, dtype, mode, place.part, "")
+        for place, comparison in whole.forks(model, answer, dtype, WIDER[mode]):
+            if not comparison.agrees:
+                trial.find(place.layer, comparison, dtype, mode, place.part, "")
                 is_explained = True
         if mode == "eager":
             _repeats(trial, answer, program(partial(whole.whole_pass, copies=copies)), dtype)
@@ -67,30 +69,32 @@ def judge_whole(trial: Any, dtype: str, mode: str, is_explained: bool) -> None:
 
 
 def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool) -> float:
-    """The worst ratio of a whole pass; of what is wrong the first tensor is a finding, unless something explains it."""
+    """Returns the worst ratio of a whole pass; the first wrong tensor is a finding, unless something explains it."""
     right = named_pass(trial.model, trial.right)
     if trial.limits is None:
         upstream = trial.objective.upstream
         trial.limits = tolerances_of_the_pass(trial.model, trial.truths, trial.arrays, upstream, dtype, trial.right)
-    # where a layer's own formula rounds by more than the reference's, so does what follows
+    # where a layer's own formula rounds by more than the reference's, so do the tensors after it
     known = [truth.by == REFERENCE for truth in trial.truths]
-    more = 4.0 if any(of == dtype and found and known[i] for (i, of), found in trial.formulas.items()) else 1.0
+    more = (
+        4.0 if any(of == dtype and comparison and known[i] for (i, of), comparison in trial.formulas.items()) else 1.0
+    )
     worst, wrong = 0.0, []
     for key, place in whole.in_order(trial.model, right):
         if key not in answer:
             continue
         clues = partial(whole.shared_terms, trial.model, trial.right, key) if place.part == "shared" else None
         got, limit = answer[key], more * WIDER[mode] * trial.limits[key]
-        found = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
-        worst = max(worst, found.ratio)
-        if found.agrees:
+        comparison = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
+        worst = max(worst, comparison.ratio)
+        if comparison.agrees:
             trial.acquit(place.layer, place.tensor, got, right[key], dtype, mode)
         else:
-            wrong.append((place, found))
+            wrong.append((place, comparison))
     if wrong and not is_explained:
-        place, found = next((each for each in wrong if each[0].part == "shared"), wrong[0])
+        place, comparison = next((pair for pair in wrong if pair[0].part == "shared"), wrong[0])
         after = f"{len(wrong) - 1} more tensors are, too" if len(wrong) > 1 else ""
-        trial.find(place.layer, found, dtype, mode, place.part, after)
+        trial.find(place.layer, comparison, dtype, mode, place.part, after)
     return worst
 
 
@@ -108,23 +112,23 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
                 spread, widest = off, f"{place.layer} {place.tensor}"
             if off > MOST_SPREAD * UNIT_ROUNDOFF[dtype]:
                 said = f"another at every run, by {off:.1e} of its size"
-                trial.report.findings.append(Finding(place.layer, place.tensor, dtype, "eager", "repeat", said))
+                trial.report.findings.append(ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", said))
                 return
     if spread:
         trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")
 
 
 def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
-    """Whether the same masks reach each layer as in the recorded run."""
+    """Checks that the same masks reach each layer as in the recorded run."""
     for index, call in enumerate(trial.model.calls):
         for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True):
             got = answer.get(f"mask {number} {index}")
             if (mask is None) != (got is None) or (mask is not None and not np.array_equal(got.numpy(), mask)):
                 what = "none reaches it" if got is None else "another reaches it"
-                finding = Finding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
+                finding = ModelFinding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
                 trial.report.findings.append(finding)
 
 
 def _is_itself(trial: Any, dtype: str) -> bool:
-    """Whether the model's own layers are of the dtype, so that it can be run as it is."""
+    """Whether the model's own layers have the dtype, so that it can run as it is."""
     return all(not call.is_layer or trial.copies.of(call, dtype) is call.operation for call in trial.model.calls)

@@ -1,4 +1,4 @@
-"""The suites beside the matrix of networks: layers, kinks and far out, each example, the fused head, Keras's fit."""
+"""Runs the suites beside the matrix: layers, kinks and far out, each example, the fused head, Keras's fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfbp.agreement.suites.per_example import per_example_cases, run_per_example
 from tfbp.agreement.suites.points import run_points
 from tfbp.agreement.suites.weighted_metrics import run_weighted_metrics
 
-# by name, functions of dtype, mode, device and tf32
+# functions of dtype, mode, device and tf32, by name
 PARTS: dict[str, Callable[..., list[Result]]] = {
     "layers": lambda *place: run_layers(layer_cases(), *place),
     "per example": lambda *place: run_per_example(per_example_cases(), *place),
@@ -26,7 +26,7 @@ PARTS: dict[str, Callable[..., list[Result]]] = {
 
 
 def at(place: tuple[str, str, str, bool], part_of: str = "") -> list[Result]:
-    """Every comparison at a dtype, mode, device and tf32; with `part_of`, those of the layers of that name alone."""
+    """Returns every comparison at a dtype, mode, device and tf32; with `part_of`, those of this layer alone."""
     if part_of:
         return run_layers([case for case in layer_cases() if part_of in case.name], *place)
     return [result for run in PARTS.values() for result in run(*place)]

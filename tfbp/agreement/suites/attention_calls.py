@@ -29,7 +29,7 @@ _CHUNKS |= {f"chunks.CHUNK{of}": 4 for of in ("", "_OF_XLA", "_ON_GPU")}
 
 
 def attentions() -> Iterator[Call]:
-    """Masks of every shape, more keys than queries and fewer, whole and in chunks, of lengths unknown to a graph."""
+    """Masks of every shape, more keys than queries and fewer, whole and in chunks, with known and unknown lengths."""
     for name in _ATTENTIONS:
         yield _attention(name)
         yield _attention(name, constants=_CHUNKS)
@@ -92,16 +92,16 @@ def _attention(
             edge = np.tri(queries, keys, further, dtype=bool)
             return lambda queries, keys, seen: edge if seen is None else edge & seen
 
-        found: dict[str, Named] = {f"the causal mask is {'left out' if causal else 'taken'}": {"causal": not causal}}
+        mistakes: dict[str, Named] = {f"the causal mask is {'left out' if causal else 'taken'}": {"causal": not causal}}
         if causal:
-            found["the causal edge is a key too early"] = {"causal": False, "edge": shown(-1)}
-            found["the causal edge is a key too late"] = {"causal": False, "edge": shown(1)}
+            mistakes["the causal edge is a key too early"] = {"causal": False, "edge": shown(-1)}
+            mistakes["the causal edge is a key too late"] = {"causal": False, "edge": shown(1)}
         if drops:
-            found["the seed's words are exchanged"] = {"seed": SEED[::-1]}
-        made = {said: _attention(name, drops=drops, **changed).by_hand for said, changed in found.items()}
+            mistakes["the seed's words are exchanged"] = {"seed": SEED[::-1]}
+        functions = {said: _attention(name, drops=drops, **changed).by_hand for said, changed in mistakes.items()}
         if drops:
-            made["dropout is left out"] = _attention(name).by_hand
-        return made
+            functions["dropout is left out"] = _attention(name).by_hand
+        return functions
 
     words = [name, *(["in chunks"] if constants else []), *(["of unknown length"] if unknown else [])]
     words += ["with dropout"] if drops else []

@@ -1,4 +1,4 @@
-"""What a call of a function of the writings is, where no layer of a network's makes it."""
+"""A call of a writing's function that no layer of a network makes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Call:
 
     Attributes:
         name: what is called, and how.
-        shapes: of the arrays that are differentiated, by name; those of a weight under "weights".
-        by_hand: of a writing with a backward, the arrays, the upstream gradients and what is fixed: outputs by name and
-            gradients by "d" and the array's name.
-        by_tape: of the arrays and what is fixed: the outputs by name.
-        fixed: what is no number that a gradient could move: masks, tokens.
-        constants: of tfbp.manual, by module and name, while it is called.
-        unknown: whether a graph is kept from knowing the sizes of all axes but the last two.
-        otherwise: functions like `by_hand` of calls with other arguments, by what may then be said of a cause.
-        by_layer: of a dtype and the weights, the call of its layer of tfbp.layers, like `by_tape`.
+        shapes: those of the differentiated arrays, by name; a weight's under "weights".
+        by_hand: a function of a writing with a backward, the arrays, the upstream gradients and `fixed`; it returns
+            outputs by name and gradients by "d" and the array's name.
+        by_tape: a function of the arrays and `fixed`; it returns the outputs by name.
+        fixed: inputs without a gradient: masks, tokens.
+        constants: constants of tfbp.manual during the call, by module and name.
+        unknown: whether a graph does not know the sizes of all axes but the last two.
+        otherwise: functions like `by_hand` with other arguments, by the sentence of their cause.
+        by_layer: a function of a dtype and the weights; it returns the call of its layer of tfbp.layers, like
+            `by_tape`.
     """
 
     name: str
@@ -41,5 +42,5 @@ class Call:
 
 
 def file_of(room: Any, name: str) -> Any:
-    """A file of a writing."""
+    """Returns a file of a writing."""
     return import_module(f"{room.__name__}.{name}")

@@ -1,7 +1,7 @@
-"""Functions of the writings called as no layer of a network's does: masks, states in and out, other axes, a start.
+"""Calls of the writings' functions that no layer of a network makes: masks, states in and out, other axes, a start.
 
-A call is data: the arrays that it differentiates, what it is told beside them, and how each writing is asked. What
-takes another way where sizes are large (halves of a batch, chunks of queries) takes it at small ones, by `constants`.
+A call is data: the differentiated arrays, its other arguments, and one function for each writing. Code for large sizes
+(halves of a batch, chunks of queries) runs at small ones, by `constants`.
 
 B batch, T steps or queries, S keys, I inputs, H units; names of tensors are those of the functions.
 """
@@ -33,21 +33,21 @@ _WEIGHTS = {"kernel", "recurrent_kernel", "bias", "gamma", "beta", "scale", "emb
 
 
 def run_calls(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Every call by manual and tape, in one dtype and mode; the tape in float64 alone, where it is another's judge."""
-    cell, found = Cell(Topic("calls"), dtype, mode, device, tf32), []
+    """Runs every call by manual and tape, in one dtype and mode; the tape in float64 alone, as a judge."""
+    cell, results = Cell(Topic("calls"), dtype, mode, device, tf32), []
     for writing in ("manual", "tape") if dtype == "float64" else ("manual",):
-        found += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
-    return [_laid(result, found) for result in found]
+        results += run_trials(_all_trials(dtype, writing, device, tf32), SCOPE, cell)
+    return [_laid(result, results) for result in results]
 
 
 def _laid(result: Result, every: list[Result]) -> Result:
-    """The result; where manual and tape are wrong by the same, the reference's."""
+    """Returns the result; the reference's where manual and tape have the same error."""
     if result.comparison.agrees:
         return result
     distances = [r.comparison.relative_error for r in every if r.comparison.tensor == result.comparison.tensor]
     if len(distances) < 2 or not np.ptp(distances) <= 1e-9 * max(distances):
         return result
-    # the cause was looked for in the wrong numbers
+    # the numbers searched for the cause were the wrong ones
     return replace(result, pair="reference-manual", comparison=replace(result.comparison, cause=""))
 
 
@@ -62,7 +62,7 @@ def calls() -> list[Call]:
 
 
 def trial_of_layer(call: Call, dtype: str, units: Units) -> Iterator[SuiteCase]:
-    """The call by its layer of tfbp.layers, where it has one."""
+    """Runs the call by its layer of tfbp.layers, if it has one."""
     if call.by_layer is not None:
         yield from _trials(call, "layers", dtype, units)
 
@@ -94,7 +94,7 @@ def _trials(call: Call, writing: str, dtype: str, units: Units) -> Iterator[Suit
 
 
 def _problem(call: Call, dtype: str) -> tuple[Named, Named, Named]:
-    """The arrays, an upstream gradient of each output, and the reference's answers."""
+    """Returns the arrays, an upstream gradient of each output, and the reference's answers."""
     rng = np.random.default_rng([*call.name.encode()])
     arrays = {name: round_to(rng.normal(size=shape), dtype) for name, shape in call.shapes.items()}
     outputs = call.by_hand(reference, arrays, call.fixed, {})

@@ -1,7 +1,7 @@
-"""tfbp.layers of every kind in the matrix: each one's output, and its gradient by a tape, against the reference.
+"""Compares tfbp.layers of every kind in the matrix, output and gradient by a tape, with the reference.
 
-Each layer of the matrix's networks is made as its Keras layer with a backward by hand, of the same weights; recurrences
-are called with masks and states besides. `layers` has Dense and the activations, with more.
+Each layer of the matrix's networks is built as its Keras layer with a hand-written backward and the same weights;
+recurrences are also called with masks and states. `layers` has Dense and the activations, in more detail.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tfbp.network import ActivationLayer, Dense, LinearCrossEntropy, Node
 from tfbp.vocabulary import Activation
 
 SCOPE = "Keras layers"
-# the dtypes and modes in which they are run
+# the dtypes and modes of the runs
 CELLS = (("float64", "eager"), ("float64", "xla"), ("float32", "graph"))
-# these are in `layers`, or no layer of their own in Keras
+# kinds that `layers` has, or that are not separate layers in Keras
 _ELSEWHERE = (ActivationLayer, Dense, LinearCrossEntropy)
 
 
 def run_keras_layers(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Every kind once for each way that it is called, in float64 and, as a graph, float32."""
+    """Runs every kind once for each way to call it, in float64 and, as a graph, float32."""
     if (dtype, mode) not in CELLS:
         return []
     cell = Cell(Topic(SCOPE), dtype, mode, device, tf32)
@@ -68,7 +68,7 @@ def _trials(dtype: str, units: Units) -> Iterator[SuiteCase]:
 
 
 def _is_here(node: Node) -> bool:
-    """Whether tfbp.layers has it; Keras draws other numbers, so layers that draw are not tried here."""
+    """Whether tfbp.layers has it; Keras draws other numbers, so layers that draw are excluded."""
     by_hand = hasattr(layers, node.layer.keras_name)
     takes_others = node.layer.takes_several or getattr(node.layer, "return_state", False)
     return by_hand and not (node.layer.parts or node.layer.draws or takes_others or isinstance(node.layer, _ELSEWHERE))
@@ -86,10 +86,10 @@ def _fed(case: Case, dtype: str) -> dict[Any, Named]:
 def _trial(case: Case, node: Node, fed: Named, dtype: str, units: Units) -> SuiteCase:
     layer: Any = node.layer
     linear = _without_activation(layer)
-    made = layer_to_keras(linear, dtype, layers)
-    made.build(*[(case.batch, *node.input_shape)] * (2 if _is_attention(made) else 1))
+    keras_layer = layer_to_keras(linear, dtype, layers)
+    keras_layer.build(*[(case.batch, *node.input_shape)] * (2 if _is_attention(keras_layer) else 1))
     weights = {n: np.asarray(w).astype(numpy_dtype(dtype)) for n, w in fed["weights"].items()}
-    for name, variable in weights_of(layer, made).items():
+    for name, variable in weights_of(layer, keras_layer).items():
         variable.assign(weights[name])
     expected = {n: v for n, v in by_reference(node, fed, case.training).items() if not n.startswith("new ")}
     limits = measured_tolerances(node, fed, units, case.training)
@@ -98,9 +98,9 @@ def _trial(case: Case, node: Node, fed: Named, dtype: str, units: Units) -> Suit
     hints = of_node(node, fed, partial(by_reference, training=case.training))
     return SuiteCase(
         case,
-        f"layer {node.name} {type(made).__name__}",
+        f"layer {node.name} {type(keras_layer).__name__}",
         "layers",
-        partial(_run, layer, made, case.training),
+        partial(_run, layer, keras_layer, case.training),
         given,
         expected,
         {n: limits[n] for n in expected},
@@ -113,7 +113,7 @@ def _is_attention(made: Any) -> bool:
 
 
 def _without_activation(layer: Any) -> Any:
-    """The layer with its activation left out, as the chain applies it; a recurrence's is inside."""
+    """Returns the layer without its activation, as the chain applies it; a recurrence's is inside."""
     if layer.applied_activation == Activation("linear"):
         return layer
     return dataclasses.replace(layer, activation=Activation("linear"))

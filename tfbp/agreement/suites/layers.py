@@ -1,7 +1,7 @@
-"""tfbp.layers in the matrix: each layer's output, and its gradient by a tape, against the reference.
+"""Compares each layer of tfbp.layers, output and gradient by a tape, with the reference.
 
-Each layer of a network is tried as a linear Dense, as its activation's layer, and as both in one Dense, this one on
-input of rank 3 where the batch can be parted; PReLU, which no network has, is tried on the z of a network of its own.
+Each layer of a network is run as a linear Dense, as its activation's layer, and as one Dense with both, this one
+also on input of rank 3 where the batch can be split. PReLU, which no network has, is run on a network's z.
 
 B batch, I inputs, O outputs; x (B, I), z and y (B, O).
 """
@@ -45,7 +45,7 @@ def layer_cases() -> list[Case]:
 
 
 def run_layers(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Every comparison of the cases' layers in one dtype and mode."""
+    """Returns every comparison of the cases' layers in one dtype and mode."""
     units = Units.of(dtype, "manual", tf32, device)
     seen: set[Any] = set()
     with on(Cell(_PRELU, dtype, mode, device, tf32)):
@@ -62,12 +62,12 @@ def _run(layer: Any, fed: Named) -> Named:
     sources = [x, *(weight.value for weight in layer.weights)]
     gradients = tape.gradient(y, sources, output_gradients=dy, unconnected_gradients="zero")
     found = {"y": y, **{f"d{name}": gradient for name, gradient in zip(names, gradients, strict=True)}}
-    # what Keras's cross-entropies look for, to be exact at saturated probabilities
+    # Keras's cross-entropies look for it, to be exact at saturated probabilities
     return {**found, "logits": getattr(y, "_keras_logits", None)}
 
 
 def _trial(cell: Cell, name: str, layer: Any, at: tuple[Array, Array], expected: Named, limits: Named) -> SuiteCase:
-    """A trial of a layer at (x, dy); answers for x of rank 2 get x's leading axes."""
+    """Returns a trial of a layer at (x, dy); answers for x of rank 2 get x's leading axes."""
     (x, dy), dtype = at, numpy_dtype(cell.dtype)
     leading = x.shape[:-1]
     rows = {"y", "dx"}
@@ -78,7 +78,7 @@ def _trial(cell: Cell, name: str, layer: Any, at: tuple[Array, Array], expected:
 
 
 def _trials(cell: Cell, units: Units, seen: set[Any]) -> Iterator[SuiteCase]:
-    """The layers of one case; a linear Dense of shapes that were `seen` in another is not tried again."""
+    """Yields the trials of one case; a linear Dense of shapes that were `seen` in another case is skipped."""
     network, numbers = cell.case.network, problem(cell.case, cell.dtype)
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     tensors = reference.loss_gradients_and_tensors(network, *arguments)[2]
@@ -142,7 +142,7 @@ def _activation_trial(cell: Cell, name: str, activation: Activation, fed: Named,
 
 
 def _activation_layer(activation: Activation, dtype: str) -> keras.layers.Layer:
-    """The layer that has the activation's name, where there is one."""
+    """Returns the layer that has the activation's name, or None."""
     named = {"relu": layers.ReLU, "leaky_relu": layers.LeakyReLU, "elu": layers.ELU, "softmax": layers.Softmax}
     if activation.name in named:
         return named[activation.name](**activation.arguments, dtype=dtype)
@@ -150,11 +150,11 @@ def _activation_layer(activation: Activation, dtype: str) -> keras.layers.Layer:
 
 
 def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
-    """Softmax along each axis, over several, and with a mask: the reference's on rows that hold what is summed."""
+    """Softmax along each axis, over several, and with a mask: the reference runs on rows of the summed elements."""
     rng = np.random.default_rng(3)
     x, dy = (round_to(rng.normal(size=(4, 3, 5)), cell.dtype) for _ in range(2))
-    kept = rng.random(x.shape) > 0.3
-    for axis, mask in ((1, None), ([1, 2], None), (-1, kept), ([1, 2], kept)):
+    mask_kept = rng.random(x.shape) > 0.3
+    for axis, mask in ((1, None), ([1, 2], None), (-1, mask_kept), ([1, 2], mask_kept)):
         axes = [axis] if isinstance(axis, int) else axis
 
         def rows(a: Array, axes: list[int] = axes) -> Array:
@@ -162,10 +162,10 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
             return last.reshape(-1, np.prod(last.shape[-len(axes) :]))
 
         def back(a: Array, axes: list[int] = axes) -> Array:
-            others = [size for i, size in enumerate(x.shape) if i not in {each % 3 for each in axes}]
-            return np.moveaxis(a.reshape(*others, *(x.shape[each] for each in axes)), range(-len(axes), 0), axes)
+            others = [size for i, size in enumerate(x.shape) if i not in {axis % 3 for axis in axes}]
+            return np.moveaxis(a.reshape(*others, *(x.shape[axis] for axis in axes)), range(-len(axes), 0), axes)
 
-        # what is masked takes no part: as far below as exp is 0
+        # a masked element counts 0: its exponential is 0 at this distance
         z = rows(x if mask is None else np.where(mask, x, -800.0))
         shown = np.ones_like(z) if mask is None else rows(mask.astype(float))
         softmax, dz = Activation("softmax"), shown * rows(dy)
@@ -175,7 +175,7 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
         }
         near = np.where(shown > 0, z, 0)
         limits = {
-            # |z| enters the tolerance by the largest that takes part
+            # the largest |z| that counts enters the tolerance
             "y": 8 * units.out * (2 + np.abs(near).max(axis=1, keepdims=True)) * expected["y"] * 2
             + 8 * units.underflow,
             "dx": _softmax_backward_error(expected["y"], dz, near, units),
@@ -206,13 +206,13 @@ def _softmax_trials(cell: Cell, units: Units) -> Iterator[SuiteCase]:
 
 
 def _over_other_axes(p: Array, dy: Array) -> dict[str, Array]:
-    """dx with the sum over one axis alone, the last or another."""
+    """Returns dx with the sum over one axis alone, the last or another."""
     names = {0: "the first axis", 1: "the second axis", 2: "the last axis"}
     return {f"summed over {n} alone": p * (dy - (dy * p).sum(axis=axis, keepdims=True)) for axis, n in names.items()}
 
 
 def _softmax_backward_error(p: Array, dy: Array, z: Array, units: Units) -> Array:
-    """As `formulas.activation_backward_error`, on the elements that take part."""
+    """Computes as `formulas.activation_backward_error`, on the elements that count."""
     error_p = 16 * units.out * (2 + np.abs(z).max(axis=1, keepdims=True)) * p + 8 * units.underflow
     sums = ((error_p + 8 * units.out * p) * np.abs(dy)).sum(axis=1, keepdims=True)
     centred = np.abs(dy - (dy * p).sum(axis=1, keepdims=True))

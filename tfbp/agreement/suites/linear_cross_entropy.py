@@ -1,4 +1,4 @@
-"""Tolerances of `linear_cross_entropy`: how far a right loss and right gradients may be from float64's.
+"""Tolerances of `linear_cross_entropy`: the allowed distance of loss and gradients from float64's.
 
 N tokens, I inputs, O outputs; x (N, I), kernel (I, O), logits, p and target (N, O), losses and weight (N,).
 Names are the reference's; t_name is the tolerance of name. u is the unit roundoff of the computation, u_out of results.
@@ -28,7 +28,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "smoothing and ignore_index": {"label_smoothing": 0.3, "ignore_index": 4},
     "z_loss and soft_cap": {"z_loss": 0.2, "soft_cap": 1.5},
 }
-_DLOSS = -1.75  # what comes from above: signed, and not 1
+_DLOSS = -1.75  # the upstream gradient: signed, and not 1
 
 
 def run_linear_cross_entropy(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
@@ -87,14 +87,14 @@ def _trial(name: str, options: dict[str, Any], dtype: str, tf32: bool) -> SuiteC
 
 @dataclass(frozen=True)
 class Expected:
-    """The loss, dx, dkernel and dbias (None without bias) in float64, and a tolerance for each, in the same order."""
+    """Returns the loss, dx, dkernel and dbias (None without bias) in float64, and a tolerance for each."""
 
     values: list[np.ndarray | None]
     tolerances: list[np.ndarray | None]
 
 
 def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=False, **options) -> Expected:
-    """The right results for arguments rounded to `dtype`, in float64 arrays, and their tolerances.
+    """Returns the right results for arguments rounded to `dtype`, in float64 arrays, and their tolerances.
 
     Example:
         >>> found = expected("float32", 1.0, np.ones((1, 2)), np.zeros((2, 2)), np.array([0]))
@@ -102,7 +102,7 @@ def expected(dtype: str, dloss: float, x, kernel, labels, *, bias=None, tf32=Fal
         ([[[0.0, 0.0]], [[-0.5, 0.5], [-0.5, 0.5]]], True)
     """
     out = Units.of(dtype, tf32=tf32)
-    units = replace(out, out=out.loss)  # nothing on the way is narrower than float32
+    units = replace(out, out=out.loss)  # no intermediate result is narrower than float32
 
     def answers(on: Callable[[np.ndarray], Any]) -> Named:
         given = None if bias is None else on(bias)

@@ -48,14 +48,14 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         }
 
     def otherwise() -> Named:
-        found = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
+        mistakes = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
         if axes is not None:
-            found["the last axis alone is normalized"] = {**options, "axes": (-1,)}
+            mistakes["the last axis alone is normalized"] = {**options, "axes": (-1,)}
         else:
-            found |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
+            mistakes |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
         return {
             said: _normalization(kind, changed.pop("axes", None), given, shape, **changed).by_hand
-            for said, changed in found.items()
+            for said, changed in mistakes.items()
         }
 
     words = [f"over {axes}" if axes else f"of {options['groups']} groups", *(["of", *given] if given else ["bare"])]
@@ -81,7 +81,7 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
         begin: Any = tf.constant(start) if room is manual and kind == "rotary" else start
         noise = getattr(a["x"], "noise", None)
         if noise is not None and kind == "rotary":
-            # angles are made in float64 in every dtype, and have its roundings, the larger the farther out
+            # angles are float64 in every dtype, and their roundings grow with the position
             begin = noise.moved(start, 16 * UNIT_ROUNDOFF["float64"] * (start + shape[1]))
         y, residuals = forward(*a.values(), start=begin, **options)
         if not upstream:
@@ -97,17 +97,17 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
 
     def otherwise() -> Named:
         starts = {"the start is left out": 0, "the start is one too late": start + 1}
-        found = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
+        mistakes = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
         for option in options:
             others = {name: value for name, value in options.items() if name != option}
-            found[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
-        return found
+            mistakes[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
+        return mistakes
 
     return Call(name, {"x": shape, **rows}, by_hand, by_tape, otherwise=otherwise)
 
 
 def others() -> Iterator[Call]:
-    """Dropout whose axes share their fate; a table's gradient as rows."""
+    """Dropout with axes that share one number; a table's gradient as rows."""
 
     def drop(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         y, residuals = file_of(room, "dropout").dropout_forward(a["x"], SEED, rate=0.3, noise_shape=(4, 1, 5))

@@ -1,7 +1,7 @@
-"""Each example's own gradient: a writing's results, and their tolerances from the reference's.
+"""Compares a writing's gradients of single examples with the reference's.
 
-Of every kind of layer whose examples have gradients of their own. How far is measured: the reference's passes of one
-example are run with random errors in every operation, and norms, clipping and moments made of what they give.
+It covers every kind of layer with gradients of single examples. Tolerances are measured: the reference's passes of one
+example run with random errors in every operation, and norms, clipping and moments are computed from their results.
 
 B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without 1/B and without penalties.
 """
@@ -29,7 +29,7 @@ Array = np.ndarray
 SCOPE = "per example"
 # penalties, no bias, depth, one example
 _DENSE = ("regularized-", "no-bias-", "deep5-", "one-sample-")
-# each kind with a gradient of each example, alone and in another
+# each kind with a gradient of each example, alone and in another layer
 _KINDS = (
     *("rank3-", "residual-deep-", "projection-", "tokens-sparse-", "tokens-categorical-", "embedding-", "positions-"),
     *("conv-strides-", "conv-groups-B", "conv-groups-dilated-", "conv-kernel-1-", "depthwise-B", "depthwise-3-"),
@@ -39,7 +39,7 @@ _KINDS = (
 
 
 def per_example_cases() -> list[Case]:
-    """Penalties, no bias, depth, one example; and one or more of every kind."""
+    """Penalties, no bias, depth, one example; and one or more cases of every kind."""
     return [case for case in all_cases() if case.name.startswith((*_DENSE, *_KINDS)) and not _ties(case)]
 
 
@@ -48,9 +48,10 @@ def _ties(case: Case) -> bool:
 
 
 def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Norms, clipping and moments of the cases by manual; by the tape, whose vectorized_map takes seconds to compile,
-    in float64 and graph mode alone. Narrower than float32 go the dense ones, but no deep one: a bound carried through
-    five layers is too wide in 8 or 11 bits; and XLA compiles every kind in float64."""
+    """Compares norms, clipping and moments of the cases by manual, and by the tape in float64 and graph mode.
+
+    The tape's vectorized_map takes seconds to compile. Below float32 only shallow dense networks run, because a bound
+    carried through five layers is too wide in 8 or 11 bits. XLA compiles every kind in float64."""
     trials = []
     for case in cases:
         is_dense, is_deep = case.name.startswith(_DENSE), case.name.startswith("deep5")
@@ -84,7 +85,7 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
         with with_constants(case.constants if writing == "manual" else {}):
             return answers(room, network, (parameters, fed["x"], fed["y"], fed["sample_weight"]), clip)
 
-    kept = {"norms": wide, "clipped": dtype}
+    dtypes = {"norms": wide, "clipped": dtype}
     return SuiteCase(
         case,
         SCOPE,
@@ -93,13 +94,13 @@ def _trial(case: Case, writing: str, dtype: str, tf32: bool, device: str) -> Sui
         fed,
         expected,
         tolerances(network, numbers, clip, units, stored=units.out if writing == "tape" else 0.0),
-        {name: kept.get(name.split()[0], "float64") for name in expected},
+        {name: dtypes.get(name.split()[0], "float64") for name in expected},
         {name: partial(_clues, name, network, numbers, examples, clip, expected) for name in expected},
     )
 
 
 def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict[str, Any]:
-    """All results of a writing for the examples' own gradients, by name; `arguments` as of loss_and_gradients."""
+    """Returns all per-example results of a writing, by name; `arguments` as in loss_and_gradients."""
     parameters, x, y, sample_weight = arguments
     room = writing.per_example
     _, clipped = room.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)
@@ -113,14 +114,14 @@ def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict
 
 
 def clip_of(network: Network, numbers: Problem) -> float:
-    """A bound that clips about half of the examples: the median norm, moved off any example's own."""
+    """Returns a bound that clips about half of the examples: the median norm, shifted off every example's own."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     norms = reference.per_example.gradient_norms(network, *arguments)
     return 0.9 * float(np.median(np.linalg.norm(norms, axis=1)))
 
 
 def tolerances(network: Network, numbers: Problem, clip: float, units: Units, stored: float = 0.0) -> dict[str, Array]:
-    """T of every tensor of `answers`; `stored` is the unit roundoff to which a writing stores each g_b, if it does."""
+    """Returns T of every tensor of `answers`; `stored` is the unit roundoff of a stored g_b, if it is stored."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     expected = answers(reference, network, arguments, clip)
 
@@ -139,19 +140,20 @@ def tolerances(network: Network, numbers: Problem, clip: float, units: Units, st
             **_named("variance", map_weights(lambda g: g.var(axis=0), examples)),
         }
 
-    found = monte_carlo.sensitivity(run, expected, units)
-    for name in found:
+    limits = monte_carlo.sensitivity(run, expected, units)
+    for name in limits:
         if name.startswith("variance"):
             # Σ g² / B - mean², in float64
             squares = expected[name] + expected[name.replace("variance", "mean")] ** 2
-            found[name] = found[name] + 16 * UNIT_ROUNDOFF["float64"] * squares
-    found["norms"] = found["norms"] + _of_cancelled_squares(network, numbers, expected["norms"], units)
-    return found
+            limits[name] = limits[name] + 16 * UNIT_ROUNDOFF["float64"] * squares
+    limits["norms"] = limits["norms"] + _of_cancelled_squares(network, numbers, expected["norms"], units)
+    return limits
 
 
 def _of_cancelled_squares(network: Network, numbers: Problem, norms: Array, units: Units) -> Array:
-    """What ‖g_b‖ may be wrong by where its square is a sum of products of rows, Σ_st (x_s · x_t) (dz_s · dz_t): these
-    are at most as large as (Σ_t ‖x_t‖ ‖dz_t‖)²."""
+    """Returns the error of ‖g_b‖ where its square is a sum of products of rows, Σ_st (x_s · x_t) (dz_s · dz_t).
+
+    The products are at most (Σ_t ‖x_t‖ ‖dz_t‖)²."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
     rows = len(numbers.x)
@@ -181,7 +183,7 @@ def _one_by_one(numbers: Problem) -> Iterator[Problem]:
 
 
 def _norms(examples: Any) -> Array:
-    """‖g_b‖ in each layer, (B, L)."""
+    """Returns ‖g_b‖ in each layer, (B, L)."""
     rows = len(next(g for _, _, g in named_weights(examples)))
     squares = [
         sum(((g**2).reshape(rows, -1).sum(axis=1) for _, _, g in named_weights([layer])), np.zeros(rows))
@@ -191,7 +193,7 @@ def _norms(examples: Any) -> Array:
 
 
 def _clipped(network: Network, numbers: Problem, examples: Any, factors: Array) -> Any:
-    """1/B Σ_b f_b g_b + the gradient of the penalties."""
+    """Returns 1/B Σ_b f_b g_b + the gradient of the penalties."""
 
     def mean(g: Array) -> Array:
         return (factors.reshape(-1, *[1] * (g.ndim - 1)) * g).sum(axis=0) / len(g)
@@ -204,7 +206,7 @@ def _clipped(network: Network, numbers: Problem, examples: Any, factors: Array) 
 
 
 def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: float, right: dict[str, Any]) -> Clues:
-    """The values of a tensor of `answers` under common mistakes."""
+    """Returns the values of a tensor of `answers` under common mistakes."""
     kind, _, tensor = name.partition(" ")
     mistakes: dict[str, Array] = {}
     norms, rows = right["norms"], len(numbers.x)
@@ -236,10 +238,10 @@ def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: f
 
 
 def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, Array]:
-    """Norms of which those of one layer are made otherwise."""
+    """Returns norms with a mistake in one layer's."""
     arguments = (numbers.parameters, numbers.x, numbers.y, numbers.sample_weight)
     _, _, tensors = reference.loss_gradients_and_tensors(network, *arguments)
-    rows, found = len(numbers.x), {}
+    rows, mistakes = len(numbers.x), {}
     with_weights = [i for i, layer in enumerate(network.layers) if norms[:, i].any()]
     for i in with_weights:
         layer, tensor = network.layers[i], tensors[i]
@@ -264,18 +266,18 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
         for said, column in of.items():
             other = norms.copy()
             other[:, i] = column
-            found[f"of layer {i}: {said}"] = other
+            mistakes[f"of layer {i}: {said}"] = other
     alike: dict[str, Array] = {}
     for kind in {type(network.layers[i]) for i in with_weights}:
         where = [i for i in with_weights if type(network.layers[i]) is kind]
-        for said in {key.split(": ", 1)[1] for key in found if int(key.split()[2][:-1]) in where}:
-            columns = [i for i in where if f"of layer {i}: {said}" in found]
+        for said in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {said}" in mistakes]
             if len(columns) > 1:
                 other = norms.copy()
                 for i in columns:
-                    other[:, i] = found[f"of layer {i}: {said}"][:, i]
+                    other[:, i] = mistakes[f"of layer {i}: {said}"][:, i]
                 alike[f"of every {kind.__name__}: {said}"] = other
-    return found | alike
+    return mistakes | alike
 
 
 def _named(what: str, layers: Any) -> dict[str, Any]:

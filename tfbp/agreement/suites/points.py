@@ -1,7 +1,7 @@
-"""Every activation and loss where random numbers do not go: on its kinks, beyond its bounds, and far out.
+"""Every activation and loss at points that random numbers miss: on kinks, beyond bounds, and far out.
 
 On a kink z is exact, so that no rounding of z excuses the other side's derivative: a tolerance has the roundings of the
-formula alone. Far out, y of what is written without cancellation keeps its digits, however small it is.
+formula alone. Far out, a formula without cancellation keeps the digits of y, however small y is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
 Array = np.ndarray
 Pair = tuple[Array, Array]
-# where the derivative jumps, and points around: exact in every dtype
+# the points where the derivative jumps, and points around them: exact in every dtype
 KINKS: dict[str, tuple[Activation, tuple[float, ...]]] = {
     "relu": (Activation("relu"), (0,)),
     "relu max 6": (Activation("relu", {"max_value": 6.0}), (0, 6)),
@@ -51,7 +51,7 @@ LOGITS = np.array([[1e4, -1e4, 0.0, 3.0], [-1e4, 1e4, -1e4, 2.0], [1e4, 1e4, -1e
 
 
 def run_points(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Every activation and loss at its kinks and far out, by manual and tape, in one dtype and mode."""
+    """Compares every activation and loss at its kinks and far out, by manual and tape, in one dtype and mode."""
     cell = Cell(Topic("points"), dtype, mode, device, tf32)
     results = []
     for writing in ("manual", "tape"):
@@ -88,7 +88,7 @@ def _far_out(writing: str, dtype: str) -> Iterator[SuiteCase]:
         if activation.name == "exponential":
             z = np.clip(z, -200, 9)
         if activation.name == "squareplus" or name == "gelu approximate":
-            z = np.clip(z, -30, 30)  # its z² or z³ is more than float16 holds
+            z = np.clip(z, -30, 30)  # float16 cannot hold its z² or z³ beyond
         z = round_to(z, dtype)
         dy = round_to(np.random.default_rng(2).normal(size=z.shape), dtype)
         y, _ = reference.activations.activation_forward(activation, z)
@@ -120,8 +120,8 @@ def _activation_trial(
 
     def run(fed: Named) -> Named:
         if writing == "manual":
-            y, kept = manual.activations.activation_forward(activation, fed["z"])
-            return {"y": y, "dz": manual.activations.activation_backward(activation, fed["dy"], kept)}
+            y, residuals = manual.activations.activation_forward(activation, fed["z"])
+            return {"y": y, "dz": manual.activations.activation_backward(activation, fed["dy"], residuals)}
         with tf.GradientTape() as record:
             record.watch(fed["z"])
             y = tape.activations.activation_forward(activation, fed["z"])
@@ -142,15 +142,15 @@ def _loss_trial(writing: str, name: str, loss: Loss, dtype: str, outputs: Array,
 
     def run(fed: Named) -> Named:
         if writing == "manual":
-            losses, kept = manual.losses.loss_forward(loss, fed["y"], fed["outputs"])
-            return {"losses": losses, "doutputs": manual.losses.loss_backward(loss, fed["dlosses"], kept)}
+            losses, residuals = manual.losses.loss_forward(loss, fed["y"], fed["outputs"])
+            return {"losses": losses, "doutputs": manual.losses.loss_backward(loss, fed["dlosses"], residuals)}
         with tf.GradientTape() as record:
             record.watch(fed["outputs"])
             losses = tape.losses.loss_forward(loss, fed["y"], fed["outputs"])
         return {"losses": losses, "doutputs": record.gradient(losses, fed["outputs"], fed["dlosses"])}
 
-    losses, kept = reference.losses.loss_forward(loss, y, outputs)
-    doutputs = reference.losses.loss_backward(loss, dlosses, kept)
+    losses, residuals = reference.losses.loss_forward(loss, y, outputs)
+    doutputs = reference.losses.loss_backward(loss, dlosses, residuals)
     limits: dict[str, Any] = {"losses": formulas.loss_forward_error(loss, y, outputs, units.loss)}
     if "crossentropy" in loss.name:
         limits["doutputs"] = formulas.loss_backward_error(loss, dlosses, y, outputs, units.loss)

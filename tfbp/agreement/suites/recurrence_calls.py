@@ -19,7 +19,7 @@ from tfbp.bridge.activations import keras_activation
 from tfbp.manual import halves
 from tfbp.vocabulary import Activation
 
-# whole, padded after, padded before, with a gap, nothing left, one step alone
+# whole, padded after, padded before, with a gap, no step, one step alone
 _MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]], bool)
 _STEPS, _INPUTS, _UNITS = 4, 3, 4
 _KINDS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ _ORDERS += [("sequences", "zero"), ("sequences", "backwards", "zero"), ("last",)
 
 
 def recurrences() -> Iterator[Call]:
-    """Each kind with states in and out: masked in four orders, and without a mask; an even batch and an odd one."""
+    """Each kind with states in and out: with four orders and a mask, and without; an even batch and an odd one."""
     for number, (kind, options) in enumerate(_KINDS.items()):
         for turn, words in enumerate((*_ORDERS[number % 2 :: 2], ("sequences",))):
             masked = turn < 4
@@ -73,13 +73,13 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
             getattr(file_of(room, "recurrent"), f"{function}_{way}") for way in ("forward", "backward")
         )
         y, last, residuals = _forward(room, forward, given, first, fixed.get("mask"), options, order)
-        found = outputs(y, last)
+        outputs_by_name = outputs(y, last)
         if not upstream:
-            return found
+            return outputs_by_name
         dlast = tuple(upstream[f"last {n}"] for n in states)
         dx, *dweights, dfirst = _backward(room, backward, upstream["y"], residuals, dlast, order)
         names = ("dx", "dkernel", "drecurrent_kernel", "dbias", *(f"d{n}" for n in states))
-        return {**found, **dict(zip(names, (dx, *dweights, *dfirst), strict=True))}
+        return {**outputs_by_name, **dict(zip(names, (dx, *dweights, *dfirst), strict=True))}
 
     def by_tape(a: Named, fixed: Named) -> Named:
         given = [a[n] for n in ("x", "kernel", "recurrent_kernel", "bias")]
@@ -105,7 +105,7 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
         layer.build((batch, _STEPS, _INPUTS))
 
         def run(a: Named, fixed: Named) -> Named:
-            # the weights are the call's own tensors: what is differentiated
+            # the weights are the call's own tensors, because they are differentiated
             with _weights_of(layer, [a[n] for n in ("kernel", "recurrent_kernel", "bias")]):
                 y, *last = layer(a["x"], mask=fixed.get("mask"), initial_state=[a[n] for n in states])
             return outputs(y, last)
@@ -118,7 +118,7 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
 
 @contextmanager
 def _weights_of(layer: Any, tensors: list[Any]) -> Iterator[None]:
-    """While it lasts, a layer of Keras's reads these tensors for its weights."""
+    """Makes a Keras layer read these tensors for its weights while open."""
     with StatelessScope(state_mapping=list(zip(layer.trainable_variables, tensors, strict=True))):
         yield
 
@@ -141,6 +141,6 @@ def _forward(room: Any, forward: Any, given: Any, states: Any, mask: Any, option
 def _backward(room: Any, backward: Any, dy: Any, residuals: Any, dstates: Any, order: Named) -> Any:
     if room is manual:
         return halves.backward(backward, dy, residuals, dstates)
-    kept, of_outputs = residuals
-    dx, *others = backward(file_of(room, "recurrent").outputs_backward(dy, of_outputs), kept, dstates)
+    of_loop, of_outputs = residuals
+    dx, *others = backward(file_of(room, "recurrent").outputs_backward(dy, of_outputs), of_loop, dstates)
     return dx[:, ::-1] if order["go_backwards"] else dx, *others

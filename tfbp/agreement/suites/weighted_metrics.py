@@ -1,4 +1,4 @@
-"""The logs of `tfbp.Model` in training: loss, metrics and weighted metrics, with sample weights, against NumPy.
+"""Compares the logs of `tfbp.Model` in training, loss and metrics with sample weights, with NumPy.
 
 B rows of a batch, N rows in all.
 """
@@ -23,8 +23,9 @@ _N, _B = 10, 4  # the last batch is not full
 
 
 def run_weighted_metrics(dtype: str, mode: str, device: str = "cpu", tf32: bool = False) -> list[Result]:
-    """Loss, a metric and a weighted metric, of fit (with a step of size 0) and evaluate; in float64 alone, for Keras
-    keeps metrics in float32, and narrower layers do not change them."""
+    """Loss, a metric and a weighted metric, of fit (with a step of size 0) and evaluate.
+
+    It runs in float64 alone, because Keras keeps metrics in float32, and narrower layers do not change them."""
     if dtype != "float64" or device != "cpu":
         return []
     network = Network(3, [Dense(4, "tanh"), Dense(2)], "half_squared_error")
@@ -65,7 +66,7 @@ def run_weighted_metrics(dtype: str, mode: str, device: str = "cpu", tf32: bool 
         for metric, value in expected.items():
             found: Any = told if isinstance(told, Failure) else told.get(metric)
             number = np.float64(found) if isinstance(found, float | np.floating) else found
-            # Keras adds metrics up in float32: a few roundings for each batch
+            # Keras sums metrics in float32: a few roundings for each batch
             comparison = compare(f"{name} {metric}", number, value, 16 * 2.0**-24 * value, clues=lambda: clues)
             results.append(Result(cell, "Model-reference", SCOPE, comparison))
     return results

@@ -1,1 +1,1 @@
-"""How far two writings may differ: rounding errors measured by running the reference with random ones."""
+"""Bounds the distance of two writings: rounding errors measured by running the reference with random ones."""

@@ -1,8 +1,8 @@
 """Tolerances of any right formula of an activation or a loss: its own roundings, and its input's error.
 
-The reference's alone says little of another formula's rounding, so that these are no measurement but follow from the
-size of the terms that a formula may have. First order in the errors; branches and curvature are seen by evaluating the
-reference at z ± error_z.
+The reference alone says little about another formula's rounding. So these are not measured, but follow from the sizes
+of a formula's terms. They are first order in the errors; evaluating the reference at z ± error_z covers branches and
+curvature.
 
 B batch, O outputs of a layer; z and y (B, …, O).
 """
@@ -35,7 +35,7 @@ def activation_forward_error(activation: Any, z: Array, units: Units, error_z: A
     if activation.name in _ROWWISE:
         p = softmax_forward(z)
         largest = np.abs(z).max(axis=-1, keepdims=True)
-        # z - max is rounded before it is exponentiated
+        # z - max is rounded before the exponential
         moved = error_z + (p * error_z).sum(axis=-1, keepdims=True) + 8 * unit * (1 + largest)
         return moved * p + 8 * units.underflow if activation.name == "softmax" else moved + 8 * unit * np.abs(y)
     if activation.name == "sparsemax":
@@ -74,7 +74,7 @@ def activation_backward_error(
     def backward(at: Array) -> Array:
         return activation_backward(activation, dy, at)
 
-    # dy's error goes through the steepest slope in reach: beside a kink z may be on the other side
+    # dy's error is multiplied by the steepest slope in reach: next to a kink z may be on the other side
     slopes = [np.abs(activation_backward(activation, error_dy, at)) for at in (z, z + error_z, z - error_z)]
     carried = _spread(backward, z, error_z) + np.maximum.reduce(slopes)
     return carried + elementwise_tolerance(backward, z, dy, unit, units.underflow)
@@ -98,7 +98,7 @@ def loss_backward_error(loss: Any, dlosses: Array, y: Array, outputs: Array, uni
 
 
 def loss_forward_error(loss: Any, y: Array, outputs: Array, unit: float, error: Any = 0.0) -> Array:
-    """Of the losses of samples or tokens: |dloss/doutputs| · error, and the roundings of a sum of O terms."""
+    """Returns T of the losses: |dloss/doutputs| · error, and the roundings of a sum of O terms."""
     losses, (targets, _) = loss_forward(loss, y, outputs)
     error = np.broadcast_to(error, outputs.shape)
     slope = np.abs(loss_backward(loss, np.ones(losses.shape), (targets, outputs)))
@@ -110,13 +110,13 @@ def loss_forward_error(loss: Any, y: Array, outputs: Array, unit: float, error: 
 
 
 def _moved_from_tau(z: Array, unit: float, error_z: Any = 0.0) -> Array:
-    """Of z - tau in sparsemax: tau is a mean over numbers within 1 of the largest, of sums of up to O terms."""
+    """Returns T of z - tau in sparsemax: tau is a mean of numbers within 1 of the maximum, over up to O terms."""
     largest = np.abs(z).max(axis=-1, keepdims=True)
     return error_z + np.max(error_z, axis=-1, keepdims=True) + 8 * unit * (1 + largest) * z.shape[-1]
 
 
 def _sparsemax_backward_error(dy: Array, z: Array, unit: float, error_dy: Array, error_z: Array) -> Array:
-    """Roundings of dy - mean; where z is so close to tau that either side is right, the whole row is another."""
+    """Returns the roundings of dy - mean; where z is close to tau and either side is right, the whole row changes."""
     y = activation_forward(Activation("sparsemax"), z)[0]
     tau = (z - y).max(axis=-1, keepdims=True, where=y > 0, initial=-np.inf)
     undecided = (np.abs(z - tau) <= _moved_from_tau(z, unit, error_z)).any(axis=-1, keepdims=True)

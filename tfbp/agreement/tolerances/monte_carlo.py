@@ -1,17 +1,18 @@
-"""Monte Carlo arithmetic: the reference's own sensitivity to rounding, which no error analysis by hand has to follow.
+"""Monte Carlo arithmetic: measures the reference's own sensitivity to rounding.
 
-The NumPy reference is run on arrays that make every operation a little wrong, at random, by as much as a right answer
-in the dtype may be, as `judging.tolerances` has it:
+The NumPy reference runs on arrays that make every operation a little wrong, at random, by as much as a right answer
+in the dtype may be, as in `judging.tolerances`:
 
     a product              8 u_acc S + 4 u_in Q + 2 u_out |C|   S the sum of the terms' magnitudes, Q² that of squares
     a sum of k             max(8, √(k/3)) u_acc S + 2 u_out |result|
     a + b, a - b           4 u_out |result| + 2 u_acc (|a| + |b|)
     any other operation    4 u_out |result| + underflow         exact are comparisons, maxima, signs and moves of data
 
-each times a random number between -1 and 1. T of a tensor is, element by element, the largest change in several runs or
-three times their root mean square, which luck moves less. Errors cancel as they do, so that depth does not loosen it.
-TensorFlow on the CPU adds up all axes but a short last one in a loop, as was seen bit for bit: the roundings of the k
-partial sums have a standard deviation of up to u_acc S √k/3, which is that of a random number within √(k/3) u_acc S.
+each times a random number between -1 and 1. T of a tensor is, element by element, the larger of the largest change in
+several runs and three times their root mean square, which depends less on chance. Errors cancel as in a real
+computation, so that depth does not widen T. TensorFlow on the CPU sums all axes but a short last one in a loop, as
+seen bit for bit: the roundings of the k partial sums have a standard deviation of up to u_acc S √k/3, that of a random
+number within √(k/3) u_acc S.
 Reference: Parker, Monte Carlo arithmetic (1997), https://web.cs.ucla.edu/~stott/mca/CSD-970002.ps.gz
 """
 
@@ -30,7 +31,7 @@ _PRODUCTS = {np.einsum, np.tensordot, np.dot, np.inner}
 
 
 class Rounding:
-    """Random errors of one way to compute.
+    """The random errors of one way to compute.
 
     Args:
         units: its unit roundoffs.
@@ -42,7 +43,7 @@ class Rounding:
         self._rng = np.random.default_rng(seed)
 
     def on(self, array: Any) -> Any:
-        """The array with errors in its operations; arrays without floats stay as they are."""
+        """Returns the array with errors in its operations; arrays without floats stay unchanged."""
         array = np.asarray(array)
         if array.dtype.kind != "f":
             return array
@@ -51,11 +52,11 @@ class Rounding:
         return noisy
 
     def of_product(self, result: Any, product: Callable[[Callable[[Any], Any]], Any]) -> Any:
-        """Of product(a function of each factor), e.g. of its magnitudes."""
+        """Returns the error of product(a function of each factor), e.g. of its magnitudes."""
         return self.moved(result, product_tolerance(product, result, self.units) + self.units.out * np.abs(result))
 
     def of_sum(self, result: Any, magnitudes: Any, length: Any) -> Any:
-        """Of a sum of `length` terms, which may be added up one after the other."""
+        """Returns the error of a sum of `length` terms, which may be added in sequence."""
         size = np.maximum(8.0, np.sqrt(np.asarray(length) / 3)) * self.units.sum * magnitudes
         return self.moved(result, size + 2 * self.units.out * np.abs(result) + self.units.underflow)
 
@@ -63,13 +64,13 @@ class Rounding:
         return self.moved(result, 4 * self.units.out * np.abs(result) + self.units.underflow)
 
     def of_terms(self, result: Any, a: Any, b: Any) -> Any:
-        """Of a sum of two, which another formula may round before and not after."""
+        """Returns the error of a sum of two, which another formula may round before and not after."""
         return self.moved(
             result, 4 * self.units.out * np.abs(result) + 2 * self.units.sum * (a + b) + self.units.underflow
         )
 
     def moved(self, result: Any, size: Any) -> Any:
-        """The result, wrong by as much as `size` at random."""
+        """Returns the result with a random error of up to `size`."""
         return result + size * self._rng.uniform(-1, 1, np.shape(result))
 
 
@@ -83,7 +84,7 @@ class Noisy(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         noise = _noise_of(inputs)
-        bare = [plain(each) for each in inputs]
+        bare = [plain(tensor) for tensor in inputs]
         if method == "at":
             getattr(ufunc, method)(*bare, **options)
             if ufunc is np.add and noise is not None:
@@ -91,14 +92,14 @@ class Noisy(np.ndarray):
             return None
         result = getattr(ufunc, method)(*bare, **options)
         if noise is not None and np.asarray(result).dtype.kind == "f" and ufunc.__name__ not in _EXACT:
-            sizes = [np.abs(each) if np.asarray(each).dtype.kind == "f" else each for each in bare]
+            sizes = [np.abs(array) if np.asarray(array).dtype.kind == "f" else array for array in bare]
             if ufunc is np.matmul:
                 result = noise.of_product(result, lambda of: ufunc(*map(of, bare)))
             elif ufunc is np.add and method == "reduce":
                 length = np.size(bare[0]) / max(1, np.size(result))
                 result = noise.of_sum(result, ufunc.reduce(*sizes, **options), length)
             elif ufunc in (np.add, np.subtract) and method == "__call__":
-                # (x - mean) / σ may be made as x / σ - mean / σ
+                # another formula may compute (x - mean) / σ as x / σ - mean / σ
                 result = noise.of_terms(result, *sizes)
             else:
                 result = noise.of_operation(result)
@@ -121,7 +122,7 @@ class Noisy(np.ndarray):
 
 
 def _move_sums(noise: Rounding, sums: Any, places: Any, terms: Any) -> None:
-    """The errors of np.add.at, where several terms go to one place."""
+    """Returns the errors of np.add.at, where several terms go to one place."""
     magnitudes, lengths = np.zeros_like(sums), np.zeros_like(sums)
     np.add.at(magnitudes, places, np.abs(terms))
     np.add.at(lengths, places, np.ones_like(terms))
@@ -129,14 +130,14 @@ def _move_sums(noise: Rounding, sums: Any, places: Any, terms: Any) -> None:
 
 
 def plain(array: Any) -> Any:
-    """The array's numbers, without errors in their operations."""
+    """Returns the array's numbers, without errors in their operations."""
     return array.view(np.ndarray) if isinstance(array, Noisy) else array
 
 
 def sensitivity(
     run: Callable[[Rounding], dict[str, Any]], exact: dict[str, Any], units: Units
 ) -> dict[str, np.ndarray]:
-    """T of every tensor that `run` returns by name, on arrays with noise.
+    """Returns T of every tensor that `run` returns by name, on arrays with noise.
 
     Example:
         >>> x = np.linspace(1.0, 2.0, 4)
@@ -156,8 +157,8 @@ def sensitivity(
 
 
 def _noise_of(inputs: Any) -> Rounding | None:
-    return next((each.noise for each in inputs if isinstance(each, Noisy) and each.noise is not None), None)
+    return next((tensor.noise for tensor in inputs if isinstance(tensor, Noisy) and tensor.noise is not None), None)
 
 
 def _map(function: Callable[[Any], Any], arguments: Any) -> list[Any]:
-    return [function(each) if isinstance(each, np.ndarray) else each for each in arguments]
+    return [function(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments]

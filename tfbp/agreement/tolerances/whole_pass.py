@@ -26,26 +26,26 @@ Errors = tuple[Any, Any, Any]
 
 
 def errors_of_the_pass(network: Network, numbers: Problem, units: Units, options: Any) -> Errors:
-    """T of the loss, the gradients and the tensors on the way, each as the reference returns them, by Monte Carlo
-    arithmetic."""
+    """Returns T of the loss, the gradients and the tensors of the pass, by Monte Carlo arithmetic."""
     exact = _flat(*_pass(network, numbers, None, options))
-    found = monte_carlo.sensitivity(lambda noise: _flat(*_pass(network, numbers, noise, options)), exact, units)
+    limits = monte_carlo.sensitivity(lambda noise: _flat(*_pass(network, numbers, noise, options)), exact, units)
     _, gradients, tensors = _pass(network, numbers, None, options)
     gradients = map_weights(lambda _: None, gradients)
     for place, name, _ in list(named_weights(gradients)):
-        at(gradients, place)[name] = found[f"{place} d{name}"]
-    along = [_like(tensor, found, (index,)) for index, tensor in enumerate(tensors)]
-    return found["loss"], gradients, along
+        at(gradients, place)[name] = limits[f"{place} d{name}"]
+    along = [_like(tensor, limits, (index,)) for index, tensor in enumerate(tensors)]
+    return limits["loss"], gradients, along
 
 
 def gradients_of_the_pass(network: Network, numbers: Problem, rounding: Rounding) -> Any:
-    """The gradients with random errors in every operation."""
+    """Returns the gradients with random errors in every operation."""
     return _pass(network, numbers, rounding, {})[1]
 
 
 def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: Any) -> Errors:
-    """`reference.loss_gradients_and_tensors` on arrays with errors in their operations; the loss, which is computed in
-    float32 or wider, has those that its analysis knows."""
+    """Runs `reference.loss_gradients_and_tensors` on arrays with errors in their operations.
+
+    The loss, which is computed in float32 or wider, has the errors of its formula."""
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
     parameters, network_graph = map_weights(on, numbers.parameters), network.graph_before_loss
@@ -75,19 +75,19 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
 
 
 def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: Rounding | None) -> tuple[Any, Any]:
-    """One output's part of the loss, and its tensors by name."""
+    """Returns one output's part of the loss, and its tensors by name."""
     count, loss_of, counts = len(network.losses), network.losses[output], network.loss_weights[output]
     y = each("y", numbers.y, count)[output]
     weight = of_each_loss(network, each("sample_weight", numbers.sample_weight, count)[output], output)
-    losses, kept = loss_forward(loss_of, y, outputs)
+    losses, residuals = loss_forward(loss_of, y, outputs)
     dlosses = counts * (weight / weight.size)
-    doutputs = loss_backward(loss_of, dlosses, kept)
+    doutputs = loss_backward(loss_of, dlosses, residuals)
     if noise is not None:
         unit = noise.units.loss
         losses = noise.moved(losses, formulas.loss_forward_error(loss_of, y, outputs, unit))
         doutputs = noise.moved(doutputs, formulas.loss_backward_error(loss_of, dlosses, y, outputs, unit))
         dlosses = noise.moved(dlosses, 8 * unit * np.abs(dlosses))
-        # returned in the narrower type
+        # returned in the narrower dtype
         doutputs = plain(noise.of_operation(doutputs))
     loss = counts * (weight * losses).mean()
     if noise is not None:
@@ -96,20 +96,20 @@ def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: 
 
 
 def activation_forward_with(rounding: Rounding, activation: Any, z: Any) -> Any:
-    """y, wrong by what any formula of the activation may be."""
+    """Returns y, wrong by as much as any formula of the activation may be."""
     error = formulas.activation_forward_error(activation, plain(z), rounding.units)
     return rounding.on(rounding.moved(activation_forward(activation, plain(z))[0], error))
 
 
 def activation_backward_with(rounding: Rounding, activation: Any, dy: Any, z: Any) -> Any:
-    """dz, likewise."""
+    """Returns dz, wrong by as much as any formula of the derivative may be."""
     error = formulas.activation_backward_error(activation, plain(dy), plain(z), rounding.units)
     return rounding.on(rounding.moved(activation_backward(activation, plain(dy), plain(z)), error))
 
 
 @contextmanager
 def activations_with(noise: Rounding | None) -> Iterator[None]:
-    """While it lasts, the reference's passes have activations that are wrong by what any formula may be."""
+    """Replaces the activations of the reference's passes by ones with these errors while open."""
     right = graph.activation_forward, graph.activation_backward
     if noise is not None:
         graph.activation_forward = lambda activation, z: (activation_forward_with(noise, activation, z), z)
@@ -121,23 +121,23 @@ def activations_with(noise: Rounding | None) -> Iterator[None]:
 
 
 def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
-    """Every array of a pass by its place and name."""
-    found = {f"{place} d{name}": dw for place, name, dw in named_weights(gradients)}
+    """Yields every array of a pass by its place and name."""
+    arrays = {f"{place} d{name}": dw for place, name, dw in named_weights(gradients)}
     for place, name, value in named_weights(tensors):
         parts = value.items() if isinstance(value, dict) else _numbered(value)
-        found.update({f"{place} {name}{part}": array for part, array in parts})
-    return {"loss": loss, **found}
+        arrays.update({f"{place} {name}{part}": array for part, array in parts})
+    return {"loss": loss, **arrays}
 
 
 def _numbered(value: Any) -> Any:
-    """Each of several tensors by its number, but what has no gradient; of one no number."""
-    return (
-        [(n, each) for n, each in enumerate(value) if each is not None] if isinstance(value, tuple) else [("", value)]
-    )
+    """Returns each of several tensors that has a gradient, by its number; a single one without a number."""
+    if not isinstance(value, tuple):
+        return [("", value)]
+    return [(number, tensor) for number, tensor in enumerate(value) if tensor is not None]
 
 
 def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
-    """T of each tensor of a layer's dict, nested as that."""
+    """Returns T of each tensor of a layer's dict, nested in the same way."""
     out: dict[str, Any] = {}
     for name, value in tensor.items():
         if isinstance(value, list):

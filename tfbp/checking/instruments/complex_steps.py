@@ -36,10 +36,10 @@ def slope(trial: Any, directions: dict[int, np.ndarray], along: Callable[[float]
     program.restore()
     outputs = attempt(program.call, [tf.constant(v) for v in values])
     program.restore()
-    if isinstance(outputs, Failure) or any(each.dtype != tf.complex128 for each in outputs):
+    if isinstance(outputs, Failure) or any(output.dtype != tf.complex128 for output in outputs):
         trial.takes_complex = False
         return None
-    if [tuple(each.shape) for each in outputs] != program.shapes:
+    if [tuple(output.shape) for output in outputs] != program.shapes:
         return None
     pairs = zip(trial.upstream, outputs, strict=True)
     terms = np.concatenate([(u * each.numpy().imag / TINY).ravel() for u, each in pairs])

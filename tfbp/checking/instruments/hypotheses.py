@@ -71,20 +71,20 @@ class Hypotheses:
 
     def _through(self) -> list[Path]:
         if self._paths is None:
-            found = attempt(paths, self.oracle, self.values, self.upstream) if self.oracle else ([], {})
-            self._paths, self._without_constants = ([], {}) if isinstance(found, Failure) else found
+            traced_paths = attempt(paths, self.oracle, self.values, self.upstream) if self.oracle else ([], {})
+            self._paths, self._without_constants = ([], {}) if isinstance(traced_paths, Failure) else traced_paths
         return self._paths
 
     def _of_upstream(self, index: int) -> dict[str, np.ndarray]:
         """With another upstream gradient: all ones, the mean, the absolute value, of one output alone."""
-        found = {}
+        mistakes = {}
         if len(self.upstream) == 1 and self.upstream[0].shape == self.right[index].shape:
-            found["the upstream gradient is passed on, as if the derivative were 1"] = self.upstream[0]
+            mistakes["the upstream gradient is passed on, as if the derivative were 1"] = self.upstream[0]
             forwards = attempt(self._forwards, index)
             if not isinstance(forwards, Failure) and np.shape(forwards) == self.right[index].shape:
-                found["the upstream gradient goes forwards: the Jacobian in the place of its transpose"] = forwards
+                mistakes["the upstream gradient goes forwards: the Jacobian in the place of its transpose"] = forwards
         if self.oracle is None:
-            return found
+            return mistakes
         ones = [np.ones_like(u) for u in self.upstream]
         tried = {
             "the upstream gradient is ignored, as if it were 1": ones,
@@ -104,8 +104,8 @@ class Hypotheses:
             run = attempt(self.oracle.run, self.values, upstream)
             gradient = None if isinstance(run, Failure) else run[1][index]
             if gradient is not None:
-                found[name] = as_float64(gradient)
-        return found
+                mistakes[name] = as_float64(gradient)
+        return mistakes
 
     def _forwards(self, index: int) -> np.ndarray:
         """The Jacobian by the upstream gradient: what a rotation the wrong way makes, or the inverse permutation."""
@@ -120,31 +120,31 @@ class Hypotheses:
 
     def _of_shape(self, index: int) -> dict[str, np.ndarray]:
         """Of another argument, along another axis, in another order."""
-        right, found = self.right[index], {}
+        right, mistakes = self.right[index], {}
         for other, gradient in enumerate(self.right):
             if other == index or gradient is None:
                 continue
             if gradient.shape == right.shape:
-                found[f"it is the gradient of {self.program.names[other]}"] = gradient
+                mistakes[f"it is the gradient of {self.program.names[other]}"] = gradient
         for axis in range(right.ndim):
             if right.shape[axis] < 2:
                 continue
             total = np.broadcast_to(right.sum(axis=axis, keepdims=True), right.shape)
-            found[f"summed over axis {axis}, and broadcast"] = total
-            found[f"averaged over axis {axis}, and broadcast"] = total / right.shape[axis]
-            found[f"in reverse order along axis {axis}"] = np.flip(right, axis)
-            found[f"shifted by one along axis {axis}"] = np.roll(right, 1, axis)
-            found[f"shifted back by one along axis {axis}"] = np.roll(right, -1, axis)
+            mistakes[f"summed over axis {axis}, and broadcast"] = total
+            mistakes[f"averaged over axis {axis}, and broadcast"] = total / right.shape[axis]
+            mistakes[f"in reverse order along axis {axis}"] = np.flip(right, axis)
+            mistakes[f"shifted by one along axis {axis}"] = np.roll(right, 1, axis)
+            mistakes[f"shifted back by one along axis {axis}"] = np.roll(right, -1, axis)
             for place, what in ((0, "first"), (-1, "last")):
                 short = right.copy()
                 np.moveaxis(short, axis, 0)[place] = 0
-                found[f"one row short: the {what} along axis {axis} is left at 0"] = short
-        found["without its sign: the absolute value"] = np.abs(right)
-        found["clipped to ±1"] = np.clip(right, -1, 1)
+                mistakes[f"one row short: the {what} along axis {axis} is left at 0"] = short
+        mistakes["without its sign: the absolute value"] = np.abs(right)
+        mistakes["clipped to ±1"] = np.clip(right, -1, 1)
         norm = float(np.linalg.norm(right))
         if norm:
-            found["scaled to norm 1"] = right / norm
-        return found
+            mistakes["scaled to norm 1"] = right / norm
+        return mistakes
 
     def _factors(self, right: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs, and upstream gradients, that fit the gradient's shape elementwise."""
@@ -154,32 +154,32 @@ class Hypotheses:
 
     def _intermediate(self, right: np.ndarray) -> dict[str, np.ndarray]:
         """The forward's intermediate results, and factors of derivatives made from them: 1 - s, 1 - y²."""
-        found: dict[str, np.ndarray] = {}
+        tensors_by_name: dict[str, np.ndarray] = {}
         for path in self._through() if right.size <= 100_000 else []:
             name, value = path.name, path.value.astype(np.float64)
             if value.size < 2 or not _fits(value.shape, right.shape):
                 continue
-            found[name] = value
+            tensors_by_name[name] = value
             if name.startswith(("Sigmoid", "Softmax")):
-                found[f"1 - {name}"] = 1 - value
-                found[f"{name} · (1 - {name})"] = value * (1 - value)
+                tensors_by_name[f"1 - {name}"] = 1 - value
+                tensors_by_name[f"{name} · (1 - {name})"] = value * (1 - value)
             if name.startswith("Tanh"):
-                found[f"1 - {name}²"] = 1 - value**2
-        return {name: value for name, value in found.items() if value.all() and np.isfinite(value).all()}
+                tensors_by_name[f"1 - {name}²"] = 1 - value**2
+        return {name: value for name, value in tensors_by_name.items() if value.all() and np.isfinite(value).all()}
 
     def _sizes(self) -> dict[str, int]:
         """The axes, each length once, by the first that has it."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         shapes = dict(zip(self.program.names, (self.values[i].shape for i in self.program.where), strict=True))
         shapes |= {f"output {k}" if len(self.upstream) > 1 else "output": u.shape for k, u in enumerate(self.upstream)}
         for name, shape in shapes.items():
             for axis, size in enumerate(shape):
-                if size > 2 and size not in found.values():
-                    found[f"{name}.shape[{axis}]"] = size
+                if size > 2 and size not in sizes.values():
+                    sizes[f"{name}.shape[{axis}]"] = size
             total = int(np.prod(shape))
-            if len(shape) > 1 and total not in found.values():
-                found[f"{name}.size"] = total
-        return found
+            if len(shape) > 1 and total not in sizes.values():
+                sizes[f"{name}.size"] = total
+        return sizes
 
 
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -112,9 +112,9 @@ class Noise:
                 run = attempt(self._moved_inputs, dtype, values, upstream, sample)
             if not isinstance(run, Failure):
                 runs.append(_arrays(run))
-        found = []
+        limits = []
         for part in (0, 1):
-            found.append([
+            limits.append([
                 None if right is None else _tolerance(right, middle, [run[part][i] for run in runs], dtype, self.traced)
                 for i, (right, middle) in enumerate(zip(exact[part], centre[part], strict=True))
             ])  # fmt: skip
@@ -122,7 +122,7 @@ class Noise:
             _of_size(right, middle, [run[1][i] for run in runs], dtype)
             for i, (right, middle) in enumerate(zip(exact[1], centre[1], strict=True))
         ]
-        return found[0], found[1], sizes
+        return limits[0], limits[1], sizes
 
     def _sample(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
         program = self.program
@@ -221,9 +221,9 @@ def _of_absolutes(output: Any) -> Any:
     """S: the operation on its inputs' absolute values."""
     op = output.op
     absolutes = [tf.cast(tf.abs(i), i.dtype) if _is_number(i) else i for i in op.inputs]
-    types = [each.dtype for each in op.outputs]
-    made = op.graph.create_op(op.type, absolutes, types, attrs=dict(op.node_def.attr), op_def=op.op_def)
-    return tf.abs(made.outputs[output.value_index])
+    types = [output.dtype for output in op.outputs]
+    operation = op.graph.create_op(op.type, absolutes, types, attrs=dict(op.node_def.attr), op_def=op.op_def)
+    return tf.abs(operation.outputs[output.value_index])
 
 
 def _is_number(tensor: Any) -> bool:

@@ -60,7 +60,7 @@ def paths(
         gradients = tf.gradients(
             outputs, [*watched, *oracle.variables], grad_ys=list(upstream), unconnected_gradients="zero"
         )
-        return [tf.convert_to_tensor(each) for each in gradients], switches.values
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], switches.values
 
     oracle.restore()
     tensors, dy = oracle.tensors(values), oracle.upstream(upstream)
@@ -121,7 +121,7 @@ class _Switches:
         self.names.append((f"{op_type} {count + 1}" if count else op_type, bool(like)))
         self.values.append(output)
         stopped = tf.stop_gradient(output)
-        cut, past = (tf.cast(each[index], output.dtype) for each in (self.cut, self.past))
+        cut, past = (tf.cast(edge[index], output.dtype) for edge in (self.cut, self.past))
         if not like:
             return stopped + (1 - cut - past) * (output - stopped)
         x, slope, other = tf.stop_gradient(like[0]), past, cut + past

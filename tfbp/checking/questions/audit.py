@@ -40,38 +40,38 @@ def _of(value: np.ndarray) -> list[Complaint]:
         return [(2, "is all zero: what it multiplies would not show")]
     if np.ptp(value.astype(np.float64)) == 0:
         return [(2 if number else 1, f"is {value.flat[0]:g} everywhere: a factor of it, or a place, would not show")]
-    found: list[Complaint] = []
+    complaints: list[Complaint] = []
     if number and (np.abs(value) == 1).all():
-        found.append((2, "is ±1 everywhere: a power of it would not show"))
+        complaints.append((2, "is ±1 everywhere: a power of it would not show"))
     if value.ndim == 2 and value.shape[0] == value.shape[1]:
         if number and np.array_equal(value, value.T):
-            found.append((2, "is symmetric: a transposed gradient would not show"))
+            complaints.append((2, "is symmetric: a transposed gradient would not show"))
         elif number:
-            found.append(
+            complaints.append(
                 (1, f"is square, {value.shape[0]} by {value.shape[1]}: axes that are mixed up have the right shape")
             )
     if number and value.ndim >= 2 and value.shape[0] > 1 and (value == value[:1]).all():
-        found.append((2, "has identical rows: a mean over rows, or one row for all, would not show"))
-    return found
+        complaints.append((2, "has identical rows: a mean over rows, or one row for all, would not show"))
+    return complaints
 
 
 def of_gradients(names: Sequence[str], gradients: Sequence[np.ndarray | None]) -> list[Complaint]:
     """Mistakes that the right gradients at the point cannot show."""
-    found = []
+    complaints = []
     for name, gradient in zip(names, gradients, strict=True):
         if gradient is None:
             continue
         if not gradient.any():
-            found.append((2, f"the gradient of {name} is zero everywhere: it shows nothing"))
+            complaints.append((2, f"the gradient of {name} is zero everywhere: it shows nothing"))
         elif gradient.ndim == 2 and min(gradient.shape) > 1:
             dead = int((~gradient.any(axis=0)).sum())
             if dead and gradient.shape[1] > dead:
-                found.append(
+                complaints.append(
                     (1, f"{dead} of {gradient.shape[1]} columns of the gradient of {name} are zero: dead units")
                 )
             elif np.count_nonzero(gradient) < 0.2 * gradient.size and dead == 0:
-                found.append((1, f"most of the gradient of {name} is zero"))
-    return found
+                complaints.append((1, f"most of the gradient of {name} is zero"))
+    return complaints
 
 
 def grade(complaints: Sequence[Complaint]) -> str:
@@ -80,28 +80,28 @@ def grade(complaints: Sequence[Complaint]) -> str:
 
 def mended(names: Sequence[str], values: Values, rng: np.random.Generator) -> tuple[Values, list[str]]:
     """The values without what is lazy about them, as far as their shapes allow; and the names of those that changed."""
-    found, changed = list(values), []
+    values_so_far, changed = list(values), []
     for i, value in enumerate(values):
         if value.size < 2 or not _mendable(value):
             continue
         if value.dtype.kind == "f":
             ones = bool((value == value.flat[0]).all() and value.flat[0] > 0)
             if ones:  # a weight or a scale stays positive
-                found[i] = value * rng.uniform(0.5, 1.5, value.shape)
+                values_so_far[i] = value * rng.uniform(0.5, 1.5, value.shape)
             else:
                 size = float(np.sqrt(np.mean(value**2))) or 1.0
-                found[i] = value + 0.5 * size * rng.uniform(0.5, 1.5, value.shape) * rng.choice(
+                values_so_far[i] = value + 0.5 * size * rng.uniform(0.5, 1.5, value.shape) * rng.choice(
                     [-1.0, 1.0], value.shape
                 )
         elif _is_mask(value):
             mask = rng.uniform(size=value.shape) < 0.7
             mask.flat[rng.integers(mask.size)] = False
             mask.flat[0] = True
-            found[i] = mask.astype(value.dtype)
+            values_so_far[i] = mask.astype(value.dtype)
         else:
             continue
         changed.append(names[i])
-    return found, changed
+    return values_so_far, changed
 
 
 def _mendable(value: np.ndarray) -> bool:

@@ -22,13 +22,13 @@ def rounded(program: Program) -> list[str]:
     A number is suspected where it is exactly float32's, is not one of few binary digits, and is float32's nearest to a
     decimal of few digits.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     nodes = _nodes(program) if program.dtype == "float64" else []
     for node in nodes:
         wide = node.attr["T"].type == tf.float64.as_datatype_enum
         for name, attribute in node.attr.items():
             if attribute.WhichOneof("value") == "f" and wide and (decimal := _decimal(np.float32(attribute.f))):
-                found[
+                names[
                     f"the {name} of {node.op}, {decimal}, is float32's in float64: wrong from the eighth digit on"
                 ] = None
         if node.op == "Const" and node.attr["dtype"].type in (tf.float32.as_datatype_enum, tf.float64.as_datatype_enum):
@@ -38,8 +38,8 @@ def rounded(program: Program) -> list[str]:
             number = np.float32(value.item())
             used = node.attr["dtype"].type == tf.float64.as_datatype_enum or _is_cast(node.name, nodes)
             if float(number) == float(value.item()) and used and (decimal := _decimal(number)):
-                found[f"the constant {decimal} is float32's in float64: wrong from the eighth digit on"] = None
-    return list(found)
+                names[f"the constant {decimal} is float32's in float64: wrong from the eighth digit on"] = None
+    return list(names)
 
 
 def draws(program: Program) -> bool:

@@ -27,11 +27,11 @@ def examine(trial: Trial, oracle: bool) -> bool:
         return False
     outputs, gradients = run
     trial.outputs = arrays(outputs)
-    trial.unit = max(trial.unit, *(UNIT_ROUNDOFF.get(each.dtype.name, 0.0) for each in outputs))
-    if not np.isfinite(np.concatenate([each.ravel() for each in trial.outputs])).all():
+    trial.unit = max(trial.unit, *(UNIT_ROUNDOFF.get(output.dtype.name, 0.0) for output in outputs))
+    if not np.isfinite(np.concatenate([output.ravel() for output in trial.outputs])).all():
         raise InputError("function: got a NaN or an infinity as its output; accepted: inputs where it is finite.")
     trial.gradients = [_of_contract(trial, i, g) for i, g in enumerate(gradients)]
-    if all(each is None for each in gradients) and not oracle:
+    if all(gradient is None for gradient in gradients) and not oracle:
         names = ", ".join(program.names)
         raise InputError(
             f"function: got no gradient with respect to {names}; accepted: a function that is differentiable in one of "

@@ -30,15 +30,15 @@ class Special:
 def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
     """Hold a mode's gradient at the special numbers against the slopes there, and against the eager one."""
     for special in trial.special:
-        made, eager = (
+        answer, eager = (
             attempt(run, special.values, trial.upstream),
             attempt(trial.program.run, special.values, trial.upstream),
         )
-        if isinstance(made, Failure) or isinstance(eager, Failure) or special.name in trial.refuted:
+        if isinstance(answer, Failure) or isinstance(eager, Failure) or special.name in trial.refuted:
             continue
         if any((f.argument, f.mode) == (special.name, mode) for f in trial.findings):
             continue
-        theirs, own = arrays(made[1])[special.index], arrays(eager[1])[special.index]
+        theirs, own = arrays(answer[1])[special.index], arrays(eager[1])[special.index]
         if theirs is None or theirs.shape != own.shape:
             continue
         place = trial.program.where[special.index]
@@ -109,24 +109,24 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
     for flat in chosen:
         x = trial.values[place].flat[flat]
         got = mine.flat[flat]
-        found = attempt(locate.one_element, trial, place, flat, float(got))
-        if isinstance(found, Failure) or not np.isfinite([found.low, found.high, found.error]).all():
+        answer = attempt(locate.one_element, trial, place, flat, float(got))
+        if isinstance(answer, Failure) or not np.isfinite([answer.low, answer.high, answer.error]).all():
             continue
-        scale = max(abs(found.low), abs(found.high))
-        if found.error > 1e-3 * max(scale, 1e-3):  # there is no slope: a cusp, or a jump
+        scale = max(abs(answer.low), abs(answer.high))
+        if answer.error > 1e-3 * max(scale, 1e-3):  # there is no slope: a cusp, or a jump
             continue
-        special.slopes[flat] = found
+        special.slopes[flat] = answer
         rounding = _digits(trial, index) * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
         if meant is not None and np.isfinite(got) and abs(got - meant.flat[flat]) <= rounding:
             continue
-        off = found.off(float(got), rounding) if np.isfinite(got) else np.inf
+        off = answer.off(float(got), rounding) if np.isfinite(got) else np.inf
         if off <= 1:
-            if found.kink:
+            if answer.kink:
                 on_kinks.append(f"{x:g}")
             continue
-        sides = f"both slopes are {found.low:.6g}"
-        if found.kink:
-            sides = f"the slopes of the two sides are {found.low:.6g} and {found.high:.6g}"
+        sides = f"both slopes are {answer.low:.6g}"
+        if answer.kink:
+            sides = f"the slopes of the two sides are {answer.low:.6g} and {answer.high:.6g}"
         at = [int(p) for p in np.unravel_index(flat, mine.shape)]
         trial.refuted.add(name)
         trial.find(name, f"at {at}", f"where {name} is {x:g} the gradient is {got:.6g}, and {sides}", "kink", off)

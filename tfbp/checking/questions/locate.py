@@ -48,7 +48,7 @@ def elements(
     sample = sorted({worst, *trial.rng.choice(mine.size, SAMPLE, replace=False).tolist()})
     asked = _asked(trial, place, mine, rounding, sample)
     got, right, tolerance, off = mine.ravel()[sample], asked.right, asked.tolerance, asked.off
-    wrong = sum(each > 1 for each in off)
+    wrong = sum(offset > 1 for offset in off)
     at = [int(i) for i in np.unravel_index(worst, mine.shape)]
     chosen = sample.index(worst)
     words = (
@@ -74,13 +74,13 @@ def _asked(trial: Trial, place: int, mine: np.ndarray, rounding: Any, chosen: It
     spread = np.broadcast_to(rounding, mine.shape).ravel()
     for index in chosen:
         got = float(mine.flat[index])
-        found = one_element(trial, place, index, got, float(spread[index]))
-        known = np.isfinite(found.doubt)
+        difference = one_element(trial, place, index, got, float(spread[index]))
+        known = np.isfinite(difference.doubt)
         # on a kink the nearest of what is accepted is right
-        right.append(min(max(got, found.low), found.high) if known else got)
-        tolerance.append(found.error + spread[index] if known else 0.0)
-        off.append(found.off(got, float(spread[index])) if known else 0.0)
-        kinks, unknown = kinks + (known and found.kink), unknown + (not known)
+        right.append(min(max(got, difference.low), difference.high) if known else got)
+        tolerance.append(difference.error + spread[index] if known else 0.0)
+        off.append(difference.off(got, float(spread[index])) if known else 0.0)
+        kinks, unknown = kinks + (known and difference.kink), unknown + (not known)
     return _Asked(np.array(right), np.array(tolerance), off, kinks, unknown)
 
 
@@ -108,12 +108,12 @@ def one_element(trial: Trial, place: int, index: int, got: float, rounding: floa
     by smaller ones, and where the element is tiny, by steps that are small beside itself."""
     value = trial.values[place]
     own, usual = abs(float(value.flat[index])), typical(value)
-    found = _along(trial, place, index, usual)
+    difference = _along(trial, place, index, usual)
     is_tiny = 0 < own < TINY * usual
-    if found.off(got, rounding) <= 1 and (not is_tiny or found.settles(got, rounding)):
-        return found
+    if difference.off(got, rounding) <= 1 and (not is_tiny or difference.settles(got, rounding)):
+        return difference
     nearer = _along(trial, place, index, own if is_tiny else NEARER * usual)
-    return nearer if found.gives_way_to(nearer) else found
+    return nearer if difference.gives_way_to(nearer) else difference
 
 
 def _along(trial: Trial, place: int, index: int, size: float) -> Slope:

@@ -55,26 +55,26 @@ def examine(trial: Trial, report: Report, dtypes: Sequence[str], modes: Sequence
             run = attempt(_made, program, mode, values, upstream)
             if run is None:
                 continue
-            made = run if isinstance(run, Failure) else attempt(run, values, upstream)
-            if isinstance(made, Failure) and mode in ("graph", "xla"):
+            answer = run if isinstance(run, Failure) else attempt(run, values, upstream)
+            if isinstance(answer, Failure) and mode in ("graph", "xla"):
                 forward = attempt(_forward, program, mode, values)
                 if isinstance(forward, Failure):
                     trial.notes.append(
                         f"{dtype}, {mode}: not run, because the forward itself raises {forward.sentence}"
                     )
                     continue
-            if drawn and not isinstance(made, Failure) and not _same_forward(made[0], outputs, tolerances[0]):
+            if drawn and not isinstance(answer, Failure) and not _same_forward(answer[0], outputs, tolerances[0]):
                 trial.notes.append(f"{dtype}, {mode}: not compared, because it draws other random numbers")
                 continue
-            _compare(trial, report, (dtype, mode), made, (outputs, gradients), tolerances, hints)
+            _compare(trial, report, (dtype, mode), answer, (outputs, gradients), tolerances, hints)
             if dtype == trial.program.dtype and not isinstance(run, Failure):
                 kinks.in_mode(trial, run, mode)
         if trial.on_gpu and dtype == "float32":
             with tf32_enabled(True):
-                made = attempt(program.run, values, upstream)
+                answer = attempt(program.run, values, upstream)
             # the inputs of products are rounded to float16's digits, and nothing else is
             rounded = trial.noise.tolerances("float16", values, upstream, (outputs, gradients))
-            _compare(trial, report, (dtype, "eager, TF32"), made, (outputs, gradients), rounded, hints)
+            _compare(trial, report, (dtype, "eager, TF32"), answer, (outputs, gradients), rounded, hints)
 
 
 def _modes(modes: Sequence[str]) -> Iterator[str]:
@@ -148,11 +148,11 @@ def _compare(
     outputs, gradients = made
     for k, (got, expected, tolerance) in enumerate(zip(outputs, right[0], tolerances[0], strict=True)):
         name = "output" if len(outputs) == 1 else f"output {k}"
-        found = compare(name, got, expected, _wider(tolerance, mode), got.dtype.name)
-        report.worst[key] = max(report.worst[key], found.ratio)
-        if not found.agrees:
-            cause = f"the forward value is another{': ' + found.cause if found.cause else ''}"
-            trial.find(name, found.extent, cause, "mode", found.ratio, dtype=dtype, mode=mode)
+        comparison = compare(name, got, expected, _wider(tolerance, mode), got.dtype.name)
+        report.worst[key] = max(report.worst[key], comparison.ratio)
+        if not comparison.agrees:
+            cause = f"the forward value is another{': ' + comparison.cause if comparison.cause else ''}"
+            trial.find(name, comparison.extent, cause, "mode", comparison.ratio, dtype=dtype, mode=mode)
     for i, name in enumerate(trial.program.names):
         got, expected = gradients[i], right[1][i]
         if expected is None and got is None:
@@ -164,17 +164,17 @@ def _compare(
             continue
         expected_dtype = dtype if i < len(trial.subject.differentiable) else getattr(got, "dtype", tf.float64).name
         clues = None if name in trial.refuted else hints.clues(i)
-        found = compare(name, got, expected, _wider(tolerances[1][i], mode), expected_dtype, clues)
+        comparison = compare(name, got, expected, _wider(tolerances[1][i], mode), expected_dtype, clues)
         if name in trial.refuted:
             # wrong here too, in the same way: the finding holds in more places
-            if found.agrees:
+            if comparison.agrees:
                 _also(trial, name, dtype, mode)
             continue
-        report.worst[key] = max(report.worst[key], found.ratio)
-        if found.agrees:
+        report.worst[key] = max(report.worst[key], comparison.ratio)
+        if comparison.agrees:
             _size(trial, name, place, as_float64(got), expected, tolerances[2][i])
         else:
-            trial.find(name, found.extent, found.cause, "mode", found.ratio, dtype=dtype, mode=mode)
+            trial.find(name, comparison.extent, comparison.cause, "mode", comparison.ratio, dtype=dtype, mode=mode)
 
 
 def _size(trial: Trial, name: str, place: tuple[str, str], got: Any, expected: Any, tolerance: float) -> None:
@@ -196,9 +196,9 @@ def _wider(tolerance: Any, mode: str) -> Any:
 
 
 def _also(trial: Trial, name: str, dtype: str, mode: str) -> None:
-    for each in list(trial.findings):
-        if each.argument == name and each.mode == "eager" and each.dtype == trial.program.dtype:
-            trial.find(name, each.where, each.cause, each.kind, each.ratio, dtype=dtype, mode=mode)
+    for finding in list(trial.findings):
+        if finding.argument == name and finding.mode == "eager" and finding.dtype == trial.program.dtype:
+            trial.find(name, finding.where, finding.cause, finding.kind, finding.ratio, dtype=dtype, mode=mode)
 
 
 def _visible(trial: Trial, report: Report, dtype: str, gradients: Any, tolerances: Any) -> None:

@@ -57,7 +57,7 @@ def gradients(trial: Trial, oracle: Program | None, reference: Reference | None,
 def _all_agree(trial: Trial, theirs: list[Any], rounding: list[Any]) -> bool:
     """Of many numbers, first all gradients together, along one direction: only if that disagrees, each by itself."""
     own, places = trial.gradients, trial.program.where
-    if trial.refuted or any(each is None for each in own):
+    if trial.refuted or any(method is None for method in own):
         return False
     for i, name in enumerate(trial.program.names):
         if theirs[i] is not None:
@@ -86,11 +86,12 @@ def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
             if mine[i] is None or theirs[i] is None or name in trial.refuted:
                 continue
             spread = trial.tolerances[1][i] + rounding[i]
-            found = compare(name, mine[i], theirs[i], 8 * (spread + float(np.sqrt(np.mean(np.square(spread))))))
-            if not found.agrees:
+            comparison = compare(name, mine[i], theirs[i], 8 * (spread + float(np.sqrt(np.mean(np.square(spread))))))
+            if not comparison.agrees:
                 trial.refuted.add(name)
-                cause = f"for the upstream gradient of output {k} alone{': ' + found.cause if found.cause else ''}"
-                trial.find(name, found.extent, cause, "gradient", found.ratio)
+                named = f": {comparison.cause}" if comparison.cause else ""
+                cause = f"for the upstream gradient of output {k} alone{named}"
+                trial.find(name, comparison.extent, cause, "gradient", comparison.ratio)
 
 
 class _Opinions:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfbp.console.quiet_tensorflow  # noqa: F401  before anything else that imports it
 
-# a Keras dtype policy; TF32 is a setting, and float32 to all else
+# a Keras dtype policy; TF32 is a setting of TensorFlow, and float32 for all else
 POLICIES = {"float32": "float32", "tf32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -24,7 +24,7 @@ class Fit:
         self.loss = float("nan")
 
     def train(self, epochs: int, shuffle: bool) -> float:
-        """Seconds of the epochs alone, without the checks and copies of the arrays that fit does once."""
+        """Returns the seconds of the epochs alone, without fit's checks and copies of the arrays."""
         tf.config.experimental.enable_tensor_float_32_execution(self.precision == "tf32")
         clock = Clock()
         options: dict[str, Any] = {"batch_size": self.problem.size.batch, "epochs": epochs, "shuffle": shuffle}
@@ -39,7 +39,7 @@ class Fit:
 
 
 class Clock(keras.callbacks.Callback):
-    """The time from the first epoch's begin to the last one's end, when the device is done."""
+    """Measures the time from the first epoch's begin to the last one's end, when the device is done."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._started = time.perf_counter()

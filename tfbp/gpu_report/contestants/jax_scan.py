@@ -12,7 +12,7 @@ import numpy as np
 
 from tfbp.gpu_report.worker import Unavailable
 
-# what JAX calls the precision of a product of float32
+# JAX's names for the precision of a float32 product
 PRODUCTS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "default"}
 
 
@@ -52,7 +52,7 @@ class GpuJaxScan:
 
 
 def _epoch(parameters: Any, x: Any, y: Any, order: Any, dtype: Any, rate: float) -> Any:
-    """The parameters after one step of plain SGD on each row of `order` (steps, B), and the losses before."""
+    """Returns the parameters after one step of plain SGD on each row of `order` (steps, B), and the losses before."""
 
     def loss(parameters: Any, x: Any, y: Any) -> Any:
         *hidden, last = jax.tree.map(lambda w: w.astype(dtype), parameters)

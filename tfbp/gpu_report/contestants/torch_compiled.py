@@ -9,7 +9,7 @@ import torch
 
 from tfbp.gpu_report.worker import Unavailable
 
-# what PyTorch calls the precision of a product of float32
+# PyTorch's names for the precision of a float32 product
 PRODUCTS = {"float32": "highest", "tf32": "high", "bfloat16": "highest"}
 
 

@@ -1,4 +1,4 @@
-"""Every planted mistake, by what it is about; `HARMLESS` is what only looks like one."""
+"""Every planted mistake, by topic; `HARMLESS` are changes that only look like one."""
 
 from planting.mistakes import (
     activations,

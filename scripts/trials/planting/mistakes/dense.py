@@ -1,4 +1,4 @@
-"""Dense and what moves numbers: shapes, sums over rows, a branch and its shortcut."""
+"""Dense and layers that move numbers: shapes, sums over rows, a branch and its shortcut."""
 
 from planting.mistake import of
 
