@@ -92,9 +92,11 @@ class OneEpoch(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-def compiled(name: str, by_hand: bool = False, **options: Any) -> Any:
-    """The model, compiled; always from the same weights. `by_hand`, with the layers of tfbp.layers for Keras's."""
-    keras.utils.set_random_seed(0)
+def compiled(name: str, by_hand: bool = False, seed: int | None = 0, **options: Any) -> Any:
+    """The model, compiled; from the same weights unless there is no seed. `by_hand`, with the layers of tfbp.layers for
+    Keras's."""
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
     model = MODELS[name]()
     if by_hand:
         model = tfbp.layers.swap(model)

@@ -42,6 +42,11 @@ def fit(model, **options):
     return model.fit(**arguments).history
 
 
+@pytest.fixture(autouse=True)
+def few_epochs_are_enough(monkeypatch):
+    monkeypatch.setattr(unwatched, "FEWEST", 1)
+
+
 @pytest.fixture
 def bunches(monkeypatch):
     """How many epochs each program trained."""
@@ -212,3 +217,10 @@ def test_never_traces_again():
     # full and short batches, and the program of both
     (programs,) = model._tfbp_programs._programs.values()
     assert len(programs._steps) + len(programs._programs) == 3
+
+
+@pytest.mark.parametrize(("epochs", "jit_compile", "expected"), [(2, False, False), (3, False, True), (2, True, True)])
+def test_few_epochs_are_not_worth_a_program_of_whole_epochs(epochs, jit_compile, expected, bunches, monkeypatch):
+    monkeypatch.setattr(unwatched, "FEWEST", 3)
+    fit(model_of(jit_compile=jit_compile), epochs=epochs)
+    assert bool(bunches) == expected

@@ -34,7 +34,7 @@ def operations(gradients, name="train", widths=(64, 32, 10), batch=32, activatio
     rows = 4 * batch
     x, labels = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build(model, (x[:batch], labels[:batch]))
-    order, between = tf.range(rows), tf.constant([0, 4, batch])
+    order, between = tf.range(rows), tf.constant([0, 4, batch, rows])
     numbers = tf.constant([2, 0, 4, batch, rows, rows])
     arguments = {"train": (order, between), "epochs": (tf.stack([order, order]), numbers)}[name]
     block = functools.partial(loops.block, name="train", even=True)

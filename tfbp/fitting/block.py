@@ -29,8 +29,9 @@ class Block:
         step: one step; what it returns has the structure, shapes and dtypes of `left`.
         batch_size: B.
         goes_on: of what a step left, whether there is to be another.
-        size: B again, as a tensor, where TensorFlow is not to know it while it optimizes the graph: it would divide by
-            multiplying with the reciprocal, and round otherwise than in Keras's own loop.
+        sizes: B again and N, as tensors, where the last batch is to be run, too, with the rows that are left. There
+            TensorFlow does not know the size of a batch while it optimizes the graph: it would divide by multiplying
+            with the reciprocal, and round otherwise than in Keras's own loop.
 
     Example:
         >>> import tensorflow as tf
@@ -44,7 +45,7 @@ class Block:
     step: Step
     batch_size: int
     goes_on: Callable[[Any], Any] = lambda left: True
-    size: Any = None
+    sizes: tuple[Any, Any] | None = None
 
     def run(
         self, left: Any, data: Sequence[tf.Tensor], order: tf.Tensor, start: Any = 0, stop: Any = None
@@ -54,21 +55,27 @@ class Block:
         Args:
             left: the input of the first step.
             data: tensors of N rows.
-            order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched.
-                Where n is not known, there is at least one full batch.
+            order: (n,) the rows of an epoch, in the order to take them. Those of a last short batch are not touched
+                without `sizes`. Where n is not known, there is at least one batch.
             start, stop: run the batches from number `start` to before number `stop`; tensors, so that blocks of every
-                length share one program. All S of them by default.
+                length share one program. All of them by default.
         """
-        known, batch_size = order.shape[0], self.batch_size
-        full = (tf.shape(order)[0] if known is None else known) // batch_size
-        start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(full if stop is None else stop)
-        if known is not None and full == 0:
+        known, batch_size = order.shape[0] if self.sizes is None else None, self.batch_size
+        if self.sizes is not None:
+            batch_size, rows_in_all = self.sizes
+            number = -(-rows_in_all // batch_size)
+        else:
+            number = (tf.shape(order)[0] if known is None else known) // batch_size
+        start, stop = tf.convert_to_tensor(start), tf.convert_to_tensor(number if stop is None else stop)
+        if known is not None and number == 0:
             return start, left
-        most = _steps_a_chunk(data, batch_size)
-        chunk = tf.minimum(most, full) if known is None else min(most, full)
+        most = _steps_a_chunk(data, self.batch_size)
+        chunk = tf.minimum(most, number) if known is None else min(most, number)
         if most == 1 or (known is not None and chunk == 1):
             return self._loop(left, data, order, start, stop, 0)
-        rows = tf.pad(order[: full * batch_size], [[0, -full % chunk * batch_size]])
+        order = order[: number * batch_size]
+        missing = -number % chunk * batch_size if self.sizes is None else -tf.shape(order)[0] % (chunk * batch_size)
+        rows = tf.pad(order, [[0, missing]])
 
         def run_chunk(number: tf.Tensor, left: Any) -> Any:
             first = number // chunk * chunk
@@ -87,11 +94,12 @@ class Block:
         first: Any,
     ) -> tuple[tf.Tensor, Any]:
         """One plain loop. Without an order the data are in order, from the batch number `first` on."""
-        size = self.batch_size if self.size is None else self.size
+        size, in_all = self.sizes or (self.batch_size, None)
 
         def rows(array: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
             others = [-1 if each is None else each for each in array.shape[1:]]
-            return tf.slice(array, [(number - first) * size, *[0] * len(others)], [size, *others])
+            its = size if in_all is None else tf.minimum(size, in_all - number * size)
+            return tf.slice(array, [(number - first) * size, *[0] * len(others)], [its, *others])
 
         def body(number: tf.Tensor, left: Any) -> Any:
             batch = [rows(array, number) for array in data] if order is None else take(data, rows(order, number))

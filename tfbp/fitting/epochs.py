@@ -83,7 +83,7 @@ def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
     schedule.check(first, pace)
     logs: Logs = {}
     together = not (schedule.validate or schedule.block_steps or model.stop_training)
-    if together and isinstance(run, ArrayRun) and unwatched.is_unwatched(model, run, callbacks):
+    if together and isinstance(run, ArrayRun) and unwatched.pays(model, run, callbacks, schedule.epochs - first):
         first, logs = unwatched.train(model, run, callbacks, first, schedule.epochs)
     if isinstance(run, ArrayRun):
         for guard in guards:

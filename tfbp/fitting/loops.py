@@ -32,14 +32,14 @@ STATEFUL_DRAWS = {
 def block(
     programs: Programs, batch_size: int, arguments: Any, name: str, way: Way, even: bool, guarded: bool = False
 ) -> Callable[..., Any]:
-    """Full batches from number numbers[0] to before numbers[1], of numbers[2] rows: (order, numbers, *data) to the
+    """Batches from number numbers[0] to before numbers[1], of numbers[2] rows: (order, numbers, *data) to the
     number after the last that was run, its logs, and the metrics' results after it; `guarded`, to the first loss that
-    is not finite; `even`, where all batches have as many rows. Beside them, its alarms."""
+    is not finite; `even`, where all batches have as many rows. Without XLA and where they do not, the last one, too,
+    of the numbers[3] rows of the order. Beside them, its alarms."""
     one = programs.step(name, arguments[2:], batch_size, even, compiled=way.full)
     check_suitable(one)
     # as in Keras, where the size of batches is known if they all have the same
     is_static = way.full or even
-    nothing = nothing_of(one.outputs), no_alarms_of(one)
 
     def goes_on(left: Any) -> Any:
         logs, alarms = left
@@ -51,8 +51,10 @@ def block(
             lambda number, left, batch: programs.run(name, one, batch, way.full),
             batch_size,
             goes_on,
-            None if is_static else numbers[2],
+            None if is_static else (numbers[2], numbers[3]),
         )
+        # made here: a program that holds no tensor of its own can be called for a twin
+        nothing = nothing_of(one.outputs), no_alarms_of(one)
         reached, (logs, alarms) = block.run(nothing, data, order, numbers[0], numbers[1])
         return (reached, logs, results(programs.model, logs)), alarms
 
@@ -61,7 +63,7 @@ def block(
 
 def rest(programs: Programs, batch_size: int, arguments: Any, name: str, way: Way, left: int) -> Callable[..., Any]:
     """The last batch, that is not full, of `left` rows: (order, numbers, *data), where the order has these rows alone,
-    to its logs, and the metrics' results after it. Beside them, its alarms."""
+    to its logs, and the metrics' results after it. Beside them, its alarms. For XLA, and for predictions."""
     one = programs.step(name, arguments[2:], batch_size, False, left, way.rest)
 
     def last(order: tf.Tensor, numbers: tf.Tensor, *data: tf.Tensor) -> Any:
@@ -86,28 +88,29 @@ def epochs(
     """
     (most, rows), data_specs = arguments[0].shape, arguments[2:]
     specs = [tf.TensorSpec([rows], tf.int32), None, *data_specs]
-    whole_batches = block(programs, batch_size, specs, name, way, even=not left) if full else None
-    last = rest(programs, batch_size, specs, name, way, left) if left else None
-    model, is_compiled = programs.model, way.rest
-    parts = [programs.step(name, data_specs, batch_size, not left, compiled=way.full)] if full else []
-    parts += [programs.step(name, data_specs, batch_size, False, left, way.rest)] if left else []
+    model, compiled = programs.model, way.full or way.rest
+    # without XLA the block has the last batch, too
+    in_blocks = full or not compiled
+    whole_batches = block(programs, batch_size, specs, name, way, even=not left) if in_blocks else None
+    last = rest(programs, batch_size, specs, name, way, left) if left and compiled else None
+    parts = [programs.step(name, data_specs, batch_size, not left, compiled=way.full)] if in_blocks else []
+    parts += [programs.step(name, data_specs, batch_size, False, left, way.rest)] if last is not None else []
     told = parts[0].outputs
 
     def whole(orders: tf.Tensor, numbers: tf.Tensor, *data: tf.Tensor) -> Any:
         count, start, stop, size, of_full, of_all = (numbers[i] for i in range(6))
-        steps = of_full // size
+        steps = of_full // size if compiled else stop
 
         def epoch(number: tf.Tensor, arrays: Any, alarms: Any) -> Any:
             tf.cond(start == 0, lambda: _reset(model), lambda: 0)
             logs = nothing_of(told)
             if whole_batches is not None:
-                between = tf.stack([start, tf.minimum(stop, steps), size])
+                between = tf.stack([start, tf.minimum(stop, steps), size, of_all])
                 (_, _, logs), rung = whole_batches(orders[number], between, *data)
                 alarms = either(alarms, rung)
             if last is not None:
-                count_left = left if is_compiled else of_all - of_full
                 # no slice: XLA compiles a program again for every value of a number that one begins at
-                rows_left = tf.gather(orders[number], of_full + tf.range(count_left))
+                rows_left = tf.gather(orders[number], of_full + tf.range(left))
 
                 def run_last() -> Any:
                     (_, logs), rung = last(rows_left, numbers, *data)

@@ -27,13 +27,15 @@ class Piece:
 
     Attributes:
         tensors, order: the data, and the rows in which the steps take them.
-        start, stop: the steps, as the order counts them. first: the epoch's number of the order's step 0.
+        start, stop: the steps, as the order counts them. rows: of the order that are the data's.
+        first: the epoch's number of the order's step 0.
     """
 
     tensors: Sequence[tf.Tensor]
     order: tf.Tensor
     start: int
     stop: int
+    rows: int
     first: int = 0
 
 
@@ -46,7 +48,7 @@ class Resident:
     def pieces(self, order: tuple[np.ndarray, tf.Tensor], start: int, stop: int) -> Iterator[Piece]:
         """The steps from `start` to before `stop`: all at once."""
         if start < stop:
-            yield Piece(self.tensors, order[1], start, stop)
+            yield Piece(self.tensors, order[1], start, stop, len(order[0]))
 
     def rest(self, order: tuple[np.ndarray, tf.Tensor]) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
         """The arguments of the last step, which is not full: the data, and its rows."""
@@ -69,8 +71,9 @@ class OnHost:
             count = min(self._most, stop - first)
             # always as many rows: the program is made for a shape
             rows = np.zeros(self._most * size, np.int32)
-            rows[: count * size] = order[0][first * size : (first + count) * size]
-            yield Piece(self._taken(rows), tf.range(len(rows)), 0, count, first)
+            taken = order[0][first * size : (first + count) * size]
+            rows[: len(taken)] = taken
+            yield Piece(self._taken(rows), tf.range(len(rows)), 0, count, len(taken), first)
 
     def rest(self, order: tuple[np.ndarray, tf.Tensor]) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
         """The rows of the last step, that is not full."""

@@ -138,7 +138,7 @@ class ArrayRun(Run):
         """
         stop = self.steps if stop is None else stop
         numbers = [count, start, stop, self.batch_size, self.full * self.batch_size, self.rows]
-        options = {"full": self.full > 0, "left": self.left}
+        options: dict[str, Any] = {"full": self.full > 0, "left": self.left}
         orders = tf.convert_to_tensor(orders)
         logs, weights_are_finite = self._call(loops.epochs, "train", orders, numbers, self.tensors, **options)
         self._count("train", max(0, min(stop, self.full) - start) * count, count if stop > self.full else 0)
@@ -242,23 +242,36 @@ class ArrayRun(Run):
         return tables.table_of(self.model, name).of(self.model, self._structure)
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
-        self._way(name)
-        order, reached, end = self._rows_of(epoch), start, min(stop, self.full)
-        for piece in self._residence.pieces(order, start, end):
-            options: dict[str, Any] = {"even": not self.left, "guarded": guarded}
-            arguments = (piece.order, [piece.start, piece.stop, self.batch_size], piece.tensors)
-            done, self._logs, self._results = self._call(loops.block, name, *arguments, **options)
-            reached = piece.first + (int(done) if guarded else piece.stop)
-            if reached < piece.first + piece.stop:
-                return reached
-        if stop > self.full and not (guarded and reached > start and not self.is_finite):
-            tensors, rest = self._residence.rest(order)
-            self._logs, self._results = self._call(loops.rest, name, rest, [self.left], tensors, left=self.left)
-            reached = stop
+        order, reached = self._rows_of(epoch), start
+        # without XLA one program has all batches
+        end = min(stop, self.full) if any(self._way(name)) else stop
+        if start < end:
+            reached = self._run_block(name, order, start, end, guarded)
+        if reached == self.full < stop and not (guarded and reached > start and not self.is_finite):
+            if self._way(name).rest:
+                tensors, rest = self._residence.rest(order)
+                self._logs, self._results = self._call(loops.rest, name, rest, [self.left], tensors, left=self.left)
+                reached = stop
+            else:
+                reached = self._run_block(name, order, reached, stop, guarded, Way(False, False))
         self._count(name, min(reached, self.full) - start, reached > self.full)
         return reached
 
-    def _call(self, make: Any, name: str, order: Any, numbers: list[int], data: Any, **options: Any) -> Any:
+    def _run_block(self, name: str, order: Any, start: int, stop: int, guarded: bool, way: Way | None = None) -> int:
+        """As `_run`, of batches that one program has."""
+        reached = start
+        for piece in self._residence.pieces(order, start, stop):
+            options: dict[str, Any] = {"even": not self.left, "guarded": guarded}
+            arguments = (piece.order, [piece.start, piece.stop, self.batch_size, piece.rows], piece.tensors)
+            done, self._logs, self._results = self._call(loops.block, name, *arguments, way=way, **options)
+            reached = piece.first + (int(done) if guarded else piece.stop)
+            if reached < piece.first + piece.stop:
+                break
+        return reached
+
+    def _call(
+        self, make: Any, name: str, order: Any, numbers: list[int], data: Any, way: Way | None = None, **options: Any
+    ) -> Any:
         """Run a program, and where "auto" gave it to XLA in vain, without."""
         known = self._known(name)
 
@@ -269,7 +282,7 @@ class ArrayRun(Run):
             return known.call(make, self.batch_size, order, numbers, data, name, way, **its)
 
         try:
-            return run(self._way(name))
+            return run(way or self._way(name))
         except programs.Conceded:
             self._ways[name] = known, Way(False, False)
             return run(Way(False, False))

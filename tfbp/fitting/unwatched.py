@@ -23,15 +23,20 @@ from tfbp.fitting.state import restore, snapshot
 MOST_EPOCHS, MOST_ROWS = 256, 2**16
 # N at most: longer epochs are worth their way through Python
 LONGEST = 2**17
+# without XLA, of fewer epochs, Python's work takes less time than tracing the program of whole epochs: some 0.06 s more
+# than that of a block
+FEWEST = 32
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
-def is_unwatched(model: Any, run: ArrayRun, callbacks: Any) -> bool:
-    """Whether nothing would see that the epochs of a fit without validation data come in bunches."""
+def pays(model: Any, run: ArrayRun, callbacks: Any, epochs: int) -> bool:
+    """Whether so many epochs of a fit without validation data come in bunches: nothing would see it, and it is worth
+    its program."""
     hooks = (*EPOCH_HOOKS, *TRAIN_HOOKS)
     others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
-    return (
+    return bool(
         run.bunches_epochs
+        and (epochs >= FEWEST or run.is_compiled())
         and run.rows <= LONGEST
         # the program resets what Keras's own metrics have counted; others may do so in Python
         and type(model).reset_metrics is keras.Model.reset_metrics

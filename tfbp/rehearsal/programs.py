@@ -177,7 +177,7 @@ def _unpacked(function: Callable[..., Any], fed: Any) -> Any:
 
 def _made(x: tf.Tensor, y: tf.Tensor) -> dict[str, tuple[Callable[..., Any], tuple[tf.Tensor, ...], tuple[Any, ...]]]:
     """Returns the function of each program, the data, and the arguments before them."""
-    order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH]), len(x) % _BATCH
+    order, between, left = tf.range(len(x)), tf.constant([0, 2, _BATCH, len(x)]), len(x) % _BATCH
     built: dict[str, Any] = {}
     for name in ("train", "test"):
         built[name] = partial(loops.block, name=name, even=False), (x, y), (order, between)
