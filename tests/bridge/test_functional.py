@@ -226,8 +226,22 @@ def test_it_goes_back_to_keras(trial):
             "huber",
             r"^model: got an output with a mask, which Keras's loss goes by; accepted: outputs without\.",
         ),
+        (
+            lambda: keras.Model(
+                x := keras.Input((3, 4)), layers.MultiHeadAttention(1, 2, dropout=0.1, name="a")(layers.Masking()(x), x)
+            ),
+            "huber",
+            r"^model: got 'a' with dropout and a mask; accepted: attention with one of them\.",
+        ),
     ],
-    ids=["a loss of no output", "one loss for two", "an operation", "a masked normalization", "a masked loss"],
+    ids=[
+        "a loss of no output",
+        "one loss for two",
+        "an operation",
+        "a masked normalization",
+        "a masked loss",
+        "dropout",
+    ],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
     with pytest.raises(InputError, match=sentence):

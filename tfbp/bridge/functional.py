@@ -9,7 +9,7 @@ import keras
 
 from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
-from tfbp.bridge.masks import Masks, masked
+from tfbp.bridge.masks import Masks, makes_masks, masked
 from tfbp.bridge.opening import opened, separable, unknown
 from tfbp.bridge.operations import PASSES, layer_of_operation, passed
 from tfbp.errors import InputError
@@ -107,6 +107,8 @@ class _Opened:
             called_with["takes"] = tuple(beside)
         if beside or asks_itself(operation):
             taken = [taken[0], *keras.tree.flatten(list(beside.values()))]
+        if called_with.get("reverse") and makes_masks(operation):
+            raise InputError(f"model: {operation.name!r}: mask_zero: got True; accepted: False.")
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")

@@ -72,29 +72,38 @@ class Masks:
         explicit, states = given.get("mask"), given.get("initial_state")
         # with several tensors in a call Keras hands no mask on
         implicit = self.of(next(iter(given.values()))) if states is None else None
-        mask = implicit if explicit is None else known[id(explicit)]
+        mask = implicit if explicit is None else _known(node, known, "mask", explicit)
         if mask is not None:
             found["mask"] = mask
         if states is not None:
-            found["initial_state"] = tuple(known[id(each)] for each in keras.tree.flatten(states))
+            found["initial_state"] = tuple(
+                _known(node, known, "initial_state", state) for state in keras.tree.flatten(states)
+            )
         return found
 
     def _of_attention(self, node: Any, known: Mapping[int, Symbol]) -> dict[str, Any]:
         given, found = _bound(node), {}
         query, value, key = (given.get(name) for name in ("query", "value", "key"))
-        other_key = key is not None and known[id(key)] is not known[id(value)]
-        if other_key or known[id(value)] is not known[id(query)]:
-            found["value"] = known[id(value)]
+        given |= {"key": value if given.get("key") is None else given["key"]}
+        made_of = {name: _known(node, known, name, given[name]) for name in ("query", "value", "key")}
+        other_key = made_of["key"] is not made_of["value"]
+        if other_key or made_of["value"] is not made_of["query"]:
+            found["value"] = made_of["value"]
         if other_key:
-            found["key"] = known[id(key)]
+            found["key"] = made_of["key"]
         for name, tensor in (("query_mask", query), ("value_mask", value), ("key_mask", key)):
             explicit = given.get(name)
-            mask = known[id(explicit)] if explicit is not None else None if tensor is None else self.of(tensor)
+            implicit = None if tensor is None else self.of(tensor)
+            mask = implicit if explicit is None else _known(node, known, name, explicit)
             # the same mask twice shows the same
             if mask is not None and not (name == "key_mask" and found.get("value_mask") is mask):
                 found[name] = mask
         if given.get("attention_mask") is not None:
-            found["attention_mask"] = known[id(given["attention_mask"])]
+            found["attention_mask"] = _known(node, known, "attention_mask", given["attention_mask"])
+        # a query that sees no key has the values' mean in a network and in Keras; in Keras with dropout it has 0
+        if node.operation.dropout and any(name.endswith("mask") for name in found):
+            got = f"{node.operation.name!r} with dropout and a mask"
+            raise InputError(f"model: got {got}; accepted: attention with one of them.")
         return found
 
     def after(self, node: Any, known: Mapping[int, Symbol]) -> None:
@@ -146,3 +155,14 @@ def _bound(node: Any) -> dict[str, Any]:
     """The arguments of a call by name."""
     found = inspect.signature(node.operation.call).bind(*node.arguments.args, **node.arguments.kwargs)
     return dict(found.arguments)
+
+
+def _known(node: Any, known: Mapping[int, Symbol], name: str, given: Any) -> Symbol:
+    """The network's tensor for one of the model's.
+
+    Raises:
+        InputError: a constant.
+    """
+    if id(given) not in known:
+        raise InputError(f"model: {node.operation.name!r}: {name}: got a constant; accepted: a tensor of the model.")
+    return known[id(given)]

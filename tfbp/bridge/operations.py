@@ -143,8 +143,9 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
         return Reshape(tuple(made[1:]))
     if kind == "NotEqual" and len(others) == 1 and _is_number(others[0]):
         return NotEqual(float(others[0]))
-    if kind == "Any" and isinstance(operation.axis, int) and operation.axis != 0:
-        return AnyOf(operation.axis, bool(operation.keepdims))
+    # Keras has one axis as a list
+    if kind == "Any" and operation.axis is not None and len(operation.axis) == 1 and operation.axis[0] != 0:
+        return AnyOf(operation.axis[0], bool(operation.keepdims))
     if kind == "Transpose" and operation.axes is not None and operation.axes[0] == 0:
         return Permute(tuple(operation.axes[1:]))
     if kind == "GetItem" and len(others) == 1:

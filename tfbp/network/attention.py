@@ -112,6 +112,9 @@ class _Attention(TakesBeside):
         query, beside = self.apart(x)
         options: dict[str, Any] = {"use_causal_mask": True} if self.use_causal_mask else {}
         if beside:
+            if self.dropout and any(name.endswith("mask") for name in beside):
+                got = f"masks with dropout={self.dropout!r}"
+                raise InputError(f"takes: got {got}; accepted in Keras: masks without dropout.")
             from keras import ops
 
             # Keras reads masks off its tensors, and not off its arguments: all are one attention_mask

@@ -46,8 +46,9 @@ class _Recurrent(TakesBeside):
         for name in _FLAGS:
             if name in self.arguments():
                 check_flag(name, getattr(self, name))
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= float(self.dropout) <= 1:
-            raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to 1.")
+        # at a rate of 1 Keras's cells drop nothing
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= float(self.dropout) < 1:
+            raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to below 1.")
         self._check_takes()
         self._settle(**self.arguments())
 

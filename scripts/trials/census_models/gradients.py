@@ -62,7 +62,9 @@ def _by_keras(model: Any, x: list[Any], y: list[Any]) -> dict[int, Any]:
         for targets, output in zip(y, outputs, strict=True):
             loss += tf.reduce_mean((output - targets) ** 2)
     gradients = record.gradient(loss, [w.value for w in model.trainable_weights])
-    return {id(w): np.asarray(g) for w, g in zip(model.trainable_weights, gradients, strict=True) if g is not None}
+    found = zip(model.trainable_weights, gradients, strict=True)
+    # an embedding's gradient has the rows of its tokens
+    return {id(w): np.asarray(tf.convert_to_tensor(g)) for w, g in found if g is not None}
 
 
 def _one(each: list[Any], several: Any = tuple) -> Any:
