@@ -78,7 +78,11 @@ class _Attention(TakesBeside):
         steps, keys = shape[0], each["key"][0]
         fits = {"query_mask": (steps,), "value_mask": (keys,), "key_mask": (keys,), "attention_mask": (steps, keys)}
         for name in fits.keys() & beside.keys():
-            if beside[name] != fits[name]:
+            given = beside[name]
+            if name == "attention_mask" and len(given) == 2:
+                # the same for all queries, or for all keys
+                given = tuple(whole if size == 1 else size for size, whole in zip(given, fits[name], strict=True))
+            if given != fits[name]:
                 self._refuse(beside[name], f"a {name} {fits[name]} for {steps} queries and {keys} keys")
         return shape
 
