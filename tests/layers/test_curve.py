@@ -48,7 +48,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", reversed(NETWORKS))
+@pytest.mark.parametrize("name", list(reversed(NETWORKS)))
 @pytest.mark.sampled(2)
 def test_keras_s_fit_goes_the_same_way(name):
     network = Network((8, 8, 1), NETWORKS[name], "sparse_categorical_crossentropy")

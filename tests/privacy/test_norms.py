@@ -8,7 +8,7 @@ from private_models import CASES, L, logits, model_of, norms_of, one_tape_an_exa
 
 import tfbp
 from tfbp.fitting import arrays
-from tfbp.privacy import choosing, examples, refusals
+from tfbp.privacy import choosing, convolved, examples, refusals
 from tfbp.privacy.clipping import clipped_sums
 
 
@@ -35,6 +35,27 @@ def test_norms_and_clipped_sums_are_those_of_one_tape_an_example(case):
     for number, total in enumerate(sums):
         right = sum(factor * each[number] for factor, each in zip(factors, gradients, strict=True))
         np.testing.assert_allclose(total, right, rtol=1e-12, atol=1e-13 * clip)
+
+
+def test_a_batch_without_a_static_size_in_pieces_gives_the_same(monkeypatch):
+    """Private steps cut a chunk to the examples that were drawn, and convolutions compute a few at a time."""
+    model, x, y = model_of(CASES["conv2d-groups-depthwise"])
+    data = arrays.packed(x, y)
+    refusals.build(model, data)
+    way = choosing.way_of(model, data)
+    leaves, factors = keras.tree.flatten(data)[:2], tf.random.stateless_uniform([len(y)], [1, 2], dtype=tf.float64)
+
+    def results(x, y):
+        found = examples.find(model, way, (x, y, None))
+        return found.squares, found.weighted(factors, tf.ones_like(factors, tf.bool))
+
+    right = tf.function(results, autograph=False)(*leaves)
+    monkeypatch.setattr(convolved, "PATCH_BYTES", 1)
+    way.most = len(y)
+    specs = [tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype) for leaf in leaves]
+    got = tf.function(results, autograph=False, input_signature=specs)(*leaves)
+    for each, expected in zip(tf.nest.flatten(got), tf.nest.flatten(right), strict=True):
+        np.testing.assert_allclose(each, expected, rtol=1e-12, atol=1e-13)
 
 
 def mlp(dtype="float64"):

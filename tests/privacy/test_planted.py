@@ -23,12 +23,16 @@ def noise_a_chunk(model, way, batch, clip, dtype, taken):
     return losses, outputs, [each + tf.random.stateless_normal(each.shape, [1, 2], dtype=dtype) for each in sums], good
 
 
-def one_noise_for_all_weights(key, step, weight, weights, shape, dtype):
-    return NORMAL(key, step, 0, weights, shape, dtype)
+def one_noise_for_all_weights(sums, key, step, deviation, divisor):
+    return [NOISED([total], key, step, deviation, divisor)[0] for total in sums]
 
 
-def one_noise_for_all_steps(key, step, weight, weights, shape, dtype):
-    return NORMAL(key, 0 * step, weight, weights, shape, dtype)
+def one_noise_for_all_steps(key, step, size, dtype):
+    return NORMAL(key, 0 * step, size, dtype)
+
+
+def one_noise_for_neighbouring_elements(key, step, size, dtype):
+    return tf.repeat(NORMAL(key, step, (size + 1) // 2, dtype), 2)[:size]
 
 
 def without_a_kernel(each, dtype):
@@ -50,11 +54,15 @@ MISTAKES = {
     "division by another number than the expected batch": (noise, "noised", of_the_actual_batch, numpy_step),
     "noise for every chunk": (program, "clipped", noise_a_chunk, numpy_step),
     "one noise for all weights": (
-        *(noise, "normal", one_noise_for_all_weights),
+        *(noise, "noised", one_noise_for_all_weights),
         test_sampling.test_the_noise_is_normal_and_never_the_same_twice,
     ),
     "one noise for all steps": (
         *(noise, "normal", one_noise_for_all_steps),
+        test_sampling.test_the_noise_is_normal_and_never_the_same_twice,
+    ),
+    "one noise for neighbouring elements": (
+        *(noise, "normal", one_noise_for_neighbouring_elements),
         test_sampling.test_the_noise_is_normal_and_never_the_same_twice,
     ),
     "the counter begins again with each fit": (

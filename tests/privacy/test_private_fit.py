@@ -1,5 +1,6 @@
 """fit(privacy=…): the step against NumPy, its report, the budget, and its survival."""
 
+import contextlib
 import json
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 from private_models import L, logits, norms_of, one_tape_an_example
 
 import tfbp
-from tfbp.privacy import noise, sampling
+from tfbp.privacy import noise, run, sampling
 
 pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
 
@@ -51,12 +52,12 @@ def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
     key = tf.constant([int(word >> np.uint64(1)) + 1 for word in key], tf.int64)
     rate, rows = BATCH / len(x), len(x)
     size = sampling.chunk_size(rate, rows, given.physical_batch_size)
-    shapes = [variable.shape for variable in model.trainable_variables]
+    sizes = [int(np.prod(variable.shape)) for variable in model.trainable_variables]
 
     # XLA makes other numbers of the same counter
     @tf.function(jit_compile=jit_compile, autograph=False)
     def numbers(step):
-        return [noise.normal(key[:2], step, each, len(shapes), shape, tf.float64) for each, shape in enumerate(shapes)]
+        return noise.normal(key[:2], step, sum(sizes), tf.float64)
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def drawn(step, number, last):
@@ -72,10 +73,10 @@ def by_numpy(model, given, steps, x, y, weights=None, jit_compile=False):
         if weights is not None:
             gradients = [[weights[row] * each for each in of_one] for row, of_one in zip(taken, gradients, strict=True)]
         factors = np.minimum(1, given.clip / norms_of(gradients)) if taken else []
-        made = numbers(tf.constant(step, tf.int64))
+        noises = np.split(numbers(tf.constant(step, tf.int64)).numpy(), np.cumsum(sizes)[:-1])
         for index, variable in enumerate(model.trainable_variables):
             total = sum((f * g[index] for f, g in zip(factors, gradients, strict=True)), np.zeros(variable.shape))
-            added = made[index].numpy()
+            added = noises[index].reshape(variable.shape)
             step_of = (total + given.noise_multiplier * given.clip * added) / BATCH
             variable.assign(variable.numpy() - 0.5 * step_of)
     return model.get_weights()
@@ -93,6 +94,23 @@ def test_the_private_step_is_numpys(jit_compile, physical):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
     assert history.privacy["steps"] == 5
     assert history.params["jit_compile"] is jit_compile
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "a label", "a token"])
+def test_auto_compiles_where_labels_and_tokens_are_in_range(monkeypatch, wrong):
+    """XLA clamps a token and has a NaN for a label: that example would count 0 without an error."""
+    monkeypatch.setattr(run, "MANY_STEPS", 1)
+    tokens, labels = np.arange(32).reshape(8, 4) % 9, np.arange(8) % 3
+    tokens[5, 1] += 9 * (wrong == "a token")
+    labels[5] += 3 * (wrong == "a label")
+    model = keras.Sequential(
+        [L.Input((4,), dtype="int32"), L.Embedding(9, 4, trainable=False), L.Flatten(), L.Dense(3)]
+    )
+    model.compile(keras.optimizers.SGD(0.5), logits())
+    error = contextlib.nullcontext() if wrong == "nothing" else pytest.raises(tf.errors.InvalidArgumentError)
+    with error:
+        history = tfbp.fit(model, tokens, labels, batch_size=8, privacy=privacy(), verbose=0)
+        assert history.params["jit_compile"] is True
 
 
 def test_a_second_fit_draws_on_where_the_first_ended():

@@ -6,6 +6,7 @@ import scipy.stats
 import tensorflow as tf
 
 from tfbp.privacy import noise, sampling
+from tfbp.privacy.threefry import threefry
 
 KEY = tf.constant([11, 12], tf.int64)
 
@@ -96,14 +97,43 @@ def test_shuffled_epochs_show_each_example_once():
 
 
 def test_the_noise_is_normal_and_never_the_same_twice():
-    made = [
-        noise.normal(KEY, tf.constant(step), weight, 3, (40, 50), tf.float32).numpy()
-        for step in range(4)
-        for weight in range(3)
-    ]
-    flat = np.stack([each.ravel() for each in made])
-    assert scipy.stats.kstest(flat.ravel(), "norm").pvalue > 1e-4
-    between = np.corrcoef(flat)[np.triu_indices(12, 1)] * np.sqrt(2000)
-    assert np.abs(between).max() < 5
-    other_key = noise.normal(KEY + 1000, tf.constant(0), 0, 3, (40, 50), tf.float32).numpy()
-    assert np.abs(np.corrcoef(other_key.ravel(), flat)[0, 1:]).max() * np.sqrt(2000) < 5
+    for dtype in (tf.float32, tf.float64):
+        weights = [tf.zeros([40, 50], dtype), tf.zeros([2000], dtype), tf.zeros([2, 1000], dtype)]
+        rows = np.stack(
+            [
+                each.numpy().ravel()
+                for step in range(4)
+                for each in noise.noised(weights, KEY, tf.constant(step), 3.0, 2.0)
+            ]
+        )
+        assert scipy.stats.kstest(rows.ravel() / 1.5, "norm").pvalue > 1e-4
+        correlations = np.corrcoef(rows)[np.triu_indices(12, 1)] * np.sqrt(2000)
+        assert np.abs(correlations).max() < 5
+        other_key = noise.normal(KEY + 1000, tf.constant(0), 2000, dtype).numpy()
+        assert np.abs(np.corrcoef(other_key, rows)[0, 1:]).max() * np.sqrt(2000) < 5
+    # float64 has so many normal numbers that two equal ones are one number twice
+    assert len(np.unique(rows)) == rows.size
+
+
+def test_normal_numbers_in_float32_are_those_of_their_uniform_ones():
+    """The polynomials, from the largest u to the smallest; 6.7 is the last number of the tail."""
+    numerator = np.float32([1, 2, 1000, 2**20, 2**29, 2**30, 2**31 - 128, 2**31])
+    angle = np.linspace(-0.5, 0.5, 41, dtype=np.float32)[:, None]
+    found = noise._normal(tf.constant(numerator), tf.constant(angle)).numpy()
+    u, v = np.float64(numerator) / 2**31, np.float64(angle)
+    np.testing.assert_allclose(found, np.sqrt(-2 * np.log(u)) * np.sin(np.pi * v), rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "counter", "words"),
+    [
+        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        ((2**32 - 1,) * 2, (2**32 - 1,) * 2, (0x1CB996FC, 0xBB002BE7)),
+        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+    ],
+    ids=["zeros", "ones", "pi"],
+)
+def test_threefry_gives_the_published_answers(key, counter, words):
+    """Known answers of the authors' library, Random123: threefry2x32-20."""
+    key, counter = (tuple(tf.constant(word, tf.uint32) for word in each) for each in (key, counter))
+    assert tuple(int(word) for word in threefry(key, counter)) == words

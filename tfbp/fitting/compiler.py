@@ -86,7 +86,7 @@ def way_of(
         count > 0 and (known or mode == "on" or worthwhile.pays(traced.size(batch_size), count))
         for count, known in zip(counts, compiled, strict=True)
     ]
-    if not any(pays) or traced.refusal or not _are_met(traced, data):
+    if not any(pays) or traced.refusal or not are_met(traced, data):
         return Way(False, False)
     if mode != "on" and not any(compiled) and operations(traced.graph) & SLOW_ON_CPU:
         # a layer by hand makes its gradients of other operations for XLA, convolutions forward among them
@@ -95,7 +95,7 @@ def way_of(
     return Way(*pays)
 
 
-def _are_met(traced: Any, data: Sequence[tf.Tensor]) -> bool:
+def are_met(traced: Any, data: Sequence[tf.Tensor]) -> bool:
     """Whether the data, and the constants that a step holds, are what it asks of them."""
     graph = traced.graph
     given = {id(inner): outer for outer, inner in graph.captures}

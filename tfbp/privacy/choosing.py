@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.backend import get_keras_mask
 
 from tfbp.errors import InputError
 from tfbp.fitting.steps import unflattened
 from tfbp.privacy import examples
-from tfbp.privacy.examples import BY_HAND, BY_TAPE, Way
+from tfbp.privacy.keras_internals import get_keras_mask
 from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties
+from tfbp.privacy.ways import BY_HAND, BY_TAPE, Way, layers_with_weights
 
 
 def way_of(model: Any, data: Any) -> Way:
@@ -53,7 +53,7 @@ def _way_of(model: Any, data: Any) -> Way:
             break
         if way.reason or losses == "each" or (losses == "sum" and not _is_masked(model, first, training)):
             raise InputError(_tied(together, apart))
-    way.layers = dict.fromkeys(examples.layers_with_weights(model), BY_TAPE if way.reason else BY_HAND)
+    way.layers = dict.fromkeys(layers_with_weights(model), BY_TAPE if way.reason else BY_HAND)
     return way
 
 

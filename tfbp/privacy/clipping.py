@@ -7,7 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.privacy import examples
-from tfbp.privacy.examples import Found, Way
+from tfbp.privacy.examples import Found
+from tfbp.privacy.ways import Way
 
 
 def factors_of(squares: tf.Tensor, clip: float, dtype: tf.DType, taken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,23 +10,18 @@ penalties on weights. B examples.
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend import get_keras_mask, set_keras_mask
 
 from tfbp.privacy import parts as formulas
 from tfbp.privacy.kinds import calls_of
-from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, recording, without_penalties
-
-BY_HAND, BY_TAPE = "by hand", "by tape"
-# bytes of the gradients of a chunk of examples, by tape
-CHUNK_BYTES = 256 * 2**20
+from tfbp.privacy.losses import each_loss, mapped, rows_of, sum_of_losses, weights_of
+from tfbp.privacy.recording import NotRecorded, Unweighted, recording, without_penalties
+from tfbp.privacy.ways import Way
 
 
 @dataclass(frozen=True)
@@ -47,30 +42,6 @@ class Found:
     weighted: Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
 
 
-@dataclass
-class Way:
-    """The way to compute the examples' gradients of a model.
-
-    Attributes:
-        layers: the way of each layer with trainable weights, by its path.
-        reason: the cause why none goes by hand; empty where they do.
-        losses: how a batch's loss follows from its examples': "mean", "sum", or "each" where it is neither, for example
-            because a mask counts over the whole batch.
-        is_weighted: whether the loss takes a weight for each example.
-        in_turn: whether examples go by tape one after the other: TensorFlow cannot run them all in parallel.
-    """
-
-    layers: dict[str, str] = field(default_factory=dict)
-    reason: str = ""
-    losses: str = "mean"
-    is_weighted: bool = True
-    in_turn: bool = False
-
-    @property
-    def is_by_hand(self) -> bool:
-        return not self.reason
-
-
 def find(model: Any, way: Way, data: Any, training: bool = True) -> Found:
     """Returns the examples' gradients of packed data (x, y, sample_weight) of a batch; call it in a tf.function."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -87,12 +58,12 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     variables = model.trainable_variables
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([variable.value for variable in variables])
-        with recording(model, tape, calls_of) as recorder:
+        with recording(model, tape, calls_of, way.most) as recorder:
             outputs = called(model, x, training)
-            weights = _weights_of(outputs, sample_weight) if way.is_weighted else sample_weight
+            weights = weights_of(outputs, sample_weight) if way.is_weighted else sample_weight
             flat_weights = [leaf for leaf in keras.tree.flatten(weights) if leaf is not None and way.is_weighted]
             tape.watch(flat_weights)
-            total = _sum_of_losses(model, way, x, y, outputs, weights, training)
+            total = sum_of_losses(model, way, x, y, outputs, weights, training)
     zs = [z for z, _ in recorder.uses]
     gradients = tape.gradient(total, [*zs, *flat_weights, *(variable.value for variable in variables)])
     dzs, dweights, others = gradients[: len(zs)], gradients[len(zs) : -len(variables)], gradients[-len(variables) :]
@@ -131,7 +102,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         pairs = zip(flat_weights, dweights, strict=True)
         losses = sum(_per_example(weight * dweight) for weight, dweight in pairs)
     else:
-        losses = _each_loss(model, way, x, y, outputs, sample_weight, training)
+        losses = each_loss(model, way, x, y, outputs, sample_weight, training)
     return Found(losses, outputs, _without_overflow(squares, _wide(variables)), weighted)
 
 
@@ -158,7 +129,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         filled = [None if leaf is None else next(following) for leaf in packed]
         return of_one(keras.tree.pack_sequence_as(structure, filled))
 
-    losses, outputs, gradients = _mapped(of_leaves, [leaf for leaf in packed if leaf is not None], way.in_turn)
+    losses, outputs, gradients = mapped(of_leaves, [leaf for leaf in packed if leaf is not None], way.in_turn)
     each = [formulas.Each(gradient) for gradient in gradients]
 
     def squares(dtype: tf.DType) -> tf.Tensor:
@@ -173,94 +144,6 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 def called(model: Any, x: Any, training: bool) -> Any:
     """Returns the model's outputs, as Keras's own step calls it."""
     return model(x, training=training) if model._call_has_training_arg else model(x)
-
-
-def rows_of(x: Any) -> Any:
-    """B."""
-    first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
-    return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
-
-
-def layers_with_weights(model: Any) -> list[str]:
-    """Returns the paths of the layers with trainable weights."""
-    trained = {id(variable) for variable in model.trainable_variables}
-    return [
-        layer.path
-        for layer in all_layers(model)
-        if any(id(variable) in trained for variable in layer._trainable_variables)
-    ]
-
-
-def _weights_of(outputs: Any, sample_weight: Any) -> Any:
-    """Returns the sample weights as floats; ones without weights: the total's gradient by them is each ℓ_b."""
-    if sample_weight is not None:
-        return keras.tree.map_structure(
-            lambda leaf: leaf if leaf is None or leaf.dtype.is_floating else tf.cast(leaf, keras.config.floatx()),
-            sample_weight,
-        )
-
-    # losses have the outputs' axes but the last
-    def ones(output: tf.Tensor) -> tf.Tensor:
-        return tf.ones([tf.shape(output)[0], *[1] * max(output.shape.rank - 2, 0)], keras.config.floatx())
-
-    return keras.tree.map_structure(ones, outputs)
-
-
-def _sum_of_losses(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """Returns Σ_b ℓ_b."""
-    if way.losses == "each":
-        return tf.reduce_sum(_each_loss(model, way, x, y, outputs, weights, training))
-    try:
-        loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weights, training=training)
-    except (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError) as error:
-        if not way.is_weighted:
-            raise
-        raise Unweighted from error
-    return loss * tf.cast(rows_of(x), loss.dtype) if way.losses == "mean" else loss
-
-
-def _each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, training: bool) -> tf.Tensor:
-    """Returns ℓ_b of every example as a batch of its own, (B,), from the outputs of the whole batch."""
-    masks = keras.tree.map_structure(get_keras_mask, outputs)
-
-    def alone(given: Any) -> tf.Tensor:
-        x, y, outputs, weights, masks = keras.tree.map_structure(
-            lambda leaf: None if leaf is None else leaf[None], given
-        )
-        for output, mask in zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=True):
-            if mask is not None:
-                set_keras_mask(output, mask)
-        return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weights, training=training)
-
-    structure = (x, y, outputs, weights, masks)
-    leaves = keras.tree.flatten(structure)
-
-    def of_leaves(given: Any) -> tf.Tensor:
-        following = iter(given)
-        return alone(
-            keras.tree.pack_sequence_as(structure, [None if leaf is None else next(following) for leaf in leaves])
-        )
-
-    return _mapped(of_leaves, [leaf for leaf in leaves if leaf is not None], way.in_turn)
-
-
-def _mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
-    """Applies function to each example in parallel; in sequence where TensorFlow cannot trace that."""
-    log = logging.getLogger("tensorflow")
-    level = log.level
-    try:
-        log.setLevel(logging.CRITICAL)
-        if not in_turn:
-            return tf.vectorized_map(function, leaves)
-    except (TypeError, ValueError, NotImplementedError):
-        pass
-    finally:
-        log.setLevel(level)
-    program = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
-        [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    )
-    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
-    return tf.map_fn(function, leaves, fn_output_signature=specs, parallel_iterations=1)
 
 
 def _per_example(terms: tf.Tensor) -> tf.Tensor:
@@ -279,11 +162,3 @@ def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType)
 
 def _wide(variables: Any) -> tf.DType:
     return tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32
-
-
-def rows_a_chunk(model: Any, way: Way, most: int) -> int:
-    """Returns the number of examples in parallel: by tape their gradients are in memory, at most CHUNK_BYTES."""
-    if way.is_by_hand:
-        return most
-    bytes_an_example = sum(8 * math.prod(variable.shape) for variable in model.trainable_variables)
-    return max(1, min(most, CHUNK_BYTES // max(1, bytes_an_example)))

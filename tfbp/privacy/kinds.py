@@ -18,6 +18,7 @@ from keras import ops
 from tfbp import layers
 from tfbp.privacy import kinds_of_images, kinds_of_sequences
 from tfbp.privacy.einsum import einsum_parts
+from tfbp.privacy.keras_internals import set_keras_mask
 from tfbp.privacy.parts import Each, Product, Rows
 from tfbp.privacy.recording import Recorder, constant
 from tfbp.privacy.sums import gradient_of_broadcast
@@ -73,7 +74,7 @@ def embedding(recorder: Recorder, layer: Any, inputs: Any, reverse: bool = False
     if isinstance(layer, keras.layers.ReversibleEmbedding):
         mask = keras.layers.Embedding.compute_mask(layer, inputs)
         if mask is not None:
-            keras.src.backend.set_keras_mask(y, mask)
+            set_keras_mask(y, mask)
 
     def find(dy: tf.Tensor) -> Any:
         count = math.prod(tokens.shape[1:])

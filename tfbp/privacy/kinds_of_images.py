@@ -15,7 +15,8 @@ from keras import ops
 
 from tfbp.manual.compiled import has_gpu, is_compiled
 from tfbp.manual.window import Window
-from tfbp.privacy.parts import Convolved, Each, Part
+from tfbp.privacy.convolved import Convolved
+from tfbp.privacy.parts import Each, Part
 from tfbp.privacy.recording import Recorder, constant
 from tfbp.privacy.sums import gradient_of_broadcast
 from tfbp.privacy.unfolding import Unfolding
@@ -30,7 +31,7 @@ def convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
         z = layer.convolution_op(x, constant(layer.kernel))
 
     def find(dz: tf.Tensor) -> Any:
-        parts: list[Any] = [(layer.kernel, _of_kernel(layer, x, dz))]
+        parts: list[Any] = [(layer.kernel, _of_kernel(layer, x, dz, recorder.most))]
         return parts if layer.bias is None else [*parts, _of_bias(layer, dz)]
 
     z = z if layer.bias is None else ops.add(z, constant(layer.bias))
@@ -64,13 +65,13 @@ def depthwise_convolution(recorder: Recorder, layer: Any, inputs: Any) -> Any:
     return z if layer.activation is None else layer.activation(z)
 
 
-def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
+def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor, most: int | None) -> Part:
     """Returns the part of a kernel's gradient: a product with the pixels under the window."""
     window, images = _window(layer, x)
     groups, places = layer.groups, math.prod(window.outputs)
     # in an XLA loop on a CPU, the backward kernels of a convolution take many times as long
     by_products = is_compiled() and not has_gpu()
-    unfold = Unfolding(window, layer, images.shape[-1], not is_compiled())
+    unfold = Unfolding(window, layer, not is_compiled())
     inputs = images.shape[-1] // groups
 
     def patches(images: tf.Tensor) -> tf.Tensor:
@@ -100,7 +101,7 @@ def _of_kernel(layer: Any, x: tf.Tensor, dz: tf.Tensor) -> Part:
     dz = tf.reshape(dz, [-1, places, groups, layer.filters // groups])
     dz = tf.reshape(dz, [-1, 1, places, layer.filters]) if groups == 1 else tf.transpose(dz, [0, 2, 1, 3])
     width = unfold.positions * images.shape[-1]
-    return Convolved(images, dz, patches, width, restore, None if by_products else backward)
+    return Convolved(images, dz, patches, width, restore, None if by_products else backward, most)
 
 
 def _window(layer: Any, x: tf.Tensor) -> tuple[Window, tf.Tensor]:

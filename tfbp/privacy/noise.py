@@ -1,58 +1,97 @@
-"""Draws Gaussian noise for each weight and update from a counter: no two of them share any.
+"""Draws Gaussian noise for each weight and update from a key and a counter: no two of them share any.
 
-Philox has two words of the ledger's key; the counter is the step's number times the number of weights, plus the
-weight's number. Philox is a generator for simulations, not for cryptography, and its normal numbers are float32's or
-float64's: the guide describes the consequences.
+Threefry computes the bits. Each step has its own key, derived from the ledger's; the counter is the number of an
+element in all weights of the model, one after the other. Normal numbers are float32's or float64's: the guide
+describes the consequences.
 
-Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011), https://doi.org/10.1145/2063384.2063405
+References: Box and Muller, A note on the generation of random normal deviates (1958),
+https://doi.org/10.1214/aoms/1177706645; Cephes' logf, https://www.netlib.org/cephes
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from tfbp.privacy.threefry import Words, threefry
 
-def normal(key: tf.Tensor, step: tf.Tensor, weight: int, weights: int, shape: Sequence[int], dtype: Any) -> tf.Tensor:
-    """Returns standard normal numbers of a weight's shape, for one step.
+# coefficients of the mantissa's logarithm, from the highest power
+LOGARITHM = (
+    *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
+    *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+# the bits of √½ as a float32
+ROOT_OF_HALF = 0x3F3504F3
 
-        z = ± Φ⁻¹(v / 2)     the sign is one bit, v in (0, 1) the others
 
-    Floats are dense close to 0: so the tails are as long as the bits allow, 6.3 for the 31 bits of float32.
+def normal(key: tf.Tensor, step: tf.Tensor, size: int, dtype: Any) -> tf.Tensor:
+    """Returns standard normal numbers for all weights of one step, (size,).
+
+        z = √(-2 ln u) · sin(π v)     u in (0, 1], v in [-½, ½)
+
+    Floats are dense close to 0: so the tails are as long as the bits of u allow, 6.7 for the 31 of float32.
 
     Args:
         key: (2,) int64, the noise's words of the ledger's key.
         step: the number of the step, over all fits of the model.
-        weight, weights: the weight's number, and the number of weights.
+        size: the number of elements of all weights.
     """
-    counter = tf.cast(step, tf.int64) * weights + weight
-    seed = tf.stack([key[0], key[1] + counter])
-    integers, bits = (tf.int64, 63) if tf.as_dtype(dtype) == tf.float64 else (tf.int32, 31)
-    unsigned = tf.uint64 if integers == tf.int64 else tf.uint32
-    drawn = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=unsigned, alg="philox")
-    drawn = tf.bitcast(drawn, integers)
-    magnitude = tf.cast(drawn & integers.max, dtype) + 0.5
-    tail = tf.math.ndtri(magnitude * 2.0 ** -(bits + 1))
-    return tf.where(drawn < 0, tail, -tail)
+    of_step, tweak = _of_step(key, step)
+    element = tf.bitcast(tf.range(size, dtype=tf.int32), tf.uint32)
+
+    def words(block: int) -> Words:
+        number = tf.zeros_like(element) + tf.constant(block, tf.uint32)
+        return threefry(of_step, (element ^ tweak[0], number ^ tweak[1]))
+
+    if tf.as_dtype(dtype) == tf.float64:
+        high, low = words(0)
+        uniform = tf.cast(high, dtype) * 2.0**-32 + (tf.cast(low, dtype) + 0.5) * 2.0**-64
+        high, low = words(1)
+        angle = _signed(high, dtype) * 2.0**-32 + tf.cast(low, dtype) * 2.0**-64
+        return tf.sqrt(-2 * tf.math.log(uniform)) * tf.sin(math.pi * angle)
+    first, second = words(0)
+    half = tf.bitwise.right_shift(first, tf.constant(1, tf.uint32))
+    return _normal(_signed(half, tf.float32) + 0.5, _signed(second, tf.float32) * 2.0**-32)
+
+
+def _of_step(key: tf.Tensor, step: tf.Tensor) -> tuple[Words, Words]:
+    """Returns a step's own key, and words to mix with its counters: two each, from all bits of the ledger's key."""
+    words = tf.unstack(tf.reshape(tf.bitcast(key, tf.uint32), [4]))
+    low, high = tf.unstack(tf.bitcast(tf.cast(step, tf.int64), tf.uint32))
+    return (
+        threefry((words[0], words[1]), (low ^ words[2], high ^ words[3])),
+        threefry((words[2], words[3]), (low ^ words[0], high ^ words[1])),
+    )
+
+
+def _normal(numerator: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
+    """Returns √(-2 ln(numerator / 2³¹)) · sin(π angle) in float32, by polynomials, which vectorize."""
+    bits = tf.bitcast(numerator * 2.0**-31, tf.int32) - ROOT_OF_HALF
+    exponent = tf.cast(tf.bitwise.right_shift(bits, 23), tf.float32)
+    over_one = tf.bitcast((bits & 0x7FFFFF) + ROOT_OF_HALF, tf.float32) - 1
+    series = tf.zeros_like(over_one)
+    for coefficient in LOGARITHM:
+        series = series * over_one + coefficient
+    square = over_one * over_one
+    logarithm = over_one * square * series - 0.5 * square + over_one + exponent * math.log(2)
+    square, sine = angle * angle, tf.zeros_like(angle)
+    for power in range(11, 0, -2):
+        sine = sine * square + (-1) ** (power // 2) * math.pi**power / math.factorial(power)
+    return tf.sqrt(-2 * logarithm) * (angle * sine)
+
+
+def _signed(word: tf.Tensor, dtype: Any) -> tf.Tensor:
+    return tf.cast(tf.bitcast(word, tf.int32), dtype)
 
 
 def noised(
     sums: Sequence[tf.Tensor], key: tf.Tensor, step: tf.Tensor, deviation: float, divisor: float
 ) -> list[tf.Tensor]:
-    """Returns (Σ_b f_b g_b + deviation · normal) / divisor of every weight.
-
-    XLA compiles it in every caller: normal numbers take a third of the time there, and are the same whether the rest
-    of a step is compiled or not.
-    """
-
-    @tf.function(jit_compile=True, autograph=False)
-    def made(key: tf.Tensor, step: tf.Tensor, *sums: tf.Tensor) -> list[tf.Tensor]:
-        return [
-            total * (1 / divisor)
-            + (deviation / divisor) * normal(key, step, number, len(sums), total.shape, total.dtype)
-            for number, total in enumerate(sums)
-        ]
-
-    return list(made(key, step, *sums))
+    """Returns (Σ_b f_b g_b + deviation · normal) / divisor of every weight; the sums have one dtype."""
+    sizes = [math.prod(total.shape) for total in sums]
+    # one vector for all weights: XLA compiles the generator once
+    numbers = tf.split((deviation / divisor) * normal(key, step, sum(sizes), sums[0].dtype), sizes)
+    return [total * (1 / divisor) + tf.reshape(part, total.shape) for total, part in zip(sums, numbers, strict=True)]

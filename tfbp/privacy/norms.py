@@ -14,6 +14,7 @@ from tfbp.fitting import arrays
 from tfbp.fitting.contract import check_compiled, check_data, check_model
 from tfbp.fitting.steps import unflattened
 from tfbp.privacy import choosing, examples, refusals
+from tfbp.privacy.ways import rows_a_chunk
 
 
 class Norms(np.ndarray):
@@ -89,7 +90,7 @@ def per_example_gradient_norms(
             autograph=False,
         ).get_concrete_function(*specs)
 
-    rows, size = int(leaves[0].shape[0]), min(batch_size, examples.rows_a_chunk(model, way, batch_size))
+    rows, size = int(leaves[0].shape[0]), min(batch_size, rows_a_chunk(model, way, batch_size))
     batches = [[leaf[start : start + size] for leaf in leaves] for start in range(0, rows, size)]
     parts = [program(batch[0].shape[0])(*batch).numpy() for batch in batches]
     wide = any(variable.dtype == "float64" for variable in model.trainable_variables)

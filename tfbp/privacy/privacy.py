@@ -16,12 +16,12 @@ from tfbp.fitting import arrays, contract
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.plans import validation_of
 from tfbp.fitting.rules import rules_of
-from tfbp.privacy import accounting, choosing, examples, refusals, report, sampling
+from tfbp.privacy import accounting, choosing, refusals, report, sampling
 from tfbp.privacy.budget import Budget
-from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import SAMPLINGS, Stretch, ledger_of
 from tfbp.privacy.program import Plan
 from tfbp.privacy.run import PrivateRun
+from tfbp.privacy.ways import Way, rows_a_chunk
 
 # the defaults of fit's arguments
 _DEFAULTS = {
@@ -140,8 +140,10 @@ class Privacy:
         ledger.draw_key(self.seed)
         if self.seed is not None:
             ledger.seeded.assign(1)
-        size = examples.rows_a_chunk(model, way, sampling.chunk_size(planned.rate, rows, self.physical_batch_size))
-        plan = Plan(way, planned, batch_size, size, self.exact_logs)
+        size = rows_a_chunk(model, way, sampling.chunk_size(planned.rate, rows, self.physical_batch_size))
+        way.most = size
+        is_cut = way.is_by_hand and way.losses != "each" and not hasattr(model, "clipped_examples")
+        plan = Plan(way, planned, batch_size, size, self.exact_logs, is_cut)
         run = PrivateRun(model, data, ledger, plan, budget)
         size_of_validation = given["validation_batch_size"] or given["batch_size"]
         try:

@@ -16,11 +16,16 @@ import tensorflow as tf
 from tfbp.fitting.block import take
 from tfbp.fitting.loops import nothing_of
 from tfbp.fitting.steps import unflattened
-from tfbp.privacy import noise, sampling
+from tfbp.manual.compiled import is_compiled
+from tfbp.privacy import sampling
 from tfbp.privacy.clipping import clipped
 from tfbp.privacy.counting import count
-from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import ROWS, Ledger, Stretch
+from tfbp.privacy.update import update
+from tfbp.privacy.ways import Way
+
+# the multiple of batch sizes: oneDNN's kernels take time to prepare for another size
+SIZES = 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Plan:
     Attributes:
         stretch: the steps' settings. batch_size: B. chunk: P.
         exact_logs: whether losses and metrics of the examples are counted.
+        is_cut: whether a chunk is cut to the rows that were drawn, unless XLA compiles it.
     """
 
     way: Way
@@ -37,6 +43,7 @@ class Plan:
     batch_size: int
     chunk: int
     exact_logs: bool
+    is_cut: bool = False
 
 
 def block(model: Any, ledger: Ledger, plan: Plan, structure: Any) -> Callable[..., Any]:
@@ -67,54 +74,43 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
 
     def chunk(number: Any, last: Any, more: Any, sums: Any, skipped: Any) -> Any:
         rows, taken, last, more = draw(number, last)
+        if plan.is_cut and not is_compiled():
+            # taken rows come first
+            size = -(-tf.reduce_sum(tf.cast(taken, tf.int32)) // SIZES) * SIZES
+            size = tf.clip_by_value(size, min(SIZES, plan.chunk), plan.chunk)
+            rows, taken = rows[:size], taken[:size]
         batch = unflattened(structure, take(data, rows))
         with tf.name_scope("examples"):
             losses, outputs, added, good = clipped(model, plan.way, batch, stretch.clip, dtype, taken)
         if plan.exact_logs:
             count(model, batch, losses, outputs, good)
-        sums = [total + each for total, each in zip(sums, added, strict=True)]
+        sums = _added(number, sums, added)
         lost = tf.reduce_sum(tf.cast(taken & ~good, tf.int64))
         return number + 1, last, more, sums, skipped + lost
 
     begin = [tf.zeros(variable.shape, dtype) for variable in variables]
     first = tf.constant(0), tf.constant(-1, tf.int64), tf.constant(True), begin, tf.constant(0, tf.int64)
     *_, sums, skipped = tf.while_loop(lambda _, last, more, *others: more, chunk, first, parallel_iterations=1)
-    with tf.name_scope("noise"):
-        gradients = noise.noised(sums, key[:2], draws, stretch.noise * stretch.clip, stretch.rate * stretch.rows)
-    apply(model, gradients)
+    update(model, sums, key[:2], draws, stretch.noise * stretch.clip, stretch.rate * stretch.rows)
     ledger.draws.assign(draws + 1)
     ledger.skipped.assign_add(skipped)
     ledger.counts.assign_add(tf.one_hot(ledger.current.value - 1, ROWS, dtype=tf.int64))
-    ledger.known_updates.assign(tf.cast(model.optimizer.iterations.value, tf.int64))
+    ledger.known_updates.assign(tf.cast(tf.convert_to_tensor(model.optimizer.iterations), tf.int64))
     return _logs(model, plan)
 
 
-def apply(model: Any, gradients: list[tf.Tensor]) -> None:
-    """Updates the trainable weights, with penalties: a term that depends on weights alone needs no noise."""
-    variables = model.trainable_variables
-    own = hasattr(model, "gradients_of_penalties")
-    penalties = model.gradients_of_penalties() if own else _of_penalties(variables)
-    gradients = [
-        gradient if penalty is None else gradient + tf.cast(penalty, gradient.dtype)
-        for gradient, penalty in zip(gradients, penalties, strict=True)
-    ]
-    # an optimizer that scales losses divides the gradients by that scale
-    one = tf.ones([], gradients[0].dtype)
-    scale = model.optimizer.scale_loss(one)
-    gradients = gradients if scale is one else [gradient * scale for gradient in gradients]
-    scaled = [tf.cast(gradient, each.dtype) for gradient, each in zip(gradients, variables, strict=True)]
-    model.optimizer.apply_gradients(zip(scaled, variables, strict=True))
+def _added(number: tf.Tensor, sums: list[tf.Tensor], added: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the sums of the chunks so far; those of a first chunk are not added to zeros."""
+    if is_compiled():
+        return [total + each for total, each in zip(sums, added, strict=True)]
 
+    def both() -> list[tf.Tensor]:
+        return [total + each for total, each in zip(sums, added, strict=True)]
 
-def _of_penalties(variables: list[Any]) -> list[Any]:
-    """Returns the gradient of each weight's own penalty, None without one."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(variable.value) for variable in variables if variable.regularizer is not None]
-        tape.watch(values)
-        given = [variable for variable in variables if variable.regularizer is not None]
-        total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
-    found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
-    return [found.get(id(variable)) for variable in variables]
+    total_of_all = tf.cond(tf.equal(number, 0), lambda: [tf.identity(each) for each in added], both)
+    for each, total in zip(total_of_all, sums, strict=True):
+        each.set_shape(total.shape)
+    return total_of_all
 
 
 def _logs(model: Any, plan: Plan) -> Any:

@@ -34,9 +34,11 @@ class Recorder:
     Attributes:
         uses: z and the gradient's function, for each call of a layer.
         layers: the paths of the recorded layers.
+        most: rows of the largest batch, where that is known.
     """
 
-    def __init__(self, tape: tf.GradientTape) -> None:
+    def __init__(self, tape: tf.GradientTape, most: int | None = None) -> None:
+        self.most = most
         self.uses: list[tuple[tf.Tensor, Find]] = []
         self.layers: list[str] = []
         self._tape, self._graph = tape, tf.compat.v1.get_default_graph()
@@ -59,9 +61,11 @@ def constant(weight: Any) -> tf.Tensor:
 
 
 @contextlib.contextmanager
-def recording(model: Any, tape: tf.GradientTape, calls_of: Callable[..., dict[str, Any]]) -> Iterator[Recorder]:
+def recording(
+    model: Any, tape: tf.GradientTape, calls_of: Callable[..., dict[str, Any]], most: int | None = None
+) -> Iterator[Recorder]:
     """Lets the model's layers record their calls, those with a method in `calls_of`."""
-    recorder, replaced = Recorder(tape), []
+    recorder, replaced = Recorder(tape, most), []
     try:
         for layer in all_layers(model):
             for name, call in calls_of(recorder, layer).items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfbp.privacy.examples import Way
 from tfbp.privacy.ledger import Ledger
+from tfbp.privacy.ways import Way
 
 NEIGHBOURS = {"poisson": "add or remove one example", "shuffle": "one example counts or counts 0 (zero out)"}
 

@@ -6,14 +6,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.trainers.trainer import model_supports_jit
 
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
+from tfbp.fitting.extremes import checks
 from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
+from tfbp.fitting.sources import source_of
+from tfbp.fitting.steps import Steps
 from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
+from tfbp.privacy.keras_internals import model_supports_jit
 from tfbp.privacy.ledger import Ledger
 
 # operations that XLA does not have or drops silently, and sums that its loops on a CPU compute one by one
@@ -29,9 +32,8 @@ UNKNOWN_TO_XLA = {
     "UniqueV2",
 }
 
-# where XLA's program is faster on a CPU (scripts/benchmarks/benchmark_private.py): recurrences, which are loops inside
-# the two of every program, and attention; after so many steps that it has won the time of compiling back
-LOOPS, PRODUCTS, MANY_STEPS = {"While", "StatelessWhile"}, {"BatchMatMulV2", "Einsum"}, 1000
+# of so many steps XLA's program has won the time of compiling back (scripts/benchmarks/benchmark_private.py)
+MANY_STEPS = 1000
 
 
 class PrivateRun(Run):
@@ -98,7 +100,7 @@ class PrivateRun(Run):
             return made
 
         self._compiled, self._program = bool(asked), traced(asked)
-        if asked is None and _pays(self.model, self._program, self.plan.stretch.steps):
+        if asked is None and _pays(self.model, self._program, self.plan.stretch.steps) and self._is_in_range():
             plain = self._program
             try:
                 self._program = traced(True)
@@ -110,6 +112,22 @@ class PrivateRun(Run):
                 self._compiled = True
                 return logs
         return self._program(*arguments)
+
+    def _is_in_range(self) -> bool:
+        """Whether XLA computes with these labels and tokens what TensorFlow does: it has no error for one out of range.
+
+        They are those of one forward pass and its loss, and looked up in the data; a computed one cannot be.
+        """
+        if tf.config.list_logical_devices("GPU"):
+            return True
+        specs = [tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype) for leaf in self._tensors]
+        one = Steps(self.model, self.data).step("test", specs, self.plan.batch_size, even=False)
+        computed = [
+            check
+            for check in checks(one.graph.get_operations())
+            if check.tensor.dtype.is_integer and (check.low is None or source_of(check.tensor).op.type != "Placeholder")
+        ]
+        return not computed and not one.refusal and compiler.are_met(one, self._tensors)
 
     def _order_of(self, epoch: int, start: int) -> tf.Tensor:
         """Returns the rows in an epoch's order; none where each step draws its own."""
@@ -130,7 +148,4 @@ def _pays(model: Any, traced: Any, steps: int) -> bool:
     found = compiler.operations(traced.graph)
     if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA):
         return False
-    definition = traced.graph.as_graph_def()
-    nodes = [node for function in definition.library.function for node in function.node_def]
-    loops = sum(node.op in LOOPS for node in [*definition.node, *nodes])
-    return mode == "on" or (steps >= MANY_STEPS and (loops > 2 or bool(found & PRODUCTS)))
+    return mode == "on" or steps >= MANY_STEPS
