@@ -298,8 +298,10 @@ def test_saved_loaded_and_trained_on(tmp_path):
             "class_weight: got one beside sample_weight; accepted: one of the two.",
         ),
         (
-            lambda: Model.from_keras(keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization()]), "huber"),
-            "model: got the layer 'unit_normalization', a UnitNormalization; accepted: layers that tfbp.Network has.",
+            lambda: Model.from_keras(
+                keras.Sequential([keras.Input((5,)), keras.layers.UnitNormalization(name="unit")]), "huber"
+            ),
+            "model: got the layer 'unit', a UnitNormalization; accepted: layers that tfbp.Network has.",
         ),
         (lambda: Model(NETWORK).set_parameters([]), "parameters: got 0 layers; accepted: 2, one dict per layer."),
     ],

@@ -157,7 +157,7 @@ def _holds_nan(tensor: Any) -> Any:
 
 
 def _narrowest(tensor: Any) -> Any:
-    """The smallest tensor that holds a NaN wherever this one does: a table in place of the rows taken of it."""
+    """The smallest tensor that holds a NaN wherever this one does: a table instead of the rows taken of it."""
     smallest = tensor
     while tensor.op.type in NAN_STAYS:
         tensor = tensor.op.inputs[0]

@@ -6,13 +6,12 @@ B batch, H and W height and width, G groups, P places of a window, K positions o
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfbp.privacy.scaling import by_group, of_finite, scaled, squares_of_product, squares_of_rows
+from tfbp.privacy.scaling import by_group, of_finite, scaled, squares_of_product, squares_of_rows, weighted_sum
 
 # bytes of patches in memory, and the number of pieces of a batch for that
 PATCH_BYTES, MOST_PIECES = 8 * 2**20, 16
@@ -53,10 +52,7 @@ class Convolved:
 
     def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
         if self._is_held:
-            size = self._gradients.shape[1:]
-            gradients = of_finite(tf.reshape(self._gradients, [-1, math.prod(size)]), finite, factors.dtype)
-            total = tf.reshape(tf.matmul(factors[None], gradients), size)
-            return self.restore(tf.transpose(total, [0, 2, 1]))
+            return self.restore(tf.transpose(weighted_sum(self._gradients, factors, finite), [0, 2, 1]))
         x, dz = of_finite(self.x, finite, factors.dtype), scaled(self.dz, factors, finite)
         if self.backward is not None:
             return self.backward(x, dz)

@@ -112,7 +112,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     values = [variable.value for variable in variables]
 
     def of_one(example: Any) -> Any:
-        x, y, sample_weight = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[None], example)
+        x, y, sample_weight = example
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             outputs = called(model, x, training)
@@ -121,15 +121,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         return loss, keras.tree.map_structure(lambda leaf: leaf[0], outputs), gradients
 
-    packed = keras.tree.flatten((x, y, sample_weight))
-    structure = (x, y, sample_weight)
-
-    def of_leaves(leaves: Any) -> Any:
-        following = iter(leaves)
-        filled = [None if leaf is None else next(following) for leaf in packed]
-        return of_one(keras.tree.pack_sequence_as(structure, filled))
-
-    losses, outputs, gradients = mapped(of_leaves, [leaf for leaf in packed if leaf is not None], way.in_turn)
+    losses, outputs, gradients = mapped(of_one, (x, y, sample_weight), way.in_turn)
     each = [formulas.Each(gradient) for gradient in gradients]
 
     def squares(dtype: tf.DType) -> tf.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.fitting.steps import unflattened
 from tfbp.privacy.keras_internals import get_keras_mask, set_keras_mask
 from tfbp.privacy.recording import Unweighted
 from tfbp.privacy.ways import Way
@@ -51,41 +52,36 @@ def each_loss(model: Any, way: Way, x: Any, y: Any, outputs: Any, weights: Any, 
     """Returns ℓ_b of every example as a batch of its own, (B,), from the outputs of the whole batch."""
     masks = keras.tree.map_structure(get_keras_mask, outputs)
 
-    def alone(given: Any) -> tf.Tensor:
-        x, y, outputs, weights, masks = keras.tree.map_structure(
-            lambda leaf: None if leaf is None else leaf[None], given
-        )
+    def alone(example: Any) -> tf.Tensor:
+        x, y, outputs, weights, masks = example
         for output, mask in zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=True):
             if mask is not None:
                 set_keras_mask(output, mask)
         return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weights, training=training)
 
-    structure = (x, y, outputs, weights, masks)
-    leaves = keras.tree.flatten(structure)
-
-    def of_leaves(given: Any) -> tf.Tensor:
-        following = iter(given)
-        return alone(
-            keras.tree.pack_sequence_as(structure, [None if leaf is None else next(following) for leaf in leaves])
-        )
-
-    return mapped(of_leaves, [leaf for leaf in leaves if leaf is not None], way.in_turn)
+    return mapped(alone, (x, y, outputs, weights, masks), way.in_turn)
 
 
-def mapped(function: Any, leaves: Any, in_turn: bool) -> Any:
-    """Applies function to each example in parallel; in sequence where TensorFlow cannot trace that."""
+def mapped(function: Any, data: Any, in_turn: bool) -> Any:
+    """Applies function to each example of nested data, a batch of one, in parallel; in sequence where TensorFlow
+    cannot trace that."""
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+
+    def of_leaves(example: Any) -> Any:
+        return function(unflattened(data, [leaf[None] for leaf in example]))
+
     log = logging.getLogger("tensorflow")
     level = log.level
     try:
         log.setLevel(logging.CRITICAL)
         if not in_turn:
-            return tf.vectorized_map(function, leaves)
+            return tf.vectorized_map(of_leaves, leaves)
     except (TypeError, ValueError, NotImplementedError):
         pass
     finally:
         log.setLevel(level)
-    program = tf.function(lambda given: function(given), autograph=False).get_concrete_function(
+    program = tf.function(of_leaves, autograph=False).get_concrete_function(
         [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     )
     specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
-    return tf.map_fn(function, leaves, fn_output_signature=specs, parallel_iterations=1)
+    return tf.map_fn(of_leaves, leaves, fn_output_signature=specs, parallel_iterations=1)

@@ -14,7 +14,6 @@ B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.privacy.convolved import Convolved
-from tfbp.privacy.scaling import flat, of_finite, scaled, squares_of_product, squares_of_rows
+from tfbp.privacy.scaling import flat, in_one_row, of_finite, scaled, squares_of_product, squares_of_rows, weighted_sum
 
 # the number of tokens from which equal ones are found by sorting: else by a matrix of T · T
 MANY_TOKENS = 64
@@ -102,11 +101,10 @@ class Each:
     gradient: tf.Tensor
 
     def squares(self, dtype: tf.DType) -> tf.Tensor:
-        return squares_of_rows(tf.cast(_in_one_row(self.gradient), dtype))
+        return squares_of_rows(tf.cast(in_one_row(self.gradient), dtype))
 
     def weighted(self, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
-        gradient = of_finite(_in_one_row(self.gradient), finite, factors.dtype)
-        return tf.reshape(tf.matmul(factors[None], gradient), self.gradient.shape[1:])
+        return weighted_sum(self.gradient, factors, finite)
 
     def joined(self, other: Each) -> Each:
         return Each(self.gradient + tf.cast(other.gradient, self.gradient.dtype))
@@ -151,8 +149,3 @@ def _can_be_joined(part: Any, other: Any) -> bool:
     return not isinstance(part, Convolved) and (
         not isinstance(part, Product) or part.left.shape.rank == other.left.shape.rank
     )
-
-
-def _in_one_row(tensor: tf.Tensor) -> tf.Tensor:
-    """(B, n) of (B, …)."""
-    return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:])])

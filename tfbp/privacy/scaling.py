@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -49,6 +50,17 @@ def of_finite(tensor: tf.Tensor, finite: tf.Tensor, dtype: tf.DType, times: Any 
     # nearly always all examples are finite: then there is no copy
     clean = tf.function(cleaned, autograph=False, experimental_attributes={"_noinline": True})
     return tf.cond(tf.reduce_all(finite), lambda: product, clean)
+
+
+def weighted_sum(gradients: tf.Tensor, factors: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:
+    """Returns Σ_b f_b g_b of the examples' gradients g_b, (B, …)."""
+    rows = of_finite(in_one_row(gradients), finite, factors.dtype)
+    return tf.reshape(tf.matmul(factors[None], rows), gradients.shape[1:])
+
+
+def in_one_row(tensor: tf.Tensor) -> tf.Tensor:
+    """(B, …) -> (B, n)."""
+    return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:])])
 
 
 def per_row(factors: tf.Tensor, tensor: tf.Tensor) -> tf.Tensor:

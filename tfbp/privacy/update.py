@@ -66,9 +66,9 @@ def apply(model: Any, gradients: list[tf.Tensor], penalties: list[Any]) -> None:
 def _of_penalties(variables: list[Any]) -> list[Any]:
     """Returns the gradient of each weight's own penalty, None without one."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        values = [tf.convert_to_tensor(variable.value) for variable in variables if variable.regularizer is not None]
-        tape.watch(values)
         given = [variable for variable in variables if variable.regularizer is not None]
+        values = [tf.convert_to_tensor(variable.value) for variable in given]
+        tape.watch(values)
         total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
     found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
     return [found.get(id(variable)) for variable in variables]
