@@ -60,6 +60,8 @@ def test_shapes_weights_and_numbers_are_keras_s_and_it_comes_back(name):
 def test_defaults_are_keras_s(kind):
     layer, given = kind(4), getattr(keras.layers, kind.__name__)(4)
     for name, value in layer.arguments().items():
+        if name == "takes":
+            continue
         expected = getattr(given, name)
         if name.endswith("_initializer"):
             assert type(keras.initializers.get(value)) is type(expected)

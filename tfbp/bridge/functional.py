@@ -35,7 +35,8 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     outputs = opened.outputs(model, inputs)
     for tensor in (model._functional if isinstance(model, keras.Sequential) else model).outputs:
         if opened.masks.of(tensor) is not None:
-            raise InputError("model: got an output with a mask, which Keras's loss goes by; accepted: outputs without.")
+            got = "an output with a mask (Masking, mask_zero), which Keras's loss uses"
+            raise InputError(f"model: got {got}; accepted: outputs without.")
     names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):

@@ -153,8 +153,9 @@ class Masks:
 
 def _bound(node: Any) -> dict[str, Any]:
     """The arguments of a call by name."""
-    found = inspect.signature(node.operation.call).bind(*node.arguments.args, **node.arguments.kwargs)
-    return dict(found.arguments)
+    # "training" is Keras's own where the layer's call has no such argument
+    options = {name: value for name, value in node.arguments.kwargs.items() if name != "training"}
+    return dict(inspect.signature(node.operation.call).bind(*node.arguments.args, **options).arguments)
 
 
 def _known(node: Any, known: Mapping[int, Symbol], name: str, given: Any) -> Symbol:

@@ -35,7 +35,7 @@ def difference_and_rounding(model: Any, network: Any, sources: Any) -> tuple[flo
         _with_constants_of_keras(network, sources), parameters, _one(x), _one(y), seed=SEED if network.draws else None
     )[1]
     moved_x = [x[0] if x[0].dtype.kind == "i" else np.nextafter(x[0], np.inf), *x[1:]]
-    with _masks_of(network, sources), _activations_of(network, sources):
+    with _masks_of(network, sources), _formulas_in_float64(network, sources):
         expected, moved = (_by_keras(model, inputs, y) for inputs in (x, moved_x))
     by_hand: dict[int, Any] = {}
     for place, source in sources.items():
@@ -121,16 +121,24 @@ def _mask_of_steps(pair: Any, rate: float, step: Any) -> Any:
 
 
 @contextmanager
-def _activations_of(network: Any, sources: Any) -> Iterator[None]:
-    """Keras's gelu and leaky_relu have their constants in float32: its layers have the third writing's for a while."""
+def _formulas_in_float64(network: Any, sources: Any) -> Iterator[None]:
+    """Keras's gelu and leaky_relu have constants in float32, and TensorFlow's bilinear resize returns float32: their
+    layers have the third writing's formulas for a while."""
     changed = []
     for place, source in sources.items():
-        own = at_place(network, place).applied_activation
-        if own.name in ("gelu", "leaky_relu") and hasattr(source, "activation"):
-            changed.append((source, source.activation))
-            source.activation = partial(tape.activations.activation_forward, own)
+        layer = at_place(network, place)
+        if layer.applied_activation.name in ("gelu", "leaky_relu") and hasattr(source, "activation"):
+            changed.append((source, "activation", source.activation))
+            source.activation = partial(tape.activations.activation_forward, layer.applied_activation)
+        if getattr(layer, "interpolation", "") == "bilinear":
+            changed.append((source, "call", source.call))
+            source.call = partial(_resized, layer)
     try:
         yield
     finally:
-        for source, activation in changed:
-            source.activation = activation
+        for source, name, value in changed:
+            setattr(source, name, value)
+
+
+def _resized(layer: Any, x: Any) -> Any:
+    return tape.upsampling.forward(layer, {}, x, training=False, seed=None)[0]

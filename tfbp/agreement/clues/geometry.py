@@ -31,6 +31,8 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
         run: the reference on a node and its inputs.
     """
     known: dict[str, Any] = {}
+    if getattr(node.layer, "return_state", False):
+        return _of_last_states(node, fed, run)
     if node.layer.takes_several:
         # these clues are for layers with one x
         return {}
@@ -53,6 +55,22 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
 
     names = ["z", "dx", *(f"d{name}" for name in fed["weights"]), *(f"new {name}" for name in fed["weights"])]
     return {name: partial(of_tensor, name) for name in names}
+
+
+def _of_last_states(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
+    """Clues for the gradients of a recurrence that returns its last states: without the gradient of one of them."""
+    count = node.layer.states  # type: ignore[attr-defined]
+
+    def of_tensor(name: str) -> Clues:
+        mistakes = {}
+        for number, state in zip(range(count), "hc", strict=False):
+            dz = fed["dz"].copy()
+            dz[:, number - count] = 0
+            mistakes[f"the gradient of last {state} is left out"] = run(node, {**fed, "dz": dz})[name]
+        return Clues(mistakes)
+
+    of_x = [f"dx{number}" for number in range(len(fed["x"]))] if node.layer.takes_several else ["dx"]
+    return {name: partial(of_tensor, name) for name in (*of_x, *(f"d{name}" for name in fed["weights"]))}
 
 
 def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:

@@ -10,7 +10,7 @@ MISTAKES = [
             "mask-equal-for-not-equal": ("not_equal_forward", "x != tf.cast(layer.value, x.dtype)", "x == tf.cast(layer.value, x.dtype)", "z of manual", ""),
             "mask-of-another-value": ("not_equal_forward", "tf.cast(layer.value, x.dtype)", "tf.cast(layer.value + 1, x.dtype)", "z of manual", ""),
             "mask-all-for-any": ("any_forward", "tf.reduce_any", "tf.reduce_all", "z of manual", ""),
-            "mask-and-for-or": ("or_forward", "|", "&", "z of manual", ""),
+            "mask-and-for-or": ("or_forward", "(x[0] != 0) | (x[1] != 0)", "(x[0] != 0) & (x[1] != 0)", "z of manual", ""),
         },
     ),
     *of(
