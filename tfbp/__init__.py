@@ -76,6 +76,11 @@ from tfbp.network.transposed import Conv2DTranspose as Conv2DTranspose
 from tfbp.network.upsampling import UpSampling1D as UpSampling1D
 from tfbp.network.upsampling import UpSampling2D as UpSampling2D
 from tfbp.network.upsampling import UpSampling3D as UpSampling3D
+from tfbp.network.volumes import AveragePooling3D as AveragePooling3D
+from tfbp.network.volumes import Conv3D as Conv3D
+from tfbp.network.volumes import GlobalAveragePooling3D as GlobalAveragePooling3D
+from tfbp.network.volumes import GlobalMaxPooling3D as GlobalMaxPooling3D
+from tfbp.network.volumes import MaxPooling3D as MaxPooling3D
 from tfbp.remembered_compile import remember
 from tfbp.versions import warn_of_untested
 from tfbp.vocabulary import L1L2 as L1L2
@@ -151,6 +156,7 @@ __all__ = [
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
@@ -158,6 +164,7 @@ __all__ = [
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -172,8 +179,10 @@ __all__ = [
     "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GradientStatistics",
     "GroupNormalization",
     "GroupedQueryAttention",
@@ -187,6 +196,7 @@ __all__ = [
     "Loss",
     "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
     "Model",

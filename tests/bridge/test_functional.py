@@ -227,13 +227,6 @@ def test_it_goes_back_to_keras(trial):
             "huber",
             r"^model: got an output with a mask \(Masking, mask_zero\), which Keras's loss uses; accepted",
         ),
-        (
-            lambda: keras.Model(
-                x := keras.Input((3, 4)), layers.MultiHeadAttention(1, 2, dropout=0.1, name="a")(layers.Masking()(x), x)
-            ),
-            "huber",
-            r"^model: got 'a' with dropout and a mask; accepted: attention with one of them\.",
-        ),
     ],
     ids=[
         "a loss of no output",
@@ -241,7 +234,6 @@ def test_it_goes_back_to_keras(trial):
         "an operation",
         "a masked normalization",
         "a masked loss",
-        "dropout",
     ],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):

@@ -39,6 +39,7 @@ from tfbp.network import (
     shapes,
     transposed,
     upsampling,
+    volumes,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
@@ -92,6 +93,7 @@ FILES = (
         upsampling,
         padding,
         sequences,
+        volumes,
         recurrent,
         bidirectional,
         embedding,

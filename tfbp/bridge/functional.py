@@ -33,7 +33,7 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
     outputs = opened.outputs(model, inputs)
-    for tensor in (model._functional if isinstance(model, keras.Sequential) else model).outputs:
+    for tensor in _functional(model).outputs:
         if opened.masks.of(tensor) is not None:
             got = "an output with a mask (Masking, mask_zero), which Keras's loss uses"
             raise InputError(f"model: got {got}; accepted: outputs without.")
@@ -76,7 +76,7 @@ class _Opened:
 
     def _nested(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
         """The calls of a nested model, which masks go through."""
-        inner = node.operation._functional if isinstance(node.operation, keras.Sequential) else node.operation
+        inner = _functional(node.operation)
         for tensor, outer in zip(inner.inputs, node.input_tensors, strict=True):
             self.masks.put(tensor, self.masks.of(outer))
         made = self.outputs(inner, taken)
@@ -86,7 +86,8 @@ class _Opened:
 
     def _call(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         operation = node.operation
-        taken = [known[id(tensor)] for tensor in node.input_tensors]
+        mask = node.arguments.kwargs.get("mask")
+        taken = [known[id(tensor)] for tensor in node.input_tensors if tensor is not mask]
         if _is_model(operation):
             return self._nested(node, taken)
         if isinstance(operation, keras.layers.Masking):
@@ -172,6 +173,10 @@ def _states_apart(layer: Any, y: Symbol) -> list[Symbol]:
     return [first(y), *(GetItem((steps + number,))(y) for number in range(layer.states))]
 
 
+def _functional(model: Any) -> Any:
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
 def _is_model(operation: Any) -> bool:
     return isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth")
 
@@ -190,8 +195,14 @@ def _input(tensor: Any, model: Any) -> Symbol:
 
 
 def _table(tensor: Any) -> Any:
-    """Returns the embedding that looks an input up; None without one."""
-    layer = tensor._keras_history.operation
-    nodes = [node for each in getattr(layer, "_outbound_nodes", ()) for node in [each]]
-    tables = [node.operation for node in nodes if isinstance(node.operation, keras.layers.Embedding)]
-    return tables[0] if tables else None
+    """Returns the embedding that looks an input up, also in a nested model; None without one."""
+    for node in tensor._keras_history.operation._outbound_nodes:
+        if isinstance(node.operation, keras.layers.Embedding):
+            return node.operation
+        if _is_model(node.operation) and any(each is tensor for each in node.input_tensors):
+            inner = _functional(node.operation).inputs
+            pairs = zip(node.input_tensors, inner, strict=True)
+            tables = [_table(within) for outer, within in pairs if outer is tensor]
+            if any(tables):
+                return next(filter(None, tables))
+    return None

@@ -100,10 +100,6 @@ class Masks:
                 found[name] = mask
         if given.get("attention_mask") is not None:
             found["attention_mask"] = _known(node, known, "attention_mask", given["attention_mask"])
-        # a query that sees no key has the values' mean in a network and in Keras; in Keras with dropout it has 0
-        if node.operation.dropout and any(name.endswith("mask") for name in found):
-            got = f"{node.operation.name!r} with dropout and a mask"
-            raise InputError(f"model: got {got}; accepted: attention with one of them.")
         return found
 
     def after(self, node: Any, known: Mapping[int, Symbol]) -> None:

@@ -29,6 +29,7 @@ from tfbp.manual import sequences as sequences
 from tfbp.manual import shapes as shapes
 from tfbp.manual import transposed as transposed
 from tfbp.manual import upsampling as upsampling
+from tfbp.manual import volumes as volumes
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
@@ -58,6 +59,7 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)
     kinds.PER_EXAMPLE.update(getattr(_file, "PER_EXAMPLE", {}))

@@ -27,15 +27,16 @@ LATER = 16
 LATER_ON_GPU = 64
 
 
-def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
+def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None, zero_if_blind=False):
     """Returns y (B, T, N, V), and the residuals.
 
-    A query without a visible key takes the mean of all values, as in Keras.
+    A query without a visible key takes the mean of all values, as in Keras's attention without dropout.
 
     Args:
         masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys for which all masks are True.
         causal: whether query t sees the keys 0 … t only.
         dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate.
+        zero_if_blind: whether a query without a visible key has y = 0, as in Keras's attention with dropout.
 
     Example:
         >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
@@ -48,13 +49,14 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     scale = tf.constant(query.shape[3] ** -0.5, query.dtype)
     q, k, v = by_group(query * scale, heads), tf.transpose(key, [0, 2, 1, 3]), tf.transpose(value, [0, 2, 1, 3])
     masks = [_grouped(mask, heads) for mask in masks]
-    is_long = dropped is None and _is_long(q, k, causal)
+    zero_if_blind = bool(zero_if_blind and masks)
+    is_long = dropped is None and not zero_if_blind and _is_long(q, k, causal)
     if tf.is_tensor(is_long):
         y, kept = by_length_forward(is_long, q, k, v, masks, causal=causal)
     elif is_long:
         y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
     else:
-        y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped)
+        y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped, zero_if_blind=zero_if_blind)
     return from_groups(y), (kept, scale, is_long)
 
 
@@ -70,12 +72,13 @@ def attention_backward(dy, residuals):
     return from_groups(dq) * scale, tf.transpose(dk, [0, 2, 1, 3]), tf.transpose(dv, [0, 2, 1, 3])
 
 
-def whole_forward(q, k, v, masks, *, causal, dropped):
+def whole_forward(q, k, v, masks, *, causal, dropped, zero_if_blind=False):
     """Returns y (B, K, G, T, V), and the residuals, with p (B, K, G, T, S); q is already scaled."""
     z = chunks.scores(q, k)
     seen = chunks.seen_by(tf.range(tf.shape(z)[3]), z, masks, causal)
     p, _ = softmax_forward(chunks.masked(z, seen))
     # a hidden key has p = 0, but with a mask a query may have no visible key at all
+    p = tf.where(seen, p, 0) if zero_if_blind else p
     y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
     return y, (q, k, v, y, p, seen if masks else None, dropped)
 
@@ -201,7 +204,8 @@ def forward(layer, weights, x, *, training, seed):
         pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
         dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
     masks = [_as_mask(name, mask) for name, mask in beside.items() if name not in ("value", "key")]
-    y, kept["attention"] = attention_forward(**made, masks=masks, causal=layer.use_causal_mask, dropped=dropped)
+    options = dict(causal=layer.use_causal_mask, dropped=dropped, zero_if_blind=layer.dropout > 0)
+    y, kept["attention"] = attention_forward(**made, masks=masks, **options)
     z, kept["attention_output"] = projection_forward(y, *given["attention_output"])
     return z, kept, {}
 

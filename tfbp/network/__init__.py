@@ -85,6 +85,11 @@ from tfbp.network.transposed import Conv2DTranspose as Conv2DTranspose
 from tfbp.network.upsampling import UpSampling1D as UpSampling1D
 from tfbp.network.upsampling import UpSampling2D as UpSampling2D
 from tfbp.network.upsampling import UpSampling3D as UpSampling3D
+from tfbp.network.volumes import AveragePooling3D as AveragePooling3D
+from tfbp.network.volumes import Conv3D as Conv3D
+from tfbp.network.volumes import GlobalAveragePooling3D as GlobalAveragePooling3D
+from tfbp.network.volumes import GlobalMaxPooling3D as GlobalMaxPooling3D
+from tfbp.network.volumes import MaxPooling3D as MaxPooling3D
 
 # tfbp's own kinds: `from_json` finds them by their names
 for _kind in (
@@ -94,6 +99,7 @@ for _kind in (
     Average,
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     BatchNormalization,
     Bidirectional,
     Concatenate,
@@ -101,6 +107,7 @@ for _kind in (
     Conv1DTranspose,
     Conv2D,
     Conv2DTranspose,
+    Conv3D,
     Cropping1D,
     Cropping2D,
     Cropping3D,
@@ -116,8 +123,10 @@ for _kind in (
     GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
     GroupNormalization,
     GroupedQueryAttention,
     LSTM,
@@ -127,6 +136,7 @@ for _kind in (
     LogicalOr,
     MaxPooling1D,
     MaxPooling2D,
+    MaxPooling3D,
     Maximum,
     Minimum,
     MultiHeadAttention,

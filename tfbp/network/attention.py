@@ -116,9 +116,6 @@ class _Attention(TakesBeside):
         query, beside = self.apart(x)
         options: dict[str, Any] = {"use_causal_mask": True} if self.use_causal_mask else {}
         if beside:
-            if self.dropout and any(name.endswith("mask") for name in beside):
-                got = f"masks with dropout={self.dropout!r}"
-                raise InputError(f"takes: got {got}; accepted in Keras: masks without dropout.")
             from keras import ops
 
             # Keras reads masks off its tensors, and not off its arguments: all are one attention_mask
@@ -164,6 +161,7 @@ class MultiHeadAttention(_Attention, Layer):
             projections.
         takes: what else a call takes: "value" and "key", sequences (S, features) that the steps attend to, and masks,
             0 where a step is ignored: "query_mask" (T,), "value_mask", "key_mask" (S,), "attention_mask" (T, S).
+            A query that sees no key has the mean of all values; with dropout 0. So it is in Keras.
 
     Raises:
         InputError: an argument of the wrong kind.

@@ -29,6 +29,7 @@ from tfbp.reference import sequences as sequences
 from tfbp.reference import shapes as shapes
 from tfbp.reference import transposed as transposed
 from tfbp.reference import upsampling as upsampling
+from tfbp.reference import volumes as volumes
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.reference.backprop import loss_and_outputs as loss_and_outputs
@@ -58,5 +59,6 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)

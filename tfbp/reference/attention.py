@@ -11,8 +11,8 @@ from tfbp.reference.dropout import dropout_backward, dropout_forward
 PARTS = ("query", "key", "value", "attention_output")
 
 
-def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None):
-    """Returns y = dropout(softmax(query · key / √H)) · value over the visible keys; without one, the values' mean."""
+def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None, zero_if_blind=False):
+    """Returns y = dropout(softmax(query · key / √H)) · value over the visible keys; without one the mean, or 0."""
     groups = query.shape[2] // key.shape[2]
     # every query head of a group uses the same key head
     keys, values = np.repeat(key, groups, axis=2), np.repeat(value, groups, axis=2)
@@ -24,6 +24,7 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
     largest = np.where(blind, 0, np.where(seen, z.real, -np.inf).max(axis=-1, keepdims=True))
     e = np.where(seen, np.exp(np.where(seen, z - largest, 0)), 0) + blind
     p = e / e.sum(axis=-1, keepdims=True)
+    p = np.where(blind, 0, p) if zero_if_blind else p
     kept, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
     y = np.einsum("bnts,bsnv->btnv", kept, values)
     return y, (query, keys, values, p, kept, y, dropout_residuals, seen, groups)
@@ -105,9 +106,8 @@ def forward(layer, weights, x, *, training, seed):
     )
     masks = {name: mask for name, mask in beside.items() if name not in ("value", "key")}
     drops = training and layer.dropout > 0
-    y, attention_kept = attention_forward(
-        *made, mask_of(**masks), causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None
-    )
+    options = dict(causal=layer.use_causal_mask, rate=layer.dropout, zero_if_blind=layer.dropout > 0)
+    y, attention_kept = attention_forward(*made, mask_of(**masks), seed=seed if drops else None, **options)
     z, output_kept = output_forward(y, *given[3])
     return z, (kept, attention_kept, output_kept), {}
 

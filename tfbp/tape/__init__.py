@@ -29,6 +29,7 @@ from tfbp.tape import sequences as sequences
 from tfbp.tape import shapes as shapes
 from tfbp.tape import transposed as transposed
 from tfbp.tape import upsampling as upsampling
+from tfbp.tape import volumes as volumes
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.tape.backprop import loss_and_outputs as loss_and_outputs
@@ -58,5 +59,6 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)

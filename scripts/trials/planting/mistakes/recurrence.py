@@ -36,9 +36,9 @@ MISTAKES = [
         "manual",
         "attention",
         {
-            "mask-of-values-for-queries": ("_as_mask", '"value_mask": 1', '"value_mask": 2', "of manual", ""),
-            "mask-the-other-way-round-in-attention": ("_as_mask", "!= 0", "== 0", "of manual", ""),
-            "attention-gradient-of-the-key-alone": ("backward", "dsources[source] + found if source in dsources else found", "found", "of manual", ""),
+            "mask-of-values-for-queries": ("_as_mask", '{"query_mask": 2, "value_mask": 1, "key_mask": 1}', '{"query_mask": 2, "value_mask": 2, "key_mask": 1}', "of manual", ""),
+            "mask-the-other-way-round-in-attention": ("_as_mask", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] == 0", "of manual", ""),
+            "attention-of-a-blind-query-is-the-mean": ("whole_forward", "tf.where(seen, p, 0) if zero_if_blind else p", "p", "of manual", ""),
         },
     ),
     *of(
@@ -144,7 +144,7 @@ MISTAKES = [
             "dy-of-a-product-without-factors": ("merge_backward", "return dy * back, dy * there", "return dy, dy", "dx of manual", ""),
             "factors-of-a-product-exchanged": ("merge_backward", "return dy * back, dy * there", "return dy * there, dy * back", "dx of manual", ""),
             "last-output-in-step": ("_in_step", "tf.reverse(back, [1]) if layer.layer.return_sequences else back", "tf.reverse(back, [1])", "of manual", ""),
-            "bidirectional-one-layer-twice": ("forward", "chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)", "chain_forward(layers, weights['forward_layer'], x, training=training, seed=seed, scope=part)", "of manual", ""),
+            "bidirectional-one-layer-twice": ("forward", "chain_forward(layers, weights[part], x, training=training, seed=drawn, scope=part)", "chain_forward(layers, weights['forward_layer'], x, training=training, seed=drawn, scope=part)", "of manual", ""),
         },
     ),
     *of(
