@@ -11,7 +11,7 @@ from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
 from tfbp.bridge.masks import Masks, makes_masks, masked
 from tfbp.bridge.opening import opened, separable, unknown
-from tfbp.bridge.operations import PASSES, layer_of_operation, passed
+from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
 from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
@@ -95,6 +95,8 @@ class _Opened:
         if not isinstance(operation, keras.layers.Layer):
             if type(operation).__name__ in PASSES:
                 return [passed(node, taken[0])]
+            if type(operation).__name__ == "ExtractPatches" and len(taken[0].shape) == 3:
+                return [patches(node, taken[0])]
             layer, weights = layer_of_operation(node, taken)
             key = id(layer if weights is None else next(iter(weights.weights.values())))
             layer, _ = self.made.setdefault(key, (layer, weights))

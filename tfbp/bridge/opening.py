@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfbp.errors import InputError
 
@@ -40,7 +42,7 @@ def opened(operation: Any, arguments: Any) -> Any:
     if getattr(operation, "activity_regularizer", None) is not None:
         raise refused
     modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
-    with _left_alone(operation), keras.StatelessScope() as scope:
+    with _left_alone(operation), _tables_as_weights(operation), keras.StatelessScope() as scope:
         try:
             traces = [_function(operation, arguments, mode) for mode in modes or [{}]]
         except Exception:  # a user's call may raise anything
@@ -85,6 +87,26 @@ def _left_alone(operation: Any) -> Iterator[None]:
     finally:
         for layer, inbound, outbound in lengths:
             del layer._inbound_nodes[inbound:], layer._outbound_nodes[outbound:]
+
+
+@contextmanager
+def _tables_as_weights(operation: Any) -> Iterator[None]:
+    """Makes a lookup of all rows in their order, as of positions, the table itself: a weight of the trace."""
+    tables = [layer for layer in operation._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    for table in tables:
+        table.call = partial(_rows, table, table.call)
+    try:
+        yield
+    finally:
+        for table in tables:
+            del table.call
+
+
+def _rows(table: Any, call: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    is_known = table.built and not isinstance(inputs, keras.KerasTensor)
+    if is_known and np.array_equal(np.ravel(inputs), np.arange(table.input_dim)):
+        return table.embeddings
+    return call(inputs, *args, **kwargs)
 
 
 def separable(layer: Any) -> list[tuple[Any, Weights]]:

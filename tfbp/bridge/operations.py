@@ -25,6 +25,7 @@ from tfbp.network import (
     Multiply,
     NotEqual,
     Permute,
+    PositionEmbedding,
     Rescaling,
     Reshape,
     Stack,
@@ -82,6 +83,23 @@ def passed(node: Any, x: Symbol) -> Symbol:
     raise InputError(f"model: got a Cast from {given.dtype} to {made.dtype}; accepted: one dtype.")
 
 
+def patches(node: Any, x: Symbol) -> Symbol:
+    """The patches of an image, (rows, columns, pixels · channels), by their places.
+
+    Raises:
+        InputError: patches that overlap, or do not fill the image.
+    """
+    given, (height, width, channels) = node.operation, x.shape
+    rows, columns = given.size[:2]
+    strides = given.strides if isinstance(given.strides, tuple) else (given.strides,) * 2
+    fits = strides == given.size and given.dilation_rate in (1, (1, 1)) and given.data_format == "channels_last"
+    if not fits or height % rows or width % columns:
+        got = f"patches {given.size} of images {x.shape} with strides {strides}"
+        raise InputError(f"model: got {got}; accepted: patches side by side that fill the image.")
+    apart = Reshape((height // rows, rows, width // columns, columns, channels))(x)
+    return Reshape((height // rows, width // columns, -1))(Permute((1, 3, 2, 4, 5))(apart))
+
+
 def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
     """Returns the layer of an operation, and the weights that it holds.
 
@@ -102,6 +120,10 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
             if tuple(gamma.shape) == tuple(taken[0].shape[-1:]):
                 regularizer = regularizer_from_keras(gamma.name, gamma.regularizer)
                 return LayerScale(gamma_regularizer=regularizer), Weights(gamma.name, {"gamma": gamma})
+        if kind == "Add" and len(others) == 1 and isinstance(others[0], keras.Variable):
+            rows = others[0]
+            if tuple(rows.shape) == tuple(taken[0].shape) and len(rows.shape) == 2 and rows.regularizer is None:
+                return PositionEmbedding(rows.shape[0]), Weights(rows.name, {"embeddings": rows})
         one = _scaled(kind, arguments, others) or _of_one(kind, operation, others, node.outputs[0].shape)
         if one is not None:
             return one, None

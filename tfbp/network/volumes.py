@@ -132,9 +132,9 @@ class GlobalMaxPooling3D(_OfVolumes, Layer):
 _HEAD = [Flatten(), Dense(3)]
 _PLAIN = [Conv3D(4, (2, 3, 2), (2, 1, 2), "same", activation="tanh"), Conv3D(2, 2, use_bias=False)]
 _DILATED = [Conv3D(4, (3, 2, 2), dilation_rate=(1, 2, 1), groups=2, kernel_regularizer=PENALTY)]
-_POOLED = [MaxPooling3D(2, 1, "same"), AveragePooling3D((3, 2, 2), (2, 1, 2), "same"), MaxPooling3D((2, 2, 1))]
+_POOLED = [MaxPooling3D((2, 2, 1), (1, 2, 1), "same"), AveragePooling3D((2, 1, 2), 1, "same")]
 CASES = (
     Setting("conv-of-volumes-B4-5x4x6x2", (5, 4, 6, 2), [*_PLAIN, *_HEAD], 4),
     Setting("conv-of-volumes-dilated-B4-4x5x3x2", (4, 5, 3, 2), [*_DILATED, GlobalAveragePooling3D(), Dense(3)], 4),
-    Setting("pooling-of-volumes-B4-5x4x4x2", (5, 4, 4, 2), [Dense(3, "tanh"), *_POOLED, GlobalMaxPooling3D()], 4),
+    Setting("pooling-of-volumes-B4-3x4x3x2", (3, 4, 3, 2), [Dense(3), *_POOLED, Dense(3), GlobalMaxPooling3D()], 4),
 )

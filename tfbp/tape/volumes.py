@@ -4,6 +4,7 @@ B batch, D, H and W the depth, height and width of x, I inputs, O outputs, G gro
 None; kernel (L, M, N, I/G, O).
 """
 
+import math
 from functools import partial
 
 import tensorflow as tf
@@ -30,7 +31,12 @@ def _conv3d(layer, weights, x, *, training, seed):
 
 
 def _pooled(function, layer, weights, x, *, training, seed):
-    return tf.cast(function(_wide(x), layer.pool_size, layer.strides, layer.padding.upper()), x.dtype), {}
+    # TensorFlow pools no volumes in float64 on the CPU: each slice by itself, and then along the depth
+    (depth, *sizes), (step, *steps), padding = layer.pool_size, layer.strides, layer.padding.upper()
+    slices = function(tf.reshape(x, [-1, *x.shape[2:]]), sizes, steps, padding)
+    columns = tf.reshape(slices, [-1, x.shape[1], 1, math.prod(slices.shape[1:])])
+    y = function(columns, (depth, 1), (step, 1), padding)
+    return tf.reshape(y, [-1, y.shape[1], *slices.shape[1:]]), {}
 
 
 def _whole(function, layer, weights, x, *, training, seed):
@@ -39,8 +45,8 @@ def _whole(function, layer, weights, x, *, training, seed):
 
 KINDS = {
     "Conv3D": _conv3d,
-    "MaxPooling3D": partial(_pooled, tf.nn.max_pool3d),
-    "AveragePooling3D": partial(_pooled, tf.nn.avg_pool3d),
+    "MaxPooling3D": partial(_pooled, tf.nn.max_pool2d),
+    "AveragePooling3D": partial(_pooled, tf.nn.avg_pool2d),
     "GlobalMaxPooling3D": partial(_whole, tf.reduce_max),
     "GlobalAveragePooling3D": partial(_whole, tf.reduce_mean),
 }

@@ -19,6 +19,7 @@ from tfbp.network import at
 BATCH, SEED = 5, 7
 # a gradient that is 0 but for rounding, as of a bias before BatchNormalization, is less than this of all together
 ZERO = 1e-12
+_OF_VOLUMES = keras.layers.MaxPooling3D | keras.layers.AveragePooling3D
 
 
 def difference_and_rounding(model: Any, network: Any, sources: Any) -> tuple[float, float]:
@@ -122,17 +123,17 @@ def _mask_of_steps(pair: Any, rate: float, step: Any) -> Any:
 
 @contextmanager
 def _formulas_in_float64(network: Any, sources: Any) -> Iterator[None]:
-    """Keras's gelu and leaky_relu have constants in float32, and TensorFlow's bilinear resize returns float32: their
-    layers have the third writing's formulas for a while."""
+    """Keras's gelu and leaky_relu have constants in float32, TensorFlow's bilinear resize returns float32, and it has
+    no pooling of volumes in float64: their layers have the third writing's formulas for a while."""
     changed = []
     for place, source in sources.items():
         layer = at_place(network, place)
         if layer.applied_activation.name in ("gelu", "leaky_relu") and hasattr(source, "activation"):
             changed.append((source, "activation", source.activation))
             source.activation = partial(tape.activations.activation_forward, layer.applied_activation)
-        if getattr(layer, "interpolation", "") == "bilinear":
+        if getattr(layer, "interpolation", "") == "bilinear" or isinstance(source, _OF_VOLUMES):
             changed.append((source, "call", source.call))
-            source.call = partial(_resized, layer)
+            source.call = partial(_by_tape, layer)
     try:
         yield
     finally:
@@ -140,5 +141,5 @@ def _formulas_in_float64(network: Any, sources: Any) -> Iterator[None]:
             setattr(source, name, value)
 
 
-def _resized(layer: Any, x: Any) -> Any:
-    return tape.upsampling.forward(layer, {}, x, training=False, seed=None)[0]
+def _by_tape(layer: Any, x: Any) -> Any:
+    return tape.kinds.kind_of(layer)(layer, {}, x, training=False, seed=None)[0]
