@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Convert models of other people into networks, and compare their gradients with Keras's tape.
 
-A row for each: its calls, the kinds of its layers, whether `Network.from_keras` takes it, and if not, why. With
-`--gradients`, in float64, the gradients of a training step by hand are compared with those of Keras's own model on the
-tape: random examples and targets, the masks of dropout drawn by the network and handed to Keras. `difference` is the
-largest of a weight, relative to the norm of its gradient; `rounding` is the same of Keras with itself, its inputs
-changed in their last bit. The exit status is 0 when every model converts and no difference is over 1e-12 and ten times
-rounding's, 1 otherwise, 2 for bad input.
+Each model has a row: its number of calls, the kinds of its layers, and the reason if `Network.from_keras` refuses it.
+With `--gradients` the script also compares the gradients of a training step in float64: by hand, and by the tape of
+Keras's own model. Examples and targets are random, and both use the network's dropout masks. `difference` is the
+largest of any weight, relative to the norm of its gradient. `rounding` is the same for two runs of Keras with inputs
+that differ in the last bit. The exit status is 0 if every model converts and no difference is above both 1e-12 and
+ten times `rounding`, 1 otherwise, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def take(arguments: argparse.Namespace) -> int:
 
 
 def _row(name: str, compares: bool) -> tuple[str, bool, bool]:
-    """The row of a model, whether it converts, and whether its gradients are Keras's, where they are compared."""
+    """Returns the row of a model, whether it converts, and whether its gradients are Keras's, if compared."""
     from census_models.gradients import difference_and_rounding
     from tfbp.bridge.models import network_and_sources
 

@@ -80,7 +80,7 @@ def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
 def _of_inputs(node: Node, dx: Any) -> Tensors:
     """Returns dx by name: dx0, dx1, … for a layer that takes several tensors; nothing for tokens and masks."""
     if node.layer.takes_several:
-        return {f"dx{number}": each for number, each in enumerate(dx) if each is not None}
+        return {f"dx{number}": gradient for number, gradient in enumerate(dx) if gradient is not None}
     return {} if dx is None else {"dx": dx}
 
 

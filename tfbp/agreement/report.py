@@ -61,7 +61,7 @@ def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]
     worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
     cells = sum(1 for _ in by_cell(results))
     lines = [
-        f"Compared: {len(results):,} tensors in {cells:,} cells, and {len(beside):,} beside them.",
+        f"Compared: {len(results):,} tensors in {cells:,} cell{'s' * (cells != 1)}, and {len(beside):,} beside them.",
         f"Third opinions (central differences, complex step, float64): {len(opinions)} on "
         f"{len({opinion.op for opinion in opinions})} ops, worst error / tolerance {worst:.2f}.",
     ]

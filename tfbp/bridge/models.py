@@ -166,23 +166,23 @@ def _values(network: Network, place: Place, keras_layer: Any) -> dict[str, Any]:
 
 def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
     layers: list[Layer] = []
-    for each in chain:
+    for item in chain:
         here = (*place, len(layers))
-        if isinstance(each, Sum):
-            parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
+        if isinstance(item, Sum):
+            parts = {name: _layers_of(getattr(item, name), sources, (*here, name)) for name in ("layers", "projection")}
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
-        if isinstance(each, Reversed):
+        if isinstance(item, Reversed):
             # a new Activation layer has no weights, and so no source
-            layers.append(LinearCrossEntropy(each.layer.input_dim, use_bias=False, tied=True))
+            layers.append(LinearCrossEntropy(item.layer.input_dim, use_bias=False, tied=True))
             continue
-        each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
-        layer = layer_from_keras(each, **called_with)
+        item, called_with = (item.layer, item.arguments) if isinstance(item, Called) else (item, {})
+        layer = layer_from_keras(item, **called_with)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
             layers.append(layer)
-            sources.update({(*here, part, 0): getattr(each, part) for part in layer.parts} or {here: each})
+            sources.update({(*here, part, 0): getattr(item, part) for part in layer.parts} or {here: item})
     return layers
 
 

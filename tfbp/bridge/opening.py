@@ -41,13 +41,17 @@ def opened(operation: Any, arguments: Any) -> Any:
     refused = unknown(operation)
     if getattr(operation, "activity_regularizer", None) is not None:
         raise refused
-    modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
+    modes = (
+        [{"training": training} for training in (False, True)]
+        if "training" in signature(operation.call).parameters
+        else []
+    )
     with _left_alone(operation), _tables_as_weights(operation), keras.StatelessScope() as scope:
         try:
             traces = [_function(operation, arguments, mode) for mode in modes or [{}]]
         except Exception:  # a user's call may raise anything
             raise refused from None
-    if scope.state_mapping or any(_kinds(each) != _kinds(traces[0]) for each in traces):
+    if scope.state_mapping or any(_kinds(trace) != _kinds(traces[0]) for trace in traces):
         raise refused
     if {kind for _, kind in _kinds(traces[0])} == {"InputLayer"}:  # it returns its input
         raise refused

@@ -87,5 +87,5 @@ def _named(name: str, value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Returns a value of a config in a form in which equal values are equal."""
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items() if each is not None}
+        return {name: _plain(item) for name, item in value.items() if item is not None}
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

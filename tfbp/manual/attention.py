@@ -52,22 +52,22 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     zero_if_blind = bool(zero_if_blind and masks)
     is_long = dropped is None and not zero_if_blind and _is_long(q, k, causal)
     if tf.is_tensor(is_long):
-        y, kept = by_length_forward(is_long, q, k, v, masks, causal=causal)
+        y, inner_residuals = by_length_forward(is_long, q, k, v, masks, causal=causal)
     elif is_long:
-        y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
+        y, inner_residuals = chunks.chunks_forward(q, k, v, masks, causal=causal)
     else:
-        y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped, zero_if_blind=zero_if_blind)
-    return from_groups(y), (kept, scale, is_long)
+        y, inner_residuals = whole_forward(q, k, v, masks, causal=causal, dropped=dropped, zero_if_blind=zero_if_blind)
+    return from_groups(y), (inner_residuals, scale, is_long)
 
 
 def attention_backward(dy, residuals):
     """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
-    kept, scale, is_long = residuals
-    dy = by_group(dy, kept[1].shape[1])
+    inner_residuals, scale, is_long = residuals
+    dy = by_group(dy, inner_residuals[1].shape[1])
     if tf.is_tensor(is_long):
-        dq, dk, dv = by_length_backward(is_long, dy, kept)
+        dq, dk, dv = by_length_backward(is_long, dy, inner_residuals)
     else:
-        dq, dk, dv = (chunks.chunks_backward if is_long else whole_backward)(dy, kept)
+        dq, dk, dv = (chunks.chunks_backward if is_long else whole_backward)(dy, inner_residuals)
     # q = by_group(query * scale), k = transpose(key), v = transpose(value)
     return from_groups(dq) * scale, tf.transpose(dk, [0, 2, 1, 3]), tf.transpose(dv, [0, 2, 1, 3])
 
@@ -150,8 +150,8 @@ def _grouped(mask, heads):
 
 def _drop(p, dropped):
     """Returns p / (1 - rate) where the mask is True, else 0."""
-    kept, rate = dropped
-    return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
+    mask, rate = dropped
+    return dropout_backward(p, (tf.reshape(mask, tf.shape(p)), rate))
 
 
 def _is_long(q, k, causal):
@@ -160,7 +160,7 @@ def _is_long(q, k, causal):
     limit = (LONG_FOR_XLA if is_compiled() else LONG) * (LATER_ON_GPU if has_gpu() else 1)
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
-    queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
+    queries, keys = (tf.cast(tf.shape(tensor)[axis], tf.int64) for tensor, axis in ((q, 3), (k, 2)))
     # chunks skip no keys here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
@@ -194,20 +194,20 @@ def _matrices(x, kernel, bias):
 
 def forward(layer, weights, x, *, training, seed):
     given = {part: (weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS}
-    made, kept = {}, {}
+    made, residuals = {}, {}
     x, beside = layer.apart(x)
     for part, source in layer.sources(x, beside).items():
-        made[part], kept[part] = projection_forward(source, *given[part])
+        made[part], residuals[part] = projection_forward(source, *given[part])
     dropped = None
     if training and layer.dropout:
         shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], made["key"].shape[1]]
-        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        pair = tf.stack([tf.cast(half, tf.int64) for half in seed])
         dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
     masks = [_as_mask(name, mask) for name, mask in beside.items() if name not in ("value", "key")]
     options = dict(causal=layer.use_causal_mask, dropped=dropped, zero_if_blind=layer.dropout > 0)
-    y, kept["attention"] = attention_forward(**made, masks=masks, **options)
-    z, kept["attention_output"] = projection_forward(y, *given["attention_output"])
-    return z, kept, {}
+    y, residuals["attention"] = attention_forward(**made, masks=masks, **options)
+    z, residuals["attention_output"] = projection_forward(y, *given["attention_output"])
+    return z, residuals, {}
 
 
 def backward(layer, dz, residuals):
@@ -238,13 +238,13 @@ def _as_mask(name, mask):
     return (mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0
 
 
-def example_squares(layer, x, dz, kept):
+def example_squares(layer, x, dz, residuals):
     """Returns each example's squared gradient norm, (B,) for each weight: a dense layer's, for each projection."""
-    output = kept["attention_output"]
+    output = residuals["attention_output"]
     # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
     dy = projection_backward(tf.cast(dz, output[0].dtype), output)[0]
     # y = attention_forward(query, key, value)
-    dmade = dict(zip(("query", "key", "value"), attention_backward(dy, kept["attention"]), strict=True))
+    dmade = dict(zip(("query", "key", "value"), attention_backward(dy, residuals["attention"]), strict=True))
     x, beside = layer.apart(x)
     sources = layer.sources(x, beside)
     given = {

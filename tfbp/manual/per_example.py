@@ -152,9 +152,9 @@ def private_gradients(
     options = {"training": training, "seed": seed}
     arguments = network, parameters, x, y, factors, sample_weight
     _, gradients, *_ = loss_reweighted_gradients_and_tensors(*arguments, **options)
-    for place, name, each in named_weights(noise):
+    for place, name, entry in named_weights(noise):
         layer = at(gradients, place)
-        layer[name] += tf.cast(each, layer[name].dtype) / expected
+        layer[name] += tf.cast(entry, layer[name].dtype) / expected
     return gradients
 
 

@@ -31,15 +31,15 @@ def conv3d_forward(x, kernel, bias=None, *, strides=(1, 1, 1), padding="valid", 
     ]
     z = sum_of([each for each, _ in found], x.dtype)
     z = tf.reshape(z, with_batch_of(x, depth.outputs[0], *z.shape[1:]))
-    return z if bias is None else z + bias, ([kept for _, kept in found], depth, x.shape)
+    return z if bias is None else z + bias, ([residuals for _, residuals in found], depth, x.shape)
 
 
 def conv3d_backward(dz, residuals, *, bias_gradient=True):
     """Returns dx (B, D, H, W, I), dkernel (L, M, N, I/G, O) and dbias (O,), from dz; None for a dbias that is off."""
-    kept, depth, shape = residuals
+    level_residuals, depth, shape = residuals
     dslices_of_z = tf.reshape(dz, [-1, *dz.shape[2:]])
     # z = Σ conv2d(slices(at), kernel[level]) + bias        (B R, P, Q, O) <- (B R, H, W, I) of each level
-    found = [convolution.conv2d_backward(dslices_of_z, of_level, bias_gradient=False) for of_level in kept]
+    found = [convolution.conv2d_backward(dslices_of_z, of_level, bias_gradient=False) for of_level in level_residuals]
     dslices, dkernel, _ = zip(*found, strict=True)
     dats = [tf.reshape(each, with_batch_of(dz, depth.outputs[0], 1, math.prod(shape[2:]))) for each in dslices]
     # at = patches(columns(x))                              (B, R, 1, H W I) <- (B, D, 1, H W I)

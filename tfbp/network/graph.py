@@ -142,17 +142,17 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
     """
     seen = _needed(outputs)
     computed = [tensor for tensor in seen.values() if tensor.layer is not None]
-    for each in seen.values():
-        if each.layer is None and each not in inputs:
-            raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
-    for index, each in enumerate(inputs):
-        if each.layer is not None or each.number not in seen:
-            raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
-    numbers = {each.number: index for index, each in enumerate([*inputs, *computed])}
+    for node in seen.values():
+        if node.layer is None and node not in inputs:
+            raise InputError(f"inputs: got none of shape {node.shape}, which an output depends on; accepted: all.")
+    for index, node in enumerate(inputs):
+        if node.layer is not None or node.number not in seen:
+            raise InputError(f"inputs[{index}]: got {node!r}; accepted: a tfbp.Input that an output depends on.")
+    numbers = {node.number: index for index, node in enumerate([*inputs, *computed])}
     layers, calls = layers_of(outputs), []
-    for each in computed:
-        index = next(i for i, layer in enumerate(layers) if layer is each.layer)
-        calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
+    for node in computed:
+        index = next(i for i, layer in enumerate(layers) if layer is node.layer)
+        calls.append(Call(index, tuple(numbers[taken.number] for taken in node.takes)))
     return layers, calls, [numbers[output.number] for output in outputs]
 
 

@@ -25,18 +25,18 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
     e = np.where(seen, np.exp(np.where(seen, z - largest, 0)), 0) + blind
     p = e / e.sum(axis=-1, keepdims=True)
     p = np.where(blind, 0, p) if zero_if_blind else p
-    kept, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
-    y = np.einsum("bnts,bsnv->btnv", kept, values)
-    return y, (query, keys, values, p, kept, y, dropout_residuals, seen, groups)
+    dropped, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
+    y = np.einsum("bnts,bsnv->btnv", dropped, values)
+    return y, (query, keys, values, p, dropped, y, dropout_residuals, seen, groups)
 
 
 def attention_backward(dy, residuals):
     """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
-    query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
-    # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
+    query, keys, values, p, dropped, y, dropout_residuals, seen, groups = residuals
+    # y = einsum(dropped, values)                     (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)
-    dvalues = np.einsum("bnts,btnv->bsnv", kept, dy)
-    # kept = dropout_forward(p)                       (B, N, T, S)
+    dvalues = np.einsum("bnts,btnv->bsnv", dropped, dy)
+    # dropped = dropout_forward(p)                    (B, N, T, S)
     dp = dp if dropout_residuals is None else dropout_backward(dp, dropout_residuals)
     # p = softmax(z) where visible, J = diag(p) - p pᵀ   (B, N, T, S)
     # Σ dp p over the keys is dy · y: both are dyᵀ · the sum of the values with the kept part of p
@@ -101,27 +101,31 @@ def forward(layer, weights, x, *, training, seed):
     given = [(weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS]
     x, beside = layer.apart(x)
     sources = layer.sources(x, beside)
-    made, kept = zip(
-        *(projection_forward(sources[part], *each) for part, each in zip(PARTS[:3], given, strict=False)), strict=True
+    made, projection_residuals = zip(
+        *(
+            projection_forward(sources[part], *weights_of_part)
+            for part, weights_of_part in zip(PARTS[:3], given, strict=False)
+        ),
+        strict=True,
     )
     masks = {name: mask for name, mask in beside.items() if name not in ("value", "key")}
     drops = training and layer.dropout > 0
     options = dict(causal=layer.use_causal_mask, rate=layer.dropout, zero_if_blind=layer.dropout > 0)
-    y, attention_kept = attention_forward(*made, mask_of(**masks), seed=seed if drops else None, **options)
-    z, output_kept = output_forward(y, *given[3])
-    return z, (kept, attention_kept, output_kept), {}
+    y, attention_residuals = attention_forward(*made, mask_of(**masks), seed=seed if drops else None, **options)
+    z, output_residuals = output_forward(y, *given[3])
+    return z, (projection_residuals, attention_residuals, output_residuals), {}
 
 
 def backward(layer, dz, residuals):
-    kept, attention_kept, output_kept = residuals
+    projection_residuals, attention_residuals, output_residuals = residuals
     # z = output_forward(y)
-    dy, *found = output_backward(dz, output_kept)
+    dy, *found = output_backward(dz, output_residuals)
     gradients = {"attention_output": found}
     # y = attention_forward(query, key, value)
-    dmade = attention_backward(dy, attention_kept)
+    dmade = attention_backward(dy, attention_residuals)
     # query, key, value = projection_forward(its source): the gradients of one source add up
     dsources = {}
-    for part, da, residuals in zip(PARTS, dmade, kept, strict=False):
+    for part, da, residuals in zip(PARTS, dmade, projection_residuals, strict=False):
         dsource, *gradients[part] = projection_backward(da, residuals)
         source = layer.sources("query", {name: name for name in layer.takes})[part]
         dsources[source] = dsources[source] + dsource if source in dsources else dsource

@@ -34,12 +34,14 @@ def merge_backward(dy, residuals, mode):
 
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors and residuals of each part."""
-    made, kept = {}, {}
+    made, residuals = {}, {}
     for number, (part, layers) in enumerate(layer.parts.items()):
         drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
-        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=drawn)
-    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
-    return y, kept, {}
+        made[part], *residuals[part] = chain_forward(layers, weights[part], x, training=training, seed=drawn)
+    y, residuals["merged"] = merge_forward(
+        made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode
+    )
+    return y, residuals, {}
 
 
 def backward(layer, dz, residuals):

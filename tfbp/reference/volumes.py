@@ -17,24 +17,24 @@ def conv3d_forward(x, kernel, bias=None, *, strides=(1, 1, 1), padding="valid", 
     depth = Window((x.shape[1], 1), (len(kernel), 1), (strides[0], 1), padding, (dilation_rate[0], 1))
     padded = depth.pad(_columns(x))
     options = dict(strides=strides[1:], padding=padding, dilation_rate=dilation_rate[1:], groups=groups)
-    z, kept = 0, []
+    z, level_residuals = 0, []
     for level, _, at in depth.positions():
         of_level, residuals = convolution.conv2d_forward(_slices(padded[at], x), kernel[level], **options)
         z = z + of_level
-        kept.append(residuals)
+        level_residuals.append(residuals)
     z = z.reshape(len(x), -1, *z.shape[1:])
-    return z if bias is None else z + bias, (kept, depth, x.shape, kernel.shape)
+    return z if bias is None else z + bias, (level_residuals, depth, x.shape, kernel.shape)
 
 
 def conv3d_backward(dz, residuals):
     """Returns dx (B, D, H, W, I), dkernel (L, M, N, I/G, O) and dbias (O,)."""
-    kept, depth, shape, kernel_shape = residuals
+    level_residuals, depth, shape, kernel_shape = residuals
     # z = z + bias                                          (B, R, P, Q, O) <- (O,)
     dbias = dz.sum(axis=(0, 1, 2, 3))
     dpadded, dkernel = depth.pad(_columns(np.zeros(shape, dz.dtype))), np.zeros(kernel_shape, dz.dtype)
     for level, _, at in depth.positions():
         # z = z + conv2d(slices(padded[at]), kernel[level])   (B R, P, Q, O) <- (B R, H, W, I)
-        dslices, dkernel[level], _ = convolution.conv2d_backward(dz.reshape(-1, *dz.shape[2:]), kept[level])
+        dslices, dkernel[level], _ = convolution.conv2d_backward(dz.reshape(-1, *dz.shape[2:]), level_residuals[level])
         dpadded[at] += dslices.reshape(dpadded[at].shape)
     # padded = pad(columns(x))                              (B, D + …, 1, H W I) <- (B, D, H, W, I)
     return depth.unpad(dpadded).reshape(shape), dkernel, dbias

@@ -33,7 +33,7 @@ def forward(layer, weights, x, *, training, seed):
         z = tf.einsum(equation, x, weights[f"{part}_kernel"])
         return z + weights[f"{part}_bias"] if layer.use_bias else z
 
-    seed = tf.stack([tf.cast(each, tf.int64) for each in seed]) if training and layer.dropout else None
+    seed = tf.stack([tf.cast(half, tf.int64) for half in seed]) if training and layer.dropout else None
     x, beside = layer.apart(x)
     made = [projected("btd,dnh->btnh", part, source) for part, source in layer.sources(x, beside).items()]
     mask = None

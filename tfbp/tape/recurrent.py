@@ -82,7 +82,7 @@ def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None,
         else:
             y = tf.where(mask[t], new[0], 0 if order["zero_output_for_mask"] else y)
             states = tuple(tf.where(mask[t], *pair) for pair in zip(new, states, strict=True))
-        return t + 1, tuple(each.write(t, y) for each in ys), y, states
+        return t + 1, tuple(of_step.write(t, y) for of_step in ys), y, states
 
     states = states or (zeros,) * count
     given = tf.constant(0), ys, zeros, states

@@ -55,7 +55,7 @@ def _largest(got: dict[int, Any], expected: dict[int, Any]) -> float:
 
 
 def _by_keras(model: Any, x: list[Any], y: list[Any]) -> dict[int, Any]:
-    """Gradients by the ids of the variables."""
+    """Returns gradients by the ids of the variables."""
     with tf.GradientTape() as record:
         outputs = model(_one(x, list), training=True)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
@@ -73,11 +73,11 @@ def _one(each: list[Any], several: Any = tuple) -> Any:
 
 
 def _with_constants_of_keras(network: Any, sources: Any) -> Any:
-    """Keras's Rescaling has its two numbers in float32, also in a model of float64."""
+    """Rounds as Keras's Rescaling does, which has its two numbers in float32, also in a model of float64."""
     layers = list(network.layers)
     for place, source in sources.items():
         if isinstance(source, keras.layers.Rescaling):
-            rounded = (float(np.float32(each)) for each in (source.scale, source.offset))
+            rounded = (float(np.float32(number)) for number in (source.scale, source.offset))
             layers[place[0]] = type(layers[place[0]])(*rounded)
     return type(network).of_calls(**{**vars(network), "layers": tuple(layers)})
 

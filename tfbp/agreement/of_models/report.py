@@ -145,7 +145,7 @@ def _worst(worst: dict[str, float], dtype: str) -> str:
     ratios = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
     if not ratios:
         return "–"
-    mode = max(ratios, key=lambda each: ratios[each])
+    mode = max(ratios, key=lambda name: ratios[name])
     return f"{ratios[mode]:.2g} ({mode})"
 
 

@@ -196,7 +196,7 @@ class ModelTrial:
                 limits[name] = np.maximum(t, limits.get(name, 0.0))
         if isinstance(truth, ByTape):
             truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in limits.items()}
-        worst = max(results, key=lambda each: each.ratio)
+        worst = max(results, key=lambda result: result.ratio)
         if truth.by == REFERENCE and np.isfinite(worst.ratio):
             self.report.notes.append(
                 f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "

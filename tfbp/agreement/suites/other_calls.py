@@ -129,7 +129,7 @@ def others() -> Iterator[Call]:
             dembeddings = file_of(room, "embedding").embedding_backward(upstream["y"], residuals)
             return {"y": y, "dembeddings": dembeddings, "squares": dembeddings * dembeddings}
         rows, tokens = file_of(room, "embedding").embedding_rows_backward(upstream["y"], (*residuals, 5))
-        sums = [tf.math.unsorted_segment_sum(each, tokens, 9) for each in (rows, rows * rows)]
+        sums = [tf.math.unsorted_segment_sum(array, tokens, 9) for array in (rows, rows * rows)]
         return {"y": y, "dembeddings": sums[0], "squares": sums[1]}
 
     tokens = np.array([[1, 8, 1, 3], [3, 3, 0, 8], [5, 1, 8, 8]])

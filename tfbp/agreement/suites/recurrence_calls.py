@@ -64,7 +64,7 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
     function = {"SimpleRNN": "simple_rnn"}.get(keras_name, keras_name.lower())
 
     def outputs(y: Any, last: Any) -> Named:
-        return {"y": y, **{f"last {name}": each for name, each in zip(states, last, strict=True)}}
+        return {"y": y, **{f"last {name}": state for name, state in zip(states, last, strict=True)}}
 
     def by_hand(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         given = [a[n] for n in ("x", "kernel", "recurrent_kernel", "bias")]

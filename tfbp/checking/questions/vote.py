@@ -78,7 +78,7 @@ def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
     count = len(trial.upstream)
     for k in range(count if 1 < count <= 8 else 0):
         alone = [u if j == k else 0 * u for j, u in enumerate(trial.upstream)]
-        runs = [attempt(each.run, trial.values, alone) for each in (trial.program, oracle)]
+        runs = [attempt(program.run, trial.values, alone) for program in (trial.program, oracle)]
         if any(isinstance(run, Failure) for run in runs):
             continue
         (mine, theirs) = (arrays(run[1]) for run in runs)

@@ -7,9 +7,9 @@ MISTAKES = [
         "manual",
         "padding",
         {
-            "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [each[::-1] for each in padding])", "dx of manual", ""),
-            "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [each[::-1] for each in cropping])", "z of manual", ""),
-            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(each[::-1] for each in cropping), (0, 0)]", "dx of manual", ""),
+            "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [pair[::-1] for pair in padding])", "dx of manual", ""),
+            "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [pair[::-1] for pair in cropping])", "z of manual", ""),
+            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(pair[::-1] for pair in cropping), (0, 0)]", "dx of manual", ""),
         },
     ),
     *of(
@@ -56,7 +56,7 @@ MISTAKES = [
         "manual",
         "transposed",
         {
-            "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(each)", "-1 - window.positions.index(each)", "z of manual", ""),
+            "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(position)", "-1 - window.positions.index(position)", "z of manual", ""),
             "transposed-dbias-of-the-first-row": ("conv2d_transpose_backward", "tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, :1], axis=[0, 1, 2])", "dbias of manual", ""),
             "transposed-dkernel-of-other-examples": ("conv2d_transpose_backward", "tf.reshape(wide(x), [-1, inputs])", "tf.reshape(wide(x)[::-1], [-1, inputs])", "dkernel of manual", ""),
         },

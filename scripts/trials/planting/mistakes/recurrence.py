@@ -118,7 +118,7 @@ MISTAKES = [
             "halves-dweights-of-one-half": ("backward", "half + other", "half", "of manual", "", "graph"),
             "halves-dy-from-the-last-example-on": ("backward", "split(dy)", "split(dy[::-1])", "of manual", "", "graph"),
             "halves-states-of-the-halves-exchanged": ("_joined", "tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)", "of manual", "", "graph"),
-            "halves-dstates-left-out": ("backward", "function(half, kept, **dstates_of_half, **asked)", "function(half, kept, **asked)", "of manual", "the gradient of last h is left out", "graph"),
+            "halves-dstates-left-out": ("backward", "function(half, of_half, **dstates_of_half, **asked)", "function(half, of_half, **asked)", "of manual", "the gradient of last h is left out", "graph"),
             "halves-the-halves-begin-without-states": ("forward", "states_of_half", "None", "of manual", "", "graph"),
             "halves-the-mask-left-out": ("forward", "function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)", "function(half, kernel, recurrent_kernel, bias, states_of_half, **options)", "of manual", "", "graph"),
             "halves-the-halves-masks-from-the-last-example-on": ("forward", "split(mask)", "split(mask[::-1])", "of manual", "", "graph"),
