@@ -18,7 +18,7 @@ MISTAKES = [
         "recurrent",
         {
             "states-not-handed-on": ("_forward", 'beside.get("initial_state")', "None", "of manual", ""),
-            "states-gradient-of-the-last-left-out": ("_backward", "halves.backward(function, dy, kept, dlast, bias_gradient=layer.use_bias)", "halves.backward(function, dy, kept, bias_gradient=layer.use_bias)", "of manual", ""),
+            "states-gradient-of-the-last-left-out": ("_backward", "halves.backward(function, dy, step_residuals, dlast, bias_gradient=layer.use_bias)", "halves.backward(function, dy, step_residuals, bias_gradient=layer.use_bias)", "of manual", ""),
             "states-in-the-reverse-order": ("_apart", "tuple(tf.unstack(dlast, num=layer.states, axis=1))", "tuple(tf.unstack(dlast, num=layer.states, axis=1))[::-1]", "of manual", ""),
             "mask-dropped": ("_forward", '"mask" in beside', "False", "of manual", ""),
             "recurrent-dropout-dx-undropped": ("_backward", "dx if dropped is None else dropout_backward(dx, dropped)", "dx", "dx", ""),
