@@ -131,7 +131,7 @@ class GlobalMaxPooling3D(_OfVolumes, Layer):
 
 _HEAD = [Flatten(), Dense(3)]
 _PLAIN = [Conv3D(4, (2, 3, 2), (2, 1, 2), "same", activation="tanh"), Conv3D(2, 2, use_bias=False)]
-_DILATED = [Conv3D(4, (3, 2, 2), dilation_rate=(1, 2, 1), groups=2, kernel_regularizer=PENALTY)]
+_DILATED = [Conv3D(4, (2, 3, 2), dilation_rate=(2, 2, 1), groups=2, kernel_regularizer=PENALTY)]
 _POOLED = [MaxPooling3D((2, 2, 1), (1, 2, 1), "same"), AveragePooling3D((2, 1, 2), 1, "same")]
 CASES = (
     Setting("conv-of-volumes-B4-5x4x6x2", (5, 4, 6, 2), [*_PLAIN, *_HEAD], 4),
