@@ -75,6 +75,23 @@ def _composites():
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
 
 
+class _Patched(layers.Layer):
+    """The patches of an image side by side, and to each a row of a table for its place."""
+
+    def __init__(self):
+        super().__init__()
+        self.projection, self.position = layers.Dense(4), layers.Embedding(4, 4)
+
+    def call(self, images):
+        patches = keras.ops.reshape(keras.ops.image.extract_patches(images, 2), (-1, 4, 8))
+        return self.projection(patches) + self.position(keras.ops.expand_dims(keras.ops.arange(4), 0))
+
+
+def _patched():
+    x = keras.Input((4, 4, 2))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(layers.LayerNormalization()(_Patched()(x)))))
+
+
 def _rearranged():
     x = keras.Input((5, 4))
     y = keras.ops.transpose(layers.Dense(6, "tanh")(x), (0, 2, 1))
@@ -116,6 +133,7 @@ MODELS = {
     "masked": (_masked, "mean_squared_error"),
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
     "composites": (_composites, "mean_squared_error"),
+    "patched": (_patched, "mean_squared_error"),
     "rearranged": (_rearranged, "mean_squared_error"),
     "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "operations": (_operations, "mean_squared_error"),

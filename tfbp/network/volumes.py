@@ -136,5 +136,5 @@ _POOLED = [MaxPooling3D((2, 2, 1), (1, 2, 1), "same"), AveragePooling3D((2, 1, 2
 CASES = (
     Setting("conv-of-volumes-B4-5x4x6x2", (5, 4, 6, 2), [*_PLAIN, *_HEAD], 4),
     Setting("conv-of-volumes-dilated-B4-4x5x3x2", (4, 5, 3, 2), [*_DILATED, GlobalAveragePooling3D(), Dense(3)], 4),
-    Setting("pooling-of-volumes-B4-3x4x3x2", (3, 4, 3, 2), [Dense(3), *_POOLED, Dense(3), GlobalMaxPooling3D()], 4),
+    Setting("pooling-of-volumes-B4-3x4x3x2", (3, 4, 3, 2), [Dense(5), *_POOLED, Dense(3), GlobalMaxPooling3D()], 4),
 )

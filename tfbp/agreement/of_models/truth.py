@@ -47,18 +47,12 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     if recorded.draws.numbers and isinstance(call.operation, keras.layers.Dropout) and not is_masked:
         return ByMask(recorded.draws, call.operation.rate)
     try:
-        if (is_masked and _minds_masks(call.operation)) or recorded.draws.numbers:
-            raise InputError("model: got a mask or draws; accepted: a layer of which the reference knows all.")
-        return ByReference(call, copies, shapes, training)
+        if recorded.draws.numbers:
+            raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
+        return ByReference(call, copies, shapes, recorded.masks, training)
     # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
-
-
-def _minds_masks(operation: Any) -> bool:
-    """Whether a layer's result depends on masks."""
-    call = getattr(operation, "_call_has_mask_arg", True)
-    return bool(call) or isinstance(operation, keras.layers.MultiHeadAttention | keras.layers.Wrapper)
 
 
 class ByReference:
@@ -66,11 +60,19 @@ class ByReference:
 
     by = REFERENCE
 
-    def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], training: bool) -> None:
+    def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], masks: Sequence[Any], training: bool) -> None:
         layer = call.operation
         operation = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
         inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
-        outputs = call(operation, inputs, training)
+        self.masks = [np.asarray(mask, float) for mask in masks if mask is not None]
+        given = []
+        for tensor, mask in zip(list(inputs), masks, strict=True):
+            if mask is not None:
+                inputs.append(keras.Input(mask.shape[1:], dtype="bool"))
+                tensor._keras_mask = inputs[-1]
+            given.append(tensor)
+        # a copy has no mask, which would belong to a loss
+        outputs = [keras.ops.copy(y) for y in call(operation, given, training)]
         model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
         loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
         self.network, sources = network_and_sources(model, loss)
@@ -90,7 +92,7 @@ class ByReference:
         calls = self.network.graph
         with activations_with(noise):
             tensors_made, tensors, residuals = graph.graph_forward(
-                calls, weights, [on(x) for x in xs], training=self.training
+                calls, weights, [*map(on, xs), *self.masks], training=self.training
             )
             answer = Answer([np.asarray(plain(tensors_made[end])) for end in self.network.ends])
             for (place, name), number in self.numbers.items():
