@@ -10,10 +10,10 @@ import keras
 from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
 from tfbp.bridge.masks import Masks, makes_masks, masked
-from tfbp.bridge.opening import opened, separable, unknown
+from tfbp.bridge.opening import Weights, opened, separable, unknown
 from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
 from tfbp.errors import InputError
-from tfbp.network import GetItem, Input, Layer, Network, Reshape, Symbol, Tokens
+from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
 # composite layers that consist of two known layers
@@ -116,6 +116,8 @@ class _Opened:
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
+        if is_composite(operation) and hasattr(operation, "position_embeddings") and not called_with:
+            return [self._rows_of_places(operation, taken[0])]
         if is_composite(operation) and id(operation) not in self.made:
             return self._opened(node, taken)
         if id(operation) not in self.made:
@@ -128,6 +130,14 @@ class _Opened:
             return [self._attended(operation, layer, taken[0])]
         y = self._on(layer, taken, operation.name)
         return _states_apart(layer, y) if getattr(layer, "return_state", False) else [y]
+
+    def _rows_of_places(self, embedding: Any, x: Symbol) -> Symbol:
+        """The rows alone, as keras-hub's PositionEmbedding returns them: added to zeros."""
+        rows = embedding.position_embeddings
+        if id(rows) not in self.made:
+            weights = Weights(embedding.name, {"embeddings": rows}, embedding.trainable)
+            self.made[id(rows)] = PositionEmbedding(rows.shape[0]), weights
+        return self._on(self.made[id(rows)][0], [Rescaling(0.0)(x)], embedding.name)
 
     def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
         """Attention over all steps, or over all pixels: the pixels become one sequence, and an image again after it."""

@@ -176,10 +176,13 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
             at = key.index(Ellipsis)
             whole = len(made) + sum(isinstance(part, int) for part in key) - (len(key) - 1)
             key = (*key[:at], *[slice(None)] * whole, *key[at + 1 :])
+        if key[0] == slice(None) and None in key and all(part in (None, slice(None)) for part in key):
+            return Reshape(tuple(made[1:]))
         if key[0] == slice(None) and len(key) > 1:
             return GetItem(key[1:])
     return None
 
 
 def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    is_tensor = not isinstance(given, keras.KerasTensor | keras.Variable) and getattr(given, "shape", None) == ()
+    return (isinstance(given, int | float | np.number) or is_tensor) and not isinstance(given, bool)
