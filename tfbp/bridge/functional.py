@@ -116,7 +116,7 @@ class _Opened:
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
-        if is_composite(operation) and hasattr(operation, "position_embeddings") and not called_with:
+        if is_composite(operation) and hasattr(operation, "position_embeddings") and not any(called_with.values()):
             return [self._rows_of_places(operation, taken[0])]
         if is_composite(operation) and id(operation) not in self.made:
             return self._opened(node, taken)
@@ -158,7 +158,8 @@ class _Opened:
         if type(operation).__name__ not in _COMPOSITE:
             of_each = {id(tensor): symbol for tensor, symbol in zip(node.input_tensors, taken, strict=True)}
             try:
-                return self.outputs(opened(operation, node.arguments), list(of_each.values()))
+                shapes = {key: symbol.shape for key, symbol in of_each.items()}
+                return self.outputs(opened(operation, node.arguments, shapes), list(of_each.values()))
             except InputError:
                 # an unknown part inside: the error names the layer that the model shows
                 raise unknown(operation) from None
@@ -207,7 +208,7 @@ def _input(tensor: Any, model: Any) -> Symbol:
 
 
 def _table(tensor: Any) -> Any:
-    """Returns the embedding that looks an input up, also in a nested model; None without one."""
+    """Returns the embedding that looks an input up, also in a nested model or a composite layer; None without."""
     for node in tensor._keras_history.operation._outbound_nodes:
         if isinstance(node.operation, keras.layers.Embedding):
             return node.operation
@@ -217,4 +218,8 @@ def _table(tensor: Any) -> Any:
             tables = [_table(within) for outer, within in pairs if outer is tensor]
             if any(tables):
                 return next(filter(None, tables))
+        elif isinstance(node.operation, keras.Layer) and "int" in tensor.dtype and is_composite(node.operation):
+            inside = [each for each in node.operation._flatten_layers() if isinstance(each, keras.layers.Embedding)]
+            if inside:
+                return inside[0]
     return None

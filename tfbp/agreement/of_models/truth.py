@@ -49,10 +49,20 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     try:
         if recorded.draws.numbers:
             raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
-        return ByReference(call, copies, shapes, recorded.masks, training)
+        # a mask that is an argument of the call is one of its tensors already
+        by_argument = any(dtype == "bool" for _, dtype in shapes)
+        attached = is_masked and not by_argument and _minds_masks(call.operation)
+        masks = recorded.masks if attached else [None] * len(shapes)
+        return ByReference(call, copies, shapes, masks, training)
     # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
+
+
+def _minds_masks(operation: Any) -> bool:
+    """Whether a layer's result depends on masks."""
+    call = getattr(operation, "_call_has_mask_arg", True)
+    return bool(call) or isinstance(operation, keras.layers.MultiHeadAttention | keras.layers.Wrapper)
 
 
 class ByReference:
