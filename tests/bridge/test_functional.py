@@ -114,7 +114,9 @@ def _translator():
     sequence, *states = layers.LSTM(4, return_sequences=True, return_state=True)(layers.Dense(4, "tanh")(x))
     y = layers.Embedding(5, 4, mask_zero=True)(target)
     y, _, last = layers.LSTM(4, return_sequences=True, return_state=True)(y, initial_state=states)
-    seen = layers.MultiHeadAttention(1, 4)(y, sequence)
+    seen = layers.MultiHeadAttention(1, 4)(
+        value=sequence, query=y, attention_mask=keras.ops.expand_dims(source != 2, 1)
+    )
     return keras.Model([source, target], layers.Dense(3)(layers.Concatenate()([seen[:, -1], last, y[:, 0]])))
 
 

@@ -9,7 +9,7 @@ import keras
 
 from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
-from tfbp.bridge.masks import Masks, makes_masks, masked
+from tfbp.bridge.masks import Masks, first_argument, makes_masks, masked
 from tfbp.bridge.opening import Weights, opened, separable, unknown
 from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
 from tfbp.errors import InputError
@@ -32,6 +32,9 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     """
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
+    by_tensor = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
+    for tensor in model.inputs:
+        opened.masks.put(tensor, by_tensor.get(id(getattr(tensor, "_keras_mask", None))))
     outputs = opened.outputs(model, inputs)
     for tensor in _functional(model).outputs:
         if opened.masks.of(tensor) is not None:
@@ -110,7 +113,7 @@ class _Opened:
         if beside:
             called_with["takes"] = tuple(beside)
         if beside or asks_itself(operation):
-            taken = [taken[0], *keras.tree.flatten(list(beside.values()))]
+            taken = [known[id(first_argument(node))], *keras.tree.flatten(list(beside.values()))]
         if called_with.get("reverse") and makes_masks(operation):
             raise InputError(f"model: {operation.name!r}: mask_zero: got True; accepted: False.")
         if called_with.get("reverse"):

@@ -119,7 +119,7 @@ class Masks:
 
     def _computed(self, node: Any, known: Mapping[int, Symbol], explicit: Any) -> list[Any]:
         """By the layer's own compute_mask, on symbolic tensors like those that it was called on."""
-        x = next(iter(_bound(node).values()))
+        x = first_argument(node)
         fresh: dict[int, Any] = {}
         symbols: list[Symbol] = []
 
@@ -145,6 +145,11 @@ class Masks:
             else:
                 made.append(self._written(keras.Function(inputs, each), symbols)[0])
         return made
+
+
+def first_argument(node: Any) -> Any:
+    """What a call takes as its first argument, also where it is passed by name: x, or a query."""
+    return next(iter(_bound(node).values()))
 
 
 def _bound(node: Any) -> dict[str, Any]:

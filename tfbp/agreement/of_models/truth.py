@@ -50,7 +50,7 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
         if recorded.draws.numbers:
             raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
         # a mask that is an argument of the call is one of its tensors already
-        by_argument = any(dtype == "bool" for _, dtype in shapes)
+        by_argument = any("mask" in name for name, given in call.arguments[1].items() if given is not None)
         attached = is_masked and not by_argument and _minds_masks(call.operation)
         masks = recorded.masks if attached else [None] * len(shapes)
         return ByReference(call, copies, shapes, masks, training)
@@ -75,14 +75,18 @@ class ByReference:
         operation = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
         inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
         self.masks = [np.asarray(mask, float) for mask in masks if mask is not None]
-        given = []
-        for tensor, mask in zip(list(inputs), masks, strict=True):
+        given = list(inputs)
+        with_masks = []
+        for tensor, mask in zip(given, masks, strict=True):
             if mask is not None:
                 inputs.append(keras.Input(mask.shape[1:], dtype="bool"))
                 tensor._keras_mask = inputs[-1]
-            given.append(tensor)
+                with_masks.append((tensor, inputs[-1]))
         # a copy has no mask, which would belong to a loss
         outputs = [keras.ops.copy(y) for y in call(operation, given, training)]
+        for tensor, mask in with_masks:
+            # attention takes it off
+            tensor._keras_mask = mask
         model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
         loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
         self.network, sources = network_and_sources(model, loss)
