@@ -138,7 +138,7 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
     from tfbp.console import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
     from benchmarks.placed import Misplaced, alone_on
 
-    of = import_module(f"benchmarking.{arguments.what}")
+    of = import_module(f"benchmarks.{arguments.what}")
     of_layers = [] if arguments.layers is None else [arguments.layers]
     try:
         with alone_on(arguments.device):
