@@ -123,14 +123,17 @@ def _mask_of_steps(pair: Any, rate: float, step: Any) -> Any:
 
 @contextmanager
 def _formulas_in_float64(network: Any, sources: Any) -> Iterator[None]:
-    """Keras's gelu and leaky_relu have constants in float32, TensorFlow's bilinear resize returns float32, and it has
-    no pooling of volumes in float64: their layers have the third writing's formulas for a while."""
+    """Keras's gelu, leaky_relu and attention have constants in float32, TensorFlow's bilinear resize returns float32,
+    and it has no pooling of volumes in float64: for a while layers have the third writing's formulas and constants."""
     changed = []
     for place, source in sources.items():
         layer = at_place(network, place)
         if layer.applied_activation.name in ("gelu", "leaky_relu") and hasattr(source, "activation"):
             changed.append((source, "activation", source.activation))
             source.activation = partial(tape.activations.activation_forward, layer.applied_activation)
+        if isinstance(source, keras.layers.MultiHeadAttention):
+            changed.append((source, "_inverse_sqrt_key_dim", source._inverse_sqrt_key_dim))
+            source._inverse_sqrt_key_dim = tf.constant(layer.key_dim**-0.5, tf.float64)
         if getattr(layer, "interpolation", "") == "bilinear" or isinstance(source, _OF_VOLUMES):
             changed.append((source, "call", source.call))
             source.call = partial(_by_tape, layer)
