@@ -84,7 +84,10 @@ def _with_constants_of_keras(network: Any, sources: Any) -> Any:
 
 def _input(rng: np.random.Generator, tensor: Any, tokens: Any) -> np.ndarray:
     shape = (BATCH, *tensor.shape[1:])
-    return rng.normal(size=shape) if tokens is None else rng.integers(0, tokens.vocabulary, shape)
+    if tokens is not None:
+        return rng.integers(0, tokens.vocabulary, shape)
+    # integers that no table looks up are a mask
+    return rng.integers(0, 2, shape) if "int" in tensor.dtype else rng.normal(size=shape)
 
 
 @contextmanager

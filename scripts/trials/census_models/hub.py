@@ -44,15 +44,10 @@ def backbone(name: str) -> Any:
     import keras_hub
 
     made = getattr(keras_hub.models, f"{name}Backbone")(**BACKBONES[name])
-    given = [
-        keras.Input([size or STEPS for size in tensor.shape[1:]], dtype=tensor.dtype, name=tensor.name)
-        for tensor in made.inputs
-    ]
-    if isinstance(made.input, dict):
-        outputs = made(dict(zip(made.input, given, strict=True)))
-    else:
-        outputs = made(given if len(given) > 1 else given[0])
-    return keras.Model(given, keras.tree.flatten(outputs))
+    given = keras.tree.map_structure(
+        lambda tensor: keras.Input([size or STEPS for size in tensor.shape[1:]], dtype=tensor.dtype), made.input
+    )
+    return keras.Model(keras.tree.flatten(given), keras.tree.flatten(made(given)))
 
 
 def feature_cross() -> Any:
