@@ -86,8 +86,8 @@ def _input(rng: np.random.Generator, tensor: Any, tokens: Any) -> np.ndarray:
     shape = (BATCH, *tensor.shape[1:])
     if tokens is not None:
         return rng.integers(0, tokens.vocabulary, shape)
-    # integers that no table looks up are a mask
-    return rng.integers(0, 2, shape) if "int" in tensor.dtype else rng.normal(size=shape)
+    # integers that no table looks up are a mask, numbers in a network
+    return rng.integers(0, 2, shape).astype(float) if "int" in tensor.dtype else rng.normal(size=shape)
 
 
 @contextmanager
