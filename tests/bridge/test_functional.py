@@ -58,7 +58,7 @@ class _Scaled(layers.Layer):
 
     def __init__(self):
         super().__init__()
-        self.inner = layers.Dense(4, "tanh")
+        self.inner = layers.Dense(4, lambda x: keras.ops.gelu(x, approximate=True))
 
     def build(self, shape):
         self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", regularizer=keras.regularizers.L2(2**-6))

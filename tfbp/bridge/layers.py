@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tfbp.bridge.activations import activation_of, keras_activation
+from tfbp.bridge.activations import activation_of, activation_of_one_operation, keras_activation
 from tfbp.bridge.opening import Weights
 from tfbp.bridge.unexpressed import check_arguments
 from tfbp.errors import InputError, likely, one_of
@@ -185,11 +185,13 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 
 
 def _activation_from_keras(given: Any) -> Activation:
+    inner = given.activation if isinstance(given, keras.layers.Activation) else given
     activation = activation_of(given)
+    if activation is None and not isinstance(inner, keras.layers.Layer):
+        activation = activation_of_one_operation(inner)
     if activation is None and isinstance(given, keras.layers.Softmax):
         raise InputError(f"model: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
     if activation is None:
-        inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
         if isinstance(inner, keras.layers.Layer):
             raise InputError(f"model: got the layer {inner.name!r}, a {kind}; accepted: layers that tfbp.Network has.")

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbp.bridge.activations import activation_of_operation
 from tfbp.bridge.layers import regularizer_from_keras
 from tfbp.bridge.opening import Weights
 from tfbp.errors import InputError
@@ -32,7 +33,6 @@ from tfbp.network import (
     Subtract,
     Symbol,
 )
-from tfbp.vocabulary import Activation
 
 # operations between two tensors, by the names of their classes
 _OF_TWO: dict[str, Callable[[], Layer]] = {
@@ -53,16 +53,6 @@ _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]]
     "Divide": (lambda c: (1 / c, 0.0), lambda c: None),
     "Negative": (lambda c: (-1.0, 0.0), lambda c: None),
 }
-
-
-# operations on one tensor, with the axes or the activation as attributes
-_ACTIVATIONS = {
-    **{"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Selu": "selu"},
-    **{"Silu": "silu", "Softsign": "softsign", "LogSigmoid": "log_sigmoid", "HardSigmoid": "hard_sigmoid"},
-    **{"HardSilu": "hard_silu", "Exp": "exponential", "Elu": "elu", "LeakyRelu": "leaky_relu", "Gelu": "gelu"},
-    **{"Softmax": "softmax", "LogSoftmax": "log_softmax"},
-}
-_OF_ACTIVATIONS = ("negative_slope", "alpha", "approximate")
 
 
 # what changes no number, or makes a mask of one
@@ -153,13 +143,9 @@ def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer
 
 def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Layer | None:
     """An operation on one tensor that returns the shape `made`."""
-    if kind in _ACTIVATIONS and getattr(operation, "axis", -1) in (-1, len(made) - 1):
-        given = {
-            name: vars(operation)[name]
-            for name in ("negative_slope", "alpha", "approximate")
-            if name in vars(operation)
-        }
-        return ActivationLayer(Activation(_ACTIVATIONS[kind], given))
+    activation = activation_of_operation(operation, len(made))
+    if activation is not None:
+        return ActivationLayer(activation)
     # the batch's size is unknown, and its axis stays the first
     if kind in ("Reshape", "ExpandDims", "Squeeze") and made[0] is None and None not in made[1:] and len(made) > 1:
         return Reshape(tuple(made[1:]))

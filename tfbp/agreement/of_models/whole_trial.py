@@ -88,7 +88,7 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
         if key not in answer:
             continue
         clues = partial(whole.shared_terms, trial.model, trial.right, key) if place.part == "shared" else None
-        got, limit = answer[key], more * WIDER[mode] * trial.limits[key]
+        got, limit = answer[key], more * WIDER[mode] * _of_channel(trial.limits[key])
         comparison = compare(place.tensor, got, right[key], limit, got.dtype.name, clues)
         worst = max(worst, comparison.ratio)
         if comparison.agrees:
@@ -100,6 +100,12 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
         after = f"{len(wrong) - 1} more tensors are, too" if len(wrong) > 1 else ""
         trial.find(place.layer, comparison, dtype, mode, place.part, after)
     return worst
+
+
+def _of_channel(limit: np.ndarray) -> np.ndarray:
+    """Returns the largest limit of each channel: where its deviation is small, each of its numbers may move as far."""
+    axes = tuple(range(limit.ndim - 1))
+    return np.broadcast_to(limit.max(axis=axes, keepdims=True, initial=0.0), limit.shape) if axes else limit
 
 
 def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
