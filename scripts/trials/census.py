@@ -14,13 +14,21 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from importlib.util import find_spec
 from typing import Any
 
-from census_models import FAMILIES
+from census_models import FAMILIES, PACKAGES
 from tfbp.console import options
 from tfbp.errors import InputError
 
 MODELS = {name: make for family in FAMILIES.values() for name, make in family.items()}
+# those of packages that are not here are left out
+HERE = [
+    name
+    for family, models in FAMILIES.items()
+    if family not in PACKAGES or find_spec(PACKAGES[family]) is not None
+    for name in models
+]
 LEAST, TIMES_ROUNDING = 1e-12, 10
 LOSS = "mean_squared_error"
 ROW = "{:<34}{:>6}{:>7}{:>9}{:>9}{:>12}{:>10}  {}"
@@ -28,7 +36,9 @@ ROW = "{:<34}{:>6}{:>7}{:>9}{:>9}{:>12}{:>10}  {}"
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--models", default=",".join(MODELS), help=f"of {','.join(MODELS)} (default: all)")
+    parser.add_argument(
+        "--models", default=",".join(HERE), help=f"of {','.join(MODELS)} (default: all whose package is installed)"
+    )
     parser.add_argument("--gradients", action="store_true", help="compare gradients with Keras's, in float64")
     return options.run(parser, take)
 

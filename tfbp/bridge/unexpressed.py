@@ -12,8 +12,8 @@ from tfbp.network import Layer
 
 # options that do not change the function: the random numbers, and the speed
 _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
-# this one changes only the outputs of masked steps, and a network has no masks; Bidirectional sets it on its layers
-_FREE |= {"zero_output_for_mask"}
+# a mask is a tensor of its own in a network; the second changes only the outputs of masked steps; Bidirectional sets it
+_FREE |= {"mask_zero", "zero_output_for_mask"}
 # inner layers, each checked by itself
 _INNER = {"layer", "backward_layer"}
 # a built layer has its axes written out; the kind itself checks them

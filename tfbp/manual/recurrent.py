@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward, product_squares, sum_squares
+from tfbp.manual.dropout import dropout_backward, dropout_forward
 
 # activations with a backward that needs the output alone; any other needs its input
 _KEEP_OUTPUT = ("sigmoid", "tanh")
@@ -247,20 +248,45 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequenc
 
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    y, _, residuals = halves.forward(function, x, **weights, **options)
-    return y, residuals, {}
+    x, beside = layer.apart(x)
+    dropped = None
+    if training and layer.draws:
+        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        x, dropped = dropout_forward(x, pair, rate=layer.dropout, noise_shape=[tf.shape(x)[0], 1, x.shape[2]])
+    if "mask" in beside:
+        options |= {"mask": beside["mask"] != 0, "zero_output_for_mask": layer.zero_output_for_mask}
+    y, last, residuals = halves.forward(function, x, **weights, states=beside.get("initial_state"), **options)
+    if layer.return_state:
+        y = tf.concat([y if layer.return_sequences else y[:, None], *(state[:, None] for state in last)], axis=1)
+    return y, (residuals, dropped), {}
 
 
 def _backward(function, layer, dz, residuals):
-    dx, *dweights, _ = halves.backward(function, dz, residuals, bias_gradient=layer.use_bias)
+    step_residuals, dropped = residuals
+    dy, dlast = _apart(layer, dz)
+    dx, *dweights, dstates = halves.backward(function, dy, step_residuals, dlast, bias_gradient=layer.use_bias)
+    # x = dropout_forward(x)                                  (B, T, I)
+    dx = dx if dropped is None else dropout_backward(dx, dropped)
     names = ("kernel", "recurrent_kernel", "bias")
-    return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+    dtaken = layer.in_order(dx, {"initial_state": dstates})
+    return dtaken, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+
+
+def _apart(layer, dz):
+    """dy, and the last states' gradients, None where z does not have them."""
+    if not layer.return_state:
+        return dz, None
+    # z = concat([y, last state, …])                          (B, T + states, H), or (B, 1 + states, H)
+    dys, dlast = dz[:, : -layer.states], dz[:, -layer.states :]
+    return dys if layer.return_sequences else dys[:, 0], tuple(tf.unstack(dlast, num=layer.states, axis=1))
 
 
 def _squares_of(function, layer, x, dz, residuals):
     """Returns each example's squared gradient norm, (B,) of each weight, from products of its own steps.
 
     The backward loop runs once more for da: of x, of the state before each step, and of a GRU's reset tensor."""
+    (residuals, dropped), (x, _) = residuals, layer.apart(x)
+    x = x if dropped is None else dropout_backward(x, dropped)
     parts = (
         [(x, dz, residuals[0])]
         if len(residuals) == 1
@@ -275,7 +301,9 @@ def _squares_of_half(function, layer, x, dz, residuals):
     is_gru = layer.keras_name == "GRU"
     # without a kernel dx is da
     without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, arrays, activations, order)
-    da = _wide_as(x, function(dz, without_kernel, bias_gradient=False)[0])
+    dy, dlast = _apart(layer, dz)
+    dlast = {} if dlast is None else {"dstates": dlast}
+    da = _wide_as(x, function(dy, without_kernel, bias_gradient=False, **dlast)[0])
     h = _wide_as(x, steps.batch_first(arrays[0].stack(), **order))
     squares = {"kernel": product_squares(x, da), "recurrent_kernel": product_squares(h, da), "bias": sum_squares(da)}
     if is_gru:

@@ -30,7 +30,7 @@ _USED_BY = {
 _KINDS = {
     *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
-    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling"),
+    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling", "volumes"),
 }
 # results without a case in the matrix: an example's own gradient
 _OF_EXAMPLES = (

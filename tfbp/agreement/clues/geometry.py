@@ -31,9 +31,8 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
         run: the reference on a node and its inputs.
     """
     known: dict[str, Any] = {}
-    if node.layer.takes_several:
-        # these clues are for layers with one x
-        return {}
+    if node.layer.takes_several or getattr(node.layer, "return_state", False):
+        return _of_several(node, fed, run)
 
     def of_tensor(name: str) -> Clues:
         if not known:
@@ -55,6 +54,26 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
 
     names = ["z", "dx", *(f"d{name}" for name in fed["weights"]), *(f"new {name}" for name in fed["weights"])]
     return {name: partial(of_tensor, name) for name in names}
+
+
+def _of_several(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
+    """Clues for a layer of several inputs or outputs: other arguments, and no gradient of one of the last states."""
+    otherwise = {
+        said: partial(run, dataclasses.replace(node, layer=layer), fed)
+        for said, layer in _with_other_arguments(node.layer)
+    }
+    count = node.layer.states if getattr(node.layer, "return_state", False) else 0  # type: ignore[attr-defined]
+    for number, state in zip(range(count), "hc", strict=False):
+        dz = fed["dz"].copy()
+        dz[:, number - count] = 0
+        otherwise[f"the gradient of last {state} is left out"] = partial(run, node, {**fed, "dz": dz})
+
+    def of_tensor(name: str) -> Clues:
+        found = {said: attempt(make) for said, make in otherwise.items()}
+        return Clues({said: one[name] for said, one in found.items() if not isinstance(one, Failure) and name in one})
+
+    of_x = [f"dx{number}" for number in range(len(fed["x"]))] if node.layer.takes_several else ["dx"]
+    return {name: partial(of_tensor, name) for name in ("z", *of_x, *(f"d{weight}" for weight in fed["weights"]))}
 
 
 def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:

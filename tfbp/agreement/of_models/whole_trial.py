@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,9 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
     more = (
         4.0 if any(of == dtype and comparison and known[i] for (i, of), comparison in trial.formulas.items()) else 1.0
     )
+    # T is three standard deviations of an error; the largest of n such errors is √(2 ln n)
+    count = sum(np.size(value) for value in right.values())
+    more *= max(1.0, math.sqrt(2 * math.log(count)) / 3)
     worst, wrong = 0.0, []
     for key, place in whole.in_order(trial.model, right):
         if key not in answer:

@@ -166,8 +166,10 @@ def _of_cancelled_squares(network: Network, numbers: Problem, norms: Array, unit
 
 def _size_of_products(layer: Any, tensor: dict[str, Any], rows: int) -> Array:
     dz, x = rows * tensor["dz"], tensor["x"]
-    if layer.parts or not layer.weight_shapes(x.shape[1:]):
+    shape = tuple(each.shape[1:] for each in x) if layer.takes_several else x.shape[1:]
+    if layer.parts or not layer.weight_shapes(shape):
         return np.zeros(rows)
+    x = x[0] if layer.takes_several else x
     of_dz = np.linalg.norm(dz, axis=-1).reshape(rows, -1)
     if layer.takes_tokens or x.shape[:-1] != dz.shape[:-1]:
         return of_dz.sum(axis=1)
@@ -244,8 +246,9 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
     for i in with_weights:
         layer, tensor = network.layers[i], tensors[i]
         of: dict[str, Array] = {"squared: the root is missing": norms[:, i] ** 2}
-        if not layer.parts and tensor["x"].shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
-            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (tensor["x"], rows * tensor["dz"]))
+        taken = tensor["x"][0] if layer.takes_several else tensor["x"]
+        if not layer.parts and taken.shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
+            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (taken, rows * tensor["dz"]))
             of_dz, of_x = (dz**2).sum(axis=2), (x**2).sum(axis=2)
             each = (of_dz * of_x).sum(axis=1)
             bias = (dz.sum(axis=1) ** 2).sum(axis=1) if getattr(layer, "use_bias", False) else np.zeros(rows)

@@ -130,8 +130,10 @@ def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
 
 
 def _numbered(value: Any) -> Any:
-    """Yields each of several tensors by its number; a single one without a number."""
-    return enumerate(value) if isinstance(value, tuple) else [("", value)]
+    """Returns each of several tensors that has a gradient, by its number; a single one without a number."""
+    if not isinstance(value, tuple):
+        return [("", value)]
+    return [(number, tensor) for number, tensor in enumerate(value) if tensor is not None]
 
 
 def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
         elif isinstance(value, dict):
             out[name] = {weight: found[f"{place} {name}{weight}"] for weight in value}
         elif isinstance(value, tuple):
-            out[name] = tuple(found[f"{place} {name}{number}"] for number in range(len(value)))
+            out[name] = tuple(found.get(f"{place} {name}{number}") for number in range(len(value)))
         else:
             out[name] = found[f"{place} {name}"]
     return out

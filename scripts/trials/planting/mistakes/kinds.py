@@ -33,6 +33,17 @@ MISTAKES = [
     ),
     *of(
         "manual",
+        "volumes",
+        {
+            "volumes-strides-of-the-depth-for-the-width": ("conv3d_forward", "strides[1:]", "strides[:2]", "of manual", ""),
+            "volumes-dilation-of-the-depth-lost": ("conv3d_forward", "(dilation_rate[0], 1)", "(1, 1)", "of manual", ""),
+            "volumes-dkernel-in-the-reverse-order": ("conv3d_backward", "tf.stack(dkernel)", "tf.stack(dkernel[::-1])", "dkernel of manual", ""),
+            "volumes-dx-of-one-level": ("conv3d_backward", "sum_of(dats, dz.dtype)", "sum_of(dats[:1], dz.dtype)", "dx of manual", ""),
+            "volumes-pooling-of-the-slices-alone": ("pool3d_forward", "(strides[0], 1)", "(pool_size[0], 1)", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
         "upsampling",
         {
             "nearest-dx-of-the-first": ("nearest_backward", "tf.reduce_sum(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "tf.reduce_mean(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "dx of manual", ""),
