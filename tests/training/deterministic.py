@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import Dense, Model, Network, manual, tape
+from tfbp.agreement.arguments import typed
 from tfbp.agreement.cases import shape_cases
-from tfbp.agreement.matrix import typed
 from tfbp.agreement.problems import problem
 from tfbp.agreement.programs import Cell, compiled
 from tfbp.console import quiet_tensorflow  # noqa: F401  before anything else that imports TensorFlow

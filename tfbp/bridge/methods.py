@@ -22,8 +22,8 @@ def _from_keras(cls: type[Network], model: keras.Model, loss: str | Loss | None 
 def _to_keras(
     self: Network, parameters: Sequence[Mapping[str, Any]], dtype: str = "float32", layers: Any = None
 ) -> keras.Model:
-    """Returns a Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.bridge.models`."""
-    from tfbp.bridge.models import to_keras
+    """Returns a Keras model with these parameters, of Keras's layers or `tfbp.layers`; see `tfbp.bridge.to_keras`."""
+    from tfbp.bridge.to_keras import to_keras
 
     return to_keras(self, parameters, dtype, **({} if layers is None else {"layers": layers}))
 

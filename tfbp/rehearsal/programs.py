@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import layers, manual, reference
+from tfbp.agreement.arguments import as_tensors, rounded_inputs, typed
 from tfbp.agreement.cases import activation_cases
-from tfbp.agreement.matrix import LOCAL, WRITINGS, as_tensors, options_of, rounded_inputs, typed
+from tfbp.agreement.matrix import LOCAL, WRITINGS, options_of
 from tfbp.agreement.problems import Case, numpy_dtype, problem
 from tfbp.agreement.programs import Cell
 from tfbp.bridge.activations import keras_activation

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tfbp import manual, reference, tape
+from tfbp.agreement.arguments import typed
 from tfbp.agreement.cases import all_cases, cases_of
-from tfbp.agreement.matrix import Cell, in_order, typed
+from tfbp.agreement.matrix import Cell, in_order
 from tfbp.agreement.problems import DTYPES, problem
 from tfbp.agreement.tolerances.monte_carlo import Rounding, plain, sensitivity
 from tfbp.agreement.tolerances.whole_pass import errors_of_the_pass

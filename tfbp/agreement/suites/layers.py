@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp import layers, reference
+from tfbp.agreement.arguments import rounded_inputs
 from tfbp.agreement.cases import activation_cases, shape_cases
-from tfbp.agreement.matrix import rounded_inputs
 from tfbp.agreement.problems import Case, numpy_dtype, problem, round_to
 from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, on, run_trials
 from tfbp.agreement.tolerances import formulas
