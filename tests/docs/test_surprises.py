@@ -189,6 +189,21 @@ def test_evaluate_in_a_callback():
     assert ours.loss == pytest.approx(theirs.loss)
 
 
+@OF_A_VERSION
+def test_schedule_free_average():
+    def weights(fit, build=False):
+        model = model_of(2, optimizer=keras.optimizers.ScheduleFreeAdamW(0.05))
+        if build:
+            model.optimizer.build(model.trainable_variables)
+        fit(model, numbers(8, 2), numbers(8, 1), batch_size=4, epochs=5, **OPTIONS)
+        return model.get_weights()
+
+    built_by_fit, built_before = weights(KERAS["fit"]), weights(KERAS["fit"], build=True)
+    assert np.abs(built_by_fit[0] - built_before[0]).max() > 1e-3
+    for ours, theirs in zip(weights(tfbp.fit), built_before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_shuffle_of_a_dataset():
     data = tf.data.Dataset.from_tensor_slices((numbers(8, 2), numbers(8, 1))).batch(4)
     for fit in (KERAS["fit"], tfbp.fit):
