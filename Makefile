@@ -48,7 +48,8 @@ train: .venv/installed ## train on digits by all three writings, in float64 (OPT
 	@$(BIN)/python scripts/train.py --dtype float64 --statistics $(OPTIONS)
 
 tensorboard: .venv/installed ## the curves of logs/ in a browser
-	$(BIN)/tensorboard --logdir logs
+	@echo 'With the loss at the top: http://localhost:6006/?pinnedCards=%5B%7B%22plugin%22:%22scalars%22,%22tag%22:%22epoch_loss%22%7D%5D'
+	@$(BIN)/tensorboard --logdir logs
 
 agree: .venv/installed ## show that the three writings agree, in every dtype and execution mode (OPTIONS="--json FILE" …)
 	@$(BIN)/python scripts/check.py $(OPTIONS)

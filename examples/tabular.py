@@ -14,7 +14,7 @@ CITIES, HEATINGS = ("Berlin", "Delhi", "Lima", "Oslo"), ("gas", "electric", "dis
 
 
 def table(rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The columns by name, and the price."""
+    """Returns the columns by name, and the prices."""
     rng = np.random.default_rng(seed)
     columns = {
         "numbers": rng.normal(size=(rows, 2)).astype("float32"),  # size and age, standardized

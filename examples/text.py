@@ -19,7 +19,7 @@ LENGTH, VOCABULARY = 12, 800  # words of a line; words that have a number of the
 
 
 def lines() -> tuple[np.ndarray, np.ndarray]:
-    """Each line without its comment sign, and whether it is a comment or part of a docstring."""
+    """Returns each line without its comment sign, and whether it is a comment or part of a docstring."""
     texts, labels, inside = [], [], False
     for line in "\n".join(inspect.getsource(module) for module in MODULES).splitlines():
         quotes = line.count('"""')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Functions as networks of sigmoids, built without training, to a chosen precision.
+"""Build networks of sigmoids that compute functions to a chosen precision, without training.
 
-Continuous functions by one hidden layer and a linear output; functions of two variables, one of them with jumps, by two
-hidden layers. The exit status is 0, 1 when a continuous function is missed, 2 for bad input.
+Continuous functions take one hidden layer and a linear output. Functions of two variables, one of them with jumps, take
+two hidden layers. The exit status is 0, 1 if a continuous function is not met, 2 for bad input.
 """
 
 import argparse

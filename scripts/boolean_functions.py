@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Every Boolean function of n inputs as a network of one hidden layer: built exactly, and learned by backpropagation.
+"""Build networks of one hidden layer for all Boolean functions of n inputs, and learn them by backpropagation.
 
-Built: all of them for n up to 4, checked at every input, and n-bit parity. Learned (--learn): all functions for n up to
-3 and parity beyond, from many random starts. The exit status is 0, 1 when a built network is wrong, 2 for bad input.
+Built: all functions for n up to 4, checked at every input, and n-bit parity. Learned (--learn): all functions for n
+up to 3, and parity for larger n, from many random starts. The exit status is 0, 1 if a built network is wrong, 2 for
+bad input.
 """
 
 import argparse

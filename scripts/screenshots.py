@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Train digits as `make train` does, open TensorBoard in headless Chromium and take a picture of each of its pages.
 
-Needs Chromium (Debian: apt-get install chromium) and playwright, which `make` has installed. The exit status is 0, or 2
-where something is missing.
+It needs Chromium (Debian: apt-get install chromium) and playwright, which `make` installs. The exit status is 0, or 2
+if something is missing.
 """
 
 import argparse
@@ -74,19 +74,21 @@ def train(log_dir: str, epochs: int) -> None:
 
 @contextmanager
 def tensorboard(log_dir: str) -> Iterator[str]:
-    """TensorBoard on a free port; its address."""
+    """Runs TensorBoard on a free port; its address."""
     place = Path(log_dir).resolve()
     # the page shows the directory's path: the name is enough
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", place.name, "--port", "0", "--load_fast", "false"]
     process = subprocess.Popen(command, cwd=place.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if found := re.search(r"at (http://localhost:\d+/)", line):
                 break
         else:
-            raise InputError(f"log-dir: got {log_dir!r}; TensorBoard did not start: {said[-1].strip() if said else ''}")
+            raise InputError(
+                f"log-dir: got {log_dir!r}; TensorBoard did not start: {lines[-1].strip() if lines else ''}"
+            )
         yield found[1]
     finally:
         process.kill()
@@ -96,7 +98,7 @@ def tensorboard(log_dir: str) -> Iterator[str]:
 
 @contextmanager
 def open_page():
-    """A page of a headless browser without state and without requests to other hosts."""
+    """Opens a page of a headless browser without state and without requests to other hosts."""
     from playwright.sync_api import sync_playwright
 
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -111,7 +113,7 @@ def open_page():
 
 
 def show(page, url: str, name: str) -> str:
-    """Open a page of TensorBoard and wait until it is drawn; all text on it."""
+    """Opens a page of TensorBoard, waits until it is drawn, and returns its text."""
     page.goto("about:blank")
     page.goto(f"{url}?tagFilter=epoch_&smoothing=0#{name}" if name == "timeseries" else f"{url}#{name}")
     page.get_by_text(PAGES[name]).first.wait_for()
@@ -121,7 +123,7 @@ def show(page, url: str, name: str) -> str:
 
 
 def open_parts(page) -> None:
-    """On the Graphs page, the insides of forward, loss and backward."""
+    """Opens forward, loss and backward on the Graphs page."""
     for part in ("forward", "backward"):
         page.locator(f'g.node[data-name="{part}"] .nodeshape').first.dblclick(force=True)
         page.wait_for_timeout(1_500)
@@ -143,7 +145,7 @@ ALL_TEXT = """() => {
 
 
 def browser_path() -> str:
-    """Where Chromium is.
+    """Returns the path of Chromium.
 
     Raises:
         InputError: no browser, or no playwright.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train one network by several writings as `tfbp train` does: same parameters, same batches, shared charts."""
+"""Train one network by several writings as `tfbp train` does: the same parameters, batches and charts."""
 
 import sys
 

@@ -8,6 +8,7 @@ is marked `rare`, with XLA as users have it; `--quick` runs the first case, or t
 `--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
+import gc
 import os
 import random
 import sys
@@ -88,6 +89,14 @@ def shuffle(items, chance):
     for module in modules:
         chance.shuffle(module)
     items[:] = [item for module in modules for item in module]
+
+
+@pytest.fixture
+def only_new_garbage():
+    """`gc.collect` does not go through what was there before: all of TensorFlow takes it half a second each time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

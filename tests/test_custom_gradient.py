@@ -12,6 +12,8 @@ from tensorflow.python.framework.ops import gradient_registry
 import tfbp
 from tfbp.custom_gradient import custom_gradient, let_go
 
+pytestmark = pytest.mark.usefixtures("only_new_garbage")
+
 
 @custom_gradient
 def double(x):

@@ -23,6 +23,9 @@ from tfbp.network.input import Input as Input
 from tfbp.network.kinds import register as register
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.masks import AnyOf as AnyOf
+from tfbp.network.masks import LogicalOr as LogicalOr
+from tfbp.network.masks import NotEqual as NotEqual
 from tfbp.network.merge import Add as Add
 from tfbp.network.merge import Average as Average
 from tfbp.network.merge import Concatenate as Concatenate
@@ -73,6 +76,11 @@ from tfbp.network.transposed import Conv2DTranspose as Conv2DTranspose
 from tfbp.network.upsampling import UpSampling1D as UpSampling1D
 from tfbp.network.upsampling import UpSampling2D as UpSampling2D
 from tfbp.network.upsampling import UpSampling3D as UpSampling3D
+from tfbp.network.volumes import AveragePooling3D as AveragePooling3D
+from tfbp.network.volumes import Conv3D as Conv3D
+from tfbp.network.volumes import GlobalAveragePooling3D as GlobalAveragePooling3D
+from tfbp.network.volumes import GlobalMaxPooling3D as GlobalMaxPooling3D
+from tfbp.network.volumes import MaxPooling3D as MaxPooling3D
 from tfbp.remembered_compile import remember
 from tfbp.versions import warn_of_untested
 from tfbp.vocabulary import L1L2 as L1L2
@@ -144,9 +152,11 @@ __all__ = [
     "LSTM",
     "Activation",
     "Add",
+    "AnyOf",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
@@ -154,6 +164,7 @@ __all__ = [
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -168,8 +179,10 @@ __all__ = [
     "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GradientStatistics",
     "GroupNormalization",
     "GroupedQueryAttention",
@@ -179,9 +192,11 @@ __all__ = [
     "LayerNormalization",
     "LayerScale",
     "LinearCrossEntropy",
+    "LogicalOr",
     "Loss",
     "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
     "Model",
@@ -189,6 +204,7 @@ __all__ = [
     "Multiply",
     "Network",
     "Normalization",
+    "NotEqual",
     "Permute",
     "PositionEmbedding",
     "Privacy",

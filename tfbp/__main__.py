@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -34,6 +35,17 @@ EARLIER_NAMES = {"check": "agree"}
 
 def main(given: Sequence[str] | None = None) -> int:
     """Runs the command of the first word; returns the exit status, 2 for bad input."""
+    try:
+        try:
+            return _run(given)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has closed the pipe, as in `tfbp --help | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(given: Sequence[str] | None) -> int:
     name, *rest = (sys.argv[1:] if given is None else given) or ["--help"]
     if name in ("-h", "--help"):
         print(__doc__.replace("`", "").strip())
@@ -45,7 +57,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"tfbp {name} is tfbp {EARLIER_NAMES[name]} now.", file=sys.stderr)
         name = EARLIER_NAMES[name]
     try:
-        check_choice("command", name, COMMANDS)
+        check_choice("command", name, [*COMMANDS, "--help", "--version"])
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

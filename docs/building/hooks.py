@@ -24,7 +24,7 @@ WIDE = r"\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“”"
 CHINESE_BREAK = re.compile(rf"(?<=[{WIDE}])\n {{0,3}}(?=[{WIDE}])|(?<=[，。；：、）])\n {{0,3}}(?!\d+\. )(?=[\w$`*\[])")
 
 
-# it tells how long its dictionary took to load
+# jieba logs the loading time of its dictionary
 logging.getLogger("jieba").setLevel(logging.WARNING)
 # a page's sister in the other language, where it has one: docs/zh holds its pages without folders
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -63,14 +63,14 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_nav(nav: Any, config: Any, files: Any) -> Any:
-    """The Chinese pages are a book of their own: what comes before their first is not the last of the others."""
+    """Cuts the link between the last English page and the first Chinese one."""
     first = next(page for page in nav.pages if page.file.src_uri == "zh/index.md")
     first.previous_page.next_page = first.previous_page = None
     return nav
 
 
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
-    """The page's language, for its controls, and where the switch of languages leads: to the same page."""
+    """Returns the page's language, for its controls, and where the switch of languages leads: to the same page."""
     here = page.file.src_uri
     chinese = here.startswith("zh/")
     config.theme["language"] = "zh" if chinese else "en"
@@ -95,13 +95,13 @@ def on_post_page(output: str, page: Any, config: Any) -> str:
 
 
 def _sections(items: Any) -> list[Any]:
-    """The sections of the navigation, those within others, too."""
+    """Returns the sections of the navigation, those within others, too."""
     found = [item for item in items if item.is_section]
     return found + [inner for section in found for inner in _sections(section.children)]
 
 
 def _in_words(file: Any) -> str:
-    """What a page is called in both languages; of the API reference, there is one alone."""
+    """Returns the page's name in both languages; the API reference exists once."""
     return file.src_uri if file.src_uri.startswith("reference/") else file.name
 
 

@@ -15,13 +15,13 @@ DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DO
 
 
 def render(page: str) -> str:
-    """The page's HTML with every formula rendered."""
+    """Returns the page's HTML with every formula rendered."""
     page = DISPLAY.sub(lambda found: _display(found[1]), page)
     return INLINE.sub(lambda found: _math(found[1], "inline"), page)
 
 
 def _display(latex: str) -> str:
-    """A displayed formula; its parts stand side by side where there is room, else one below the other."""
+    """Returns a displayed formula; its parts stand side by side where there is room, else one below the other."""
     parts = [_math(part, "block") for part in html.unescape(latex).split(r"\qquad") if part.strip()]
     return parts[0] if len(parts) == 1 else f'<div class="formulas">{"".join(parts)}</div>'
 

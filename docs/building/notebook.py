@@ -60,7 +60,7 @@ HIDDEN = re.compile(r"</?div[^>]*>\n+")
 
 
 def notebook() -> str:
-    """The notebook's JSON text."""
+    """Returns the notebook's JSON text."""
     cells = [_cell("markdown", ABOUT, "000"), _cell("code", INSTALL, "001")]
     for page in PAGES:
         text = HIDDEN.sub("", source_lines.expand((DOCS / page).read_text(), line_numbers=False))
@@ -87,7 +87,7 @@ def _target(page: str, link: str) -> str:
 
 
 def _attached(source: str) -> tuple[str, dict[str, Any]]:
-    """A cell's text with its pictures in the cell itself."""
+    """Returns a cell's text with its pictures in the cell itself."""
     attachments = {}
 
     def attach(found: re.Match[str]) -> str:

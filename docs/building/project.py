@@ -9,5 +9,5 @@ ROOT = Path(__file__).parents[2]
 
 
 def repository() -> str:
-    """The address of the code host's page, without a slash at its end."""
+    """Returns the address of the code host's page, without a slash at its end."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"].rstrip("/")

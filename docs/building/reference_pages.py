@@ -33,7 +33,7 @@ PUBLIC_MODULES = ("tfbp.losses", "tfbp.datasets")
 
 
 def modules() -> dict[str, list[str]]:
-    """The modules of each room, by the room's name; tfbp's own modules are the room "tfbp"."""
+    """Returns the modules of each room, by the room's name; tfbp's own modules are the room "tfbp"."""
     rooms: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tfbp").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -73,7 +73,7 @@ def _origin(target: str, exported: dict[str, str]) -> str:
 
 
 def pages() -> dict[str, str]:
-    """The pages' texts by their paths, public names first."""
+    """Returns the pages' texts by their paths, public names first."""
     public = exports()
     found = {}
     for package in PUBLIC:
@@ -97,14 +97,14 @@ def pages() -> dict[str, str]:
 
 
 def nav() -> list[object]:
-    """The section's entries: public pages, then those of the rooms in a section of their own."""
+    """Returns the section's entries: public pages, then those of the rooms in a section of their own."""
     found = list(pages())
     inside = [page for page in found if "/inside/" in page]
     return [*(page for page in found if page not in inside), {"Inside": inside}]
 
 
 def public_names(path: Path) -> list[str]:
-    """The functions and classes that a file defines, but not those that it only re-exports."""
+    """Returns the functions and classes that a file defines, but not those that it only re-exports."""
     return [
         node.name
         for node in ast.parse(path.read_text()).body
@@ -113,7 +113,7 @@ def public_names(path: Path) -> list[str]:
 
 
 def _entries(module: str, public: dict[str, str]) -> list[str]:
-    """What a module defines and no public path leads to."""
+    """Returns what a module defines and no public path leads to."""
     behind = set(public.values())
     names = [f"{module}.{name}" for name in public_names(_path(module))]
     return [line for name in names if name not in behind for line in _entry(name, name)]
@@ -128,7 +128,7 @@ def _entry(path: str, target: str) -> list[str]:
 
 
 def _signature(path: str, target: str) -> str:
-    """How it is called, as `inspect.signature` has it, without types, which the table of its arguments has."""
+    """Returns how it is called, as `inspect.signature` has it, without types, which the table of its arguments has."""
     parameters = signature(target).parameters.values()
     called = str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
     if len(path + called) < 80:
@@ -137,7 +137,7 @@ def _signature(path: str, target: str) -> str:
 
 
 def signature(target: str) -> inspect.Signature:
-    """The signature of a dotted name; of a class, that of its `__init__`, or of the one that it inherits."""
+    """Returns the signature of a dotted name; of a class, that of its `__init__`, or of the one that it inherits."""
     module, _, name = target.rpartition(".")
     thing = getattr(import_module(module), name)
     # Keras's layers have a `__new__` that takes anything, which inspect would prefer
@@ -168,7 +168,7 @@ class Name(str):
 
 
 def _arguments(called: str) -> list[str]:
-    """The arguments one by one; a comma within brackets separates none."""
+    """Returns the arguments one by one; a comma within brackets separates none."""
     parts, depth = [""], 0
     for letter in called:
         depth += (letter in "([{") - (letter in ")]}")

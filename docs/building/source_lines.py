@@ -39,7 +39,7 @@ class Source:
 
 
 def find(reference: str) -> Source:
-    """The lines that a reference names; a `LookupError` where it names none."""
+    """Returns the lines that a reference names; a `LookupError` where it names none."""
     name, _, text = (part.strip() for part in reference.partition(": "))
     path, function = _file_of(name)
     source = (ROOT / path).read_text()
@@ -69,12 +69,12 @@ def find(reference: str) -> Source:
 
 
 def references(markdown: str) -> list[str]:
-    """Every reference of a page."""
+    """Returns every reference of a page."""
     return [fence["reference"] for fence in FENCE.finditer(markdown)]
 
 
 def written(markdown: str) -> str:
-    """The page with its fences as the source is now."""
+    """Returns the page with its fences as the source is now."""
     markdown = NEW.sub(
         lambda fence: "\n\n".join(f'```python source="{each}"\n```' for each in fence["body"].splitlines()), markdown
     )
@@ -87,7 +87,7 @@ def written(markdown: str) -> str:
 
 
 def expand(markdown: str, line_numbers: bool = True) -> str:
-    """The page with titles over its source lines; those that follow a displayed formula stand beside it."""
+    """Returns the page with titles over its source lines; those that follow a displayed formula stand beside it."""
 
     def code(fence: re.Match[str]) -> str:
         source = find(fence["reference"])

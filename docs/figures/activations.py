@@ -20,7 +20,7 @@ def by_manual(name, z, dy):
 
 
 def jumps(line, limit):
-    """The line, broken where it jumps, so that no stroke is drawn there."""
+    """Returns the line, broken where it jumps, so that no stroke is drawn there."""
     line = line.copy()
     line[1:][np.abs(np.diff(line)) > limit] = np.nan
     return line

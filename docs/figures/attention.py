@@ -25,7 +25,7 @@ STEPS = 2 * LETTERS
 
 
 def sequences(count, seed):
-    """Letters, no two alike, then some of them again: the label of each of these is what stood after it."""
+    """Returns different letters, then some of them again; a repeated letter's label is the letter that followed it."""
     rng = np.random.default_rng(seed)
     order = np.argsort(rng.random((count, len(ALPHABET))), axis=1)[:, :LETTERS]
     at = rng.integers(0, LETTERS - 1, (count, LETTERS))

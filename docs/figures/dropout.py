@@ -10,7 +10,7 @@ from tfbp.reference.trainer import Trainer
 
 
 def some_digits():
-    """300 digits, every fifth of which has a label that is drawn at random."""
+    """Returns 300 digits, every fifth of which has a label that is drawn at random."""
     digits = datasets.load("digits", "float64")
     rng = np.random.default_rng(0)
     labels = digits.labels_train[:300].copy()
@@ -38,7 +38,7 @@ RUNS = {
 
 
 def losses(samples, units, learning_rate, epochs, rate):
-    """Training and validation loss at the start and after each epoch, nothing dropped."""
+    """Returns training and validation loss at the start and after each epoch, nothing dropped."""
     training, validation = samples
     hidden = [Dense(units, "relu"), Dropout(rate)] * 2
     network = Network(training[0].shape[1], [*hidden, Dense(10)], "sparse_categorical_crossentropy")

@@ -12,7 +12,7 @@ SEEDS = 20
 
 
 def success_rates():
-    """(n, hidden units, share of starts that learn n-bit parity)."""
+    """Returns (n, hidden units, share of starts that learn n-bit parity)."""
     return [
         (n, units, learning.learn(boolean.parity_table(n)[None], units, SEEDS).mean())
         for n in (2, 3, 4)
@@ -42,7 +42,7 @@ def boolean_figure(rates):
 
 
 def errors():
-    """The largest error by construction, function and width."""
+    """Returns the largest error by construction, function and width."""
     widths = {approximation.staircase: 2 ** np.arange(2, 13), approximation.least_squares: 2 ** np.arange(2, 9)}
     return {
         construct: {

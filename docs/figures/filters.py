@@ -11,7 +11,7 @@ FILTERS, EPOCHS = 8, 3
 
 
 def run():
-    """A picture, and the kernels (5, 5, O) and feature maps (24, 24, O) before training and after."""
+    """Returns a picture, and the kernels (5, 5, O) and feature maps (24, 24, O) before training and after."""
     clothes = datasets.load("fashion_mnist")
     x, x_validation = (each.reshape(-1, 28, 28, 1) for each in (clothes.x_train, clothes.x_validation))
     layers = [

@@ -12,7 +12,7 @@ SCALES = (0.5, 0.8, 1.0, 1.5)
 
 
 def sizes(scale):
-    """The root mean square of each layer's dz on the first batch, before training and after."""
+    """Returns the root mean square of each layer's dz on the first batch, before training and after."""
     digits = datasets.load("digits", "float64")
     network = Network(64, [*[Dense(UNITS, "tanh")] * LAYERS, Dense(10)], "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)

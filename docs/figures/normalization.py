@@ -18,7 +18,7 @@ BETWEEN = {
 
 
 def start(between, scale):
-    """The network, and its parameters with the hidden kernels `scale` times as large as He has them."""
+    """Returns the network, and its parameters with the hidden kernels `scale` times as large as He has them."""
     hidden = [Dense(UNITS, use_bias=False), *between, Activation("relu")]
     network = Network(64, [*hidden * LAYERS, Dense(10)], "sparse_categorical_crossentropy")
     rng, parameters = np.random.default_rng(0), network.init(seed=0)

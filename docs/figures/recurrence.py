@@ -18,7 +18,7 @@ LAYERS = {
 
 
 def sequences(count, seed):
-    """The first step is 1 or -1, the label says which, and all after it is noise."""
+    """Returns sequences and labels: the first step is 1 or -1, as the label, and all later steps are noise."""
     rng = np.random.default_rng(seed)
     x, labels = 0.5 * rng.normal(size=(count, STEPS, INPUTS)), rng.integers(0, 2, count)
     x[:, 0] = np.stack([2 * labels - 1, 0 * labels], axis=1)
@@ -34,13 +34,13 @@ def start(layer, bias_of_f, seed):
 
 
 def sizes(network, parameters):
-    """The norm of dx of each step, the last one first."""
+    """Returns the norm of dx of each step, the last one first."""
     _, _, tensors = reference.loss_gradients_and_tensors(network, parameters, *sequences(256, seed=0))
     return np.linalg.norm(tensors[0]["dx"], axis=(0, 2))[::-1]
 
 
 def losses(network, parameters):
-    """The loss of each batch, all of them new."""
+    """Returns the loss of each batch, all of them new."""
     x, labels = sequences(BATCH * BATCHES, seed=1)
     trainer = Trainer(network, parameters, Adam(0.003), x, labels)
     return trainer.train_epoch(np.arange(len(x)), BATCH)[0]

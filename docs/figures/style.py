@@ -47,7 +47,7 @@ def draw(name: str, figure: Callable[[], Figure], folder: Path = PICTURES) -> No
 
 
 def rcs() -> dict[str, dict[str, Any]]:
-    """matplotlib's settings for both styles, by the ending of the file's name."""
+    """Returns matplotlib's settings for both styles, by the ending of the file's name."""
     return {
         suffix: {
             **COMMON,
@@ -62,5 +62,5 @@ def rcs() -> dict[str, dict[str, Any]]:
 
 
 def ink() -> str:
-    """The color of text in the style that is being drawn."""
+    """Returns the color of text in the style that is being drawn."""
     return plt.rcParams["text.color"]

@@ -27,7 +27,7 @@ def seconds(work):
 
 
 def measure():
-    """The number of weights, and the seconds of each of the three ways."""
+    """Returns the number of weights, and the seconds of each of the three ways."""
     rows = []
     for width in WIDTHS:
         network = Network(width, [Dense(width, "tanh"), Dense(width)], "half_squared_error")

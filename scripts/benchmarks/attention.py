@@ -1,7 +1,7 @@
 """Time causal self-attention, its value and all gradients, by tfbp's layer, Keras's own and PyTorch; and their memory.
 
-Batch 2, width 128, 4 heads of 32, float32; first all have to give the same numbers. They take turns in one process;
-a process of its own measures the peak memory of each, beyond the memory before the first call.
+Batch 2, width 128, 4 heads of 32, float32. First all must compute the same numbers. Then they take turns in one
+process. A second process measures the peak memory of each contestant beyond the memory before its first call.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ Parameters = list[np.ndarray]
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
-    """The table, and its numbers; a line on stderr for each that is there."""
+    """Returns the table and its numbers; prints a line on stderr for each finished row."""
     names = ["tfbp", "keras", *(["torch"] if importlib.util.find_spec("torch") else [])]
     numbers = (*(f"{name} ms" for name in names), "tfbp / keras", "median", *(f"{name} MB" for name in names[:2]))
     table = Table(box=None, pad_edge=False)
@@ -49,7 +49,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 
 
 def compare(names: list[str], steps: int, mode: str, pairs: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of a call of each in every round."""
+    """Returns the milliseconds of a call, by contestant and round."""
     parameters, x, dy = problem(steps)
     calls = {name: contestant(name, mode, parameters, x, dy) for name in names}
     expected = calls["keras"]()
@@ -62,7 +62,7 @@ def compare(names: list[str], steps: int, mode: str, pairs: int, seconds: float)
 
 
 def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
-    """Weights in Keras's order, x and dy."""
+    """Returns weights in Keras's order, x and dy."""
     rng, size = np.random.default_rng(0), WIDTH // HEADS
     shapes = [(WIDTH, HEADS, size), (HEADS, size)] * 3 + [(HEADS, size, WIDTH), (WIDTH,)]
     parameters = [rng.normal(size=shape, scale=WIDTH**-0.5) for shape in shapes]
@@ -71,7 +71,7 @@ def problem(steps: int) -> tuple[Parameters, np.ndarray, np.ndarray]:
 
 
 def contestant(name: str, mode: str, parameters: Parameters, x: Any, dy: Any) -> Call:
-    """y, dx and the weights' gradients, in Keras's order."""
+    """Returns y, dx and the weights' gradients, in Keras's order."""
     if name == "torch":
         return by_torch(parameters, x, dy)
     layer = {"tfbp": layers, "keras": keras.layers}[name].MultiHeadAttention(HEADS, WIDTH // HEADS)
@@ -92,7 +92,7 @@ def by_torch(parameters: Parameters, x: Any, dy: Any) -> Call:
         made = [torch.einsum("btd,dnh->bnth", x, weights[i]) + weights[i + 1][:, None] for i in (0, 2, 4)]
         attended = torch.nn.functional.scaled_dot_product_attention(*made, is_causal=True)
         y = torch.einsum("bnth,nhd->btd", attended, weights[6]) + weights[7]
-        return [each.detach().numpy() for each in (y, *torch.autograd.grad(y, given, dy))]
+        return [tensor.detach().numpy() for tensor in (y, *torch.autograd.grad(y, given, dy))]
 
     return step
 

@@ -2,18 +2,18 @@
 """Time training steps: tfbp.Model against Keras, JAX, PyTorch, scikit-learn, NumPy, and the matrix products alone.
 
     --what training     microseconds a step, by contestant and size (default)
-    --what growth       how a step's time grows with batch, width and depth
+    --what growth       a step's time against batch, width and depth
     --what gradients    manual against tape, loss and gradients of one batch, interleaved in pairs
-    --what callbacks    what TerminateOnNaN and TensorBoard cost, interleaved in pairs
+    --what callbacks    the cost of TerminateOnNaN and TensorBoard, interleaved in pairs
     --what layers       each of tfbp.layers in fit against Keras's own, taking turns
     --what images       a small convolutional network, by hand, by tape and by Keras, as its width and images grow
     --what attention    causal self-attention as the sequence grows, against Keras's and PyTorch's: time, and memory
     --what recurrence   LSTM and GRU as steps and units grow, against Keras's and PyTorch's
 
 relu, sparse softmax cross-entropy, plain SGD, float32, shuffled batches, no metrics. Each contestant has a process of
-its own; all first have to follow the float64 reference from the same weights, then take turns. The exit status is 0,
-or 1 when a contestant broke, computed something else or ran on another device, 2 for bad input. Contestants whose
-package is missing, and on a GPU those that run on a CPU alone, are n/a.
+its own. First all must follow the float64 reference from the same weights; then they take turns. A contestant without
+its package, or one that cannot run on the device, is n/a. The exit status is 0, or 1 when a contestant failed, computed
+other numbers or ran on another device, 2 for bad input.
 """
 
 import argparse
@@ -138,7 +138,7 @@ def pairs(arguments: argparse.Namespace, console: Console) -> int:
     from tfbp.console import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
     from benchmarks.placed import Misplaced, alone_on
 
-    of = import_module(f"benchmarking.{arguments.what}")
+    of = import_module(f"benchmarks.{arguments.what}")
     of_layers = [] if arguments.layers is None else [arguments.layers]
     try:
         with alone_on(arguments.device):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measure tfbp.losses.linear_cross_entropy against tape: a matrix product, softmax cross-entropy, GradientTape.
 
-Loss, dx and dkernel of random tokens in float32, on the CPU. Memory is the most that a process holds in its first
-steps beyond what it held before, arguments included; each contestant has a process of its own, and both have to agree
-before they are timed, in turns. First one size in each mode, then the growth with tokens and with classes in the first
-mode. The exit status is 0, or 1 when a contestant broke or computed something else, 2 for bad input. Linux only.
+Loss, dx and dkernel of random tokens in float32, on the CPU. Each contestant has its own process. Both must compute the
+same numbers; then they take turns. Memory is the peak of a process in its first steps, less the memory before them,
+which includes the arguments. The script measures one size in each mode, then more tokens and more classes in the first
+mode. The exit status is 0, or 1 when a contestant failed or computed other numbers, 2 for bad input. Linux only.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Time a training step of Keras models that tfbp did not write: by tfbp.fit, and by Keras in each of its ways.
+"""Time a training step of Keras models that tfbp did not write: by tfbp.fit, and by each way of Keras.
 
-Each model in a process of its own, its contestants in turns, after a gate: without XLA, tfbp.fit follows Keras's curve.
-Adam with accuracy, batches of 32, data in memory. Beside them, where installed, what a user would take instead, in a
-process of its own: Keras on JAX, and a plain PyTorch loop; tfbp.fit of the model with tfbp's layers in it; and the
-limit, the model's own train_step in one program with nothing around it. The exit status is 0, or 2 for bad input.
+Each model has its own process, and its contestants take turns. First tfbp.fit without XLA must follow Keras's curve.
+Adam with accuracy, batches of 32, data in memory. Further contestants: Keras on JAX and a plain PyTorch loop, if
+installed, each in its own process; tfbp.fit of the model with the layers of tfbp.layers; and the limit, the model's own
+train_step in one program without anything else. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
-    """The times of one model's contestants.
+    """Returns the times of one model's contestants.
 
     Raises:
         InputError: its process broke; the message has the reason.
@@ -90,7 +90,7 @@ def race(name: str, rounds: int, steps: int) -> dict[str, list[float]]:
 
 
 def _run(name: str, module: str, *arguments: str) -> Any:
-    """The JSON that a module prints, in a process of its own."""
+    """Returns the JSON that a module prints, in a process of its own."""
     folder = Path(__file__).parents[1]
     paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
     backend = {"KERAS_BACKEND": "jax"} if "keras-jax" in arguments else {}
@@ -106,13 +106,13 @@ def _run(name: str, module: str, *arguments: str) -> Any:
 
 
 def ratios(times: dict[str, list[float]]) -> tuple[float, float]:
-    """How much longer Keras's default takes than tfbp.fit, and the best of Keras's ways; by minima."""
+    """Returns how much longer Keras's default takes than tfbp.fit, and the best of Keras's ways; by minima."""
     ours, theirs = min(times["tfbp.fit"]), [min(times[label]) for label in KERAS]
     return theirs[0] / ours, min(theirs) / ours
 
 
 def beside(times: dict[str, list[float]]) -> dict[str, float]:
-    """How much longer the others take than tfbp.fit, by minima."""
+    """Returns how much longer the others take than tfbp.fit, by minima."""
     longer = dict(zip(("Keras, by default", "Keras, its best way"), ratios(times), strict=True))
     peers = {label: min(times[label]) for label in PEERS.values() if times[label]}
     return {**longer, **{label: time / min(times["tfbp.fit"]) for label, time in peers.items()}}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time the norms of the examples' own gradients, and clipping by them, against the gradient alone.
 
-By one backward pass by hand (tfbp.manual.per_example, Model.fit with clip_per_example), and by what TensorFlow has for
-it: tf.vectorized_map and tape.jacobian. All in one process, in turns; each row's ratios are to the first of its mode.
+The hand-written way is one backward pass (tfbp.manual.per_example, Model.fit with clip_per_example). TensorFlow's ways
+are tf.vectorized_map and tape.jacobian. All take turns in one process. A row's ratio is to the first row of its mode.
 The exit status is 0, or 2 for bad input.
 """
 

@@ -1,14 +1,14 @@
-"""Private training beside plain training of the same model by tfbp.fit, and beside Opacus 1.6.0.
+"""Time private training, plain training of the same model by tfbp.fit, and Opacus 1.6.0.
 
     python scripts/benchmarks/benchmark_private.py [--models mlp,cnn] [--opacus-python PYTHON] [--rounds 7]
 
-Every contestant is a process of its own, all of a model's begin first; then they train in turn, an epoch of 40 steps
-each, round after round. The median over rounds counts, and the largest memory of a process, less what it had after its
-imports. PYTHON has torch and opacus 1.6.0.
+Each contestant has its own process. All processes of a model start; then they take turns, an epoch of 40 steps each.
+The result is the median of the rounds, and the peak memory of a process less the memory after its imports. PYTHON is
+a Python with torch and opacus 1.6.0.
 
-Only who is right takes part: from the same weights, one step without noise over a few examples has to be the clipped
-sum of one tape an example (in Opacus, of one backward pass an example), before anything is timed. Of Opacus's modes the
-fastest that is right counts; its batches are drawn without a DataLoader, which would take most of the time.
+Each contestant first shows that it is right: from the same weights, one step without noise must equal the clipped sum
+of one tape for each example (in Opacus, of one backward pass for each example). For Opacus the fastest right mode
+counts. Its batches are drawn without a DataLoader, which would take most of the time.
 
 The models train with SGD, those with `-adam` with Adam; clip 1, noise 1, a batch of 256 (Poisson sampling: expected).
 Without metrics. Plain training of 65,536 rows of embeddings by SGD touches those of a batch alone; noise goes to all.
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, Any]:
-    """Each contestant's milliseconds of a step and megabytes; or why it does not take part."""
+    """Returns each contestant's milliseconds a step and megabytes; or the reason why it does not take part."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     results: dict[str, Any] = {}
     workers = {}
@@ -96,7 +96,7 @@ def raced(model: str, commands: dict[str, list[str]], rounds: int) -> dict[str, 
 
 
 def closed(worker: subprocess.Popen[str]) -> None:
-    """Wait for its end, and close its pipes."""
+    """Waits for the end of a process, and closes its pipes."""
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
             pipe.close()
@@ -105,18 +105,18 @@ def closed(worker: subprocess.Popen[str]) -> None:
 
 def show(model: str, found: dict[str, Any]) -> None:
     plain = found.get("plain", {}).get("ms")
-    for kind, each in found.items():
-        if "wrong" in each:
-            print(f"{model:<16} {kind:<18} is not timed: {each['wrong'][:120]}")
+    for kind, entry in found.items():
+        if "wrong" in entry:
+            print(f"{model:<16} {kind:<18} is not timed: {entry['wrong'][:120]}")
             continue
-        share = f"{each['ms'] / plain:8.2f}" if plain else " " * 8
+        share = f"{entry['ms'] / plain:8.2f}" if plain else " " * 8
         bound = f"{BOUNDS[model]:5.1f}" if kind == "private" else " " * 5
-        spread = f"({each['least']:.2f} to {each['most']:.2f})"
-        print(f"{model:<16} {kind:<18} {each['ms']:8.2f}  {share}  {bound}  {each['mb']:8.0f}   {spread}", flush=True)
+        spread = f"({entry['least']:.2f} to {entry['most']:.2f})"
+        print(f"{model:<16} {kind:<18} {entry['ms']:8.2f}  {share}  {bound}  {entry['mb']:8.0f}   {spread}", flush=True)
 
 
 def work(kind: str, name: str) -> None:
-    """Check, train an epoch, and then one for every line that comes: seconds of each, and at the end megabytes."""
+    """Checks, trains an epoch, and one more for each line of input; prints the seconds, and at the end megabytes."""
     import keras
 
     import tfbp
@@ -157,7 +157,7 @@ def work(kind: str, name: str) -> None:
 
 
 def wrong_by(name: str) -> float:
-    """How far a private step over GATE examples, nearly without noise, is from one tape an example, by its size."""
+    """Returns the relative difference of a private step with almost no noise to one tape for each of GATE examples."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -173,15 +173,17 @@ def wrong_by(name: str) -> float:
         with tf.GradientTape() as tape:
             loss = model.loss(y[row : row + 1], model(x[row : row + 1], training=True))
         found = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-        gradients.append([tf.convert_to_tensor(each).numpy().astype(np.float64) for each in found])
-    norms = np.array([np.sqrt(sum(np.sum(each**2) for each in of_one)) for of_one in gradients])
+        gradients.append([tf.convert_to_tensor(gradient).numpy().astype(np.float64) for gradient in found])
+    norms = np.array([np.sqrt(sum(np.sum(gradient**2) for gradient in of_one)) for of_one in gradients])
     clip = float(np.median(norms))
     factors = np.minimum(1, clip / norms)
     before = model.get_weights()
     privacy = tfbp.Privacy(noise_multiplier=1e-9, delta=1e-6, clip=clip, accountant="rdp", exact_logs=False, seed=1)
     tfbp.fit(model, x, y, batch_size=GATE, verbose=0, privacy=privacy)
     moved = [a.astype(np.float64) - b for a, b in zip(before, model.get_weights(), strict=True)]
-    right = [np.tensordot(factors, np.stack(each), axes=1) / GATE for each in zip(*gradients, strict=True)]
+    right = [
+        np.tensordot(factors, np.stack(of_variable), axes=1) / GATE for of_variable in zip(*gradients, strict=True)
+    ]
     size = np.sqrt(sum(np.sum(each**2) for each in right))
     return float(np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(moved, right, strict=True))) / size)
 
@@ -191,7 +193,7 @@ def _peak() -> float:
 
 
 def made(name: str) -> Any:
-    """A compiled model, x and y, of STEPS batches."""
+    """Returns a compiled model, x and y, of STEPS batches."""
     import keras
     import numpy as np
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Time whole fits, from the call to its end: what somebody waits for, tracing and compiling included.
+"""Time whole fits, from the call to its end, tracing and compiling included.
 
-The models of benchmark_fit.py at so many epochs, with validation, each fit in a process of its own, in turns: by
-tfbp.fit, by Keras as it is compiled by default, and by Keras with jit_compile=True. Adam with accuracy, batches of 32,
-the last of them not full. With --models-each, as many models of one architecture one after the other in a process. The
-exit status is 0, or 2 for bad input.
+The models are those of benchmark_fit.py. Each fit has its own process, and the ways take turns: tfbp.fit, Keras as it
+is compiled by default, and Keras with jit_compile=True. Adam with accuracy, validation, batches of 32, the last one
+not full. With --models-each N, a process trains N models of one architecture one after the other. The exit status is
+0, or 2 for bad input.
 """
 
 import argparse
@@ -83,10 +83,10 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def race(name: str, ways: list[str], epochs: int, arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """The time of every way, in turns, each in a fresh process.
+    """Returns the time of every way, in turns, each in a fresh process.
 
     Raises:
-        InputError: a process broke; the message says how.
+        InputError: a process failed; the message has the reason.
     """
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
@@ -96,7 +96,7 @@ def race(name: str, ways: list[str], epochs: int, arguments: argparse.Namespace)
 
 
 def shares(results: dict[str, dict[str, Any]], clock: str) -> dict[str, dict[str, float]]:
-    """Of the second way's time the first's, by model and epochs."""
+    """Returns the first way's time as a share of the second's, by model and epochs."""
     table_of_shares: dict[str, dict[str, float]] = {}
     for name, row in results.items():
         for length, runs in row.items():

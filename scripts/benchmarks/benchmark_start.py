@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time how long a command takes to answer: --help, and an option that it does not have.
+"""Time the answer of every command to --help and to an unknown option.
 
-Every `tfbp …` and every script, in processes of their own that take turns; the
-minimum of some rounds. The exit status is 0, 1 where one fails to answer, 2 for bad input.
+Each `tfbp …` and each script runs in its own process, in turns. The result is the minimum of some rounds. The exit
+status is 0, 1 if a command does not answer, 2 for bad input.
 """
 
 import argparse
@@ -21,7 +21,7 @@ ASKED = {"--help": 0, "--no-such-option": 2}
 
 
 def commands() -> dict[str, list[str]]:
-    """The commands, by the name in the table."""
+    """Returns the commands, by the name in the table."""
     arguments = {"tfbp": ["-m", "tfbp"]}
     arguments |= {f"tfbp {name}": ["-m", "tfbp", name] for name in COMMANDS}
     patterns = ("*.py", "benchmarks/benchmark*.py", "trials/*.py")
@@ -52,7 +52,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
     print(f"{'seconds':<{width}}", *(f"{asked:>16}" for asked in ASKED))
     for name in chosen:
         print(f"{name:<{width}}", *(f"{min(seconds[name, asked]):>16.2f}" for asked in ASKED))
-    slowest = max(seconds, key=lambda each: min(seconds[each]))
+    slowest = max(seconds, key=lambda way: min(seconds[way]))
     print(f"The slowest: {' '.join(slowest)}, {min(seconds[slowest]):.2f} s.")
     print(*sorted(failed), sep="\n", end="\n" if failed else "")
     return int(bool(failed))

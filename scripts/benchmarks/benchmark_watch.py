@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Time what it costs that jit_compile="auto" computes what TensorFlow does: the same fits, asked for XLA and not.
+"""Time the checks by which jit_compile="auto" keeps TensorFlow's results: the same fits with "auto" and with True.
 
-Under "auto" the data are looked up before the first step, and the program is watched where XLA is another arithmetic;
-with jit_compile=True neither is done, and the rest is the same program. Models of benchmark_fit.py, and two whose
-programs are watched, in one process, in turns: a fit of one epoch and a longer one. What the longer one takes more is
-the time of its steps, and what is left of the short one is what a fit does once. A model that "auto" does not compile
-has no line. The exit status is 0, or 2 for bad input.
+Under "auto" tfbp looks at the data before the first step, and watches the program where XLA computes otherwise. With
+jit_compile=True it does neither; the rest of the program is the same. The models are those of benchmark_fit.py, and
+two with watched programs. All take turns in one process, with a fit of one epoch and a longer fit. The difference of
+the two is the time of the steps; the rest of the short fit is the work that a fit does once. A model that "auto" does
+not compile has no line. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -51,9 +51,9 @@ def benchmark(arguments: argparse.Namespace) -> int:
             continue
         cost = statistics.median(auto / asked for asked, auto in zip(*steps, strict=True)) - 1
         once = statistics.median(auto - asked for asked, auto in zip(*fits, strict=True))
-        asked, auto = (statistics.median(each) * 1e6 for each in steps)
-        told = (name, str(alarms), f"{asked:.1f}", f"{auto:.1f}", f"{cost:+.1%}", f"{once * 1e3:+.2f}")
-        print("".join(f"{each:>{width}}" for each, width in zip(told, WIDTHS, strict=True)), flush=True)
+        asked, auto = (statistics.median(step) * 1e6 for step in steps)
+        cells = (name, str(alarms), f"{asked:.1f}", f"{auto:.1f}", f"{cost:+.1%}", f"{once * 1e3:+.2f}")
+        print("".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), flush=True)
     return 0
 
 
@@ -83,7 +83,7 @@ def race(name: str, rounds: int, steps: int, epochs: int) -> tuple[Any, Any, int
 
 
 def model(name: str, **options: Any) -> Any:
-    """A compiled model; always from the same weights."""
+    """Returns a compiled model; always from the same weights."""
     from benchmarks.fit_race import compiled
 
     if name not in WATCHED:
@@ -104,7 +104,7 @@ def model(name: str, **options: Any) -> Any:
 
 
 def alarms_of(model: Any) -> int:
-    """The number of places at which the step's program is watched."""
+    """Returns the number of places at which the step's program is watched."""
     from tfbp.fitting import extremes
 
     exempt = f"{model.optimizer.name}/"
@@ -112,8 +112,8 @@ def alarms_of(model: Any) -> int:
     compiled = [step for step in steps if step.function.structured_outputs[1]]
     if not compiled:
         return 0
-    found = [each for each in extremes.checks(compiled[0].graph.get_operations()) if each.low is None]
-    return sum(not each.operation.name.startswith(exempt) for each in found)
+    found = [check for check in extremes.checks(compiled[0].graph.get_operations()) if check.low is None]
+    return sum(not result.operation.name.startswith(exempt) for result in found)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ UNIT = "Microseconds a step of fit, relu"
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
-    """The table, and its numbers."""
+    """Returns the table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     for heading in ("size", "callback", "without min", "median", "with min", "median", "with / without"):
         table.add_column(heading, justify="left" if heading in ("size", "callback") else "right")
@@ -46,7 +46,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 def compare(
     problem: Task, watcher: keras.callbacks.Callback, pairs: int, seconds: float, device: str = "cpu"
 ) -> dict[str, list[float]]:
-    """Microseconds a step without and with the callback, a number for each pair of runs."""
+    """Returns the microseconds a step without and with the callback, a number for each pair of runs."""
     runs = {"without": (_model(problem), None), "with": (_model(problem), watcher)}
 
     def time_run(which: str, epochs: int) -> float:

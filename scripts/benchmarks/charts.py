@@ -171,7 +171,7 @@ def draw_recurrence(path: str, results: list[dict], note: str) -> None:
 
 
 def _lines(results: list[dict]) -> dict[tuple[str, str], dict]:
-    """A line's style by contestant and mode; PyTorch has but one mode."""
+    """Returns a line's style by contestant and mode; PyTorch has but one mode."""
     colours = {"tfbp": COLOURS["manual"], "keras": COLOURS["keras"], "torch": COLOURS["torch"]}
     labels = {"tfbp": "tfbp.layers", "keras": "keras.layers", "torch": "PyTorch"}
     modes = list(dict.fromkeys(result["mode"] for result in results))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Count what XLA makes of a training step: fusions, copies and kernels inside the loop over an epoch's steps.
 
-tfbp.Model's program of whole epochs beside JAX's scan, plain SGD, float32, for the device that there is: the counts can
-be compared without a GPU, the times cannot. Each way needs its own package alone, so JAX may be in an environment of
-its own: --ways JAX. The exit status is 0, or 2 for bad input.
+The programs are those of tfbp.Model for whole epochs and of JAX's scan, with plain SGD in float32, for this machine's
+device. The counts need no GPU. Each way needs only its own package: with --ways JAX, JAX may be in another
+environment. The exit status is 0, or 2 for bad input.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def count(arguments: argparse.Namespace) -> int:
 
 
 def step_of(text: str) -> Counter[str]:
-    """The kernels of one turn of the innermost loop that has a product, by opcode: those of its body, and of its
+    """Counts the kernels of one turn of the innermost loop with a product, by opcode: those of its body, of its
     condition, and of the branches and calls in them."""
     computations = dict(re.findall(r"^(?:ENTRY )?%?(\S+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
     loops = re.findall(r" while\(.*?condition=%?([\w.-]+), body=%?([\w.-]+)", text)
@@ -76,7 +76,7 @@ def _kernels(name: str, computations: dict[str, str]) -> Counter[str]:
 
 
 def of_tfbp(widths: tuple[int, ...]) -> str:
-    """The program of whole epochs of a tfbp.Model, as XLA optimizes it."""
+    """Returns the program of whole epochs of a tfbp.Model, as XLA optimizes it."""
     import tensorflow as tf
 
     from tfbp import Dense, Model, Network
@@ -92,14 +92,14 @@ def of_tfbp(widths: tuple[int, ...]) -> str:
     data = tf.zeros([rows, widths[0]]), tf.zeros([rows], tf.int32)
     build_state(model, data, "train")
     orders, numbers = tf.zeros([1, rows], tf.int32), tf.constant([1, 0, STEPS, BATCH, rows, rows])
-    specs = [tf.TensorSpec.from_tensor(each) for each in (orders, numbers, *data)]
+    specs = [tf.TensorSpec.from_tensor(array) for array in (orders, numbers, *data)]
     function = loops.epochs(tables.of(model, data), BATCH, specs, "train", Way(True, True), True, 0)
     compiled = tf.function(lambda *given: function(*given)[0], jit_compile=True, autograph=False)
     return str(compiled.experimental_get_compiler_ir(orders, numbers, *data)(stage="optimized_hlo"))
 
 
 def of_jax(widths: tuple[int, ...]) -> str:
-    """JAX's program of an epoch, one jitted scan, as XLA optimizes it."""
+    """Returns JAX's program of an epoch, one jitted scan, as XLA optimizes it."""
     try:
         import jax
         import jax.numpy as jnp

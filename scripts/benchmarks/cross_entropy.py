@@ -56,7 +56,7 @@ class CrossEntropyResult:
 
 
 def measure(point: CrossEntropyPoint, rounds: int, say: Callable[[str], None]) -> CrossEntropyResult:
-    """Both contestants at one point, each in a fresh process; checked against each other; then timed in turns."""
+    """Runs both contestants at one point, each in a fresh process: compares their numbers, then times them in turns."""
     result, running, fingerprints = CrossEntropyResult(point), {}, {}
     try:
         for name in CONTESTANTS:
@@ -84,7 +84,7 @@ def measure(point: CrossEntropyPoint, rounds: int, say: Callable[[str], None]) -
 
 
 def table(results: list[CrossEntropyResult]) -> Table:
-    """A row for each point."""
+    """Returns a row for each point."""
     lines = Table(box=None, pad_edge=False)
     sizes, memory = ("\nmode", "\ntokens", "\nclasses", "logits\nMiB"), ("manual\nMiB", "tape\nMiB", "tape /\nmanual")
     for heading in (*sizes, *memory, "manual\ns", "tape\ns", "manual /\ntape"):

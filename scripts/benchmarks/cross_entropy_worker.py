@@ -2,7 +2,7 @@
 
     cross_entropy_worker.py POINT     started by cross_entropy.py; POINT is a JSON object
 
-start    takes the first steps: how much memory they needed at most, and their loss and gradients in a few numbers
+start    takes the first steps: their peak memory, and their loss and gradients in a few numbers
 step     a step, timed
 """
 
@@ -55,7 +55,7 @@ def start(point):
 
 
 def build(contestant, mode, tokens, width, classes):
-    """A step, from x, kernel and labels to the loss, dx and dkernel; and its arguments."""
+    """Returns a step, from x, kernel and labels to the loss, dx and dkernel; and its arguments."""
     from tfbp.console.quiet_tensorflow import tensorflow as tf
     from tfbp.losses import linear_cross_entropy
     from tfbp.tape.linear_cross_entropy import linear_cross_entropy as plain
@@ -91,7 +91,7 @@ def timed(contestant):
 
 
 def reset_peak():
-    """Bytes held now, from which on the peak counts; Linux only."""
+    """Returns the bytes held now, and resets the peak to them; Linux only."""
     Path("/proc/self/clear_refs").write_text("5")
     return status("VmRSS")
 

@@ -1,4 +1,4 @@
-"""Data made for the models of `fit_models`, and for their twins elsewhere: NumPy alone."""
+"""Random data for the models of `fit_models` and `fit_torch`, by NumPy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DATA: dict[str, tuple[Callable[[int], np.ndarray], str]] = {
 
 
 def data(name: str, rows: int) -> tuple[np.ndarray, Any]:
-    """Inputs and targets for a model."""
+    """Returns inputs and targets for a model."""
     inputs, targets = DATA[name]
     x = inputs(rows)
     return x, {"labels": np.arange(rows) % CLASSES, "inputs": x, "none": None}[targets]

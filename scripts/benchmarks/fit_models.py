@@ -17,7 +17,7 @@ layers = keras.layers
 
 
 def tabular() -> keras.Model:
-    """Two hidden layers with BatchNormalization and Dropout."""
+    """Returns two hidden layers with BatchNormalization and Dropout."""
     hidden = [
         layer
         for _ in range(2)
@@ -33,7 +33,7 @@ def wide_and_deep() -> keras.Model:
 
 
 def text() -> keras.Model:
-    """Embeddings, averaged."""
+    """Returns embeddings, averaged."""
     inputs = keras.Input((100,), dtype="int32")
     averaged = layers.GlobalAveragePooling1D()(layers.Embedding(1000, 16)(inputs))
     return keras.Model(inputs, layers.Dense(CLASSES, "softmax")(layers.Dense(16, "relu")(averaged)))
@@ -60,7 +60,7 @@ def cnn(shape: tuple[int, ...], filters: tuple[int, ...], pooling: bool) -> Call
 
 
 def transformer() -> keras.Model:
-    """Two blocks of width 64 with 4 heads, on 64 tokens."""
+    """Returns two blocks of width 64 with 4 heads, on 64 tokens."""
     inputs = keras.Input((64,), dtype="int32")
     x = layers.Embedding(1000, 64)(inputs)
     for _ in range(2):

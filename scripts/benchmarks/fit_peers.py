@@ -25,7 +25,7 @@ def is_there(peer: str, name: str) -> bool:
 
 
 def keras_on_jax(name: str, steps: int) -> Callable[[], Any]:
-    """An epoch of Keras's fit, many steps in one call; run under KERAS_BACKEND=jax."""
+    """Returns a function that runs an epoch of Keras's fit, many steps in one call; run under KERAS_BACKEND=jax."""
     from benchmarks.fit_race import compiled
 
     x, y = data(name, steps * BATCH)

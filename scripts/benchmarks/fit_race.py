@@ -1,7 +1,7 @@
-"""One model trained by tfbp.fit and by Keras in each of its ways, in turns in one process: microseconds a step.
+"""Times one model by tfbp.fit and by each way of Keras, in turns in one process: microseconds a step.
 
-Beside them tfbp.fit of the model with tfbp's layers in it, and the limit: the model's own train_step over consecutive
-batches, in one program and nothing around it.
+Two more contestants: tfbp.fit of the model with the layers of tfbp.layers; and the limit, the model's own train_step
+over consecutive batches in one program without anything else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONG_FIT = 10**6
 
 
 def race(name: str, rounds: int, steps: int) -> Times:
-    """Microseconds a step of every contestant, one number a round; what is compiled on the way is not counted."""
+    """Returns the microseconds a step, by contestant and round, without compilation."""
     x, y = data(name, steps * BATCH)
     contestants = {
         "tfbp.fit": (tfbp.fit, {}),
@@ -65,7 +65,7 @@ def race(name: str, rounds: int, steps: int) -> Times:
 
 
 def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any]:
-    """An epoch of the model's train_step, compiled like the model: the time without fit's own work."""
+    """Returns a function that runs an epoch of train_step, compiled like the model: without fit's own work."""
     data = x if y is None else (x, y)
     model.fit(x[:BATCH], None if y is None else y[:BATCH], batch_size=BATCH, verbose=0)  # makes its variables
     tensors = tf.nest.map_structure(tf.constant, data)
@@ -76,7 +76,7 @@ def train_step_alone(model: Any, x: Any, y: Any, steps: int) -> Callable[[], Any
     @tf.function(jit_compile=model.jit_compile, autograph=False)
     def epoch() -> Any:
         def step(index: Any) -> tuple[Any]:
-            batch = tf.nest.map_structure(lambda each: rows(each, index * BATCH), tensors)
+            batch = tf.nest.map_structure(lambda tensor: rows(tensor, index * BATCH), tensors)
             model.train_step(batch)
             return (index + 1,)
 
@@ -93,8 +93,7 @@ class OneEpoch(keras.callbacks.Callback):
 
 
 def compiled(name: str, by_hand: bool = False, seed: int | None = 0, **options: Any) -> Any:
-    """The model, compiled; from the same weights unless there is no seed. `by_hand`, with the layers of tfbp.layers for
-    Keras's."""
+    """Returns the compiled model, from the seed's weights if there is one; `by_hand` with the layers of tfbp.layers."""
     if seed is not None:
         keras.utils.set_random_seed(seed)
     model = MODELS[name]()

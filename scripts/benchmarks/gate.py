@@ -18,11 +18,11 @@ class Gate:
         self.problem, self.steps = problem, min(STEPS, problem.steps)
 
     def complaint(self, losses: list[float], weights: list[np.ndarray]) -> str:
-        """A contestant's disagreement with the reference; empty if it agrees.
+        """Returns a contestant's disagreement with the reference; empty if it agrees.
 
         Args:
             losses: at each of the first steps on unshuffled batches.
-            weights: after an unshuffled epoch, by the very call that is timed.
+            weights: after an unshuffled epoch, by the call that is timed.
         """
         expected, final = self._reference
         for step, (got, right) in enumerate(zip(losses, expected, strict=True)):
@@ -48,7 +48,7 @@ class Gate:
         return losses[: self.steps], self._loss([w for layer in parameters for w in (layer["kernel"], layer["bias"])])
 
     def _loss(self, weights: list[np.ndarray]) -> float:
-        """The mean loss over the first samples, in float64."""
+        """Returns the mean loss over the first samples, in float64."""
         x, labels = self.problem.x[:2048].astype(np.float64), self.problem.y[:2048]
         parameters = [{"kernel": w, "bias": b} for w, b in zip(weights[::2], weights[1::2], strict=True)]
         loss, _ = reference.loss_and_outputs(self.problem.network, parameters, x, labels)

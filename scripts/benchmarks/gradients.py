@@ -20,7 +20,7 @@ WRITINGS = {"manual": manual, "tape": tape}
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
-    """The table, and its numbers."""
+    """Returns the table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     for heading in ("batch 128", "mode", "manual min", "median", "tape min", "median", "manual / tape"):
         table.add_column(heading, justify="left" if heading in ("batch 128", "mode") else "right")
@@ -38,7 +38,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 def compare(
     widths: list[int], jit_compile: bool, pairs: int, seconds: float, device: str = "cpu"
 ) -> tuple[dict[str, list[float]], float]:
-    """Microseconds a call in every run of each writing, and the median of the pairs' ratios manual / tape."""
+    """Returns the microseconds a call, by writing and run, and the median of the pairs' ratios manual / tape."""
     layers = [*(Dense(units, "relu") for units in widths[1:-1]), Dense(widths[-1])]
     network = Network(widths[0], layers, "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def compare(
 
 
 def time_calls(call: object, x: tf.Tensor, y: tf.Tensor, repeats: int) -> float:
-    """Microseconds a call."""
+    """Returns the microseconds a call."""
     started = time.perf_counter()
     for _ in range(repeats):
         loss, _ = call(x, y)

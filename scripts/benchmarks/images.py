@@ -55,7 +55,7 @@ AXES = {
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
-    """The table, and its numbers."""
+    """Returns the table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     numbers = ("manual min", "median", "tape min", "median", "keras min", "median", "tape / manual", "keras / manual")
     for heading in ("axis", "images", "filters", *numbers, "keras's way"):
@@ -75,12 +75,12 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 
 
 def ratio(times: dict[str, list[float]], other: str) -> float:
-    """How much longer another takes than manual: the median of the rounds' ratios."""
+    """Returns how much longer another takes than manual: the median of the rounds' ratios."""
     return statistics.median(o / m for o, m in zip(times[other], times["manual"], strict=True))
 
 
 def compare(point: ImagePoint, rounds: int, seconds: float, device: str = "cpu") -> tuple[dict[str, list[float]], str]:
-    """Microseconds a step of each in every round, and Keras's fastest way."""
+    """Returns the microseconds a step, by contestant and round, and Keras's fastest way."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(STEPS * BATCH, point.side, point.side, 1)).astype("float32")
     y = rng.integers(0, 10, len(x))
@@ -106,14 +106,14 @@ def compare(point: ImagePoint, rounds: int, seconds: float, device: str = "cpu")
 
 
 def fastest(ways: dict[str, keras.Model], x: np.ndarray, y: np.ndarray) -> str:
-    """Keras's fastest way; a way that takes many times as long is skipped."""
+    """Returns Keras's fastest way; a way that takes many times as long is skipped."""
     quick = {way: time_epochs(model, x[: FEW * BATCH], y[: FEW * BATCH], 1) for way, model in ways.items()}
     near = [way for way, seconds in quick.items() if seconds < 3 * min(quick.values())]
     return min(near, key=lambda way: min(time_epochs(ways[way], x, y, 1) for _ in range(2)))
 
 
 def contestants(point: ImagePoint) -> tuple[dict[str, keras.Model], dict[str, keras.Model]]:
-    """tfbp's by writing, and Keras's by way, compiled and with the same weights."""
+    """Returns the compiled models with the same weights: tfbp's by writing, Keras's by way."""
     network, parameters = point.network, point.network.init(seed=0)
     ours = {"manual": Model(network, "manual"), "tape": Model(network, "tape")}
     for writing, model in ours.items():

@@ -12,7 +12,7 @@ Call = Callable[[], list[np.ndarray]]
 
 
 def by_keras(layer: Any, value: Callable[[Any], Any], x: Any, dy: Any, jit_compile: bool) -> Call:
-    """y = value(x), dx and the gradients of the layer's weights."""
+    """Returns y = value(x), dx and the gradients of the layer's weights."""
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def step(x: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
@@ -22,11 +22,11 @@ def by_keras(layer: Any, value: Callable[[Any], Any], x: Any, dy: Any, jit_compi
             y = value(x)
         return [y, *tape.gradient(y, [x, *variables], output_gradients=dy)]
 
-    return lambda: [each.numpy() for each in step(x, dy)]
+    return lambda: [tensor.numpy() for tensor in step(x, dy)]
 
 
 def in_turns(calls: dict[str, Call], pairs: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of a call of each in every round; where Keras's is short, of the fastest of several."""
+    """Returns the milliseconds of a call, by contestant and round; for a short call, the fastest of several."""
     of_a_turn = max(1, round(seconds / timed(calls["keras"])))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(pairs):

@@ -1,4 +1,4 @@
-"""Time the steps of fit with tfbp's layers and with Keras's own, taking turns, after showing that both train alike.
+"""Time the steps of fit with tfbp's layers and with Keras's own, in turns. First both must train to the same weights.
 
 Microseconds a step, and the ratio tfbp / keras, of the 5th percentile and of the median: other work of the machine
 only adds time, so the fast steps count most.
@@ -24,7 +24,7 @@ INPUTS, BATCH, STEPS = 256, 128, 64
 
 
 def run(pairs: int, seconds: float, device: str = "cpu", names: Sequence[str] = ()) -> tuple[Table, list[dict]]:
-    """The table, and its numbers; a line on stderr for each that is there, so that none is lost."""
+    """Returns the table and its numbers; prints a line on stderr for each finished row, so that none is lost."""
     table = Table(box=None, pad_edge=False)
     headings = ("tfbp 5%", "median", "keras 5%", "median", "ratio 5%", "median")
     for heading in ("in fit", "mode", *headings):
@@ -43,7 +43,7 @@ def run(pairs: int, seconds: float, device: str = "cpu", names: Sequence[str] = 
 
 
 def compare(name: str, jit_compile: bool, pairs: int, seconds: float, device: str = "cpu") -> dict[str, list[float]]:
-    """Microseconds of every step of each."""
+    """Returns the microseconds of every step, by contestant."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(STEPS * BATCH, INPUTS)).astype("float32"), rng.integers(0, 10, STEPS * BATCH)
     models = {}
@@ -73,11 +73,11 @@ def _when_done() -> float:
 
 
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int) -> list[float]:
-    """Microseconds of each step."""
+    """Returns the microseconds of each step."""
     times: list[float] = []
     clock = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: times.append(-time.perf_counter()),
         on_train_batch_end=lambda batch, logs: times.append(times.pop() + _when_done()),
     )
     model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[clock])
-    return [1e6 * each for each in times]
+    return [1e6 * seconds for seconds in times]

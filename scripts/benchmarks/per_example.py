@@ -1,4 +1,4 @@
-"""Time what the examples' own gradients cost: in one backward pass by hand, and by the tape's two ways of making them.
+"""Time the examples' own gradients: by one hand-written backward pass, and by the tape's two ways.
 
 3 dense layers of 256, batch 256, relu, sparse softmax cross-entropy, float32; a time is of one call, or a step of fit.
 B batch, I inputs, O outputs of a layer, L layers.
@@ -54,7 +54,7 @@ def norms_and_gradient_by_jacobian(parameters, x, y):
 
 
 def _summed_up(examples):
-    """The gradient and the norms, (B, L), of gradients (B, I, O) and (B, O)."""
+    """Returns the gradient and the norms, (B, L), of gradients (B, I, O) and (B, O)."""
     norms = [
         tf.sqrt(tf.add_n([tf.reduce_sum(g * g, tf.range(1, g.ndim)) for g in example.values()])) for example in examples
     ]
@@ -72,7 +72,7 @@ CALLS = {
 
 
 def calls(jit_compile):
-    """Every way to a batch's gradient, as a function of no arguments; those that name norms agree on them."""
+    """Returns every way to a batch's gradient, as a function of no arguments; those that name norms agree on them."""
     x, y = (tf.constant(array) for array in data(BATCH))
     parameters = tf.nest.map_structure(lambda w: tf.constant(w, tf.float32), NETWORK.init(seed=0))
     functions = {name: tf.function(call, jit_compile=jit_compile, autograph=False) for name, call in CALLS.items()}
@@ -89,7 +89,7 @@ def calls(jit_compile):
 
 
 def fits(path):
-    """Model.fit of one epoch, without and with clipping; already compiled."""
+    """Returns functions that run Model.fit for one epoch, without and with clipping; already compiled."""
     x, y = data(STEPS * BATCH)
     arguments = {"x": x, "y": y, "batch_size": BATCH, "shuffle": False}
     if path == "tf.data":
@@ -104,7 +104,7 @@ def fits(path):
 
 
 def turns(runs, rounds, seconds, units=1):
-    """Microseconds a unit of every run, in turns of at least `seconds`, each round in another order."""
+    """Returns the microseconds a unit of every run, in turns of at least `seconds`, each round in another order."""
     repeats = {name: max(1, round(seconds / _time(run, 1))) for name, run in runs.items()}
     times = {name: [] for name in runs}
     order = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def turns(runs, rounds, seconds, units=1):
 
 
 def _time(run, repeats):
-    """Seconds a call."""
+    """Returns the seconds a call."""
     started = time.perf_counter()
     for _ in range(repeats):
         result = run()
@@ -127,7 +127,7 @@ def _time(run, repeats):
 
 
 def run(rounds, seconds, tell):
-    """The table, and its numbers."""
+    """Returns the table, and its numbers."""
     table = Table(box=None, pad_edge=False)
     for heading in ("gradient", "mode", "min µs", "median", "/ first", "median"):
         table.add_column(heading, justify="left" if heading in ("gradient", "mode") else "right", no_wrap=True)

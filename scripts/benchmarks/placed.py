@@ -1,4 +1,4 @@
-"""A benchmark in this process, on one device: strictly there, in float32 proper, and its results' devices looked at."""
+"""Runs a benchmark in this process on one device only, in full float32, and checks the devices of its results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

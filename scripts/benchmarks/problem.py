@@ -11,7 +11,7 @@ RATE = 0.01
 
 
 def growth_sizes() -> dict[str, list[tuple[int, Size]]]:
-    """The sizes along each axis that a step's time is drawn against, the others held at 256-256-256-10, batch 128."""
+    """Returns the sizes along each axis of the charts; all other sizes are 256-256-256-10, batch 128."""
 
     def size(width: int = 256, depth: int = 2, batch: int = 128) -> Size:
         widths = (*[width] * (depth + 1), 10)

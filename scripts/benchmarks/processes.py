@@ -34,7 +34,7 @@ class Process:
         )
 
     def ask(self, do: str, **arguments) -> dict:
-        """The answer to a request.
+        """Returns the answer to a request.
 
         Raises:
             Unavailable: the contestant cannot take part here. Failed: it broke.

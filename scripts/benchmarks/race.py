@@ -52,7 +52,7 @@ class RaceResult:
 def race(
     size: Size, names: list[str], rounds: int, seconds: float, say: Callable[[str], None], device: str = "cpu"
 ) -> list[RaceResult]:
-    """One result for each of the contestants named, on one size; `say` gets messages on the progress."""
+    """Returns one result for each of the contestants named, on one size; `say` gets messages on the progress."""
     with tempfile.TemporaryDirectory() as directory:
         problem, file = Task.make(size), Path(directory) / "problem.npz"
         problem.save(file)

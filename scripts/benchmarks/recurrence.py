@@ -44,7 +44,7 @@ POINTS = (*AXES["steps"], *AXES["units"], RecurrencePoint(32, 10, 16, 16), Recur
 
 
 def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[dict]]:
-    """The table, and its numbers; a line on stderr for each that is there."""
+    """Returns the table and its numbers; prints a line on stderr for each finished row."""
     names = ["tfbp", "keras", *(["torch"] if importlib.util.find_spec("torch") else [])]
     numbers = (*(f"{name} ms" for name in names), *(f"tfbp / {name}" for name in names[1:]), "median")
     table = Table(box=None, pad_edge=False)
@@ -69,7 +69,7 @@ def run(pairs: int, seconds: float, device: str = "cpu") -> tuple[Table, list[di
 def compare(
     names: list[str], kind: str, point: RecurrencePoint, mode: str, pairs: int, seconds: float
 ) -> dict[str, list[float]]:
-    """Milliseconds of a call of each in every round."""
+    """Returns the milliseconds of a call, by contestant and round."""
     parameters, x, dy = problem(kind, point)
     calls = {name: contestant(name, kind, mode, parameters, x, dy) for name in names}
     expected = calls["keras"]()
@@ -80,7 +80,7 @@ def compare(
 
 
 def problem(kind: str, point: RecurrencePoint) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Weights in Keras's order and layout, x and dy."""
+    """Returns weights in Keras's order and layout, x and dy."""
     rng, gates = np.random.default_rng(0), {"LSTM": 4, "GRU": 3}[kind]
     bias = (gates * point.units,) if kind == "LSTM" else (2, gates * point.units)
     shapes = [(point.inputs, gates * point.units), (point.units, gates * point.units), bias]
@@ -92,7 +92,7 @@ def problem(kind: str, point: RecurrencePoint) -> tuple[list[np.ndarray], np.nda
 
 
 def contestant(name: str, kind: str, mode: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
-    """y, dx and the weights' gradients, in Keras's order."""
+    """Returns y, dx and the weights' gradients, in Keras's order."""
     if name == "torch":
         return by_torch(kind, parameters, x, dy)
     layer = getattr({"tfbp": layers, "keras": keras.layers}[name], kind)(dy.shape[-1], return_sequences=True)
@@ -103,7 +103,7 @@ def contestant(name: str, kind: str, mode: str, parameters: list[np.ndarray], x:
 
 
 def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
-    """PyTorch's gates are in another order, and its weights are transposed."""
+    """Returns the same by PyTorch: its gates have another order, and its weights are transposed."""
     import torch
 
     units, order = dy.shape[-1], {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2)}[kind]
@@ -121,8 +121,8 @@ def by_torch(kind: str, parameters: list[np.ndarray], x: Any, dy: Any) -> Call:
     def step() -> list[np.ndarray]:
         y, _ = layer(x)
         dx, dkernel, drecurrent_kernel, *dbias = torch.autograd.grad(y, [x, *layer.parameters()], dy)
-        found = [ordered(each.numpy().T) for each in (dkernel, drecurrent_kernel)]
-        dbias = [ordered(each.numpy()) for each in dbias]
+        found = [ordered(gradient.numpy().T) for gradient in (dkernel, drecurrent_kernel)]
+        dbias = [ordered(part.numpy()) for part in dbias]
         return [y.detach().numpy(), dx.numpy(), *found, dbias[0] if kind == "LSTM" else np.stack(dbias)]
 
     return step

@@ -15,7 +15,7 @@ PACKAGES = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "numpy")
 
 
 def table(size: str, results: list[RaceResult]) -> Table:
-    """One size's contestants, the fastest first, and those that did not run last."""
+    """Returns one size's contestants, the fastest first, and those that did not run last."""
     lines = Table(box=None, pad_edge=False, title=size, title_justify="left")
     for heading in ("contestant", "min µs", "median µs", "of limit", "of manual", "first step s", "MiB"):
         lines.add_column(heading, justify="left" if heading == "contestant" else "right", no_wrap=True)
@@ -38,7 +38,7 @@ def table(size: str, results: list[RaceResult]) -> Table:
 
 
 def reasons(results: list[RaceResult]) -> list[str]:
-    """A line for each contestant that broke, was wrong or could not run."""
+    """Returns a line for each contestant that broke, was wrong or could not run."""
     return [
         f"{'Error' if r.error else 'n/a'}: {r.label}, {r.size}: {r.error or r.unavailable}"
         for r in results
@@ -47,7 +47,7 @@ def reasons(results: list[RaceResult]) -> list[str]:
 
 
 def machine(device: str = "cpu") -> dict:
-    """The machine and the versions of the figures."""
+    """Returns the machine and the versions of the figures."""
     versions = {}
     for package in PACKAGES:
         try:

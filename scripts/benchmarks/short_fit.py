@@ -1,4 +1,4 @@
-"""One fit in a process of its own, from the call to its end, tracing and compiling included; or many small ones.
+"""Times one fit in its own process, from the call to its end, tracing and compiling included; or many small fits.
 
 usage: python -m benchmarks.short_fit MODEL WAY EPOCHS ROWS MODELS
 """
@@ -24,8 +24,7 @@ VALIDATION_ROWS = 400
 
 
 def measure(name: str, way: str, epochs: int, rows: int, models: int) -> dict[str, float]:
-    """The seconds of so many fits one after the other, each of a model of its own, by both clocks, and the MiB at
-    most."""
+    """Returns the seconds of some fits of new models one after the other, by both clocks, and the peak in MiB."""
     fit, options = WAYS[way]
     x, y = data(name, rows + VALIDATION_ROWS)
     # a model with a train_step of its own has no test_step

@@ -77,7 +77,7 @@ def train(contestant, epochs, shuffle):
 
 
 def peak_bytes():
-    """The most memory that this process has held; None if the system does not report it."""
+    """Returns the most memory that this process has held; None if the system does not report it."""
     try:  # on Linux getrusage reports the parent's if it was larger before the exec
         return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
     except (OSError, TypeError):

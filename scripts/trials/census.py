@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Convert models of other people into networks, and compare their gradients with Keras's tape.
 
-A row for each: its calls, the kinds of its layers, whether `Network.from_keras` takes it, and if not, why. With
-`--gradients`, in float64, the gradients of a training step by hand are compared with those of Keras's own model on the
-tape: random examples and targets, the masks of dropout drawn by the network and handed to Keras. `difference` is the
-largest of a weight, relative to the norm of its gradient; `rounding` is the same of Keras with itself, its inputs
-changed in their last bit. The exit status is 0 when every model converts and no difference is over 1e-12 and ten times
-rounding's, 1 otherwise, 2 for bad input.
+Each model has a row: its number of calls, the kinds of its layers, and the reason if `Network.from_keras` refuses it.
+With `--gradients` the script also compares the gradients of a training step in float64: by hand, and by the tape of
+Keras's own model. Examples and targets are random, and both use the network's dropout masks. `difference` is the
+largest of any weight, relative to the norm of its gradient. `rounding` is the same for two runs of Keras with inputs
+that differ in the last bit. The exit status is 0 if every model converts and no difference is above both 1e-12 and
+ten times `rounding`, 1 otherwise, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from importlib.util import find_spec
 from typing import Any
 
-from census_models import FAMILIES
+from census_models import FAMILIES, PACKAGES
 from tfbp.console import options
 from tfbp.errors import InputError
 
 MODELS = {name: make for family in FAMILIES.values() for name, make in family.items()}
+# those of packages that are not here are left out
+HERE = [
+    name
+    for family, models in FAMILIES.items()
+    if family not in PACKAGES or find_spec(PACKAGES[family]) is not None
+    for name in models
+]
 LEAST, TIMES_ROUNDING = 1e-12, 10
 LOSS = "mean_squared_error"
 ROW = "{:<34}{:>6}{:>7}{:>9}{:>9}{:>12}{:>10}  {}"
@@ -28,7 +36,9 @@ ROW = "{:<34}{:>6}{:>7}{:>9}{:>9}{:>12}{:>10}  {}"
 
 def main() -> int:
     parser = options.Parser(__doc__)
-    parser.add_argument("--models", default=",".join(MODELS), help=f"of {','.join(MODELS)} (default: all)")
+    parser.add_argument(
+        "--models", default=",".join(HERE), help=f"of {','.join(MODELS)} (default: all whose package is installed)"
+    )
     parser.add_argument("--gradients", action="store_true", help="compare gradients with Keras's, in float64")
     return options.run(parser, take)
 
@@ -57,7 +67,7 @@ def take(arguments: argparse.Namespace) -> int:
 
 
 def _row(name: str, compares: bool) -> tuple[str, bool, bool]:
-    """The row of a model, whether it converts, and whether its gradients are Keras's, where they are compared."""
+    """Returns the row of a model, whether it converts, and whether its gradients are Keras's, if compared."""
     from census_models.gradients import difference_and_rounding
     from tfbp.bridge.models import network_and_sources
 
@@ -74,8 +84,8 @@ def _row(name: str, compares: bool) -> tuple[str, bool, bool]:
         return ROW.format(*row, seconds, "", "", ""), True, True
     difference, rounding = difference_and_rounding(model, network, sources)
     is_alike = difference <= max(LEAST, TIMES_ROUNDING * rounding)
-    said = "" if is_alike else "OTHER GRADIENTS"
-    return ROW.format(*row, seconds, f"{difference:.1e}", f"{rounding:.1e}", said), True, is_alike
+    sentence = "" if is_alike else "OTHER GRADIENTS"
+    return ROW.format(*row, seconds, f"{difference:.1e}", f"{rounding:.1e}", sentence), True, is_alike
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Export every layer of tfbp.layers, and Keras's own, to SavedModel, LiteRT and ONNX, and run them without tfbp.
 
-Each layer is one small model. It is exported here, and read and run in a process that never imports tfbp: how far its
-outputs are from the model's, and of how many operations each artifact is. ONNX needs tf2onnx, onnx and onnxruntime;
-LiteRT is run by ai-edge-litert where that is installed. The exit status is 0 when each artifact of tfbp's runs and
-agrees wherever that of Keras's does, 1 when one does not, 2 for bad input.
+Each layer is one small model. The script exports it here, and runs the file in a process that never imports tfbp. The
+table has the difference of the outputs, and the number of operations. ONNX needs tf2onnx, onnx and onnxruntime. LiteRT
+uses ai-edge-litert if it is installed. The exit status is 0 if tfbp's file runs and agrees wherever Keras's does, 1
+otherwise, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ def export(arguments: argparse.Namespace) -> int:
             print(done.stderr[-2000:], file=sys.stderr)
             return 2
         found = json.loads(Path(folder, "found.json").read_text())
-    return told(names, formats, found)
+    return print_table(names, formats, found)
 
 
 def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, Any]:
-    """The files of a layer's model by format, or why there is none; its input and its output are beside them."""
+    """Returns the files of a layer's model by format, or the reason for none; and its input and output."""
     import keras
     import tensorflow as tf
 
@@ -122,21 +122,21 @@ def exported(name: str, room: Any, formats: list[str], stem: Path) -> dict[str, 
     # ONNX wants a model that was called once
     np.savez(f"{stem}.npz", x=x, y=model(x))
     files: dict[str, Any] = {"values": f"{stem}.npz"}
-    for each in formats:
-        path = f"{stem}{FILES[each] or '-saved'}"
+    for name_of_format in formats:
+        path = f"{stem}{FILES[name_of_format] or '-saved'}"
         try:
             # of a batch of fixed size: with another a loop's lists are operations of TensorFlow's own
-            fixed = {"input_signature": [tf.TensorSpec(x.shape, x.dtype)]} if each == "LiteRT" else {}
-            model.export(path, format=FORMATS[each], verbose=False, **fixed)
-            files[each] = path
+            fixed = {"input_signature": [tf.TensorSpec(x.shape, x.dtype)]} if name_of_format == "LiteRT" else {}
+            model.export(path, format=FORMATS[name_of_format], verbose=False, **fixed)
+            files[name_of_format] = path
         except Exception as error:
-            files[each] = None
-            files[f"{each} error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
+            files[name_of_format] = None
+            files[f"{name_of_format} error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
     return files
 
 
 def read(folder: Path) -> int:
-    """Run every artifact, in a process without tfbp, and write how far it is off, and of how many operations it is."""
+    """Runs every file in a process without tfbp; writes its error and its number of operations."""
     contents = {}
     for key, files in json.loads((folder / "made.json").read_text()).items():
         if not files:
@@ -200,7 +200,7 @@ def _onnx(path: str, x: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
 
 
 def _nodes(graph: Any) -> list[Any]:
-    """All nodes, those inside of loops too."""
+    """Returns all nodes, those inside of loops too."""
     inner = [node for each in graph.node for a in each.attribute if a.g.node for node in _nodes(a.g)]
     return [*graph.node, *inner]
 
@@ -208,7 +208,7 @@ def _nodes(graph: Any) -> list[Any]:
 RUNNERS = {"SavedModel": _saved_model, "LiteRT": _litert, "ONNX": _onnx}
 
 
-def told(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
+def print_table(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
     """Print the table; 1 where something of tfbp's fails that Keras's own does not."""
     print(", ".join(f"{name} {version}" for name, version in found.pop("versions").items() if version))
     row = "{:<24}" + "{:>32}" * len(formats)
@@ -216,8 +216,8 @@ def told(names: list[str], formats: list[str], found: dict[str, Any]) -> int:
     alike = True
     for name in names:
         cells = []
-        for each in formats:
-            ours, theirs = (found.get(f"{name}|{whose}", {}).get(each) for whose in ("tfbp", "keras"))
+        for name_of_format in formats:
+            ours, theirs = (found.get(f"{name}|{whose}", {}).get(name_of_format) for whose in ("tfbp", "keras"))
             cells.append(" / ".join(_cell(one) for one in (ours, theirs)))
             alike = alike and (_is_right(ours) or (not _is_right(theirs) and theirs is not None))
         print(row.format(name, *cells))

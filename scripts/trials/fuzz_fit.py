@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Train random models with random options by tfbp.fit and by keras.Model.fit, and compare.
 
-Without XLA, the history, the weights, the optimizer's variables, the calls of callbacks, evaluate and predict are to be
-Keras's to the last bit; with XLA, to a relative 1e-4. If Keras raises an error, tfbp must too. Hypothesis draws the
-cases, and makes one that differs smaller. The exit status is 0 when all are alike, 1 when one is not, 2 for bad input.
+The script compares the history, the weights, the optimizer's variables, the calls of callbacks, evaluate and predict:
+to the last bit without XLA, to a relative 1e-4 with XLA. If Keras raises an error, tfbp must raise one too. Hypothesis
+draws the cases, and reduces a case that differs. The exit status is 0 if all cases agree, 1 otherwise, 2 for bad input.
 """
 
 import argparse

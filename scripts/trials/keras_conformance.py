@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Run Keras's own tests with tfbp in the place of what they test, and with Keras's own, and compare.
+"""Run Keras's own tests twice, once with tfbp's classes instead of Keras's, and compare.
 
-The tests are those that ship inside the installed Keras. They check how a layer or a loop behaves, and hardly a
-gradient: that is what `scripts/check.py` is for. The exit status is 0 when no test fails that passes with Keras's own,
-1 when one does, 2 for bad input.
+The tests are part of the installed Keras. They check how a layer or a loop behaves, and few gradients;
+`scripts/check.py` checks gradients. The exit status is 0 if every test that passes with Keras's classes passes with
+tfbp's, 1 otherwise, 2 for bad input.
 
     --what layers    tfbp.layers for Keras's layers of these names, but LinearCrossEntropy: their tests (default)
     --what all       also those of Sequential, Functional, Model, trainers, TimeDistributed, Wrapper and saving: minutes
@@ -104,7 +104,7 @@ def counts(outcomes: dict[str, str], file: str) -> str:
 
 
 def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:
-    """Every test's outcome, in a process of its own."""
+    """Returns every test's outcome, in a process of its own."""
     source = Path(find_spec("keras").origin).parent / "src"
     report = directory / f"{which}.xml"
     # under importlib, Keras's tests import the installed package, not the files beside them
@@ -125,7 +125,7 @@ def run(which: str, tests: tuple[str, ...], directory: Path) -> dict[str, str]:
 
 
 def as_pytest(which: str, options: list[str]) -> int:
-    """pytest in this process, after Keras's own have been replaced wherever its tests take them from."""
+    """Runs pytest in this process, with tfbp's classes wherever Keras's tests import Keras's own."""
     import keras
     import pytest
     from keras.src import api_export

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Plant mistakes in the three writings, one at a time, and show the harness's verdict on each.
 
-Ends in how many were found, how many at the right tensor, and how often the cause was right, left open or misleading.
-The exit status is 1 where one was not found or a cause misleads, or where something harmless was complained of, 2 for
-bad input.
+The last lines count the mistakes: found, found at the right tensor, and with a right, an open or a misleading cause.
+The exit status is 1 if a mistake was not found, a cause misleads or a harmless change was reported, 2 for bad input.
 """
 
 import argparse
@@ -47,8 +46,8 @@ def plant(arguments: argparse.Namespace) -> int:
             # nothing ends it early: a process of its own for each mode and dtype
             places = list(itertools.product(matrix.MODES, DTYPES))
             try:
-                with cells.mapping(2, tasks_each=1) as each:
-                    complaint = next(filter(None, each(partial(judged_at, mistake), places)), "")
+                with cells.mapping(2, tasks_each=1) as map_over:
+                    complaint = next(filter(None, map_over(partial(judged_at, mistake), places)), "")
             except cells.ProcessGone as gone:
                 complaint = str(gone)
             words = ["harmless, and called so" if not complaint else "CALLED WRONG"]

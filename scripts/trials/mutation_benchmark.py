@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Mistakes in hand-coded gradients, each at a good and at a lazy test point: who finds them, and who cries wolf.
+"""Count the mistakes in gradients that each checker finds, at a good and at a lazy test point; and false alarms.
 
-Contestants: this checker, tf.test.compute_gradient with the usual 1e-3, a flat np.allclose against autodiff and, where
-they are installed (.venv-benchmark has them), PyTorch's gradcheck and JAX's check_grads. The exit status is 1 where
-this checker misses a mistake that its dtype shows at a good point, passes a lazy point without a word, or complains of
-what is right, 2 for bad input.
+Checkers: this one, tf.test.compute_gradient with the usual 1e-3, np.allclose against autodiff and, if they are
+installed (.venv-benchmark has them), PyTorch's gradcheck and JAX's check_grads. The exit status is 1 if this checker
+misses a mistake that its dtype shows at a good point, does not report a lazy point, or reports a right gradient, 2
+for bad input.
 """
 
 from __future__ import annotations

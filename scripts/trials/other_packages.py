@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train models of other packages by Keras's fit and by tfbp.fit: whether the weights are the same bits, and how fast.
+"""Train models of other packages by Keras's fit and by tfbp.fit; compare the bits of the weights, and the times.
 
 The packages need an environment of their own, with tfbp on its path:
 
@@ -10,9 +10,9 @@ The packages need an environment of their own, with tfbp on its path:
     packages/bin/pip install --no-deps keras-hub==0.32.0 kagglehub kagglesdk tokenizers regex
     PYTHONPATH=. packages/bin/python scripts/trials/other_packages.py
 
-Every model is made twice from one seed and trained in order (shuffle=False), as its package compiles it. The first fit
-traces; then epochs of both are timed in turn, and the median counts. Where a weight differs, Keras's fit is run twice,
-and its weights are compared with each other. The exit status is 1 where those of Keras's fit agree and ours do not.
+The script builds every model twice from one seed, as its package compiles it, and trains both with shuffle=False. The
+first fit traces. Then the ways take turns, and the result is the median time of an epoch. If a weight differs, two
+runs of Keras's fit are compared with each other. The exit status is 1 if those agree and tfbp's weights differ.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Fashion-MNIST by a small CNN at a budget of ε: the test accuracy over seeds, and Opacus's at the same σ and steps.
+"""Train a small CNN on Fashion-MNIST at a budget of ε; print the test accuracy, and Opacus's at the same σ.
 
     python scripts/trials/private_fashion.py [--epochs 15] [--rows 60000] [--data FOLDER] [--opacus-python PYTHON]
 
@@ -54,7 +54,7 @@ FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-lab
 
 
 def idx(path: Path) -> Any:
-    """An array of bytes from an idx file: a number of axes, their sizes, and the bytes."""
+    """Returns an array of bytes from an idx file: a number of axes, their sizes, and the bytes."""
     import numpy as np
 
     data = gzip.decompress(path.read_bytes())
@@ -102,10 +102,10 @@ def main() -> None:
             model.compile(keras.optimizers.SGD(arguments.rate), loss, metrics=["accuracy"])
             privacy = tfbp.Privacy(epsilon=arguments.epsilon, delta=DELTA, clip=CLIP)
             given = {"batch_size": arguments.batch_size, "epochs": arguments.epochs, "privacy": privacy, "verbose": 0}
-            told = tfbp.fit(model, x, y, **given).privacy
+            account = tfbp.fit(model, x, y, **given).privacy
             accuracy = model.evaluate(test_x, test_y, verbose=0)[1]
-            noise = told["noise_multiplier"]
-            print(f"seed {seed}: tfbp {accuracy:.4f} at ε = {told['epsilon']:.3f}, σ = {noise:.4f}", flush=True)
+            noise = account["noise_multiplier"]
+            print(f"seed {seed}: tfbp {accuracy:.4f} at ε = {account['epsilon']:.3f}, σ = {noise:.4f}", flush=True)
             if arguments.opacus_python:
                 text = json.dumps(
                     {

@@ -1,9 +1,9 @@
-"""Sentences by an LSTM at a budget of ε: which of two packages a docstring's sentence is from. Nothing is downloaded.
+"""Train an LSTM at a budget of ε to tell from which of two packages a docstring's sentence is. Nothing is downloaded.
 
     python scripts/trials/private_text.py [--packages keras,scipy] [--epsilon 3] [--epochs 8] [--seeds 3]
 
-The sentences are those of the docstrings in the packages' own files, as they are installed: a tenth of them, by their
-hash, is for the test. Words are numbers by their hash. The same model is trained without privacy, too.
+The sentences are from the docstrings of the installed packages. A tenth of them, chosen by hash, is the test set. A
+word's number is its hash. The script also trains the same model without privacy.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
             given: dict[str, Any] = {"batch_size": BATCH, "epochs": arguments.epochs, "verbose": 0}
             history = tfbp.fit(model, x[~tests], y[~tests], privacy=privacy, **given)
             accuracy = model.evaluate(x[tests], y[tests], verbose=0)[1]
-            told = f"ε = {history.privacy['epsilon']:.3f}" if privacy else "without privacy"
-            print(f"seed {seed}: {accuracy:.4f}, {told}", flush=True)
+            budget = f"ε = {history.privacy['epsilon']:.3f}" if privacy else "without privacy"
+            print(f"seed {seed}: {accuracy:.4f}, {budget}", flush=True)
 
 
 def sentences(package: str) -> Iterator[str]:
@@ -71,7 +71,7 @@ def sentences(package: str) -> Iterator[str]:
 
 
 def numbers(text: str) -> list[int]:
-    """Its words as numbers from 1 on, with 0 after them."""
+    """Returns a sentence's words as numbers of at least 1, padded with 0."""
     words = re.findall(r"[a-z]+", text.lower())[:LONGEST]
     codes = [1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in words]
     return codes + [0] * (LONGEST - len(codes))

@@ -4,7 +4,7 @@
     survival.py kill        a run killed (SIGKILL) in the middle of an epoch and started again ends in the same weights
     survival.py full-disk   on a full disk, a run stops with one sentence, and its last backup is whole
 
-The exit status is 0 when it is so, 1 when not.
+The exit status is 0 if this holds, 1 otherwise.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def start(name: str, directory: Path, callback: str, fate: str) -> subprocess.Co
 
 
 def run(directory: str, callback: str, fate: str) -> int:
-    """One training on digits, with a backup after every epoch; it meets its fate or leaves its weights in an .npz."""
+    """Trains on digits, with a backup after every epoch; it is killed, or it writes its weights to an .npz."""
     from tfbp.console import quiet_tensorflow  # noqa: F401, I001  before anything else that imports TensorFlow
     import keras
     import numpy as np

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Train models of other people, and the same with every layer swapped that tfbp.layers has: they must stay alike.
+"""Train models of keras.applications and keras-hub, and copies with the layers of tfbp.layers; compare their weights.
 
-They are of keras.applications, and of keras-hub where that is installed. In float64, with random weights, some steps of
-SGD on random images or tokens; then all losses and all weights are compared. How far rounding alone drives such a model
-apart is measured beside it: the same model, its images changed in their last bit, or its first weights. A swapped model
-may differ ten times as far. Last it is saved and loaded, and exported: its outputs must stay. The exit status is 0 when
-none differs more, 1 when one does, 2 for bad input.
+A model and its copy start from the same random weights. They take some steps of SGD in float64 on random images or
+tokens. Then the script compares all losses and all weights. It also measures the effect of rounding: it trains the
+model again with the last bit of the images, or of the first weights, changed. A copy may differ ten times as much. At
+the end the copy is saved, loaded and exported, and its outputs must not change. keras-hub takes part if it is
+installed. The exit status is 0 if no copy differs more, 1 if one does, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def compare(arguments: argparse.Namespace) -> int:
         stored = stored_distances(swapped, x)
         good &= max(stored) <= LEAST
         alike &= good
-        numbers = (f"{each:.1e}" for each in (*distances_found, *rounding, *stored))
+        numbers = (f"{distance:.1e}" for distance in (*distances_found, *rounding, *stored))
         print(ROW.format(name, counts(swapped), *numbers, "ok" if good else "WRONG"), flush=True)
         keras.backend.clear_session()
     return 0 if alike else 1
@@ -96,7 +96,7 @@ def build(name: str) -> keras.Model:
 
 
 def build_of_hub(name: str) -> keras.Model:
-    """Two blocks with dropout, and a score for each class at each token."""
+    """Returns two blocks with dropout, and a score for each class at each token."""
     import keras
     import keras_hub
 
@@ -141,7 +141,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def tokens() -> tuple[list[np.ndarray], np.ndarray]:
-    """Token and segment ids and a padding mask, and a class for each token."""
+    """Returns token and segment ids and a padding mask, and a class for each token."""
     rng = np.random.default_rng(0)
     token_ids, segment_ids = rng.integers(0, VOCABULARY, (BATCH, LENGTH)), rng.integers(0, 2, (BATCH, LENGTH))
     padding_mask = (np.arange(LENGTH) < rng.integers(8, LENGTH + 1, (BATCH, 1))).astype("int32")
@@ -149,12 +149,12 @@ def tokens() -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def ulp(x: np.ndarray) -> np.ndarray:
-    """x with its last bit changed, up or down."""
+    """Returns x with its last bit changed, up or down."""
     return np.nextafter(x, np.random.default_rng(1).choice([-np.inf, np.inf], x.shape))
 
 
 def train(model: keras.Model, start: list[np.ndarray], x: Any, y: np.ndarray, steps: int) -> tuple[np.ndarray, ...]:
-    """The losses, and all weights as one vector, after `steps` from these values of its variables."""
+    """Returns the losses, and all weights as one vector, after `steps` from these values of its variables."""
     import keras
 
     for variable, given in zip(model.variables, start, strict=True):
@@ -172,7 +172,7 @@ def distances(run: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> 
 
 
 def stored_distances(model: keras.Model, x: Any) -> tuple[float, float]:
-    """How far the outputs of the model saved and loaded, and of the model exported, are from its own."""
+    """Returns how far the outputs of the model saved and loaded, and of the model exported, are from its own."""
     import keras
     import tensorflow as tf
 
@@ -187,13 +187,13 @@ def stored_distances(model: keras.Model, x: Any) -> tuple[float, float]:
         model.export(f"{folder}/exported", verbose=False)
         exported = tf.saved_model.load(f"{folder}/exported")
         served = exported.serve(given if len(given) > 1 else given[0])
-        found = (keras.ops.convert_to_numpy(each) for each in (loaded(x, training=False), served))
+        found = (keras.ops.convert_to_numpy(outputs) for outputs in (loaded(x, training=False), served))
         size = np.linalg.norm(expected)
-        return tuple(float(np.linalg.norm(each - expected) / size) for each in found)
+        return tuple(float(np.linalg.norm(distance - expected) / size) for distance in found)
 
 
 def counts(swapped: keras.Model) -> str:
-    """How many layers are the hand-written ones, of how many."""
+    """Returns the number of hand-written layers, and the number of all layers."""
     import keras
 
     modules = [type(one).__module__ for one in swapped._flatten_layers() if not isinstance(one, keras.Model)]

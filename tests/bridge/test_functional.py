@@ -75,6 +75,23 @@ def _composites():
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
 
 
+class _Patched(layers.Layer):
+    """The patches of an image side by side, and to each a row of a table for its place."""
+
+    def __init__(self):
+        super().__init__()
+        self.projection, self.position = layers.Dense(4), layers.Embedding(4, 4)
+
+    def call(self, images):
+        patches = keras.ops.reshape(keras.ops.image.extract_patches(images, 2), (-1, 4, 8))
+        return self.projection(patches) + self.position(keras.ops.expand_dims(keras.ops.arange(4), 0))
+
+
+def _patched():
+    x = keras.Input((4, 4, 2))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(layers.LayerNormalization()(_Patched()(x)))))
+
+
 def _rearranged():
     x = keras.Input((5, 4))
     y = keras.ops.transpose(layers.Dense(6, "tanh")(x), (0, 2, 1))
@@ -90,9 +107,35 @@ def _over_all_axes():
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
 
 
+def _translator():
+    """An encoder's states start a decoder; both are masked by tokens, and the decoder attends to the encoder."""
+    source, target = keras.Input((5,), dtype="int32"), keras.Input((4,), dtype="int32")
+    x = layers.Embedding(5, 4, mask_zero=True)(source)
+    sequence, *states = layers.LSTM(4, return_sequences=True, return_state=True)(layers.Dense(4, "tanh")(x))
+    y = layers.Embedding(5, 4, mask_zero=True)(target)
+    y, _, last = layers.LSTM(4, return_sequences=True, return_state=True)(y, initial_state=states)
+    seen = layers.MultiHeadAttention(1, 4)(
+        value=sequence, query=y, attention_mask=keras.ops.expand_dims(source != 2, 1)
+    )
+    return keras.Model([source, target], layers.Dense(3)(layers.Concatenate()([seen[:, -1], last, y[:, 0]])))
+
+
+def _masked():
+    """Rows of zeros are left out, through layers that hand the mask on, both ways and by an average."""
+    x = keras.Input((5, 3))
+    shown = layers.Activation("tanh")(layers.Masking(0.0)(layers.ReLU()(x)))
+    h = layers.Add()([layers.Dense(3, "tanh")(shown), shown])
+    both = layers.Bidirectional(layers.GRU(2, return_sequences=True), "sum")(h)
+    last = layers.SimpleRNN(3)(both)
+    return keras.Model(x, layers.Dense(3)(layers.Concatenate()([last, layers.GlobalAveragePooling1D()(both)])))
+
+
 MODELS = {
+    "translator": (_translator, "mean_squared_error"),
+    "masked": (_masked, "mean_squared_error"),
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
     "composites": (_composites, "mean_squared_error"),
+    "patched": (_patched, "mean_squared_error"),
     "rearranged": (_rearranged, "mean_squared_error"),
     "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "operations": (_operations, "mean_squared_error"),
@@ -117,7 +160,10 @@ def trial(request):
         keras.config.set_dtype_policy(policy)
     for weight in model.trainable_weights:
         weight.assign(weight.numpy() + 0.3 * rng.normal(size=weight.shape))
-    x = [rng.normal(size=(6, *tensor.shape[1:])) for tensor in model.inputs]
+    x = [
+        rng.integers(0, 5, (6, *tensor.shape[1:])) if "int" in tensor.dtype else rng.normal(size=(6, *tensor.shape[1:]))
+        for tensor in model.inputs
+    ]
     y = [rng.random((6, *tensor.shape[1:])) for tensor in model.outputs]
     y = [targets / targets.sum(axis=-1, keepdims=True) for targets in y]
     return model, loss, x, y
@@ -150,8 +196,9 @@ def test_outputs_loss_and_gradients_are_keras_s(trial, writing):
     got, gradients = WRITINGS[writing].loss_and_gradients(network, parameters, _one(x), _one(y))
     np.testing.assert_allclose(got, total, rtol=1e-12)
     # by value: the layers' order is that of their first calls, Keras's that of the models
-    ours = sorted((dw for layer in gradients for dw in map(np.asarray, layer.values())), key=_key)
-    theirs = sorted(map(np.asarray, dweights), key=_key)
+    ours = sorted(map(np.asarray, tf.nest.flatten(gradients)), key=_key)
+    # an embedding's gradient has the rows of its tokens
+    theirs = sorted((np.asarray(tf.convert_to_tensor(dw)) for dw in dweights), key=_key)
     assert [dw.shape for dw in ours] == [dw.shape for dw in theirs]
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
@@ -190,13 +237,24 @@ def test_it_goes_back_to_keras(trial):
         ),
         (
             lambda: keras.Model(
-                [a := keras.Input((3, 4)), b := keras.Input((5, 4))], layers.MultiHeadAttention(1, 2)(a, b)
+                x := keras.Input((3, 4)), layers.GRU(2)(layers.BatchNormalization(name="b")(layers.Masking()(x)))
             ),
             "huber",
-            r"^model: got '.*' with different tensors as query, value and key; accepted: one tensor\.",
+            r"^model: got 'b', a BatchNormalization, with a mask; accepted: masks of recurrences, attention",
+        ),
+        (
+            lambda: keras.Model(x := keras.Input((3, 4)), layers.Dense(2)(layers.Masking()(x))),
+            "huber",
+            r"^model: got an output with a mask \(Masking, mask_zero\), which Keras's loss uses; accepted",
         ),
     ],
-    ids=["a loss of no output", "one loss for two", "an operation", "cross-attention"],
+    ids=[
+        "a loss of no output",
+        "one loss for two",
+        "an operation",
+        "a masked normalization",
+        "a masked loss",
+    ],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -40,9 +40,12 @@ MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Conca
 # which are no layers of Keras's
 OURS = {
     "ActivationLayer",
+    "Any",
     "GetItem",
     "LayerScale",
     "LinearCrossEntropy",
+    "LogicalOr",
+    "NotEqual",
     "PositionEmbedding",
     "RotaryEmbedding",
     "Stack",
@@ -137,6 +140,15 @@ LAYERS = {
     "MaxPooling1D": ({}, SEQUENCE, POOLING),
     "AveragePooling1D": ({"pool_size": 2}, SEQUENCE, POOLING),
     "GlobalMaxPooling1D": ({}, SEQUENCE, {"data_format": "channels_first", "keepdims": True}),
+    "Conv3D": (
+        {"filters": 4, "kernel_size": 2},
+        VOLUME,
+        {**KERNEL_AND_BIAS, **CONVOLUTION, "filters": 2, "groups": 2, "activation": "tanh", "use_bias": False},
+    ),
+    "MaxPooling3D": ({}, VOLUME, POOLING),
+    "AveragePooling3D": ({"pool_size": 2}, VOLUME, POOLING),
+    "GlobalMaxPooling3D": ({}, VOLUME, {"data_format": "channels_first", "keepdims": True}),
+    "GlobalAveragePooling3D": ({}, VOLUME, {"data_format": "channels_first", "keepdims": True}),
     "EinsumDense": (
         {"equation": "abc,cd->abd", "output_shape": (None, 5)},
         SEQUENCE,

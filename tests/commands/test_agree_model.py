@@ -16,7 +16,7 @@ QUICK = ["--dtype", "float32", "--mode", "eager"]
 def saved(tmp_path, monkeypatch, rng):
     monkeypatch.chdir(tmp_path)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="only")], name="mine")
-    model.compile("sgd", "mse")
+    model.compile("adam", "mse")
     model.save("model.keras")
     np.savez("data.npz", x=rng.normal(size=(5, 4)), y=rng.normal(size=(5, 3)))
     np.savez("other.npz", z=np.ones(3))

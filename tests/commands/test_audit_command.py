@@ -45,7 +45,7 @@ def test_a_claim_that_is_too_small_exits_1(mine, capsys, monkeypatch):
     assert main([*QUICK, "--epochs", "1", "--canaries", "20"]) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("ε ≤ ")
-    assert said[1].startswith("ε ≥ 50, says the audit with a confidence of 0.95: ")
+    assert said[1].startswith("ε ≥ 50, by the audit with a confidence of 0.95: ")
     assert said[2] == "WRONG: the bound contradicts the account"
 
 
@@ -53,6 +53,10 @@ def test_a_claim_that_is_too_small_exits_1(mine, capsys, monkeypatch):
     ("options", "said"),
     [
         (["--model", "not_there:made"], "model: got 'not_there:made'"),
+        (["--model", "math:sin"], "model: got 'math:sin' (TypeError: math.sin() takes exactly one argument (0 given))"),
+        (["--model", "os:getcwd"], "model: got 'os:getcwd' (ValueError: too many values to unpack"),
+        ([*QUICK, "--epochs", "0"], "--epochs: got 0; accepted: an integer of at least 1."),
+        ([*QUICK, "--confidence", "2"], "--confidence: got 2.0; accepted: a number between 0 and 1."),
         (["--epsilon", "1", "--noise-multiplier", "1"], "epsilon: got 1.0 and noise_multiplier=1.0"),
         (["--delta", "2"], "delta: got 2.0"),
         ([*QUICK, "--canaries", "2"], "canaries: got 2"),

@@ -26,3 +26,15 @@ def test_python_m_tfbp_check_is_gradients_and_says_so():
     assert done.returncode == 0
     assert "tfbp gradients" in done.stdout
     assert done.stderr == "python -m tfbp.check is tfbp gradients now.\n"
+
+
+def test_a_closed_pipe_ends_a_command_without_a_traceback():
+    command = [
+        sys.executable,
+        "-c",
+        "import tfbp.__main__ as m, sys, time; time.sleep(0.3); sys.exit(m.main(['--help']))",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (1, "")

@@ -195,8 +195,8 @@ def test_a_model_trains_as_keras_s_and_is_saved(jit_compile, tmp_path):
 @pytest.mark.parametrize("optimizer", ["Adam", "RMSprop"])
 def test_both_uses_are_one_gradient_to_an_optimizer(optimizer, rows, rng):
     """A lookup's alone may be a list of rows; TensorFlow adds it to the other call's as a table."""
-    dlogits, first = tf.constant(rng.normal(size=(5, 4, rows)), tf.float32), rng.normal(size=(rows, 3))
-    layer, dense = layers.ReversibleEmbedding(rows, 3), keras.Variable(first, dtype="float32")
+    dlogits, first = tf.constant(rng.normal(size=(5, 4, rows)), tf.float64), rng.normal(size=(rows, 3))
+    layer, dense = layers.ReversibleEmbedding(rows, 3, dtype="float64"), keras.Variable(first, dtype="float64")
     layer.build()
     layer.set_weights([first])
     with tf.GradientTape(persistent=True) as tape:
@@ -206,7 +206,7 @@ def test_both_uses_are_one_gradient_to_an_optimizer(optimizer, rows, rng):
         gradient = tape.gradient(total, weight.value)
         getattr(keras.optimizers, optimizer)(0.1).apply([tf.convert_to_tensor(gradient)], [weight])
     assert isinstance(tape.gradient(loss, layer.embeddings.value), tf.Tensor)
-    np.testing.assert_allclose(layer.embeddings, dense, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.embeddings, dense, rtol=0, atol=1e-9)
 
 
 def test_a_tied_network_is_made_of_it():

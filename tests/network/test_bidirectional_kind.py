@@ -86,8 +86,8 @@ def other(**options):
             "model: 'mine': backward_layer: got reset_after=False; accepted: True, as forward.",
         ),
         (
-            lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4, dropout=0.5, name="in"))),
-            "model: 'backward_in': dropout: got 0.5; accepted: 0.",
+            lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4, recurrent_dropout=0.5, name="in"))),
+            "model: 'backward_in': recurrent_dropout: got 0.5; accepted: 0.",
         ),
     ],
 )
@@ -98,5 +98,5 @@ def test_bad_input_is_one_sentence(make, sentence):
 
 
 def test_one_that_goes_backwards_is_refused():
-    with pytest.raises(InputError, match=r"accepted: a tfbp\.SimpleRNN, LSTM or GRU with go_backwards=False\.$"):
+    with pytest.raises(InputError, match=r"accepted: a tfbp\.SimpleRNN, LSTM or GRU with go_backwards=False, without"):
         Bidirectional(SimpleRNN(3, go_backwards=True))

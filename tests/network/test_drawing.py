@@ -81,7 +81,9 @@ def test_the_argument_that_does_not_fit_is_named(arguments, sentence):
 
 def test_a_screen_reader_reads_what_is_drawn():
     network, parameters = worked_example.NETWORK, worked_example.parameters()
-    svg = ElementTree.fromstring(network.draw(parameters, TENSORS).svg)
+    drawing = network.draw(parameters, TENSORS)
+    assert len(repr(drawing)) < 80
+    svg = ElementTree.fromstring(drawing.svg)
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == f"{network!r}, with weights, outputs and deltas"
     assert svg[0].text == repr(network)

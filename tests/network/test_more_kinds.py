@@ -1,4 +1,4 @@
-"""Kinds of sequences, upsampling, transposed convolutions, equations, places: agreement, JSON, Keras, bad input."""
+"""Kinds of sequences and volumes, upsampling, transposed convolutions, equations: agreement, Keras, bad input."""
 
 import keras
 import numpy as np
@@ -7,6 +7,7 @@ import pytest
 from tfbp import (
     Conv1D,
     Conv2DTranspose,
+    Conv3D,
     Cropping1D,
     Cropping2D,
     EinsumDense,
@@ -24,11 +25,11 @@ from tfbp import (
 )
 from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import problem
-from tfbp.network import Input, einsum, named_weights, rearranging, sequences, transposed, upsampling
+from tfbp.network import Input, einsum, named_weights, rearranging, sequences, transposed, upsampling, volumes
 
-CASES = {case.name: case for case in cases_of(sequences, upsampling, transposed, rearranging, einsum)}
-# Keras resizes with results in float32
-IN_FLOAT32 = "upsampling-B4-4x3x2"
+CASES = {case.name: case for case in cases_of(sequences, volumes, upsampling, transposed, rearranging, einsum)}
+# TensorFlow resizes with results in float32, and has no pooling of volumes in float64 on the CPU
+IN_FLOAT32 = ("upsampling-B4-4x3x2", "pooling-of-volumes-B4-3x4x3x2")
 
 
 def numbers_of(name):
@@ -76,12 +77,12 @@ def test_the_reference_s_gradients_are_differences(name):
 def test_it_goes_through_json_and_to_keras_and_back(name):
     network, (parameters, x, _, _) = numbers_of(name)
     assert Network.from_json(network.to_json()) == network
-    model = network.to_keras(parameters, dtype="float64")
+    tolerance, dtype = (1e-5, "float32") if name in IN_FLOAT32 else (1e-12, "float64")
+    model = network.to_keras(parameters, dtype=dtype)
     expected = reference.forward(network, parameters, x)
-    tolerance = 1e-5 if name == IN_FLOAT32 else 1e-12
-    np.testing.assert_allclose(model(x, training=False), expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(model(x.astype(dtype), training=False), expected, rtol=tolerance, atol=tolerance)
     back, again = Network.from_keras(model, network.loss)
-    np.testing.assert_allclose(reference.forward(back, again, x), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reference.forward(back, again, x), expected, rtol=0, atol=tolerance)
 
 
 def test_a_causal_convolution_does_not_see_later_steps():
@@ -109,6 +110,7 @@ BAD = {
     "interpolation": (lambda: UpSampling2D(2, "cubic"), "interpolation: got 'cubic'"),
     "sizes": (lambda: UpSampling2D((2, 2, 2)), "size: got (2, 2, 2); accepted: an integer of at least 1, or two."),
     "images as steps": (lambda: Network((4, 4, 2), [Conv1D(2, 2)], "huber"), "layers[0]: Conv1D: got inputs of shape"),
+    "images as volumes": (lambda: Network((4, 4, 2), [Conv3D(2, 2)], "huber"), "layers[0]: Conv3D: got inputs of"),
     "causal images": (lambda: Conv2DTranspose(2, 2, padding="causal"), "padding: got 'causal'; accepted: valid, same."),
     "an order": (lambda: Permute((1, 1)), "dims: got (1, 1); accepted: 1, 2, … in some order, in a tuple."),
     "never": (lambda: RepeatVector(0), "n: got 0; accepted: an integer of at least 1."),

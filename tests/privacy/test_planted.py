@@ -27,12 +27,12 @@ def one_noise_for_all_weights(sums, key, step, deviation, divisor):
     return [NOISED([total], key, step, deviation, divisor)[0] for total in sums]
 
 
-def one_noise_for_all_steps(key, step, size, dtype):
-    return NORMAL(key, 0 * step, size, dtype)
+def one_noise_for_all_steps(key, step, size, dtype, first=0):
+    return NORMAL(key, 0 * step, size, dtype, first)
 
 
-def one_noise_for_neighbouring_elements(key, step, size, dtype):
-    return tf.repeat(NORMAL(key, step, (size + 1) // 2, dtype), 2)[:size]
+def one_noise_for_neighbouring_elements(key, step, size, dtype, first=0):
+    return tf.repeat(NORMAL(key, step, (size + 1) // 2, dtype, first), 2)[:size]
 
 
 def without_a_kernel(each, dtype):

@@ -115,6 +115,33 @@ def test_the_noise_is_normal_and_never_the_same_twice():
     assert len(np.unique(rows)) == rows.size
 
 
+def test_a_large_weight_has_the_numbers_of_its_own_elements():
+    sizes = [3, noise.LARGE, 5, 7, 2 * noise.LARGE]
+    whole = noise.normal(KEY, tf.constant(4), sum(sizes), tf.float64)
+    found = noise.noised([tf.zeros([size], tf.float64) for size in sizes], KEY, tf.constant(4), 1.0, 1.0)
+    large = noise.LARGE
+    assert noise._groups(sizes) == [(0, [3]), (3, [large]), (3 + large, [5, 7]), (15 + large, [2 * large])]
+    # the last elements of a vector go by other instructions
+    np.testing.assert_allclose(tf.concat(found, 0).numpy(), whole.numpy(), rtol=1e-14)
+
+
+def test_xla_computes_the_generator_once_for_several_uses():
+    """A gradient's uses, such as Adam's two moments, read one vector of numbers."""
+
+    def moments(step, *sums):
+        return [(each, each * each) for each in noise.noised(sums, KEY, step, 1.0, 2.0)]
+
+    def rotations(function, *arguments):
+        made = tf.function(function, jit_compile=True, autograph=False)
+        program = made.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+        return sum("shift-right-logical(" in line and "u32[30]" in line for line in program.splitlines())
+
+    step = tf.constant(2)
+    alone = rotations(lambda step: noise.normal(KEY, step, 30, tf.float32), step)
+    assert alone >= 20
+    assert rotations(moments, step, tf.zeros([10]), tf.zeros([15]), tf.zeros([5])) == alone
+
+
 def test_normal_numbers_in_float32_are_those_of_their_uniform_ones():
     """The polynomials, from the largest u to the smallest; 6.7 is the last number of the tail."""
     numerator = np.float32([1, 2, 1000, 2**20, 2**29, 2**30, 2**31 - 128, 2**31])

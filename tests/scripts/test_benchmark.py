@@ -132,6 +132,23 @@ def test_a_result_elsewhere_ends_a_benchmark_of_pairs(monkeypatch):
         gradients.compare([4, 3, 2], False, 1, 1e-6)
 
 
+def test_a_benchmark_of_pairs_runs_the_module_of_its_name(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from importlib import import_module
+
+    from benchmarks import benchmark
+
+    for what in benchmark.PAIRS:
+        calls = []
+        monkeypatch.setattr(
+            import_module(f"benchmarks.{what}"), "run", lambda *given, to=calls: to.append(given) or ("", [])
+        )
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", "--what", what, "--rounds", "3", "--seconds", "0.5"])
+        assert benchmark.main() == 0
+        assert calls == [(3, 0.5, "cpu")]
+        assert "3 interleaved pairs" in capsys.readouterr().out
+
+
 def test_images_races_all_from_the_same_weights_and_draws_them(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
     from benchmarks import charts, images

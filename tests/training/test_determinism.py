@@ -21,7 +21,7 @@ def run(*command):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=600)
 
 
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.rare("two processes")), "gpu"])
 def test_two_runs_give_the_same_bits(device):
     if not tf.config.list_physical_devices(device.upper()):
         pytest.skip("there is no GPU here: what its kernels add up, and in which order, takes one to see")

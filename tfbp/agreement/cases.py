@@ -24,6 +24,7 @@ from tfbp.network import (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,
@@ -38,6 +39,7 @@ from tfbp.network import (
     shapes,
     transposed,
     upsampling,
+    volumes,
 )
 from tfbp.vocabulary import ACTIVATIONS, LOSSES, Activation, Loss
 
@@ -91,12 +93,14 @@ FILES = (
         upsampling,
         padding,
         sequences,
+        volumes,
         recurrent,
         bidirectional,
         embedding,
         position,
         linear_cross_entropy,
         attention,
+        masks,
     ),
 )
 

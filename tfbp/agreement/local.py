@@ -78,9 +78,9 @@ def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
 
 
 def _of_inputs(node: Node, dx: Any) -> Tensors:
-    """Returns dx by name: dx0, dx1, … for a layer that takes several tensors; nothing for tokens."""
+    """Returns dx by name: dx0, dx1, … for a layer that takes several tensors; nothing for tokens and masks."""
     if node.layer.takes_several:
-        return {f"dx{number}": each for number, each in enumerate(dx)}
+        return {f"dx{number}": gradient for number, gradient in enumerate(dx) if gradient is not None}
     return {} if dx is None else {"dx": dx}
 
 
@@ -142,13 +142,14 @@ def local_tape(network: Network, inputs: Inputs, training: bool = True) -> Tenso
             return z
 
         sources = [*(fed["x"] if several else [fed["x"]]), *(fed["weights"][name] for name in names)]
-        if node.layer.takes_tokens:
-            # tokens have no gradient
+        # tokens have no gradient
+        is_token = not several and not fed["x"].dtype.is_floating
+        if is_token:
             forward, sources = partial(forward, fed["x"]), sources[1:]
         out[f"{put} z"], gradients = _differentiate(forward, sources, fed["dz"])
         _put_new(out, node, out[f"{put} z"] if isinstance(out[f"{put} z"], Failure) else new)
         if not isinstance(gradients, Failure):
-            gradients = [None, *gradients] if node.layer.takes_tokens else gradients
+            gradients = [None, *gradients] if is_token else gradients
             dx = tuple(gradients[:count]) if several else gradients[0]
             gradients = dx, dict(zip(names, gradients[count:], strict=True))
         _put(out, node, fed["weights"], gradients)

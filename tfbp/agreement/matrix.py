@@ -64,6 +64,8 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
         for writing in WRITINGS
         if isinstance(raised := got[writing]["end to end"].get(_WHOLE_PASS), Failure)
     ]
+    masks = [f"layer {node.name}" for node in cell.case.network.nodes if node.layer.makes_mask]
+    of_masks = {f"{layer} {tensor}" for layer in masks for tensor in ("z", "y", "dy", "dz")}
     for scope, right in expected.items():
         for name, value in right.items():
             # a weight without a gradient has float32 at least
@@ -73,13 +75,18 @@ def run_cell(cell: Cell, remember: Collection[str] = ()) -> list[Result]:
                 left, other = pair.split("-")
                 if name not in got[left][scope] or (other == "tape" and name not in got["tape"][scope]):
                     continue  # a tensor that a writing does not return, such as the tape's dy
+                if name in of_masks and name.endswith(" dz") and "tape" in pair:
+                    continue  # a mask is made of booleans, which a tape does not follow
                 target, tolerance = value, tolerances[left][scope][name]
                 if other == "tape":
                     tensor_of_tape = got["tape"][scope][name]
                     if isinstance(tensor_of_tape, Failure) or np.shape(tensor_of_tape) != np.shape(value):
                         continue  # reported already
                     target, tolerance = tensor_of_tape.astype(np.float64), tolerance + tolerances["tape"][scope][name]
-                comparison = compare(name, got[left][scope][name], target, tolerance, dtype, hints[scope].get(name))
+                tensor = got[left][scope][name]
+                # a mask may have any dtype that holds 1 and 0
+                expected_dtype = str(getattr(tensor, "dtype", dtype)) if name in of_masks else dtype
+                comparison = compare(name, tensor, target, tolerance, expected_dtype, hints[scope].get(name))
                 results.append(Result(cell, pair, scope, comparison))
         results += _accused(cell, scope, results, right, got["manual"][scope], hints[scope])
     return results

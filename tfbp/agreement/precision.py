@@ -25,8 +25,8 @@ def error_ratio(results: list[Result]) -> float:
         [r.comparison for r in results if (r.scope, r.pair) == ("end to end", pair) and is_result(r.comparison.tensor)]
         for pair in ("manual-reference", "tape-reference")
     )
-    told = all(np.isfinite(comparison.relative_error) for comparison in manual)
-    if len(manual) != len(tape) or not told:
+    all_finite = all(np.isfinite(comparison.relative_error) for comparison in manual)
+    if len(manual) != len(tape) or not all_finite:
         return np.nan
     pairs = [pair for pair in zip(manual, tape, strict=True) if not pair[1].vanishes]
     sizes = [by_tape.size for _, by_tape in pairs]

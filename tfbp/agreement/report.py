@@ -61,7 +61,7 @@ def summary(results: list[Result], beside: list[Result], opinions: list[Opinion]
     worst = max((opinion.comparison.ratio for opinion in opinions), default=0.0)
     cells = sum(1 for _ in by_cell(results))
     lines = [
-        f"Compared: {len(results):,} tensors in {cells:,} cells, and {len(beside):,} beside them.",
+        f"Compared: {len(results):,} tensors in {cells:,} cell{'s' * (cells != 1)}, and {len(beside):,} beside them.",
         f"Third opinions (central differences, complex step, float64): {len(opinions)} on "
         f"{len({opinion.op for opinion in opinions})} ops, worst error / tolerance {worst:.2f}.",
     ]
@@ -79,9 +79,9 @@ def complaints(results: list[Result], beside: list[Result], opinions: list[Opini
     for group in (results, beside):
         wrong = first_wrong(group)
         if wrong is not None:
-            writing, said = at_fault(group, wrong)
-            name = " ".join(word for word in (said.tensor, f"of {writing}") if word)
-            lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {said.mistake}.")
+            writing, comparison = at_fault(group, wrong)
+            name = " ".join(word for word in (comparison.tensor, f"of {writing}") if word)
+            lines.append(f"First wrong: {wrong.cell.id}, {wrong.scope}: {name}: {comparison.mistake}.")
     for opinion in opinions:
         if not opinion.comparison.agrees:
             tensor, mistake = opinion.comparison.tensor, opinion.comparison.mistake

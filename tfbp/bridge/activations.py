@@ -12,6 +12,14 @@ from tfbp.vocabulary import ACTIVATION_ALIASES, ACTIVATIONS, Activation
 
 # Keras 3.13 to 3.15 computes tau from a sum of cumulative sums, so that a row of y does not sum to 1
 WRONG_IN_KERAS = ("sparsemax",)
+# Keras's operations by the names of their classes, and those of their attributes that are arguments
+_OF_OPERATIONS = {
+    **{"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Selu": "selu"},
+    **{"Silu": "silu", "Softsign": "softsign", "LogSigmoid": "log_sigmoid", "HardSigmoid": "hard_sigmoid"},
+    **{"HardSilu": "hard_silu", "Exp": "exponential", "Elu": "elu", "LeakyRelu": "leaky_relu", "Gelu": "gelu"},
+    **{"Softmax": "softmax", "LogSoftmax": "log_softmax"},
+}
+_ARGUMENTS = ("negative_slope", "alpha", "approximate")
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -64,6 +72,27 @@ def activation_of(given: Any) -> Activation | None:
     if name in ACTIVATIONS and _in_keras(name) is given:
         return Activation(name)
     return None
+
+
+def activation_of_operation(operation: Any, rank: int) -> Activation | None:
+    """Returns the activation that an operation on a tensor of this rank computes; None for any other operation."""
+    kind = type(operation).__name__
+    if kind not in _OF_OPERATIONS or getattr(operation, "axis", -1) not in (-1, rank - 1):
+        return None
+    given = {name: vars(operation)[name] for name in _ARGUMENTS if name in vars(operation)}
+    return Activation(_OF_OPERATIONS[kind], given)
+
+
+def activation_of_one_operation(function: Any) -> Activation | None:
+    """Returns the activation of a function that is one operation, such as `partial(ops.gelu, approximate=True)`."""
+    x = keras.Input((2, 3))
+    try:
+        operation, number, _ = function(x)._keras_history
+    except Exception:  # a user's function may raise anything
+        return None
+    taken = operation._inbound_nodes[number].input_tensors
+    is_one = len(taken) == 1 and taken[0] is x
+    return activation_of_operation(operation, len(x.shape)) if is_one else None
 
 
 def keras_activation(activation: Activation) -> Any:

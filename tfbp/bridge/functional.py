@@ -8,11 +8,12 @@ from typing import Any
 import keras
 
 from tfbp.bridge.graph import asks_itself
-from tfbp.bridge.layers import is_known_layer, layer_from_keras
-from tfbp.bridge.opening import opened, separable, unknown
-from tfbp.bridge.operations import layer_of_operation
+from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
+from tfbp.bridge.masks import Masks, first_argument, makes_masks, masked
+from tfbp.bridge.opening import Weights, opened, separable, unknown
+from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
 from tfbp.errors import InputError
-from tfbp.network import Input, Layer, Network, Reshape, Symbol, Tokens
+from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
 # composite layers that consist of two known layers
@@ -31,7 +32,14 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     """
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
+    by_tensor = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
+    for tensor in model.inputs:
+        opened.masks.put(tensor, by_tensor.get(id(getattr(tensor, "_keras_mask", None))))
     outputs = opened.outputs(model, inputs)
+    for tensor in _functional(model).outputs:
+        if opened.masks.of(tensor) is not None:
+            got = "an output with a mask (Masking, mask_zero), which Keras's loss uses"
+            raise InputError(f"model: got {got}; accepted: outputs without.")
     names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):
@@ -53,50 +61,86 @@ class _Opened:
     def __init__(self) -> None:
         # keyed by the id of the Keras layer; a layer without weights has its own id
         self.made: dict[Any, tuple[Layer, Any]] = {}
+        self.masks = Masks(self.outputs)
 
     def outputs(self, model: Any, inputs: Sequence[Symbol]) -> list[Symbol]:
         if isinstance(model, keras.Sequential):
             return self.outputs(model._functional, inputs)
-        known = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
+        known: dict[int, Symbol] = {id(tensor): symbol for tensor, symbol in zip(model.inputs, inputs, strict=True)}
         for depth in sorted(model._nodes_by_depth, reverse=True):
             for node in model._nodes_by_depth[depth]:
                 if isinstance(node.operation, keras.layers.InputLayer) or node.is_input:
                     continue
-                taken = [known[id(tensor)] for tensor in node.input_tensors]
-                for tensor, symbol in zip(node.outputs, self._call(node, taken), strict=True):
+                for tensor, symbol in zip(node.outputs, self._call(node, known), strict=True):
                     known[id(tensor)] = symbol
+                if not _is_model(node.operation):
+                    self.masks.after(node, known)
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def _call(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+    def _nested(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+        """The calls of a nested model, which masks go through."""
+        inner = _functional(node.operation)
+        for tensor, outer in zip(inner.inputs, node.input_tensors, strict=True):
+            self.masks.put(tensor, self.masks.of(outer))
+        made = self.outputs(inner, taken)
+        for tensor, ours in zip(inner.outputs, node.outputs, strict=True):
+            self.masks.put(ours, self.masks.of(tensor))
+        return made
+
+    def _call(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         operation = node.operation
-        if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
-            return self.outputs(operation, taken)
+        mask = node.arguments.kwargs.get("mask")
+        taken = [known[id(tensor)] for tensor in node.input_tensors if tensor is not mask]
+        if _is_model(operation):
+            return self._nested(node, taken)
+        if isinstance(operation, keras.layers.Masking):
+            return [masked(operation, taken[0])]
         if not isinstance(operation, keras.layers.Layer):
+            if type(operation).__name__ in PASSES:
+                return [passed(node, taken[0])]
+            if type(operation).__name__ == "ExtractPatches" and len(taken[0].shape) == 3:
+                return [patches(node, taken[0])]
             layer, weights = layer_of_operation(node, taken)
             key = id(layer if weights is None else next(iter(weights.weights.values())))
             layer, _ = self.made.setdefault(key, (layer, weights))
             return [self._on(layer, taken, operation.name)]
+        beside = self.masks.beside(node, known)
         called_with = {
             name: value
             for name, value in node.arguments.kwargs.items()
-            if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask")
+            if not isinstance(value, keras.KerasTensor | None) and name not in ("training", "mask", "initial_state")
         }
-        if asks_itself(operation):
-            if any(tensor is not taken[0] for tensor in taken):
-                got = f"{operation.name!r} with different tensors as query, value and key"
-                raise InputError(f"model: got {got}; accepted: one tensor.")
-            taken = taken[:1]
+        if beside:
+            called_with["takes"] = tuple(beside)
+        if beside or asks_itself(operation):
+            taken = [known[id(first_argument(node))], *keras.tree.flatten(list(beside.values()))]
+        if called_with.get("reverse") and makes_masks(operation):
+            raise InputError(f"model: {operation.name!r}: mask_zero: got True; accepted: False.")
         if called_with.get("reverse"):
             got = f"{operation.name!r} called with reverse=True"
             raise InputError(f"model: got {got}; accepted: as the last layer, where it is the first too.")
+        if is_composite(operation) and hasattr(operation, "position_embeddings") and not any(called_with.values()):
+            return [self._rows_of_places(operation, taken[0])]
         if is_composite(operation) and id(operation) not in self.made:
             return self._opened(node, taken)
         if id(operation) not in self.made:
-            self.made[id(operation)] = layer_from_keras(operation, **called_with), operation
+            self.made[id(operation)] = layer_from_keras(operation, has_masks=True, **called_with), operation
         layer, _ = self.made[id(operation)]
-        if asks_itself(operation):
+        if beside.keys() != set(takes_of(layer)):
+            got = f"{operation.name!r} called with {sorted(beside)} and, elsewhere, with {sorted(takes_of(layer))}"
+            raise InputError(f"model: got {got}; accepted: the same in all calls.")
+        if asks_itself(operation) and not beside:
             return [self._attended(operation, layer, taken[0])]
-        return [self._on(layer, taken, operation.name)]
+        y = self._on(layer, taken, operation.name)
+        return _states_apart(layer, y) if getattr(layer, "return_state", False) else [y]
+
+    def _rows_of_places(self, embedding: Any, x: Symbol) -> Symbol:
+        """The rows alone, as keras-hub's PositionEmbedding returns them: added to zeros."""
+        rows = embedding.position_embeddings
+        if id(rows) not in self.made:
+            weights = Weights(embedding.name, {"embeddings": rows}, embedding.trainable)
+            self.made[id(rows)] = PositionEmbedding(rows.shape[0]), weights
+        return self._on(self.made[id(rows)][0], [Rescaling(0.0)(x)], embedding.name)
 
     def _attended(self, attention: Any, layer: Layer, x: Symbol) -> Symbol:
         """Attention over all steps, or over all pixels: the pixels become one sequence, and an image again after it."""
@@ -117,7 +161,8 @@ class _Opened:
         if type(operation).__name__ not in _COMPOSITE:
             of_each = {id(tensor): symbol for tensor, symbol in zip(node.input_tensors, taken, strict=True)}
             try:
-                return self.outputs(opened(operation, node.arguments), list(of_each.values()))
+                shapes = {key: symbol.shape for key, symbol in of_each.items()}
+                return self.outputs(opened(operation, node.arguments, shapes), list(of_each.values()))
             except InputError:
                 # an unknown part inside: the error names the layer that the model shows
                 raise unknown(operation) from None
@@ -137,6 +182,21 @@ class _Opened:
             raise InputError(f"model: {name!r}: {error}") from None
 
 
+def _states_apart(layer: Any, y: Symbol) -> list[Symbol]:
+    """A recurrence's output and its last states, which it returns in one."""
+    steps = y.shape[0] - layer.states
+    first = GetItem((slice(0, steps),)) if layer.return_sequences else GetItem((0,))
+    return [first(y), *(GetItem((steps + number,))(y) for number in range(layer.states))]
+
+
+def _functional(model: Any) -> Any:
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
+def _is_model(operation: Any) -> bool:
+    return isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth")
+
+
 def is_composite(keras_layer: Any) -> bool:
     """Whether a Keras layer is not of a network's kinds, so that it has to be opened."""
     return type(keras_layer).__name__ in _COMPOSITE or not is_known_layer(keras_layer)
@@ -151,8 +211,18 @@ def _input(tensor: Any, model: Any) -> Symbol:
 
 
 def _table(tensor: Any) -> Any:
-    """Returns the embedding that looks an input up; None without one."""
-    layer = tensor._keras_history.operation
-    nodes = [node for each in getattr(layer, "_outbound_nodes", ()) for node in [each]]
-    tables = [node.operation for node in nodes if isinstance(node.operation, keras.layers.Embedding)]
-    return tables[0] if tables else None
+    """Returns the embedding that looks an input up, also in a nested model or a composite layer; None without."""
+    for node in tensor._keras_history.operation._outbound_nodes:
+        if isinstance(node.operation, keras.layers.Embedding):
+            return node.operation
+        if _is_model(node.operation) and any(each is tensor for each in node.input_tensors):
+            inner = _functional(node.operation).inputs
+            pairs = zip(node.input_tensors, inner, strict=True)
+            tables = [_table(within) for outer, within in pairs if outer is tensor]
+            if any(tables):
+                return next(filter(None, tables))
+        elif isinstance(node.operation, keras.Layer) and "int" in tensor.dtype and is_composite(node.operation):
+            inside = [each for each in node.operation._flatten_layers() if isinstance(each, keras.layers.Embedding)]
+            if inside:
+                return inside[0]
+    return None

@@ -9,12 +9,13 @@ from typing import Any
 
 import keras
 
-from tfbp.bridge.activations import activation_of, keras_activation
+from tfbp.bridge.activations import activation_of, activation_of_one_operation, keras_activation
 from tfbp.bridge.opening import Weights
 from tfbp.bridge.unexpressed import check_arguments
 from tfbp.errors import InputError, likely, one_of
 from tfbp.network import (
     ActivationLayer,
+    Bidirectional,
     Dense,
     Dropout,
     Embedding,
@@ -42,10 +43,11 @@ _MISSING = object()
 _UNASKED = {"self", "args", "kwargs", "name", "dtype", "trainable", "autocast"}
 
 
-def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
+def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: Any) -> Layer:
     """Returns the network's layer for a Keras layer; for a TimeDistributed that of its inner layer.
 
     Args:
+        has_masks: whether the mask of a layer is a tensor of its own in the network.
         called_with: the arguments of its call, except its inputs.
 
     Raises:
@@ -68,9 +70,10 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
     ]
     names = {name for make in makers for name in inspect.signature(make).parameters}
     given = {name: _attribute(keras_layer, name) for name in sorted(names - _UNASKED)}
-    given = {name: value for name, value in given.items() if value is not _MISSING}
+    made_apart = {"mask_zero"} if has_masks else set()
+    given = {name: value for name, value in given.items() if value is not _MISSING and name not in made_apart}
     if isinstance(keras_layer, keras.layers.Bidirectional):
-        given["layer"] = keras_layer.forward_layer
+        given["layer"], takes = keras_layer.forward_layer, called_with.pop("takes", ())
     if isinstance(keras_layer, keras.layers.EinsumDense):
         given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
@@ -80,13 +83,22 @@ def layer_from_keras(keras_layer: Any, **called_with: Any) -> Layer:
         layer = kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
+        if isinstance(layer, Bidirectional) and takes:
+            layer = Bidirectional(dataclasses.replace(layer.layer, takes=takes), layer.merge_mode)
         check_arguments(
             keras_layer, layer, layer_to_keras(layer, keras_layer.dtype, name=offered_as(type(keras_layer).__name__))
         )
         return layer
     except InputError as error:
-        said = str(error)
-        raise InputError(said if said.startswith("model: ") else f"model: {keras_layer.name!r}: {said}") from None
+        sentence = str(error)
+        raise InputError(
+            sentence if sentence.startswith("model: ") else f"model: {keras_layer.name!r}: {sentence}"
+        ) from None
+
+
+def takes_of(layer: Layer) -> tuple[str, ...]:
+    """The names of what a layer takes beside x."""
+    return getattr(layer.layer if isinstance(layer, Bidirectional) else layer, "takes", ())
 
 
 def is_known_layer(keras_layer: Any) -> bool:
@@ -175,11 +187,13 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 
 
 def _activation_from_keras(given: Any) -> Activation:
+    inner = given.activation if isinstance(given, keras.layers.Activation) else given
     activation = activation_of(given)
+    if activation is None and not isinstance(inner, keras.layers.Layer):
+        activation = activation_of_one_operation(inner)
     if activation is None and isinstance(given, keras.layers.Softmax):
         raise InputError(f"model: got {given.name!r} with axis={given.axis}; accepted: -1, the last axis.")
     if activation is None:
-        inner = given.activation if isinstance(given, keras.layers.Activation) else given
         kind = type(inner).__name__
         if isinstance(inner, keras.layers.Layer):
             raise InputError(f"model: got the layer {inner.name!r}, a {kind}; accepted: layers that tfbp.Network has.")

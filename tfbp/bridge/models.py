@@ -15,6 +15,7 @@ from tfbp.bridge.functional import is_composite, network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras, weights_of
 from tfbp.bridge.losses import check_logits, loss_of
+from tfbp.bridge.masks import makes_masks
 from tfbp.bridge.unexpressed import check_trained
 from tfbp.errors import InputError, check_choice
 from tfbp.network import (
@@ -123,6 +124,8 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
     kinds = [part for part in parts if not isinstance(part, keras.layers.InputLayer)]
     if any(is_composite(part) or len(getattr(part, "attention_axes", None) or ()) > 1 for part in kinds):
         return None
+    if any(makes_masks(part) or getattr(part, "return_state", False) for part in kinds):
+        return None
     try:
         return chain_of(model)
     except InputError:
@@ -163,23 +166,23 @@ def _values(network: Network, place: Place, keras_layer: Any) -> dict[str, Any]:
 
 def _layers_of(chain: Sequence[Any], sources: dict[Place, Any], place: Place) -> list[Layer]:
     layers: list[Layer] = []
-    for each in chain:
+    for item in chain:
         here = (*place, len(layers))
-        if isinstance(each, Sum):
-            parts = {name: _layers_of(getattr(each, name), sources, (*here, name)) for name in ("layers", "projection")}
+        if isinstance(item, Sum):
+            parts = {name: _layers_of(getattr(item, name), sources, (*here, name)) for name in ("layers", "projection")}
             layers.append(Residual(parts["layers"], parts["projection"] or None))
             continue
-        if isinstance(each, Reversed):
+        if isinstance(item, Reversed):
             # a new Activation layer has no weights, and so no source
-            layers.append(LinearCrossEntropy(each.layer.input_dim, use_bias=False, tied=True))
+            layers.append(LinearCrossEntropy(item.layer.input_dim, use_bias=False, tied=True))
             continue
-        each, called_with = (each.layer, each.arguments) if isinstance(each, Called) else (each, {})
-        layer = layer_from_keras(each, **called_with)
+        item, called_with = (item.layer, item.arguments) if isinstance(item, Called) else (item, {})
+        layer = layer_from_keras(item, **called_with)
         if isinstance(layer, ActivationLayer) and layers and _takes_activation(layers[-1]):
             layers[-1] = dataclasses.replace(layers[-1], activation=layer.activation)  # type: ignore[type-var]
         else:
             layers.append(layer)
-            sources.update({(*here, part, 0): getattr(each, part) for part in layer.parts} or {here: each})
+            sources.update({(*here, part, 0): getattr(item, part) for part in layer.parts} or {here: item})
     return layers
 
 
@@ -230,9 +233,7 @@ def to_keras(
     if not network.is_chain:
         outputs = _graph_called(network, keras_layers, each_input, dtype)
         model = keras.Model(each_input if len(each_input) > 1 else inputs, outputs if len(outputs) > 1 else outputs[0])
-    elif network.tied or any(
-        isinstance(n.layer, Residual) or type(n.layer).in_keras is not Layer.in_keras for n in network.nodes
-    ):
+    elif network.tied or any(isinstance(n.layer, Residual) or not n.layer.is_called_plainly for n in network.nodes):
         model = keras.Model(inputs, _called(network.layers, keras_layers, inputs, dtype))
     else:
         model = keras.Sequential([inputs, *(keras_layers[index,] for index in range(len(network.layers)))])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfbp.errors import InputError
 
@@ -24,7 +26,7 @@ class Weights:
     trainable: bool = True
 
 
-def opened(operation: Any, arguments: Any) -> Any:
+def opened(operation: Any, arguments: Any, shapes: dict[int, Any]) -> Any:
     """Returns a layer's call as a `keras.Function`, from symbolic tensors like those of the call.
 
     The layer and its inner layers are unchanged afterwards.
@@ -32,6 +34,7 @@ def opened(operation: Any, arguments: Any) -> Any:
     Args:
         operation: the layer.
         arguments: the call's arguments, `keras.src.ops.symbolic_arguments.SymbolicArguments`.
+        shapes: by the ids of the tensors in it, without the batch; Keras may not know them in a nested model.
 
     Raises:
         InputError: a call that fails on symbolic tensors, that differs in training, or that assigns to variables.
@@ -39,13 +42,17 @@ def opened(operation: Any, arguments: Any) -> Any:
     refused = unknown(operation)
     if getattr(operation, "activity_regularizer", None) is not None:
         raise refused
-    modes = [{"training": each} for each in (False, True)] if "training" in signature(operation.call).parameters else []
-    with _left_alone(operation), keras.StatelessScope() as scope:
+    modes = (
+        [{"training": training} for training in (False, True)]
+        if "training" in signature(operation.call).parameters
+        else []
+    )
+    with _left_alone(operation), _tables_as_weights(operation), keras.StatelessScope() as scope:
         try:
-            traces = [_function(operation, arguments, mode) for mode in modes or [{}]]
+            traces = [_function(operation, arguments, shapes, mode) for mode in modes or [{}]]
         except Exception:  # a user's call may raise anything
             raise refused from None
-    if scope.state_mapping or any(_kinds(each) != _kinds(traces[0]) for each in traces):
+    if scope.state_mapping or any(_kinds(trace) != _kinds(traces[0]) for trace in traces):
         raise refused
     if {kind for _, kind in _kinds(traces[0])} == {"InputLayer"}:  # it returns its input
         raise refused
@@ -58,8 +65,8 @@ def unknown(operation: Any) -> InputError:
     return InputError(f"model: got the layer {operation.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
 
 
-def _function(operation: Any, arguments: Any, mode: dict[str, bool]) -> Any:
-    fresh = {id(tensor): keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in arguments.keras_tensors}
+def _function(operation: Any, arguments: Any, shapes: dict[int, Any], mode: dict[str, bool]) -> Any:
+    fresh = {id(tensor): keras.Input(shapes[id(tensor)], dtype=tensor.dtype) for tensor in arguments.keras_tensors}
     args, kwargs = arguments.fill_in(fresh)
     outputs = operation.call(*args, **{**kwargs, **mode})
     return keras.Function([fresh[id(tensor)] for tensor in _once(arguments.keras_tensors)], outputs)
@@ -85,6 +92,26 @@ def _left_alone(operation: Any) -> Iterator[None]:
     finally:
         for layer, inbound, outbound in lengths:
             del layer._inbound_nodes[inbound:], layer._outbound_nodes[outbound:]
+
+
+@contextmanager
+def _tables_as_weights(operation: Any) -> Iterator[None]:
+    """Makes a lookup of all rows in their order, as of positions, the table itself: a weight of the trace."""
+    tables = [layer for layer in operation._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    for table in tables:
+        table.call = partial(_rows, table, table.call)
+    try:
+        yield
+    finally:
+        for table in tables:
+            del table.call
+
+
+def _rows(table: Any, call: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    is_known = table.built and not isinstance(inputs, keras.KerasTensor)
+    if is_known and np.array_equal(np.ravel(inputs), np.arange(table.input_dim)):
+        return table.embeddings
+    return call(inputs, *args, **kwargs)
 
 
 def separable(layer: Any) -> list[tuple[Any, Weights]]:

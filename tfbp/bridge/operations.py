@@ -8,27 +8,31 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbp.bridge.activations import activation_of_operation
 from tfbp.bridge.layers import regularizer_from_keras
 from tfbp.bridge.opening import Weights
 from tfbp.errors import InputError
 from tfbp.network import (
     ActivationLayer,
     Add,
+    AnyOf,
     Concatenate,
     GetItem,
     Layer,
     LayerScale,
+    LogicalOr,
     Maximum,
     Minimum,
     Multiply,
+    NotEqual,
     Permute,
+    PositionEmbedding,
     Rescaling,
     Reshape,
     Stack,
     Subtract,
     Symbol,
 )
-from tfbp.vocabulary import Activation
 
 # operations between two tensors, by the names of their classes
 _OF_TWO: dict[str, Callable[[], Layer]] = {
@@ -37,6 +41,8 @@ _OF_TWO: dict[str, Callable[[], Layer]] = {
     "Multiply": Multiply,
     "Maximum": Maximum,
     "Minimum": Minimum,
+    # of masks, 1 and 0
+    "LogicalAnd": Multiply,
 }
 # operations with a number: (scale, offset) of the tensor as first operand, and as second
 _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
@@ -49,14 +55,39 @@ _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]]
 }
 
 
-# operations on one tensor, with the axes or the activation as attributes
-_ACTIVATIONS = {
-    **{"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Selu": "selu"},
-    **{"Silu": "silu", "Softsign": "softsign", "LogSigmoid": "log_sigmoid", "HardSigmoid": "hard_sigmoid"},
-    **{"HardSilu": "hard_silu", "Exp": "exponential", "Elu": "elu", "LeakyRelu": "leaky_relu", "Gelu": "gelu"},
-    **{"Softmax": "softmax", "LogSoftmax": "log_softmax"},
-}
-_OF_ACTIVATIONS = ("negative_slope", "alpha", "approximate")
+# what changes no number, or makes a mask of one
+PASSES = ("Cast", "Copy")
+
+
+def passed(node: Any, x: Symbol) -> Symbol:
+    """A tensor after Cast or Copy.
+
+    Raises:
+        InputError: a cast from one dtype of numbers to another.
+    """
+    ((given,), made) = node.input_tensors, node.outputs[0]
+    if made.dtype == given.dtype or given.dtype == "bool":
+        return x
+    if made.dtype == "bool":
+        return NotEqual(0.0)(x)
+    raise InputError(f"model: got a Cast from {given.dtype} to {made.dtype}; accepted: one dtype.")
+
+
+def patches(node: Any, x: Symbol) -> Symbol:
+    """The patches of an image, (rows, columns, pixels · channels), by their places.
+
+    Raises:
+        InputError: patches that overlap, or do not fill the image.
+    """
+    given, (height, width, channels) = node.operation, x.shape
+    rows, columns = given.size[:2]
+    strides = given.strides if isinstance(given.strides, tuple) else (given.strides,) * 2
+    fits = strides == given.size and given.dilation_rate in (1, (1, 1)) and given.data_format == "channels_last"
+    if not fits or height % rows or width % columns:
+        got = f"patches {given.size} of images {x.shape} with strides {strides}"
+        raise InputError(f"model: got {got}; accepted: patches side by side that fill the image.")
+    apart = Reshape((height // rows, rows, width // columns, columns, channels))(x)
+    return Reshape((height // rows, width // columns, -1))(Permute((1, 3, 2, 4, 5))(apart))
 
 
 def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
@@ -79,6 +110,10 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
             if tuple(gamma.shape) == tuple(taken[0].shape[-1:]):
                 regularizer = regularizer_from_keras(gamma.name, gamma.regularizer)
                 return LayerScale(gamma_regularizer=regularizer), Weights(gamma.name, {"gamma": gamma})
+        if kind == "Add" and len(others) == 1 and isinstance(others[0], keras.Variable):
+            rows = others[0]
+            if tuple(rows.shape) == tuple(taken[0].shape) and len(rows.shape) == 2 and rows.regularizer is None:
+                return PositionEmbedding(rows.shape[0]), Weights(rows.name, {"embeddings": rows})
         one = _scaled(kind, arguments, others) or _of_one(kind, operation, others, node.outputs[0].shape)
         if one is not None:
             return one, None
@@ -87,6 +122,8 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
 
 
 def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
+    if count == 2 and kind == "LogicalOr":
+        return LogicalOr()
     if count == 2 and kind in _OF_TWO:
         return _OF_TWO[kind]()
     if kind in ("Concatenate", "Stack") and getattr(operation, "axis", -1) != 0:
@@ -106,16 +143,17 @@ def _scaled(kind: str, arguments: Sequence[Any], others: Sequence[Any]) -> Layer
 
 def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Layer | None:
     """An operation on one tensor that returns the shape `made`."""
-    if kind in _ACTIVATIONS and getattr(operation, "axis", -1) in (-1, len(made) - 1):
-        given = {
-            name: vars(operation)[name]
-            for name in ("negative_slope", "alpha", "approximate")
-            if name in vars(operation)
-        }
-        return ActivationLayer(Activation(_ACTIVATIONS[kind], given))
+    activation = activation_of_operation(operation, len(made))
+    if activation is not None:
+        return ActivationLayer(activation)
     # the batch's size is unknown, and its axis stays the first
     if kind in ("Reshape", "ExpandDims", "Squeeze") and made[0] is None and None not in made[1:] and len(made) > 1:
         return Reshape(tuple(made[1:]))
+    if kind == "NotEqual" and len(others) == 1 and _is_number(others[0]):
+        return NotEqual(float(others[0]))
+    # Keras has one axis as a list
+    if kind == "Any" and operation.axis is not None and len(operation.axis) == 1 and operation.axis[0] != 0:
+        return AnyOf(operation.axis[0], bool(operation.keepdims))
     if kind == "Transpose" and operation.axes is not None and operation.axes[0] == 0:
         return Permute(tuple(operation.axes[1:]))
     if kind == "GetItem" and len(others) == 1:
@@ -124,10 +162,13 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
             at = key.index(Ellipsis)
             whole = len(made) + sum(isinstance(part, int) for part in key) - (len(key) - 1)
             key = (*key[:at], *[slice(None)] * whole, *key[at + 1 :])
+        if key[0] == slice(None) and None in key and all(part in (None, slice(None)) for part in key):
+            return Reshape(tuple(made[1:]))
         if key[0] == slice(None) and len(key) > 1:
             return GetItem(key[1:])
     return None
 
 
 def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    is_tensor = not isinstance(given, keras.KerasTensor | keras.Variable) and getattr(given, "shape", None) == ()
+    return (isinstance(given, int | float | np.number) or is_tensor) and not isinstance(given, bool)

@@ -12,8 +12,8 @@ from tfbp.network import Layer
 
 # options that do not change the function: the random numbers, and the speed
 _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
-# this one changes only the outputs of masked steps, and a network has no masks; Bidirectional sets it on its layers
-_FREE |= {"zero_output_for_mask"}
+# a mask is a tensor of its own in a network; the second changes only the outputs of masked steps; Bidirectional sets it
+_FREE |= {"mask_zero", "zero_output_for_mask"}
 # inner layers, each checked by itself
 _INNER = {"layer", "backward_layer"}
 # a built layer has its axes written out; the kind itself checks them
@@ -41,13 +41,13 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
     if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
         given = f"{type(keras_layer).__module__}.{kind}"
         raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
-    said, expressed = keras_layer.get_config(), made.get_config()
+    original, expressed = keras_layer.get_config(), made.get_config()
     free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
     # the bridge converts these to the network's words, or rejects them
     free |= {name for name in layer.arguments() if name.endswith(("activation", "_regularizer"))}
-    for name in sorted(said.keys() - free):
-        if _plain(said[name]) != _plain(expressed.get(name)):
-            raise _refused(keras_layer, _named(name, said[name]), f"{kind} without it")
+    for name in sorted(original.keys() - free):
+        if _plain(original[name]) != _plain(expressed.get(name)):
+            raise _refused(keras_layer, _named(name, original[name]), f"{kind} without it")
     if keras_layer.dtype_policy.quantization_mode is not None:
         raise _refused(keras_layer, f"dtype={keras_layer.dtype_policy.name}", f"{kind} that is not quantized")
     if layer.without_gradient and not keras_layer.trainable:
@@ -87,5 +87,5 @@ def _named(name: str, value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Returns a value of a config in a form in which equal values are equal."""
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items() if each is not None}
+        return {name: _plain(item) for name, item in value.items() if item is not None}
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

@@ -218,8 +218,8 @@ def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, .
     names = (given,) if isinstance(given, str) else tuple(given)
     if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
-    for each in names:
-        check_choice(argument, each, accepted)
+    for name in names:
+        check_choice(argument, name, accepted)
     return names
 
 
@@ -229,4 +229,6 @@ def has_gpu() -> bool:
 
 def _check_device(device: Any) -> None:
     seen = sorted({d.device_type.lower() for d in tf.config.list_physical_devices()})
+    if isinstance(device, str) and device.lower() == "gpu" and "gpu" not in seen:
+        raise InputError(f"device: got {device!r}, which TensorFlow does not find here; accepted: {', '.join(seen)}.")
     check_choice("device", device.lower() if isinstance(device, str) else device, seen)

@@ -36,8 +36,8 @@ class Finding:
 
     def __str__(self) -> str:
         size = f" (error / tolerance {self.ratio:.3g})" if np.isfinite(self.ratio) else ""
-        said = "; ".join(part for part in (self.cause, self.where) if part) or "disagrees"
-        return f"{self.argument} [{self.dtype}, {self.mode}]: {said}{size}"
+        sentence = "; ".join(part for part in (self.cause, self.where) if part) or "disagrees"
+        return f"{self.argument} [{self.dtype}, {self.mode}]: {sentence}{size}"
 
 
 @dataclass
@@ -92,12 +92,12 @@ class Report:
 
     def _invisible(self) -> list[str]:
         """Per dtype, the argument with the coarsest view."""
-        said = []
+        sentences = []
         for dtype, arguments in self.visible.items():
             if arguments:
                 name = max(arguments, key=lambda a: arguments[a])
-                said.append(f"in {dtype}, errors in {name} under {_percent(arguments[name])} are invisible here")
-        return said
+                sentences.append(f"in {dtype}, errors in {name} under {_percent(arguments[name])} are invisible here")
+        return sentences
 
     def _table(self) -> str:
         """The worst of each dtype, and in which mode."""

@@ -45,7 +45,7 @@ class Subject:
         self.names = _names(function, self.arguments)
         targets = 1 if isinstance(function, keras.losses.Loss) else 0  # a Keras loss is differentiated at y_pred alone
         data = _constants(constants, self.names)
-        self.differentiable = [i for i, each in enumerate(flat) if _is_float(each) and i >= targets and i not in data]
+        self.differentiable = [i for i, array in enumerate(flat) if _is_float(array) and i >= targets and i not in data]
         for i in self.differentiable:
             if not np.isfinite(self.values[i]).all():
                 raise InputError(f"inputs: got {self.names[i]} with a NaN or an infinity; accepted: finite numbers.")
@@ -113,11 +113,11 @@ class Program:
     def call(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The function's outputs, flat."""
         packed = tf.nest.pack_sequence_as(self.subject.arguments, list(tensors))
-        return [tf.convert_to_tensor(each) for each in tf.nest.flatten(self.function(*packed))]
+        return [tf.convert_to_tensor(output) for output in tf.nest.flatten(self.function(*packed))]
 
     def forward(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         """The outputs that are floats."""
-        return [each for each in self.call(tensors) if _is_float_tensor(each)]
+        return [output for output in self.call(tensors) if _is_float_tensor(output)]
 
     def backward(self, tensors: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor]) -> tuple[list[Any], list[Any]]:
         """The float outputs, and the gradient of Σ upstream · output for each name; None where there is none."""
@@ -219,10 +219,10 @@ def _owned(function: Any) -> list[Any]:
         held = []
     held += [getattr(function, "owner", None), getattr(function, "__self__", None), function]
     found: dict[int, tf.Variable] = {}
-    for each in tf.nest.flatten([list(h) if isinstance(h, list | tuple) else h for h in held]):
-        if isinstance(each, tf.random.Generator):
-            each = each.state
-        variables = [v.value for v in each.variables] if isinstance(each, keras.Layer) else [each]
+    for owner in tf.nest.flatten([list(h) if isinstance(h, list | tuple) else h for h in held]):
+        if isinstance(owner, tf.random.Generator):
+            owner = owner.state
+        variables = [v.value for v in owner.variables] if isinstance(owner, keras.Layer) else [owner]
         found.update({id(v): v for v in variables if isinstance(v, tf.Variable)})
     return list(found.values())
 
@@ -249,7 +249,7 @@ def _constants(constants: Sequence[str] | str, names: Sequence[str]) -> set[int]
     """The places of the inputs that are named, each alone or with all that is nested in it."""
     found: set[int] = set()
     for name in (constants,) if isinstance(constants, str) else constants:
-        places = {i for i, each in enumerate(names) if each == name or each.startswith(f"{name}[")}
+        places = {i for i, known in enumerate(names) if known == name or known.startswith(f"{name}[")}
         if not places:
             raise InputError(f"constants: got {name!r}; accepted: names of inputs, of {', '.join(names)}.")
         found |= places

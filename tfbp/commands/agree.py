@@ -100,14 +100,14 @@ def agree(arguments: argparse.Namespace) -> int:
     results, beside_them, gone = [], [], []
     processes = arguments.processes or processes_for(len(cells), arguments.device)
     try:
-        with mapping(processes, arguments.deterministic) as each:
+        with mapping(processes, arguments.deterministic) as map_over:
             what = f"{len(cases)} networks in {len(cells)} cells"
             for results_of_one in bar(
-                each(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)
+                map_over(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)
             ):
                 results += results_of_one
             all_parts = partial(beside.at, part_of=arguments.case)
-            for results_of_one in bar(each(all_parts, places), "and beside them", total=len(places)):
+            for results_of_one in bar(map_over(all_parts, places), "and beside them", total=len(places)):
                 beside_them += results_of_one
     except ProcessGone as error:  # what was found before still counts
         gone = [f"{error} --processes 1 says more."]

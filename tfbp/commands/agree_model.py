@@ -76,13 +76,18 @@ def loaded(path: str) -> Any:
     Raises:
         InputError: a file that Keras cannot load.
     """
+    import warnings
+
     import keras
 
     try:
-        return keras.models.load_model(path)
+        with warnings.catch_warnings():
+            # the check needs no optimizer, and Keras warns about that of a model saved before its first step
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            return keras.models.load_model(path)
     except Exception as error:  # loading may run any code
-        said = (str(error).splitlines() or [""])[0]
-        raise InputError(f"model: got {path!r}, {type(error).__name__}: {said}; accepted: a .keras file.") from None
+        sentence = (str(error).splitlines() or [""])[0]
+        raise InputError(f"model: got {path!r}, {type(error).__name__}: {sentence}; accepted: a .keras file.") from None
 
 
 class _Bar:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfbp.console.options import Parser, need, run
-from tfbp.errors import InputError
+from tfbp.errors import InputError, check_count
 
 ACCEPTED = "accepted: package.module:function, which can be imported from here and returns (compiled model, x, y)"
 
@@ -21,7 +21,7 @@ def parser() -> Parser:
     parser = Parser(__doc__, prog="tfbp audit")
     parser.add_argument("--model", help="package.module:function, which returns a compiled model, x and y")
     parser.add_argument("--epsilon", type=float, help="the budget (default: 3, without --noise-multiplier)")
-    parser.add_argument("--noise-multiplier", type=float, help="σ, in place of a budget")
+    parser.add_argument("--noise-multiplier", type=float, help="σ, instead of a budget")
     parser.add_argument("--delta", type=float, default=1e-4, help="δ (default: 1e-4)")
     parser.add_argument(
         "--clip", type=float, default=1.0, help="the largest norm of an example's gradient (default: 1)"
@@ -48,6 +48,7 @@ def show(arguments: argparse.Namespace) -> int:
     from tfbp.privacy import Privacy
     from tfbp.privacy.audit import audit
 
+    check_count("epochs", arguments.epochs)
     budget = arguments.epsilon
     if budget is None and arguments.noise_multiplier is None:
         budget = 3.0
@@ -70,9 +71,9 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(asdict(bound)))
     else:
-        print(f"ε ≤ {bound.epsilon:.4g} at δ = {bound.delta:g}, says the accountant of the steps that ran")
+        print(f"ε ≤ {bound.epsilon:.4g} at δ = {bound.delta:g}, by the accountant of the steps that ran")
         print(
-            f"ε ≥ {bound.lower_bound:.4g}, says the audit with a confidence of {bound.confidence:g}: "
+            f"ε ≥ {bound.lower_bound:.4g}, by the audit with a confidence of {bound.confidence:g}: "
             f"{bound.right} of {bound.guesses} guesses were right"
         )
         print("WRONG: the bound contradicts the account" if bound.contradicts else "no contradiction")
@@ -90,9 +91,10 @@ def _model(name: str | None) -> tuple[Any, Any, Any]:
     module, _, function = name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        return getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"model: got {name!r} ({error}); {ACCEPTED}.") from error
+        model, x, y = getattr(importlib.import_module(module), function)()
+        return model, x, y
+    except Exception as error:  # the module and the function may run any code
+        raise InputError(f"model: got {name!r} ({type(error).__name__}: {error}); {ACCEPTED}.") from error
     finally:
         sys.path.pop(0)
 

@@ -96,12 +96,12 @@ def without_deterministic_kernel(error: Exception) -> str:
     """Returns the operation that TensorFlow cannot run with determinism, because it has no such kernel; else "".
 
     An option or `tf.config.experimental.enable_op_determinism()` turns determinism on."""
-    said = str(error)
+    text = str(error)
     # by its name: TensorFlow is not imported here
-    if type(error).__name__ != "UnimplementedError" or "determinis" not in said.lower():
+    if type(error).__name__ != "UnimplementedError" or "determinis" not in text.lower():
         return ""
-    found = re.search(r"implementation of (.+?)(?: op)?(?: is)? not (?:currently )?available", said)
-    return found[1] if found else said.strip().splitlines()[0]
+    found = re.search(r"implementation of (.+?)(?: op)?(?: is)? not (?:currently )?available", text)
+    return found[1] if found else text.strip().splitlines()[0]
 
 
 def beyond_memory(error: Exception) -> str:

@@ -126,7 +126,7 @@ def staircase_of_two(function: Function, low: float, high: float, units: int) ->
     width = (high - low) / (units + 1)
     steps = low + width * np.arange(1, units + 1)
     middles = low + width * (np.arange(units + 1) + 0.5)
-    values = function(*(each.ravel() for each in np.meshgrid(middles, middles, indexing="ij")))
+    values = function(*(coordinates.ravel() for coordinates in np.meshgrid(middles, middles, indexing="ij")))
     values = values.reshape(units + 1, units + 1)
     # what each quadrant adds: the differences of the values along both axes
     added = np.diff(np.diff(values, axis=0, prepend=0), axis=1, prepend=0)

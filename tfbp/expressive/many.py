@@ -57,7 +57,7 @@ def train_many(
     def run(parameters):
         zeros = tf.nest.map_structure(tf.zeros_like, parameters)
         parameters, _ = tf.while_loop(lambda *_: True, step, (parameters, zeros), maximum_iterations=steps)
-        outputs = tf.vectorized_map(lambda each: manual.forward(network, each, x), parameters)
+        outputs = tf.vectorized_map(lambda of_one: manual.forward(network, of_one, x), parameters)
         return outputs, parameters
 
     outputs, trained = run(tf.nest.map_structure(tf.convert_to_tensor, parameters))

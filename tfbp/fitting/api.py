@@ -170,7 +170,7 @@ def predict(
     given.update(batch_size=batch_size)
     check_data(x=x)
     plain = not isinstance(callbacks, keras.callbacks.CallbackList) and not any(
-        has_any(each, PREDICT_HOOKS) for each in flat(callbacks)
+        has_any(callback, PREDICT_HOOKS) for callback in flat(callbacks)
     )
     if x is None or not plain or why_keras(model, (x,), steps=steps):
         return KERAS["predict"](model, **given)

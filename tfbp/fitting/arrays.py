@@ -155,7 +155,7 @@ def _dtypes(frame: Any) -> set[str]:
 
 
 def _holds_objects(array: np.ndarray) -> bool:
-    return array.dtype.kind == "O" and not all(isinstance(each, str) for each in array.flat)
+    return array.dtype.kind == "O" and not all(isinstance(element, str) for element in array.flat)
 
 
 def _streams(given: Any) -> bool:

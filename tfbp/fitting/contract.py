@@ -90,7 +90,7 @@ def build_state(model: Any, data: Any, name: str) -> None:
     own = ("train_step", "test_step", "compute_metrics")
     _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
     outputs = getattr(model, "outputs", None) if model.built else None
-    if name == "predict" or not outputs or len(outputs) > 1 or any(is_overridden(model, each) for each in own):
+    if name == "predict" or not outputs or len(outputs) > 1 or any(is_overridden(model, method) for method in own):
         return
     if metrics is not None and not metrics.built and isinstance(y, tf.Tensor):
         metrics.build(keras.KerasTensor((None, *y.shape[1:]), y.dtype.name), outputs[0])
@@ -105,7 +105,7 @@ def own_method(model: Any, name: str) -> Any:
 
 def own_evaluate(model: Any) -> Any:
     """The model's own evaluate, unless it is that of a class with rules for this loop."""
-    owner = next(each for each in type(model).__mro__ if "evaluate" in vars(each))
+    owner = next(parent for parent in type(model).__mro__ if "evaluate" in vars(parent))
     return None if "fitting_rules" in vars(owner) else own_method(model, "evaluate")
 
 
@@ -163,5 +163,5 @@ def is_overridden(model: Any, name: str) -> bool:
     """Whether a method is not Keras's: a class of the model's, or the model itself, has one of its own."""
     if name in vars(model):
         return True
-    owner = next(each for each in type(model).__mro__ if name in vars(each))
+    owner = next(parent for parent in type(model).__mro__ if name in vars(parent))
     return not owner.__module__.startswith("keras.")

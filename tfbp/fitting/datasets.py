@@ -106,7 +106,7 @@ class DatasetRun(Run):
 
 def alone(*others: Any) -> bool:
     """Whether all arguments are ones that Keras takes beside a dataset, and the fit begins at its first batch."""
-    return all(each is None for each in others)
+    return all(other is None for other in others)
 
 
 def run_of(model: Any, dataset: Any) -> DatasetRun | None:

@@ -72,8 +72,10 @@ def train(model: Any, run: Run, callbacks: Any, schedule: Schedule, verbose: Any
 
 
 def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
-    guards = [each for each in callbacks.callbacks if isinstance(each, TerminateOnNaN)] if run.is_guarded else []
-    stops = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.TerminateOnNaN)]
+    guards = (
+        [callback for callback in callbacks.callbacks if isinstance(callback, TerminateOnNaN)] if run.is_guarded else []
+    )
+    stops = [callback for callback in callbacks.callbacks if isinstance(callback, keras.callbacks.TerminateOnNaN)]
     guarded = bool(guards or stops) and run.is_guarded
     # what a dataset gave is gone: there they stop training, and cannot go back
     guards = guards if isinstance(run, ArrayRun) else []

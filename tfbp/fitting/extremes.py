@@ -59,11 +59,11 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
         elif kind in RANKING:
             tensor = operation.inputs[0]
             if tensor.dtype.is_floating and from_data(tensor):
-                yield Check(operation, tensor, partial(_is_any, lambda each: ~tf.math.is_finite(each), tensor))
+                yield Check(operation, tensor, partial(_is_any, lambda value: ~tf.math.is_finite(value), tensor))
         elif kind in INTEGER_DIVISIONS and operation.inputs[1].dtype.is_integer:
             tensor = operation.inputs[1]
             if from_data(tensor):
-                yield Check(operation, tensor, partial(_is_any, lambda each: tf.equal(each, 0), tensor))
+                yield Check(operation, tensor, partial(_is_any, lambda value: tf.equal(value, 0), tensor))
         elif kind in ("Pow", "LeftShift", "RightShift") and operation.inputs[1].dtype.is_integer:
             if from_data(operation.inputs[1]):
                 top = operation.inputs[0].dtype.size * 8 - 1
@@ -121,7 +121,7 @@ def _within(operation: Any, tensor: Any, low: float, high: float) -> Check:
     def alarm() -> Any:
         # written so that NaN is not within
         least, most = (
-            tf.constant(each, tensor.dtype) if tensor.dtype.is_floating else int(each) for each in (low, high)
+            tf.constant(bound, tensor.dtype) if tensor.dtype.is_floating else int(bound) for bound in (low, high)
         )
         return ~tf.reduce_all((tensor >= least) & (tensor <= most))
 

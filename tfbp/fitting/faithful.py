@@ -122,7 +122,7 @@ def written(graph: Any) -> list[Any]:
     found = []
     for key, variable in handles.items():
         placeholder = inner.get(key)
-        if placeholder is not None and any(each.type not in reads for each in placeholder.consumers()):
+        if placeholder is not None and any(consumer.type not in reads for consumer in placeholder.consumers()):
             found.append(variable)
     return found
 

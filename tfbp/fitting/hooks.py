@@ -84,7 +84,7 @@ def intervals(callbacks: Iterable[Any]) -> list[tuple[int, int]]:
 def counting(callbacks: Iterable[Any]) -> list[Any]:
     """The callbacks of Keras that count batches by their calls."""
     kinds = (*COUNT_ON, keras.callbacks.TensorBoard)
-    return [each for each in callbacks if isinstance(each, kinds) and _interval(each, INTERVALS[:2])]
+    return [callback for callback in callbacks if isinstance(callback, kinds) and _interval(callback, INTERVALS[:2])]
 
 
 def call_within(callbacks: Iterable[Any], kind: str, start: int, reached: int) -> None:
@@ -100,8 +100,8 @@ def call_within(callbacks: Iterable[Any], kind: str, start: int, reached: int) -
 def writes_batches(callbacks: Any) -> bool:
     """Whether summaries that a model's own step writes would be recorded: of a TensorBoard, or of a writer of the
     caller's."""
-    boards = [each for each in flat(callbacks) if isinstance(each, keras.callbacks.TensorBoard)]
-    return any(each.update_freq != "epoch" for each in boards) or bool(tf.summary.should_record_summaries())
+    boards = [callback for callback in flat(callbacks) if isinstance(callback, keras.callbacks.TensorBoard)]
+    return any(board.update_freq != "epoch" for board in boards) or bool(tf.summary.should_record_summaries())
 
 
 def _interval(callback: Any, names: tuple[str, ...] = INTERVALS) -> int | None:

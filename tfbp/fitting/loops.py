@@ -161,11 +161,11 @@ def predictions(
             return written, either(rung, alarms)
 
         room = numbers[0] if rows is None else rows // batch_size
-        arrays = [tf.TensorArray(each.dtype, room, element_shape=each.shape) for each in outputs]
+        arrays = [tf.TensorArray(output.dtype, room, element_shape=output.shape) for output in outputs]
         _, (arrays, alarms) = Block(step, batch_size).run((arrays, no_alarms_of(one)), data, order, 0, numbers[0])
         found = [
-            tf.reshape(array.stack(), [room * batch_size, *each.shape[1:]])
-            for array, each in zip(arrays, outputs, strict=True)
+            tf.reshape(array.stack(), [room * batch_size, *output.shape[1:]])
+            for array, output in zip(arrays, outputs, strict=True)
         ]
         return tf.nest.pack_sequence_as(one.outputs, found), alarms
 

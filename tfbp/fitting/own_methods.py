@@ -47,10 +47,10 @@ def by_the_model_s_own(
     def decorated(ours: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
         name = ours.__name__
         parameters = inspect.signature(ours).parameters.values()
-        places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+        places = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
         # x and y go by their places, as they came; Keras's other arguments by their names
-        first = 1 + sum(each in ("x", "y") for each in places)
-        special = [each for each in places[1:] if each not in inspect.signature(KERAS[name]).parameters]
+        first = 1 + sum(place in ("x", "y") for place in places)
+        special = [place for place in places[1:] if place not in inspect.signature(KERAS[name]).parameters]
 
         @functools.wraps(ours)
         def function(*arguments: Any, **options: Any) -> Any:
@@ -61,10 +61,10 @@ def by_the_model_s_own(
                 return ours(*arguments, **options)
             options = {**dict(zip(places[first:], arguments[first:], strict=False)), **options}
             options.pop("model", None)
-            for each in special:
-                if options.get(each, 0) is None:
-                    del options[each]
-            check_takes(own, {each: options[each] for each in special if each in options})
+            for option in special:
+                if options.get(option, 0) is None:
+                    del options[option]
+            check_takes(own, {option: options[option] for option in special if option in options})
             with _reached(model, reached()):
                 return own(*arguments[1:first], *_by_place(own, options), **options)
 
@@ -76,11 +76,11 @@ def by_the_model_s_own(
 def _by_place(own: Any, options: dict[str, Any]) -> list[Any]:
     """Takes x and y out of some keywords where a method has other names for them."""
     parameters = inspect.signature(own).parameters.values()
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return []
-    known = {each.name for each in parameters if each.kind is not each.POSITIONAL_ONLY}
-    found = [options.pop(each) for each in ("x", "y") if each in options and each not in known]
-    return [each for each in found if each is not None]
+    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+    found = [options.pop(letter) for letter in ("x", "y") if letter in options and letter not in known]
+    return [data for data in found if data is not None]
 
 
 @contextmanager

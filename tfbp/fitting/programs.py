@@ -167,7 +167,7 @@ class Programs(Steps):
         even = kind != "rest" and options.get("even", not options.get("left"))
         step = self.step(name, self.specs_of(arguments[2:]), batch_size, even)
         places = {id(outer): place for place, (outer, _) in enumerate(step.graph.captures)}
-        trained = tuple(places.get(id(each.value.handle)) for each in self.model.trainable_variables)
+        trained = tuple(places.get(id(variable.value.handle)) for variable in self.model.trainable_variables)
         return step.twin_key and ((step.twin_key, key, trained, bool(self._hides_rows), self._inlines), step)
 
     def _watched(self, name: str, program: Any, arguments: Sequence[tf.Tensor]) -> Any:
@@ -188,4 +188,4 @@ class Programs(Steps):
 
 def key_of(name: str, batch_size: int, data: Sequence[Any], left: int) -> Any:
     """The key under which the full batches of some data are counted, or the last ones of `left` rows."""
-    return name, batch_size, tuple((tuple(each.shape[1:]), each.dtype) for each in data), left
+    return name, batch_size, tuple((tuple(array.shape[1:]), array.dtype) for array in data), left

@@ -97,7 +97,9 @@ def room_on_device() -> int | None:
     """The bytes of data that the first accelerator has room for; None without one."""
     if not tf.config.list_logical_devices("GPU"):
         return None
-    limits: list[Any] = [each.memory_limit for each in device_lib.list_local_devices() if each.device_type == "GPU"]
+    limits: list[Any] = [
+        device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"
+    ]
     return int(SHARE * min(limits))
 
 

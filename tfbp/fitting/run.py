@@ -234,7 +234,7 @@ class ArrayRun(Run):
     @property
     def learned(self) -> dict[tuple[str, ...], float]:
         """The seconds of a step on such batches, for `Pace`."""
-        batch = self.batch_size, *(tuple(each.shape[1:]) for each in self.tensors)
+        batch = self.batch_size, *(tuple(tensor.shape[1:]) for tensor in self.tensors)
         return self._known("train").learned.setdefault(batch, {})
 
     def _known(self, name: str) -> programs.Programs:
@@ -295,7 +295,9 @@ class ArrayRun(Run):
             self._ways[name] = known, known.way(name, self.tensors, self.rows, self.batch_size, self.passes)
             more = room(self.rows) - len(self.tensors[0])
             if any(self._ways[name][1]) and self.is_resident and more > 0:
-                self.tensors = [tf.pad(each, [[0, more], *[[0, 0]] * (each.shape.rank - 1)]) for each in self.tensors]
+                self.tensors = [
+                    tf.pad(tensor, [[0, more], *[[0, 0]] * (tensor.shape.rank - 1)]) for tensor in self.tensors
+                ]
                 self._residence = Resident(self.tensors, self.batch_size)
         return self._ways[name][1]
 

@@ -66,7 +66,7 @@ def _same(array: np.ndarray, copy: np.ndarray) -> bool:
     """Whether the bits are the same, looked at by pieces that stay in the cache."""
     if array.shape != copy.shape or array.dtype != copy.dtype:
         return False
-    ours, theirs = (each.reshape(-1).view(np.uint8) for each in (array, copy))
+    ours, theirs = (tensor.reshape(-1).view(np.uint8) for tensor in (array, copy))
     step = 2**20
     return all(
         np.array_equal(_words(ours[i : i + step]), _words(theirs[i : i + step])) for i in range(0, len(ours), step)

@@ -34,11 +34,11 @@ class FromData:
                 self._known[operation] = False
             elif not operation.inputs:
                 self._known[operation] = operation.type not in ("EmptyTensorList", "TensorListReserve", "NoOp")
-            elif unknown := [each.op for each in operation.inputs if each.op not in self._known]:
+            elif unknown := [taken.op for taken in operation.inputs if taken.op not in self._known]:
                 stack += unknown
                 continue
             else:
-                self._known[operation] = any(self._known[each.op] for each in operation.inputs)
+                self._known[operation] = any(self._known[taken.op] for taken in operation.inputs)
             stack.pop()
         return self._known[tensor.op]
 
@@ -46,7 +46,7 @@ class FromData:
 def source_of(tensor: Any) -> Any:
     """Where a tensor's numbers come from, that are moved on the way and no more."""
     while tensor.op.type in MOVED:
-        if tensor.op.type in ("Pack", "ConcatV2") and len({id(each) for each in tensor.op.inputs}) > 2:
+        if tensor.op.type in ("Pack", "ConcatV2") and len({id(taken) for taken in tensor.op.inputs}) > 2:
             return tensor
         tensor = tensor.op.inputs[0]
     return tensor
@@ -68,7 +68,7 @@ def known_range(index: Any) -> tuple[float, float] | None:
     if operation.type == "FloorMod" and (value := tf.get_static_value(operation.inputs[1])) is not None:
         return (0, float(value.max()) - 1) if value.min() > 0 else None
     if operation.type == "ClipByValue":
-        low, high = (tf.get_static_value(each) for each in operation.inputs[1:])
+        low, high = (tf.get_static_value(taken) for taken in operation.inputs[1:])
         return None if low is None or high is None else (float(low.min()), float(high.max()))
     return None
 
@@ -81,8 +81,8 @@ def is_lifted(root: Any) -> bool:
     below = operation.inputs[0].op
     if below.type not in ("AddV2", "Add", "Maximum"):
         return False
-    added = [tf.get_static_value(each) for each in below.inputs]
-    return any(each is not None and bool((np.asarray(each) > 0).all()) for each in added)
+    added = [tf.get_static_value(term) for term in below.inputs]
+    return any(term is not None and bool((np.asarray(term) > 0).all()) for term in added)
 
 
 def counted_from_the_end(index: Any, size: int) -> Any:

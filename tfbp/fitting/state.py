@@ -77,7 +77,7 @@ def _found(place: Any, seen: set[int]) -> Iterator[keras.optimizers.Optimizer]:
         # TensorFlow's own lists of attributes hold what was there before, too
         parts = [part for name, part in getattr(place, "__dict__", {}).items() if not name.startswith("_self_")]
         slots = (vars(kind).get("__slots__", ()) for kind in type(place).__mro__)
-        names = (name for each in slots for name in ([each] if isinstance(each, str) else each))
+        names = (name for slot in slots for name in ([slot] if isinstance(slot, str) else slot))
         parts += [getattr(place, name, None) for name in names if not name.startswith("__")]
     else:
         return

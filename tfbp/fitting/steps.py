@@ -106,7 +106,7 @@ class Steps:
         return self._traced(name, data, alike, True) if self._hides_rows else known
 
     def _traced(self, name: str, data: Sequence[tf.TensorSpec], rows: int | None, compiled: bool) -> Step:
-        batch = tuple(tf.TensorSpec([rows, *each.shape[1:]], each.dtype) for each in data)
+        batch = tuple(tf.TensorSpec([rows, *array.shape[1:]], array.dtype) for array in data)
         if (name, batch, compiled) not in self._steps:
             # as Keras traces it: what is written for XLA, or without, is chosen while it is traced
             one = tf.function(
@@ -135,14 +135,14 @@ class Steps:
     def variables(self, name: str) -> list[tf.Variable]:
         """The variables that the traced steps of a name read."""
         traced = [step for (known, *_), step in self._steps.items() if known == name]
-        return list({id(each): each for step in traced for each in variables_read_by(step.graph)}.values())
+        return list({id(variable): variable for step in traced for variable in variables_read_by(step.graph)}.values())
 
     def specs_of(self, data: Sequence[tf.Tensor]) -> list[tf.TensorSpec]:
         """Those of any number of rows; and of rows of any size where more than two sizes were seen, as in Keras."""
-        specs = [tf.TensorSpec([None, *each.shape[1:]], each.dtype) for each in data]
+        specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in data]
         if specs not in self._seen and not self.asked:
             if len(self._seen) >= 2:
-                alike = [each for each in self._seen if _are_of_one_kind(each, specs)]
+                alike = [seen for seen in self._seen if _are_of_one_kind(seen, specs)]
                 specs = [_common(several) for several in zip(specs, *alike, strict=True)]
             if specs not in self._seen:
                 self._seen.append(specs)
@@ -178,7 +178,7 @@ def _are_of_one_kind(some: Sequence[tf.TensorSpec], others: Sequence[tf.TensorSp
 
 def _common(specs: Sequence[tf.TensorSpec]) -> tf.TensorSpec:
     """The narrowest that all of them are of."""
-    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(each.shape for each in specs), strict=True)]
+    sizes = [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(spec.shape for spec in specs), strict=True)]
     return tf.TensorSpec(sizes, specs[0].dtype)
 
 

@@ -70,7 +70,7 @@ def first_of(tensor: Any) -> tuple[float, tuple[int, ...]]:
 @contextmanager
 def _watched(model: Any, look: Callable[[str, str, Any], None]) -> Iterator[None]:
     """Within it every layer shows its outputs, the model its loss, and every optimizer its gradients."""
-    layers = [each for each in model._flatten_layers(include_self=False) if not each._layers]
+    layers = [inner for inner in model._flatten_layers(include_self=False) if not inner._layers]
     optimizers = optimizers_of(model)
     patched: list[tuple[Any, str]] = []
 

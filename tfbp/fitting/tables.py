@@ -81,4 +81,4 @@ class Table:
     @property
     def traces(self) -> int:
         """How many programs and steps were traced."""
-        return sum(each.traces for each in self._programs.values())
+        return sum(program.traces for program in self._programs.values())

@@ -56,14 +56,14 @@ def key_of(graph: Any) -> bytes | None:
         if outer.dtype == tf.resource:
             if outer._handle_data is None:  # a table, say
                 return None
-            shapes = [(tuple(each.shape.dim), each.dtype) for each in outer._handle_data.shape_and_type]
+            shapes = [(tuple(handled.shape.dim), handled.dtype) for handled in outer._handle_data.shape_and_type]
             captured.update(repr(shapes).encode())
         elif isinstance(outer, tf.__internal__.EagerTensor) and outer.dtype not in (tf.variant, tf.string):
             captured.update(repr((outer.shape, outer.dtype)).encode() + outer.numpy().tobytes())
         else:
             return None
     definition = graph.as_graph_def()
-    functions = {each.signature.name: each for each in definition.library.function}
+    functions = {function.signature.name: function for function in definition.library.function}
     known: dict[str, bytes] = {}
     body = _of_nodes(definition.node, {}, functions, known)
     return captured.digest() + body
@@ -109,10 +109,10 @@ def _of_nodes(nodes: Any, given: dict[str, str], functions: dict[str, Any], know
             first, *rest = bare.split(":")
             takes.append(":".join([("^" if is_control else "") + numbers.get(first, first), *rest]))
         # in what order control comes makes no difference
-        takes = [each for each in takes if each[0] != "^"] + sorted(each for each in takes if each[0] == "^")
+        takes = [taken for taken in takes if taken[0] != "^"] + sorted(taken for taken in takes if taken[0] == "^")
         attributes = [(name, _of_value(node.attr[name], functions, known)) for name in sorted(node.attr)]
         told = (node.op if node.op not in functions else _of_function(node.op, functions, known), node.device, takes)
-        found.update(repr((told, [each for each in attributes if each[0] not in NAMES])).encode())
+        found.update(repr((told, [attribute for attribute in attributes if attribute[0] not in NAMES])).encode())
     return found.digest()
 
 
@@ -120,7 +120,7 @@ def _of_value(value: Any, functions: dict[str, Any], known: dict[str, bytes]) ->
     if value.HasField("func"):
         return _of_function(value.func.name, functions, known)
     if value.HasField("list") and value.list.func:
-        return b"".join(_of_function(each.name, functions, known) for each in value.list.func)
+        return b"".join(_of_function(called.name, functions, known) for called in value.list.func)
     return bytes(value.SerializeToString(deterministic=True))
 
 
@@ -140,12 +140,12 @@ def _of_function(name: str, functions: dict[str, Any], known: dict[str, bytes]) 
             return ":".join([numbers.get(first, first), *rest])
 
         results = [place(function.ret[arg.name]) for arg in signature.output_arg]
-        controls = sorted(place(each) for each in function.control_ret.values())
+        controls = sorted(place(control) for control in function.control_ret.values())
         types = [arg.type for arg in (*signature.input_arg, *signature.output_arg)]
         attributes = [
-            (each, function.attr[each].SerializeToString(deterministic=True))
-            for each in sorted(function.attr)
-            if each not in NAMES
+            (attribute, function.attr[attribute].SerializeToString(deterministic=True))
+            for attribute in sorted(function.attr)
+            if attribute not in NAMES
         ]
         known[name] = body + hashlib.sha256(repr((results, controls, types, attributes)).encode()).digest()
     return known[name]

@@ -33,15 +33,17 @@ def pays(model: Any, run: ArrayRun, callbacks: Any, epochs: int) -> bool:
     """Whether so many epochs of a fit without validation data come in bunches: nothing would see it, and it is worth
     its program."""
     hooks = (*EPOCH_HOOKS, *TRAIN_HOOKS)
-    others = [each for each in callbacks.callbacks if type(each) not in (keras.callbacks.History, TerminateOnNaN)]
+    others = [
+        callback for callback in callbacks.callbacks if type(callback) not in (keras.callbacks.History, TerminateOnNaN)
+    ]
     return bool(
         run.bunches_epochs
         and (epochs >= FEWEST or run.is_compiled())
         and run.rows <= LONGEST
         # the program resets what Keras's own metrics have counted; others may do so in Python
         and type(model).reset_metrics is keras.Model.reset_metrics
-        and all(type(each).__module__.startswith("keras.") for each in _single_metrics(model))
-        and not any(has_any(each, hooks) for each in others)
+        and all(type(metric).__module__.startswith("keras.") for metric in _single_metrics(model))
+        and not any(has_any(other, hooks) for other in others)
     )
 
 
@@ -56,8 +58,8 @@ def train(model: Any, run: ArrayRun, callbacks: Any, first: int, stop: int) -> t
         find, it is an epoch from shortly before, the weights are those it begins with, and it is to be trained step by
         step.
     """
-    histories = [each for each in callbacks.callbacks if type(each) is keras.callbacks.History]
-    guarded = any(type(each) is TerminateOnNaN for each in callbacks.callbacks)
+    histories = [callback for callback in callbacks.callbacks if type(callback) is keras.callbacks.History]
+    guarded = any(type(callback) is TerminateOnNaN for callback in callbacks.callbacks)
     logs: dict[str, Any] = {}
     most, fits, pace = _most(run), 1, Pace([], run.steps, learned=run.learned)
     epochs = range(first, min(first + 1, stop))
@@ -104,7 +106,7 @@ def _by_parts(model: Any, run: ArrayRun, orders: np.ndarray, pace: Pace) -> tupl
 
 def _single_metrics(model: Any) -> list[Any]:
     """The model's metrics, those of compile one by one."""
-    return [each for metric in model.metrics for each in getattr(metric, "metrics", None) or [metric]]
+    return [part for metric in model.metrics for part in getattr(metric, "metrics", None) or [metric]]
 
 
 def _most(run: ArrayRun) -> int:

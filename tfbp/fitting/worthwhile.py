@@ -78,7 +78,9 @@ def size_of(graph: Any, rows: int) -> Size:
 
 def _elements(operation: Any, rows: int) -> int:
     """Of the largest result of an operation, where its rank is known; sizes that are not are those of a batch."""
-    shapes = [each.shape for each in operation.outputs if each.dtype.is_floating and each.shape.rank is not None]
+    shapes = [
+        output.shape for output in operation.outputs if output.dtype.is_floating and output.shape.rank is not None
+    ]
     return max((math.prod(rows if size is None else size for size in shape) for shape in shapes), default=0)
 
 

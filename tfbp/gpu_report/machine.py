@@ -66,10 +66,10 @@ def _driver() -> str:
         return ""
     asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
+        words = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told[0] if told else ""
+    return words[0] if words else ""
 
 
 def _built_for() -> dict[str, str]:

@@ -113,7 +113,7 @@ def _found(section: str, wanted: Any, units: Units) -> Iterable[tuple[dict[str, 
 def _not_measured(wanted: Any, units: Units) -> list[str]:
     lines = []
     for _, _, name in wanted:
-        for kind, said in (("error", "error"), ("unavailable", "not available")):
+        for kind, sentence in (("error", "error"), ("unavailable", "not available")):
             if why := units.get(name, {}).get(kind):
-                lines.append(f"- {name}: {said}: {why}")
+                lines.append(f"- {name}: {sentence}: {why}")
     return ["## Not measured", "", *lines] if lines else []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import linecache
-import os
 import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", os.path.dirname(__file__))
+_OTHERS = ("site-packages", "dist-packages", "/lib/python", "<", "/tfbp/judging/", "/tfbp/checking/")
 _FILE_AND_LINE = r'File "([^"]+)", line (\d+)'
 _CHATTER = ("in user code:", "Graph execution error:", "Detected at node", "File ", "<stack", "Stack trace")
 
@@ -49,8 +48,9 @@ def failure(error: Exception) -> Failure:
     if operation and operation[0] not in sentence:
         sentence += f" {operation[0]}"
     # the message of a graph that fails at run time contains the lines of its nodes
-    told = [traceback.FrameSummary(file, int(number), "") for file, number in re.findall(_FILE_AND_LINE, str(error))]
-    for frame in reversed([*traceback.extract_tb(error.__traceback__), *told]):
+    places = re.findall(_FILE_AND_LINE, str(error))
+    in_message = [traceback.FrameSummary(file, int(number), "") for file, number in places]
+    for frame in reversed([*traceback.extract_tb(error.__traceback__), *in_message]):
         if not any(other in frame.filename for other in _OTHERS):
             line = (linecache.getline(frame.filename, frame.lineno or 0) or frame.line or "").strip()
             place = "/".join(frame.filename.split("/")[-2:])

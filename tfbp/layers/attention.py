@@ -71,8 +71,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 training=training,
                 use_causal_mask=use_causal_mask,
             )
-        for each in (query, value, value if key is None else key):
-            set_keras_mask(each, None)
+        for tensor in (query, value, value if key is None else key):
+            set_keras_mask(tensor, None)
         if mask_of_query is not None:
             set_keras_mask(y, mask_of_query)
         return y
@@ -144,8 +144,10 @@ def _by_hand(
         _projected(tf.cast(x, layer.compute_dtype), dense)
         for x, dense in zip(inputs, (layer._query_dense, layer._key_dense, layer._value_dense), strict=True)
     )
-    kept = _kept(layer, rate, query, key) if drops else None
-    y = hand_written_attention.attend(query, key, value, masks, causal=causal, kept=kept, rate=rate if drops else 0.0)
+    dropout_mask = _kept(layer, rate, query, key) if drops else None
+    y = hand_written_attention.attend(
+        query, key, value, masks, causal=causal, dropout_mask=dropout_mask, rate=rate if drops else 0.0
+    )
     if rate > 0 and masks:
         # where a query sees no key, Keras's layers with dropout make 0, in inference, too, and the others a mean
         y = tf.where(_sees(masks, y, key, causal), y, 0)

@@ -34,5 +34,5 @@ class Dropout(keras.layers.Dropout):
             return super().call(inputs, training=training)
         seed = random._cast_seed(random.draw_seed(self.seed_generator))
         shape = random._get_concrete_noise_shape(inputs, self.noise_shape)
-        kept = tf.random.stateless_uniform(shape, seed, dtype=inputs.dtype) >= self.rate
-        return hand_written_images.drop(inputs, kept, tf.constant(1 / (1 - self.rate), inputs.dtype))
+        mask = tf.random.stateless_uniform(shape, seed, dtype=inputs.dtype) >= self.rate
+        return hand_written_images.drop(inputs, mask, tf.constant(1 / (1 - self.rate), inputs.dtype))

@@ -30,20 +30,20 @@ def attend(
     masks: Sequence[tf.Tensor] = (),
     *,
     causal: bool = False,
-    kept: tf.Tensor | None = None,
+    dropout_mask: tf.Tensor | None = None,
     rate: float = 0.0,
 ) -> tf.Tensor:
-    """y (B, T, N, V); masks, which probabilities are kept and the rate of the others as in `attention_forward`."""
-    booleans = [*masks, *([] if kept is None else [kept])]
-    return _attention(causal, kept is not None, rate)(query, key, value, *booleans)
+    """y (B, T, N, V); masks, the dropout mask and the rate of the others as in `attention_forward`."""
+    booleans = [*masks, *([] if dropout_mask is None else [dropout_mask])]
+    return _attention(causal, dropout_mask is not None, rate)(query, key, value, *booleans)
 
 
 @cache
 def _attention(causal: bool, drops: bool, rate: float) -> Callable[..., Any]:
     @custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *booleans: tf.Tensor) -> Any:
-        masks, kept = (booleans[:-1], booleans[-1]) if drops else (booleans, None)
-        dropped = None if kept is None else (kept, rate)
+        masks, dropout_mask = (booleans[:-1], booleans[-1]) if drops else (booleans, None)
+        dropped = None if dropout_mask is None else (dropout_mask, rate)
         y, residuals = attention_forward(query, key, value, masks, causal=causal, dropped=dropped)
         return y, lambda dy: [*attention_backward(dy, residuals), *(None for _ in booleans)]
 

@@ -185,10 +185,10 @@ def _normalization(
 
 
 @custom_gradient
-def drop(x: tf.Tensor, kept: tf.Tensor, scale: tf.Tensor) -> Any:
-    """x · scale where kept, else 0."""
+def drop(x: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor) -> Any:
+    """x · scale where the mask is True, else 0."""
     zero = tf.zeros([], x.dtype)
-    return tf.where(kept, x * scale, zero), lambda dy: (tf.where(kept, dy * scale, zero), None, None)
+    return tf.where(mask, x * scale, zero), lambda dy: (tf.where(mask, dy * scale, zero), None, None)
 
 
 def _given(*weights: Any) -> list[Any]:

@@ -84,7 +84,7 @@ class GRU(keras.layers.GRU):
 
 def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: Any, training: Any) -> Any:
     """The last output, the outputs and the last states, or None where it is left to Keras."""
-    cell, states = layer.cell, [tf.convert_to_tensor(each) for each in keras.tree.flatten(states)]
+    cell, states = layer.cell, [tf.convert_to_tensor(tensor) for tensor in keras.tree.flatten(states)]
     mask = mask[0] if keras.tree.is_nested(mask) else mask
     if type(cell) is not cell_type or not _is_plain(layer, x, training) or not _is_mask_of(mask, x):
         return None
@@ -101,8 +101,8 @@ def _by_hand(layer: Any, kind: str, cell_type: Any, x: Any, states: Any, mask: A
         options["reset_after"] = cell.reset_after
     # each variable is read here, once
     weights = [tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
-    x, *weights = (tf.cast(each, cell.compute_dtype) for each in (x, *weights))
-    states = [_of_each(x, tf.cast(each, x.dtype)) for each in states]
+    x, *weights = (tf.cast(tensor, cell.compute_dtype) for tensor in (x, *weights))
+    states = [_of_each(x, tf.cast(tensor, x.dtype)) for tensor in states]
     options |= {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards}
     if mask is not None:
         mask = tf.cast(mask if mask.shape.rank == 2 else mask[..., 0], tf.bool)

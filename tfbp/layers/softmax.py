@@ -34,10 +34,10 @@ class Softmax(keras.layers.Softmax):
             return super().call(inputs, mask=mask)
         if mask is None:
             return softmax(inputs)
-        kept = hand_written.kept_by(mask)
+        visible = hand_written.kept_by(mask)
         # a row that is masked as a whole gives 0, as in Keras; these are Keras's large negative numbers
         lowest = tf.constant(-3e4 if inputs.dtype == tf.float16 else -1e9, inputs.dtype)
-        return tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)
+        return tf.where(visible, softmax(tf.where(visible, inputs, lowest)), 0)
 
 
 def _fits(mask: tf.Tensor, inputs: tf.Tensor) -> bool:

@@ -14,6 +14,7 @@ from tfbp.manual import graph as graph
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
+from tfbp.manual import masks as masks
 from tfbp.manual import merge as merge
 from tfbp.manual import normalization as normalization
 from tfbp.manual import padding as padding
@@ -28,6 +29,7 @@ from tfbp.manual import sequences as sequences
 from tfbp.manual import shapes as shapes
 from tfbp.manual import transposed as transposed
 from tfbp.manual import upsampling as upsampling
+from tfbp.manual import volumes as volumes
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
@@ -43,6 +45,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,
@@ -56,6 +59,7 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)
     kinds.PER_EXAMPLE.update(getattr(_file, "PER_EXAMPLE", {}))

@@ -27,15 +27,16 @@ LATER = 16
 LATER_ON_GPU = 64
 
 
-def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None):
+def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None, zero_if_blind=False):
     """Returns y (B, T, N, V), and the residuals.
 
-    A query without a visible key takes the mean of all values, as in Keras.
+    A query without a visible key takes the mean of all values, as in Keras's attention without dropout.
 
     Args:
         masks: booleans (B|1, N|1, T|1, S|1): a query sees the keys for which all masks are True.
         causal: whether query t sees the keys 0 … t only.
         dropped: None, or a pair: the mask of the kept probabilities, booleans (B, N, T, S), and the rate.
+        zero_if_blind: whether a query without a visible key has y = 0, as in Keras's attention with dropout.
 
     Example:
         >>> query, key, value = tf.ones([1, 2, 1, 4]), tf.ones([1, 3, 1, 4]), tf.reshape([1.0, 2.0, 6.0], [1, 3, 1, 1])
@@ -48,34 +49,36 @@ def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None
     scale = tf.constant(query.shape[3] ** -0.5, query.dtype)
     q, k, v = by_group(query * scale, heads), tf.transpose(key, [0, 2, 1, 3]), tf.transpose(value, [0, 2, 1, 3])
     masks = [_grouped(mask, heads) for mask in masks]
-    is_long = dropped is None and _is_long(q, k, causal)
+    zero_if_blind = bool(zero_if_blind and masks)
+    is_long = dropped is None and not zero_if_blind and _is_long(q, k, causal)
     if tf.is_tensor(is_long):
-        y, kept = by_length_forward(is_long, q, k, v, masks, causal=causal)
+        y, inner_residuals = by_length_forward(is_long, q, k, v, masks, causal=causal)
     elif is_long:
-        y, kept = chunks.chunks_forward(q, k, v, masks, causal=causal)
+        y, inner_residuals = chunks.chunks_forward(q, k, v, masks, causal=causal)
     else:
-        y, kept = whole_forward(q, k, v, masks, causal=causal, dropped=dropped)
-    return from_groups(y), (kept, scale, is_long)
+        y, inner_residuals = whole_forward(q, k, v, masks, causal=causal, dropped=dropped, zero_if_blind=zero_if_blind)
+    return from_groups(y), (inner_residuals, scale, is_long)
 
 
 def attention_backward(dy, residuals):
     """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
-    kept, scale, is_long = residuals
-    dy = by_group(dy, kept[1].shape[1])
+    inner_residuals, scale, is_long = residuals
+    dy = by_group(dy, inner_residuals[1].shape[1])
     if tf.is_tensor(is_long):
-        dq, dk, dv = by_length_backward(is_long, dy, kept)
+        dq, dk, dv = by_length_backward(is_long, dy, inner_residuals)
     else:
-        dq, dk, dv = (chunks.chunks_backward if is_long else whole_backward)(dy, kept)
+        dq, dk, dv = (chunks.chunks_backward if is_long else whole_backward)(dy, inner_residuals)
     # q = by_group(query * scale), k = transpose(key), v = transpose(value)
     return from_groups(dq) * scale, tf.transpose(dk, [0, 2, 1, 3]), tf.transpose(dv, [0, 2, 1, 3])
 
 
-def whole_forward(q, k, v, masks, *, causal, dropped):
+def whole_forward(q, k, v, masks, *, causal, dropped, zero_if_blind=False):
     """Returns y (B, K, G, T, V), and the residuals, with p (B, K, G, T, S); q is already scaled."""
     z = chunks.scores(q, k)
     seen = chunks.seen_by(tf.range(tf.shape(z)[3]), z, masks, causal)
     p, _ = softmax_forward(chunks.masked(z, seen))
     # a hidden key has p = 0, but with a mask a query may have no visible key at all
+    p = tf.where(seen, p, 0) if zero_if_blind else p
     y = chunks.weighted(p if dropped is None else _drop(p, dropped), v)
     return y, (q, k, v, y, p, seen if masks else None, dropped)
 
@@ -87,8 +90,8 @@ def whole_backward(dy, residuals):
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    # Σ dp p equals dy · y, without a pass over the matrix; under XLA the pass is free, and the sum is more precise
-    dz = softmax_backward(dp, p) if is_compiled() else p * (dp - chunks.dp_dot_p(dy, y))
+    # Σ dp p equals dy · y, without a pass over the matrix; under XLA the pass is free, and y is rounded in 16 bits
+    dz = softmax_backward(dp, p) if is_compiled() or y.dtype.size == 2 else p * (dp - chunks.dp_dot_p(dy, y))
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
     # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)
@@ -147,8 +150,8 @@ def _grouped(mask, heads):
 
 def _drop(p, dropped):
     """Returns p / (1 - rate) where the mask is True, else 0."""
-    kept, rate = dropped
-    return dropout_backward(p, (tf.reshape(kept, tf.shape(p)), rate))
+    mask, rate = dropped
+    return dropout_backward(p, (tf.reshape(mask, tf.shape(p)), rate))
 
 
 def _is_long(q, k, causal):
@@ -157,7 +160,7 @@ def _is_long(q, k, causal):
     limit = (LONG_FOR_XLA if is_compiled() else LONG) * (LATER_ON_GPU if has_gpu() else 1)
     if None not in lengths:
         return lengths[0] * lengths[1] >= limit * (1 if causal else LATER)
-    queries, keys = (tf.cast(tf.shape(each)[axis], tf.int64) for each, axis in ((q, 3), (k, 2)))
+    queries, keys = (tf.cast(tf.shape(tensor)[axis], tf.int64) for tensor, axis in ((q, 3), (k, 2)))
     # chunks skip no keys here, because the trace does not know the causal edge
     return is_compiled() or queries * keys >= limit * LATER
 
@@ -191,17 +194,20 @@ def _matrices(x, kernel, bias):
 
 def forward(layer, weights, x, *, training, seed):
     given = {part: (weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS}
-    made, kept = {}, {}
-    for part in ("query", "key", "value"):
-        made[part], kept[part] = projection_forward(x, *given[part])
+    made, residuals = {}, {}
+    x, beside = layer.apart(x)
+    for part, source in layer.sources(x, beside).items():
+        made[part], residuals[part] = projection_forward(source, *given[part])
     dropped = None
     if training and layer.dropout:
-        shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], x.shape[1]]
-        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        shape = [tf.shape(x)[0], made["query"].shape[2], x.shape[1], made["key"].shape[1]]
+        pair = tf.stack([tf.cast(half, tf.int64) for half in seed])
         dropped = dropout_mask(shape, pair, layer.dropout), layer.dropout
-    y, kept["attention"] = attention_forward(**made, causal=layer.use_causal_mask, dropped=dropped)
-    z, kept["attention_output"] = projection_forward(y, *given["attention_output"])
-    return z, kept, {}
+    masks = [_as_mask(name, mask) for name, mask in beside.items() if name not in ("value", "key")]
+    options = dict(causal=layer.use_causal_mask, dropped=dropped, zero_if_blind=layer.dropout > 0)
+    y, residuals["attention"] = attention_forward(**made, masks=masks, **options)
+    z, residuals["attention_output"] = projection_forward(y, *given["attention_output"])
+    return z, residuals, {}
 
 
 def backward(layer, dz, residuals):
@@ -211,28 +217,40 @@ def backward(layer, dz, residuals):
         dz, residuals["attention_output"], bias_gradient=layer.use_bias
     )
     # y = attention_forward(query, key, value)                  (B, T, N, V) <- (B, T, N, H) (B, T, K, H) (B, T, K, V)
-    dmade, dx = attention_backward(dy, residuals["attention"]), None
+    dmade, dsources = attention_backward(dy, residuals["attention"]), {}
+    sources = layer.sources("query", {name: name for name in layer.takes})
     for part, da in zip(("query", "key", "value"), dmade, strict=True):
-        # query, key or value = projection_forward(x)           (B, T, N, H) <- (B, T, D)
+        # query, key or value = projection_forward(its source)  (B, T, N, H) <- (B, T, D)
         found, *gradients[part] = projection_backward(da, residuals[part], bias_gradient=layer.use_bias)
-        # all three are functions of x: their gradients add up
-        dx = found if dx is None else dx + found
+        # the gradients of one source add up
+        source = sources[part]
+        dsources[source] = dsources[source] + found if source in dsources else found
     named = {
         f"{part}_{name}": dw for part in PARTS for name, dw in zip(("kernel", "bias"), gradients[part], strict=True)
     }
-    return dx, {name: dw for name, dw in named.items() if dw is not None}
+    dtaken = layer.in_order(dsources["query"], dsources)
+    return dtaken, {name: dw for name, dw in named.items() if dw is not None}
 
 
-def example_squares(layer, x, dz, kept):
+def _as_mask(name, mask):
+    """Booleans (B, 1, T|1, S|1) of a mask (B, T), (B, S) or (B, T, S) of 1 and 0."""
+    axis = {"query_mask": 2, "value_mask": 1, "key_mask": 1}.get(name)
+    return (mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0
+
+
+def example_squares(layer, x, dz, residuals):
     """Returns each example's squared gradient norm, (B,) for each weight: a dense layer's, for each projection."""
-    output = kept["attention_output"]
+    output = residuals["attention_output"]
     # z = projection_forward(y)                                 (B, T, D) <- (B, T, N, V)
     dy = projection_backward(tf.cast(dz, output[0].dtype), output)[0]
     # y = attention_forward(query, key, value)
-    dmade = dict(zip(("query", "key", "value"), attention_backward(dy, kept["attention"]), strict=True))
-    steps = x.shape[1]
-    given = {part: (x, tf.reshape(da, [-1, steps, math.prod(da.shape[2:])])) for part, da in dmade.items()}
-    given["attention_output"] = tf.reshape(output[0], [-1, steps, output[0].shape[-1]]), dz
+    dmade = dict(zip(("query", "key", "value"), attention_backward(dy, residuals["attention"]), strict=True))
+    x, beside = layer.apart(x)
+    sources = layer.sources(x, beside)
+    given = {
+        part: (sources[part], tf.reshape(da, [-1, da.shape[1], math.prod(da.shape[2:])])) for part, da in dmade.items()
+    }
+    given["attention_output"] = tf.reshape(output[0], [-1, x.shape[1], output[0].shape[-1]]), dz
     squares = {}
     for part, (rows, da) in given.items():
         rows, da = tf.cast(rows, x.dtype), tf.cast(da, x.dtype)

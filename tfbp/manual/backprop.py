@@ -169,11 +169,11 @@ def loss_gradients_and_tensors(
 def _reweighted_gradients(graph, tensors, residuals, factors):
     """Returns the parameters' gradients with each example's dz, (B, …), multiplied by its factor, (B,)."""
     gradients = [{} for _ in graph.layers]
-    for call, tensor, (kept, _) in zip(graph.calls, tensors, residuals, strict=False):
+    for call, tensor, (layer_residuals, _) in zip(graph.calls, tensors, residuals, strict=False):
         layer = graph.layers[call.layer]
         if layer.parts:
             gradients[call.layer] = {
-                part: _reweighted_gradients(Graph.of_chain(inner), *kept[part], factors)
+                part: _reweighted_gradients(Graph.of_chain(inner), *layer_residuals[part], factors)
                 for part, inner in layer.parts.items()
             }
             continue
@@ -181,7 +181,7 @@ def _reweighted_gradients(graph, tensors, residuals, factors):
         rows = tf.reshape(factors, [-1] + [1] * (tensor["dz"].shape.rank - 1))
         dz = tf.cast(rows * tf.cast(tensor["dz"], factors.dtype), tensor["dz"].dtype)
         _, backward = kind_of(layer)
-        for name, dw in backward(layer, dz, kept)[1].items():
+        for name, dw in backward(layer, dz, layer_residuals)[1].items():
             add(gradients[call.layer], name, dw)
     return gradients
 

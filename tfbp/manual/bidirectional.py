@@ -32,11 +32,16 @@ def merge_backward(dy, residuals, mode):
 
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors and residuals of each part."""
-    made, kept = {}, {}
-    for part, layers in layer.parts.items():
-        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
-    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
-    return y, kept, {}
+    made, residuals = {}, {}
+    for number, (part, layers) in enumerate(layer.parts.items()):
+        drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
+        made[part], *residuals[part] = chain_forward(
+            layers, weights[part], x, training=training, seed=drawn, scope=part
+        )
+    y, residuals["merged"] = merge_forward(
+        made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode
+    )
+    return y, residuals, {}
 
 
 def backward(layer, dz, residuals):
@@ -48,6 +53,9 @@ def backward(layer, dz, residuals):
         dx, gradients[part] = chain_backward(layers, *residuals[part], ds[part], scope=part)
         dxs.append(dx)
     # both are functions of x: their gradients add up
+    if layer.takes_several:
+        # x and its mask
+        return (dxs[0][0] + dxs[1][0], None), gradients
     return dxs[0] + dxs[1], gradients
 
 

@@ -46,7 +46,7 @@ def chunks_forward(q, k, v, masks, *, causal):
             return ys.write(i, y), log_sum_exps.write(i, log_sum_exp), keys, values
 
         ys, log_sum_exps, keys, values = _loop(first, last, chunk, (ys, log_sum_exps, keys, values))
-    y, log_sum_exp = (_joined(each.stack(), q) for each in (ys, log_sum_exps))
+    y, log_sum_exp = (_joined(array.stack(), q) for array in (ys, log_sum_exps))
     if masks:
         # without a visible key, every key has the same weight
         y = tf.where(tf.math.is_inf(log_sum_exp), tf.reduce_mean(_wide(v), axis=2)[:, :, None, None], _wide(y))
@@ -58,13 +58,13 @@ def chunks_backward(dy, residuals):
     """Returns dq, dk and dv, from dy (B, K, G, T, V)."""
     q, k, v, y, log_sum_exp, masks, causal = residuals
     qs, dys, log_sum_exps, dp_dot_ps = map(_split, (q, dy, log_sum_exp, dp_dot_p(dy, y)))
-    dks, dvs = (tf.zeros_like(each, wide(each.dtype)) for each in (k, v))
+    dks, dvs = (tf.zeros_like(tensor, wide(tensor.dtype)) for tensor in (k, v))
     dq, keys, values, finished = _list(q, q.dtype, q), k, v, []
     for first, last, edge in _bands(q, k, causal):
         if edge is not None:
             # no later band reads beyond this band's edge
             finished.append((dks[:, :, edge:], dvs[:, :, edge:]))
-            dks, dvs, keys, values = (each[:, :, :edge] for each in (dks, dvs, keys, values))
+            dks, dvs, keys, values = (tensor[:, :, :edge] for tensor in (dks, dvs, keys, values))
 
         def chunk(i, dq, dks, dvs, keys, values):
             # z = scores(q, k), masked, and p = exp(z - log_sum_exp), as in forward

@@ -67,7 +67,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
         dpatches = tf.reshape(rows, sizes)
 
         def dpixels(positions, dats):
-            terms = [at[..., window.positions.index(each), :] for each, at in zip(positions, dats, strict=True)]
+            terms = [at[..., window.positions.index(position), :] for position, at in zip(positions, dats, strict=True)]
             return tf.reshape(sum_of(terms, x.dtype), with_batch_of(x, *terms[0].shape[1:3], x.shape[-1]))
 
         # patches = patches(x), each pixel in many of them      (B, P, Q, G, M N, I/G) <- (B, H, W, I)
@@ -114,7 +114,7 @@ def _in_groups(pixels, groups):
     if groups == 1:
         joined = pixels[0] if len(pixels) == 1 else tf.concat(pixels, axis=-1)
         return tf.reshape(joined, [1, -1, len(pixels) * channels])
-    parts = [tf.reshape(each, [-1, groups, channels // groups]) for each in pixels]
+    parts = [tf.reshape(pixel, [-1, groups, channels // groups]) for pixel in pixels]
     return tf.transpose(tf.concat(parts, axis=-1), [1, 0, 2])
 
 

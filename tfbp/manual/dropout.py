@@ -16,15 +16,15 @@ def dropout_forward(x, seed, *, rate, noise_shape=None):
         (True, [1.3300000429153442, 0.0, 0.0])
     """
     shape = tf.shape(x) if noise_shape is None else noise_shape
-    kept = dropout_mask(shape, seed, rate)
-    return _kept_of(x, kept, rate), (kept, rate)
+    mask = dropout_mask(shape, seed, rate)
+    return _kept_of(x, mask, rate), (mask, rate)
 
 
 def dropout_backward(dy, residuals):
     """Returns dx of x's shape: by the same mask and the same factor."""
-    kept, rate = residuals
+    mask, rate = residuals
     # y = x / (1 - rate) where the mask is True, else 0
-    return _kept_of(dy, kept, rate)
+    return _kept_of(dy, mask, rate)
 
 
 def dropout_mask(shape, seed, rate):
@@ -36,8 +36,8 @@ def dropout_mask(shape, seed, rate):
     return number >= tf.constant(rate, tf.float32) * 2.0**23
 
 
-def _kept_of(x, kept, rate):
-    return tf.zeros_like(x) if rate >= 1 else tf.where(kept, x * tf.constant(1 / (1 - rate), x.dtype), 0)
+def _kept_of(x, mask, rate):
+    return tf.zeros_like(x) if rate >= 1 else tf.where(mask, x * tf.constant(1 / (1 - rate), x.dtype), 0)
 
 
 def forward(layer, weights, x, *, training, seed):
@@ -53,7 +53,7 @@ def backward(layer, dz, residuals):
 
 
 def _pair(seed):
-    return tf.stack([tf.cast(each, tf.int64) for each in seed])
+    return tf.stack([tf.cast(part, tf.int64) for part in seed])
 
 
 KINDS = {"Dropout": (forward, backward)}

@@ -91,7 +91,7 @@ def max_pool2d_backward(dy, residuals):
     # in a graph, oneDNN's bfloat16 gradient of larger windows is wrong, and differs at every call
     wide = tf.float32 if x.dtype == tf.bfloat16 and math.prod(options["ksize"]) > 256 else x.dtype
     # y = max_pool2d(x)                                     (B, P, Q, C) <- (B, H, W, C)
-    x, y, dy = (tf.cast(each, wide) for each in (x, y, dy))
+    x, y, dy = (tf.cast(tensor, wide) for tensor in (x, y, dy))
     dx = tf.cast(tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **options), residuals[0].dtype)
     return _zero_of_nothing(dx, dy, axes=(1, 2))
 

@@ -28,16 +28,16 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None, scope="l
         forward, _ = kind_of(layer)
         drawn = seed and (seed[0], seed[1] + before)
         with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):
-            z, kept, new_weights = forward(layer, weights[call.layer], x, training=training, seed=drawn)
+            z, layer_residuals, new_weights = forward(layer, weights[call.layer], x, training=training, seed=drawn)
         with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
-            y, activation_kept = activation_forward(layer.applied_activation, z)
+            y, activation_residuals = activation_forward(layer.applied_activation, z)
         made.append(y)
-        tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
+        tensors.append({"x": x, "z": z, "y": y, **{part: layer_residuals[part][0] for part in layer.parts}})
         if new_weights:
             tensors[-1]["new_weights"] = new_weights
             # the layer's next call continues from these values
             weights[call.layer] = {**weights[call.layer], **new_weights}
-        residuals.append((kept, activation_kept))
+        residuals.append((layer_residuals, activation_residuals))
     return made, tensors, residuals
 
 
@@ -47,21 +47,21 @@ def graph_backward(graph, tensors, residuals, dmade, *, scope="layer"):
     `dmade` maps the tensors' numbers to gradients: first the losses', in the end all. Each call's dict gets dy, dz."""
     gradients = [{} for _ in graph.layers]
     for number, call in reversed([*enumerate(graph.calls)]):
-        layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
+        layer, (layer_residuals, activation_residuals) = graph.layers[call.layer], residuals[number]
         dy = dmade.get(graph.inputs + number)
         # 0 for a tensor that no loss depends on
         dy = tf.zeros_like(tensors[number]["y"]) if dy is None else dy
         # y = activation_forward(activation, z)                    (B, …) <- (B, …)
         with tf.name_scope(f"{scope}_{call.layer}/{layer.applied_activation.name}"):
-            dz = activation_backward(layer.applied_activation, dy, activation_kept)
+            dz = activation_backward(layer.applied_activation, dy, activation_residuals)
         tensors[number].update(dy=dy, dz=dz)
         if "squares_of_kept" in examples_of(layer):
             # per-example norms read them
-            tensors[number]["kept"] = kept
+            tensors[number]["kept"] = layer_residuals
         # z = forward(layer, weights, x)                           (B, …) <- (B, …)
         _, backward = kind_of(layer)
         with tf.name_scope(f"{scope}_{call.layer}/{name_of(layer)}"):
-            dx, dweights = backward(layer, dz, kept)
+            dx, dweights = backward(layer, dz, layer_residuals)
         for taken, d in zip(call.takes, dx if layer.takes_several else (dx,), strict=True):
             add(dmade, taken, d)
         for name, dw in dweights.items():

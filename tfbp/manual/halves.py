@@ -35,8 +35,8 @@ def backward(function, dy, residuals, dstates=None, **asked):
         return function(dy, *residuals, **given, **asked)
     dstates_of = [{}, {}] if dstates is None else [{"dstates": half} for half in zip(*map(split, dstates), strict=True)]
     found = [
-        function(half, kept, **dstates_of_half, **asked)
-        for half, kept, dstates_of_half in zip(split(dy), residuals, dstates_of, strict=True)
+        function(half, of_half, **dstates_of_half, **asked)
+        for half, of_half, dstates_of_half in zip(split(dy), residuals, dstates_of, strict=True)
     ]
     # y = concat(halves of y), each from its half of x and from all weights
     dxs, *dweights, dfirst = zip(*found, strict=True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfbp.errors import InputError
 from tfbp.manual.tied import tied_forward
 from tfbp.network import map_weights
-from tfbp.network.validation import check_parameters, check_x, check_y, each
+from tfbp.network.validation import as_tuple, check_parameters, check_x, check_y
 
 
 def loss_dtype(dtype):
@@ -19,12 +19,12 @@ def inputs_of(network, parameters, x, y, sample_weight):
     """Returns checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype."""
     parameters, x = parameters_and_x(network, parameters, x)
     outputs = len(network.losses)
-    y = tuple(map(tf.convert_to_tensor, each("y", y, outputs)))
+    y = tuple(map(tf.convert_to_tensor, as_tuple("y", y, outputs)))
     if sample_weight is None:
         check_y(network, _as_given(x), _as_given(y))
         return parameters, x, y, (None,) * outputs
     dtype = loss_dtype(_computed_in(network, parameters, x))
-    weights = tuple(tf.cast(weight, dtype) for weight in each("sample_weight", sample_weight, outputs))
+    weights = tuple(tf.cast(weight, dtype) for weight in as_tuple("sample_weight", sample_weight, outputs))
     check_y(network, _as_given(x), _as_given(y), _as_given(weights))
     of_each = zip(network.output_shapes, weights, strict=True)
     return parameters, x, y, tuple(_of_each_loss(shape, x[0], weight) for shape, weight in of_each)
@@ -42,7 +42,7 @@ def parameters_and_x(network, parameters, x):
     """Returns checked parameters and each input as tensors of one dtype, with the kernel of a tied last layer.
 
     It reads each variable once."""
-    given = tuple(map(tf.convert_to_tensor, each("x", x, len(network.input_shapes))))
+    given = tuple(map(tf.convert_to_tensor, as_tuple("x", x, len(network.input_shapes))))
     for index, (one, tokens) in enumerate(zip(given, network.input_tokens, strict=True)):
         if tokens is None and not one.dtype.is_floating:
             argument = "x" if len(given) == 1 else f"x[{index}]"

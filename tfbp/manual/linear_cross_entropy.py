@@ -30,7 +30,7 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
     losses = log Σ exp(logits) - Σ target · logits + z_loss · (log Σ exp(logits))²
     target = (1 - label_smoothing) · one_hot(labels) + label_smoothing / O
     """
-    kept, label_logits, sums, maxima, totals = [], [], [], [], []
+    by_block, label_logits, sums, maxima, totals = [], [], [], [], []
     for first, kernel, bias in blocks:
         z = tf.matmul(x, kernel, transpose_b=True)
         if bias is not None:
@@ -44,10 +44,10 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
         with tf.control_dependencies([label_logits[-1], maxima[-1]]):
             exponentials = tf.exp(logits - maxima[-1][:, None])
         totals.append(tf.reduce_sum(exponentials, axis=-1))
-        kept.append((exponentials, logits))
+        by_block.append((exponentials, logits))
     largest = tf.reduce_max(tf.stack(maxima), axis=0)
     # Σ exp(logits - largest), of each block's Σ exp(logits - its own largest)
-    factors = [tf.exp(each - largest) for each in maxima]
+    factors = [tf.exp(maximum - largest) for maximum in maxima]
     total = tf.add_n([factor * each for factor, each in zip(factors, totals, strict=True)])
     label_logit = tf.add_n(label_logits)
     log_sum_exp = largest + tf.math.log(total)
@@ -57,16 +57,16 @@ def chunk_forward(x, blocks, labels, *, label_smoothing, z_loss, soft_cap):
         losses += label_smoothing * (label_logit - tf.add_n(sums) / _classes(blocks))
     if z_loss:
         losses += z_loss * tf.square(log_sum_exp)
-    return losses, (x, blocks, labels, kept, [factor / total for factor in factors], log_sum_exp)
+    return losses, (x, blocks, labels, by_block, [factor / total for factor in factors], log_sum_exp)
 
 
 def chunk_backward(dlosses, residuals, *, label_smoothing, z_loss, soft_cap):
     """Returns dx (C, I), and dkernel (I, K) and dbias (K,) (with a bias) of each block, from dlosses (C,).
 
     dlosses scales rows of x and dx, which are shorter than rows of dz. So dz is here the gradient of Σ losses."""
-    x, blocks, labels, kept, scales, log_sum_exp = residuals
+    x, blocks, labels, by_block, scales, log_sum_exp = residuals
     dxs, gradients = [], []
-    for (first, kernel, bias), (exponentials, logits), scale in zip(blocks, kept, scales, strict=True):
+    for (first, kernel, bias), (exponentials, logits), scale in zip(blocks, by_block, scales, strict=True):
         # losses = log_sum_exp + z_loss · log_sum_exp² - …        d log_sum_exp = softmax = scale · exponentials
         dlogits = exponentials * (scale * (1 + 2 * z_loss * log_sum_exp) if z_loss else scale)[:, None]
         # losses = … - (label_smoothing / O) · Σ logits - (1 - label_smoothing) · logits[label]
@@ -120,7 +120,7 @@ def loss_and_gradients(x, kernel, bias, labels, dlosses, *, chunk_size, **option
         lambda *_: True, add_chunk, (0, loss, sums, later_dx), parallel_iterations=1, maximum_iterations=later
     )
     dx = tf.concat([first_dx, tf.reshape(later_dx.stack(), [-1, inputs])], axis=0)
-    dkernel, *dbias = (tf.concat(each, axis=-1) for each in zip(*sums, strict=True))
+    dkernel, *dbias = (tf.concat(parts, axis=-1) for parts in zip(*sums, strict=True))
     return loss, dx, dkernel, *(dbias or [None])
 
 

@@ -126,17 +126,17 @@ def loss_forward(loss, y, outputs):
         y = tf.cast(tf.reshape(y, [-1]), tf.int64)
     else:
         y = tf.reshape(tf.cast(y, outputs.dtype), tf.shape(rows))
-    losses, kept = LOSSES[loss.name][0](y, rows, **loss.arguments)
+    losses, loss_residuals = LOSSES[loss.name][0](y, rows, **loss.arguments)
     shape = outputs.shape[1:]
-    return losses if shape.rank == 1 else tf.reshape(losses, [-1, *shape[:-1]]), (kept, shape)
+    return losses if shape.rank == 1 else tf.reshape(losses, [-1, *shape[:-1]]), (loss_residuals, shape)
 
 
 def loss_backward(loss, dlosses, residuals):
     """Returns the gradient with respect to outputs, in their shape, from dlosses in the losses' shape."""
-    kept, shape = residuals
+    loss_residuals, shape = residuals
     flat = dlosses if shape.rank == 1 else tf.reshape(dlosses, [-1])
     # losses = loss_forward(loss, y, outputs)
-    doutputs = LOSSES[loss.name][1](flat, kept, **loss.arguments)
+    doutputs = LOSSES[loss.name][1](flat, loss_residuals, **loss.arguments)
     return doutputs if shape.rank == 1 else tf.reshape(doutputs, [-1, *shape])
 
 

@@ -109,8 +109,8 @@ def concatenate_backward(dy, sizes, axis):
 def dot_forward(xs, axes):
     """Returns y[b, t, s] = Σ_i a[b, t, i] · b[b, s, i], along an axis of each, counted without the batch; and all x."""
     a, b = (_last(x, axis) for x, axis in zip(xs, axes, strict=True))
-    kept = [*_kept(xs[0], axes[0]), *_kept(xs[1], axes[1])] or [1]
-    return tf.reshape(tf.matmul(a, b, transpose_b=True), [-1, *kept]), (*xs, axes)
+    rest = [*_kept(xs[0], axes[0]), *_kept(xs[1], axes[1])] or [1]
+    return tf.reshape(tf.matmul(a, b, transpose_b=True), [-1, *rest]), (*xs, axes)
 
 
 def dot_backward(dy, residuals):
@@ -165,7 +165,7 @@ def _concatenate_back(layer, dz, residuals):
 
 
 def _dot(layer, weights, x, *, training, seed):
-    return *dot_forward(x, layer.summed([each.shape[1:] for each in x])), {}
+    return *dot_forward(x, layer.summed([tensor.shape[1:] for tensor in x])), {}
 
 
 KINDS = {

@@ -152,9 +152,9 @@ def private_gradients(
     options = {"training": training, "seed": seed}
     arguments = network, parameters, x, y, factors, sample_weight
     _, gradients, *_ = loss_reweighted_gradients_and_tensors(*arguments, **options)
-    for place, name, each in named_weights(noise):
+    for place, name, entry in named_weights(noise):
         layer = at(gradients, place)
-        layer[name] += tf.cast(each, layer[name].dtype) / expected
+        layer[name] += tf.cast(entry, layer[name].dtype) / expected
     return gradients
 
 
@@ -224,7 +224,7 @@ def _squares(layer, calls, trained, dtype):
     if not functions:
         return tf.zeros(tf.shape(dz)[:1], dz.dtype)
     # tokens, too
-    pairs = [(tf.cast(tensor["x"], dz.dtype), _wide(tensor["dz"], dtype)) for tensor in calls]
+    pairs = [(_cast(tensor["x"], dz.dtype), _wide(tensor["dz"], dtype)) for tensor in calls]
     if "squares_of_kept" in functions:
         if len(calls) > 1:
             raise InputError(
@@ -248,6 +248,11 @@ def _squares(layer, calls, trained, dtype):
     return tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)
 
 
+def _cast(x, dtype):
+    """x, or all that a layer takes, in a dtype."""
+    return tf.nest.map_structure(lambda each: tf.cast(each, dtype), x)
+
+
 def _moments(layer, calls, undo):
     """Returns Σ_b g_b and Σ_b g_b² of one layer's weights, in float64."""
     if layer.parts:
@@ -259,7 +264,7 @@ def _moments(layer, calls, undo):
     functions = examples_of(layer)
     if not functions:
         return {}, {}
-    pairs = [(tf.cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo) for tensor in calls]
+    pairs = [(_cast(tensor["x"], tf.float64), tf.cast(tensor["dz"], tf.float64) * undo) for tensor in calls]
     if "moments" in functions:
         return functions["moments"](layer, *_as_rows_of_one(pairs))
     each = _example_gradients(functions, layer, pairs)

@@ -30,9 +30,9 @@ def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
         return relu6_forward(z)
     if threshold == 0 and not negative_slope:
         return tf.minimum(tf.nn.relu(z), max_value), z
-    kept = z if max_value is None else tf.minimum(z, max_value)
+    above = z if max_value is None else tf.minimum(z, max_value)
     below = negative_slope * (z - threshold) if negative_slope else 0
-    return tf.where(z > threshold, kept, below), z
+    return tf.where(z > threshold, above, below), z
 
 
 def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.0):
@@ -50,11 +50,11 @@ def relu_backward(dy, residual, negative_slope=0.0, max_value=None, threshold=0.
     # y = min(z, max_value) where z > threshold, else negative_slope (z - threshold)
     if max_value is not None:
         inside = z < 6 if threshold == 0 and max_value == 6 else z <= max_value
-        kept = tf.where(inside, dy, 0)
+        above = tf.where(inside, dy, 0)
     else:
-        kept = dy
+        above = dy
     below = tf.where(z < threshold, negative_slope * dy, 0) if negative_slope else 0
-    return tf.where(z > threshold, kept, below)
+    return tf.where(z > threshold, above, below)
 
 
 def relu_backward_by_sign(dy, y):
@@ -165,14 +165,14 @@ def hard_tanh_backward(dy, z):
 
 
 def hard_shrink_forward(z, threshold):
-    kept = tf.abs(z) > threshold
-    return tf.where(kept, z, 0), kept
+    beyond = tf.abs(z) > threshold
+    return tf.where(beyond, z, 0), beyond
 
 
-def hard_shrink_backward(dy, kept, threshold):
+def hard_shrink_backward(dy, beyond, threshold):
     """hard_shrink'(±threshold) = 0, though the function jumps there."""
     # y = z where |z| > threshold, else 0
-    return tf.where(kept, dy, 0)
+    return tf.where(beyond, dy, 0)
 
 
 def soft_shrink_forward(z, threshold):
@@ -180,10 +180,10 @@ def soft_shrink_forward(z, threshold):
     return y, tf.abs(z) > threshold
 
 
-def soft_shrink_backward(dy, kept, threshold):
+def soft_shrink_backward(dy, beyond, threshold):
     """soft_shrink'(±threshold) = 0."""
     # y = z ∓ threshold where |z| > threshold, else 0
-    return tf.where(kept, dy, 0)
+    return tf.where(beyond, dy, 0)
 
 
 def sparse_plus_forward(z):
@@ -209,14 +209,14 @@ def sparse_sigmoid_backward(dy, y):
 
 
 def threshold_forward(z, threshold, default_value):
-    kept = z > threshold
-    return tf.where(kept, z, default_value), kept
+    above = z > threshold
+    return tf.where(above, z, default_value), above
 
 
-def threshold_backward(dy, kept, threshold, default_value):
+def threshold_backward(dy, above, threshold, default_value):
     """threshold'(threshold) = 0."""
     # y = z where z > threshold, else default_value
-    return tf.where(kept, dy, 0)
+    return tf.where(above, dy, 0)
 
 
 ACTIVATIONS = {

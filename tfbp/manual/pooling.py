@@ -95,6 +95,34 @@ def global_average_pool1d_backward(dy, shape):
     return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
 
 
+def masked_average_pool1d_forward(x, mask, *, keepdims=False):
+    """y[b, c] = the mean of x[b, t, c] over the steps t that a mask (B, T) of 1 and 0 shows, and what shows them."""
+    shown = (mask != 0)[..., None]
+    count = tf.reduce_sum(tf.cast(shown, wide(x).dtype), axis=1, keepdims=True)
+    y = tf.reduce_sum(tf.where(shown, wide(x), 0), axis=1, keepdims=True) / count
+    return tf.cast(y if keepdims else y[:, 0], x.dtype), (shown, count)
+
+
+def masked_average_pool1d_backward(dy, residuals):
+    """dx (B, T, C)."""
+    shown, count = residuals
+    # y = Σ x / count over the steps that are shown         (B, C) <- (B, T, C) (B, 1, 1)
+    step = dy if dy.shape.rank == 3 else dy[:, None]
+    return tf.where(shown, tf.cast(wide(step) / count, dy.dtype), 0)
+
+
+def _sequence_forward(layer, weights, x, *, training, seed):
+    x, beside = layer.apart(x)
+    if beside:
+        return *masked_average_pool1d_forward(x, beside["mask"], keepdims=layer.keepdims), {}
+    return *global_average_pool1d_forward(x, keepdims=layer.keepdims), {}
+
+
+def _sequence_backward(layer, dz, residuals):
+    backward = masked_average_pool1d_backward if layer.takes else global_average_pool1d_backward
+    return layer.in_order(backward(dz, residuals), {}), {}
+
+
 def _pixel(y):
     """(B, C) or (B, 1, 1, C) -> (B, 1, 1, C)."""
     return y if y.shape.rank == 4 else y[:, None, None]
@@ -133,8 +161,5 @@ KINDS = {
         partial(_whole_forward, global_average_pool2d_forward),
         partial(_backward, global_average_pool2d_backward),
     ),
-    "GlobalAveragePooling1D": (
-        partial(_whole_forward, global_average_pool1d_forward),
-        partial(_backward, global_average_pool1d_backward),
-    ),
+    "GlobalAveragePooling1D": (_sequence_forward, _sequence_backward),
 }

@@ -58,7 +58,7 @@ def _spread(dy, taken, size, axis):
 
 
 def _paddings(a, axis, before, after):
-    return [[before, after] if each == axis else [0, 0] for each in range(a.shape.rank)]
+    return [[before, after] if axis_of_a == axis else [0, 0] for axis_of_a in range(a.shape.rank)]
 
 
 def stack_forward(xs, axis):

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward, product_squares, sum_squares
+from tfbp.manual.dropout import dropout_backward, dropout_forward
 
 # activations with a backward that needs the output alone; any other needs its input
 _KEEP_OUTPUT = ("sigmoid", "tanh")
@@ -25,14 +26,14 @@ def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, a
     xs = steps.time_first(x, **order)
     x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
 
-    def step(t, states, kept):
+    def step(t, states, arrays):
         (h,) = states
         y, kept_y = _activate(activation, x_a[t] + tf.matmul(h, recurrent_kernel))
-        return (y,), steps.written(kept, t, (h, kept_y))
+        return (y,), steps.written(arrays, t, (h, kept_y))
 
     states = states or (steps.zeros(xs, recurrent_kernel),)
-    y, states, kept = steps.loop(step, states, steps.lists(2, xs, states[0]), xs, **order)
-    return y, states, (xs, dense_residuals, recurrent_kernel, kept, activation, order)
+    y, states, arrays = steps.loop(step, states, steps.lists(2, xs, states[0]), xs, **order)
+    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activation, order)
 
 
 def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
@@ -65,7 +66,7 @@ def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activat
     xs = steps.time_first(x, **order)
     x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
 
-    def step(t, states, kept):
+    def step(t, states, arrays):
         h, c = states
         a_i, a_f, a_g, a_o = tf.split(x_a[t] + tf.matmul(h, recurrent_kernel), 4, axis=1)
         i, kept_i = _activate(recurrent_activation, a_i)
@@ -74,25 +75,25 @@ def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activat
         o, kept_o = _activate(recurrent_activation, a_o)
         new_c = f * c + i * g
         s, kept_s = _activate(activation, new_c)
-        return (o * s, new_c), steps.written(kept, t, (h, c, kept_i, kept_f, kept_g, kept_o, kept_s))
+        return (o * s, new_c), steps.written(arrays, t, (h, c, kept_i, kept_f, kept_g, kept_o, kept_s))
 
     states = states or (steps.zeros(xs, recurrent_kernel),) * 2
-    y, states, kept = steps.loop(step, states, steps.lists(7, xs, states[0]), xs, **order)
+    y, states, arrays = steps.loop(step, states, steps.lists(7, xs, states[0]), xs, **order)
     activations = activation, recurrent_activation
-    return y, states, (xs, dense_residuals, recurrent_kernel, kept, activations, order)
+    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activations, order)
 
 
 def lstm_backward(dy, residuals, dstates=(None, None), **asked):
     """Returns dx, dkernel, drecurrent_kernel, dbias, and the first states' gradients.
 
     dstates: the last states' gradients, 0 by default."""
-    xs, dense_residuals, recurrent_kernel, (hs, *kept), activations, order = residuals
+    xs, dense_residuals, recurrent_kernel, (hs, *arrays), activations, order = residuals
     activation, recurrent_activation = activations
     dhs, dstates = steps.split(dy, dstates, **order)
     back_kernel = tf.transpose(recurrent_kernel)
 
     def step(t, dstates, das):
-        c, kept_i, kept_f, kept_g, kept_o, kept_s = (each.read(t) for each in kept)
+        c, kept_i, kept_f, kept_g, kept_o, kept_s = (array.read(t) for array in arrays)
         i, residual_i = _activated(recurrent_activation, kept_i)
         f, residual_f = _activated(recurrent_activation, kept_f)
         g, residual_g = _activated(activation, kept_g)
@@ -141,7 +142,7 @@ def gru_forward(
     x_zr, residuals_zr = steps.dense_forward(xs_zr, kernel_zr, bias_zr)
     x_n, residuals_n = steps.dense_forward(xs_n, kernel_n, bias_n)
 
-    def step(t, states, kept):
+    def step(t, states, arrays):
         (h,) = states
         a_z, a_r = tf.split(x_zr[t] + tf.matmul(h, recurrent_zr), 2, axis=1)
         z, kept_z = _activate(recurrent_activation, a_z)
@@ -153,25 +154,25 @@ def gru_forward(
             reset = r * h
             h_n = tf.matmul(reset, recurrent_n)
         n, kept_n = _activate(activation, x_n[t] + h_n)
-        return (z * h + (1 - z) * n,), steps.written(kept, t, (h, reset, kept_z, kept_r, kept_n))
+        return (z * h + (1 - z) * n,), steps.written(arrays, t, (h, reset, kept_z, kept_r, kept_n))
 
     states = states or (steps.zeros(xs, recurrent_kernel),)
-    y, states, kept = steps.loop(step, states, steps.lists(5, xs, states[0]), xs, **order)
+    y, states, arrays = steps.loop(step, states, steps.lists(5, xs, states[0]), xs, **order)
     options = activation, recurrent_activation, reset_after
-    return y, states, (xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), kept, options, order)
+    return y, states, (xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), arrays, options, order)
 
 
 def gru_backward(dy, residuals, dstates=(None,), **asked):
     """Returns dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient.
 
     dstates: the last state's gradient, 0 by default."""
-    xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), (hs, resets, *kept), options, order = residuals
+    xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), (hs, resets, *arrays), options, order = residuals
     activation, recurrent_activation, reset_after = options
     dhs, dstates = steps.split(dy, dstates, **order)
     back_zr, back_n = tf.transpose(recurrent_zr), tf.transpose(recurrent_n)
 
     def step(t, dstates, das):
-        h, reset, kept_z, kept_r, kept_n = (each.read(t) for each in (hs, resets, *kept))
+        h, reset, kept_z, kept_r, kept_n = (array.read(t) for array in (hs, resets, *arrays))
         z, residual_z = _activated(recurrent_activation, kept_z)
         r, residual_r = _activated(recurrent_activation, kept_r)
         n, residual_n = _activated(activation, kept_n)
@@ -227,9 +228,9 @@ def _activate(activation, a):
     return y, y if activation.name in _KEEP_OUTPUT else a
 
 
-def _activated(activation, kept):
-    """Returns activation(a) from its kept tensor, and the backward's residuals."""
-    return (kept, kept) if activation.name in _KEEP_OUTPUT else activation_forward(activation, kept)
+def _activated(activation, residual):
+    """Returns activation(a) from the tensor in its residuals, and the backward's residuals."""
+    return (residual, residual) if activation.name in _KEEP_OUTPUT else activation_forward(activation, residual)
 
 
 def _zr_and_n(a):
@@ -247,44 +248,75 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequenc
 
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    y, _, residuals = halves.forward(function, x, **weights, **options)
-    return y, residuals, {}
+    x, beside = layer.apart(x)
+    dropped = None
+    if training and layer.draws:
+        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        x, dropped = dropout_forward(x, pair, rate=layer.dropout, noise_shape=[tf.shape(x)[0], 1, x.shape[2]])
+    if "mask" in beside:
+        options |= {"mask": beside["mask"] != 0, "zero_output_for_mask": layer.zero_output_for_mask}
+    y, last, residuals = halves.forward(function, x, **weights, states=beside.get("initial_state"), **options)
+    if layer.return_state:
+        y = tf.concat([y if layer.return_sequences else y[:, None], *(state[:, None] for state in last)], axis=1)
+    return y, (residuals, dropped), {}
 
 
 def _backward(function, layer, dz, residuals):
-    dx, *dweights, _ = halves.backward(function, dz, residuals, bias_gradient=layer.use_bias)
+    step_residuals, dropped = residuals
+    dy, dlast = _apart(layer, dz)
+    dx, *dweights, dstates = halves.backward(function, dy, step_residuals, dlast, bias_gradient=layer.use_bias)
+    # x = dropout_forward(x)                                  (B, T, I)
+    dx = dx if dropped is None else dropout_backward(dx, dropped)
     names = ("kernel", "recurrent_kernel", "bias")
-    return dx, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
+    dtaken = layer.in_order(dx, {"initial_state": dstates})
+    return dtaken, {name: dw for name, dw in zip(names, dweights, strict=True) if dw is not None}
 
 
-def _squares_of(function, layer, x, dz, kept):
+def _apart(layer, dz):
+    """dy, and the last states' gradients, None where z does not have them."""
+    if not layer.return_state:
+        return dz, None
+    # z = concat([y, last state, …])                          (B, T + states, H), or (B, 1 + states, H)
+    dys, dlast = dz[:, : -layer.states], dz[:, -layer.states :]
+    return dys if layer.return_sequences else dys[:, 0], tuple(tf.unstack(dlast, num=layer.states, axis=1))
+
+
+def _squares_of(function, layer, x, dz, residuals):
     """Returns each example's squared gradient norm, (B,) of each weight, from products of its own steps.
 
     The backward loop runs once more for da: of x, of the state before each step, and of a GRU's reset tensor."""
-    parts = [(x, dz, kept[0])] if len(kept) == 1 else zip(halves.split(x), halves.split(dz), kept, strict=True)
+    (residuals, dropped), (x, _) = residuals, layer.apart(x)
+    x = x if dropped is None else dropout_backward(x, dropped)
+    parts = (
+        [(x, dz, residuals[0])]
+        if len(residuals) == 1
+        else zip(halves.split(x), halves.split(dz), residuals, strict=True)
+    )
     found = [_squares_of_half(function, layer, *part) for part in parts]
-    return {name: tf.concat([each[name] for each in found], axis=0) for name in found[0]}
+    return {name: tf.concat([of_half[name] for of_half in found], axis=0) for name in found[0]}
 
 
 def _squares_of_half(function, layer, x, dz, residuals):
-    xs, _, recurrent_kernels, kept, activations, order = residuals
+    xs, _, recurrent_kernels, arrays, activations, order = residuals
     is_gru = layer.keras_name == "GRU"
     # without a kernel dx is da
-    without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, kept, activations, order)
-    da = _wide_as(x, function(dz, without_kernel, bias_gradient=False)[0])
-    h = _wide_as(x, steps.batch_first(kept[0].stack(), **order))
+    without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, arrays, activations, order)
+    dy, dlast = _apart(layer, dz)
+    dlast = {} if dlast is None else {"dstates": dlast}
+    da = _wide_as(x, function(dy, without_kernel, bias_gradient=False, **dlast)[0])
+    h = _wide_as(x, steps.batch_first(arrays[0].stack(), **order))
     squares = {"kernel": product_squares(x, da), "recurrent_kernel": product_squares(h, da), "bias": sum_squares(da)}
     if is_gru:
         da_zr, da_n = _zr_and_n(da)
         if layer.reset_after:
             # h_n = r * (matmul(h, recurrent_n) + bias_h_n)
-            r = _activated(activations[1], kept[3].stack())[0]
+            r = _activated(activations[1], arrays[3].stack())[0]
             dh = tf.concat([da_zr, da_n * _wide_as(x, steps.batch_first(r, **order))], axis=2)
             squares["recurrent_kernel"] = product_squares(h, dh)
             squares["bias"] += sum_squares(dh)
         else:
             # h_n = matmul(r * h, recurrent_n)
-            reset = _wide_as(x, steps.batch_first(kept[1].stack(), **order))
+            reset = _wide_as(x, steps.batch_first(arrays[1].stack(), **order))
             squares["recurrent_kernel"] = product_squares(h, da_zr) + product_squares(reset, da_n)
     return squares if layer.use_bias else {name: squares[name] for name in ("kernel", "recurrent_kernel")}
 

@@ -42,23 +42,25 @@ def product_backward(hs, da, input_gradient=True, **asked):
     return dense.dense_backward(da, (rows(hs), None), input_gradient=False, **asked)[1:]
 
 
-def loop(step, states, kept, xs, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False):
+def loop(
+    step, states, arrays, xs, *, return_sequences=False, mask=None, zero_output_for_mask=False, go_backwards=False
+):
     """Returns y, the last states and the full lists, from step(t, states, lists) -> states, lists for every t."""
     steps, masks = _steps(xs), _masks(mask, go_backwards)
     hs = lists(1, xs, states[0]) if return_sequences else ()
 
-    def body(t, states, kept, hs):
-        new_states, kept = step(t, states, kept)
+    def body(t, states, arrays, hs):
+        new_states, arrays = step(t, states, arrays)
         states = new_states if masks is None else _where(masks[t], new_states, states)
-        return t + 1, states, kept, written(hs, t, states[: len(hs)])
+        return t + 1, states, arrays, written(hs, t, states[: len(hs)])
 
-    _, states, kept, hs = tf.while_loop(
-        lambda t, *_: t < steps, body, (tf.constant(0), states, kept, hs), maximum_iterations=steps
+    _, states, arrays, hs = tf.while_loop(
+        lambda t, *_: t < steps, body, (tf.constant(0), states, arrays, hs), maximum_iterations=steps
     )
     h = hs[0].stack() if return_sequences else states[0]
     if masks is not None:
         h = tf.where(_shown(masks, return_sequences, zero_output_for_mask), h, 0)
-    return tf.transpose(h, [1, 0, 2]) if return_sequences else h, states, kept
+    return tf.transpose(h, [1, 0, 2]) if return_sequences else h, states, arrays
 
 
 def loop_back(step, dhs, dstates, das, xs, *, mask=None, go_backwards=False, **_):
@@ -117,8 +119,8 @@ def lists(count, xs, like, gates=1):
     )
 
 
-def written(kept, t, tensors):
-    return tuple(each.write(t, tensor) for each, tensor in zip(kept, tensors, strict=True))
+def written(arrays, t, tensors):
+    return tuple(array.write(t, tensor) for array, tensor in zip(arrays, tensors, strict=True))
 
 
 def rows(tensors):

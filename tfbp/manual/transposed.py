@@ -26,7 +26,7 @@ def conv2d_transpose_forward(x, kernel, bias=None, *, sizes, strides, padding):
     patches = tf.reshape(patches, with_batch_of(x, *window.outputs, len(window.positions), outputs))
 
     def pixels(positions, ats):
-        found = [at[..., window.positions.index(each), :] for each, at in zip(positions, ats, strict=True)]
+        found = [at[..., window.positions.index(position), :] for position, at in zip(positions, ats, strict=True)]
         return sum_of(found, x.dtype)
 
     z = window.from_patches(patches, pixels)

@@ -20,7 +20,7 @@ def nearest_forward(x, size):
 def nearest_backward(dy, size):
     """Returns dx: the sum over the copies of each number."""
     counts = [n // times for n, times in zip(dy.shape[1:-1], size, strict=True)]
-    apart = [each for pair in zip(counts, size, strict=True) for each in pair]
+    apart = [side for pair in zip(counts, size, strict=True) for side in pair]
     # y = repeat(x)                                    (B, H, size, …, C) <- (B, H, …, C)
     split = tf.reshape(wide(dy), with_batch_of(dy, *apart, dy.shape[-1]))
     return tf.cast(tf.reduce_sum(split, axis=[*range(2, 2 * len(size) + 1, 2)]), dy.dtype)

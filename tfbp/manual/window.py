@@ -27,7 +27,7 @@ class Window:
         if padding == "same":
             self.outputs = tuple(-(-size // stride) for size, _, stride in axes)
             lacking = [(-(-size // stride) - 1) * stride + span - size for size, span, stride in axes]
-            self.added = [(max(each, 0) // 2, max(each, 0) - max(each, 0) // 2) for each in lacking]
+            self.added = [(max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2) for missing in lacking]
         else:
             self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
             self.added = [(0, 0), (0, 0)]
@@ -64,7 +64,7 @@ class Window:
             shifts = [shift for phase in of_axis for _, shift in phase]
             added.append((max(-min(shifts), 0), max(max(shifts) + size - outputs, 0)))
         dz = dz if isinstance(dz, list) else [dz]
-        padded = dz if added == [(0, 0), (0, 0)] else [tf.pad(each, _paddings(added, each)) for each in dz]
+        padded = dz if added == [(0, 0), (0, 0)] else [tf.pad(part, _paddings(added, part)) for part in dz]
         padded = dict(zip(self.positions, padded * (len(self.positions) // len(dz)), strict=True))
 
         def of_phase(rows, columns):
@@ -75,10 +75,10 @@ class Window:
             return dpixels(positions, dzs) if dzs else None
 
         found = [[of_phase(rows, columns) for columns in phases[1]] for rows in phases[0]]
-        some = next(each for row in found for each in row if each is not None)
+        some = next(tensor for row in found for tensor in row if tensor is not None)
         if self.strides == (1, 1):
             return some
-        found = [[tf.zeros_like(some) if each is None else each for each in row] for row in found]
+        found = [[tf.zeros_like(some) if tensor is None else tensor for tensor in row] for row in found]
         # pixel stride · k + phase is pixel k of its phase      (B, H/s, s, W/s, s, …) -> (B, H, W, …)
         dx = tf.stack([tf.stack(row, axis=3) for row in found], axis=2)
         whole = [size * stride for size, stride in zip(self.phase_sizes, self.strides, strict=True)]

@@ -30,6 +30,9 @@ from tfbp.network.kinds import registered as registered
 from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from tfbp.network.masks import AnyOf as AnyOf
+from tfbp.network.masks import LogicalOr as LogicalOr
+from tfbp.network.masks import NotEqual as NotEqual
 from tfbp.network.merge import Add as Add
 from tfbp.network.merge import Average as Average
 from tfbp.network.merge import Concatenate as Concatenate
@@ -82,14 +85,21 @@ from tfbp.network.transposed import Conv2DTranspose as Conv2DTranspose
 from tfbp.network.upsampling import UpSampling1D as UpSampling1D
 from tfbp.network.upsampling import UpSampling2D as UpSampling2D
 from tfbp.network.upsampling import UpSampling3D as UpSampling3D
+from tfbp.network.volumes import AveragePooling3D as AveragePooling3D
+from tfbp.network.volumes import Conv3D as Conv3D
+from tfbp.network.volumes import GlobalAveragePooling3D as GlobalAveragePooling3D
+from tfbp.network.volumes import GlobalMaxPooling3D as GlobalMaxPooling3D
+from tfbp.network.volumes import MaxPooling3D as MaxPooling3D
 
 # tfbp's own kinds: `from_json` finds them by their names
 for _kind in (
     ActivationLayer,
     Add,
+    AnyOf,
     Average,
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     BatchNormalization,
     Bidirectional,
     Concatenate,
@@ -97,6 +107,7 @@ for _kind in (
     Conv1DTranspose,
     Conv2D,
     Conv2DTranspose,
+    Conv3D,
     Cropping1D,
     Cropping2D,
     Cropping3D,
@@ -112,21 +123,26 @@ for _kind in (
     GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
     GroupNormalization,
     GroupedQueryAttention,
     LSTM,
     LayerNormalization,
     LayerScale,
     LinearCrossEntropy,
+    LogicalOr,
     MaxPooling1D,
     MaxPooling2D,
+    MaxPooling3D,
     Maximum,
     Minimum,
     MultiHeadAttention,
     Multiply,
     Normalization,
+    NotEqual,
     Permute,
     PositionEmbedding,
     RMSNormalization,

@@ -1,10 +1,11 @@
-"""Self-attention: every step of a sequence attends to the others. T steps, D features of each.
+"""Attention: every step of a sequence attends to those of another, or of its own. T steps, D features of each; S keys.
 
 A weight has the name of its path in Keras: query_kernel is the kernel of Keras's query.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
+from tfbp.network.beside import TakesBeside
 from tfbp.network.dense import Dense
 from tfbp.network.embedding import Embedding
 from tfbp.network.initializers import Initializer
@@ -30,10 +32,11 @@ from tfbp.vocabulary import L1L2
 _LEFT_OUT = {"output_shape": None, "sliding_window": None, "flash_attention": False, "use_gate": False}
 
 
-class _Attention(Layer):
+class _Attention(TakesBeside):
     """The common part of both; not a kind."""
 
     keras_name: ClassVar[str] = "_Attention"
+    accepted: ClassVar[tuple[str, ...]] = ("value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
     keras_parts: ClassVar[tuple[str, ...]] = ("query", "key", "value", "attention_output")
     counts: ClassVar[tuple[str, ...]] = ()
 
@@ -48,6 +51,7 @@ class _Attention(Layer):
             raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to 1.")
         check_flag("use_bias", self.use_bias)
         check_flag("use_causal_mask", self.use_causal_mask)
+        self._check_takes()
         self._settle(**self.arguments())
 
     @property
@@ -59,16 +63,35 @@ class _Attention(Layer):
     def draws(self) -> int:
         return int(self.dropout > 0)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 2:
-            self._refuse(input_shape, "sequences, (steps, features)")
-        return input_shape
+    def sources(self, query: Any, beside: Mapping[str, Any]) -> dict[str, Any]:
+        """What query, key and value are made of, of what it takes: without a key the value, without that the query."""
+        value = beside.get("value", query)
+        return {"query": query, "key": beside.get("key", value), "value": value}
 
-    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        width, shapes = input_shape[-1], {}
+    def output_shape(self, input_shape: Any) -> Shape:
+        shape, beside = self._shapes_apart(input_shape)
+        each = self.sources(shape, beside)
+        if any(len(one) != 2 for one in each.values()):
+            self._refuse(input_shape, "sequences, (steps, features)")
+        if each["key"][0] != each["value"][0]:
+            self._refuse(input_shape, "a key with as many steps as the value")
+        steps, keys = shape[0], each["key"][0]
+        fits = {"query_mask": (steps,), "value_mask": (keys,), "key_mask": (keys,), "attention_mask": (steps, keys)}
+        for name in fits.keys() & beside.keys():
+            given = beside[name]
+            if name == "attention_mask" and len(given) == 2:
+                # the same for all queries, or for all keys
+                given = tuple(whole if size == 1 else size for size, whole in zip(given, fits[name], strict=True))
+            if given != fits[name]:
+                self._refuse(beside[name], f"a {name} {fits[name]} for {steps} queries and {keys} keys")
+        return shape
+
+    def weight_shapes(self, input_shape: Any) -> dict[str, Shape]:
+        shape, beside = self._shapes_apart(input_shape)
+        widths, shapes = {part: one[-1] for part, one in self.sources(shape, beside).items()}, {}
         for part, heads in self.head_shapes.items():
-            shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (width, *heads), heads
-        head_sizes = self.head_shapes["query"][0], self.head_shapes["value"][1]
+            shapes[f"{part}_kernel"], shapes[f"{part}_bias"] = (widths[part], *heads), heads
+        head_sizes, width = (self.head_shapes["query"][0], self.head_shapes["value"][1]), shape[-1]
         shapes |= {"attention_output_kernel": (*head_sizes, width), "attention_output_bias": (width,)}
         return {name: shape for name, shape in shapes.items() if self.use_bias or name.endswith("_kernel")}
 
@@ -85,11 +108,28 @@ class _Attention(Layer):
     def regularizer(self, weight: str) -> L1L2 | None:
         return super().regularizer(weight.rpartition("_")[2])
 
+    @property
+    def is_called_plainly(self) -> bool:
+        return False
+
     def in_keras(self, keras_layer: Any, x: Any) -> Any:
-        return keras_layer(x, x, **({"use_causal_mask": True} if self.use_causal_mask else {}))
+        query, beside = self.apart(x)
+        options: dict[str, Any] = {"use_causal_mask": True} if self.use_causal_mask else {}
+        if beside:
+            from keras import ops
+
+            # Keras reads masks off its tensors, and not off its arguments: all are one attention_mask
+            options |= {"key": beside["key"]} if "key" in beside else {}
+            shown = [
+                ops.expand_dims(mask, 2 if name == "query_mask" else 1) if len(mask.shape) == 2 else mask
+                for name, mask in ((name, ops.cast(m, "bool")) for name, m in beside.items() if name.endswith("mask"))
+            ]
+            if shown:
+                options["attention_mask"] = functools.reduce(ops.logical_and, shown)
+        return keras_layer(query, beside.get("value", query), **options)
 
     def keras_arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in self.arguments().items() if name != "use_causal_mask"}
+        return {name: value for name, value in super().keras_arguments().items() if name != "use_causal_mask"}
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
@@ -107,7 +147,7 @@ class _Attention(Layer):
 class MultiHeadAttention(_Attention, Layer):
     """Lets every step attend to all steps, in several heads: softmax(query · key / √key_dim) · value, projected back.
 
-        query, key, value = x · kernel + bias, each with its own kernel, (T, heads, key_dim or value_dim)
+        query, key, value = x · kernel + bias, each with its own kernel, (T or S, heads, key_dim or value_dim)
         z = Σ over heads and value_dim of y · attention_output_kernel + attention_output_bias
 
     Args:
@@ -119,6 +159,9 @@ class MultiHeadAttention(_Attention, Layer):
         use_causal_mask: whether a step ignores all later steps. In Keras it is an argument of the call.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in `Dense`, for all four
             projections.
+        takes: what else a call takes: "value" and "key", sequences (S, features) that the steps attend to, and masks,
+            0 where a step is ignored: "query_mask" (T,), "value_mask", "key_mask" (S,), "attention_mask" (T, S).
+            A query that sees no key has the mean of all values; with dropout 0. So it is in Keras.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -143,6 +186,7 @@ class MultiHeadAttention(_Attention, Layer):
     bias_initializer: Any = field(default="zeros", hash=False)
     kernel_regularizer: Any = None
     bias_regularizer: Any = None
+    takes: Any = ()
 
     def __post_init__(self) -> None:
         if self.value_dim is None:
@@ -151,8 +195,8 @@ class MultiHeadAttention(_Attention, Layer):
 
     @property
     def head_shapes(self) -> dict[str, Shape]:
-        asked, told = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
-        return {"query": asked, "key": asked, "value": told}
+        by_key, by_value = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
+        return {"query": by_key, "key": by_key, "value": by_value}
 
 
 @dataclass(frozen=True)
@@ -163,7 +207,7 @@ class GroupedQueryAttention(_Attention, Layer):
         head_dim: the size of a head's query, key and value.
         num_query_heads: the number of heads.
         num_key_value_heads: the number of keys and values; a divisor of num_query_heads.
-        dropout, use_bias, …, bias_regularizer: as in `MultiHeadAttention`.
+        dropout, use_bias, …, takes: as in `MultiHeadAttention`.
 
     Raises:
         InputError: an argument of the wrong kind, or heads that do not divide.
@@ -187,6 +231,7 @@ class GroupedQueryAttention(_Attention, Layer):
     bias_initializer: Any = field(default="zeros", hash=False)
     kernel_regularizer: Any = None
     bias_regularizer: Any = None
+    takes: Any = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

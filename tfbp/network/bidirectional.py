@@ -22,7 +22,8 @@ class Bidirectional(Layer):
     are reversed again, so that both outputs belong to the same step.
 
     Args:
-        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second layer has the same arguments and its own weights.
+        layer: a `SimpleRNN`, `LSTM` or `GRU`; the second layer has the same arguments and its own weights. Where it
+            takes a mask, this layer takes one, too.
         merge_mode: "concat", "sum", "mul" or "ave".
 
     Raises:
@@ -37,14 +38,31 @@ class Bidirectional(Layer):
 
     modes: ClassVar[tuple[str, ...]] = ("concat", "sum", "mul", "ave")
 
-    layer: Layer
+    layer: Any
     merge_mode: str = "concat"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layer, SimpleRNN | LSTM | GRU) or self.layer.go_backwards:
-            accepted = "a tfbp.SimpleRNN, LSTM or GRU with go_backwards=False"
+        given = self.layer
+        is_recurrent = isinstance(given, SimpleRNN | LSTM | GRU)
+        if not is_recurrent or given.go_backwards or given.return_state or "initial_state" in given.takes:
+            accepted = "a tfbp.SimpleRNN, LSTM or GRU with go_backwards=False, without states"
             raise InputError(f"layer: got {self.layer!r}; accepted: {accepted}.")
         check_choice("merge_mode", self.merge_mode, self.modes)
+        # as Keras's layer sets it of its two
+        shows_zeros = bool(self.layer.takes) and self.layer.return_sequences
+        object.__setattr__(self, "layer", replace(self.layer, zero_output_for_mask=shows_zeros))
+
+    @property
+    def takes_several(self) -> bool:  # type: ignore[override]
+        return self.layer.takes_several
+
+    @property
+    def is_called_plainly(self) -> bool:
+        return self.layer.is_called_plainly
+
+    @property
+    def draws(self) -> int:
+        return 2 * self.layer.draws
 
     def output_shape(self, input_shape: Shape) -> Shape:
         *steps, units = self.layer.output_shape(input_shape)
@@ -55,7 +73,7 @@ class Bidirectional(Layer):
 
     @property
     def parts(self) -> dict[str, tuple[Layer, ...]]:
-        back: Any = replace(self.layer, go_backwards=True)  # type: ignore[type-var]
+        back: Any = replace(self.layer, go_backwards=True)
         return {"forward_layer": (self.layer,), "backward_layer": (back,)}
 
     def without_penalties(self) -> Self:
@@ -65,12 +83,23 @@ class Bidirectional(Layer):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(layer_from_config(config["layer"]), config["merge_mode"])
 
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        if not self.layer.takes:
+            return keras_layer(x)
+        from keras import ops
+
+        # a copy, because Keras hands the mask on with a layer's output
+        return ops.copy(keras_layer(x[0], mask=ops.cast(x[1], "bool")))
+
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
         made = cls(given["layer"], given["merge_mode"])
         ours, theirs = (each.arguments() for each in (made.parts["backward_layer"][0], given["backward_layer"]))
         for name, value in ours.items():
-            if not name.endswith("_initializer") and theirs.get(name) != value:
+            # Keras sets zero_output_for_mask itself, and without a mask it changes nothing
+            if name.endswith("_initializer") or name == "zero_output_for_mask":
+                continue
+            if theirs.get(name) != value:
                 raise InputError(f"backward_layer: got {name}={theirs.get(name)!r}; accepted: {value!r}, as forward.")
         return made
 

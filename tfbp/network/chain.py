@@ -11,7 +11,7 @@ from typing import Any
 
 from tfbp.errors import InputError
 from tfbp.network.activation import ActivationLayer
-from tfbp.network.graph import Call, calls_of_a_chain, draws_before, shape_taken
+from tfbp.network.graph import Call, calls_of_a_part, draws_before, shape_taken
 from tfbp.network.layer import Layer, Shape
 from tfbp.vocabulary import Activation
 
@@ -97,7 +97,8 @@ def nodes_of(
         shape = shape_taken([shapes_so_far[i] for i in call.takes], layer.takes_several)
         drawn = draws + before
         for name, part in layer.parts.items():
-            for node in nodes_of(part, calls_of_a_chain(len(part)), [shape], (*here, name), drawn):
+            of_part = shape if layer.takes_several else [shape]
+            for node in nodes_of(part, calls_of_a_part(len(part), len(of_part)), of_part, (*here, name), drawn):
                 yield replace(node, at=(*at, *node.at[len(here) :]))
             drawn += sum(layer.draws for layer in part)
         shapes_so_far.append(layer.output_shape(shape))

@@ -34,8 +34,11 @@ class Drawing:
     svg: str
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a file."""
+        """Writes the picture to a file."""
         Path(path).write_text(self.svg)
+
+    def __repr__(self) -> str:
+        return f"<Drawing: {len(self.svg):,} characters of SVG; save(path) writes them>"
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -39,6 +39,11 @@ class Graph:
         """The graph of a chain: each layer takes the output of the layer before it."""
         return Graph(tuple(layers), calls_of_a_chain(len(layers)), 1)
 
+    @staticmethod
+    def of_part(layers: Sequence[Any], inputs: int) -> Graph:
+        """The same of a part of a layer, the first of which takes all inputs."""
+        return Graph(tuple(layers), calls_of_a_part(len(layers), inputs), inputs)
+
     @property
     def draws_before(self) -> list[int]:
         """The number of seeds that the calls before each one take."""
@@ -82,6 +87,11 @@ def calls_of_a_chain(length: int) -> tuple[Call, ...]:
     return tuple(Call(index, (index,)) for index in range(length))
 
 
+def calls_of_a_part(length: int, inputs: int) -> tuple[Call, ...]:
+    """The same, with a first that takes several inputs."""
+    return (Call(0, tuple(range(inputs))), *(Call(index, (inputs + index - 1,)) for index in range(1, length)))
+
+
 def symbols_of(given: Any) -> tuple[Symbol, ...]:
     """Returns the tensors of a layer's call, passed one by one or as a list.
 
@@ -107,7 +117,7 @@ def called(layer: Any, given: Any) -> Symbol:
         accepted = "two or more" if several else "one"
         raise InputError(f"{type(layer).__name__}: got {len(taken)} tensors; accepted: {accepted}.")
     for tensor in taken:
-        if layer.takes_tokens != (tensor.tokens is not None):
+        if layer.takes_tokens is not None and layer.takes_tokens != (tensor.tokens is not None):
             accepted = "tokens" if layer.takes_tokens else "no tokens, which an Embedding looks up"
             raise InputError(f"{type(layer).__name__}: got {tensor.tokens or tensor.shape}; accepted: {accepted}.")
         if layer.takes_tokens and layer.input_dim < tensor.tokens.vocabulary:
@@ -132,17 +142,17 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
     """
     seen = _needed(outputs)
     computed = [tensor for tensor in seen.values() if tensor.layer is not None]
-    for each in seen.values():
-        if each.layer is None and each not in inputs:
-            raise InputError(f"inputs: got none of shape {each.shape}, which an output depends on; accepted: all.")
-    for index, each in enumerate(inputs):
-        if each.layer is not None or each.number not in seen:
-            raise InputError(f"inputs[{index}]: got {each!r}; accepted: a tfbp.Input that an output depends on.")
-    numbers = {each.number: index for index, each in enumerate([*inputs, *computed])}
+    for node in seen.values():
+        if node.layer is None and node not in inputs:
+            raise InputError(f"inputs: got none of shape {node.shape}, which an output depends on; accepted: all.")
+    for index, node in enumerate(inputs):
+        if node.layer is not None or node.number not in seen:
+            raise InputError(f"inputs[{index}]: got {node!r}; accepted: a tfbp.Input that an output depends on.")
+    numbers = {node.number: index for index, node in enumerate([*inputs, *computed])}
     layers, calls = layers_of(outputs), []
-    for each in computed:
-        index = next(i for i, layer in enumerate(layers) if layer is each.layer)
-        calls.append(Call(index, tuple(numbers[taken.number] for taken in each.takes)))
+    for node in computed:
+        index = next(i for i, layer in enumerate(layers) if layer is node.layer)
+        calls.append(Call(index, tuple(numbers[taken.number] for taken in node.takes)))
     return layers, calls, [numbers[output.number] for output in outputs]
 
 

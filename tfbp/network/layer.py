@@ -27,10 +27,11 @@ class Layer:
         keras_name: Keras's name of the layer, where it differs from the class's name.
         made_in_keras: the name of the Keras layer that `to_keras` makes, where it is of another kind.
         without_gradient: the weights without a gradient (moving_mean, …): the forward pass renews them.
-        takes_tokens: whether its inputs are `Tokens`, integers without a gradient.
+        takes_tokens: whether its inputs are `Tokens`, integers without a gradient; None where it takes both.
         takes_several: whether a call takes two tensors or more; then its functions get them as a tuple.
         is_operation: whether Keras has it as an operation between tensors, not as a layer: `in_keras` is called on
             None.
+        makes_mask: whether it returns a mask, in any dtype that holds 1 and 0.
         ties_examples: whether an example's output depends on the others of its batch, in training.
         keras_parts: the names of the inner layers of its Keras layer that hold the weights: "query" has query_kernel.
         draws: the number of random seeds that a forward pass in training takes.
@@ -39,9 +40,10 @@ class Layer:
     keras_name: ClassVar[str] = ""
     made_in_keras: ClassVar[str] = ""
     without_gradient: ClassVar[tuple[str, ...]] = ()
-    takes_tokens: ClassVar[bool] = False
+    takes_tokens: ClassVar[bool | None] = False
     takes_several: ClassVar[bool] = False
     is_operation: ClassVar[bool] = False
+    makes_mask: ClassVar[bool] = False
     ties_examples: ClassVar[bool] = False
     keras_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -73,6 +75,11 @@ class Layer:
     @property
     def draws(self) -> int:
         return 0
+
+    @property
+    def is_called_plainly(self) -> bool:
+        """Whether the call of its Keras layer takes x alone."""
+        return type(self).in_keras is Layer.in_keras
 
     @property
     def parts(self) -> dict[str, tuple[Layer, ...]]:

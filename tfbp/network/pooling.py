@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_choice
+from tfbp.network.beside import TakesBeside
 from tfbp.network.convolution import PADDINGS, Conv2D, ImageLayer, Sizes, places, sizes
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, check_flag
@@ -129,11 +130,12 @@ class GlobalMaxPooling2D(_GlobalPooling, Layer):
 
 
 @dataclass(frozen=True)
-class GlobalAveragePooling1D(Layer):
-    """The mean of each feature over all steps of a sequence.
+class GlobalAveragePooling1D(TakesBeside, Layer):
+    """The mean of each feature over all steps of a sequence, or over those that a mask shows.
 
     Args:
         keepdims: whether the steps' axis stays, as 1.
+        takes: ("mask",) where a call takes one, (T,), 0 where a step is left out.
 
     Example:
         >>> GlobalAveragePooling1D().output_shape((20, 64))
@@ -143,14 +145,25 @@ class GlobalAveragePooling1D(Layer):
     """
 
     keepdims: bool = False
+    takes: Any = ()
 
     def __post_init__(self) -> None:
         check_flag("keepdims", self.keepdims)
+        self._check_takes()
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 2:
-            self._refuse(input_shape, "sequences, (steps, features)")
-        return (1, input_shape[-1]) if self.keepdims else input_shape[-1:]
+    def output_shape(self, input_shape: Any) -> Shape:
+        shape, beside = self._shapes_apart(input_shape)
+        if len(shape) != 2:
+            self._refuse(shape, "sequences, (steps, features)")
+        if beside.get("mask", shape[:1]) != shape[:1]:
+            self._refuse(beside["mask"], f"a mask {shape[:1]} for sequences {shape}")
+        return (1, shape[-1]) if self.keepdims else shape[-1:]
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        from keras import ops
+
+        first, beside = self.apart(x)
+        return keras_layer(first, **{name: ops.cast(mask, "bool") for name, mask in beside.items()})
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:

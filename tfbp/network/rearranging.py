@@ -97,12 +97,12 @@ class GetItem(Layer):
     def __post_init__(self) -> None:
         given = self.key if isinstance(self.key, tuple | list) else (self.key,)
         found = tuple((item.start, item.stop, item.step) if isinstance(item, slice) else item for item in given)
-        for each in found:
-            parts = each if isinstance(each, tuple | list) and len(each) == 3 else (each,)
+        for item in found:
+            parts = item if isinstance(item, tuple | list) and len(item) == 3 else (item,)
             wrong = any(isinstance(n, bool) or not isinstance(n, Integral | None) for n in parts)
             if wrong or parts == (None,) or (len(parts) == 3 and parts[2] == 0):
                 raise InputError(f"key: got {self.key!r}; accepted: slices and integers.")
-        self._settle(key=tuple(tuple(each) if isinstance(each, tuple | list) else int(each) for each in found))
+        self._settle(key=tuple(tuple(item) if isinstance(item, tuple | list) else int(item) for item in found))
 
     @property
     def taken(self) -> tuple[Any, ...]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_count
+from tfbp.network.beside import TakesBeside
 from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
 from tfbp.network.layer import Layer, Shape, check_flag
@@ -17,43 +19,67 @@ from tfbp.network.setting import PENALTY, Setting
 from tfbp.network.shapes import Flatten
 from tfbp.vocabulary import L1L2, Activation
 
-_FLAGS = {"use_bias", "unit_forget_bias", "return_sequences", "go_backwards", "reset_after"}
+_FLAGS = (
+    *("use_bias", "unit_forget_bias", "return_sequences", "go_backwards", "reset_after", "return_state"),
+    "zero_output_for_mask",
+)
 # Keras's arguments that no kind here can express, and the value that each must have
-_LEFT_OUT = {
-    **{"dropout": 0, "recurrent_dropout": 0, "stateful": False, "unroll": False, "return_state": False},
-    "recurrent_constraint": None,
-}
+_LEFT_OUT = {"recurrent_dropout": 0, "stateful": False, "unroll": False, "recurrent_constraint": None}
 
 
-class _Recurrent(Layer):
+class _Recurrent(TakesBeside):
     """The common part of all three; not a kind."""
 
     keras_name: ClassVar[str] = "_Recurrent"
+    accepted: ClassVar[tuple[str, ...]] = ("mask", "initial_state")
     gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
 
     units: int
     use_bias: bool
     return_sequences: bool
+    return_state: bool
+    dropout: float
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
-        for name in _FLAGS & self.arguments().keys():
-            check_flag(name, getattr(self, name))
+        for name in _FLAGS:
+            if name in self.arguments():
+                check_flag(name, getattr(self, name))
+        # at a rate of 1 Keras's cells drop nothing
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= float(self.dropout) < 1:
+            raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to below 1.")
+        self._check_takes()
         self._settle(**self.arguments())
+
+    def tensors_of(self, name: str) -> int:
+        return self.states if name == "initial_state" else 1
+
+    @property
+    def draws(self) -> int:
+        return int(self.dropout > 0)
 
     @property
     def applied_activation(self) -> Activation:
         """Linear: the layer's own activation is part of each step."""
         return Activation("linear")
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 2:
-            self._refuse(input_shape, "sequences, (steps, inputs)")
-        return (input_shape[0], self.units) if self.return_sequences else (self.units,)
+    def output_shape(self, input_shape: Any) -> Shape:
+        shape, beside = self._shapes_apart(input_shape)
+        if len(shape) != 2:
+            self._refuse(shape, "sequences, (steps, inputs)")
+        if beside.get("mask", shape[:1]) != shape[:1]:
+            self._refuse(beside["mask"], f"a mask {shape[:1]} for sequences {shape}")
+        if any(state != (self.units,) for state in beside.get("initial_state", ())):
+            self._refuse(beside["initial_state"], f"initial_state of {self.states} tensors {(self.units,)}")
+        if self.return_state:
+            return (shape[0] if self.return_sequences else 1) + self.states, self.units
+        return (shape[0], self.units) if self.return_sequences else (self.units,)
 
-    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+    def weight_shapes(self, input_shape: Any) -> dict[str, Shape]:
+        shape, _ = self._shapes_apart(input_shape)
         columns = self.gates * self.units
-        shapes: dict[str, Shape] = {"kernel": (input_shape[-1], columns), "recurrent_kernel": (self.units, columns)}
+        shapes: dict[str, Shape] = {"kernel": (shape[-1], columns), "recurrent_kernel": (self.units, columns)}
         return {**shapes, "bias": self._bias_shape(columns)} if self.use_bias else shapes
 
     def _bias_shape(self, columns: int) -> Shape:
@@ -64,6 +90,25 @@ class _Recurrent(Layer):
 
     def regularizer(self, weight: str) -> L1L2 | None:
         return super().regularizer(weight.removesuffix("_kernel"))
+
+    def keras_arguments(self) -> dict[str, Any]:
+        unset = {"return_state": False, "zero_output_for_mask": False, "dropout": 0}
+        given = super().keras_arguments().items()
+        return {name: value for name, value in given if name not in unset or value != unset[name]}
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        from keras import ops
+
+        first, beside = self.apart(x)
+        if "mask" in beside:
+            beside["mask"] = ops.cast(beside["mask"], "bool")
+        y = keras_layer(first, **{name: list(v) if isinstance(v, tuple) else v for name, v in beside.items()})
+        if self.return_state:
+            y, *states = y
+            rows = [y if self.return_sequences else ops.expand_dims(y, 1), *(ops.expand_dims(s, 1) for s in states)]
+            y = ops.concatenate(rows, axis=1)
+        # a copy, because Keras hands a mask on with a layer's output
+        return ops.copy(y) if "mask" in beside else y
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
@@ -85,6 +130,10 @@ class SimpleRNN(_Recurrent, Layer):
         kernel_regularizer, recurrent_regularizer, bias_regularizer: as in `Dense`.
         return_sequences: whether y is the h of every step, (T, H), in the order of the steps; else it is the last h.
         go_backwards: whether the steps go from the sequence's end to its start.
+        return_state: whether the last state follows y, as a last step of it; y is (2, H) or (T + 1, H) then.
+        zero_output_for_mask: whether y is 0 at a step that a mask leaves out; else it is the y before.
+        dropout: the rate of `Dropout` on x, one mask for all steps.
+        takes: what else a call takes, of "mask", (T,), 0 where a step is left out, and "initial_state", (H,).
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -108,6 +157,10 @@ class SimpleRNN(_Recurrent, Layer):
     bias_regularizer: Any = None
     return_sequences: bool = False
     go_backwards: bool = False
+    return_state: bool = False
+    zero_output_for_mask: bool = False
+    dropout: float = 0.0
+    takes: Any = ()
 
 
 @dataclass(frozen=True)
@@ -119,10 +172,10 @@ class LSTM(_Recurrent, Layer):
         c[t] = f · c[t - 1] + i · g,   h[t] = o · activation(c[t])
 
     Args:
-        units: the size H of h and c; before the first step both are 0.
+        units: the size H of h and c; before the first step both are 0. They are two states: h, then c.
         activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
         unit_forget_bias: whether the bias of f starts at 1.
-        use_bias, kernel_initializer, …, go_backwards: as in `SimpleRNN`.
+        use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -135,6 +188,7 @@ class LSTM(_Recurrent, Layer):
     """
 
     gates: ClassVar[int] = 4
+    states: ClassVar[int] = 2
 
     units: int
     activation: Any = "tanh"
@@ -149,6 +203,10 @@ class LSTM(_Recurrent, Layer):
     bias_regularizer: Any = None
     return_sequences: bool = False
     go_backwards: bool = False
+    return_state: bool = False
+    zero_output_for_mask: bool = False
+    dropout: float = 0.0
+    takes: Any = ()
 
     def started(self, weight: str, drawn: Any) -> Any:
         if weight == "bias" and self.unit_forget_bias:
@@ -168,7 +226,7 @@ class GRU(_Recurrent, Layer):
     Args:
         units: the size H of h; before the first step h is 0.
         activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
-        use_bias, kernel_initializer, …, go_backwards: as in `SimpleRNN`.
+        use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
         reset_after: the order of the reset; with True the bias has a second row, for the recurrent product.
 
     Raises:
@@ -196,6 +254,10 @@ class GRU(_Recurrent, Layer):
     return_sequences: bool = False
     go_backwards: bool = False
     reset_after: bool = True
+    return_state: bool = False
+    zero_output_for_mask: bool = False
+    dropout: float = 0.0
+    takes: Any = ()
 
     def _bias_shape(self, columns: int) -> Shape:
         return (2, columns) if self.reset_after else (columns,)

@@ -46,7 +46,7 @@ def check_lookup(tokens: Tokens | None, layers: Sequence[Layer]) -> None:
     """
     for place, layer in _each(layers):
         is_first = tokens is not None and place == (0,)
-        if layer.takes_tokens == is_first:
+        if layer.takes_tokens == is_first or (layer.takes_tokens is None and not is_first):
             continue
         name = ".".join(map(str, place))
         if is_first:

@@ -66,7 +66,7 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
             )
 
 
-def each(argument: str, given: Any, count: int) -> tuple[Any, ...]:
+def as_tuple(argument: str, given: Any, count: int) -> tuple[Any, ...]:
     """Returns the argument for each input or output of a network: for several, a tuple or a list.
 
     Raises:
@@ -84,7 +84,7 @@ def check_x(network: Any, x: Any) -> None:
     """Raises `InputError` unless x is a finite float batch of shape (B, I), or (B, …), with B at least 1.
 
     For an input of tokens, x has integers of its vocabulary. For several inputs, x is a tuple."""
-    given = each("x", x, len(network.input_shapes))
+    given = as_tuple("x", x, len(network.input_shapes))
     for index, (one, shape, tokens) in enumerate(zip(given, network.input_shapes, network.input_tokens, strict=True)):
         _check_input("x" if len(given) == 1 else f"x[{index}]", one, shape, tokens)
     batches = {size for one in given if (size := _shape(one)[0]) is not None and size is not ...}
@@ -116,10 +116,10 @@ def _check_input(argument: str, x: Any, input_shape: Any, tokens: Any) -> None:
 
 def check_y(network: Any, x: Any, y: Any, sample_weight: Any = None) -> None:
     """Raises `InputError` unless y and sample_weight fit x and the losses; of several outputs, both are tuples."""
-    batch = _shape(each("x", x, len(network.input_shapes))[0])[0]
+    batch = _shape(as_tuple("x", x, len(network.input_shapes))[0])[0]
     count = len(network.losses)
-    weights = (None,) * count if sample_weight is None else each("sample_weight", sample_weight, count)
-    shapes = zip(network.losses, network.output_shapes, each("y", y, count), weights, strict=True)
+    weights = (None,) * count if sample_weight is None else as_tuple("sample_weight", sample_weight, count)
+    shapes = zip(network.losses, network.output_shapes, as_tuple("y", y, count), weights, strict=True)
     for index, (loss, shape, targets, weight) in enumerate(shapes):
         of = "" if count == 1 else f"[{index}]"
         _check_targets(f"y{of}", targets, loss, (batch, *shape))

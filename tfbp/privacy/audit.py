@@ -101,12 +101,14 @@ def audit(
         options: of `tfbp.fit`.
 
     Raises:
-        InputError: too few canaries for a result.
+        InputError: too few canaries for a result, or a confidence outside of 0 to 1.
 
     Reference: Steinke, Nasr and Jagielski (2023), https://arxiv.org/abs/2305.08846
     """
     from tfbp.fitting.api import fit
 
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence: got {confidence!r}; accepted: a number between 0 and 1.")
     guesses_an_end = int(canaries * share)
     if guesses_an_end < 1:
         raise InputError(
@@ -126,9 +128,9 @@ def audit(
     fallen = before - scores_of(model, made_x, made_y)
     order = np.argsort(fallen)
     right = int(np.sum(is_in[order[-guesses_an_end:]]) + np.sum(~is_in[order[:guesses_an_end]]))
-    told = history.privacy
-    bound = lower_bound(canaries, 2 * guesses_an_end, right, told["delta"], confidence)
-    return Audit(bound, confidence, told["epsilon"], told["delta"], 2 * guesses_an_end, right)
+    account = history.privacy
+    bound = lower_bound(canaries, 2 * guesses_an_end, right, account["delta"], confidence)
+    return Audit(bound, confidence, account["epsilon"], account["delta"], 2 * guesses_an_end, right)
 
 
 def canaries_like(x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +149,7 @@ def scores_of(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     @tf.function(autograph=False)
     def losses(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         def one(row: Any) -> tf.Tensor:
-            x, y = (each[None] for each in row)
+            x, y = (item[None] for item in row)
             return model._compute_loss(x=x, y=y, y_pred=model(x, training=False), training=False)
 
         return tf.map_fn(one, (x, y), fn_output_signature=tf.as_dtype(keras.config.floatx()))

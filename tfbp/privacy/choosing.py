@@ -180,14 +180,14 @@ def _is_masked(model: Any, data: Any, training: bool) -> bool:
     found: list[Any] = []
 
     def trace() -> None:
-        found.extend(get_keras_mask(each) for each in keras.tree.flatten(examples.called(model, x, training)))
+        found.extend(get_keras_mask(output) for output in keras.tree.flatten(examples.called(model, x, training)))
 
     tf.function(trace, autograph=False).get_concrete_function()
     return any(mask is not None for mask in found)
 
 
 def _tied(together: np.ndarray, apart: np.ndarray) -> str:
-    was, alone = (float(np.sqrt(each[0])) for each in (together, apart))
+    was, alone = (float(np.sqrt(squares[0])) for squares in (together, apart))
     return (
         f"model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {was:.4g} beside "
         f"another example and {alone:.4g} alone); accepted: a loss that is a mean or a sum over examples."

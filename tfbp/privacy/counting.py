@@ -35,7 +35,7 @@ def _of_rows(model: Any, weights: tf.Tensor) -> Iterator[None]:
         return
     flat_metrics = metrics._flat_metrics
     try:
-        metrics._flat_metrics = [each and _Weighted(each, weights) for each in flat_metrics]
+        metrics._flat_metrics = [metric and _Weighted(metric, weights) for metric in flat_metrics]
         yield
     finally:
         metrics._flat_metrics = flat_metrics

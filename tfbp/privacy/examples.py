@@ -87,14 +87,14 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
 
     def squares(dtype: tf.DType) -> tf.Tensor:
         zero = tf.zeros([rows_of(x)], dtype)
-        return tf.maximum(sum((formulas.squares(each, dtype) for each in joined if each), zero), 0)
+        return tf.maximum(sum((formulas.squares(parts, dtype) for parts in joined if parts), zero), 0)
 
     def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
         return [
-            sum(tf.reshape(part.weighted(factors, finite), variable.shape) for part in each)
-            if each
+            sum(tf.reshape(part.weighted(factors, finite), variable.shape) for part in parts)
+            if parts
             else tf.zeros(variable.shape, factors.dtype)
-            for variable, each in zip(variables, joined, strict=True)
+            for variable, parts in zip(variables, joined, strict=True)
         ]
 
     if way.is_weighted:

@@ -151,7 +151,7 @@ def group_normalization(recorder: Recorder, layer: Any, inputs: Any) -> Any:
 def _scaled(recorder: Recorder, layer: Any, normalized: tf.Tensor, axis: Any, gamma: Any, beta: Any) -> Any:
     """Computes gamma · normalized + beta along the axes of a normalization."""
     rank = normalized.shape.rank
-    axes = sorted(each % rank for each in ([axis] if isinstance(axis, int) else axis))
+    axes = sorted(number % rank for number in ([axis] if isinstance(axis, int) else axis))
     shape = [normalized.shape[index] if index in axes else 1 for index in range(1, rank)]
     z = normalized
     if gamma is not None:

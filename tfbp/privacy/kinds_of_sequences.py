@@ -115,7 +115,7 @@ def _parts(kind: str, cell: Any, x: Any, h: Any, da: Any, reset: Callable[[], tf
             parts.append((cell.recurrent_kernel, Product(*rows, lambda matrix: matrix)))
             bias = [da]
     if cell.bias is not None:
-        sums = [tf.reduce_sum(each, axis=1) for each in bias]
+        sums = [tf.reduce_sum(part, axis=1) for part in bias]
         parts.append((cell.bias, Each(tf.reshape(tf.concat(sums, axis=1), [-1, *cell.bias.shape]))))
     return parts
 

@@ -83,5 +83,5 @@ def mapped(function: Any, data: Any, in_turn: bool) -> Any:
     program = tf.function(of_leaves, autograph=False).get_concrete_function(
         [tf.TensorSpec(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     )
-    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), program.structured_outputs)
+    specs = tf.nest.map_structure(lambda output: tf.TensorSpec(output.shape, output.dtype), program.structured_outputs)
     return tf.map_fn(of_leaves, leaves, fn_output_signature=specs, parallel_iterations=1)

@@ -25,10 +25,12 @@ LOGARITHM = (
 )
 # the bits of √½ as a float32
 ROOT_OF_HALF = 0x3F3504F3
+# a weight of at least so many elements, and of this part of all, has a program of its own for its numbers
+LARGE, PART = 2**14, 16
 
 
-def normal(key: tf.Tensor, step: tf.Tensor, size: int, dtype: Any) -> tf.Tensor:
-    """Returns standard normal numbers for all weights of one step, (size,).
+def normal(key: tf.Tensor, step: tf.Tensor, size: int, dtype: Any, first: int = 0) -> tf.Tensor:
+    """Returns standard normal numbers for a step's elements first, …, first + size - 1 of all weights, (size,).
 
         z = √(-2 ln u) · sin(π v)     u in (0, 1], v in [-½, ½)
 
@@ -37,10 +39,9 @@ def normal(key: tf.Tensor, step: tf.Tensor, size: int, dtype: Any) -> tf.Tensor:
     Args:
         key: (2,) int64, the noise's words of the ledger's key.
         step: the number of the step, over all fits of the model.
-        size: the number of elements of all weights.
     """
     of_step, tweak = _of_step(key, step)
-    element = tf.bitcast(tf.range(size, dtype=tf.int32), tf.uint32)
+    element = tf.bitcast(tf.range(first, first + size, dtype=tf.int32), tf.uint32)
 
     def words(block: int) -> Words:
         number = tf.zeros_like(element) + tf.constant(block, tf.uint32)
@@ -92,6 +93,28 @@ def noised(
 ) -> list[tf.Tensor]:
     """Returns (Σ_b f_b g_b + deviation · normal) / divisor of every weight; the sums have one dtype."""
     sizes = [math.prod(total.shape) for total in sums]
-    # one vector for all weights: XLA compiles the generator once
-    numbers = tf.split((deviation / divisor) * normal(key, step, sum(sizes), sums[0].dtype), sizes)
-    return [total * (1 / divisor) + tf.reshape(part, total.shape) for total, part in zip(sums, numbers, strict=True)]
+    dtype = sums[0].dtype
+    # XLA repeats cheap operations for each use, and with them the generator: a division by a number that it does not
+    # know while it compiles is not cheap
+    by = tf.where(step >= 0, tf.constant(divisor / deviation if deviation else math.inf, dtype), 1)
+    parts: list[tf.Tensor] = []
+    for first, group in _groups(sizes):
+        parts += tf.split(normal(key, step, sum(group), dtype, first) / by, group)
+    return [total * (1 / divisor) + tf.reshape(part, total.shape) for total, part in zip(sums, parts, strict=True)]
+
+
+def _groups(sizes: list[int]) -> list[tuple[int, list[int]]]:
+    """Returns the first element and the sizes of consecutive weights whose numbers are one vector.
+
+    XLA compiles the generator for each vector. That of a large weight is not stored: it is a part of the weight's
+    update.
+    """
+    least = max(LARGE, sum(sizes) // PART)
+    groups: list[tuple[int, list[int]]] = []
+    first = 0
+    for number, size in enumerate(sizes):
+        if not groups or size >= least or sizes[number - 1] >= least:
+            groups.append((first, []))
+        groups[-1][1].append(size)
+        first += size
+    return groups

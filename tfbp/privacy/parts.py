@@ -71,7 +71,7 @@ class Rows:
             same = tf.cast(self.tokens[:, :, None] == self.tokens[:, None, :], dtype)
             return tf.reduce_sum(same * tf.matmul(right, right, transpose_b=True), axis=[1, 2])
         order = tf.argsort(self.tokens, axis=1)
-        tokens, right = (tf.gather(each, order, batch_dims=1) for each in (self.tokens, right))
+        tokens, right = (tf.gather(tensor, order, batch_dims=1) for tensor in (self.tokens, right))
         begins = tf.concat([tf.ones_like(tokens[:, :1]), tf.cast(tokens[:, 1:] != tokens[:, :-1], tokens.dtype)], 1)
         batch, count = tf.shape(tokens)[0], tf.shape(tokens)[1]
         place = tf.cast(tf.cumsum(begins, axis=1) - 1, tf.int32) + tf.range(batch)[:, None] * count

@@ -107,7 +107,7 @@ def _added(number: tf.Tensor, sums: list[tf.Tensor], added: list[tf.Tensor]) -> 
     def both() -> list[tf.Tensor]:
         return [total + each for total, each in zip(sums, added, strict=True)]
 
-    total_of_all = tf.cond(tf.equal(number, 0), lambda: [tf.identity(each) for each in added], both)
+    total_of_all = tf.cond(tf.equal(number, 0), lambda: [tf.identity(term) for term in added], both)
     for each, total in zip(total_of_all, sums, strict=True):
         each.set_shape(total.shape)
     return total_of_all

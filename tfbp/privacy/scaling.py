@@ -29,7 +29,7 @@ def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(of_left * of_right, axis=over[:-1])
     if rows is not None and rows * rows < inputs * outputs:
         # ‖leftᵀ right‖² = Σ (left leftᵀ) (right rightᵀ), elementwise
-        grams = (tf.matmul(each, each, transpose_b=True) for each in (left, right))
+        grams = (tf.matmul(tensor, tensor, transpose_b=True) for tensor in (left, right))
         return tf.reduce_sum(tf.multiply(*grams), axis=over)
     # a product with fewer rows than columns is the faster one
     pair = (left, right) if inputs <= outputs else (right, left)

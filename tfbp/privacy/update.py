@@ -43,8 +43,8 @@ def is_known(model: Any) -> bool:
     """Whether the optimizer, its learning rate and the constraints are Keras's: XLA computes those alike."""
     optimizer = model.optimizer
     given = [optimizer, getattr(optimizer, "_learning_rate", None)]
-    given += [getattr(each, "constraint", None) for each in model.trainable_variables]
-    foreign = [each for each in given if each is not None and not type(each).__module__.startswith("keras.")]
+    given += [getattr(variable, "constraint", None) for variable in model.trainable_variables]
+    foreign = [part for part in given if part is not None and not type(part).__module__.startswith("keras.")]
     return not foreign and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
@@ -59,7 +59,7 @@ def apply(model: Any, gradients: list[tf.Tensor], penalties: list[Any]) -> None:
     one = tf.ones([], gradients[0].dtype)
     scale = model.optimizer.scale_loss(one)
     gradients = gradients if scale is one else [gradient * scale for gradient in gradients]
-    scaled = [tf.cast(gradient, each.dtype) for gradient, each in zip(gradients, variables, strict=True)]
+    scaled = [tf.cast(gradient, variable.dtype) for gradient, variable in zip(gradients, variables, strict=True)]
     model.optimizer.apply_gradients(zip(scaled, variables, strict=True))
 
 
@@ -69,6 +69,8 @@ def _of_penalties(variables: list[Any]) -> list[Any]:
         given = [variable for variable in variables if variable.regularizer is not None]
         values = [tf.convert_to_tensor(variable.value) for variable in given]
         tape.watch(values)
-        total = tf.add_n([each.regularizer(value) for each, value in zip(given, values, strict=True)] or [tf.zeros([])])
+        total = tf.add_n(
+            [variable.regularizer(value) for variable, value in zip(given, values, strict=True)] or [tf.zeros([])]
+        )
     found = dict(zip(map(id, given), tape.gradient(total, values) if values else [], strict=True))
     return [found.get(id(variable)) for variable in variables]

@@ -14,6 +14,7 @@ from tfbp.reference import graph as graph
 from tfbp.reference import kinds as kinds
 from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
+from tfbp.reference import masks as masks
 from tfbp.reference import merge as merge
 from tfbp.reference import normalization as normalization
 from tfbp.reference import padding as padding
@@ -28,6 +29,7 @@ from tfbp.reference import sequences as sequences
 from tfbp.reference import shapes as shapes
 from tfbp.reference import transposed as transposed
 from tfbp.reference import upsampling as upsampling
+from tfbp.reference import volumes as volumes
 from tfbp.reference.backprop import forward as forward
 from tfbp.reference.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.reference.backprop import loss_and_outputs as loss_and_outputs
@@ -43,6 +45,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,
@@ -56,5 +59,6 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)

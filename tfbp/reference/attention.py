@@ -11,8 +11,8 @@ from tfbp.reference.dropout import dropout_backward, dropout_forward
 PARTS = ("query", "key", "value", "attention_output")
 
 
-def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None):
-    """Returns y = dropout(softmax(query · key / √H)) · value over the visible keys; without one, the values' mean."""
+def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None, zero_if_blind=False):
+    """Returns y = dropout(softmax(query · key / √H)) · value over the visible keys; without one the mean, or 0."""
     groups = query.shape[2] // key.shape[2]
     # every query head of a group uses the same key head
     keys, values = np.repeat(key, groups, axis=2), np.repeat(value, groups, axis=2)
@@ -24,18 +24,19 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
     largest = np.where(blind, 0, np.where(seen, z.real, -np.inf).max(axis=-1, keepdims=True))
     e = np.where(seen, np.exp(np.where(seen, z - largest, 0)), 0) + blind
     p = e / e.sum(axis=-1, keepdims=True)
-    kept, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
-    y = np.einsum("bnts,bsnv->btnv", kept, values)
-    return y, (query, keys, values, p, kept, y, dropout_residuals, seen, groups)
+    p = np.where(blind, 0, p) if zero_if_blind else p
+    dropped, dropout_residuals = (p, None) if seed is None else dropout_forward(p, seed, rate=rate)
+    y = np.einsum("bnts,bsnv->btnv", dropped, values)
+    return y, (query, keys, values, p, dropped, y, dropout_residuals, seen, groups)
 
 
 def attention_backward(dy, residuals):
     """Returns dquery, dkey and dvalue, from dy (B, T, N, V)."""
-    query, keys, values, p, kept, y, dropout_residuals, seen, groups = residuals
-    # y = einsum(kept, values)                        (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
+    query, keys, values, p, dropped, y, dropout_residuals, seen, groups = residuals
+    # y = einsum(dropped, values)                     (B, T, N, V) <- (B, N, T, S) (B, S, N, V)
     dp = np.einsum("btnv,bsnv->bnts", dy, values)
-    dvalues = np.einsum("bnts,btnv->bsnv", kept, dy)
-    # kept = dropout_forward(p)                       (B, N, T, S)
+    dvalues = np.einsum("bnts,btnv->bsnv", dropped, dy)
+    # dropped = dropout_forward(p)                    (B, N, T, S)
     dp = dp if dropout_residuals is None else dropout_backward(dp, dropout_residuals)
     # p = softmax(z) where visible, J = diag(p) - p pᵀ   (B, N, T, S)
     # Σ dp p over the keys is dy · y: both are dyᵀ · the sum of the values with the kept part of p
@@ -81,31 +82,56 @@ def output_backward(dz, residuals):
     return np.einsum("btd,nvd->btnv", dz, kernel), np.einsum("btnv,btd->nvd", y, dz), dbias
 
 
+def mask_of(query_mask=None, value_mask=None, key_mask=None, attention_mask=None):
+    """(B, 1, T|1, S|1), where a query sees a key by all masks; None without any."""
+    seen = None
+    for mask, shape in (
+        (query_mask, (..., None)),
+        (value_mask, (slice(None), None)),
+        (key_mask, (slice(None), None)),
+        (attention_mask, ...),
+    ):
+        if mask is not None:
+            one = np.asarray(mask != 0)[shape][:, None]
+            seen = one if seen is None else seen & one
+    return seen
+
+
 def forward(layer, weights, x, *, training, seed):
     given = [(weights[f"{part}_kernel"], weights.get(f"{part}_bias")) for part in PARTS]
-    made, kept = zip(*(projection_forward(x, *each) for each in given[:3]), strict=True)
-    drops = training and layer.dropout > 0
-    y, attention_kept = attention_forward(
-        *made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed if drops else None
+    x, beside = layer.apart(x)
+    sources = layer.sources(x, beside)
+    made, projection_residuals = zip(
+        *(
+            projection_forward(sources[part], *weights_of_part)
+            for part, weights_of_part in zip(PARTS[:3], given, strict=False)
+        ),
+        strict=True,
     )
-    z, output_kept = output_forward(y, *given[3])
-    return z, (kept, attention_kept, output_kept), {}
+    masks = {name: mask for name, mask in beside.items() if name not in ("value", "key")}
+    drops = training and layer.dropout > 0
+    options = dict(causal=layer.use_causal_mask, rate=layer.dropout, zero_if_blind=layer.dropout > 0)
+    y, attention_residuals = attention_forward(*made, mask_of(**masks), seed=seed if drops else None, **options)
+    z, output_residuals = output_forward(y, *given[3])
+    return z, (projection_residuals, attention_residuals, output_residuals), {}
 
 
 def backward(layer, dz, residuals):
-    kept, attention_kept, output_kept = residuals
+    projection_residuals, attention_residuals, output_residuals = residuals
     # z = output_forward(y)
-    dy, *found = output_backward(dz, output_kept)
+    dy, *found = output_backward(dz, output_residuals)
     gradients = {"attention_output": found}
     # y = attention_forward(query, key, value)
-    dmade = attention_backward(dy, attention_kept)
-    # query, key, value = projection_forward(x): all three are functions of x
-    dx = 0
-    for part, da, residuals in zip(PARTS, dmade, kept, strict=False):
-        dx_of_part, *gradients[part] = projection_backward(da, residuals)
-        dx = dx + dx_of_part
+    dmade = attention_backward(dy, attention_residuals)
+    # query, key, value = projection_forward(its source): the gradients of one source add up
+    dsources = {}
+    for part, da, residuals in zip(PARTS, dmade, projection_residuals, strict=False):
+        dsource, *gradients[part] = projection_backward(da, residuals)
+        source = layer.sources("query", {name: name for name in layer.takes})[part]
+        dsources[source] = dsources[source] + dsource if source in dsources else dsource
     names = ("kernel", "bias") if layer.use_bias else ("kernel",)
-    return dx, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
+    dtaken = layer.in_order(dsources["query"], dsources)
+    return dtaken, {f"{part}_{name}": dw for part in PARTS for name, dw in zip(names, gradients[part], strict=False)}
 
 
 KINDS = {"MultiHeadAttention": (forward, backward), "GroupedQueryAttention": (forward, backward)}

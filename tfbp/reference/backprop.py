@@ -7,7 +7,7 @@ or the number of the batch's tokens, where the outputs have the shape (B, T, O).
 import numpy as np
 
 from tfbp.network import at, map_weights
-from tfbp.network.validation import check_parameters, check_seed, check_x, check_y, each
+from tfbp.network.validation import as_tuple, check_parameters, check_seed, check_x, check_y
 from tfbp.reference.graph import add, graph_backward, graph_forward
 from tfbp.reference.losses import loss_backward, loss_forward
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
@@ -143,13 +143,13 @@ def _first(seed):
 def _inputs(network, parameters, x, y, sample_weight):
     """Returns checked parameters, and tuples of x by input, of y and the losses' weights by output."""
     parameters, x, outputs = map_weights(_as_float, parameters), _as_inputs(network, x), len(network.losses)
-    y = tuple(map(np.asarray, each("y", y, outputs)))
+    y = tuple(map(np.asarray, as_tuple("y", y, outputs)))
     check_parameters(network, parameters)
     check_x(network, one_or_all(x))
     if sample_weight is None:
         weight = (None,) * outputs
     else:
-        weight = tuple(map(_as_float, each("sample_weight", sample_weight, outputs)))
+        weight = tuple(map(_as_float, as_tuple("sample_weight", sample_weight, outputs)))
     check_y(network, one_or_all(x), one_or_all(y), None if sample_weight is None else one_or_all(weight))
     of_each = zip(weight, network.output_shapes, strict=True)
     return parameters, x, y, tuple(None if w is None else _of_each_loss(shape, w) for w, shape in of_each)
@@ -165,7 +165,7 @@ def _of_each_loss(output_shape, weight):
 
 def _as_inputs(network, x):
     """Returns each input; tokens stay integers."""
-    given = zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True)
+    given = zip(as_tuple("x", x, len(network.input_tokens)), network.input_tokens, strict=True)
     return tuple(_as_float(one) if tokens is None else np.asarray(one) for one, tokens in given)
 
 

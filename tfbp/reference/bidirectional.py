@@ -34,23 +34,29 @@ def merge_backward(dy, residuals, mode):
 
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors and residuals of each part."""
-    made, kept = {}, {}
-    for part, layers in layer.parts.items():
-        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
-    y, kept["merged"] = merge_forward(made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode)
-    return y, kept, {}
+    made, residuals = {}, {}
+    for number, (part, layers) in enumerate(layer.parts.items()):
+        drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
+        made[part], *residuals[part] = chain_forward(layers, weights[part], x, training=training, seed=drawn)
+    y, residuals["merged"] = merge_forward(
+        made["forward_layer"], _in_step(layer, made["backward_layer"]), layer.merge_mode
+    )
+    return y, residuals, {}
 
 
 def backward(layer, dz, residuals):
     # y = merge_forward(there, in_step(back))
     dthere, dback = merge_backward(dz, residuals["merged"], layer.merge_mode)
     ds, gradients = {"forward_layer": dthere, "backward_layer": _in_step(layer, dback)}, {}
-    dx = 0
+    dxs = []
     for part, layers in layer.parts.items():
         # there = forward_layer(x), back = backward_layer(x): both are functions of x, and their gradients add up
-        of_part, gradients[part] = chain_backward(layers, *residuals[part], ds[part])
-        dx = dx + of_part
-    return dx, gradients
+        dx, gradients[part] = chain_backward(layers, *residuals[part], ds[part])
+        dxs.append(dx)
+    if layer.takes_several:
+        # x and its mask
+        return (dxs[0][0] + dxs[1][0], None), gradients
+    return dxs[0] + dxs[1], gradients
 
 
 def _in_step(layer, back):

@@ -8,15 +8,15 @@ import numpy as np
 
 def dropout_forward(x, seed, *, rate, noise_shape=None):
     """Returns y = x / (1 - rate) where the mask is True, else 0, and the residuals."""
-    kept = dropout_mask(noise_shape or x.shape, seed, rate)
-    return np.where(kept, x / (1 - rate) if rate < 1 else 0.0, 0.0), (kept, rate)
+    mask = dropout_mask(noise_shape or x.shape, seed, rate)
+    return np.where(mask, x / (1 - rate) if rate < 1 else 0.0, 0.0), (mask, rate)
 
 
 def dropout_backward(dy, residuals):
     """Returns dx of x's shape: by the same mask and the same factor."""
-    kept, rate = residuals
+    mask, rate = residuals
     # y = x / (1 - rate) where the mask is True, else 0
-    return np.where(kept, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
+    return np.where(mask, dy / (1 - rate) if rate < 1 else 0.0, 0.0)
 
 
 def dropout_mask(shape, seed, rate):
@@ -34,7 +34,7 @@ def philox_bits(count, seed):
 
     Reference: Salmon et al. (2011), https://doi.org/10.1145/2063384.2063405
     """
-    first, second = (int(each) % 2**64 for each in seed)
+    first, second = (int(part) % 2**64 for part in seed)
     # TensorFlow first encrypts the seed with a fixed key, so that every bit of it has the same influence
     words = _philox([[first % 2**32], [first >> 32], [second % 2**32], [second >> 32]], (0x3EC8F720, 0x02461E29))
     key = int(words[0][0]), int(words[1][0])

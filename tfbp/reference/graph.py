@@ -24,15 +24,15 @@ def graph_forward(graph, weights, inputs, *, training=False, seed=None):
         x = tuple(made[i] for i in call.takes) if layer.takes_several else made[call.takes[0]]
         forward, _ = kind_of(layer)
         drawn = seed and (seed[0], seed[1] + before)
-        z, kept, new_weights = forward(layer, weights[call.layer], x, training=training, seed=drawn)
-        y, activation_kept = activation_forward(layer.applied_activation, z)
+        z, layer_residuals, new_weights = forward(layer, weights[call.layer], x, training=training, seed=drawn)
+        y, activation_residuals = activation_forward(layer.applied_activation, z)
         made.append(y)
-        tensors.append({"x": x, "z": z, "y": y, **{part: kept[part][0] for part in layer.parts}})
+        tensors.append({"x": x, "z": z, "y": y, **{part: layer_residuals[part][0] for part in layer.parts}})
         if new_weights:
             tensors[-1]["new_weights"] = new_weights
             # the layer's next call continues from these values
             weights[call.layer] = {**weights[call.layer], **new_weights}
-        residuals.append((kept, activation_kept))
+        residuals.append((layer_residuals, activation_residuals))
     return made, tensors, residuals
 
 
@@ -42,15 +42,15 @@ def graph_backward(graph, tensors, residuals, dmade):
     `dmade` maps the tensors' numbers to gradients: first the losses', in the end all. Each call's dict gets dy, dz."""
     gradients = [{} for _ in graph.layers]
     for number, call in reversed([*enumerate(graph.calls)]):
-        layer, (kept, activation_kept) = graph.layers[call.layer], residuals[number]
+        layer, (layer_residuals, activation_residuals) = graph.layers[call.layer], residuals[number]
         dy = dmade.get(graph.inputs + number)
         # 0 for a tensor that no loss depends on
         dy = 0 * tensors[number]["y"] if dy is None else dy
         # y = activation_forward(activation, z)
-        dz = activation_backward(layer.applied_activation, dy, activation_kept)
+        dz = activation_backward(layer.applied_activation, dy, activation_residuals)
         # z = forward(layer, weights, x)
         _, backward = kind_of(layer)
-        dx, dweights = backward(layer, dz, kept)
+        dx, dweights = backward(layer, dz, layer_residuals)
         tensors[number].update(dy=dy, dz=dz, **({} if dx is None else {"dx": dx}))
         for taken, d in zip(call.takes, dx if layer.takes_several else (dx,), strict=True):
             add(dmade, taken, d)

@@ -29,12 +29,12 @@ def linear_cross_entropy_forward(
     log_p = log_softmax_forward(logits)
     log_sum_exp = logits[:, 0] - log_p[:, 0]
 
-    kept = np.full(labels.shape, True) if ignore_index is None else labels != ignore_index
+    counted = np.full(labels.shape, True) if ignore_index is None else labels != ignore_index
     outputs = kernel.shape[1]
-    target = (1 - label_smoothing) * np.eye(outputs)[np.where(kept, labels, 0)] + label_smoothing / outputs
+    target = (1 - label_smoothing) * np.eye(outputs)[np.where(counted, labels, 0)] + label_smoothing / outputs
     losses = -(target * log_p).sum(axis=1) + z_loss * log_sum_exp**2
 
-    weight = kept * (1.0 if sample_weight is None else sample_weight) / max(1, kept.sum())
+    weight = counted * (1.0 if sample_weight is None else sample_weight) / max(1, counted.sum())
     return (weight * losses).sum(), (dense_residuals, logits, log_p, log_sum_exp, target, weight, z_loss, soft_cap)
 
 

@@ -149,11 +149,11 @@ def _concatenate_back(layer, dz, residuals):
 
 
 def _dot(layer, weights, x, *, training, seed):
-    return dot_forward(x, layer.summed([each.shape[1:] for each in x])), x, {}
+    return dot_forward(x, layer.summed([array.shape[1:] for array in x])), x, {}
 
 
 def _dot_back(layer, dz, residuals):
-    return dot_backward(dz, residuals, layer.summed([each.shape[1:] for each in residuals])), {}
+    return dot_backward(dz, residuals, layer.summed([array.shape[1:] for array in residuals])), {}
 
 
 KINDS = {

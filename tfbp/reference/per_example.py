@@ -69,7 +69,7 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):
 
 def _stacked(gradients):
     """Stacks the nested lists of gradients of all examples to one list, with a first axis B."""
-    weights = zip(*([w for _, _, w in named_weights(each)] for each in gradients), strict=True)
+    weights = zip(*([w for _, _, w in named_weights(gradient)] for gradient in gradients), strict=True)
     return map_weights(lambda _: np.stack(next(weights)), gradients[0])
 
 

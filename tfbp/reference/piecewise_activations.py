@@ -21,9 +21,9 @@ def linear_backward(dy, z):
 
 
 def relu_forward(z, negative_slope=0.0, max_value=None, threshold=0.0):
-    kept = z if max_value is None else np.where(z.real > max_value, max_value, z)
+    above = z if max_value is None else np.where(z.real > max_value, max_value, z)
     below = np.where(z.real < threshold, negative_slope * (z - threshold), 0)
-    return np.where(z.real > threshold, kept, below)
+    return np.where(z.real > threshold, above, below)
 
 
 def relu_backward(dy, z, negative_slope=0.0, max_value=None, threshold=0.0):

@@ -94,6 +94,30 @@ def global_average_pool1d_backward(dy, shape):
     return np.broadcast_to(dy[:, None] / shape[1], shape)
 
 
+def masked_average_pool1d_forward(x, mask):
+    """y[b, c] = the mean of x[b, t, c] over the steps t that a mask (B, T) of 1 and 0 shows."""
+    shown = np.asarray(mask != 0, float)[..., None]
+    return np.where(shown != 0, x, 0).sum(axis=1) / shown.sum(axis=1), shown
+
+
+def masked_average_pool1d_backward(dy, shown):
+    """dx (B, T, C)."""
+    # y = Σ x · shown / Σ shown                             (B, C) <- (B, T, C) (B, T, 1)
+    return shown * (dy / shown.sum(axis=1))[:, None]
+
+
+def _sequence_forward(layer, weights, x, *, training, seed):
+    x, beside = layer.apart(x)
+    found = masked_average_pool1d_forward(x, beside["mask"]) if beside else global_average_pool1d_forward(x)
+    y, residuals = found
+    return y.reshape(len(x), *layer.output_shape((x.shape[1:], x.shape[1:2]) if beside else x.shape[1:])), residuals, {}
+
+
+def _sequence_backward(layer, dz, residuals):
+    backward = masked_average_pool1d_backward if layer.takes else global_average_pool1d_backward
+    return layer.in_order(backward(dz.reshape(len(dz), dz.shape[-1]), residuals), {}), {}
+
+
 def _window_forward(function, layer, weights, x, *, training, seed):
     return *function(x, pool_size=layer.pool_size, strides=layer.strides, padding=layer.padding), {}
 
@@ -125,8 +149,5 @@ KINDS = {
         partial(_whole_forward, global_average_pool2d_forward),
         partial(_whole_backward, global_average_pool2d_backward),
     ),
-    "GlobalAveragePooling1D": (
-        partial(_whole_forward, global_average_pool1d_forward),
-        partial(_whole_backward, global_average_pool1d_backward),
-    ),
+    "GlobalAveragePooling1D": (_sequence_forward, _sequence_backward),
 }

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from tfbp.reference.activations import activation_backward, activation_forward
+from tfbp.reference.dropout import dropout_backward, dropout_forward
 
 
 def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask=None, *, activation):
@@ -19,8 +20,8 @@ def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, mask
         a = x[:, t] @ kernel + h @ recurrent_kernel
         if bias is not None:
             a = a + bias
-        y, kept = activation_forward(activation, a)
-        steps.append((h, kept))
+        y, of_activation = activation_forward(activation, a)
+        steps.append((h, of_activation))
         h = _stays(mask, t, y, h)
         hs.append(h)
     return np.stack(hs, axis=1), (h,), (x, kernel, recurrent_kernel, activation, steps, mask)
@@ -30,11 +31,11 @@ def simple_rnn_backward(dhs, residuals, dstates=None):
     x, kernel, recurrent_kernel, activation, steps, mask = residuals
     dx, dkernel, drecurrent_kernel, dbias, (dh,) = [], 0, 0, 0, dstates or (0,)
     for t in reversed(range(x.shape[1])):
-        h, kept = steps[t]
+        h, of_activation = steps[t]
         # hs[t] = y, which is the next step's h; or the h before
         dy, dh = _stays_backward(mask, t, dhs[:, t] + dh)
         # y = activation(a)                                   (B, H)
-        da = activation_backward(activation, dy, kept)
+        da = activation_backward(activation, dy, of_activation)
         # a = x[t] @ kernel + h @ recurrent_kernel + bias     (B, H) <- (B, I) (I, H) (B, H) (H, H) (H,)
         dx.append(da @ kernel.T)
         dh = dh + da @ recurrent_kernel.T
@@ -216,18 +217,39 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after")
 
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    hs, _, kept = function(x[:, ::-1] if layer.go_backwards else x, **weights, **options)
-    y, of_outputs = outputs_forward(hs, return_sequences=layer.return_sequences)
-    return y, (kept, of_outputs), {}
+    x, beside = layer.apart(x)
+    dropped = None
+    if training and layer.draws:
+        x, dropped = dropout_forward(x, seed, rate=layer.dropout, noise_shape=(len(x), 1, x.shape[2]))
+    mask = np.asarray(beside["mask"] != 0) if "mask" in beside else None
+    if layer.go_backwards:
+        x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+    hs, last, of_steps = function(x, **weights, states=beside.get("initial_state"), mask=mask, **options)
+    y, of_outputs = outputs_forward(
+        hs, mask, return_sequences=layer.return_sequences, zero_output_for_mask=layer.zero_output_for_mask
+    )
+    if layer.return_state:
+        y = np.concatenate([y if layer.return_sequences else y[:, None], *(state[:, None] for state in last)], axis=1)
+    return y, (of_steps, of_outputs, dropped), {}
 
 
 def _backward(function, layer, dz, residuals):
-    kept, of_outputs = residuals
-    # z = outputs_forward(hs)                                 (B, T, H), or (B, H)
-    dhs = outputs_backward(dz, of_outputs)
-    dx, dkernel, drecurrent_kernel, dbias, _ = function(dhs, kept)
+    of_steps, of_outputs, dropped = residuals
+    dy, dlast = dz, None
+    if layer.return_state:
+        # z = concatenate([y, last state, …])                 (B, T + states, H), or (B, 1 + states, H)
+        steps = dz.shape[1] - layer.states
+        dy, dlast = dz[:, :steps], tuple(dz[:, steps + number] for number in range(layer.states))
+        dy = dy if layer.return_sequences else dy[:, 0]
+    # y = outputs_forward(hs)                                 (B, T, H), or (B, H)
+    dhs = outputs_backward(dy, of_outputs)
+    dx, dkernel, drecurrent_kernel, dbias, dstates = function(dhs, of_steps, dlast)
+    dx = dx[:, ::-1] if layer.go_backwards else dx
+    # x = dropout_forward(x)
+    dx = dx if dropped is None else dropout_backward(dx, dropped)
     gradients = {"kernel": dkernel, "recurrent_kernel": drecurrent_kernel}
-    return dx[:, ::-1] if layer.go_backwards else dx, {**gradients, "bias": dbias} if layer.use_bias else gradients
+    dtaken = layer.in_order(dx, {"initial_state": dstates})
+    return dtaken, {**gradients, "bias": dbias} if layer.use_bias else gradients
 
 
 KINDS = {

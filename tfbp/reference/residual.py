@@ -17,11 +17,11 @@ def add_backward(dy):
 
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors and residuals of each part."""
-    made, kept = {"projection": x}, {}
+    made, residuals = {"projection": x}, {}
     for part, layers in layer.parts.items():
-        made[part], *kept[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
-        seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
-    return add_forward(made["projection"], made["layers"]), kept, {}
+        made[part], *residuals[part] = chain_forward(layers, weights[part], x, training=training, seed=seed)
+        seed = seed and (seed[0], seed[1] + sum(inner.draws for inner in layers))
+    return add_forward(made["projection"], made["layers"]), residuals, {}
 
 
 def backward(layer, dz, residuals):

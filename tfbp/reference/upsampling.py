@@ -32,9 +32,9 @@ def bilinear_backward(dy, size):
         first, second, share = _neighbours(dy.shape[axis] // times, times)
         dx = np.zeros((dy.shape[axis] // times, *np.delete(dy.shape, axis)))
         # y[i] = (1 - share) · x[first] + share · x[second]
-        for place, each in enumerate(np.moveaxis(dy, axis, 0)):
-            dx[first[place]] += (1 - share[place]) * each
-            dx[second[place]] += share[place] * each
+        for place, row in enumerate(np.moveaxis(dy, axis, 0)):
+            dx[first[place]] += (1 - share[place]) * row
+            dx[second[place]] += share[place] * row
         dy = np.moveaxis(dx, 0, axis)
     return dy
 
@@ -43,7 +43,7 @@ def _neighbours(count, times):
     """Returns, for each position, its two neighbours and the second one's weight."""
     at = (np.arange(count * times) + 0.5) / times - 0.5
     below = np.floor(at)
-    first, second = (np.clip(each, 0, count - 1).astype(int) for each in (below, below + 1))
+    first, second = (np.clip(neighbor, 0, count - 1).astype(int) for neighbor in (below, below + 1))
     return first, second, at - below
 
 

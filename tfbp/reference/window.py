@@ -20,7 +20,7 @@ class Window:
         else:
             self.outputs = tuple((size - span) // stride + 1 for size, span, stride in axes)
             lacking = [0, 0]
-        self.added = [(each // 2, each - each // 2) for each in lacking]
+        self.added = [(missing // 2, missing - missing // 2) for missing in lacking]
 
     def pad(self, x, value=0.0):
         return np.pad(x, [(0, 0), *self.added, (0, 0)], constant_values=value)

@@ -149,7 +149,7 @@ def _in_function(name: str) -> set[Operation]:
         nodes += definition.node_def
         for node in definition.node_def:
             inner = [f.name for value in node.attr.values() for f in (value.func, *value.list.func) if f.name]
-            names += [each for each in (*inner, node.op) if context.context().has_function(each)]
+            names += [called for called in (*inner, node.op) if context.context().has_function(called)]
     return _of_nodes(nodes)
 
 

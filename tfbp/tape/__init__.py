@@ -14,6 +14,7 @@ from tfbp.tape import graph as graph
 from tfbp.tape import kinds as kinds
 from tfbp.tape import linear_cross_entropy as linear_cross_entropy
 from tfbp.tape import losses as losses
+from tfbp.tape import masks as masks
 from tfbp.tape import merge as merge
 from tfbp.tape import normalization as normalization
 from tfbp.tape import padding as padding
@@ -28,6 +29,7 @@ from tfbp.tape import sequences as sequences
 from tfbp.tape import shapes as shapes
 from tfbp.tape import transposed as transposed
 from tfbp.tape import upsampling as upsampling
+from tfbp.tape import volumes as volumes
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.tape.backprop import loss_and_outputs as loss_and_outputs
@@ -43,6 +45,7 @@ for _file in (
     einsum,
     embedding,
     linear_cross_entropy,
+    masks,
     merge,
     normalization,
     padding,
@@ -56,5 +59,6 @@ for _file in (
     shapes,
     transposed,
     upsampling,
+    volumes,
 ):
     kinds.KINDS.update(_file.KINDS)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfbp.tape.dropout import dropout_forward
 
 
-def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None):
+def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, seed=None, zero_if_blind=False):
     groups = query.shape[2] // key.shape[2]
     z = tf.einsum("btnh,bsnh->bnts", query, tf.repeat(key, groups, axis=2))
     # the softmax in float32 or wider, as in Keras
@@ -21,6 +21,8 @@ def attention_forward(query, key, value, mask=None, *, causal=False, rate=0, see
     if mask is not None:
         z = tf.where(mask, z, z.dtype.min / 2)
     p = tf.nn.softmax(z)
+    if mask is not None and zero_if_blind:
+        p = tf.where(mask, p, 0)
     if seed is not None:
         p = dropout_forward(p, seed, rate=rate)
     return tf.einsum("bnts,bsnv->btnv", tf.cast(p, value.dtype), tf.repeat(value, groups, axis=2))
@@ -31,9 +33,18 @@ def forward(layer, weights, x, *, training, seed):
         z = tf.einsum(equation, x, weights[f"{part}_kernel"])
         return z + weights[f"{part}_bias"] if layer.use_bias else z
 
-    seed = tf.stack([tf.cast(each, tf.int64) for each in seed]) if training and layer.dropout else None
-    made = [projected("btd,dnh->btnh", part, x) for part in ("query", "key", "value")]
-    y = attention_forward(*made, causal=layer.use_causal_mask, rate=layer.dropout, seed=seed)
+    seed = tf.stack([tf.cast(half, tf.int64) for half in seed]) if training and layer.dropout else None
+    x, beside = layer.apart(x)
+    made = [projected("btd,dnh->btnh", part, source) for part, source in layer.sources(x, beside).items()]
+    mask = None
+    for name, axis in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1), ("attention_mask", None)):
+        if name in beside:
+            seen = beside[name] if axis is None else tf.expand_dims(beside[name], axis)
+            mask = seen if mask is None else mask * tf.cast(seen, mask.dtype)
+    mask = None if mask is None else mask[:, None] > 0
+    # Keras's attention with dropout has another softmax, with 0 for a query that sees no key
+    options = dict(causal=layer.use_causal_mask, rate=layer.dropout, zero_if_blind=layer.dropout > 0)
+    y = attention_forward(*made, mask, seed=seed, **options)
     return projected("btnv,nvd->btd", "attention_output", y), {}
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfbp.errors import InputError
 from tfbp.network import at, map_weights
-from tfbp.network.validation import check_parameters, check_seed, check_x, check_y, each
+from tfbp.network.validation import as_tuple, check_parameters, check_seed, check_x, check_y
 from tfbp.tape.graph import graph_forward
 from tfbp.tape.losses import loss_forward
 from tfbp.tape.regularizers import penalty_forward
@@ -101,7 +101,7 @@ def loss_gradients_and_tensors(
     trained = _with_gradient(network.layers, parameters)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         # x too, because the first layers may have no weights: they also have a dz
-        floats = [each for each in x if each.dtype.is_floating]
+        floats = [tensor for tensor in x if tensor.dtype.is_floating]
         tape.watch((trained, floats) if network.layers[0].parts or not (trained[0] and network.is_chain) else trained)
         loss, tensors = _loss(network, parameters, x, y, weights, training, seed)
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
@@ -126,7 +126,7 @@ def example_gradients(network, parameters, x, y, sample_weight=None, *, training
         losses = _loss(network, parameters, x, y, weights, training, seed)[1][-1]["losses"]
         of_each = zip(_several(losses), network.loss_weights, weights, strict=True)
         found = [counts * (each if w is None else w * each) for each, counts, w in of_each]
-        losses = sum(tf.reduce_mean(each, axis=[*range(1, each.shape.rank)]) for each in found)
+        losses = sum(tf.reduce_mean(loss, axis=[*range(1, loss.shape.rank)]) for loss in found)
     return tape.jacobian(losses, trained)
 
 
@@ -169,11 +169,11 @@ def _inputs(network, parameters, x, y, sample_weight):
     """Returns checked tensors: parameters in x's dtype; x by input; y and sample_weight, in the loss's dtype."""
     parameters, x = _checked(network, parameters, x)
     outputs, dtype = len(network.losses), _loss_dtype(dtype_of(network, parameters, _one_or_all(x)))
-    y = tuple(tf.convert_to_tensor(targets) for targets in each("y", y, outputs))
+    y = tuple(tf.convert_to_tensor(targets) for targets in as_tuple("y", y, outputs))
     if sample_weight is None:
         check_y(network, _one_or_all(x), _one_or_all(y))
         return parameters, x, y, (None,) * outputs
-    weights = [tf.cast(weight, dtype) for weight in each("sample_weight", sample_weight, outputs)]
+    weights = [tf.cast(weight, dtype) for weight in as_tuple("sample_weight", sample_weight, outputs)]
     check_y(network, _one_or_all(x), _one_or_all(y), _one_or_all(weights))
     for output, shape in enumerate(network.output_shapes):
         tokens, weight = shape[:-1], weights[output]
@@ -186,7 +186,7 @@ def _inputs(network, parameters, x, y, sample_weight):
 
 def _checked(network, parameters, x):
     """Returns parameters as tensors, each variable read once, and each input."""
-    inputs = [tf.convert_to_tensor(one) for one in each("x", x, len(network.input_shapes))]
+    inputs = [tf.convert_to_tensor(one) for one in as_tuple("x", x, len(network.input_shapes))]
     for index, tokens in enumerate(network.input_tokens):
         if tokens is None and not inputs[index].dtype.is_floating:
             argument = "x" if len(inputs) == 1 else f"x[{index}]"
@@ -206,7 +206,7 @@ def _checked(network, parameters, x):
 
 def dtype_of(network, parameters, x):
     """Returns the computation's dtype: the first input's that is not tokens; if all are tokens, the embeddings'."""
-    for one, tokens in zip(each("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
+    for one, tokens in zip(as_tuple("x", x, len(network.input_tokens)), network.input_tokens, strict=True):
         if tokens is None:
             return tf.as_dtype(one.dtype)
     return tf.as_dtype(next(weights["embeddings"].dtype for weights in parameters if "embeddings" in weights))

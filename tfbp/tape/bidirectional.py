@@ -15,8 +15,9 @@ MERGE = {
 def forward(layer, weights, x, *, training, seed):
     """Returns y, and the tensors of each part."""
     made, tensors = [], {}
-    for part, layers in layer.parts.items():
-        y, tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
+    for number, (part, layers) in enumerate(layer.parts.items()):
+        drawn = seed and (seed[0], seed[1] + number * layer.layer.draws)
+        y, tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=drawn, scope=part)
         turned = layer.layer.return_sequences and part == "backward_layer"
         made.append(tf.reverse(y, [1]) if turned else y)
     return MERGE[layer.merge_mode](made), tensors

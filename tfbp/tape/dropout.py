@@ -18,7 +18,7 @@ def dropout_forward(x, seed, *, rate, noise_shape=None):
 def forward(layer, weights, x, *, training, seed):
     if not training:
         return tf.identity(x), {}
-    seed, shape = tf.stack([tf.cast(each, tf.int64) for each in seed]), None
+    seed, shape = tf.stack([tf.cast(part, tf.int64) for part in seed]), None
     if layer.noise_shape is not None:
         shape = [n or x.shape[axis] or tf.shape(x)[axis] for axis, n in enumerate(layer.noise_shape)]
     return dropout_forward(x, seed, rate=layer.rate, noise_shape=shape), {}

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 def forward(layer, weights, x, *, training, seed):
     letters = layer.letters(tuple(x.shape[1:]))
-    kernel, summed = weights["kernel"], [each for each in letters.x if each not in letters.z]
+    kernel, summed = weights["kernel"], [letter for letter in letters.x if letter not in letters.z]
     # x and kernel with an axis for every letter, their product, and the sum
     every = [*letters.z, *summed]
     z = tf.multiply(_with_axes(_wide(x), letters.x, every), _with_axes(_wide(kernel), letters.kernel, every))
@@ -19,9 +19,9 @@ def _wide(a):
 
 def _with_axes(a, letters, every):
     """Returns a with its axes in the order of `every`, and size 1 for missing axes."""
-    a = tf.transpose(a, [letters.index(each) for each in every if each in letters])
-    for axis, each in enumerate(every):
-        a = a if each in letters else tf.expand_dims(a, axis)
+    a = tf.transpose(a, [letters.index(letter) for letter in every if letter in letters])
+    for axis, letter in enumerate(every):
+        a = a if letter in letters else tf.expand_dims(a, axis)
     return a
 
 

@@ -27,8 +27,8 @@ def linear_cross_entropy(
     logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
     if soft_cap is not None:
         logits = soft_cap * tf.tanh(logits / soft_cap)
-    kept = tf.ones_like(labels, tf.bool) if ignore_index is None else labels != ignore_index
-    labels = tf.where(kept, labels, 0)
+    counted = tf.ones_like(labels, tf.bool) if ignore_index is None else labels != ignore_index
+    labels = tf.where(counted, labels, 0)
     if label_smoothing:
         one_hot = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
         target = (1 - label_smoothing) * one_hot + label_smoothing / logits.shape[1]
@@ -37,7 +37,7 @@ def linear_cross_entropy(
         losses = sparse_categorical_crossentropy(labels, logits)
     if z_loss:
         losses += z_loss * tf.square(tf.reduce_logsumexp(logits, axis=-1))
-    weight = tf.cast(kept, logits.dtype)
+    weight = tf.cast(counted, logits.dtype)
     count = tf.reduce_sum(weight)
     if sample_weight is not None:
         weight *= tf.cast(sample_weight, logits.dtype)

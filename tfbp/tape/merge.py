@@ -19,9 +19,9 @@ def _concatenate(layer, weights, x, *, training, seed):
 
 def _dot(layer, weights, x, *, training, seed):
     """Computes by tf.matmul, because tf.einsum sums float16 in float16."""
-    one, other = layer.summed([each.shape[1:] for each in x])
-    a, b = (each if each.shape.rank == 3 else each[:, None] for each in x)
-    first, second = (each.shape.rank == 3 and axis == 0 for each, axis in zip(x, (one, other), strict=True))
+    one, other = layer.summed([tensor.shape[1:] for tensor in x])
+    a, b = (tensor if tensor.shape.rank == 3 else tensor[:, None] for tensor in x)
+    first, second = (tensor.shape.rank == 3 and axis == 0 for tensor, axis in zip(x, (one, other), strict=True))
     y = tf.matmul(a, b, transpose_a=first, transpose_b=not second)
     # (B, T, S); (B, T) or (B, S) where one of them is a row, (B, 1) where both are
     if x[0].shape.rank == 2:

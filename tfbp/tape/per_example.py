@@ -75,7 +75,7 @@ def private_gradients(network, parameters, x, y, clip, noise, expected, sample_w
             penalty = penalty_forward(regularizer, tf.cast(w, _wide(dtype)))
         layer = at(private, place)
         layer[name] = tf.cast(layer[name], dtype) + penalty_tape.gradient(penalty, w)
-    return map_weights(lambda each: tf.cast(each, dtype), private)
+    return map_weights(lambda g: tf.cast(g, dtype), private)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):

@@ -18,11 +18,11 @@ def relu(z, negative_slope=0.0, max_value=None, threshold=0.0):
     if threshold == 0 and max_value is None:
         return tf.nn.relu(z) if negative_slope == 0 else leaky_relu(z, negative_slope)
     if threshold == 0:
-        kept = tf.nn.relu6(z) if max_value == 6 else tf.clip_by_value(tf.nn.relu(z), 0, max_value)
+        above = tf.nn.relu6(z) if max_value == 6 else tf.clip_by_value(tf.nn.relu(z), 0, max_value)
     else:
-        kept = tf.where(z > threshold, z, 0)
-        kept = kept if max_value is None else tf.clip_by_value(kept, 0, max_value)
-    return kept if negative_slope == 0 else kept - negative_slope * tf.nn.relu(threshold - z)
+        above = tf.where(z > threshold, z, 0)
+        above = above if max_value is None else tf.clip_by_value(above, 0, max_value)
+    return above if negative_slope == 0 else above - negative_slope * tf.nn.relu(threshold - z)
 
 
 def relu6(z):

@@ -43,6 +43,11 @@ def _whole(function, layer, weights, x, *, training, seed):
 
 
 def _global_average_pool1d(layer, weights, x, *, training, seed):
+    x, beside = layer.apart(x)
+    if beside:
+        shown = tf.cast(beside["mask"] != 0, x.dtype)[..., None]
+        y = tf.reduce_sum(x * shown, axis=1, keepdims=layer.keepdims)
+        return y / tf.reduce_sum(shown, axis=1, keepdims=layer.keepdims), {}
     return global_average_pool1d_forward(x, keepdims=layer.keepdims), {}
 
 

@@ -20,7 +20,7 @@ def _get_item(layer, weights, x, *, training, seed):
 
 def _stack(layer, weights, x, *, training, seed):
     axis = layer.axis
-    return tf.concat([tf.expand_dims(each, axis) for each in x], axis=axis), {}
+    return tf.concat([tf.expand_dims(tensor, axis) for tensor in x], axis=axis), {}
 
 
 KINDS = {"Permute": _permute, "RepeatVector": _repeat, "GetItem": _get_item, "Stack": _stack}

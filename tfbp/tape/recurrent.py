@@ -9,6 +9,7 @@ from functools import partial
 import tensorflow as tf
 
 from tfbp.tape.activations import activation_forward
+from tfbp.tape.dropout import dropout_forward
 
 
 def simple_rnn_step(a, states, recurrent_kernel, *, activation):
@@ -42,7 +43,10 @@ def gru_step(a, states, recurrent_kernel, bias=None, *, activation, recurrent_ac
     return (z * h + (1 - z) * n,)
 
 
-_OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards")
+_OPTIONS = (
+    *("activation", "recurrent_activation", "reset_after", "return_sequences", "go_backwards"),
+    "zero_output_for_mask",
+)
 
 
 def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
@@ -78,7 +82,7 @@ def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None,
         else:
             y = tf.where(mask[t], new[0], 0 if order["zero_output_for_mask"] else y)
             states = tuple(tf.where(mask[t], *pair) for pair in zip(new, states, strict=True))
-        return t + 1, tuple(each.write(t, y) for each in ys), y, states
+        return t + 1, tuple(of_step.write(t, y) for of_step in ys), y, states
 
     states = states or (zeros,) * count
     given = tf.constant(0), ys, zeros, states
@@ -88,7 +92,15 @@ def recurrence(step, count, x, kernel, recurrent_kernel, bias=None, states=None,
 
 def _forward(step, states, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
-    return recurrence(step, states, x, **weights, **options)[0], {}
+    x, beside = layer.apart(x)
+    if training and layer.draws:
+        seed = tf.stack([tf.cast(each, tf.int64) for each in seed])
+        x = dropout_forward(x, seed, rate=layer.dropout, noise_shape=[tf.shape(x)[0], 1, x.shape[2]])
+    mask = beside["mask"] != 0 if "mask" in beside else None
+    y, last = recurrence(step, states, x, **weights, states=beside.get("initial_state"), mask=mask, **options)
+    if layer.return_state:
+        y = tf.concat([y if layer.return_sequences else y[:, None], *(state[:, None] for state in last)], axis=1)
+    return y, {}
 
 
 # the step, and the number of its states

@@ -12,7 +12,7 @@ def forward(layer, weights, x, *, training, seed):
     made, tensors = {"projection": x}, {}
     for part, layers in layer.parts.items():
         made[part], tensors[part] = chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)
-        seed = seed and (seed[0], seed[1] + sum(each.draws for each in layers))
+        seed = seed and (seed[0], seed[1] + sum(inner.draws for inner in layers))
     return add_forward(made["projection"], made["layers"]), tensors
 
 

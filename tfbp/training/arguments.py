@@ -68,7 +68,9 @@ class EvaluateOptions(TypedDict, total=False):
 def by_name(method: Any, x: Any, y: Any, positional: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments of Keras's method by the names that it has for them, with its defaults."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
-    known = {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
+    known = {
+        parameter.name: parameter.default for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD
+    }
     names = list(known)[2:]
     if len(positional) > len(names):
         raise TypeError(f"{method.__name__}() takes {len(names) + 2} arguments, got {len(positional) + 2}")

@@ -98,7 +98,7 @@ def _wait(
         failed = [(status, index) for index, status in enumerate(statuses) if status]
         if failed:
             # when several ended at once: one that was killed is the cause, one that missed another is not
-            status, first = min(failed, key=lambda each: (each[0] > 0, each[0] == 1))
+            status, first = min(failed, key=lambda ended: (ended[0] > 0, ended[0] == 1))
             return WorkerFailure(first, status, _last_line(errors[first]))
         if not any(status is None for status in statuses):
             return None
@@ -116,6 +116,6 @@ def _last_line(file: Any) -> str:
 def _free_ports(number: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]

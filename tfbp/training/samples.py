@@ -84,7 +84,7 @@ def tensors(model: Any, samples: Samples, own: bool = True) -> tuple[tf.Tensor, 
     targets in no narrower one than float32: labels above 256 would be others in bfloat16."""
     wide = "float64" if model.variable_dtype == "float64" else "float32"
     dtypes = [model.variable_dtype, wide, model.variable_dtype]
-    return tuple(arrays.to_tensors(each, dtype, own) for each, dtype in zip(samples, dtypes, strict=False))
+    return tuple(arrays.to_tensors(sample, dtype, own) for sample, dtype in zip(samples, dtypes, strict=False))
 
 
 def _array(name: str, given: Any) -> np.ndarray:

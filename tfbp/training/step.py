@@ -109,20 +109,20 @@ def penalties_of(model: Any) -> list[Any]:
 
 def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
     """The examples, those with a number that is not finite counting 0: no bound would hold for them."""
-    given = [tf.convert_to_tensor(each) for each in (x, y, sample_weight) if each is not None]
+    given = [tf.convert_to_tensor(array) for array in (x, y, sample_weight) if array is not None]
     finite = [
-        tf.reduce_all(tf.reshape(tf.math.is_finite(each), [tf.shape(each)[0], -1]), axis=1)
-        for each in given
-        if each.dtype.is_floating
+        tf.reduce_all(tf.reshape(tf.math.is_finite(array), [tf.shape(array)[0], -1]), axis=1)
+        for array in given
+        if array.dtype.is_floating
     ]
     if not finite:
         return x, y, sample_weight
     good = tf.reduce_all(tf.stack(finite), axis=0)
 
-    def cleaned(each: Any) -> Any:
-        return tf.where(tf.reshape(good, [-1] + [1] * (each.shape.rank - 1)), each, tf.zeros_like(each))
+    def cleaned(array: Any) -> Any:
+        return tf.where(tf.reshape(good, [-1] + [1] * (array.shape.rank - 1)), array, tf.zeros_like(array))
 
-    x, y, *weights = (cleaned(each) for each in given)
+    x, y, *weights = (cleaned(array) for array in given)
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
     return x, y, weights[0] if weights else tf.cast(good, dtype)
 

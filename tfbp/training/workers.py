@@ -142,7 +142,7 @@ def check_alike(model: Any, arguments: Mapping[str, Any]) -> None:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.constant(halves), tf.constant(halves**2)])
 
     results = model.distribute_strategy.run(tf.function(sums))
-    total, squares = (model.distribute_strategy.experimental_local_results(each)[0].numpy() for each in results)
+    total, squares = (model.distribute_strategy.experimental_local_results(result)[0].numpy() for result in results)
     # Cauchy-Schwarz: equality for equal numbers only
     differ = (total**2 != squares * model.distribute_strategy.num_replicas_in_sync).any(axis=1)
     if differ.any():
@@ -165,7 +165,7 @@ def _check_tf_config(text: str) -> tuple[dict[str, list[str]], str]:
 
 def _checksum(value: Any) -> int:
     if isinstance(value, tuple):
-        return zlib.crc32(b"".join(_checksum(each).to_bytes(4) for each in value))
+        return zlib.crc32(b"".join(_checksum(item).to_bytes(4) for item in value))
     if isinstance(value, np.ndarray | tf.Tensor):
         array = np.ascontiguousarray(value)
         return zlib.crc32(array.tobytes(), zlib.crc32(f"{array.dtype} {array.shape}".encode()))

@@ -19,7 +19,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant by the label that tables and charts give it. The limit computes no gradients: no gate for it."""
+    """A contestant by its label in tables and charts. The limit computes no gradients, and passes no gate."""
 
     label: str
     module: str

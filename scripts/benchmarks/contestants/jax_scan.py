@@ -9,7 +9,7 @@ from benchmarks.contestants import jax_step
 
 @partial(jax.jit, donate_argnums=0)
 def epoch(parameters, x, y, order, rate):
-    """The parameters after one step on each row of `order` (steps, batch), and the losses before."""
+    """Returns the parameters after one step on each row of `order` (steps, batch), and the losses before."""
     return jax.lax.scan(lambda carry, rows: jax_step.step(carry, x, y, rows, rate), parameters, order)
 
 

@@ -13,7 +13,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def loss(parameters, x, y):
-    """The mean sparse softmax cross-entropy of a relu network."""
+    """Returns the mean sparse softmax cross-entropy of a relu network."""
     *hidden, last = parameters
     for kernel, bias in hidden:
         x = jax.nn.relu(x @ kernel + bias)
@@ -23,7 +23,7 @@ def loss(parameters, x, y):
 
 @partial(jax.jit, donate_argnums=0)
 def step(parameters, x, y, rows, rate):
-    """The parameters after plain SGD on some rows, and the loss before."""
+    """Returns the parameters after plain SGD on some rows, and the loss before."""
     value, gradients = jax.value_and_grad(loss)(parameters, x[rows], y[rows])
     return jax.tree.map(lambda w, dw: w - rate * dw, parameters, gradients), value
 
@@ -63,7 +63,7 @@ class JaxStep:
         return value
 
     def _order(self, shuffle):
-        """The rows of each batch of an epoch, (steps, batch)."""
+        """Returns the rows of each batch of an epoch, (steps, batch)."""
         order = np.arange(len(self.problem.x), dtype=np.int32)
         if shuffle:
             self.rng.shuffle(order)

@@ -1,7 +1,7 @@
-"""The matrix products of a step and nothing else, by NumPy's BLAS: about the time that no training step can beat.
+"""Computes only the matrix products of a step, by NumPy's BLAS: about a lower bound of a training step's time.
 
-Per layer of a step: x·kernel, xᵀ·dz and, but for the first layer, dz·kernelᵀ. On the smallest networks what is
-measured is the cost of calling BLAS from Python, which a compiled loop does not pay.
+For each layer: x·kernel, xᵀ·dz and, except in the first layer, dz·kernelᵀ. On the smallest networks this measures the
+cost of calling BLAS from Python, which a compiled loop does not have.
 """
 
 import numpy as np

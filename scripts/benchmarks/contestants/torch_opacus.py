@@ -69,7 +69,7 @@ def made(name):
 
 
 def private(mode, model, optimizer, noise, clip, rows, batch):
-    """The model, the optimizer and the loss of a mode, as `PrivacyEngine` makes them for such data."""
+    """Returns the model, the optimizer and the loss of a mode, as `PrivacyEngine` makes them for such data."""
     criterion = nn.CrossEntropyLoss()
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(rows, 1)), batch_size=batch)
     options = {"noise_multiplier": noise, "max_grad_norm": clip, "grad_sample_mode": mode}
@@ -82,7 +82,7 @@ def private(mode, model, optimizer, noise, clip, rows, batch):
 
 
 def wrong_by(mode, name):
-    """How far one step without noise over GATE examples is from one backward pass an example."""
+    """Returns how far one step without noise over GATE examples is from one backward pass an example."""
     torch.manual_seed(0)
     model, x, y = made(name)
     x, y, criterion = x[:GATE], y[:GATE], nn.CrossEntropyLoss()
@@ -91,7 +91,7 @@ def wrong_by(mode, name):
         model.zero_grad()
         criterion(model(x[row : row + 1]), y[row : row + 1]).backward()
         gradients.append([parameter.grad.clone().double() for parameter in model.parameters()])
-    norms = torch.stack([torch.sqrt(sum((each**2).sum() for each in of_one)) for of_one in gradients])
+    norms = torch.stack([torch.sqrt(sum((gradient**2).sum() for gradient in of_one)) for of_one in gradients])
     clip = float(norms.median())
     factors = torch.clamp(clip / (norms + 1e-6), max=1)
     before = [parameter.detach().clone().double() for parameter in model.parameters()]
@@ -102,9 +102,12 @@ def wrong_by(mode, name):
     criterion(model(x), y).backward()
     optimizer.step()
     moved = [a - b.detach().double() for a, b in zip(before, model.parameters(), strict=True)]
-    right = [sum(f * g for f, g in zip(factors, each, strict=True)) / GATE for each in zip(*gradients, strict=True)]
+    right = [
+        sum(f * g for f, g in zip(factors, of_variable, strict=True)) / GATE
+        for of_variable in zip(*gradients, strict=True)
+    ]
     off = sum(((a - b) ** 2).sum() for a, b in zip(moved, right, strict=True))
-    return float(torch.sqrt(off / sum((each**2).sum() for each in right)))
+    return float(torch.sqrt(off / sum((gradient**2).sum() for gradient in right)))
 
 
 def main(mode, name):

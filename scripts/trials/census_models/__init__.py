@@ -7,7 +7,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from census_models import applications
+from census_models import applications, hub
 
 # their module imports Keras, which takes seconds
 EXAMPLES = (
@@ -25,4 +25,12 @@ def _example(name: str) -> Any:
 FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
     "keras.applications": applications.MODELS,
     "keras-io": {name: partial(_example, name) for name in EXAMPLES},
+    "keras-hub": {f"{name}Backbone": partial(hub.backbone, name) for name in hub.BACKBONES},
+    "keras-rs": {
+        "FeatureCross": hub.feature_cross,
+        "DotInteraction": hub.dot_interaction,
+        "EmbedReduce": hub.embed_reduce,
+    },
 }
+# a family's package, where it is not Keras
+PACKAGES = {"keras-hub": "keras_hub", "keras-rs": "keras_rs"}

@@ -1,8 +1,8 @@
 """Models and options of fit, as Hypothesis draws them: tfbp.fit, evaluate and predict against keras.Model's own.
 
-A case is a dict of named choices: the model, the data, the arguments of compile and fit. Hypothesis makes a case that
-fails smaller, towards the first of every choice. With XLA all is compared to 1e-4; without, to the last bit or, where
-that is not requested, to 1e-5. shuffle=False.
+A case is a dict of named choices: the model, the data, the arguments of compile and fit. Hypothesis reduces a case that
+fails towards the first option of every choice. The tolerance is 1e-4 with XLA; without XLA it is 0, or 1e-5 if the last
+bit is not requested. shuffle=False.
 
 N samples.
 """
@@ -31,7 +31,7 @@ LAST = {"mse": None, "binary_crossentropy": "sigmoid"}
 class Hooks(keras.callbacks.Callback):
     """The arguments of the call.
 
-    Where a program has several steps, Keras names as the last of an epoch one that it did not have.
+    If a program has several steps, Keras's number of an epoch's last step can be too large.
     """
 
     def __init__(self) -> None:
@@ -66,20 +66,20 @@ class Case:
         self.chosen, self.data, self.refused = dict(chosen or {}), data, ""
 
     def choose(self, name: str, options: Sequence[Any]) -> Any:
-        """One of the options, the same each time; an option that is repeated is drawn as often."""
+        """Returns one of the options, the same each time; an option that is repeated is drawn as often."""
         if name not in self.chosen:
             self.chosen[name] = self.data.draw(strategies.sampled_from(options)) if self.data else options[0]
         return self.chosen[name]
 
     def choose_some(self, name: str, options: Sequence[str], least: int, most: int) -> list[str]:
-        """Some of the options, in any order."""
+        """Returns some of the options, in any order."""
         if name not in self.chosen:
             some = strategies.lists(strategies.sampled_from(options), min_size=least, max_size=most, unique=True)
             self.chosen[name] = self.data.draw(some) if self.data else list(options[:least])
         return self.chosen[name]
 
     def number(self, name: str, largest: int) -> int:
-        """A number from 0 to the largest."""
+        """Returns a number from 0 to the largest."""
         if name not in self.chosen:
             self.chosen[name] = self.data.draw(strategies.integers(0, largest)) if self.data else 0
         return self.chosen[name]
@@ -102,7 +102,7 @@ class Case:
 
 
 def difference(case: Case, exact: bool = True) -> str | None:
-    """How tfbp's training differs from Keras's, in one line; None where it does not."""
+    """Returns how tfbp's training differs from Keras's, in one line; None where it does not."""
     tolerance = WITH_XLA if case.jit else 0.0 if exact else WITHOUT
     outcomes = [outcome_of(case, with_tfbp) for with_tfbp in (True, False)]
     ours, theirs = outcomes
@@ -111,9 +111,9 @@ def difference(case: Case, exact: bool = True) -> str | None:
         if name not in ours and name not in theirs:
             continue
         if name not in ours or name not in theirs:
-            where, told = ("tfbp", ours[name]) if name in ours else ("Keras", theirs[name])
+            where, error = ("tfbp", ours[name]) if name in ours else ("Keras", theirs[name])
             if name == "error":
-                return f"only {where} refuses: {told}"
+                return f"only {where} refuses: {error}"
             continue
         if name != "error" and (found := unequal(ours[name], theirs[name], tolerance)):
             return f"{name}{found}"
@@ -121,7 +121,7 @@ def difference(case: Case, exact: bool = True) -> str | None:
 
 
 def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
-    """All that a training leaves: history, weights, the calls of hooks, evaluate, predict; or that it was refused."""
+    """Returns history, weights, the calls of hooks, evaluate and predict after a training; or the error's kind."""
     keras.utils.set_random_seed(case.seed)
     model = model_of(case)
     x, y = data_of(case)
@@ -136,7 +136,7 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
     if with_tfbp and getattr(model, "_tfbp_programs", None) is None:
         return {"error": "Keras's own loop was taken"}
     batch_size, weight = case.choose("evaluate batch", [None, 5, 8]), weights_of(case, "evaluate", rows_of(x))
-    told = {"batch_size": batch_size, "verbose": 0}
+    common = {"batch_size": batch_size, "verbose": 0}
     # a function that was traced for the sizes of validation batches, too, rounds otherwise than one for these alone
     model.test_function = None
     outcome = {
@@ -146,12 +146,12 @@ def outcome_of(case: Case, with_tfbp: bool) -> dict[str, Any]:
         "variables": [variable.numpy() for variable in model.variables],
         "optimizer": [variable.numpy() for variable in model.optimizer.variables],
         "calls": [callback.calls for callback in callbacks if isinstance(callback, Hooks)],
-        "evaluate": evaluate(model, x, y, sample_weight=weight, **told),
-        "evaluate as dict": evaluate(model, x, y, return_dict=True, **told),
+        "evaluate": evaluate(model, x, y, sample_weight=weight, **common),
+        "evaluate as dict": evaluate(model, x, y, return_dict=True, **common),
     }
     # with more, Keras's own predict differs from itself: TensorFlow takes the last activation out of its concatenation
     model.steps_per_execution, model.predict_function = 1, None
-    return {**outcome, "predict": predict(model, x, **told)}
+    return {**outcome, "predict": predict(model, x, **common)}
 
 
 def unequal(got: Any, expected: Any, tolerance: float, path: str = "") -> str | None:
@@ -184,7 +184,7 @@ def losses_of(case: Case) -> list[str]:
 
 
 def model_of(case: Case) -> keras.Model:
-    """A compiled model, every layer and metric with a name; the same each time."""
+    """Returns a compiled model, every layer and metric with a name; the same each time."""
     losses, layers = losses_of(case), keras.layers
     heads = [layers.Dense(UNITS[loss], LAST.get(loss, "softmax"), name=f"out{i}") for i, loss in enumerate(losses)]
     if case.kind == "two":
@@ -195,7 +195,7 @@ def model_of(case: Case) -> keras.Model:
         outputs = [head(hidden) for head in heads]
         as_dict = takes_dicts(case)
         inputs = {"a": a, "b": b} if as_dict else [a, b]
-        outputs = {f"out{i}": each for i, each in enumerate(outputs)} if as_dict else outputs
+        outputs = {f"out{i}": output for i, output in enumerate(outputs)} if as_dict else outputs
         model = keras.Model(inputs, outputs, name="two")
     else:
         first, shape = {
@@ -252,15 +252,15 @@ def compile_model(case: Case, model: keras.Model, losses: list[str]) -> None:
     keep = case.choose("metrics", [False, *[True] * 4])
     # Keras refuses the mean error of three outputs and one class
     weighted = not losses[0].startswith("sparse") and case.choose("weighted metrics", [False, False, True])
-    told: dict[str, Any] = {"loss": losses[0], "metrics": metrics[0] if keep else None}
+    options: dict[str, Any] = {"loss": losses[0], "metrics": metrics[0] if keep else None}
     if weighted:
-        told["weighted_metrics"] = [keras.metrics.MeanAbsoluteError(name="weighted")]
+        options["weighted_metrics"] = [keras.metrics.MeanAbsoluteError(name="weighted")]
     if case.kind == "two":
-        told = {"loss": paired(case, losses), "metrics": paired(case, metrics) if keep else None}
+        options = {"loss": paired(case, losses), "metrics": paired(case, metrics) if keep else None}
         if weighted:
-            told["loss_weights"] = paired(case, [2.0, 0.5])
+            options["loss_weights"] = paired(case, [2.0, 0.5])
     steps = case.choose("steps_per_execution", [1, 1, 2, 3])
-    model.compile(optimizer, steps_per_execution=steps, jit_compile=case.jit, **told)
+    model.compile(optimizer, steps_per_execution=steps, jit_compile=case.jit, **options)
 
 
 def metrics_of(case: Case, loss: str, number: int) -> list[Any]:
@@ -278,7 +278,7 @@ def metrics_of(case: Case, loss: str, number: int) -> list[Any]:
 
 
 def data_of(case: Case) -> tuple[Any, Any]:
-    """x and y; N from 20 to 50."""
+    """Returns x and y; N from 20 to 50."""
     losses, rng = losses_of(case), np.random.default_rng(case.seed)
     count = case.choose("rows", [20, 24, 32, 37, 48])
     if case.kind == "words":
@@ -304,7 +304,7 @@ def takes_dicts(case: Case) -> bool:
 
 
 def paired(case: Case, values: list[Any]) -> Any:
-    """The losses and metrics of the two outputs."""
+    """Returns the losses and metrics of the two outputs."""
     return {"out1": values[1], "out0": values[0]} if takes_dicts(case) else values
 
 
@@ -334,7 +334,7 @@ def targets(case: Case, rng: np.random.Generator, loss: str, number: int) -> np.
 
 
 def weights_of(case: Case, use: str, rows: int) -> Any:
-    """One weight for each row, or for each row and output; or None."""
+    """Returns one weight for each row, or for each row and output; or None."""
     if not case.choose(f"{use} weight", [False, True]):
         return None
     rng = np.random.default_rng(case.number(f"{use} weight seed", 99))
@@ -344,7 +344,7 @@ def weights_of(case: Case, use: str, rows: int) -> Any:
 
 
 def fit_options(case: Case, x: Any, y: Any) -> tuple[dict[str, Any], list[Any]]:
-    """fit's arguments beside the data, without callbacks; and the callbacks."""
+    """Returns fit's arguments without data and callbacks; and the callbacks."""
     options: dict[str, Any] = {
         "batch_size": case.choose("batch_size", [None, 5, 8, 12, 64]),
         "epochs": case.choose("epochs", [2, 3, 4]),

@@ -48,7 +48,7 @@ def this_checker(kind: Kind, function: Any, inputs: list[np.ndarray], modes: Any
 
 
 def compute_gradient(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer:
-    """tf.test.compute_gradient, and the usual assertion that its two Jacobians differ by less than 1e-3."""
+    """Checks by tf.test.compute_gradient, and the usual assertion that its two Jacobians differ by less than 1e-3."""
 
     def wrong(dtype: str) -> bool:
         floats, call = _floats(function, inputs, dtype)
@@ -62,7 +62,7 @@ def compute_gradient(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Ans
 
 
 def flat_allclose(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer:
-    """np.allclose with rtol = atol = 1e-3 against autodiff of the forward, the upstream gradient being 1."""
+    """Checks by np.allclose with rtol = atol = 1e-3 against autodiff of the forward, the upstream gradient being 1."""
 
     def wrong(dtype: str) -> bool:
         floats, call = _floats(function, inputs, dtype)
@@ -77,7 +77,7 @@ def flat_allclose(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer
 
 
 def peer(refuses: Callable[..., bool]) -> Callable[..., Answer]:
-    """Another framework's checker as a contestant, on the same forward and backward."""
+    """Returns another framework's checker as a contestant, on the same forward and backward."""
 
     def contestant(kind: Kind, function: Any, inputs: list[np.ndarray]) -> Answer:
         def wrong(dtype: str) -> bool:
@@ -116,13 +116,13 @@ def visible(kind: Kind, backward: Any, inputs: list[np.ndarray], dtype: str) -> 
 
 
 def _floats(function: Any, inputs: list[np.ndarray], dtype: str) -> tuple[list[tf.Tensor], Callable[..., Any]]:
-    """The float inputs in the dtype, and the function of these alone."""
+    """Returns the float inputs in the dtype, and the function of these alone."""
     floats = [tf.constant(tensor.astype(NUMPY[dtype])) for tensor in inputs if tensor.dtype.kind == "f"]
     return floats, _of_floats(function, inputs)
 
 
 def _of_floats(function: Any, inputs: list[np.ndarray]) -> Callable[..., Any]:
-    """The function of its float inputs alone."""
+    """Returns the function of its float inputs alone."""
 
     def call(*floats: Any) -> Any:
         given = iter(floats)

@@ -47,7 +47,7 @@ class Kind:
     oracle: Callable[..., Any] | None = None
 
     def function(self, backward: Backward | None = None) -> Callable[..., Any]:
-        """The tf.custom_gradient with its own backward, or another's."""
+        """Returns the tf.custom_gradient with its own backward, or another's."""
         chosen = backward or self.backward
 
         def body(*arguments: Any) -> Any:

@@ -1,7 +1,7 @@
-"""PyTorch's gradcheck and JAX's check_grads on the very same functions: a bridge hands arrays to TensorFlow and back.
+"""Runs PyTorch's gradcheck and JAX's check_grads on the same functions: a bridge copies arrays to TensorFlow and back.
 
-Each is called as on its own page, with its own tolerances. Forward and backward are those of the custom gradient; a
-wrong shape, dtype or number of gradients is the framework's own to refuse or to mend. `make benchmark` installs both.
+Both have the call and the tolerances of their own documentation. Forward and backward are those of the custom gradient.
+A wrong shape, dtype or number of gradients is for the framework to refuse or to accept. `make benchmark` installs both.
 """
 
 from __future__ import annotations

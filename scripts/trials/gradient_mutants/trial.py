@@ -1,4 +1,4 @@
-"""Every contestant's verdict on every mistake and on right gradients, and the totals."""
+"""Collects every contestant's verdict on every mistake and on right gradients, and the totals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kinds() -> list[Kind]:
 
 
 def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
-    """Every contestant's verdict on a mistake, at both points."""
+    """Returns every contestant's verdict on a mistake, at both points."""
     verdicts = []
     for point in ("good", "lazy"):
         inputs = getattr(kind, point)(np.random.default_rng(seed))
@@ -42,7 +42,7 @@ def trial(kind: Kind, mutant: Mutant, seed: int) -> list[dict[str, Any]]:
 
 
 def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
-    """Every contestant's verdict on a right backward; this checker in every mode."""
+    """Returns every contestant's verdict on a right backward; this checker in every mode."""
     inputs, complaints = kind.good(np.random.default_rng(1000 + seed)), []
     for name, contestant in CONTESTANTS.items():
         ours = contestant is this_checker
@@ -61,7 +61,7 @@ def right(kind: Kind, seed: int) -> list[dict[str, Any]]:
 
 
 def summary(mutants: list[dict[str, Any]], correct: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each contestant."""
+    """Returns one row for each contestant."""
     rows = []
     for name in CONTESTANTS:
         mine = [r for r in mutants if r["contestant"] == name]
@@ -88,7 +88,7 @@ def summary(mutants: list[dict[str, Any]], correct: list[dict[str, Any]]) -> lis
 
 
 def failures(mutants: list[dict[str, Any]], correct: list[dict[str, Any]]) -> list[str]:
-    """Where this checker fell short."""
+    """Returns this checker's failures, one line for each."""
     said = []
     for r in (r for r in mutants if r["contestant"] == "tfbp"):
         name = f"{r['kind']}, {r['mutant']}, {r['point']} point"

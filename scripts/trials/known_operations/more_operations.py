@@ -1,7 +1,7 @@
 """More operations with a registered gradient, and every tf.custom_gradient inside TensorFlow and Keras.
 
-keras-hub 0.32 has none. What gathers numbers of other machines, reads or writes resources, or is only found in a loop
-or in another gradient is left out.
+keras-hub 0.32 has none. Operations that gather numbers of other machines, read or write resources, or exist only in a
+loop or in another gradient are left out.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _operations(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarra
 
 
 def _of_sparse_tensors(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:
-    """Of their values: places have no derivative."""
+    """Returns sparse tensors' values: their places have no derivative."""
     import tensorflow as tf
 
     x, values, dense = rng.normal(size=(6, 4)), rng.normal(size=5), rng.normal(size=(4, 3))

@@ -50,7 +50,7 @@ NAMES = (
 
 
 def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
-    """The subjects by name, each with its inputs."""
+    """Returns the subjects by name, each with its inputs."""
     import keras
     import tensorflow as tf
 
@@ -101,7 +101,7 @@ def subjects() -> dict[str, tuple[Any, list[np.ndarray]]]:
 
 
 def others(rng: np.random.Generator) -> dict[str, tuple[Any, list[np.ndarray]]]:
-    """Operations of tf.math, tf.nn, tf.linalg, tf.signal, tf.image, and of arrays."""
+    """Returns operations of tf.math, tf.nn, tf.linalg, tf.signal, tf.image, and of arrays."""
     import tensorflow as tf
 
     x, images, square = rng.normal(size=(6, 4)), rng.normal(size=(2, 6, 6, 4)), rng.normal(size=(3, 4, 4))

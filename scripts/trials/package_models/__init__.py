@@ -140,7 +140,7 @@ def small() -> Any:
 
 
 class Wrapped(PackageTrial):
-    """Whose package makes and fits the models, all of them at each call."""
+    """A trial of a package that makes and fits all models by itself at each call."""
 
     def __init__(self, search: Callable[[int], Any]) -> None:
         self.search = search
@@ -205,7 +205,7 @@ def by_keras(model: Any, *given: Any, **options: Any) -> Any:
 def trained(
     make: Callable[[], PackageTrial], ways: list[Fit], epochs: int, fits: int
 ) -> tuple[list[Any], list[Any], Any]:
-    """The weights after so many fits each way, in turn; the seconds of each fit; and how tfbp.fit ran."""
+    """Returns the weights after some fits by either way, in turn; the seconds of each fit; and how tfbp.fit ran."""
     trials, seconds, how = [], [], None
     make()  # an import of the package may draw numbers
     for _ in ways:
@@ -227,7 +227,7 @@ def apart(ours: list[Any], theirs: list[Any]) -> float:
 
 
 def run(only: str, rounds: int) -> int:
-    """The table; 1 where Keras's fit repeats itself and ours is another."""
+    """Prints the table; returns 1 if Keras's fit repeats itself and tfbp's differs, else 0."""
     print("| model | package | weights apart | Keras twice | Keras, s | tfbp, s | times as fast | XLA |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     as_keras = True

@@ -1,7 +1,7 @@
-"""The harness's verdict on a mistake: the first complaint, eager float64 before all else.
+"""Finds the harness's verdict on a mistake: the first complaint, eager float64 first.
 
-Only cases with a layer, an activation or a loss of the changed function's file are tried: the others do not run it.
-The reference's results are remembered, unless it is on trial.
+Only cases that run the changed function are tried: those with a layer, an activation or a loss of its file. The
+reference's results are cached, unless the mistake is in the reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _USED_BY = {
 _KINDS = {
     *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
-    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling"),
+    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling", "volumes"),
 }
 # results without a case in the matrix: an example's own gradient
 _OF_EXAMPLES = (
@@ -48,7 +48,7 @@ _PARTS = {
 
 
 def verdict(mistake: Mistake, modes: Sequence[str] = matrix.MODES, dtypes: Sequence[str] = DTYPES) -> str:
-    """The first complaint of the package as it is, or "" where the harness has none."""
+    """Returns the first complaint about the package as it is, or "" without one."""
     cases = [case for case in all_cases() if runs(case, mistake)]
     parts = list(_parts(mistake))
     known = {"reference", "tape", "manual"} - {mistake.room}
@@ -91,7 +91,7 @@ def _parts(mistake: Mistake) -> Iterator[Any]:
 
 
 def judged(mistake: Mistake, **where: Sequence[str]) -> str:
-    """The same with a mistake planted."""
+    """Returns the same with a mistake planted."""
     is_on_trial = mistake.room not in ("manual", "tape", "layers")
     try:
         with planted(mistake):
@@ -104,7 +104,7 @@ def judged(mistake: Mistake, **where: Sequence[str]) -> str:
 
 
 def judged_at(mistake: Mistake, place: tuple[str, str]) -> str:
-    """The same in one mode and dtype alone."""
+    """Returns the same in one mode and dtype alone."""
     mode, dtype = place
     return judged(mistake, modes=[mode], dtypes=[dtype])
 

@@ -37,7 +37,7 @@ Row = tuple[str, ...]
 
 
 def of(writing: str, file: str, rows: dict[str, Row]) -> list[Mistake]:
-    """The mistakes of a file: by name, the function in it, old, new, where, cause and what it needs."""
+    """Returns the mistakes of a file: by name, the function in it, old, new, where, cause and what it needs."""
     return [
         Mistake(f"{writing}-{name}", f"{writing}.{file}.{function}", *row) for name, (function, *row) in rows.items()
     ]

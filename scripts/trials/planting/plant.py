@@ -1,7 +1,7 @@
-"""A mistake put into the running process and taken out again: functions keep their identity and get other code.
+"""Puts a mistake into the running process and takes it out again: a function gets other code and stays the same object.
 
-So every name that a function was imported under runs the changed code, nothing is imported twice, and TensorFlow only
-once for all mistakes. Nothing on disk is touched. The expression is found in the function's syntax tree.
+So every module that imported the function runs the changed code, and TensorFlow is imported once for all mistakes.
+Files do not change. The expression is found in the function's syntax tree.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def planted(mistake: Mistake) -> Iterator[None]:
 
 
 def changed_source(source: str, name: str, mistake: Mistake) -> str:
-    """A module's text with the mistake in its function.
+    """Returns a module's text with the mistake in its function.
 
     Raises:
         ValueError: the function does not hold `old` exactly once.
@@ -72,7 +72,7 @@ def changed_source(source: str, name: str, mistake: Mistake) -> str:
 
 
 def check(mistakes: list[Mistake]) -> None:
-    """Raise `ValueError` where a mistake has no place of its own any more; nothing is run."""
+    """Raises `ValueError` if a mistake's expression is not exactly once in its function; runs nothing."""
     sources: dict[Path, str] = {}
     for mistake in mistakes:
         _, path, name = _place(mistake.function)
@@ -90,7 +90,7 @@ def forget_programs() -> None:
 
 
 def _place(function: str) -> tuple[str, Path, str]:
-    """The module, its file, and the name in it."""
+    """Returns the module, its file, and the name in it."""
     parts = function.split(".")
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(["tfbp", *parts[:count]])
@@ -104,7 +104,7 @@ def _place(function: str) -> tuple[str, Path, str]:
 
 
 def _parsed(text: str) -> tuple[str, bool]:
-    """Its syntax tree, and whether it is an expression."""
+    """Returns the syntax tree of the text, and whether it is an expression."""
     try:
         return ast.dump(ast.parse(text.strip(), mode="eval").body), True
     except SyntaxError:
@@ -113,7 +113,7 @@ def _parsed(text: str) -> tuple[str, bool]:
 
 
 def _definition(tree: ast.AST, name: str) -> ast.AST:
-    """The function or method of that name."""
+    """Returns the function or method of that name."""
     for part in name.split("."):
         tree = next(
             statement

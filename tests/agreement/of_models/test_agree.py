@@ -82,6 +82,38 @@ def test_a_right_siamese_network_with_operations_has_none(rng):
     assert [line.layer for line in report.lines][:4] == ["one", "two", "one again", "two again"]
 
 
+def _attended():
+    """Attention takes the mask off the tensor that it attends to, which another layer takes after it."""
+    tokens = keras.Input((4,), dtype="int32")
+    table = L.Embedding(5, 3, mask_zero=True, name="table")(tokens)
+    seen = L.MultiHeadAttention(1, 2, name="seen")(table, table)
+    last = L.SimpleRNN(3, name="steps")(L.Add(name="both")([seen, table]))
+    return keras.Model(tokens, L.Dense(3)(last))
+
+
+def _with_a_constant():
+    x = keras.Input((4, 3))
+    moved = x + keras.ops.ones((4, 3), "float32")
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(moved + L.Dense(3)(moved))))
+
+
+def _of_volumes():
+    x = keras.Input((4, 4, 4, 1))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling3D()(L.MaxPooling3D(2)(L.Conv3D(2, 1)(x)))))
+
+
+@pytest.mark.parametrize("make", [_attended, _with_a_constant, _of_volumes])
+def test_a_right_model_of_few_layers_has_none(rng, make):
+    model = make()
+    shape = (5, *model.inputs[0].shape[1:])
+    x = rng.integers(0, 5, shape) if make is _attended else rng.normal(size=shape)
+    report = tfbp.agree(
+        model, x, rng.integers(0, 3, 5), loss=LOGITS, dtypes=["float64", "float32", "bfloat16"], modes=["eager"]
+    )
+    assert report.agrees, str(report)
+    assert {line.by for line in report.lines if line.kind in ("SimpleRNN", "MultiHeadAttention")} <= {"reference"}
+
+
 def test_wrong_only_when_compiled(rng, monkeypatch):
     plant(monkeypatch, L.Dense, lambda dy: dy if tf.executing_eagerly() else 2 * dy, "first")
     model, x, y = mlp(rng)

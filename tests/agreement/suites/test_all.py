@@ -14,9 +14,12 @@ EVERY_CELL = [(dtype, mode) for dtype in DTYPES for mode in MODES]
 CELLS = {"metrics": [("float64", mode) for mode in MODES], "Keras layers": keras_layers.CELLS}
 
 
+PARTS = [part for part in beside.PARTS if part != "layers"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("part", [part for part in beside.PARTS if part != "layers"])
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "Keras layers"])
 @pytest.mark.sampled(17, dtype="float64", mode="eager")
 def test_it_agrees_with_the_reference(part, dtype, mode, device):
     results = beside.PARTS[part](dtype, mode, device)
@@ -24,6 +27,12 @@ def test_it_agrees_with_the_reference(part, dtype, mode, device):
     assert bool(results) == is_run
     wrong = first_wrong(results)
     assert wrong is None, f"{wrong.cell.id}: {wrong.pair}: {wrong.comparison}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.sampled(3, mode="eager")
+def test_keras_layers_agree_with_the_reference(mode, device):
+    test_it_agrees_with_the_reference("Keras layers", "float64", mode, device)
 
 
 def test_every_activation_is_tried_far_out_and_every_kink_on_it():

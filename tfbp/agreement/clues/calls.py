@@ -16,12 +16,12 @@ from tfbp.judging.failures import Failure, attempt
 def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
     """Clues for one tensor of a call."""
     asked = {}
-    for said, otherwise in call.otherwise().items():
-        asked[said] = attempt(otherwise, reference, arrays, call.fixed, upstream)
+    for sentence, otherwise in call.otherwise().items():
+        asked[sentence] = attempt(otherwise, reference, arrays, call.fixed, upstream)
     for key, mask in call.fixed.items():
         if mask.dtype != bool:
             continue
-        for said, other in {
+        for sentence, other in {
             f"{key} is ignored": np.ones_like(mask),
             f"{key} is taken the other way round": ~mask,
             f"{key} of another example": np.roll(mask, 1, 0),
@@ -29,15 +29,15 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
             f"{key} in the reverse order of the steps": mask[:, ::-1],
             f"{key} from the last example on": mask[::-1],
         }.items():
-            asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, key: other}, upstream)
+            asked[sentence] = attempt(call.by_hand, reference, arrays, {**call.fixed, key: other}, upstream)
     masks = {key: mask for key, mask in call.fixed.items() if mask.dtype == bool}
     if len(masks) > 1:
         either = functools.reduce(np.logical_or, masks.values())
-        for said, every in (
+        for sentence, every in (
             ("every mask is ignored", {key: np.ones_like(mask) for key, mask in masks.items()}),
             ("one of the masks is enough", dict.fromkeys(masks, either)),
         ):
-            asked[said] = attempt(call.by_hand, reference, arrays, {**call.fixed, **every}, upstream)
+            asked[sentence] = attempt(call.by_hand, reference, arrays, {**call.fixed, **every}, upstream)
     for key, value in arrays.items():
         if (value.ndim == 2 and key in ("h", "c")) or key in ("bias", "beta"):
             without = {**arrays, key: np.zeros_like(value)}
@@ -47,7 +47,9 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
         asked[f"the gradient of {key} is left out"] = attempt(call.by_hand, reference, arrays, call.fixed, without)
     right = call.by_hand(reference, arrays, call.fixed, upstream)
     mistakes = {
-        said: answer[name] for said, answer in asked.items() if not isinstance(answer, Failure) and name in answer
+        sentence: answer[name]
+        for sentence, answer in asked.items()
+        if not isinstance(answer, Failure) and name in answer
     }
     mistakes |= {
         f"it is {other}": value

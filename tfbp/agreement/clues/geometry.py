@@ -31,17 +31,18 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
         run: the reference on a node and its inputs.
     """
     known: dict[str, Any] = {}
-    if node.layer.takes_several:
-        # these clues are for layers with one x
-        return {}
+    if node.layer.takes_several or getattr(node.layer, "return_state", False):
+        return _of_several(node, fed, run)
 
     def of_tensor(name: str) -> Clues:
         if not known:
             known["right"] = run(node, fed)
-            known["others"] = {said: attempt(make) for said, make in _otherwise(node, fed, run)}
+            known["others"] = {sentence: attempt(make) for sentence, make in _otherwise(node, fed, run)}
         right, others = known["right"], known["others"]
         found = {
-            said: other[name] for said, other in others.items() if not isinstance(other, Failure) and name in other
+            sentence: other[name]
+            for sentence, other in others.items()
+            if not isinstance(other, Failure) and name in other
         }
         mistakes = found | _of_another(name, right) | in_another_order(name, right[name], fed["x"].shape, node.layer)
         mistakes |= _of_statistics(node, fed, right) if name == "z" else {}
@@ -55,24 +56,44 @@ def of_node(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict
     return {name: partial(of_tensor, name) for name in names}
 
 
+def _of_several(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> dict[str, Callable[[], Clues]]:
+    """Clues for a layer of several inputs or outputs: other arguments, and no gradient of one of the last states."""
+    otherwise = {
+        said: partial(run, dataclasses.replace(node, layer=layer), fed)
+        for said, layer in _with_other_arguments(node.layer)
+    }
+    count = node.layer.states if getattr(node.layer, "return_state", False) else 0  # type: ignore[attr-defined]
+    for number, state in zip(range(count), "hc", strict=False):
+        dz = fed["dz"].copy()
+        dz[:, number - count] = 0
+        otherwise[f"the gradient of last {state} is left out"] = partial(run, node, {**fed, "dz": dz})
+
+    def of_tensor(name: str) -> Clues:
+        found = {said: attempt(make) for said, make in otherwise.items()}
+        return Clues({said: one[name] for said, one in found.items() if not isinstance(one, Failure) and name in one})
+
+    of_x = [f"dx{number}" for number in range(len(fed["x"]))] if node.layer.takes_several else ["dx"]
+    return {name: partial(of_tensor, name) for name in ("z", *of_x, *(f"d{weight}" for weight in fed["weights"]))}
+
+
 def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[[], Named]]]:
     """Each argument with another value; without each weight; fewer rows."""
-    for said, layer in _with_other_arguments(node.layer):
-        yield said, partial(run, dataclasses.replace(node, layer=layer), fed)
+    for sentence, layer in _with_other_arguments(node.layer):
+        yield sentence, partial(run, dataclasses.replace(node, layer=layer), fed)
     for name, weight in fed["weights"].items():
         if isinstance(weight, np.ndarray):
             neutral = np.ones_like(weight) if name in ("gamma", "scale") else np.zeros_like(weight)
             yield f"{name} is left out", partial(run, node, {**fed, "weights": {**fed["weights"], name: neutral}})
             if weight.ndim > 1:
                 turned = weight[(slice(None, None, -1),) * 2]
-                said = f"{name} is turned by half a turn"
-                yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: turned}})
+                sentence = f"{name} is turned by half a turn"
+                yield sentence, partial(run, node, {**fed, "weights": {**fed["weights"], name: turned}})
             for axis, size in enumerate(weight.shape if weight.ndim > 1 else ()):
                 for place, what in ((0, "first"), (size - 1, "last")):
                     part = weight.copy()
                     np.moveaxis(part, axis, 0)[place] = 0
-                    said = f"the {what} of {name} along its axis {axis} is left out"
-                    yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+                    sentence = f"the {what} of {name} along its axis {axis} is left out"
+                    yield sentence, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
             yield from _without_gates(node, fed, run, name, weight)
     for moved in (-2, -1, 1) if node.layer.draws else ():
         before = dataclasses.replace(node, draws_before=node.draws_before + moved)
@@ -88,12 +109,12 @@ def _otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
     if rows > 1 and not node.layer.draws:
-        for said, rows_kept in (
+        for sentence, rows_kept in (
             ("the last example is missing from the sum", slice(0, rows - 1)),
             ("the first example is missing from the sum", slice(1, rows)),
             ("the first example alone is in the sum", slice(0, 1)),
         ):
-            yield said, partial(run, node, {**fed, "x": fed["x"][rows_kept], "dz": fed["dz"][rows_kept]})
+            yield sentence, partial(run, node, {**fed, "x": fed["x"][rows_kept], "dz": fed["dz"][rows_kept]})
 
 
 def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -> Iterator[tuple[str, Any]]:
@@ -104,10 +125,10 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
             part = weight.copy()
             at = np.split(part, len(letters), axis=-1)[number]
             (at if name != "bias" or weight.ndim == 1 else at[row])[...] = 0
-            said = f"{name} of the gate {gate} is left out" + (
+            sentence = f"{name} of the gate {gate} is left out" + (
                 f", in row {row}" if part.ndim == 2 and name == "bias" else ""
             )
-            yield said, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
+            yield sentence, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
 
 
 def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
@@ -128,18 +149,18 @@ def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
             yield f"{one} and {other} are exchanged", with_weights(exchanged)
     _, heads, width = weights["query_kernel"].shape
     query = {name: w for name, w in weights.items() if name.startswith("query")}
-    for said, factor in (
+    for sentence, factor in (
         ("the scores are not scaled", width**0.5),
         ("the scores are scaled twice", width**-0.5),
         ("the scores are scaled by the number of heads for their width", (width / heads) ** 0.5),
     ):
-        yield said, with_weights({name: factor * w for name, w in query.items()})
+        yield sentence, with_weights({name: factor * w for name, w in query.items()})
     output, groups = weights["attention_output_kernel"], weights["key_kernel"].shape[1]
     yield "the heads come in the reverse order", with_weights({"attention_output_kernel": output[::-1]})
     if 1 < groups < heads:
         order = np.arange(heads).reshape(groups, -1).T.ravel()
-        for said, each in (("of a group", order), ("of the groups", np.argsort(order))):
-            yield f"the heads {said} are interleaved", with_weights({"attention_output_kernel": output[each]})
+        for sentence, each in (("of a group", order), ("of the groups", np.argsort(order))):
+            yield f"the heads {sentence} are interleaved", with_weights({"attention_output_kernel": output[each]})
 
 
 def _turned(node: Node, fed: Named, run: Any) -> Named:
@@ -224,11 +245,11 @@ def _with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
             others |= {f"groups is taken for {count}": count for count in (1, -1)}
         if isinstance(value, float | int) and not isinstance(value, bool) and name in defaults:
             others[f"{name} is taken for its default, {defaults[name]}"] = defaults[name]
-        for said, other in others.items():
+        for sentence, other in others.items():
             if other != value:
                 changed_layer = attempt(dataclasses.replace, layer, **{name: other})
                 if not isinstance(changed_layer, Failure):
-                    yield said, changed_layer
+                    yield sentence, changed_layer
     if "activation" in given and "recurrent_activation" in given:
         exchanged = {"activation": given["recurrent_activation"], "recurrent_activation": given["activation"]}
         yield "activation and recurrent_activation are exchanged", dataclasses.replace(layer, **exchanged)  # type: ignore[type-var]

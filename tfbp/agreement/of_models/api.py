@@ -117,8 +117,8 @@ def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, .
     names = (given,) if isinstance(given, str) else tuple(given)
     if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
-    for each in names:
-        check_choice(argument, each, accepted)
+    for name in names:
+        check_choice(argument, name, accepted)
     return names
 
 

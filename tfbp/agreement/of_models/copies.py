@@ -32,11 +32,15 @@ class Copies:
         """Returns the call's operation in a dtype; a `Failure` without one."""
         key = id(call.operation), dtype
         if key not in self._made:
-            operation = attempt(self._copy, call.operation, dtype)
-            self._made[key] = operation
-            if isinstance(operation, Failure):
-                self.missing[call.operation.name, dtype] = operation.sentence
+            self._made[key] = attempt(self._copy, call.operation, dtype)
+            if isinstance(self._made[key], Failure):
+                self.refuse(call, dtype, self._made[key])
         return self._made[key]
+
+    def refuse(self, call: Call, dtype: str, failure: Failure) -> None:
+        """Notes that the call's operation does not run in a dtype."""
+        self._made[id(call.operation), dtype] = failure
+        self.missing[call.operation.name, dtype] = failure.sentence
 
     def missing_in(self, dtype: str) -> list[str]:
         """Returns the layers without a copy in a dtype."""

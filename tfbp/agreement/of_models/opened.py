@@ -191,3 +191,10 @@ def with_mask(tensor: Any, mask: Any) -> Any:
 def mask_of(tensor: Any) -> Any:
     """Returns the mask attached to a tensor."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def masks_taken_off(call: Call, given: Sequence[Any], tensors: Any) -> None:
+    """Takes the masks off a model's tensors, by number, that a call took off its copies of them, as attention does."""
+    for number, copy in zip(call.takes, given, strict=True):
+        if mask_of(copy) is None and mask_of(tensors[number]) is not None:
+            tensors[number]._keras_mask = None

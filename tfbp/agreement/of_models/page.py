@@ -73,8 +73,8 @@ def drawn(report: Any) -> str:
             f"fill-opacity='{0.35 if red else 0.12}' stroke='{color}'/>"
         )
         known = [ratio for ratio in line.worst.values() if np.isfinite(ratio)]
-        said = f"{line.kind}, {max(known):.2g}" if known else line.kind
-        for text, down in ((line.layer, 18), (said, 35)):
+        sentence = f"{line.kind}, {max(known):.2g}" if known else line.kind
+        for text, down in ((line.layer, 18), (sentence, 35)):
             short = text if len(text) < 28 else f"{text[:26]}…"
             parts.append(f"<text x='{x + BOX / 2:g}' y='{y + down}' font-size='12'>{escape(short)}</text>")
     high = ROW * (1 + max(depths, default=0))

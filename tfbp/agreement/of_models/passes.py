@@ -13,7 +13,7 @@ import numpy as np
 
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.draws import Draws
-from tfbp.agreement.of_models.opened import Opened, mask_of
+from tfbp.agreement.of_models.opened import Call, Opened, mask_of, masks_taken_off
 from tfbp.agreement.of_models.running import Recorded, base_dtype, tensors_of
 from tfbp.agreement.of_models.truth import Truth, truth_of
 from tfbp.agreement.problems import round_to
@@ -21,7 +21,7 @@ from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.errors import InputError
 from tfbp.judging.arrays import as_float64
-from tfbp.judging.failures import Failure
+from tfbp.judging.failures import Failure, failure
 from tfbp.judging.tolerances import Units
 from tfbp.reference.graph import add
 
@@ -55,32 +55,39 @@ def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], trainin
         InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
     """
     tensors = dict(enumerate(tensors_of(arrays, "float64")))
-    records = []
-    for call in model.calls:
-        dtype = base_dtype(call, copies)
-        operation = copies.of(call, dtype)
-        if isinstance(operation, Failure):
-            raise InputError(f"model: got {call.name!r}, {operation.sentence}; accepted: layers that can be copied.")
-        draws, given = Draws(), []
-        for number in call.takes:
-            tensor, mask = tensors[number], mask_of(tensors[number])
-            if tensor.dtype.is_floating and tensor.dtype.name != dtype:
-                (tensor,) = tensors_of([as_float64(tensor)], dtype)
-                tensor._keras_mask = mask
-            given.append(tensor)
-        masks = [None if mask_of(item) is None else mask_of(item).numpy() for item in given]
-        try:
-            with draws.recorded():
-                outputs = call(operation, given, training)
-        except InputError:
-            raise
-        except Exception as error:
-            said = (str(error).splitlines() or [""])[0]
-            what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
-            raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
-        tensors.update(zip(call.makes, outputs, strict=True))
-        records.append(Recorded(masks, draws))
-    return records
+    return [_recorded_call(call, copies, tensors, training) for call in model.calls]
+
+
+def _recorded_call(call: Call, copies: Copies, tensors: dict[int, Any], training: bool) -> Recorded:
+    """Returns what a call gets besides numbers, and adds what it makes to the tensors."""
+    dtype = base_dtype(call, copies)
+    operation = copies.of(call, dtype)
+    if isinstance(operation, Failure):
+        raise InputError(f"model: got {call.name!r}, {operation.sentence}; accepted: layers that can be copied.")
+    draws, given = Draws(), []
+    for number in call.takes:
+        tensor, mask = tensors[number], mask_of(tensors[number])
+        if tensor.dtype.is_floating and tensor.dtype.name != dtype:
+            (tensor,) = tensors_of([as_float64(tensor)], dtype)
+            tensor._keras_mask = mask
+        given.append(tensor)
+    masks = [None if mask_of(item) is None else mask_of(item).numpy() for item in given]
+    try:
+        with draws.recorded():
+            outputs = call(operation, given, training)
+    except InputError:
+        raise
+    except Exception as error:
+        if dtype == "float64" and call.is_layer and call.operation.compute_dtype != dtype:
+            # TensorFlow has no float64 kernel of it on this device, as of pooling of volumes on a CPU
+            copies.refuse(call, dtype, failure(error))
+            return _recorded_call(call, copies, tensors, training)
+        said = (str(error).splitlines() or [""])[0]
+        what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
+        raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
+    masks_taken_off(call, given, tensors)
+    tensors.update(zip(call.makes, outputs, strict=True))
+    return Recorded(masks, draws)
 
 
 def truths_of(

@@ -37,9 +37,9 @@ class ModelFinding:
     outlier: str = ""
 
     def __str__(self) -> str:
-        said = "; ".join(part for part in (self.cause, self.where, self.outlier) if part) or "disagrees"
+        sentence = "; ".join(part for part in (self.cause, self.where, self.outlier) if part) or "disagrees"
         size = f" (error / tolerance {self.ratio:.3g})" if np.isfinite(self.ratio) else ""
-        return f"{self.layer} {self.tensor} [{self.part}; {self.dtype}, {self.mode}]: {said}{size}"
+        return f"{self.layer} {self.tensor} [{self.part}; {self.dtype}, {self.mode}]: {sentence}{size}"
 
 
 @dataclass
@@ -87,10 +87,10 @@ class ModelReport:
         judged = f"{known} of {len(self.lines)} calls judged by the reference"
         if known < len(self.lines):
             judged += f", {len(self.lines) - known} by differences"
-        said = [f"{self.name}: {verdict}; {judged}"]
-        said += _cut([f"  {finding}" for finding in self.findings], "finding")
-        said += _cut([f"  note: {note}" for note in self.notes], "note")
-        return "\n".join([*said, *self.table()])
+        lines = [f"{self.name}: {verdict}; {judged}"]
+        lines += _cut([f"  {finding}" for finding in self.findings], "finding")
+        lines += _cut([f"  note: {note}" for note in self.notes], "note")
+        return "\n".join([*lines, *self.table()])
 
     def rows(self) -> list[list[str]]:
         """Returns the worst error / tolerance of each call in each dtype, with its mode."""
@@ -145,7 +145,7 @@ def _worst(worst: dict[str, float], dtype: str) -> str:
     ratios = {key.split(" ", 1)[1]: ratio for key, ratio in worst.items() if key.split(" ")[0] == dtype}
     if not ratios:
         return "–"
-    mode = max(ratios, key=lambda each: ratios[each])
+    mode = max(ratios, key=lambda name: ratios[name])
     return f"{ratios[mode]:.2g} ({mode})"
 
 

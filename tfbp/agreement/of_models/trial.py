@@ -196,7 +196,7 @@ class ModelTrial:
                 limits[name] = np.maximum(t, limits.get(name, 0.0))
         if isinstance(truth, ByTape):
             truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in limits.items()}
-        worst = max(results, key=lambda each: each.ratio)
+        worst = max(results, key=lambda result: result.ratio)
         if truth.by == REFERENCE and np.isfinite(worst.ratio):
             self.report.notes.append(
                 f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "
@@ -214,17 +214,19 @@ class ModelTrial:
         size = np.abs(right) + float(np.sqrt(np.mean(right**2))) if right.size else 0.0
         count = int(np.count_nonzero(error > 2.0**8 * UNIT_ROUNDOFF[dtype] * size))
         if count > self._acquitted.get(layer, (0, ""))[0]:
-            said = (
+            sentence = (
                 f"{layer} {tensor} [{dtype}, {mode}]: {count} of {right.size} elements are on a kink, or differences of"
             )
-            self._acquitted[layer] = count, f"{said} larger numbers: inside the tolerance"
+            self._acquitted[layer] = count, f"{sentence} larger numbers: inside the tolerance"
 
     def close(self) -> None:
         """Adds the last notes: acquittals, and skipped runs. Equal findings of several runs are merged."""
-        self.report.notes += [said for _, said in self._acquitted.values()]
+        self.report.notes += [sentence for _, sentence in self._acquitted.values()]
         for name, off in self._few_digits.items():
-            said = f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
-            self.report.notes.append(f"{said}, as in Keras's gelu. The whole model in float64 follows it")
+            sentence = (
+                f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
+            )
+            self.report.notes.append(f"{sentence}, as in Keras's gelu. The whole model in float64 follows it")
         for (name, dtype), why in self.copies.missing.items():
             self.report.notes.append(f"{name}: not run in {dtype}: {why}")
         if self.objective.is_random:

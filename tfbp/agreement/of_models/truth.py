@@ -47,9 +47,13 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     if recorded.draws.numbers and isinstance(call.operation, keras.layers.Dropout) and not is_masked:
         return ByMask(recorded.draws, call.operation.rate)
     try:
-        if (is_masked and _minds_masks(call.operation)) or recorded.draws.numbers:
-            raise InputError("model: got a mask or draws; accepted: a layer of which the reference knows all.")
-        return ByReference(call, copies, shapes, training)
+        if recorded.draws.numbers:
+            raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
+        # a mask that is an argument of the call is one of its tensors already
+        by_argument = any("mask" in name for name, given in call.arguments[1].items() if given is not None)
+        attached = is_masked and not by_argument and _minds_masks(call.operation)
+        masks = recorded.masks if attached else [None] * len(shapes)
+        return ByReference(call, copies, shapes, masks, training)
     # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
@@ -66,11 +70,23 @@ class ByReference:
 
     by = REFERENCE
 
-    def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], training: bool) -> None:
+    def __init__(self, call: Call, copies: Copies, shapes: Sequence[Any], masks: Sequence[Any], training: bool) -> None:
         layer = call.operation
         operation = copies.fresh(layer, "float64") if call.is_layer else copies.of(call, "float64")
         inputs = [keras.Input(shape[1:], dtype=dtype) for shape, dtype in shapes]
-        outputs = call(operation, inputs, training)
+        self.masks = [np.asarray(mask, float) for mask in masks if mask is not None]
+        given = list(inputs)
+        with_masks = []
+        for tensor, mask in zip(given, masks, strict=True):
+            if mask is not None:
+                inputs.append(keras.Input(mask.shape[1:], dtype="bool"))
+                tensor._keras_mask = inputs[-1]
+                with_masks.append((tensor, inputs[-1]))
+        # a copy has no mask, which would belong to a loss
+        outputs = [keras.ops.copy(y) for y in call(operation, given, training)]
+        for tensor, mask in with_masks:
+            # attention takes it off
+            tensor._keras_mask = mask
         model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
         loss = ["mean_squared_error"] * len(outputs) if len(outputs) > 1 else "mean_squared_error"
         self.network, sources = network_and_sources(model, loss)
@@ -90,7 +106,7 @@ class ByReference:
         calls = self.network.graph
         with activations_with(noise):
             tensors_made, tensors, residuals = graph.graph_forward(
-                calls, weights, [on(x) for x in xs], training=self.training
+                calls, weights, [*map(on, xs), *self.masks], training=self.training
             )
             answer = Answer([np.asarray(plain(tensors_made[end])) for end in self.network.ends])
             for (place, name), number in self.numbers.items():

@@ -18,7 +18,7 @@ from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.draws import Draws
 from tfbp.agreement.of_models.layers import names_of
 from tfbp.agreement.of_models.objective import Objective
-from tfbp.agreement.of_models.opened import Opened, mask_of, with_mask
+from tfbp.agreement.of_models.opened import Opened, mask_of, masks_taken_off, with_mask
 from tfbp.agreement.of_models.passes import Pass
 from tfbp.agreement.of_models.running import Recorded, trained
 from tfbp.judging.arrays import as_float64
@@ -63,7 +63,9 @@ def whole_pass(
                 given.append(with_mask(tensor, mask) if mask_of(tensor) is not mask else tensor)
                 watched[f"part {number} {index}"] = given[-1]
             with recorded[index].draws.given():
-                tensors.update(zip(call.makes, call(operations[index], given, True), strict=True))
+                made = call(operations[index], given, True)
+            masks_taken_off(call, given, tensors)
+            tensors.update(zip(call.makes, made, strict=True))
         ends = []
         for number in model.outputs:
             end = tensors[number]
@@ -165,7 +167,9 @@ def forks(
         # each partial sum rounds once
         tolerance = wider * len(parts) * UNIT_ROUNDOFF[dtype] * sizes + UNDERFLOW[dtype]
         what = f"sum of {len(parts)} gradients"
-        comparison = compare(what, found[f"dy {number}"], total, tolerance, dtype, partial(Clues, terms=terms))
+        # the dtype of the tensor itself, which is float32 where a constant of the model is
+        own = found.get(f"y {number}", found[f"dy {number}"]).dtype.name
+        comparison = compare(what, found[f"dy {number}"], total, tolerance, own, partial(Clues, terms=terms))
         yield Place(name, what, "fork"), comparison
 
 

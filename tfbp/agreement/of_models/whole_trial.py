@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,9 @@ def _compared(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
     more = (
         4.0 if any(of == dtype and comparison and known[i] for (i, of), comparison in trial.formulas.items()) else 1.0
     )
+    # T is three standard deviations of an error; the largest of n such errors is √(2 ln n)
+    count = sum(np.size(value) for value in right.values())
+    more *= max(1.0, math.sqrt(2 * math.log(count)) / 3)
     worst, wrong = 0.0, []
     for key, place in whole.in_order(trial.model, right):
         if key not in answer:
@@ -111,8 +115,10 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
             if off > spread:
                 spread, widest = off, f"{place.layer} {place.tensor}"
             if off > MOST_SPREAD * UNIT_ROUNDOFF[dtype]:
-                said = f"another at every run, by {off:.1e} of its size"
-                trial.report.findings.append(ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", said))
+                sentence = f"another at every run, by {off:.1e} of its size"
+                trial.report.findings.append(
+                    ModelFinding(place.layer, place.tensor, dtype, "eager", "repeat", sentence)
+                )
                 return
     if spread:
         trial.report.notes.append(f"{widest} [{dtype}]: from run to run it moves by {spread:.1e} of its size")

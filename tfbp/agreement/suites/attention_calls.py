@@ -98,7 +98,9 @@ def _attention(
             mistakes["the causal edge is a key too late"] = {"causal": False, "edge": shown(1)}
         if drops:
             mistakes["the seed's words are exchanged"] = {"seed": SEED[::-1]}
-        functions = {said: _attention(name, drops=drops, **changed).by_hand for said, changed in mistakes.items()}
+        functions = {
+            sentence: _attention(name, drops=drops, **changed).by_hand for sentence, changed in mistakes.items()
+        }
         if drops:
             functions["dropout is left out"] = _attention(name).by_hand
         return functions

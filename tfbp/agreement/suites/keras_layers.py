@@ -70,7 +70,8 @@ def _trials(dtype: str, units: Units) -> Iterator[SuiteCase]:
 def _is_here(node: Node) -> bool:
     """Whether tfbp.layers has it; Keras draws other numbers, so layers that draw are excluded."""
     by_hand = hasattr(layers, node.layer.keras_name)
-    return by_hand and not (node.layer.parts or node.layer.draws or isinstance(node.layer, _ELSEWHERE))
+    takes_others = node.layer.takes_several or getattr(node.layer, "return_state", False)
+    return by_hand and not (node.layer.parts or node.layer.draws or takes_others or isinstance(node.layer, _ELSEWHERE))
 
 
 def _fed(case: Case, dtype: str) -> dict[Any, Named]:

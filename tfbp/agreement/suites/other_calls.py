@@ -54,8 +54,8 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         else:
             mistakes |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
         return {
-            said: _normalization(kind, changed.pop("axes", None), given, shape, **changed).by_hand
-            for said, changed in mistakes.items()
+            sentence: _normalization(kind, changed.pop("axes", None), given, shape, **changed).by_hand
+            for sentence, changed in mistakes.items()
         }
 
     words = [f"over {axes}" if axes else f"of {options['groups']} groups", *(["of", *given] if given else ["bare"])]
@@ -97,7 +97,7 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
 
     def otherwise() -> Named:
         starts = {"the start is left out": 0, "the start is one too late": start + 1}
-        mistakes = {said: _position(kind, shape, other, options).by_hand for said, other in starts.items()}
+        mistakes = {sentence: _position(kind, shape, other, options).by_hand for sentence, other in starts.items()}
         for option in options:
             others = {name: value for name, value in options.items() if name != option}
             mistakes[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand
@@ -129,7 +129,7 @@ def others() -> Iterator[Call]:
             dembeddings = file_of(room, "embedding").embedding_backward(upstream["y"], residuals)
             return {"y": y, "dembeddings": dembeddings, "squares": dembeddings * dembeddings}
         rows, tokens = file_of(room, "embedding").embedding_rows_backward(upstream["y"], (*residuals, 5))
-        sums = [tf.math.unsorted_segment_sum(each, tokens, 9) for each in (rows, rows * rows)]
+        sums = [tf.math.unsorted_segment_sum(array, tokens, 9) for array in (rows, rows * rows)]
         return {"y": y, "dembeddings": sums[0], "squares": sums[1]}
 
     tokens = np.array([[1, 8, 1, 3], [3, 3, 0, 8], [5, 1, 8, 8]])

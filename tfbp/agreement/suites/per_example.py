@@ -166,8 +166,10 @@ def _of_cancelled_squares(network: Network, numbers: Problem, norms: Array, unit
 
 def _size_of_products(layer: Any, tensor: dict[str, Any], rows: int) -> Array:
     dz, x = rows * tensor["dz"], tensor["x"]
-    if layer.parts or not layer.weight_shapes(x.shape[1:]):
+    shape = tuple(each.shape[1:] for each in x) if layer.takes_several else x.shape[1:]
+    if layer.parts or not layer.weight_shapes(shape):
         return np.zeros(rows)
+    x = x[0] if layer.takes_several else x
     of_dz = np.linalg.norm(dz, axis=-1).reshape(rows, -1)
     if layer.takes_tokens or x.shape[:-1] != dz.shape[:-1]:
         return of_dz.sum(axis=1)
@@ -225,8 +227,8 @@ def _clues(name: str, network: Network, numbers: Problem, examples: Any, clip: f
         factors["clipped by the norm with 1/B in it"] = np.minimum(1, clip * rows / np.maximum(total, 1e-300))
         for i in range(len(network.layers)):
             factors[f"clipped by the norm of layer {i} alone"] = np.minimum(1, clip / np.maximum(norms[:, i], 1e-300))
-        for said, factor in factors.items():
-            mistakes[said] = _named("", _clipped(network, numbers, examples, factor))[f" {tensor}"]
+        for sentence, factor in factors.items():
+            mistakes[sentence] = _named("", _clipped(network, numbers, examples, factor))[f" {tensor}"]
     else:
         mean = right[f"mean {tensor}"]
         if kind == "variance":
@@ -244,8 +246,9 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
     for i in with_weights:
         layer, tensor = network.layers[i], tensors[i]
         of: dict[str, Array] = {"squared: the root is missing": norms[:, i] ** 2}
-        if not layer.parts and tensor["x"].shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
-            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (tensor["x"], rows * tensor["dz"]))
+        taken = tensor["x"][0] if layer.takes_several else tensor["x"]
+        if not layer.parts and taken.shape[:-1] == tensor["dz"].shape[:-1] and tensor["dz"].ndim > 2:
+            x, dz = (a.reshape(rows, -1, a.shape[-1]) for a in (taken, rows * tensor["dz"]))
             of_dz, of_x = (dz**2).sum(axis=2), (x**2).sum(axis=2)
             each = (of_dz * of_x).sum(axis=1)
             bias = (dz.sum(axis=1) ** 2).sum(axis=1) if getattr(layer, "use_bias", False) else np.zeros(rows)
@@ -260,20 +263,20 @@ def _other_norms(network: Network, numbers: Problem, norms: Array) -> dict[str, 
             same = numbers.x[:, :, None] == numbers.x[:, None, :]
             sums = np.einsum("bst,bto->bso", same, rows * tensor["dz"])
             of["a token counts once for each of its places"] = np.sqrt((sums**2).sum(axis=(1, 2)))
-        for said, column in of.items():
+        for sentence, column in of.items():
             other = norms.copy()
             other[:, i] = column
-            mistakes[f"of layer {i}: {said}"] = other
+            mistakes[f"of layer {i}: {sentence}"] = other
     alike: dict[str, Array] = {}
     for kind in {type(network.layers[i]) for i in with_weights}:
         where = [i for i in with_weights if type(network.layers[i]) is kind]
-        for said in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
-            columns = [i for i in where if f"of layer {i}: {said}" in mistakes]
+        for sentence in {key.split(": ", 1)[1] for key in mistakes if int(key.split()[2][:-1]) in where}:
+            columns = [i for i in where if f"of layer {i}: {sentence}" in mistakes]
             if len(columns) > 1:
                 other = norms.copy()
                 for i in columns:
-                    other[:, i] = mistakes[f"of layer {i}: {said}"][:, i]
-                alike[f"of every {kind.__name__}: {said}"] = other
+                    other[:, i] = mistakes[f"of layer {i}: {sentence}"][:, i]
+                alike[f"of every {kind.__name__}: {sentence}"] = other
     return mistakes | alike
 
 

@@ -64,7 +64,7 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
     function = {"SimpleRNN": "simple_rnn"}.get(keras_name, keras_name.lower())
 
     def outputs(y: Any, last: Any) -> Named:
-        return {"y": y, **{f"last {name}": each for name, each in zip(states, last, strict=True)}}
+        return {"y": y, **{f"last {name}": state for name, state in zip(states, last, strict=True)}}
 
     def by_hand(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
         given = [a[n] for n in ("x", "kernel", "recurrent_kernel", "bias")]
@@ -89,7 +89,9 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
 
     def otherwise() -> Named:
         turned = [(f"{key} is taken for {not value}", {**order, key: not value}) for key, value in order.items()]
-        others = {said: _recurrence(kind, options, other, mask, name, unknown).by_hand for said, other in turned}
+        others = {
+            sentence: _recurrence(kind, options, other, mask, name, unknown).by_hand for sentence, other in turned
+        }
         if "recurrent_activation" in options:
             gates = {
                 "activation": options["recurrent_activation"],
@@ -112,8 +114,8 @@ def _recurrence(kind: str, options: Named, order: Named, mask: Named, name: str,
 
         return run
 
-    told: Named = {"otherwise": otherwise, "by_layer": None if unknown else by_layer}
-    return Call(name, shapes, by_hand, by_tape, mask, {"halves.LEAST": 1}, unknown, **told)
+    named: Named = {"otherwise": otherwise, "by_layer": None if unknown else by_layer}
+    return Call(name, shapes, by_hand, by_tape, mask, {"halves.LEAST": 1}, unknown, **named)
 
 
 @contextmanager
@@ -125,9 +127,9 @@ def _weights_of(layer: Any, tensors: list[Any]) -> Iterator[None]:
 
 def _forward(room: Any, forward: Any, given: Any, states: Any, mask: Any, options: Named, order: Named) -> Any:
     if room is manual:
-        told: Named = {"states": states, "mask": mask, **options, **order}
+        named: Named = {"states": states, "mask": mask, **options, **order}
         x, kernel, recurrent_kernel, bias = given
-        return halves.forward(forward, x, kernel, recurrent_kernel, bias, **told)
+        return halves.forward(forward, x, kernel, recurrent_kernel, bias, **named)
     x, *weights = given
     turned = [a if a is None or not order["go_backwards"] else a[:, ::-1] for a in (x, mask)]
     hs, last, residuals = forward(turned[0], *weights, states, turned[1], **options)

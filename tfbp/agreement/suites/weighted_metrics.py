@@ -57,14 +57,14 @@ def run_weighted_metrics(dtype: str, mode: str, device: str = "cpu", tf32: bool 
         {
             "sample weights are ignored": np.array(errors.mean()),
             "sample weights enter where they must not": np.array(expected["weighted"]),
-            "divided by N in place of the sum of the weights": np.array(expected["loss"]),
+            "divided by N instead of the sum of the weights": np.array(expected["loss"]),
         }
     )
     cell = Cell(Topic("metrics"), dtype, mode, device, tf32)
     results = []
-    for name, told in got.items():
+    for name, metrics in got.items():
         for metric, value in expected.items():
-            found: Any = told if isinstance(told, Failure) else told.get(metric)
+            found: Any = metrics if isinstance(metrics, Failure) else metrics.get(metric)
             number = np.float64(found) if isinstance(found, float | np.floating) else found
             # Keras sums metrics in float32: a few roundings for each batch
             comparison = compare(f"{name} {metric}", number, value, 16 * 2.0**-24 * value, clues=lambda: clues)

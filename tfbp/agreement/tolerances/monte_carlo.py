@@ -114,7 +114,7 @@ class Noisy(np.ndarray):
             result = function(*_map(plain, arguments), **options)
 
             def product(of: Callable[[Any], Any]) -> Any:
-                return function(*_map(lambda each: of(plain(each)), arguments), **options)
+                return function(*_map(lambda argument: of(plain(argument)), arguments), **options)
 
             return noise.on(noise.of_product(result, product))
         result = super().__array_function__(function, types, arguments, options)

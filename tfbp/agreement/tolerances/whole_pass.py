@@ -14,7 +14,7 @@ from tfbp.agreement.tolerances import formulas, monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding, plain
 from tfbp.judging.tolerances import Units
 from tfbp.network import Network, at, map_weights, named_weights
-from tfbp.network.validation import each
+from tfbp.network.validation import as_tuple
 from tfbp.reference import graph
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.backprop import joined
@@ -49,7 +49,7 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
     training, seed = options.get("training", True), options.get("seed")
     on = (lambda array: array) if noise is None else noise.on
     parameters, network_graph = map_weights(on, numbers.parameters), network.graph_before_loss
-    x = [on(one) for one in each("x", numbers.x, len(network.input_shapes))]
+    x = [on(one) for one in as_tuple("x", numbers.x, len(network.input_shapes))]
     with activations_with(noise):
         made, tensors, residuals = graph.graph_forward(
             network_graph,
@@ -77,8 +77,8 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
 def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: Rounding | None) -> tuple[Any, Any]:
     """Returns one output's part of the loss, and its tensors by name."""
     count, loss_of, counts = len(network.losses), network.losses[output], network.loss_weights[output]
-    y = each("y", numbers.y, count)[output]
-    weight = of_each_loss(network, each("sample_weight", numbers.sample_weight, count)[output], output)
+    y = as_tuple("y", numbers.y, count)[output]
+    weight = of_each_loss(network, as_tuple("sample_weight", numbers.sample_weight, count)[output], output)
     losses, residuals = loss_forward(loss_of, y, outputs)
     dlosses = counts * (weight / weight.size)
     doutputs = loss_backward(loss_of, dlosses, residuals)
@@ -130,8 +130,10 @@ def _flat(loss: Any, gradients: Any, tensors: Any) -> dict[str, Any]:
 
 
 def _numbered(value: Any) -> Any:
-    """Yields each of several tensors by its number; a single one without a number."""
-    return enumerate(value) if isinstance(value, tuple) else [("", value)]
+    """Returns each of several tensors that has a gradient, by its number; a single one without a number."""
+    if not isinstance(value, tuple):
+        return [("", value)]
+    return [(number, tensor) for number, tensor in enumerate(value) if tensor is not None]
 
 
 def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
@@ -139,11 +141,11 @@ def _like(tensor: Any, found: dict[str, Any], place: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in tensor.items():
         if isinstance(value, list):
-            out[name] = [_like(each, found, (*place, name, index)) for index, each in enumerate(value)]
+            out[name] = [_like(item, found, (*place, name, index)) for index, item in enumerate(value)]
         elif isinstance(value, dict):
             out[name] = {weight: found[f"{place} {name}{weight}"] for weight in value}
         elif isinstance(value, tuple):
-            out[name] = tuple(found[f"{place} {name}{number}"] for number in range(len(value)))
+            out[name] = tuple(found.get(f"{place} {name}{number}") for number in range(len(value)))
         else:
             out[name] = found[f"{place} {name}"]
     return out

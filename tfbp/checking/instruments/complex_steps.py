@@ -42,7 +42,7 @@ def slope(trial: Any, directions: dict[int, np.ndarray], along: Callable[[float]
     if [tuple(output.shape) for output in outputs] != program.shapes:
         return None
     pairs = zip(trial.upstream, outputs, strict=True)
-    terms = np.concatenate([(u * each.numpy().imag / TINY).ravel() for u, each in pairs])
+    terms = np.concatenate([(u * pair.numpy().imag / TINY).ravel() for u, pair in pairs])
     up, down = along(SMALL), along(-SMALL)
     rounding = 16 * UNIT_ROUNDOFF["float64"] * float(np.linalg.norm(np.abs(up) + np.abs(down))) / SMALL
     value, size = float(terms.sum()), float(np.abs(terms).sum())

@@ -209,7 +209,7 @@ class _Roundings:
 
 def _walk(output: Any) -> float:
     """How far the roundings of a sum walk, in units of S: as the root of its length, where that is long."""
-    sizes = [each.shape.num_elements() for each in (*[i for i in output.op.inputs if _is_number(i)], output)]
+    sizes = [tensor.shape.num_elements() for tensor in (*[i for i in output.op.inputs if _is_number(i)], output)]
     if None in sizes or not sizes[-1]:
         return 4.0
     # B·K and K·O numbers give B·O sums of K; N numbers give O sums of N/O

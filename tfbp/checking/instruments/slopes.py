@@ -111,7 +111,7 @@ def slope(along: Along, step: float = 2.0**-6, unit: float = UNIT_ROUNDOFF["floa
         return Slope(best, doubt, min(left, right), max(left, right), kink=True, evaluations=asked)
     # of a smooth function each halving leaves a quarter of the error
     far = [abs(row[0] - best) for row in rows[:4]]
-    crossed = far[0] > 1e-3 * scale and any(each > 2 * far[0] / 4**k for k, each in enumerate(far) if k)
+    crossed = far[0] > 1e-3 * scale and any(is_far > 2 * far[0] / 4**k for k, is_far in enumerate(far) if k)
     return Slope(best, error, best, best, crossed=crossed, evaluations=asked)
 
 

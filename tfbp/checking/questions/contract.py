@@ -78,9 +78,9 @@ def _of_contract(trial: Trial, index: int, gradient: Any) -> np.ndarray | None:
 
 def _of_failure(failure: Failure) -> str:
     """The exception of a backward, TensorFlow's words for the contract of tf.custom_gradient put plainly."""
-    said = failure.sentence
-    if "custom_gradient function expected to return" in said or "unexpected number of gradients" in said.lower():
-        return f"a wrong number of gradients: {said}"
-    if "variables" in said and "keyword" in said:
-        return f"a closed-over variable has no gradient, because the gradient function takes no `variables`: {said}"
-    return f"the backward raises {said}"
+    text = failure.sentence
+    if "custom_gradient function expected to return" in text or "unexpected number of gradients" in text.lower():
+        return f"a wrong number of gradients: {text}"
+    if "variables" in text and "keyword" in text:
+        return f"a closed-over variable has no gradient, because the gradient function takes no `variables`: {text}"
+    return f"the backward raises {text}"

@@ -47,11 +47,11 @@ def in_mode(trial: Trial, run: Callable[..., Any], mode: str) -> None:
             rounding = _digits(trial, special.index) * max(abs(slope.low), abs(slope.high), 1e-9)
             if abs(got - before) <= rounding:
                 continue
-            said = f"where {special.name} is {x:g} the gradient is {got:.6g}, and {before:.6g} eagerly"
+            sentence = f"where {special.name} is {x:g} the gradient is {got:.6g}, and {before:.6g} eagerly"
             if slope.off(got, rounding) <= 1:
-                trial.notes.append(f"{mode} takes another side of a kink: {said}; both are between the two slopes")
+                trial.notes.append(f"{mode} takes another side of a kink: {sentence}; both are between the two slopes")
             else:
-                trial.find(special.name, "", said, "kink", slope.off(got, rounding), mode=mode)
+                trial.find(special.name, "", sentence, "kink", slope.off(got, rounding), mode=mode)
             break
 
 
@@ -132,7 +132,7 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
         trial.find(name, f"at {at}", f"where {name} is {x:g} the gradient is {got:.6g}, and {sides}", "kink", off)
         return
     if on_kinks:
-        said = ", ".join(dict.fromkeys(on_kinks))
+        sentence = ", ".join(dict.fromkeys(on_kinks))
         trial.notes.append(
-            f"{name}: a kink at {said}; its gradient there is between the slopes of both sides: accepted"
+            f"{name}: a kink at {sentence}; its gradient there is between the slopes of both sides: accepted"
         )

@@ -42,7 +42,7 @@ def elements(
     """Judge each element, or, where there are too many, those that halving leads to along a direction, and a sample."""
     if mine.size <= (MANY if everything else FEW):
         asked = _asked(trial, place, mine, rounding, range(mine.size))
-        right, tolerance = (each.reshape(mine.shape) for each in (asked.right, asked.tolerance))
+        right, tolerance = (array.reshape(mine.shape) for array in (asked.right, asked.tolerance))
         return Judged(max(asked.off), asked.kinks, right, tolerance, unknown=asked.unknown)
     worst = halve(trial, place, mine, rounding, direction)
     sample = sorted({worst, *trial.rng.choice(mine.size, SAMPLE, replace=False).tolist()})

@@ -186,8 +186,8 @@ def _size(trial: Trial, name: str, place: tuple[str, str], got: Any, expected: A
     ratio = abs(off) / (2 * tolerance if place[1] == "xla" else tolerance)
     if not ratio <= 1:
         more = "large" if off > 0 else "small"
-        said = f"together its elements are too {more} by {abs(off):.1%}, each within its roundings"
-        trial.find(name, said, "a factor close to 1", "mode", ratio, dtype=place[0], mode=place[1])
+        text = f"together its elements are too {more} by {abs(off):.1%}, each within its roundings"
+        trial.find(name, text, "a factor close to 1", "mode", ratio, dtype=place[0], mode=place[1])
 
 
 def _wider(tolerance: Any, mode: str) -> Any:

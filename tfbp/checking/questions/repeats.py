@@ -58,7 +58,8 @@ def examine(trial: Trial) -> bool:
 def _repeats_and_is_linear(trial: Trial) -> bool:
     """Two questions in one run: for -2 times the upstream gradient, is every gradient -2 times what it was, exactly?"""
     runs = [
-        attempt(trial.program.run, trial.values, each) for each in (trial.upstream, [-2 * u for u in trial.upstream])
+        attempt(trial.program.run, trial.values, upstream)
+        for upstream in (trial.upstream, [-2 * u for u in trial.upstream])
     ]
     if any(isinstance(run, Failure) for run in runs):
         return False

@@ -33,8 +33,8 @@ class Reference:
     def outputs(self, values: Values) -> list[np.ndarray]:
         subject = self.trial.subject
         packed = tf.nest.pack_sequence_as(subject.arguments, values[: len(subject.values)])
-        found = [np.asarray(each) for each in tf.nest.flatten(self.function(*packed))]
-        return [each.astype(np.float64) for each in found if each.dtype.kind == "f"]
+        found = [np.asarray(output) for output in tf.nest.flatten(self.function(*packed))]
+        return [output.astype(np.float64) for output in found if output.dtype.kind == "f"]
 
     def at(self, values: Values) -> np.ndarray:
         pairs = zip(self.trial.upstream, self.outputs(values), strict=True)
@@ -77,7 +77,7 @@ def forward(trial: Trial, oracle: Program | None, reference: Reference | None, o
 def _check_shapes(who: str, shapes: list[tuple[int, ...]], trial: Trial) -> None:
     expected = [o.shape for o in trial.outputs]
     if [tuple(s) for s in shapes] != expected:
-        given, accepted = (", ".join(map(str, each)) or "none" for each in (shapes, expected))
+        given, accepted = (", ".join(map(str, some_shapes)) or "none" for some_shapes in (shapes, expected))
         raise InputError(f"{who}: got outputs of shape {given}; accepted: the function's, {accepted}.")
 
 

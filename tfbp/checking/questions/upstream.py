@@ -35,7 +35,7 @@ def _linear(trial: Trial) -> None:
     program = trial.program
     other = [trial.rng.uniform(0.5, 1.5, u.shape) * trial.rng.choice([-1.0, 1.0], u.shape) for u in trial.upstream]
     both = [2 * u - 3 * v for u, v in zip(trial.upstream, other, strict=True)]
-    runs = [attempt(program.run, trial.values, each) for each in (other, both)]
+    runs = [attempt(program.run, trial.values, upstream) for upstream in (other, both)]
     if any(isinstance(run, Failure) for run in runs):
         return
     (of_other, of_both) = (arrays(run[1]) for run in runs)

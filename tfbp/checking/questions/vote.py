@@ -78,7 +78,7 @@ def _each_output(trial: Trial, oracle: Program, rounding: list[Any]) -> None:
     count = len(trial.upstream)
     for k in range(count if 1 < count <= 8 else 0):
         alone = [u if j == k else 0 * u for j, u in enumerate(trial.upstream)]
-        runs = [attempt(each.run, trial.values, alone) for each in (trial.program, oracle)]
+        runs = [attempt(program.run, trial.values, alone) for program in (trial.program, oracle)]
         if any(isinstance(run, Failure) for run in runs):
             continue
         (mine, theirs) = (arrays(run[1]) for run in runs)
@@ -156,14 +156,14 @@ def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: s
     if against.agrees:
         trial.worst = max(trial.worst, against.ratio, min(mine_off, 1.0))
         if mine_off > 1:
-            said = "differences of the forward disagree with its gradient"
+            text = "differences of the forward disagree with its gradient"
             if own:
                 trial.refuted.add(name)
                 trial.find(
-                    name, _slopes(found, mine), f"{said}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
+                    name, _slopes(found, mine), f"{text}, and so does autodiff; {ON_PURPOSE}", "gradient", mine_off
                 )
             else:
-                trial.notes.append(f"{name}: {said}, but the oracle agrees with it: it is taken as meant so")
+                trial.notes.append(f"{name}: {text}, but the oracle agrees with it: it is taken as meant so")
         _of_reference(trial, found, mine, name)
         return
     # differences decide between two: an oracle that they refute while they bear the function out is the outlier

@@ -62,8 +62,8 @@ MISTAKES = [
             "branch-subtracted": ("add_forward", "shortcut + branch", "shortcut - branch", "z of manual", ""),
             "branch-alone": ("add_forward", "shortcut + branch", "branch", "z of manual", "nothing is added"),
             "dy-halved-at-the-addition": ("add_backward", "return dy, dy", "return dy / 2, dy / 2", "dx of manual", "factor"),
-            "parts-draw-alike": ("forward", "seed and (seed[0], seed[1] + sum(each.draws for each in layers))", "seed", "of manual", ""),
-            "a-part-draws-once": ("forward", "sum(each.draws for each in layers)", "any(each.draws for each in layers)", "of manual", ""),
+            "parts-draw-alike": ("forward", "seed and (seed[0], seed[1] + sum(inner.draws for inner in layers))", "seed", "of manual", ""),
+            "a-part-draws-once": ("forward", "sum(inner.draws for inner in layers)", "any(inner.draws for inner in layers)", "of manual", ""),
         },
     ),
     *of(

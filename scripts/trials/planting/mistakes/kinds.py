@@ -7,16 +7,16 @@ MISTAKES = [
         "manual",
         "padding",
         {
-            "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [each[::-1] for each in padding])", "dx of manual", ""),
-            "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [each[::-1] for each in cropping])", "z of manual", ""),
-            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(each[::-1] for each in cropping), (0, 0)]", "dx of manual", ""),
+            "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [pair[::-1] for pair in padding])", "dx of manual", ""),
+            "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [pair[::-1] for pair in cropping])", "z of manual", ""),
+            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(pair[::-1] for pair in cropping), (0, 0)]", "dx of manual", ""),
         },
     ),
     *of(
         "manual",
         "scaling",
         {
-            "layer-scale-dx-unscaled": ("layer_scale_backward", "dy * gamma", "dy", "dx of manual", ""),
+            "layer-scale-dx-unscaled": ("layer_scale_backward", "dy * gamma", "dy", "dx of manual", "gamma is left out"),
             "layer-scale-dgamma-of-dy-alone": ("layer_scale_backward", "wide(dy) * wide(x)", "wide(dy)", "dgamma of manual", ""),
         },
     ),
@@ -33,6 +33,17 @@ MISTAKES = [
     ),
     *of(
         "manual",
+        "volumes",
+        {
+            "volumes-strides-of-the-depth-for-the-width": ("conv3d_forward", "strides[1:]", "strides[:2]", "of manual", ""),
+            "volumes-dilation-of-the-depth-lost": ("conv3d_forward", "(dilation_rate[0], 1)", "(1, 1)", "of manual", ""),
+            "volumes-dkernel-in-the-reverse-order": ("conv3d_backward", "tf.stack(dkernel)", "tf.stack(dkernel[::-1])", "dkernel of manual", ""),
+            "volumes-dx-of-one-level": ("conv3d_backward", "sum_of(dats, dz.dtype)", "sum_of(dats[:1], dz.dtype)", "dx of manual", ""),
+            "volumes-pooling-of-the-slices-alone": ("pool3d_forward", "(strides[0], 1)", "(pool_size[0], 1)", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
         "upsampling",
         {
             "nearest-dx-of-the-first": ("nearest_backward", "tf.reduce_sum(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "tf.reduce_mean(split, axis=[*range(2, 2 * len(size) + 1, 2)])", "dx of manual", ""),
@@ -45,7 +56,7 @@ MISTAKES = [
         "manual",
         "transposed",
         {
-            "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(each)", "-1 - window.positions.index(each)", "z of manual", ""),
+            "transposed-kernel-turned": ("conv2d_transpose_forward", "window.positions.index(position)", "-1 - window.positions.index(position)", "z of manual", ""),
             "transposed-dbias-of-the-first-row": ("conv2d_transpose_backward", "tf.reduce_sum(wide(dz), axis=[0, 1, 2])", "tf.reduce_sum(wide(dz)[:, :1], axis=[0, 1, 2])", "dbias of manual", ""),
             "transposed-dkernel-of-other-examples": ("conv2d_transpose_backward", "tf.reshape(wide(x), [-1, inputs])", "tf.reshape(wide(x)[::-1], [-1, inputs])", "dkernel of manual", ""),
         },

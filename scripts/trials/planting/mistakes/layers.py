@@ -24,7 +24,7 @@ MISTAKES = [
         "layers",
         "softmax",
         {
-            "mask-ignored": ("Softmax.call", "tf.where(kept, softmax(tf.where(kept, inputs, lowest)), 0)", "softmax(inputs)", "Softmax axis -1 masked y of layers", "mask is ignored"),
+            "mask-ignored": ("Softmax.call", "tf.where(visible, softmax(tf.where(visible, inputs, lowest)), 0)", "softmax(inputs)", "Softmax axis -1 masked y of layers", "mask is ignored"),
         },
     ),
     *of(

@@ -22,7 +22,7 @@ MISTAKES = [
             "normalization-a-layer-s-variance-is-a-constant": ("_normalize_backward", "dnormalized - along_one - normalized * along_x", "dnormalized - along_one", "of manual", ""),
             "normalization-the-root-mean-square-is-a-constant": ("rms_normalization_backward", "dnormalized - normalized * along", "dnormalized", "of manual", ""),
             "normalization-1/sigma-is-left-out-of-dx": ("rms_normalization_backward", "inverse * (dnormalized - normalized * along)", "dnormalized - normalized * along", "of manual", ""),
-            "normalization-epsilon-stands-outside-the-root": ("rms_normalization_forward", "tf.math.rsqrt(tf.reduce_mean(tf.square(wide_x), list(axes), keepdims=True) + epsilon)", "tf.math.rsqrt(tf.reduce_mean(tf.square(wide_x), list(axes), keepdims=True)) + epsilon", "of manual", ""),
+            "normalization-epsilon-stands-outside-the-root": ("rms_normalization_forward", "tf.math.rsqrt(tf.reduce_mean(tf.square(wide_x), list(axes), keepdims=True) + epsilon)", "tf.math.rsqrt(tf.reduce_mean(tf.square(wide_x), list(axes), keepdims=True)) + epsilon", "of manual", "small everywhere"),
             "normalization-a-group-s-mean-is-a-constant": ("group_normalization_backward", "weight * wide_dy - along_one", "weight * wide_dy", "of manual", ""),
             "normalization-a-group-s-variance-is-a-constant": ("group_normalization_backward", "weight * wide_dy - along_one - normalized * along_x", "weight * wide_dy - along_one", "of manual", ""),
             "normalization-a-group-s-sums-lack-gamma": ("group_normalization_backward", "weight * sum_dy_x", "sum_dy_x", "of manual", ""),

@@ -5,6 +5,44 @@ from planting.mistake import of
 MISTAKES = [
     *of(
         "manual",
+        "masks",
+        {
+            "mask-equal-for-not-equal": ("not_equal_forward", "x != tf.cast(layer.value, x.dtype)", "x == tf.cast(layer.value, x.dtype)", "z of manual", ""),
+            "mask-of-another-value": ("not_equal_forward", "tf.cast(layer.value, x.dtype)", "tf.cast(layer.value + 1, x.dtype)", "z of manual", ""),
+            "mask-all-for-any": ("any_forward", "tf.reduce_any", "tf.reduce_all", "z of manual", ""),
+            "mask-and-for-or": ("or_forward", "(x[0] != 0) | (x[1] != 0)", "(x[0] != 0) & (x[1] != 0)", "z of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "recurrent",
+        {
+            "states-not-handed-on": ("_forward", 'beside.get("initial_state")', "None", "of manual", ""),
+            "states-gradient-of-the-last-left-out": ("_backward", "halves.backward(function, dy, step_residuals, dlast, bias_gradient=layer.use_bias)", "halves.backward(function, dy, step_residuals, bias_gradient=layer.use_bias)", "of manual", ""),
+            "states-in-the-reverse-order": ("_apart", "tuple(tf.unstack(dlast, num=layer.states, axis=1))", "tuple(tf.unstack(dlast, num=layer.states, axis=1))[::-1]", "of manual", ""),
+            "mask-dropped": ("_forward", '"mask" in beside', "False", "of manual", ""),
+            "recurrent-dropout-dx-undropped": ("_backward", "dx if dropped is None else dropout_backward(dx, dropped)", "dx", "dx", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "pooling",
+        {
+            "masked-average-of-all-steps": ("masked_average_pool1d_forward", "tf.cast(shown, wide(x).dtype)", "tf.ones_like(wide(x))", "z of manual", ""),
+            "masked-average-dx-of-what-is-left-out": ("masked_average_pool1d_backward", "tf.where(shown, tf.cast(wide(step) / count, dy.dtype), 0)", "tf.cast(wide(step) / count, dy.dtype) * tf.ones_like(tf.cast(shown, dy.dtype))", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
+        "attention",
+        {
+            "mask-of-values-for-queries": ("_as_mask", '{"query_mask": 2, "value_mask": 1, "key_mask": 1}', '{"query_mask": 2, "value_mask": 2, "key_mask": 1}', "of manual", ""),
+            "mask-the-other-way-round-in-attention": ("_as_mask", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] == 0", "of manual", ""),
+            "attention-of-a-blind-query-is-the-mean": ("whole_forward", "tf.where(seen, p, 0) if zero_if_blind else p", "p", "of manual", ""),
+        },
+    ),
+    *of(
+        "manual",
         "steps",
         {
             "recurrent-the-last-state-s-gradient-left-out": ("split", "(dstates[0] + dh, *dstates[1:])", "dstates", "of manual", ""),
@@ -18,7 +56,7 @@ MISTAKES = [
             "recurrent-the-mask-the-other-way-round": ("loop", "_where(masks[t], new_states, states)", "_where(masks[t], states, new_states)", "of manual", ""),
             "recurrent-the-mask-in-the-order-of-the-inputs": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[..., None])", "of manual", ""),
             "recurrent-before-the-first-step-y-is-the-state": ("_shown", "tf.cumsum(tf.cast(masks, tf.float32)) > 0", "masks | True", "of manual", ""),
-            "recurrent-y-of-a-masked-step-is-0-always": ("_shown", "not zero_output_for_mask", "False", "of manual", ""),
+            "recurrent-y-of-a-masked-step-is-0-always": ("_shown", "not zero_output_for_mask", "False", "of manual", "zero_output_for_mask is taken for True"),
             "recurrent-y-of-a-masked-step-is-never-0": ("_shown", "not zero_output_for_mask", "True", "of manual", ""),
             "recurrent-y-of-a-sequence-is-the-last-step-s-mask-s": ("_shown", "masks if sequences else masks[-1]", "masks[-1]", "of manual", ""),
             "recurrent-dy-of-a-masked-step-dropped": ("split", "zero_output_for_mask", "True", "of manual", ""),
@@ -29,14 +67,14 @@ MISTAKES = [
             "recurrent-everything-passes-by": ("loop_back", "_where(masks[t], through, dstates)", "dstates", "of manual", ""),
             "last-cell-s-gradient-forgotten": ("split", "(dstates[0] + dh, *dstates[1:])", "(dstates[0] + dh, *map(tf.zeros_like, dstates[1:]))", "of manual", "the gradient of last c is left out"),
             "last-state-s-gradient-for-zeros": ("split", "zeros if dstate is None else dstate", "zeros", "of manual", "the gradient of last h is left out"),
-            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", "mask from the last example on"),
+            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", ""),
         },
     ),
     *of(
         "manual",
         "recurrent",
         {
-            "recurrent-the-activation-s-derivative-left-out": ("simple_rnn_backward", "activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])", "dh", "of manual", ""),
+            "recurrent-the-activation-s-derivative-left-out": ("simple_rnn_backward", "activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])", "dh", "of manual", "activation is left out"),
             "recurrent-the-next-step-s-gradient-left-out": ("simple_rnn_backward", "tf.matmul(da, back_kernel)", "0 * tf.matmul(da, back_kernel)", "of manual", ""),
             "recurrent-the-recurrent-kernel-is-not-transposed": ("simple_rnn_backward", "back_kernel", "recurrent_kernel", "of manual", ""),
             "recurrent-the-gradient-passes-the-recurrent-kernel-by": ("simple_rnn_backward", "tf.matmul(da, back_kernel)", "da", "of manual", ""),
@@ -80,7 +118,7 @@ MISTAKES = [
             "halves-dweights-of-one-half": ("backward", "half + other", "half", "of manual", "", "graph"),
             "halves-dy-from-the-last-example-on": ("backward", "split(dy)", "split(dy[::-1])", "of manual", "", "graph"),
             "halves-states-of-the-halves-exchanged": ("_joined", "tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)", "of manual", "", "graph"),
-            "halves-dstates-left-out": ("backward", "function(half, kept, **dstates_of_half, **asked)", "function(half, kept, **asked)", "of manual", "the gradient of last h is left out", "graph"),
+            "halves-dstates-left-out": ("backward", "function(half, of_half, **dstates_of_half, **asked)", "function(half, of_half, **asked)", "of manual", "the gradient of last h is left out", "graph"),
             "halves-the-halves-begin-without-states": ("forward", "states_of_half", "None", "of manual", "", "graph"),
             "halves-the-mask-left-out": ("forward", "function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)", "function(half, kernel, recurrent_kernel, bias, states_of_half, **options)", "of manual", "", "graph"),
             "halves-the-halves-masks-from-the-last-example-on": ("forward", "split(mask)", "split(mask[::-1])", "of manual", "", "graph"),
@@ -96,7 +134,7 @@ MISTAKES = [
         {
             "sequences-not-turned-around": ("_in_step", "tf.reverse(back, [1]) if layer.layer.return_sequences else back", "back", "z of manual", ""),
             "two-ways-exchanged": ("merge_forward", "tf.concat([there, back], axis=-1)", "tf.concat([back, there], axis=-1)", "z of manual", ""),
-            "sum-for-the-mean": ("merge_forward", "(there + back) / 2", "there + back", "z of manual", "factor"),
+            "sum-for-the-mean": ("merge_forward", "(there + back) / 2", "there + back", "z of manual", "factor|merge_mode is taken for"),
             "sum-for-the-product": ("merge_forward", "there * back", "there + back", "z of manual", ""),
             "dx-of-one-way": ("backward", "dxs[0] + dxs[1]", "dxs[0]", "dx of manual", ""),
             "dx-of-the-way-back": ("backward", "dxs[0] + dxs[1]", "dxs[1]", "dx of manual", ""),
@@ -106,7 +144,7 @@ MISTAKES = [
             "dy-of-a-product-without-factors": ("merge_backward", "return dy * back, dy * there", "return dy, dy", "dx of manual", ""),
             "factors-of-a-product-exchanged": ("merge_backward", "return dy * back, dy * there", "return dy * there, dy * back", "dx of manual", ""),
             "last-output-in-step": ("_in_step", "tf.reverse(back, [1]) if layer.layer.return_sequences else back", "tf.reverse(back, [1])", "of manual", ""),
-            "bidirectional-one-layer-twice": ("forward", "chain_forward(layers, weights[part], x, training=training, seed=seed, scope=part)", "chain_forward(layers, weights['forward_layer'], x, training=training, seed=seed, scope=part)", "of manual", ""),
+            "bidirectional-one-layer-twice": ("forward", "chain_forward(layers, weights[part], x, training=training, seed=drawn, scope=part)", "chain_forward(layers, weights['forward_layer'], x, training=training, seed=drawn, scope=part)", "of manual", ""),
         },
     ),
     *of(

@@ -1,0 +1,26 @@
+"""Masks: 1 and 0 for each step. They have no gradient. x of any shape; a mask of tokens is float32."""
+
+import tensorflow as tf
+
+
+def not_equal_forward(layer, weights, x, *, training, seed):
+    return _mask(x != tf.cast(layer.value, x.dtype), x), None, {}
+
+
+def any_forward(layer, weights, x, *, training, seed):
+    return _mask(tf.reduce_any(x != 0, axis=layer.axis, keepdims=layer.keepdims), x), None, {}
+
+
+def or_forward(layer, weights, x, *, training, seed):
+    return _mask((x[0] != 0) | (x[1] != 0), x[0]), None, {}
+
+
+def backward(layer, dz, residuals):
+    return (None, None) if layer.takes_several else None, {}
+
+
+def _mask(shown, x):
+    return tf.cast(shown, x.dtype if x.dtype.is_floating else tf.float32)
+
+
+KINDS = {"NotEqual": (not_equal_forward, backward), "Any": (any_forward, backward), "LogicalOr": (or_forward, backward)}
