@@ -146,9 +146,7 @@ def _traced(model: Any, way: Way, batch: Any, training: bool) -> Any:
     def squares(*given: tf.Tensor) -> tf.Tensor:
         return examples.find(model, way, unflattened(batch, given), training).squares
 
-    return tf.function(squares, autograph=False).get_concrete_function(
-        *map(tf.TensorSpec.from_tensor, _leaves(batch))
-    )
+    return tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, _leaves(batch)))
 
 
 def _leaves(batch: Any) -> list[tf.Tensor]:

@@ -105,11 +105,11 @@ class PrivateRun(Run):
         return self._program(*arguments)
 
     def _is_alike(self) -> bool:
-        """Whether XLA computes what TensorFlow does: it has no error for a label or a token out of range, and NaN for the
-        gradient of a root at 0, with which an example would count 0.
+        """Whether XLA computes what TensorFlow does.
 
-        Labels and tokens are those of one forward pass and its loss, and looked up in the data; a computed one cannot
-        be.
+        XLA raises no error for a label or a token out of range. Its gradient of a root at 0 is NaN, and an example
+        with a NaN counts 0. Labels and tokens are those of one forward pass and its loss, and looked up in the data; a computed one
+        cannot be.
         """
         if tf.config.list_logical_devices("GPU"):
             return True
