@@ -108,8 +108,8 @@ class PrivateRun(Run):
         """Whether XLA computes what TensorFlow does.
 
         XLA raises no error for a label or a token out of range. Its gradient of a root at 0 is NaN, and an example
-        with a NaN counts 0. Labels and tokens are those of one forward pass and its loss, and looked up in the data; a computed one
-        cannot be.
+        with a NaN counts 0. Labels and tokens are those of one forward pass and its loss, and looked up in the data;
+        a computed one cannot be.
         """
         if tf.config.list_logical_devices("GPU"):
             return True
