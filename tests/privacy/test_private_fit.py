@@ -113,6 +113,17 @@ def test_auto_compiles_where_labels_and_tokens_are_in_range(monkeypatch, wrong):
         assert history.params["jit_compile"] is True
 
 
+def test_auto_does_not_compile_the_gradient_of_a_root_of_0(monkeypatch):
+    """XLA has NaN there: the example would count 0."""
+    monkeypatch.setattr(run, "MANY_STEPS", 1)
+    x, y = data(8)
+    x[3] = 0
+    model = keras.Sequential([L.Input((4,)), L.Dense(5, use_bias=False), L.UnitNormalization(), L.Dense(3)])
+    model.compile(keras.optimizers.SGD(0.5), logits())
+    history = tfbp.fit(model, x, y, batch_size=8, privacy=privacy(), verbose=0)
+    assert (history.privacy["non_finite_examples"], history.params["jit_compile"]) == (0, False)
+
+
 def test_a_second_fit_draws_on_where_the_first_ended():
     model, (x, y) = model_of(), data()
     fit(model)
@@ -317,3 +328,32 @@ def test_a_network_with_a_compute_loss_of_its_own_is_refused_and_frozen_weights_
     fit(frozen)
     np.testing.assert_array_equal(frozen.get_parameters()[0]["kernel"], before[0]["kernel"])
     assert np.abs(frozen.get_parameters()[1]["kernel"] - before[1]["kernel"]).max() > 0
+
+
+def full_steps(model, x, y, **options):
+    """Steps on all rows, with so little noise that it is lost in rounding, and none clipped."""
+    given = tfbp.Privacy(noise_multiplier=1e-15, delta=1e-9, clip=100.0, accountant="rdp", seed=5)
+    return tfbp.fit(model, x, y, batch_size=len(x), privacy=given, verbose=0, **options)
+
+
+def test_under_gradient_accumulation_every_other_step_updates():
+    x, y = data(8)
+    model = model_of(keras.optimizers.SGD(0.5, gradient_accumulation_steps=2))
+    told = full_steps(model, x, y, epochs=4).privacy
+    plain = model_of()
+    full_steps(plain, x, y, epochs=2)
+    for got, right in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-11)
+    # each step draws from the data, so each is accounted
+    assert (told["steps"], told["updates"], told["void"][1:]) == (4, 2, [])
+
+
+def test_a_layer_that_could_draw_and_does_not_goes_by_tape():
+    x, y = data(4)
+    model = keras.Sequential([L.Input((4,)), L.Reshape((1, 4)), L.RNN(L.SimpleRNNCell(2), unroll=True), L.Dense(3)])
+    model.compile(keras.optimizers.SGD(1.0), logits())
+    before, each = model.get_weights(), one_tape_an_example(model, x, y)
+    told = full_steps(model, x, y).privacy
+    assert set(told["layers"].values()) == {"by tape"}
+    for old, new, *gradients in zip(before, model.get_weights(), *each, strict=True):
+        np.testing.assert_allclose(old - new, np.mean(gradients, axis=0), rtol=0, atol=1e-11)

@@ -76,7 +76,19 @@ class Penalty(L.Layer):
         return x
 
 
+class Uncompiled(keras.Sequential):
+    def compile(self, *given, **options):
+        """Nothing: as if it was forgotten."""
+
+
+def drawing(layer):
+    """Layers whose examples go by a tape each, or draw in a way that no hand-written gradient knows."""
+    return L.Reshape((2, 2)), layer, L.Flatten()
+
+
 REFUSED = {
+    "a model that is not compiled": ((), {"kind": Uncompiled}, "not compiled"),
+    "dropout between a recurrence's steps": (drawing(L.LSTM(2, recurrent_dropout=0.5)), {}, "draws random numbers"),
     "batch normalization": ((L.BatchNormalization(),), {}, "GroupNormalization"),
     "a state that is written": ((Writes(),), {}, "writes"),
     "examples that are mixed": ((Mixes(),), {}, "ties a batch's examples together"),

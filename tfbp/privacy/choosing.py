@@ -14,11 +14,18 @@ from tfbp.errors import InputError
 from tfbp.fitting.steps import unflattened
 from tfbp.privacy import examples
 from tfbp.privacy.keras_internals import get_keras_mask
-from tfbp.privacy.recording import NotRecorded, Unweighted, all_layers, without_penalties
+from tfbp.privacy.recording import (
+    NotRecorded,
+    Unweighted,
+    all_layers,
+    cause_of,
+    generators_of,
+    without_penalties,
+)
 from tfbp.privacy.ways import BY_HAND, BY_TAPE, Way, layers_with_weights
 
 
-def way_of(model: Any, data: Any) -> Way:
+def way_of(model: Any, data: Any, trains: bool = True) -> Way:
     """Returns the way for a model's examples: by hand where every trainable weight is recorded, else by tape.
 
     It runs two examples together and each alone. Where their norms differ, the loss or a layer ties the examples of a
@@ -26,16 +33,16 @@ def way_of(model: Any, data: Any) -> Way:
 
     Args:
         data: packed data of at least one row.
+        trains: whether layers that draw are to do so.
 
     Raises:
-        InputError: a model that ties examples together.
+        InputError: a model that ties examples together, or draws where each example has its own tape.
     """
     with restored(model):
-        return _way_of(model, data)
+        return _way_of(model, data, trains)
 
 
-def _way_of(model: Any, data: Any) -> Way:
-    training = not draws(model)
+def _way_of(model: Any, data: Any, trains: bool) -> Way:
     other = _other_row(data)
     first = keras.tree.map_structure(lambda leaf: None if leaf is None else tf.gather(leaf, [0, *other]), data)
     rows = int(next(leaf for leaf in keras.tree.flatten(first) if leaf is not None).shape[0])
@@ -43,8 +50,11 @@ def _way_of(model: Any, data: Any) -> Way:
         keras.tree.map_structure(lambda leaf, row=row: None if leaf is None else leaf[row : row + 1], first)
         for row in range(rows)
     ]
-    _check_call(model, first)
-    way = Way()
+    way = Way(draws=_checked_call(model, first))
+    training = not way.draws
+    if not training and trains:
+        # what draws may be called in another way in training, one that is not recorded
+        _try_to_record(model, way, first)
     for losses in ("mean", "sum", "each"):
         way.losses = losses
         together = _first_try(model, way, first, training)
@@ -68,11 +78,15 @@ def restored(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _check_call(model: Any, batch: Any) -> None:
-    """Raises `InputError` for a layer that writes to a state or adds a loss, seen in a call on a few rows."""
+def _checked_call(model: Any, batch: Any) -> list[str]:
+    """Returns the names of the layers that draw random numbers in training, seen in a call on a few rows.
+
+    Raises:
+        InputError: a layer that writes to a state or adds a loss.
+    """
     x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    seeds = {id(generator.state) for layer in [model, *all_layers(model)] for generator in _generators(layer)}
-    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables if id(variable) not in seeds]
+    seeds = {id(each.state): layer.name for layer in [model, *all_layers(model)] for each in generators_of(layer)}
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     with without_penalties(model):
         examples.called(model, x, True)
     for layer in [model, *all_layers(model)]:
@@ -81,12 +95,27 @@ def _check_call(model: Any, batch: Any) -> None:
                 f"model: got {layer.name!r}, which adds a loss by add_loss: its part in a single example's is not "
                 "known; accepted: losses in compile or compute_loss, penalties on weights."
             )
-    for variable, value in before:
-        if not np.array_equal(variable.numpy(), value, equal_nan=True):
+    changed = [each for each, value in before if not np.array_equal(each.numpy(), value, equal_nan=True)]
+    for variable in changed:
+        if id(variable) not in seeds:
             raise InputError(
                 f"model: got a layer that writes to {variable.path!r} in training, through which examples see each "
                 "other; accepted: layers without a state."
             )
+    return [seeds[id(variable)] for variable in changed]
+
+
+def _try_to_record(model: Any, way: Way, batch: Any) -> None:
+    try:
+        _traced(model, way, batch, training=True)
+    except Unweighted:
+        way.is_weighted = False
+        _try_to_record(model, way, batch)
+    except NotRecorded as error:
+        raise InputError(
+            f"model: got {way.draws[0]!r}, which draws random numbers, in a model whose examples go by a tape each "
+            f"(because of {cause_of(error)}); accepted: no dropout there, or layers of known kinds alone."
+        ) from None
 
 
 def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
@@ -96,7 +125,7 @@ def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
     except Unweighted:
         way.is_weighted = False
     except NotRecorded as error:
-        way.reason = str(error)
+        way.reason = cause_of(error)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         # some operations fail in parallel, such as a masked loop and grouped convolutions
         if way.is_by_hand or way.in_turn:
@@ -105,25 +134,23 @@ def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
     return _first_try(model, way, batch, training)
 
 
-def draws(model: Any) -> bool:
-    """Whether layers draw random numbers in training."""
-    return any(_generators(layer) for layer in [model, *all_layers(model)])
-
-
-def _generators(layer: Any) -> list[keras.random.SeedGenerator]:
-    return [variable for variable in vars(layer).values() if isinstance(variable, keras.random.SeedGenerator)]
-
-
 def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
     """Returns ‖g_b‖² of each example of several batches of one size, by one trace."""
-    structure = batches[0]
-    leaves = [[leaf for leaf in keras.tree.flatten(batch) if leaf is not None] for batch in batches]
+    run = _traced(model, way, batches[0], training)
+    return np.concatenate([run(*_leaves(batch)).numpy() for batch in batches])
+
+
+def _traced(model: Any, way: Way, batch: Any, training: bool) -> Any:
+    """Returns the program of ‖g_b‖² for such batches' tensors."""
 
     def squares(*given: tf.Tensor) -> tf.Tensor:
-        return examples.find(model, way, unflattened(structure, given), training).squares
+        return examples.find(model, way, unflattened(batch, given), training).squares
 
-    run = tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, leaves[0]))
-    return np.concatenate([run(*leaf).numpy() for leaf in leaves])
+    return tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, _leaves(batch)))
+
+
+def _leaves(batch: Any) -> list[tf.Tensor]:
+    return [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
 
 
 def _other_row(data: Any) -> list[int]:

@@ -79,14 +79,14 @@ def per_example_gradient_norms(
     data = arrays.packed(x, y, sample_weight)
     refusals.build(model, data)
     refusals.check_layers(model, of_norms=True)
-    way, training = choosing.way_of(model, data), not choosing.draws(model)
+    way = choosing.way_of(model, data, trains=False)
     leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
 
     @functools.cache
     def program(rows: int) -> Any:
         specs = [tf.TensorSpec([rows, *leaf.shape[1:]], leaf.dtype) for leaf in leaves]
         return tf.function(
-            lambda *batch: tf.sqrt(examples.find(model, way, unflattened(data, batch), training).squares),
+            lambda *batch: tf.sqrt(examples.find(model, way, unflattened(data, batch), not way.draws).squares),
             autograph=False,
         ).get_concrete_function(*specs)
 

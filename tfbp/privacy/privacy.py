@@ -98,15 +98,15 @@ class Privacy:
     def fit(self, model: Any, given: dict[str, Any]) -> keras.callbacks.History:
         """Trains with the arguments of `tfbp.fit`, which calls this."""
         given = {**_DEFAULTS, **given}
-        refusals.check_model(model)
         contract.check_compiled(model)
+        refusals.check_model(model)
         accounting.check_installed()
         data, ways, validation_data, batch_size = _data_of(model, given)
         rows = int(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None).shape[0])
         if batch_size > rows:
             raise InputError(
                 f"batch_size: got {batch_size} of {rows} examples, a rate q = {batch_size / rows:.4g}; accepted: at "
-                f"most {rows}, for q is a probability."
+                f"most {rows}, because q is a probability."
             )
         if float(self.delta or 0) >= 1 / rows:
             warnings.warn(
@@ -119,7 +119,6 @@ class Privacy:
         refusals.build(model, data)
         refusals.check_layers(model)
         way = choosing.way_of(model, data) if ways is None else Way(layers=ways)
-        refusals.check_way(model, way)
         contract.build_optimizer(model)
         ledger = ledger_of(model)
         report.note_strange_updates(model, ledger)

@@ -24,6 +24,13 @@ class NotRecorded(Exception):
     """Raised for a layer with examples' gradients that do not follow from the record; the message has the cause."""
 
 
+def cause_of(error: NotRecorded) -> str:
+    """Returns the message as it was raised: Keras's layers add the arguments of their call to it, in many lines."""
+    while isinstance(error.__context__, NotRecorded):
+        error = error.__context__
+    return str(error)
+
+
 class Unweighted(Exception):
     """Raised for a loss that ignores sample_weight, or is not computed here."""
 
@@ -95,3 +102,8 @@ def all_layers(model: Any) -> list[keras.layers.Layer]:
     """Returns every layer of a model, inner layers included, each once."""
     found = {id(layer): layer for layer in model._flatten_layers(include_self=False, recursive=True)}
     return list(found.values())
+
+
+def generators_of(layer: Any) -> list[keras.random.SeedGenerator]:
+    """Returns the random generators that a layer holds, those in its lists and dicts included."""
+    return list(layer._seed_generators)

@@ -68,15 +68,3 @@ def check_model(model: Any) -> None:
         )
     if not isinstance(model.optimizer, keras.optimizers.Optimizer):
         raise InputError(f"privacy: got the optimizer {model.optimizer!r}; accepted: a keras optimizer.")
-
-
-def check_way(model: Any, way: Any) -> None:
-    """Raises `InputError` for layers that draw, where each example has its own tape."""
-    if way.is_by_hand:
-        return
-    for layer in all_layers(model):
-        if any(isinstance(variable, keras.random.SeedGenerator) for variable in vars(layer).values()):
-            raise InputError(
-                f"model: got {layer.name!r}, which draws random numbers, in a model whose examples go by a tape each "
-                f"(because of {way.reason}); accepted: no dropout there, or layers of known kinds alone."
-            )

@@ -9,28 +9,19 @@ import tensorflow as tf
 
 from tfbp.custom_gradient import let_go
 from tfbp.fitting import compiler
-from tfbp.fitting.extremes import checks
+from tfbp.fitting.extremes import ROOTS, checks
+from tfbp.fitting.faithful import REFUSED
 from tfbp.fitting.run import Run
 from tfbp.fitting.shuffling import Shuffling
-from tfbp.fitting.sources import source_of
+from tfbp.fitting.sources import inner_graphs, is_lifted, source_of
 from tfbp.fitting.steps import Steps
 from tfbp.privacy import program, sampling
 from tfbp.privacy.budget import Budget
 from tfbp.privacy.keras_internals import model_supports_jit
 from tfbp.privacy.ledger import Ledger
 
-# operations that XLA does not have or drops silently, and sums that its loops on a CPU compute one by one
-UNKNOWN_TO_XLA = {
-    "UnsortedSegmentSum",
-    "PyFunc",
-    "PyFuncStateless",
-    "EagerPyFunc",
-    "PrintV2",
-    "Assert",
-    "Where",
-    "Unique",
-    "UniqueV2",
-}
+# sums that XLA's loops on a CPU compute one by one
+SLOW_SUMS = {"UnsortedSegmentSum"}
 
 # of so many steps XLA's program has won the time of compiling back (scripts/benchmarks/benchmark_private.py)
 MANY_STEPS = 1000
@@ -100,7 +91,7 @@ class PrivateRun(Run):
             return made
 
         self._compiled, self._program = bool(asked), traced(asked)
-        if asked is None and _pays(self.model, self._program, self.plan.stretch.steps) and self._is_in_range():
+        if asked is None and _pays(self.model, self._program, self.plan.stretch.steps) and self._is_alike():
             plain = self._program
             try:
                 self._program = traced(True)
@@ -113,13 +104,17 @@ class PrivateRun(Run):
                 return logs
         return self._program(*arguments)
 
-    def _is_in_range(self) -> bool:
-        """Whether XLA computes with these labels and tokens what TensorFlow does: it has no error for one out of range.
+    def _is_alike(self) -> bool:
+        """Whether XLA computes what TensorFlow does.
 
-        They are those of one forward pass and its loss, and looked up in the data; a computed one cannot be.
+        XLA raises no error for a label or a token out of range. Its gradient of a root at 0 is NaN, and an example
+        with a NaN counts 0. Labels and tokens are those of one forward pass and its loss, and looked up in the data;
+        a computed one cannot be.
         """
         if tf.config.list_logical_devices("GPU"):
             return True
+        if _takes_bare_roots(self._program.graph):
+            return False
         specs = [tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype) for leaf in self._tensors]
         one = Steps(self.model, self.data).step("test", specs, self.plan.batch_size, even=False)
         computed = [
@@ -140,12 +135,18 @@ class PrivateRun(Run):
         return self._order[1]
 
 
+def _takes_bare_roots(graph: Any) -> bool:
+    """Whether there is the gradient of a root of what may be 0."""
+    operations = (operation for each in [graph, *inner_graphs(graph)] for operation in each.get_operations())
+    return any(operation.type in ROOTS and not is_lifted(operation.inputs[0]) for operation in operations)
+
+
 def _pays(model: Any, traced: Any, steps: int) -> bool:
     """Chooses the meaning of "auto" for a program of so many private steps."""
     if tf.config.list_logical_devices("GPU"):
         return bool(model.jit_compile)
     mode = compiler.check_mode()
     found = compiler.operations(traced.graph)
-    if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | UNKNOWN_TO_XLA):
+    if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | SLOW_SUMS | REFUSED):
         return False
     return mode == "on" or steps >= MANY_STEPS

@@ -24,6 +24,7 @@ class Way:
             because a mask counts over the whole batch.
         is_weighted: whether the loss takes a weight for each example.
         most: rows of the largest batch, where it is cut.
+        draws: the names of the layers that draw random numbers in training.
         in_turn: whether examples go by tape one after the other: TensorFlow cannot run them all in parallel.
     """
 
@@ -31,6 +32,7 @@ class Way:
     reason: str = ""
     losses: str = "mean"
     is_weighted: bool = True
+    draws: list[str] = field(default_factory=list)
     in_turn: bool = False
     most: int | None = None
 
