@@ -119,6 +119,12 @@ CASES = {
     "segments": (chain(lambda x: x + tf.transpose(segments(x)), dense()), X, Y),
     "scattered": (chain(lambda x: x + tf.scatter_nd(tf.cast(x[:1, :1] * 9, tf.int32), [1.0], [3]), dense()), X, Y),
     "integer-power": (chain(lambda x: x + tf.cast(2 ** tf.cast(x, tf.int32), tf.float32), dense()), X, Y),
+    "selu-of-zeros": (chain(dense(3, activation="selu"), dense()), with_row(X, 5, 0), Y),
+    "segment-maxima": (
+        chain(lambda x: x + tf.math.unsorted_segment_max(tf.math.log(x), [0] * 4 + [1] * 4, 2)[0], dense()),
+        X,
+        Y,
+    ),
     "inverse": (chain(lambda x: x + tf.linalg.inv(x[:, :, None] * x[:, None, :])[:, 0], dense()), X, Y),
 }
 
@@ -173,6 +179,8 @@ FOUND = {
     "triangular": lambda x: tf.linalg.triangular_solve(x[:3], tf.ones([3, 1])),
     "elu-gradient": lambda x: tf.gradients(tf.nn.elu(x), x)[0],
     "selu-gradient": lambda x: tf.gradients(tf.nn.selu(x), x)[0],
+    "resize": lambda x: tf.image.resize(x[None, :, :, None], (8, 9)),
+    "normal-quantiles": tf.math.ndtri,
     "in-top-k": lambda x: tf.math.in_top_k(tf.zeros([8], tf.int32), x, 1),
 }
 

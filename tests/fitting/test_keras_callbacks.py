@@ -202,3 +202,12 @@ def test_callbacks_come_in_every_form_that_keras_takes(given, tmp_path):
     for act in (tfbp.fit, tfbp.evaluate):
         act(made, X, LABELS, callbacks=given(tmp_path / "log.csv"), verbose=0)
     assert tfbp.predict(made, X, callbacks=given(tmp_path / "log.csv"), verbose=0).shape == (70, 3)
+
+
+def test_a_list_of_callbacks_that_is_made_already_has_its_history():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callbacks = keras.callbacks.CallbackList([], add_history=True, model=model)
+    history = tfbp.fit(model, np.ones((8, 3)), np.ones(8), epochs=2, callbacks=callbacks, verbose=0)
+    assert len(history.history["loss"]) == 2
+    assert history.params["jit_compile"] is False

@@ -65,7 +65,8 @@ def train(model: Any, run: Run, callbacks: Any, schedule: Schedule, verbose: Any
     finally:
         model.array_run = None
     compiled = run.is_compiled()
-    model.history.params["jit_compile"] = compiled
+    # a CallbackList of the caller's may have no params
+    model.history.params = {**(model.history.params or {}), "jit_compile": compiled}
     if compiled is not None:
         LOG.info("%s: steps %s XLA", model.name, "compiled by" if compiled else "without")
     return model.history

@@ -17,7 +17,10 @@ INTEGER_DIVISIONS = {"Div", "FloorDiv", "FloorMod", "Mod", "TruncateDiv", "Trunc
 ROOTS = {"SqrtGrad", "RsqrtGrad", "ReciprocalGrad", "InvGrad"}
 # by their inputs that hide a NaN; of Maximum and Minimum the second, the first one's NaN stays; of the gradients the
 # output, at whose NaN the kernel passes on what comes from above
-SKIP_NAN = {"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "Maximum": 1, "Minimum": 1, "EluGrad": 1, "SeluGrad": 1}
+SKIP_NAN = {
+    **{"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "UnsortedSegmentMax": 0, "UnsortedSegmentMin": 0},
+    **{"Maximum": 1, "Minimum": 1, "EluGrad": 1},
+}
 # of numbers that are not finite they take others for the largest
 RANKING = {"MaxPool", "MaxPoolV2", "MaxPool3D", "InTopK", "InTopKV2"}
 # a NaN of the first input is there after them, and no other
@@ -56,6 +59,12 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
             tensor = operation.inputs[SKIP_NAN[kind]]
             if tensor.dtype.is_floating and from_data(tensor):
                 yield Check(operation, tensor, partial(_holds_nan, tensor))
+            yield from _of_indices(operation, from_data)
+        elif kind == "SeluGrad":
+            # at an output of 0 XLA takes the other side's slope
+            tensor = operation.inputs[1]
+            if from_data(tensor):
+                yield Check(operation, tensor, partial(_is_any, lambda value: (value == 0) | (value != value), tensor))
         elif kind in RANKING:
             tensor = operation.inputs[0]
             if tensor.dtype.is_floating and from_data(tensor):

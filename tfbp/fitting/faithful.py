@@ -35,6 +35,7 @@ REFUSED = {
     *("Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "DynamicPartition", "ListDiff"),
     *("Igamma", "Igammac", "IgammaGradA", "Zeta", "Polygamma", "Betainc", "Bucketize", "Bincount", "DenseBincount"),
     *("MatrixInverse", "MatrixSolve", "SelfAdjointEigV2", "Svd", "Cholesky", "Qr", "ReverseSequence"),
+    *("Ndtri", "CumulativeLogsumexp", "RGBToHSV", "LRNGrad", "ResizeBilinear", "ResizeBilinearGrad"),
     *("MatrixTriangularSolve", "TridiagonalSolve", "MatrixDeterminant", "LogMatrixDeterminant"),
 }
 

@@ -174,7 +174,7 @@ def _fit_by_keras(model: Any, given: dict[str, Any], why: str) -> keras.callback
         given = {**given, **_with_generator(model, given)}
     history = KERAS["fit"](model, **given)
     if history is not None:
-        history.params["jit_compile"] = "keras"
+        history.params = {**(history.params or {}), "jit_compile": "keras"}
     return history
 
 

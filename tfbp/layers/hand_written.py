@@ -91,11 +91,26 @@ def _activation(name: str, arguments: tuple[tuple[str, Any], ...]) -> Callable[[
     @custom_gradient
     def activate(z: tf.Tensor) -> Any:
         y, residuals = activation_forward(choice, z)
-        return y, lambda dy: backward(choice, dy, residuals)
+        return y, lambda dy: _in_rows(backward, choice, dy, residuals)
 
     if name == "softmax":
         return _as_keras_s(activate, axis=-1)
     return _as_keras_s(activate) if name == "sigmoid" else activate
+
+
+def _in_rows(backward: Any, choice: Activation, dy: tf.Tensor, residuals: Any) -> tf.Tensor:
+    """Returns dz, for images of an unknown batch by rows of channels.
+
+    oneDNN joins a depthwise convolution and its activation. For a batch of no example that returns the sizes of its
+    input, although the graph's shape is right; as rows both have none.
+    """
+    if dy.shape.rank != 4 or dy.shape[0] is not None or dy.shape[-1] is None:
+        return backward(choice, dy, residuals)
+
+    def rows(tensor: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tensor, [-1, tensor.shape[-1]]) if tensor.shape.rank == 4 else tensor
+
+    return tf.reshape(backward(choice, rows(dy), tf.nest.map_structure(rows, residuals)), tf.shape(dy))
 
 
 def _relu_backward(_: Activation, dy: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
