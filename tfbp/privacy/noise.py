@@ -104,7 +104,7 @@ def noised(
 
 
 def _groups(sizes: list[int]) -> list[tuple[int, list[int]]]:
-    """Returns the first element and the sizes of consecutive weights whose numbers are one vector.
+    """Returns the first element and the sizes of consecutive weights that share one vector of numbers.
 
     XLA compiles the generator for each vector. That of a large weight is not stored: it is a part of the weight's
     update.
