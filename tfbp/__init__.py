@@ -35,6 +35,7 @@ from tfbp.network.merge import Minimum as Minimum
 from tfbp.network.merge import Multiply as Multiply
 from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
+from tfbp.network.noise import GaussianNoise as GaussianNoise
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
@@ -176,6 +177,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GaussianNoise",
     "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",

@@ -43,6 +43,7 @@ from tfbp.network.merge import Multiply as Multiply
 from tfbp.network.merge import Subtract as Subtract
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
+from tfbp.network.noise import GaussianNoise as GaussianNoise
 from tfbp.network.normalization import BatchNormalization as BatchNormalization
 from tfbp.network.normalization import GroupNormalization as GroupNormalization
 from tfbp.network.normalization import LayerNormalization as LayerNormalization
@@ -120,6 +121,7 @@ for _kind in (
     Embedding,
     Flatten,
     GRU,
+    GaussianNoise,
     GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
