@@ -136,8 +136,8 @@ def tagger():
     return keras.Model(tokens, layers.Dense(3, "softmax", dtype="float64")(h))
 
 
-def test_a_masked_loss_and_its_weighted_metrics_are_keras_s():
-    theirs, labels, weight = tagger(), RNG.integers(0, 3, (24, 5)), RNG.uniform(0.5, 2.0, (24, 5))
+def test_a_masked_loss_and_its_weighted_metrics_are_keras_s(rng):
+    theirs, labels, weight = tagger(), rng.integers(0, 3, (24, 5)), rng.uniform(0.5, 2.0, (24, 5))
     options = {"metrics": ["accuracy"], "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy(name="shown")]}
     theirs.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", run_eagerly=True, **options)
     ours = Model.from_keras(theirs)

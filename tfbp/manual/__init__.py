@@ -11,6 +11,7 @@ from tfbp.manual import dropout as dropout
 from tfbp.manual import einsum as einsum
 from tfbp.manual import embedding as embedding
 from tfbp.manual import graph as graph
+from tfbp.manual import kernels as kernels
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses

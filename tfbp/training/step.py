@@ -56,7 +56,9 @@ def loss_gradients_and_tensors(
     sample_weight = weight_of(model, x, sample_weight)
     seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
-        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
+        # spelled out where XLA compiles, by kernels elsewhere
+        with manual.kernels.by_kernels():
+            return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
     network, weights, x, y = arguments
     x, y, sample_weight = of_finite(x, y, sample_weight)
     return manual.per_example.loss_clipped_gradients_and_tensors(
@@ -163,7 +165,8 @@ def loss_and_last_tensors(model: Any, parameters: Any, x: Any, y: Any, sample_we
     """The writing's."""
     weight = weight_of(model, x, sample_weight)
     arguments = fed(model.network, model.compute_dtype, parameters, x)
-    return model.writing.loss_and_last_tensors(model.weighted_network, *arguments, y, weight)
+    with manual.kernels.by_kernels():
+        return model.writing.loss_and_last_tensors(model.weighted_network, *arguments, y, weight)
 
 
 def weight_of(model: Any, x: Any, sample_weight: Any) -> Any:
