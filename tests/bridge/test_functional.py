@@ -131,11 +131,15 @@ def _masked():
     return keras.Model(x, layers.Dense(3)(layers.Concatenate()([last, layers.GlobalAveragePooling1D()(both)])))
 
 
+# in float32, too
+L2 = keras.regularizers.L2(2**-6)
+
+
 def _tagger():
     """Tokens of which some are left out of the loss, too."""
     tokens = keras.Input((5,), dtype="int32")
     h = layers.LSTM(4, return_sequences=True)(layers.Embedding(5, 4, mask_zero=True)(tokens))
-    return keras.Model(tokens, layers.Dense(3, "softmax", kernel_regularizer="l2")(layers.BatchNormalization()(h)))
+    return keras.Model(tokens, layers.Dense(3, "softmax", kernel_regularizer=L2)(layers.BatchNormalization()(h)))
 
 
 def _tagger_of_two():

@@ -17,8 +17,10 @@ from tfbp.network import AnyOf, Multiply, NotEqual, Symbol
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU, keras.layers.Bidirectional)
 ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
-_MINDS = (*RECURRENT, *ATTENTION, keras.layers.GlobalAveragePooling1D, keras.layers.BatchNormalization)
-_MINDS = (*_MINDS, keras.layers.TimeDistributed)
+_MINDS = (
+    *(*RECURRENT, *ATTENTION, keras.layers.GlobalAveragePooling1D, keras.layers.BatchNormalization),
+    keras.layers.TimeDistributed,
+)
 # layers whose numbers depend on the masks of what they merge
 _MERGES = (keras.layers.Minimum, keras.layers.Maximum, keras.layers.Multiply)
 

@@ -6,15 +6,12 @@ import tensorflow as tf
 
 
 def gaussian_noise_forward(x, seed, *, stddev):
-    """Returns y = x + stddev · n, with n as the imaginary part of √(-2 ln u) exp(i (2πv + π/2))."""
-    shape = tf.shape(x)
-    bits = tf.random.stateless_uniform(
-        tf.concat([[2], shape], axis=0), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
-    )
-    places = tf.cast(bits, tf.float64)
-    radius = tf.sqrt(2 * (32 * tf.math.log(tf.constant(2.0, tf.float64)) - tf.math.log(places[0] + 0.5)))
-    noise = stddev * radius * tf.sin((places[1] + 0.5) * (math.pi / 2**31) + math.pi / 2)
-    return x + tf.cast(noise, x.dtype)
+    """Returns y = x + stddev · √(-2 ln u) cos 2πv."""
+    shape = tf.concat([[2], tf.shape(x)], axis=0)
+    bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    u, v = tf.unstack(tf.cast(bits, tf.float64) * 2.0**-32 + 2.0**-33)
+    radius = stddev * tf.sqrt(-2 * tf.math.log(u))
+    return x + tf.cast(radius * tf.cos(2 * math.pi * v), x.dtype)
 
 
 def forward(layer, weights, x, *, training, seed):

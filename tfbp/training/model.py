@@ -143,7 +143,8 @@ class Model(keras.Model):
             InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
         network, sources = network_and_sources(model, loss)
-        names = {name: getattr(model, name) for name in ("input_names", "output_names") if hasattr(model, name)}
+        names: dict[str, Any] = {"input_names": [tensor.name for tensor in model.inputs]}
+        names["output_names"] = getattr(model, "output_names", None)
         made = cls(network, **{"dtype": dtype_policy_of(model), **names, **options})
         made.set_parameters(parameters_of(network, sources))
         made.trainable = model.trainable
@@ -344,7 +345,11 @@ class Model(keras.Model):
             setattr(self, name, value)
 
     def _check_own_methods(self, argument: str) -> None:
-        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips."""
+        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips, and
+        where the network has several inputs or outputs."""
+        if len(self.network.input_shapes) > 1 or len(self.network.losses) > 1:
+            got = f"{len(self.network.input_shapes)} inputs and {len(self.network.losses)} outputs"
+            raise InputError(f"{argument}: got it for a network of {got}; accepted: one input and one output.")
         for name in ("call", "compute_loss", "train_step"):
             ours = keras.Model if name == "compute_loss" else Model
             if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):

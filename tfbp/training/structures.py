@@ -68,9 +68,8 @@ def rows_of(x: Any) -> tf.Tensor:
 
 def unflattened(model: Any, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
     """Returns x, y and sample_weight, or None, from all of their tensors in a row."""
-    counts = [len(model.network.input_shapes), len(model.network.losses)]
-    x, y, weights = np.split(np.arange(len(tensors)), np.cumsum(counts))
-    parts = [tuple(tensors[i] for i in part) for part in (x, y, weights)]
+    inputs, outputs = len(model.network.input_shapes), len(model.network.losses)
+    parts = [tuple(tensors[:inputs]), tuple(tensors[inputs : inputs + outputs]), tuple(tensors[inputs + outputs :])]
     x, y, weights = (part[0] if len(part) == 1 else part for part in parts)
     return x, y, weights if parts[2] else None
 

@@ -46,7 +46,7 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     is_masked = any(mask is not None for mask in recorded.masks)
     if recorded.draws.numbers and isinstance(call.operation, keras.layers.Dropout) and not is_masked:
         return ByMask(recorded.draws, call.operation.rate)
-    if len(recorded.draws.numbers) == 1 and isinstance(call.operation, keras.layers.GaussianNoise) and not is_masked:
+    if len(recorded.draws.numbers) < 2 and isinstance(call.operation, keras.layers.GaussianNoise) and not is_masked:
         return ByNoise(recorded.draws)
     try:
         if recorded.draws.numbers:
@@ -151,7 +151,8 @@ class ByNoise:
     by = REFERENCE
 
     def __init__(self, draws: Draws) -> None:
-        self.noise = draws.numbers[0]
+        # with a standard deviation of 0 Keras draws none
+        self.noise = draws.numbers[0] if draws.numbers else np.zeros(())
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
         on = noise.on if noise is not None else np.asarray
