@@ -1,7 +1,8 @@
 """Calls TensorFlow's kernels of convolution and pooling, forward and backward: the only gradient kernels in use.
 
 Without XLA on a CPU, and on a GPU, they are faster than products over patches. Each has a function of the same name in
-`convolution.py` or `pooling.py` that spells it out, and the tests compare the two. The letters are defined there.
+`convolution.py`, `volumes.py` or `pooling.py` that spells it out, and the tests compare the two. The letters are
+defined there.
 """
 
 import math
@@ -30,6 +31,25 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
         dkernel = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options)
         dkernel = _zero_of_nothing(dkernel, dz, axes=(1, 2))
     # z = bias_add(z, bias)                                 (B, P, Q, O) <- (O,)
+    return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
+
+
+def conv3d_forward(x, kernel, bias=None, *, strides=(1, 1, 1), padding="valid"):
+    z = tf.nn.conv3d(x, kernel, [1, *strides, 1], padding.upper())
+    return z if bias is None else z + bias, (x, kernel, strides, padding)
+
+
+def conv3d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True, bias_gradient=True):
+    x, kernel, strides, padding = residuals
+    options = dict(strides=[1, *strides, 1], padding=padding.upper())
+    dx = dkernel = None
+    # z = conv3d(x, kernel)                                 (B, R, P, Q, O) <- (B, D, H, W, I) (L, M, N, I, O)
+    if input_gradient:
+        dx = tf.raw_ops.Conv3DBackpropInputV2(input_sizes=tf.shape(x), filter=kernel, out_backprop=dz, **options)
+    if kernel_gradient:
+        dkernel = tf.raw_ops.Conv3DBackpropFilterV2(input=x, filter_sizes=tf.shape(kernel), out_backprop=dz, **options)
+        dkernel = _zero_of_nothing(dkernel, dz, axes=(0, 1, 2, 3))
+    # z = z + bias                                          (B, R, P, Q, O) <- (O,)
     return dx, dkernel, _sum_over_places(dz) if bias_gradient else None
 
 
@@ -147,4 +167,4 @@ def _zero_of_nothing(gradient, dy, axes):
 def _sum_over_places(dz):
     # 16-bit numbers are summed in float32, as in `convolution`
     wide = tf.cast(dz, tf.float32) if dz.dtype.size == 2 else dz
-    return tf.cast(tf.reduce_sum(wide, axis=[0, 1, 2]), dz.dtype)
+    return tf.cast(tf.reduce_sum(wide, axis=[*range(dz.shape.rank - 1)]), dz.dtype)

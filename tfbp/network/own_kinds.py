@@ -11,6 +11,7 @@ from tfbp.network.kinds import known
 from tfbp.network.linear_cross_entropy import LinearCrossEntropy
 from tfbp.network.masks import AnyOf, LogicalOr, NotEqual
 from tfbp.network.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from tfbp.network.noise import GaussianNoise
 from tfbp.network.normalization import BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization
 from tfbp.network.padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from tfbp.network.pooling import (
@@ -59,6 +60,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GaussianNoise",
     "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
