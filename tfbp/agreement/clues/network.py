@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement.clues.activations import activation_backward, activation_forward
-from tfbp.agreement.clues.geometry import of_node
 from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
+from tfbp.agreement.clues.nodes import of_node
 from tfbp.agreement.problems import of_each_loss
 from tfbp.judging.diagnosis import Clues
 from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
