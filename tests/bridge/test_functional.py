@@ -298,6 +298,8 @@ def test_it_goes_back_to_keras(trial):
     ids=[
         "a loss of no output",
         "one loss for two",
+        "a sum of rows",
+        "rows of a batch",
         "an operation",
         "a masked softmax",
     ],
