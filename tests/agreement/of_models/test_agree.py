@@ -134,6 +134,13 @@ def test_roundings_that_many_layers_amplify_are_no_finding(rng):
     assert report.agrees, str(report)
 
 
+def test_the_rounding_of_a_sum_of_exact_gradients_is_no_finding(rng):
+    x = keras.Input((8,))
+    h = L.Dense(64, name="stem")(x)
+    model = keras.Model(x, L.Concatenate()([h, L.Reshape((64,))(h)]))
+    assert tfbp.agree(model, rng.normal(size=(6, 8)), dtypes=["bfloat16"], modes=["eager"]).agrees
+
+
 def test_wrong_only_when_compiled(rng, monkeypatch):
     plant(monkeypatch, L.Dense, lambda dy: dy if tf.executing_eagerly() else 2 * dy, "first")
     model, x, y = mlp(rng)
