@@ -159,6 +159,9 @@ class EmbedReduce(layers.Embedding):
     def call(self, tokens):
         return keras.ops.mean(super().call(tokens), axis=-2)
 
+    def compute_output_shape(self, shape):
+        return (shape[0], self.output_dim)
+
 
 def _reduced():
     tokens = keras.Input((4,), dtype="int32")
