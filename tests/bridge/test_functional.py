@@ -165,7 +165,9 @@ class EmbedReduce(layers.Embedding):
 
 def _reduced():
     tokens = keras.Input((4,), dtype="int32")
-    return keras.Model(tokens, layers.Dense(3)(EmbedReduce(5, 3, embeddings_regularizer="l2")(tokens)))
+    return keras.Model(
+        tokens, layers.Dense(3)(EmbedReduce(5, 3, embeddings_regularizer=keras.regularizers.L2(2**-6))(tokens))
+    )
 
 
 def _summed():
