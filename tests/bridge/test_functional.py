@@ -98,7 +98,9 @@ def _rearranged():
     y = keras.ops.transpose(layers.Dense(6, "tanh")(x), (0, 2, 1))
     parts = [y[:, 1::2, -3:], keras.ops.relu(y[..., :3])[:, :3], keras.ops.expand_dims(y[:, 0, :3], 1)]
     joined = keras.ops.concatenate([keras.ops.stack(parts[:2], axis=1)[:, 1], parts[2]], axis=1)
-    return keras.Model(x, layers.Dense(3)(keras.ops.reshape(joined, (-1, 12))))
+    pairs = keras.ops.matmul(joined, keras.ops.transpose(joined, (0, 2, 1)))
+    some = keras.ops.take(keras.ops.reshape(pairs, (-1, 16)), [1, 2, 7, -1], axis=-1)
+    return keras.Model(x, layers.Dense(3)(keras.ops.concatenate([keras.ops.reshape(joined, (-1, 12)), some], -1)))
 
 
 def _over_all_axes():
@@ -149,6 +151,27 @@ def _tagger_of_two():
     return keras.Model(x, [layers.GlobalAveragePooling1D(name="far")(y), y])
 
 
+class EmbedReduce(layers.Embedding):
+    """The mean of the rows of an example's tokens, as keras-rs has it."""
+
+    combiner = "mean"
+
+    def call(self, tokens):
+        return keras.ops.mean(super().call(tokens), axis=-2)
+
+
+def _reduced():
+    tokens = keras.Input((4,), dtype="int32")
+    return keras.Model(tokens, layers.Dense(3)(EmbedReduce(5, 3, embeddings_regularizer="l2")(tokens)))
+
+
+def _summed():
+    tokens = keras.Input((4,), dtype="int32")
+    table = EmbedReduce(5, 3, name="sums")
+    table.combiner = "sum"
+    return keras.Model(tokens, table(tokens))
+
+
 MODELS = {
     "tagger": (_tagger, "categorical_crossentropy"),
     "tagger of two": (_tagger_of_two, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
@@ -157,6 +180,7 @@ MODELS = {
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
     "composites": (_composites, "mean_squared_error"),
     "patched": (_patched, "mean_squared_error"),
+    "mean of rows": (_reduced, "mean_squared_error"),
     "rearranged": (_rearranged, "mean_squared_error"),
     "two inputs, two outputs": (_two_inputs, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "operations": (_operations, "mean_squared_error"),
@@ -254,6 +278,12 @@ def test_it_goes_back_to_keras(trial):
             r"^loss: got losses of \['far'\]; accepted: one for each of",
         ),
         (_two_inputs, "huber", r"^loss: got 'huber' for 2 outputs; accepted: a loss for each, in a list\."),
+        (_summed, "huber", r"^model: got the layer 'sums', a EmbedReduce; accepted: layers that tfbp.Network has\."),
+        (
+            lambda: keras.Model(x := keras.Input((4,)), keras.ops.take(x, [0], axis=0)),
+            "huber",
+            r"^model: got the operation Take; accepted: constant indices, in a list, of the last axis\.",
+        ),
         (
             lambda: keras.Model(x := keras.Input((4,)), keras.ops.sin(x)),
             "huber",
@@ -268,6 +298,8 @@ def test_it_goes_back_to_keras(trial):
     ids=[
         "a loss of no output",
         "one loss for two",
+        "a sum of rows",
+        "rows of a batch",
         "an operation",
         "a masked softmax",
     ],

@@ -10,14 +10,14 @@ import keras
 from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
 from tfbp.bridge.masks import Masks, WithMask, first_argument, makes_masks, masked
-from tfbp.bridge.opening import Weights, opened, separable, unknown
-from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
+from tfbp.bridge.opening import Weights, mean_of_rows, opened, separable, unknown
+from tfbp.bridge.operations import PASSES, columns, layer_of_operation, passed, patches
 from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
 
 # composite layers that consist of two known layers
-_COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable}
+_COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable, "EmbedReduce": mean_of_rows}
 
 
 def network_of_graph(
@@ -107,6 +107,8 @@ class _Opened:
                 return [passed(node, taken[0])]
             if type(operation).__name__ == "ExtractPatches" and len(taken[0].shape) == 3:
                 return [patches(node, taken[0])]
+            if type(operation).__name__ == "Take" and len(taken) == 1:
+                return [columns(node, taken[0])]
             layer, weights = layer_of_operation(node, taken)
             key = id(layer if weights is None else next(iter(weights.weights.values())))
             layer, _ = self.made.setdefault(key, (layer, weights))
@@ -173,7 +175,9 @@ class _Opened:
             except InputError:
                 # an unknown part inside: the error names the layer that the model shows
                 raise unknown(operation) from None
-        (made,) = taken
+        if len(taken) != 1:
+            raise unknown(operation)
+        made = taken[0]
         for number, (part, weights) in enumerate(_COMPOSITE[type(operation).__name__](operation)):
             key = (id(operation), number)
             if key not in self.made:

@@ -141,3 +141,18 @@ def separable(layer: Any) -> list[tuple[Any, Weights]]:
         (depthwise, Weights(layer.name, {"kernel": layer.depthwise_kernel}, layer.trainable)),
         (pointwise, Weights(layer.name, {"kernel": layer.pointwise_kernel, **bias}, layer.trainable)),
     ]
+
+
+def mean_of_rows(layer: Any) -> list[tuple[Any, Any]]:
+    """Returns keras-rs's EmbedReduce as a table and a mean over its rows.
+
+    Raises:
+        InputError: another combiner than "mean".
+    """
+    if getattr(layer, "combiner", None) != "mean":
+        raise unknown(layer)
+    table = keras.layers.Embedding(
+        layer.input_dim, layer.output_dim, embeddings_regularizer=layer.embeddings_regularizer, name=layer.name
+    )
+    mean = keras.layers.GlobalAveragePooling1D(name=layer.name)
+    return [(table, Weights(layer.name, {"embeddings": layer.embeddings}, layer.trainable)), (mean, mean)]

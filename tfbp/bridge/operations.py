@@ -17,6 +17,7 @@ from tfbp.network import (
     Add,
     AnyOf,
     Concatenate,
+    Dot,
     GetItem,
     Layer,
     LayerScale,
@@ -90,6 +91,27 @@ def patches(node: Any, x: Symbol) -> Symbol:
     return Reshape((height // rows, width // columns, -1))(Permute((1, 3, 2, 4, 5))(apart))
 
 
+def columns(node: Any, x: Symbol) -> Symbol:
+    """Numbers of the last axis by their constant indices, as `ops.take` picks them.
+
+    Raises:
+        InputError: another axis, or indices that are no list of a row.
+    """
+    given = [*node.arguments.args, *node.arguments.kwargs.values()][1]
+    axis, rank = node.operation.axis, len(x.shape)
+    if axis not in (-1, rank) or isinstance(given, keras.KerasTensor | keras.Variable) or np.ndim(given) != 1:
+        raise InputError("model: got the operation Take; accepted: constant indices, in a list, of the last axis.")
+    whole, size = [slice(None)] * (rank - 1), x.shape[-1]
+    parts: list[list[int]] = []
+    for index in (int(each) % size for each in given):
+        if parts and parts[-1][1] == index:
+            parts[-1][1] += 1
+        else:
+            parts.append([index, index + 1])
+    taken = [GetItem((*whole, slice(start, stop)))(x) for start, stop in parts]
+    return taken[0] if len(taken) == 1 else Concatenate(-1)(*taken)
+
+
 def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weights | None]:
     """Returns the layer of an operation, and the weights that it holds.
 
@@ -99,7 +121,7 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
     operation = node.operation
     kind = type(operation).__name__
     if len(taken) > 1:
-        several = _of_several(kind, operation, len(taken))
+        several = _of_several(kind, operation, taken)
         if several is not None:
             return several, None
     else:
@@ -121,7 +143,10 @@ def layer_of_operation(node: Any, taken: Sequence[Symbol]) -> tuple[Layer, Weigh
     raise InputError(f"model: got the operation {kind} ({operation.name!r}); accepted: {accepted}.")
 
 
-def _of_several(kind: str, operation: Any, count: int) -> Layer | None:
+def _of_several(kind: str, operation: Any, taken: Sequence[Symbol]) -> Layer | None:
+    count = len(taken)
+    if kind == "Matmul" and [len(x.shape) for x in taken] == [2, 2]:
+        return Dot((2, 1))
     if count == 2 and kind == "LogicalOr":
         return LogicalOr()
     if count == 2 and kind in _OF_TWO:

@@ -64,7 +64,9 @@ def dot_interaction() -> Any:
     import keras_rs
 
     features = [keras.Input((4,)) for _ in range(3)]
-    return keras.Model(features, keras_rs.layers.DotInteraction()(features))
+    # the gradients of these weights go through it, which has none
+    made = [keras.layers.Dense(4)(feature) for feature in features]
+    return keras.Model(features, keras_rs.layers.DotInteraction()(made))
 
 
 def embed_reduce() -> Any:

@@ -114,6 +114,26 @@ def test_a_right_model_of_few_layers_has_none(rng, make):
     assert {line.by for line in report.lines if line.kind in ("SimpleRNN", "MultiHeadAttention")} <= {"reference"}
 
 
+def test_a_state_beside_the_sequence_that_is_made_of_it_in_bfloat16(rng):
+    """The gradient of the state is that of its own users; in bfloat16 TensorFlow makes no orthogonal weights."""
+    x = keras.Input((4, 2))
+    sequence, state = L.GRU(3, return_sequences=True, return_state=True, name="both")(x)
+    model = keras.Model(x, L.Concatenate()([L.Dense(2)(state), L.GlobalAveragePooling1D()(sequence)]))
+    report = tfbp.agree(model, rng.normal(size=(3, 4, 2)), dtypes=["bfloat16"], modes=["eager"])
+    assert report.agrees, str(report)
+    assert 0 < report.whole["bfloat16 eager"] <= 1
+
+
+def test_roundings_that_many_layers_amplify_are_no_finding(rng):
+    """Three rows, whose deviations are small in some channels, and a kink after each of eight normalizations."""
+    x = y = keras.Input((8,))
+    for _ in range(8):
+        y = L.ReLU(6.0)(L.BatchNormalization()(L.Dense(128, use_bias=False)(y)))
+    model = keras.Model(x, L.Dense(3)(y))
+    report = tfbp.agree(model, rng.normal(size=(3, 8)), dtypes=["bfloat16"], modes=["eager"])
+    assert report.agrees, str(report)
+
+
 def test_wrong_only_when_compiled(rng, monkeypatch):
     plant(monkeypatch, L.Dense, lambda dy: dy if tf.executing_eagerly() else 2 * dy, "first")
     model, x, y = mlp(rng)
@@ -276,11 +296,28 @@ def test_nothing_of_the_model_changes_also_after_an_exception(rng):
         ({"x": np.ones((6, 5))}, "x: got shape (6, 5) for"),
         ({"x": [np.ones((6, 4))] * 2}, "x: got 2 arrays; accepted: 1"),
         ({"x": np.full((6, 4), np.nan)}, "x: got a NaN or an infinity; accepted: finite numbers."),
+        ({"x": [[1.0, 2.0], [3.0]]}, "x: got shape (1,); accepted: 2 rows, as the first has."),
+        ({"x": None}, "x: got NoneType None; accepted: an array of numbers."),
+        ({"x": {"rows": np.ones((6, 4))}}, "x: got ['rows']; accepted: one for each of"),
         ({"y": np.ones(5, "int32")}, "y: got shape (5,) for 'last'; accepted: 6 rows"),
+        ({"y": [[1.0], [2.0, 3.0]]}, "y: got 2; accepted: one for each of last."),
+        ({"y": np.array(["a"] * 6)}, "y: got dtype <U1; accepted: arrays of numbers."),
+        ({"y": np.full(6, 7)}, "loss: got InvalidArgumentError: "),
+        ({"y": np.ones((6, 5)), "loss": "mse"}, "loss: got InvalidArgumentError: "),
+        (
+            {"loss": lambda y, outputs: np.nan * outputs[:, 0]},
+            "loss: got nan for y and outputs of shapes (6,) and (6, 3)",
+        ),
+        ({"loss": lambda y, outputs: None}, "loss: got "),
         ({"loss": {"other": "mse"}}, "loss: got ['other']; accepted: one for each of last."),
         ({"loss": "mean_error"}, "loss: got 'mean_error'; accepted: a Keras loss"),
         ({"loss": None}, "loss: got none, and a model that is not compiled; accepted:"),
         ({"dtypes": ["float8"]}, "dtypes: got 'float8'"),
+        ({"dtypes": None}, "dtypes: got None; accepted: float64, float32"),
+        ({"modes": ["jit"]}, "modes: got 'jit'; accepted: eager, graph, xla."),
+        ({"progress": 3}, "progress: got 3; accepted: a function of a share and a name."),
+        ({"apart": "yes"}, "apart: got 'yes'; accepted: True or False."),
+        ({"seed": -1}, "seed: got -1; accepted: an integer of 0 or more."),
         ({"modes": []}, "modes: got none; accepted: some of eager, graph, xla."),
         ({"device": "tpu"}, "device: got 'tpu'"),
     ],
@@ -293,6 +330,43 @@ def test_bad_input_is_one_sentence(rng, options, said):
         tfbp.agree(given.pop("model"), given.pop("x"), given.pop("y"), **given)
     assert str(error.value).startswith(said)
     assert len(str(error.value)) <= 240
+
+
+class _Draws(L.Layer):
+    """Draws by TensorFlow, and not by Keras."""
+
+    def call(self, x):
+        return x + tf.random.normal(tf.shape(x), dtype=x.dtype)
+
+
+class _DrawsInALoop(L.Layer):
+    def call(self, x):
+        more = tf.function(lambda a: a + keras.random.normal((4,), dtype=a.dtype), autograph=False)
+        return more(x)
+
+
+class _FailsInTraining(L.Layer):
+    def call(self, x, training=None):
+        if training:
+            raise ValueError("no training")
+        return x
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (_Draws, "model: got 'odd', which returns other numbers at every call; accepted: random"),
+        (_DrawsInALoop, "model: got a layer that draws inside a loop; accepted: draws that can be recorded."),
+        (_FailsInTraining, "x: got what 'odd' does not take, ValueError: no training; accepted: the model's inputs."),
+    ],
+)
+def test_a_layer_that_cannot_be_repeated_is_one_sentence_and_nothing_changes(rng, layer, said):
+    model = keras.Sequential([keras.Input((4,)), L.BatchNormalization(), layer(name="odd"), L.Dropout(0.5)])
+    before = [v.numpy().tolist() for v in model.variables], random.getstate()
+    with pytest.raises(InputError) as error:
+        tfbp.agree(model, rng.normal(size=(6, 4)), **QUICK)
+    assert str(error.value).startswith(said)
+    assert ([v.numpy().tolist() for v in model.variables], random.getstate()) == before
 
 
 def test_the_fixture_fails_with_the_report(rng, agree, monkeypatch):

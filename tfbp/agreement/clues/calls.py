@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfbp import reference
-from tfbp.agreement.clues.geometry import in_another_order, sizes_of
+from tfbp.agreement.clues.geometry import in_another_order, other_masks, sizes_of
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.failures import Failure, attempt
 
@@ -21,14 +21,7 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
     for key, mask in call.fixed.items():
         if mask.dtype != bool:
             continue
-        for sentence, other in {
-            f"{key} is ignored": np.ones_like(mask),
-            f"{key} is taken the other way round": ~mask,
-            f"{key} of another example": np.roll(mask, 1, 0),
-            f"{key}: its halves of the batch are exchanged": np.roll(mask, len(mask) // 2, 0),
-            f"{key} in the reverse order of the steps": mask[:, ::-1],
-            f"{key} from the last example on": mask[::-1],
-        }.items():
+        for sentence, other in other_masks(key, mask).items():
             asked[sentence] = attempt(call.by_hand, reference, arrays, {**call.fixed, key: other}, upstream)
     masks = {key: mask for key, mask in call.fixed.items() if mask.dtype == bool}
     if len(masks) > 1:

@@ -56,6 +56,18 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
     return values
 
 
+def other_masks(name: str, mask: Array) -> dict[str, Array]:
+    """Returns a mask with a mistake, by the sentence that names it."""
+    return {
+        f"{name} is ignored": np.ones_like(mask),
+        f"{name} is taken the other way round": np.logical_not(mask).astype(mask.dtype),
+        f"{name} of another example": np.roll(mask, 1, 0),
+        f"{name}: its halves of the batch are exchanged": np.roll(mask, len(mask) // 2, 0),
+        f"{name} in the reverse order of the steps": mask[:, ::-1],
+        f"{name} from the last example on": mask[::-1],
+    }
+
+
 def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
     """Returns the sizes of x by their letters, and the numbers of all rows and positions."""
     names = _AXES.get(len(shape), ("B",))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tfbp.agreement.clues.geometry import in_another_order, of_another, sizes_of
+from tfbp.agreement.clues.geometry import in_another_order, of_another, other_masks, sizes_of
 from tfbp.agreement.clues.otherwise import otherwise, with_other_arguments
 from tfbp.agreement.clues.statistics import of_statistics, through_statistics
 from tfbp.judging.diagnosis import Clues
@@ -62,6 +62,10 @@ def _of_several(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> 
         dz = fed["dz"].copy()
         dz[:, number - count] = 0
         others[f"the gradient of last {state} is left out"] = partial(run, node, {**fed, "dz": dz})
+    for place, name in _places_of_masks(node.layer):
+        for said, mask in other_masks(name, fed["x"][place]).items():
+            x = (*fed["x"][:place], mask, *fed["x"][place + 1 :])
+            others[said] = partial(run, node, {**fed, "x": x})
 
     def of_tensor(name: str) -> Clues:
         found = {said: attempt(make) for said, make in others.items()}
@@ -69,3 +73,12 @@ def _of_several(node: Node, fed: Named, run: Callable[[Node, Named], Named]) -> 
 
     of_x = [f"dx{number}" for number in range(len(fed["x"]))] if node.layer.takes_several else ["dx"]
     return {name: partial(of_tensor, name) for name in ("z", *of_x, *(f"d{weight}" for weight in fed["weights"]))}
+
+
+def _places_of_masks(layer: Any) -> Iterator[tuple[int, str]]:
+    """Yields the place among a layer's tensors, and the name, of each mask."""
+    layer, place = getattr(layer, "layer", layer), 1
+    for name in getattr(layer, "takes", ()):
+        if name.endswith("mask"):
+            yield place, name
+        place += layer.tensors_of(name)

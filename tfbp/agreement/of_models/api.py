@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbp.agreement.of_models.copies import Copies
+from tfbp.agreement.of_models.inputs import arrays_of, check_shapes
 from tfbp.agreement.of_models.kept import kept
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened, opened
@@ -72,11 +74,17 @@ def agree(
     """
     dtypes, modes = _several("dtypes", dtypes, DTYPES), _several("modes", modes, MODES)
     check_device(device)
-    arrays = _arrays(model, x)
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise InputError(f"seed: got {seed!r}; accepted: an integer of 0 or more.")
+    if not isinstance(apart, bool):
+        raise InputError(f"apart: got {apart!r}; accepted: True or False.")
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress: got {progress!r}; accepted: a function of a share and a name.")
+    arrays = arrays_of(model, x)
     calls = opened(model, arrays)
     if len(arrays) != calls.inputs:
         raise InputError(f"x: got {len(arrays)} arrays; accepted: {calls.inputs}, one for each of the model's inputs.")
-    _check_shapes(calls, arrays)
+    check_shapes(calls, arrays)
     with kept(model), tf32_enabled(False), tf.device(f"/{device.upper()}:0"):
         settings = Settings(dtypes, modes, device, seed, apart)
         return _examined(calls, arrays, y, loss, settings, progress or (lambda share, what: None))
@@ -114,46 +122,9 @@ def _examined(model: Opened, arrays: Any, y: Any, loss: Any, settings: Settings,
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = tuple(given) if isinstance(given, list | tuple) else (given,)
     if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
     for name in names:
         check_choice(argument, name, accepted)
     return names
-
-
-def _arrays(model: Any, x: Any) -> list[np.ndarray]:
-    """Returns the inputs, flat, in the model's order: floats in float64, integers in int32."""
-    if isinstance(x, dict):
-        names = [tensor.name for tensor in getattr(model, "inputs", [])]
-        if set(x) != set(names):
-            raise InputError(f"x: got {sorted(x)}; accepted: one for each of {', '.join(names)}.")
-        x = [x[name] for name in names]
-    several = isinstance(x, list | tuple) and not all(isinstance(tensor, int | float) for tensor in x)
-    arrays = []
-    for each in x if several else [x]:
-        array = np.asarray(each)
-        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-            raise InputError(f"x: got dtype {array.dtype}; accepted: arrays of numbers.")
-        if not array.ndim or not len(array):
-            raise InputError(f"x: got shape {array.shape}; accepted: one row or more.")
-        is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-        arrays.append(
-            array.astype(np.float64) if is_float else array if array.dtype.kind == "b" else array.astype(np.int32)
-        )
-        if is_float and not np.isfinite(arrays[-1]).all():
-            raise InputError("x: got a NaN or an infinity; accepted: finite numbers.")
-    return arrays
-
-
-def _check_shapes(model: Opened, arrays: Sequence[np.ndarray]) -> None:
-    """Raises `InputError` where an array does not have its input's shape; converts to floats for an input of floats."""
-    graph = getattr(model.model, "_functional", model.model)
-    for i, (tensor, array) in enumerate(zip(getattr(graph, "inputs", None) or [], arrays, strict=False)):
-        sizes = zip(tensor.shape[1:], array.shape[1:], strict=False)
-        if len(tensor.shape) != array.ndim or any(a is not None and a != b for a, b in sizes):
-            raise InputError(f"x: got shape {array.shape} for {tensor.name!r}; accepted: {tuple(tensor.shape)}.")
-        if keras.backend.is_float_dtype(tensor.dtype) and array.dtype.kind != "f":
-            arrays[i] = array.astype(np.float64)  # type: ignore[index]
-        if not keras.backend.is_float_dtype(tensor.dtype) and array.dtype.kind == "f":
-            arrays[i] = array.astype(np.int32)  # type: ignore[index]

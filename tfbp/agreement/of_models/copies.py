@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,6 +14,21 @@ from tfbp.agreement.problems import numpy_dtype, round_to
 from tfbp.checking.subject import with_dtype
 from tfbp.errors import InputError
 from tfbp.judging.failures import Failure, attempt
+
+
+@contextmanager
+def _of_zeros() -> Iterator[None]:
+    """Weights that are made while open begin as zeros: TensorFlow has no orthogonal matrices in bfloat16."""
+    add_weight = keras.Layer.add_weight
+
+    def of_zeros(layer: Any, shape: Any = None, initializer: Any = None, *given: Any, **options: Any) -> Any:
+        return add_weight(layer, shape, "zeros", *given, **options)
+
+    keras.Layer.add_weight = of_zeros
+    try:
+        yield
+    finally:
+        keras.Layer.add_weight = add_weight
 
 
 class Copies:
@@ -62,14 +79,15 @@ class Copies:
         Raises:
             InputError: a layer that its configuration does not reproduce.
         """
-        if isinstance(layer, keras.layers.Lambda):
-            copy_of_layer = keras.layers.Lambda(
-                layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
-            )
-        else:
-            copy_of_layer = type(layer).from_config(with_dtype(layer.get_config(), dtype))
-        if not copy_of_layer.built:
-            copy_of_layer.build_from_config(layer.get_build_config() or {})
+        with _of_zeros():
+            if isinstance(layer, keras.layers.Lambda):
+                copy_of_layer = keras.layers.Lambda(
+                    layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name
+                )
+            else:
+                copy_of_layer = type(layer).from_config(with_dtype(layer.get_config(), dtype))
+            if not copy_of_layer.built:
+                copy_of_layer.build_from_config(layer.get_build_config() or {})
         copy_of_layer.trainable = layer.trainable
         values = self._weights[id(layer)]
         if len(copy_of_layer.variables) != len(values):

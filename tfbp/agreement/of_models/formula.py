@@ -47,12 +47,11 @@ def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed,
     operation = copies.of(call, "float64")
     if call.is_layer:
         copies.assign(call.operation, operation, dtype)
-    program = _program(as_function(call, operation, recorded), fed.xs)
-    if program is None:
-        return {}
     dys = [dy for dy, y in zip(fed.dys, (f"y{i}" for i in range(len(fed.dys))), strict=True) if y in fed.right]
-    noise = Noise(program, SAMPLES, in_few_bits=dtype in ("bfloat16", "float16"))
-    outputs, gradients, _ = noise.tolerances(dtype, program.values, dys)
+    measured = noise_of(as_function(call, operation, recorded), fed.xs, dys, dtype)
+    if measured is None:
+        return {}
+    outputs, gradients, program = measured
     ys = [name for name in fed.right if name[0] == "y"]
     numbers = {id(v.value): i for i, v in enumerate(operation.variables)} if call.is_layer else {}
     names = [f"dx{i}" for i in program.subject.differentiable]
@@ -61,12 +60,19 @@ def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed,
     return {name: t for name, t in found.items() if t is not None and name in fed.right}
 
 
-def _program(function: Callable[..., Any], xs: Sequence[Any]) -> Program | None:
+def noise_of(
+    function: Callable[..., Any], xs: Sequence[Any], dys: Sequence[Any], dtype: str
+) -> tuple[list[Any], list[Any], Program] | None:
+    """Returns T of a function's outputs and gradients, and its program; None where it cannot be traced in float64."""
     try:
         program = Subject(function, list(xs)).at("float64")
     except InputError:
         return None
-    return None if isinstance(program, Failure) else program
+    if isinstance(program, Failure):
+        return None
+    noise = Noise(program, SAMPLES, in_few_bits=dtype in ("bfloat16", "float16"))
+    outputs, gradients, _ = noise.tolerances(dtype, program.values, dys)
+    return outputs, gradients, program
 
 
 def by_differences(

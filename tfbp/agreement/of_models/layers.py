@@ -23,7 +23,7 @@ from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.judging.comparison import Comparison, compare
 from tfbp.judging.failures import Failure, attempt
-from tfbp.judging.tolerances import Units
+from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
 
 Array = np.ndarray
 
@@ -165,6 +165,11 @@ def comparisons(call: Call, found: Any, fed: Fed, dtype: str, wider: dict[str, A
             # statistics, and outputs of layers with their own dtype
             expected = getattr(getattr(got, "dtype", None), "name", dtype)
         yield compare(names.get(name, name), got, right, tolerance, expected)
+
+
+def has_few_digits(found: Comparison) -> bool:
+    """Whether a float64 result differs as by a float32 constant: by less than float32's unit roundoff."""
+    return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
 def names_of(call: Call) -> dict[str, str]:

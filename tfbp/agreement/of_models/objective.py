@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbp.agreement.of_models.inputs import array_of
 from tfbp.agreement.of_models.opened import Opened, with_mask
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.errors import InputError
@@ -48,7 +49,7 @@ class Objective:
             self.targets = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape) for o in outputs]
             self.losses: list[Any] = [None] * len(outputs)
             return
-        self.targets = [np.asarray(target) for target in _by_output("y", y, names)]
+        self.targets = [array_of("y", target) for target in _by_output("y", y, names)]
         given = loss if loss is not None else getattr(model.model, "loss", None)
         if given is None:
             raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
@@ -56,6 +57,18 @@ class Objective:
         for name, target, output in zip(names, self.targets, outputs, strict=True):
             if not target.shape or len(target) != len(output):
                 raise InputError(f"y: got shape {target.shape} for {name!r}; accepted: {len(output)} rows, as x has.")
+        self._check(outputs)
+
+    def _check(self, outputs: Sequence[Array]) -> None:
+        """Raises `InputError` where a loss does not take these targets and outputs, or is not finite."""
+        found = attempt(self.upstream, outputs)
+        pairs = zip(self.targets, outputs, strict=True)
+        shapes = ", ".join(f"{target.shape} and {output.shape}" for target, output in pairs)
+        if isinstance(found, Failure):
+            sentence = found.sentence.partition(", raised at ")[0]
+            raise InputError(f"loss: got {sentence} for y and outputs of shapes {shapes}; accepted: a loss of these.")
+        if not np.isfinite(found[0]) and all(np.isfinite(output).all() for output in outputs):
+            raise InputError(f"loss: got {found[0]} for y and outputs of shapes {shapes}; accepted: a finite loss.")
 
     def __call__(self, outputs: Sequence[Any], dtype: str) -> Any:
         """Returns the loss of output tensors, computed in float32 at least, as in Keras."""

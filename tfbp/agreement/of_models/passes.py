@@ -15,14 +15,14 @@ from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.draws import Draws
 from tfbp.agreement.of_models.opened import Call, Opened, mask_of, masks_taken_off
 from tfbp.agreement.of_models.running import Recorded, base_dtype, tensors_of
-from tfbp.agreement.of_models.truth import Truth, truth_of
+from tfbp.agreement.of_models.truth import DIFFERENCES, Truth, truth_of
 from tfbp.agreement.problems import round_to
 from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.errors import InputError
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.failures import Failure, failure
-from tfbp.judging.tolerances import Units
+from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
 from tfbp.reference.graph import add
 
 Array = np.ndarray
@@ -86,12 +86,17 @@ def _recorded_call(call: Call, copies: Copies, tensors: dict[int, Any], training
             # TensorFlow has no float64 kernel of it on this device, as of pooling of volumes on a CPU
             copies.refuse(call, dtype, failure(error))
             return _recorded_call(call, copies, tensors, training)
-        said = (str(error).splitlines() or [""])[0]
-        what = f"what {call.name!r} does not take, {type(error).__name__}: {said}"
+        what = f"what {call.name!r} does not take, {type(error).__name__}: {_first_line(error)}"
         raise InputError(f"x: got {what}; accepted: the model's inputs.") from None
     masks_taken_off(call, given, tensors)
     tensors.update(zip(call.makes, outputs, strict=True))
     return Recorded(masks, draws)
+
+
+def _first_line(error: Exception) -> str:
+    """Returns the first line of an error's own text: Keras adds a line before it, and makes it bold."""
+    lines = [line.strip("\x1b[01m ") for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.startswith("Exception encountered when calling")), "")
 
 
 def truths_of(
@@ -111,9 +116,22 @@ def truths_of(
             # the bridge converted it, and the reference cannot run it
             truth = truth_of(call, copies, shapes, Recorded([True], Draws()), training)
             answer = truth.run(xs, None, "float64")
+        if truth.by == DIFFERENCES and not _alike(answer.ys, truth.run(xs, None, "float64").ys):
+            got = f"{call.name!r}, which returns other numbers at every call"
+            raise InputError(f"model: got {got}; accepted: random numbers of keras.random, which are recorded.")
         tensors_so_far += answer.ys
         truths.append(truth)
     return truths
+
+
+def _alike(ys: Sequence[Array], others: Sequence[Array]) -> bool:
+    """Whether two runs differ by roundings at most, as sums in another order do."""
+    for y, other in zip(ys, others, strict=True):
+        one, two = y.astype(np.float64), other.astype(np.float64)
+        size = np.sqrt(np.mean(one**2)) + np.abs(one)
+        if not (np.isnan(one) | np.isinf(one) | (np.abs(one - two) <= 2.0**8 * UNIT_ROUNDOFF["float32"] * size)).all():
+            return False
+    return True
 
 
 def right_pass(
@@ -130,17 +148,21 @@ def right_pass(
         upstream: returns the loss and its gradients, from the outputs.
     """
     one_pass = Pass([rounded(x, dtype) for x in arrays])
+    backwards = []
     for call, truth in zip(model.calls, truths, strict=True):
-        one_pass.made += truth.run([one_pass.made[i] for i in call.takes], None, dtype, noise).ys
+        answer, backward = truth.forward([one_pass.made[i] for i in call.takes], dtype, noise)
+        one_pass.made += answer.ys
+        backwards.append(backward)
     ends = [one_pass.made[i] for i in model.outputs]
     one_pass.loss, upper = upstream(ends, noise)
     for number, dy in zip(model.outputs, upper, strict=True):
         one_pass.parts[number, -1] = dy
         add(one_pass.dmade, number, dy)
-    for index, (call, truth) in reversed([*enumerate(zip(model.calls, truths, strict=True))]):
+    for index, call in reversed([*enumerate(model.calls)]):
         ys = [one_pass.made[number] for number in call.makes]
         dys = [one_pass.dmade.get(number, np.zeros(y.shape)) for number, y in zip(call.makes, ys, strict=True)]
-        answer = truth.run([one_pass.made[i] for i in call.takes], dys, dtype, noise)
+        # its residuals are not kept for longer
+        answer = backwards.pop()(dys)
         for number, dx in zip(call.takes, answer.dxs, strict=True):
             if dx is not None:
                 one_pass.parts[number, index] = dx

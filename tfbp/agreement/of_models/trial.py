@@ -10,7 +10,7 @@ import numpy as np
 
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.formula import by_differences, formula_tolerances
-from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, tolerances_of, trials
+from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, has_few_digits, tolerances_of, trials
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened
 from tfbp.agreement.of_models.passes import Pass, right_pass
@@ -82,7 +82,7 @@ class ModelTrial:
         self.limits: Any = None
         self.formulas: dict[tuple[int, str], dict[str, np.ndarray]] = {}
         self._acquitted: dict[str, tuple[int, str]] = {}
-        self._few_digits: dict[str, float] = {}
+        self.few_digits: dict[str, float] = {}
 
     def unknown(self, made: Sequence[Any]) -> None:
         """Compares the layers that the reference does not have with differences of their forward."""
@@ -152,7 +152,7 @@ class ModelTrial:
                 self,
                 dtype,
                 mode,
-                is_explained=bool(len(self.report.findings) > before or (dtype == "float64" and self._few_digits)),
+                is_explained=len(self.report.findings) > before,
             )
 
     def _judge(self, index: int, answer: Any, dtype: str, mode: str) -> None:
@@ -167,9 +167,9 @@ class ModelTrial:
             wider = {name: WIDER[mode] * t for name, t in wider.items()}
             results = list(comparisons(call, answer, fed, dtype, wider))
             worst = max(result.ratio for result in results)
-        short = [result for result in results if dtype == "float64" and _has_few_digits(result)]
+        short = [result for result in results if dtype == "float64" and has_few_digits(result)]
         if short:
-            self._few_digits[call.name] = max(result.relative_error for result in short)
+            self.few_digits[call.name] = max(result.relative_error for result in short)
             worst = max((result.ratio for result in results if result not in short), default=0.0)
         line.worst[f"{dtype} {mode}"] = worst
         for name, each in zip(fed.right, results, strict=True):
@@ -187,13 +187,7 @@ class ModelTrial:
     def _measured(self, index: int, results: Sequence[Comparison], dtype: str) -> dict[str, np.ndarray]:
         """Returns T of a layer's own formula, which may round differently, and of sums in 16 bits."""
         call, truth, fed = self.model.calls[index], self.truths[index], self.fed[index]
-        limits = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
-        limits = {} if isinstance(limits, Failure) else limits
-        if call.is_layer:
-            self.copies.assign(call.operation, self.copies.of(call, dtype), dtype)
-        if dtype in ("bfloat16", "float16"):
-            for name, t in tolerances_of(truth, fed.xs, fed.dys, dtype, fed.right, in_few_bits=True).items():
-                limits[name] = np.maximum(t, limits.get(name, 0.0))
+        limits = self.formula_of(index, fed, dtype)
         if isinstance(truth, ByTape):
             truth.spread[dtype] = {name: t if name[0] == "y" else t / fed.scale for name, t in limits.items()}
         worst = max(results, key=lambda result: result.ratio)
@@ -202,6 +196,18 @@ class ModelTrial:
                 f"{call.name} {worst.tensor} [{dtype}]: {worst.ratio:.3g} of the tolerance by the reference's formula, "
                 "and held against the layer's own"
             )
+        return limits
+
+    def formula_of(self, index: int, fed: Fed, dtype: str) -> dict[str, np.ndarray]:
+        """Returns T of a layer's own formula on any inputs, and of sums in 16 bits."""
+        call, truth = self.model.calls[index], self.truths[index]
+        limits = attempt(formula_tolerances, call, self.copies, self.recorded[index], fed, dtype)
+        limits = {} if isinstance(limits, Failure) else limits
+        if call.is_layer:
+            self.copies.assign(call.operation, self.copies.of(call, dtype), dtype)
+        if dtype in ("bfloat16", "float16"):
+            for name, t in tolerances_of(truth, fed.xs, fed.dys, dtype, fed.right, in_few_bits=True).items():
+                limits[name] = np.maximum(t, limits.get(name, 0.0))
         return limits
 
     def find(self, layer: str, found: Comparison, dtype: str, mode: str, part: str, vote: str) -> None:
@@ -222,21 +228,16 @@ class ModelTrial:
     def close(self) -> None:
         """Adds the last notes: acquittals, and skipped runs. Equal findings of several runs are merged."""
         self.report.notes += [sentence for _, sentence in self._acquitted.values()]
-        for name, off in self._few_digits.items():
+        for name, off in self.few_digits.items():
             sentence = (
                 f"{name} [float64]: off by {off:.1g} of the result, as where a constant of its formula is float32's"
             )
-            self.report.notes.append(f"{sentence}, as in Keras's gelu. The whole model in float64 follows it")
+            self.report.notes.append(f"{sentence}, as in Keras's gelu")
         for (name, dtype), why in self.copies.missing.items():
             self.report.notes.append(f"{name}: not run in {dtype}: {why}")
         if self.objective.is_random:
             self.report.notes.append("no y was given: outputs are differentiated by random upstream gradients")
         self.report.findings = merged(self.report.findings)
-
-
-def _has_few_digits(found: Comparison) -> bool:
-    """Whether a float64 result differs as by a float32 constant: by less than float32's unit roundoff."""
-    return not found.agrees and found.relative_error <= UNIT_ROUNDOFF["float32"]
 
 
 def merged(findings: Sequence[ModelFinding]) -> list[ModelFinding]:

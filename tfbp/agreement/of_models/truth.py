@@ -5,8 +5,8 @@ A layer judged by autodiff is first compared with differences of its forward (`u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,16 +25,22 @@ from tfbp.network import at, map_weights
 from tfbp.reference import graph
 
 Array = np.ndarray
+Backward = Callable[[Sequence[Any]], Answer]
 REFERENCE, DIFFERENCES = "reference", "differences"
 
 
-class Truth(Protocol):
+class Truth:
     """The judge of a call."""
 
     by: str
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
         """Returns the call's answer to these inputs, with its weights rounded to a dtype."""
+        raise NotImplementedError
+
+    def forward(self, xs: Sequence[Array], dtype: str, noise: Rounding | None = None) -> tuple[Answer, Backward]:
+        """Returns the answer without gradients, and a function of dys that returns the whole answer."""
+        return self.run(xs, None, dtype, noise), lambda dys: self.run(xs, dys, dtype, noise)
 
 
 def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Recorded, training: bool) -> Truth:
@@ -67,7 +73,7 @@ def _minds_masks(operation: Any) -> bool:
     return bool(call) or isinstance(operation, keras.layers.MultiHeadAttention | keras.layers.Wrapper)
 
 
-class ByReference:
+class ByReference(Truth):
     """Judges by the reference's functions of the layer, or of its few parts."""
 
     by = REFERENCE
@@ -103,32 +109,39 @@ class ByReference:
         }
 
     def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        answer, backward = self.forward(xs, dtype, noise)
+        return answer if dys is None else backward(dys)
+
+    def forward(self, xs: Sequence[Array], dtype: str, noise: Rounding | None = None) -> tuple[Answer, Backward]:
         on = noise.on if noise is not None else np.asarray
         weights = map_weights(lambda w: on(round_to(w, dtype)), self.parameters)
         calls = self.network.graph
         with activations_with(noise):
-            tensors_made, tensors, residuals = graph.graph_forward(
+            made, tensors, residuals = graph.graph_forward(
                 calls, weights, [*map(on, xs), *self.masks], training=self.training
             )
-            answer = Answer([np.asarray(plain(tensors_made[end])) for end in self.network.ends])
-            for (place, name), number in self.numbers.items():
-                for call, gradient in zip(calls.calls, tensors, strict=True):
-                    if (call.layer,) == place and name in gradient.get("new_weights", {}):
-                        answer.new[number] = np.asarray(plain(gradient["new_weights"][name]))
-            if dys is None:
-                return answer
+        answer = Answer([np.asarray(plain(made[end])) for end in self.network.ends])
+        for (place, name), number in self.numbers.items():
+            for call, gradient in zip(calls.calls, tensors, strict=True):
+                if (call.layer,) == place and name in gradient.get("new_weights", {}):
+                    answer.new[number] = np.asarray(plain(gradient["new_weights"][name]))
+
+        def backward(dys: Sequence[Any]) -> Answer:
             dmade: dict[int, Any] = {}
             for end, dy in zip(self.network.ends, dys, strict=True):
                 graph.add(dmade, end, on(dy))
-            gradients = graph.graph_backward(calls, tensors, residuals, dmade)
-        answer.dxs = [None if dmade.get(i) is None else np.asarray(plain(dmade[i])) for i in range(len(xs))]
-        for (place, name), number in self.numbers.items():
-            if name in (gradient := at(gradients, place)):
-                answer.dweights[number] = np.asarray(plain(gradient[name]))
-        return answer
+            with activations_with(noise):
+                gradients = graph.graph_backward(calls, tensors, residuals, dmade)
+            answer.dxs = [None if dmade.get(i) is None else np.asarray(plain(dmade[i])) for i in range(len(xs))]
+            for (place, name), number in self.numbers.items():
+                if name in (gradient := at(gradients, place)):
+                    answer.dweights[number] = np.asarray(plain(gradient[name]))
+            return answer
+
+        return answer, backward
 
 
-class ByMask:
+class ByMask(Truth):
     """Judges a dropout with a recorded mask."""
 
     by = REFERENCE
@@ -145,7 +158,7 @@ class ByMask:
         return answer
 
 
-class ByNoise:
+class ByNoise(Truth):
     """Judges a layer that adds a recorded noise."""
 
     by = REFERENCE
@@ -163,7 +176,7 @@ class ByNoise:
         return answer
 
 
-class ByTape:
+class ByTape(Truth):
     """Judges by autodiff of the layer's copy in float64, eagerly; without such a copy, of the layer itself."""
 
     by = DIFFERENCES

@@ -7,7 +7,7 @@ sum is compared with them: that needs no other truth.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,9 @@ def whole_pass(
             with recorded[index].draws.given():
                 made = call(operations[index], given, True)
             masks_taken_off(call, given, tensors)
+            if len(made) > 1:
+                # one may be made of another: a recurrence's sequence of its last state
+                made = [with_mask(tf.identity(y), mask_of(y)) for y in made]
             tensors.update(zip(call.makes, made, strict=True))
         ends = []
         for number in model.outputs:
@@ -81,7 +84,7 @@ def whole_pass(
         operation = copies.of(model.calls[model.calls_of(layer)[0]], dtype)
         numbers = {id(v): i for i, v in enumerate(operation.variables)}
         sources.update({f"dw {id(layer)} {numbers[id(v)]}": v.value for v in trained(operation)})
-    out.update({f"y {n}": t for n, t in tensors.items() if n >= model.inputs and t.dtype.is_floating})
+    out.update({f"y {n}": t for n, t in tensors.items() if n >= model.inputs})
     out["loss"] = loss
     gradients = tape.gradient(loss, list(sources.values()))
     out.update({k: tf.convert_to_tensor(g) for k, g in zip(sources, gradients, strict=True) if g is not None})
@@ -140,8 +143,7 @@ def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, P
         names = names_of(call)
         for i, number in enumerate(call.makes):
             if f"dy {number}" in right:
-                several = f" of {uses(model, number)} uses" if uses(model, number) > 1 else ""
-                yield f"dy {number}", Place(call.name, f"d{names[f'y{i}']}{several}")
+                yield f"dy {number}", _place_of_gradient(model, number, Place(call.name, f"d{names[f'y{i}']}"))
         if not call.calls_before:
             part = "shared" if len(model.calls_of(call.operation)) > 1 else "whole"
             for weight in range(len(call.operation.variables) if call.is_layer else 0):
@@ -152,7 +154,17 @@ def in_order(model: Opened, right: Mapping[str, Array]) -> Iterator[tuple[str, P
                 yield f"part {number} {index}", Place(call.name, names[f"dx{i}"])
     for number in range(model.inputs):
         if f"dy {number}" in right:
-            yield f"dy {number}", Place(model.names[number], "gradient")
+            yield f"dy {number}", _place_of_gradient(model, number, Place(model.names[number], "gradient"))
+
+
+def _place_of_gradient(model: Opened, number: int, maker: Place) -> Place:
+    """Returns the place of the only call that makes a gradient; the tensor's own place where there are several."""
+    if uses(model, number) > 1:
+        return replace(maker, tensor=f"{maker.tensor} of {uses(model, number)} uses")
+    for index in model.takers(number):
+        call = model.calls[index]
+        return Place(call.name, names_of(call)[f"dx{call.takes.index(number)}"])
+    return replace(maker, layer="loss", tensor=f"{maker.tensor} of {maker.layer}")
 
 
 def forks(

@@ -70,7 +70,7 @@ MISTAKES = [
             "recurrent-everything-passes-by": ("loop_back", "_where(masks[t], through, dstates)", "dstates", "of manual", ""),
             "last-cell-s-gradient-forgotten": ("split", "(dstates[0] + dh, *dstates[1:])", "(dstates[0] + dh, *map(tf.zeros_like, dstates[1:]))", "of manual", "the gradient of last c is left out"),
             "last-state-s-gradient-for-zeros": ("split", "zeros if dstate is None else dstate", "zeros", "of manual", "the gradient of last h is left out"),
-            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", ""),
+            "mask-turned-with-the-batch": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[::-1, :, None], go_backwards=go_backwards)", "of manual", "mask from the last example on"),
         },
     ),
     *of(
