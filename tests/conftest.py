@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections import Counter
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ import pytest
 FAST_XLA = (
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false"
 )
+
+# where graphs as TensorFlow optimizes them are judged; elsewhere its optimizer takes a sixth of the time
+OPTIMIZED = ("agreement", "checking", "fitting", "judging")
 
 # programs that tests run in processes of their own
 collect_ignore = [
@@ -42,6 +46,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "xla: what a Model compiles by default, it compiles by XLA here, too")
+    config.addinivalue_line("markers", "optimized: TensorFlow's optimizer of graphs runs, as it does for users")
     config.addinivalue_line("markers", "rare(reason): runs with --all, or named alone")
     config.addinivalue_line("markers", "sampled(n, **always): without --all each n-th case runs; n no divisor of a row")
     device = config.getoption("--device")
@@ -114,6 +119,18 @@ def rng(request):
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(seed)
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def graphs_as_they_are_traced(request):
+    """Without --all, TensorFlow's optimizer of graphs runs in the folders `OPTIMIZED` and tests marked so."""
+    room = request.node.path.parts[len(Path(__file__).parent.parts)]
+    if "tensorflow" in sys.modules:
+        judged = room in OPTIMIZED or request.node.get_closest_marker("optimized")
+        plain = not judged and not request.config.getoption("--all")
+        options = sys.modules["tensorflow"].config.optimizer
+        if options.get_experimental_options().get("disable_meta_optimizer", False) != plain:
+            options.set_experimental_options({"disable_meta_optimizer": plain})
 
 
 @pytest.fixture(autouse=True)

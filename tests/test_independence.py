@@ -40,6 +40,7 @@ def test_the_writings_hold_the_same_files():
         "fused.py",
         "halves.py",
         "inputs.py",
+        "kernels.py",
         "sizes.py",
         "steps.py",
         "window.py",

@@ -241,6 +241,7 @@ def test_second_derivatives_agree_with_the_tape(mode):
         np.testing.assert_allclose(a, b, rtol=0, atol=TOKENS * OUTPUTS * 8 * 2**-53 * np.abs(b).max(), err_msg=name)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_without_a_tape_no_gradient_is_computed(mode, monkeypatch):
     (x, kernel, labels, bias), _ = problem("float32", {})

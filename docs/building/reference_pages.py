@@ -54,15 +54,22 @@ def exports() -> dict[str, str]:
             continue
         for node in ast.parse((place / "__init__.py").read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.module:
-                found.update(
-                    {f"{package}.{each.name}": f"{node.module}.{each.name}" for each in node.names if each.asname}
-                )
+                found.update({f"{package}.{name}": target for name, target in _offered(node)})
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_LAZY":
                 lazy = ast.literal_eval(node.value)
                 found.update({f"{package}.{name}": f"{module}.{name}" for name, module in lazy.items()})
     found = {path: _origin(target, found) for path, target in found.items()}
     # without a package's modules, and without tables
     return {path: target for path, target in sorted(found.items()) if _defines(target)}
+
+
+def _offered(node: ast.ImportFrom) -> list[tuple[str, str]]:
+    """Returns the names that an import offers, and where they are defined; with `*` those of the module's __all__."""
+    if node.names[0].name != "*":
+        return [(each.name, f"{node.module}.{each.name}") for each in node.names if each.asname]
+    offered = import_module(str(node.module)).__all__
+    inner = [each for each in ast.parse(_path(str(node.module)).read_text()).body if isinstance(each, ast.ImportFrom)]
+    return [(name.name, f"{each.module}.{name.name}") for each in inner for name in each.names if name.name in offered]
 
 
 def _origin(target: str, exported: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from keras.src.losses.losses import LossFunctionWrapper as WithMasks
 
 from tfbp import InputError, Network, manual, reference, tape
 
@@ -130,7 +131,27 @@ def _masked():
     return keras.Model(x, layers.Dense(3)(layers.Concatenate()([last, layers.GlobalAveragePooling1D()(both)])))
 
 
+# in float32, too
+L2 = keras.regularizers.L2(2**-6)
+
+
+def _tagger():
+    """Tokens of which some are left out of the loss, too."""
+    tokens = keras.Input((5,), dtype="int32")
+    h = layers.LSTM(4, return_sequences=True)(layers.Embedding(5, 4, mask_zero=True)(tokens))
+    return keras.Model(tokens, layers.Dense(3, "softmax", kernel_regularizer=L2)(layers.BatchNormalization()(h)))
+
+
+def _tagger_of_two():
+    """The same of rows, with a second output that sees the first, and has no mask."""
+    x = keras.Input((5, 3))
+    y = layers.Dense(3, "softmax", name="near")(layers.Masking(0.0)(layers.ReLU()(x)))
+    return keras.Model(x, [layers.GlobalAveragePooling1D(name="far")(y), y])
+
+
 MODELS = {
+    "tagger": (_tagger, "categorical_crossentropy"),
+    "tagger of two": (_tagger_of_two, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "translator": (_translator, "mean_squared_error"),
     "masked": (_masked, "mean_squared_error"),
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
@@ -176,7 +197,8 @@ def _by_keras(model, loss, x, y, training):
         made = model(x if len(x) > 1 else x[0], training=training)
         outputs = made if isinstance(made, list | tuple) else [made]
         each = zip(losses, y, outputs, strict=True)
-        total = sum(tf.reduce_mean(keras.losses.get(name)(targets, out)) for name, targets, out in each)
+        # the class's call uses the outputs' masks
+        total = sum(WithMasks(keras.losses.get(name), dtype="float64")(targets, out) for name, targets, out in each)
         total += sum(model.losses)
     return outputs, total, record.gradient(total, [w.value for w in model.trainable_weights])
 
@@ -219,6 +241,8 @@ def test_it_goes_back_to_keras(trial):
     expected, got = (each(x if len(x) > 1 else x[0], training=False) for each in (model, again))
     for one, other in zip(tf.nest.flatten(got), tf.nest.flatten(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    if network.masks_losses:
+        assert Network.from_keras(again, list(network.losses))[0].masks_losses
 
 
 @pytest.mark.parametrize(
@@ -236,24 +260,16 @@ def test_it_goes_back_to_keras(trial):
             r"^model: got the operation Sin \('sin.*'\); accepted: Add, Subtract",
         ),
         (
-            lambda: keras.Model(
-                x := keras.Input((3, 4)), layers.GRU(2)(layers.BatchNormalization(name="b")(layers.Masking()(x)))
-            ),
+            lambda: keras.Model(x := keras.Input((3, 4)), layers.GRU(2)(layers.Softmax(name="s")(layers.Masking()(x)))),
             "huber",
-            r"^model: got 'b', a BatchNormalization, with a mask; accepted: masks of recurrences, attention",
-        ),
-        (
-            lambda: keras.Model(x := keras.Input((3, 4)), layers.Dense(2)(layers.Masking()(x))),
-            "huber",
-            r"^model: got an output with a mask \(Masking, mask_zero\), which Keras's loss uses; accepted",
+            r"^model: got 's', a Softmax, with a mask; accepted: masks of recurrences, attention",
         ),
     ],
     ids=[
         "a loss of no output",
         "one loss for two",
         "an operation",
-        "a masked normalization",
-        "a masked loss",
+        "a masked softmax",
     ],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):

@@ -75,6 +75,7 @@ LAYERS = {
     "Flatten": ({}, IMAGE, {"data_format": "channels_first"}),
     "Reshape": ({"target_shape": (3, 2)}, ROW, {"target_shape": (2, 3)}),
     "Dropout": ({"rate": 0.5}, ROW, {"rate": 0.25, "noise_shape": (None, 1), "seed": 3}),
+    "GaussianNoise": ({"stddev": 0.5}, ROW, {"stddev": 0.25, "seed": 3}),
     "BatchNormalization": (
         {},
         IMAGE,

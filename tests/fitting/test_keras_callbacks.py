@@ -14,6 +14,7 @@ from tfbp import fitting
 from tfbp.fitting import hooks
 from tfbp.fitting.contract import KERAS
 
+pytestmark = pytest.mark.usefixtures("only_new_garbage")
 C = keras.callbacks
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(70, 6)).astype(np.float32), RNG.integers(0, 3, 70)

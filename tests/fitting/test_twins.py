@@ -10,6 +10,7 @@ import pytest
 import tfbp
 from tfbp.fitting import twins
 
+pytestmark = pytest.mark.usefixtures("only_new_garbage")
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(20, 5, 6)).astype(np.float32), RNG.normal(size=(20, 2)).astype(np.float32)
 OPTIONS = {"batch_size": 8, "epochs": 2, "verbose": 0, "shuffle": False}

@@ -20,6 +20,12 @@ LAYERS = {
     "Conv2D-relu": ("Conv2D", {"filters": 3, "kernel_size": 2, "activation": "relu", "use_bias": False}, (3, 4, 5, 2)),
     "Conv2D-groups": ("Conv2D", {"filters": 4, "kernel_size": 2, "groups": 2}, (3, 4, 3, 4)),
     "Conv2D-dilated": ("Conv2D", {"filters": 2, "kernel_size": 2, "dilation_rate": (2, 1)}, (3, 4, 5, 2)),
+    "Conv3D": ("Conv3D", {"filters": 3, "kernel_size": 2, "activation": "tanh"}, (2, 3, 4, 3, 2)),
+    "Conv3D-same-stride": (
+        "Conv3D",
+        {"filters": 2, "kernel_size": 2, "strides": 2, "padding": "same"},
+        (2, 3, 4, 3, 2),
+    ),
     "DepthwiseConv2D": ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same", "depth_multiplier": 2}, (3, 4, 5, 2)),
     "DepthwiseConv2D-stride": ("DepthwiseConv2D", {"kernel_size": 3, "strides": 2, "activation": "silu"}, (3, 5, 7, 2)),
     "MaxPooling2D": ("MaxPooling2D", {}, (3, 4, 5, 2)),

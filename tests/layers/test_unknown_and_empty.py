@@ -84,6 +84,7 @@ CASES = {
     "Conv2D-same": Case("Conv2D", {"filters": 3, **SAME, "activation": "relu"}, (IMAGE,)),
     "Conv2D-groups": Case("Conv2D", {"filters": 4, "kernel_size": 2, "groups": 2}, (IMAGE,)),
     "Conv2D-dilated": Case("Conv2D", {"filters": 2, "kernel_size": 2, "dilation_rate": 2}, (IMAGE,)),
+    "Conv3D": Case("Conv3D", {"filters": 2, "kernel_size": 2, "padding": "same"}, ((3, 2, 4, 3, 2),)),
     "DepthwiseConv2D": Case("DepthwiseConv2D", {"kernel_size": 2, "depth_multiplier": 2}, (IMAGE,)),
     "DepthwiseConv2D-same": Case("DepthwiseConv2D", SAME, (IMAGE,)),
     "DepthwiseConv2D-dilated": Case("DepthwiseConv2D", {"kernel_size": 2, "dilation_rate": 2}, (IMAGE,)),

@@ -59,3 +59,15 @@ def test_norms_and_clipped_gradients_are_the_reference_s(kind, mode):
     np.testing.assert_allclose(norms, each, rtol=1e-11, atol=1e-13)
     for got, expected in zip(tf.nest.flatten(clipped), tf.nest.flatten(right), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["lstm-no-bias", "gru", "gru-before", "attention"])
+def test_norms_whose_squares_overflow_in_float32_are_those_of_float64(kind):
+    network, parameters, x, y, weight = problem(kind)
+    weight *= 1e25
+    right = manual.per_example.gradient_norms(network, parameters, tf.constant(x), tf.constant(y), tf.constant(weight))
+    narrow = tf.nest.map_structure(lambda w: tf.constant(w, tf.float32), parameters)
+    given = tf.constant(x, tf.float32), tf.constant(y), tf.constant(weight, tf.float32)
+    norms = manual.per_example.gradient_norms(network, narrow, *given)
+    assert norms.dtype == tf.float32
+    np.testing.assert_allclose(norms, right, rtol=1e-5)

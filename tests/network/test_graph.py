@@ -281,10 +281,6 @@ BAD = {
         "Residual: got a second call; accepted: one, of a layer that is made of others.",
     ),
     "a merge in a chain": (lambda: Network(4, [Average()], "huber"), "layers[0]: got Average, which takes several"),
-    "two inputs for a model": (
-        lambda: Model(CASES["shared"].network),
-        "network: got one of 2 inputs and 1 outputs; accepted: one input and one output.",
-    ),
     "scale": (lambda: Rescaling("2"), "scale: got '2'; accepted: a number."),
     "padding": (lambda: ZeroPadding2D(-1), "padding: got -1; accepted: an integer, (rows, columns), or"),
 }  # fmt: skip

@@ -26,6 +26,7 @@ from tfbp.network import (
     linear_cross_entropy,
     masks,
     merge,
+    noise,
     normalization,
     padding,
     pooling,
@@ -83,7 +84,7 @@ def loss_cases() -> Iterator[Case]:
 
 # the modules of `tfbp.network` with CASES, in the order of the matrix
 FILES = (
-    *(dense, shapes, residual, convolution, pooling, normalization, dropout),
+    *(dense, shapes, residual, convolution, pooling, normalization, dropout, noise),
     *(
         merge,
         scaling,
@@ -121,7 +122,7 @@ def registered_cases() -> list[Case]:
 
 
 def _case(setting: Setting) -> Case:
-    network = Network(setting.inputs, setting.layers, setting.loss)
+    network = Network(setting.inputs, setting.layers, setting.loss, loss_masks=setting.loss_masks)
     return Case(setting.name, network, setting.batch, setting.any_targets, setting.training, setting.weighs_examples)
 
 

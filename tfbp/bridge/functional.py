@@ -9,7 +9,7 @@ import keras
 
 from tfbp.bridge.graph import asks_itself
 from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
-from tfbp.bridge.masks import Masks, first_argument, makes_masks, masked
+from tfbp.bridge.masks import Masks, WithMask, first_argument, makes_masks, masked
 from tfbp.bridge.opening import Weights, opened, separable, unknown
 from tfbp.bridge.operations import PASSES, layer_of_operation, passed, patches
 from tfbp.bridge.unexpressed import check_model
@@ -21,11 +21,14 @@ from tfbp.network.graph import layers_of
 _COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable}
 
 
-def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]:
+def network_of_graph(
+    model: keras.Model, loss: Any, loss_weights: Sequence[float] | None = None
+) -> tuple[Network, list[Any]]:
     """Returns the network of a functional model, and the Keras layer of each of its layers, or None.
 
     Args:
         loss: for one output; for several, a list in their order, or a dict by their names.
+        loss_weights: the factor of each output's loss; 1 by default.
 
     Raises:
         InputError: inputs of unknown shape, a layer or an operation that a network cannot express, or a loss that names
@@ -37,10 +40,11 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     for tensor in model.inputs:
         opened.masks.put(tensor, by_tensor.get(id(getattr(tensor, "_keras_mask", None))))
     outputs = opened.outputs(model, inputs)
-    for tensor in _functional(model).outputs:
-        if opened.masks.of(tensor) is not None:
-            got = "an output with a mask (Masking, mask_zero), which Keras's loss uses"
-            raise InputError(f"model: got {got}; accepted: outputs without.")
+    masks = [opened.masks.of(tensor) for tensor in _functional(model).outputs]
+    for mask, output in zip(masks, outputs, strict=True):
+        if mask is not None and (mask.shape != output.shape[:-1] or not mask.shape):
+            got = f"an output of shape {output.shape} with a mask of shape {mask.shape}, which Keras's loss uses"
+            raise InputError(f"model: got {got}; accepted: a mask of its rows, or outputs without.")
     names = list(getattr(model, "output_names", ["output"]))
     if isinstance(loss, Mapping):
         if set(loss) != set(names):
@@ -49,9 +53,10 @@ def network_of_graph(model: keras.Model, loss: Any) -> tuple[Network, list[Any]]
     one_in, one_out = len(inputs) == 1, len(outputs) == 1
     if one_out and isinstance(loss, list | tuple) and len(loss) == 1:
         (loss,) = loss
-    network = Network(inputs[0] if one_in else inputs, outputs[0] if one_out else outputs, loss)
+    made = (inputs[0] if one_in else inputs, outputs[0] if one_out else outputs)
+    network = Network(*made, loss, loss_weights, masks)
     found = {id(layer): source for layer, source in opened.made.values()}
-    sources = [found.get(id(layer)) for layer in layers_of(outputs)]
+    sources = [found.get(id(layer)) for layer in layers_of([*outputs, *filter(None, masks)])]
     # a link with another user became a separate layer, the last one
     return network, sources + [None] * (len(network.layers) - len(sources))
 
@@ -97,6 +102,8 @@ class _Opened:
             return self._nested(node, taken)
         if isinstance(operation, keras.layers.Masking):
             return [masked(operation, taken[0])]
+        if isinstance(operation, WithMask):
+            return taken[:1]
         if not isinstance(operation, keras.layers.Layer):
             if type(operation).__name__ in PASSES:
                 return [passed(node, taken[0])]

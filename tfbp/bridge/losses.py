@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -33,6 +34,33 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
     compiled = getattr(model, "loss", None)
     if compiled is None:
         raise InputError("loss: got none, and a model that is not compiled; accepted: a loss, or a compiled model.")
+    return _known(compiled)
+
+
+def losses_of(model: keras.Model) -> tuple[list[tuple[Loss, bool]], list[float] | None]:
+    """Returns the same for each of several outputs, and the losses' weights in compile.
+
+    Raises:
+        InputError: a model that is not compiled, an output without a loss, or as `loss_of`.
+    """
+    compiled, names = getattr(model, "loss", None), list(model.output_names)
+    weights = getattr(model._compile_loss, "_user_loss_weights", None)
+    several, factors = (_by_output(given, names) for given in (compiled, weights))
+    if several is None or len(several) != len(names) or any(each is None for each in several):
+        got = "a model that is not compiled" if compiled is None else f"{compiled!r} in compile"
+        raise InputError(f"loss: got none, and {got}; accepted: a loss for each of {names}.")
+    return [_known(each) for each in several], factors and [1.0 if w is None else float(w) for w in factors]
+
+
+def _by_output(given: Any, names: list[str]) -> list[Any] | None:
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return [given.get(name) for name in names]
+    return list(given) if isinstance(given, list | tuple) else [given] * len(names)
+
+
+def _known(compiled: Any) -> tuple[Loss, bool]:
     keras_loss = keras.losses.get(compiled) if isinstance(compiled, str) else compiled
     function: Any = getattr(keras_loss, "fn", keras_loss)
     options = dict(getattr(keras_loss, "_fn_kwargs", {}))
@@ -47,10 +75,10 @@ def loss_of(model: keras.Model) -> tuple[Loss, bool]:
     return Loss(name, {argument: options[argument] for argument in LOSSES[name] if argument in options}), from_logits
 
 
-def check_logits(network: Network, from_logits: bool) -> None:
-    """Raises `InputError` unless the last activation fits the Keras cross-entropy's input, logits or probabilities."""
-    wanted = PROBABILITIES.get(network.loss.name)
-    last = network.layers[-1].applied_activation.name
-    if wanted is not None and (last == wanted) == from_logits:
-        given = f"from_logits={from_logits} in compile after a last activation {last}"
-        raise InputError(f"loss: got {given}; accepted: from_logits={not from_logits}, or another last activation.")
+def check_logits(network: Network, *from_logits: bool) -> None:
+    """Raises `InputError` unless each last activation fits the Keras cross-entropy's input, logits or probabilities."""
+    for loss, activation, logits in zip(network.losses, network.output_activations, from_logits, strict=True):
+        wanted, last = PROBABILITIES.get(loss.name), activation.name
+        if wanted is not None and (last == wanted) == logits:
+            given = f"from_logits={logits} in compile after a last activation {last}"
+            raise InputError(f"loss: got {given}; accepted: from_logits={not logits}, or another last activation.")

@@ -17,7 +17,10 @@ from tfbp.network import AnyOf, Multiply, NotEqual, Symbol
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU, keras.layers.Bidirectional)
 ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
-_MINDS = (*RECURRENT, *ATTENTION, keras.layers.GlobalAveragePooling1D, keras.layers.TimeDistributed)
+_MINDS = (
+    *(*RECURRENT, *ATTENTION, keras.layers.GlobalAveragePooling1D, keras.layers.BatchNormalization),
+    keras.layers.TimeDistributed,
+)
 # layers whose numbers depend on the masks of what they merge
 _MERGES = (keras.layers.Minimum, keras.layers.Maximum, keras.layers.Multiply)
 
@@ -30,6 +33,24 @@ def makes_masks(keras_layer: Any) -> bool:
 def masked(masking: Any, x: Symbol) -> Symbol:
     """What a Masking makes of a tensor: 0 in each row that is its value throughout."""
     return Multiply()(x, AnyOf(-1, keepdims=True)(NotEqual(masking.mask_value)(x)))
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
+class WithMask(keras.layers.Layer):
+    """Returns the first of two tensors, with the second as its mask, which Keras's loss uses."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[0]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return keras.ops.cast(inputs[1], "bool")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape[0]
 
 
 class Masks:
@@ -63,7 +84,9 @@ class Masks:
             return {}
         if any(self.of(tensor) is not None for tensor in node.input_tensors):
             got = f"{operation.name!r}, a {type(operation).__name__}, with a mask"
-            raise InputError(f"model: got {got}; accepted: masks of recurrences, attention and averages of steps.")
+            raise InputError(
+                f"model: got {got}; accepted: masks of recurrences, attention, averages, BatchNormalization."
+            )
         return {}
 
     def _of_sequence(self, node: Any, known: Mapping[int, Symbol]) -> dict[str, Any]:
@@ -106,7 +129,9 @@ class Masks:
         """Put the masks of what a call made."""
         operation, tensors = node.operation, node.input_tensors
         made: list[Any] = [None] * len(node.outputs)
-        if isinstance(operation, ATTENTION):
+        if isinstance(operation, WithMask):
+            made = [known[id(tensors[1])]]
+        elif isinstance(operation, ATTENTION):
             made = [self.of(_bound(node)["query"])]
             for tensor in tensors:
                 self.put(tensor, None)

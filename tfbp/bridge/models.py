@@ -12,7 +12,7 @@ import numpy as np
 from tfbp.bridge.functional import is_composite, network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, weights_of
-from tfbp.bridge.losses import check_logits, loss_of
+from tfbp.bridge.losses import check_logits, loss_of, losses_of
 from tfbp.bridge.masks import makes_masks
 from tfbp.bridge.unexpressed import check_model, check_trained
 from tfbp.errors import InputError
@@ -45,8 +45,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             is a tied `LinearCrossEntropy`. Any other Functional model is a graph, with several inputs and outputs,
             shared layers, merges, nested models, and operations such as `x + y` and `2 * x`. A layer of an unknown
             kind is opened: the layers and operations in its call become part of the graph.
-        loss: the network's loss; by default the loss in `compile`. For several outputs a list in their order, or a
-            dict by name.
+        loss: the network's loss; by default the loss in `compile`, with its loss_weights where there are several
+            outputs. For these, a list in their order, or a dict by name.
 
     Returns:
         The network, and its parameters as float64 arrays with exactly the model's values.
@@ -126,14 +126,14 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
     """Returns the same for a model that is not a chain with additions."""
-    from_logits = None
+    compiled: list[Any] | None = None
+    weights = None
     if loss is None:
-        if len(model.outputs) > 1:
-            raise InputError("loss: got None for a model of several outputs; accepted: a loss for each.")
-        loss, from_logits = loss_of(model)
-    network, found = network_of_graph(model, loss)
-    if from_logits is not None:
-        check_logits(network, from_logits)
+        compiled, weights = losses_of(model) if len(model.outputs) > 1 else ([loss_of(model)], None)
+        loss = [each for each, _ in compiled]
+    network, found = network_of_graph(model, loss, weights)
+    if compiled is not None:
+        check_logits(network, *(from_logits for _, from_logits in compiled))
     sources: dict[Place, Any] = {}
     for index, (layer, source) in enumerate(zip(network.layers, found, strict=True)):
         if source is not None:

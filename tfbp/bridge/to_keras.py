@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfbp.bridge.layers import layer_to_keras, weights_of
+from tfbp.bridge.masks import WithMask
 from tfbp.bridge.models import at_place
 from tfbp.errors import InputError, check_choice
 from tfbp.network import Layer, Network, Place, Residual, named_weights
@@ -75,7 +76,9 @@ def _graph_called(network: Network, made: Mapping[Place, Any], inputs: Sequence[
             tensors.append(_called([layer], _at_zero(made, call.layer), taken[0], dtype))
         else:
             tensors.append(layer.in_keras(made[call.layer,], taken if layer.takes_several else taken[0]))
-    return [tensors[end] for end in network.ends]
+    outputs = [tensors[end] for end in network.ends]
+    masks = [None if mask is None else tensors[mask] for mask in network.loss_masks]
+    return [y if m is None else WithMask(dtype=dtype)([y, m]) for y, m in zip(outputs, masks, strict=True)]
 
 
 def _at_zero(made: Mapping[Place, Any], index: int) -> dict[Place, Any]:

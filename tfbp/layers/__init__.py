@@ -26,6 +26,7 @@ from tfbp.layers.activations import ReLU as ReLU
 from tfbp.layers.attention import GroupedQueryAttention as GroupedQueryAttention
 from tfbp.layers.attention import MultiHeadAttention as MultiHeadAttention
 from tfbp.layers.convolution import Conv2D as Conv2D
+from tfbp.layers.convolution import Conv3D as Conv3D
 from tfbp.layers.convolution import DepthwiseConv2D as DepthwiseConv2D
 from tfbp.layers.dense import Dense as Dense
 from tfbp.layers.dropout import Dropout as Dropout

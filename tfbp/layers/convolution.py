@@ -40,6 +40,29 @@ class Conv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
+class Conv3D(keras.layers.Conv3D):
+    """`keras.layers.Conv3D` with its gradient written by hand, as `Conv2D`: of volumes, by the images at each depth.
+
+    Args:
+        filters, kernel_size, …: as in `keras.layers.Conv3D`.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = Conv3D(1, 2, kernel_initializer="ones")
+        >>> layer(np.ones((1, 2, 2, 3, 1), "float32"))[0, 0, 0, :, 0].numpy()
+        array([8., 8.], dtype=float32)
+
+    Reference: https://keras.io/api/layers/convolution_layers/convolution3d/
+    """
+
+    def call(self, inputs: Any) -> Any:
+        if type(self).convolution_op is not keras.layers.Conv3D.convolution_op:
+            return super().call(inputs)
+        z = _convolved(self, hand_written_images.conv3d, inputs)
+        return super().call(inputs) if z is None else _activated(self, z)
+
+
+@keras.saving.register_keras_serializable(package="tfbp")
 class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D` with its gradient written by hand, as `Conv2D`.
 
@@ -62,9 +85,9 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
 def _convolved(layer: Any, convolve: Callable[..., tf.Tensor | None], inputs: Any) -> tf.Tensor | None:
     """z, or None where it is left to Keras."""
-    if layer.data_format != "channels_last" or not hand_written.is_handled(inputs) or inputs.shape.rank != 4:
+    if layer.data_format != "channels_last" or not hand_written.is_handled(inputs):
         return None
-    if inputs.shape[-1] is None:
+    if inputs.shape.rank != len(layer.kernel_size) + 2 or inputs.shape[-1] is None:
         return None
     # each variable is read here, once
     weights = [tf.convert_to_tensor(w) for w in (layer.kernel, layer.bias) if w is not None]

@@ -13,15 +13,18 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.custom_gradient import custom_gradient
-from tfbp.manual import convolution, fused, normalization, pooling
+from tfbp.manual import convolution, fused, normalization, pooling, volumes
 from tfbp.manual.compiled import has_gpu, is_compiled
 
 Pair = tuple[int, int]
+# of an image, or of a volume
+Sizes = tuple[int, ...]
 
 
 _SPELLED_OUT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "conv2d": (convolution.conv2d_forward, convolution.conv2d_backward),
     "depthwise_conv2d": (convolution.depthwise_conv2d_forward, convolution.depthwise_conv2d_backward),
+    "conv3d": (volumes.conv3d_forward, volumes.conv3d_backward),
     "max_pool2d": (pooling.max_pool2d_forward, pooling.max_pool2d_backward),
     "average_pool2d": (pooling.average_pool2d_forward, pooling.average_pool2d_backward),
     "global_average_pool2d": (pooling.global_average_pool2d_forward, pooling.global_average_pool2d_backward),
@@ -35,6 +38,7 @@ _BY_KERNEL: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "dilated_conv2d": (fused.dilated_conv2d_forward, fused.dilated_conv2d_backward),
     "depthwise_conv2d": (fused.depthwise_conv2d_forward, fused.depthwise_conv2d_backward),
     "dilated_depthwise_conv2d": (fused.dilated_depthwise_conv2d_forward, fused.dilated_depthwise_conv2d_backward),
+    "conv3d": (fused.conv3d_forward, fused.conv3d_backward),
     "max_pool2d": (fused.max_pool2d_forward, fused.max_pool2d_backward),
     "average_pool2d": (fused.average_pool2d_forward, fused.average_pool2d_backward),
 }
@@ -56,8 +60,18 @@ def depthwise_conv2d(
     return _convolved("depthwise_conv2d", (x, kernel, bias), (strides, padding, dilation_rate), None, has_kernel=same)
 
 
+def conv3d(
+    x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Sizes, padding: str, dilation_rate: Sizes
+) -> tf.Tensor | None:
+    """z, or None as `conv2d`."""
+    groups = x.shape[-1] // kernel.shape[3]
+    # on a CPU TensorFlow has no kernel of groups or dilations
+    has_kernel = groups == 1 and max(dilation_rate) == 1
+    return _convolved("conv3d", (x, kernel, bias), (strides, padding, dilation_rate), groups, has_kernel=has_kernel)
+
+
 def _convolved(
-    kind: str, tensors: tuple[Any, Any, Any], window: tuple[Pair, str, Pair], groups: Any, *, has_kernel: bool
+    kind: str, tensors: tuple[Any, Any, Any], window: tuple[Sizes, str, Sizes], groups: Any, *, has_kernel: bool
 ) -> tf.Tensor | None:
     (x, kernel, bias), (strides, padding, rate) = tensors, window
     options: dict[str, Any] = {"padding": padding}

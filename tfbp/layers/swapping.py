@@ -9,7 +9,7 @@ import keras
 from tfbp.errors import InputError
 from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
 from tfbp.layers.attention import GroupedQueryAttention, MultiHeadAttention
-from tfbp.layers.convolution import Conv2D, DepthwiseConv2D
+from tfbp.layers.convolution import Conv2D, Conv3D, DepthwiseConv2D
 from tfbp.layers.dense import Dense
 from tfbp.layers.dropout import Dropout
 from tfbp.layers.embedding import Embedding
@@ -24,7 +24,7 @@ from tfbp.layers.softmax import Softmax
 _OURS = (
     *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
     *(Embedding, ReversibleEmbedding),
-    *(Conv2D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
+    *(Conv2D, Conv3D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
     *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization, MultiHeadAttention),
 )
 OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {

@@ -11,11 +11,13 @@ from tfbp.manual import dropout as dropout
 from tfbp.manual import einsum as einsum
 from tfbp.manual import embedding as embedding
 from tfbp.manual import graph as graph
+from tfbp.manual import kernels as kernels
 from tfbp.manual import kinds as kinds
 from tfbp.manual import linear_cross_entropy as linear_cross_entropy
 from tfbp.manual import losses as losses
 from tfbp.manual import masks as masks
 from tfbp.manual import merge as merge
+from tfbp.manual import noise as noise
 from tfbp.manual import normalization as normalization
 from tfbp.manual import padding as padding
 from tfbp.manual import per_example as per_example
@@ -32,6 +34,7 @@ from tfbp.manual import upsampling as upsampling
 from tfbp.manual import volumes as volumes
 from tfbp.manual.backprop import forward as forward
 from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
+from tfbp.manual.backprop import loss_and_last_tensors as loss_and_last_tensors
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.manual.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors
 
@@ -47,6 +50,7 @@ for _file in (
     linear_cross_entropy,
     masks,
     merge,
+    noise,
     normalization,
     padding,
     pooling,

@@ -14,6 +14,7 @@ from tfbp.manual.graph import add, graph_backward, graph_forward
 from tfbp.manual.inputs import inputs_of, loss_dtype, parameters_and_x
 from tfbp.manual.kinds import WITH_LOSS, kind_of
 from tfbp.manual.losses import loss_backward, loss_forward
+from tfbp.manual.masks import masked_weights
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
 from tfbp.network import Graph, at
@@ -86,9 +87,15 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
+    loss, last = loss_and_last_tensors(network, parameters, x, y, sample_weight)
+    return loss, last["outputs"]
+
+
+def loss_and_last_tensors(network, parameters, x, y, sample_weight=None):
+    """Returns the loss, and a dict with the outputs before it, the losses, each output's own loss and its mask."""
     arguments = inputs_of(network, parameters, x, y, sample_weight)
     loss, _, _, lasts, _ = _forward(network, *arguments, in_one=_in_one(network))
-    return loss, one_or_all([last["outputs"] for last in lasts])
+    return loss, {name: one_or_all([last[name] for last in lasts]) for name in ("outputs", "losses", "loss", "mask")}
 
 
 def loss_gradients_and_tensors(
@@ -107,7 +114,7 @@ def loss_gradients_and_tensors(
     """Returns the loss, the gradients, and every tensor of the pass.
 
     The tensors are one dict per layer with x, z, y, dy and dz, and a last dict for the loss with outputs, losses,
-    dlosses and doutputs.
+    loss (of each output, without penalties), mask, dlosses and doutputs.
 
     A layer with parts has their dicts by the part's name. A layer that updates weights without a gradient has
     new_weights. Where the last layer contains its loss, its z and dz and the loss's tensors are separate, computed
@@ -126,9 +133,9 @@ def loss_gradients_and_tensors(
     )
     graph, dmade = network.graph_before_loss, {}
     with tf.name_scope("backward"):
-        each = zip(network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True)
-        for loss_of, counts, number, weight, last in each:
-            losses = last["losses"]
+        each = zip(network.losses, network.loss_weights, network.loss_at, lasts, strict=True)
+        for loss_of, counts, number, last in each:
+            losses, weight = last["losses"], last.pop("weight")
             # loss = Σ weight · losses / N: the 1/N that seeds the backward pass
             with tf.name_scope("loss"):
                 count = tf.cast(tf.size(losses), losses.dtype)
@@ -208,19 +215,21 @@ def _forward(network, parameters, x, y, weights, in_one, *, draws=(False, None))
         graph = network.graph_before_loss
         made, tensors, residuals = graph_forward(graph, parameters, x, training=training, seed=_first(seed))
     total, lasts, of_head = None, [], []
-    each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
-    for loss_of, counts, number, targets, weight in each:
+    each = zip(network.losses, network.loss_weights, network.loss_at, network.loss_masks, y, weights, strict=True)
+    for loss_of, counts, number, at_mask, targets, weight in each:
         with tf.name_scope("loss"):
             outputs = tf.cast(made[number], loss_dtype(made[number].dtype))
+            mask = None if at_mask is None else made[at_mask]
+            weight = weight if mask is None else masked_weights(weight, mask, outputs.dtype)
             losses, loss_residuals = loss_forward(loss_of, targets, outputs)
-            loss = tf.reduce_mean(losses if weight is None else weight * losses)
+            mean = tf.reduce_mean(losses if weight is None else weight * losses)
             if in_one:
                 x_of_head = tensors[-1]["x"]
-                loss, *of_head = in_one(network.layers[-1], parameters[-1], x_of_head, targets, weight, losses.dtype)
-            loss = loss if counts == 1 else counts * loss
+                mean, *of_head = in_one(network.layers[-1], parameters[-1], x_of_head, targets, weight, losses.dtype)
+            loss = mean if counts == 1 else counts * mean
             total = loss if total is None else total + loss
-        last = {"outputs": outputs, "losses": losses, "residuals": loss_residuals, "dtype": made[number].dtype}
-        lasts.append(last)
+        last = {"outputs": outputs, "losses": losses, "loss": mean, "mask": mask}
+        lasts.append({**last, "weight": weight, "residuals": loss_residuals, "dtype": made[number].dtype})
     for place, name, regularizer in network.penalties:
         total += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], total.dtype))[0]
     return total, tensors, residuals, lasts, of_head

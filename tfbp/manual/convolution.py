@@ -171,25 +171,32 @@ def _backward(function, layer, dz, residuals):
     return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
 
 
-def _conv2d_gradients(layer, x, dz):
-    """Returns each example's gradient, (B, …) of each weight: the products over its own patches."""
-    window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
-    groups, places = layer.groups, window.outputs[0] * window.outputs[1]
+def conv2d_of_examples(x, dz, *, kernel_size, strides, padding, dilation_rate, groups):
+    """Returns each example's dkernel, (B, M, N, I/G, O): the products over its own patches."""
+    window = Window(x.shape[1:3], kernel_size, strides, padding, dilation_rate)
+    places = window.outputs[0] * window.outputs[1]
     patches = _rows_in_groups(window.patches(x), places, groups)
     # dkernel = patchesᵀ · dz                               (B, G, M N I/G, O/G) <- (B, G, P Q, …) (B, G, P Q, O/G)
     dkernel = tf.matmul(patches, _rows_in_groups([dz], places, groups), transpose_a=True)
-    sizes = [*layer.kernel_size, x.shape[-1] // groups, dz.shape[-1]]
-    dkernel = tf.reshape(tf.transpose(dkernel, [0, 2, 1, 3]), [-1, *sizes])
-    return _with_bias(layer, dkernel, dz)
+    return tf.reshape(tf.transpose(dkernel, [0, 2, 1, 3]), [-1, *kernel_size, x.shape[-1] // groups, dz.shape[-1]])
+
+
+def depthwise_conv2d_of_examples(x, dz, *, kernel_size, strides, padding, dilation_rate):
+    """Returns each example's dkernel of a depthwise convolution, (B, M, N, I, D)."""
+    window = Window(x.shape[1:3], kernel_size, strides, padding, dilation_rate)
+    by_channel = tf.reshape(dz, [-1, *window.outputs, x.shape[-1], dz.shape[-1] // x.shape[-1]])
+    # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the positions
+    each = [tf.reduce_sum(at[..., None] * by_channel, axis=[1, 2]) for at in window.patches(x)]
+    return tf.reshape(tf.stack(each, axis=1), [-1, *kernel_size, *by_channel.shape[3:]])
+
+
+def _conv2d_gradients(layer, x, dz):
+    options = dict(kernel_size=layer.kernel_size, groups=layer.groups, **_options(layer))
+    return _with_bias(layer, conv2d_of_examples(x, dz, **options), dz)
 
 
 def _depthwise_conv2d_gradients(layer, x, dz):
-    """Returns each example's gradient of a depthwise convolution."""
-    window = Window(x.shape[1:3], layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
-    by_channel = tf.reshape(dz, [-1, *window.outputs, x.shape[-1], layer.depth_multiplier])
-    # dkernel[m, n, i, d] = Σ pixels[m, n, i] · dz[i, d] over the positions
-    each = [tf.reduce_sum(at[..., None] * by_channel, axis=[1, 2]) for at in window.patches(x)]
-    dkernel = tf.reshape(tf.stack(each, axis=1), [-1, *layer.kernel_size, *by_channel.shape[3:]])
+    dkernel = depthwise_conv2d_of_examples(x, dz, kernel_size=layer.kernel_size, **_options(layer))
     return _with_bias(layer, dkernel, dz)
 
 

@@ -46,4 +46,19 @@ def backward(layer, dz, residuals):
     return dx, {"kernel": dkernel} if dbias is None else {"kernel": dkernel, "bias": dbias}
 
 
+def _example_gradients(layer, x, dz):
+    """Returns each example's gradient, (B, …) of each weight."""
+    letters = layer.letters(tuple(x.shape[1:]))
+    # z = einsum(x, kernel)
+    each = {"kernel": tf.einsum(f"{letters.x},{letters.z}->{letters.z[0]}{letters.kernel}", x, dz)}
+    of_bias = layer.weight_shapes(tuple(x.shape[1:])).get("bias")
+    if of_bias is not None:
+        # z = z + bias
+        before = dz.shape.rank - len(of_bias)
+        axes = [*range(1, before), *(before + axis for axis, size in enumerate(of_bias) if size == 1)]
+        each["bias"] = tf.reshape(tf.reduce_sum(dz, axis=axes), [-1, *of_bias])
+    return each
+
+
 KINDS = {"EinsumDense": (forward, backward)}
+PER_EXAMPLE = {"EinsumDense": {"gradients": _example_gradients}}

@@ -1,5 +1,6 @@
 """Finds every kind's forward and backward by its Keras name, in its file or in `tfbp.register`."""
 
+from tfbp.manual import kernels
 from tfbp.network import is_known, writings_of
 
 # each file's own KINDS; the package's __init__ joins them, because a kind with parts needs the chain, and it all kinds
@@ -15,7 +16,9 @@ def kind_of(layer):
     Raises:
         InputError: a kind without them.
     """
-    return KINDS[layer.keras_name] if layer.keras_name in KINDS and is_known(layer) else writings_of(layer).manual
+    if layer.keras_name not in KINDS or not is_known(layer):
+        return writings_of(layer).manual
+    return kernels.pair_of(layer) or KINDS[layer.keras_name]
 
 
 def examples_of(layer):

@@ -19,6 +19,20 @@ def backward(layer, dz, residuals):
     return (None, None) if layer.takes_several else None, {}
 
 
+def masked_weights(weight, mask, dtype):
+    """Returns the weights of a masked loss, (B, …), so that 1/N Σ weights · losses is the mean over the shown rows.
+
+        Σ weight · mask · losses / Σ mask, and 0 without a shown row
+
+    Args:
+        weight: the sample weights, or None. mask: 1 and 0, (B, …). dtype: the loss's."""
+    shown = mask != 0
+    count = tf.reduce_sum(tf.cast(shown, dtype))
+    of_shown = tf.math.divide_no_nan(tf.cast(tf.size(mask), dtype), count)
+    weights = tf.where(shown, of_shown, 0)
+    return weights if weight is None else weight * weights
+
+
 def _mask(shown, x):
     return tf.cast(shown, x.dtype if x.dtype.is_floating else tf.float32)
 

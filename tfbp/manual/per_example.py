@@ -184,6 +184,9 @@ def norms_from(network, tensors, loss_scale=None, trained=None, dtype=None):
     given = [None] * len(network.layers) if trained is None else trained
     by_layer = _by_layer(network.graph, tensors)
     squares = [_squares(*each, flags, dtype) for each, flags in zip(by_layer, given, strict=True)]
+    # a mask's gradient is always float32
+    widest = max((each.dtype for each in squares), key=lambda each: each.size)
+    squares = [tf.cast(each, widest) for each in squares]
     is_tied = trained is None or trained[0].get("embeddings", True)
     squares = tf.stack(tied_squares(network, tensors, squares) if is_tied else squares, axis=1)
     # rounding can make a sum that cancels negative; dz contains the loss scale and 1/B

@@ -301,7 +301,8 @@ def _squares_of_half(function, layer, x, dz, residuals):
     is_gru = layer.keras_name == "GRU"
     # without a kernel dx is da
     without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, arrays, activations, order)
-    dy, dlast = _apart(layer, dz)
+    # the loop runs in the dtype of its residuals; products of its steps may be wider
+    dy, dlast = _apart(layer, tf.cast(dz, arrays[0].dtype))
     dlast = {} if dlast is None else {"dstates": dlast}
     da = _wide_as(x, function(dy, without_kernel, bias_gradient=False, **dlast)[0])
     h = _wide_as(x, steps.batch_first(arrays[0].stack(), **order))

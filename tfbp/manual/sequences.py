@@ -70,6 +70,30 @@ def _backward(function, layer, dz, residuals):
     return dx, {"kernel": dkernel, "bias": dbias} if layer.use_bias else {"kernel": dkernel}
 
 
+def _conv1d_gradients(layer, x, dz):
+    """Returns each example's gradient, (B, …) of each weight, as of an image of one column."""
+    padded = tf.pad(x, [[0, 0], [layer.before, 0], [0, 0]])
+    padding = "valid" if layer.padding == "causal" else layer.padding
+    options = dict(padding=padding, groups=layer.groups, **_of_columns(layer))
+    return _with_bias(layer, convolution.conv2d_of_examples(padded[:, :, None], dz[:, :, None], **options), dz)
+
+
+def _depthwise_conv1d_gradients(layer, x, dz):
+    options = dict(padding=layer.padding, **_of_columns(layer))
+    dkernel = convolution.depthwise_conv2d_of_examples(x[:, :, None], dz[:, :, None], **options)
+    return _with_bias(layer, dkernel, dz)
+
+
+def _of_columns(layer):
+    return {name: (*getattr(layer, name), 1) for name in ("kernel_size", "strides", "dilation_rate")}
+
+
+def _with_bias(layer, dkernel, dz):
+    """Returns the gradients by name, from dkernel (B, M, 1, …)."""
+    dkernel = tf.squeeze(dkernel, [2])
+    return {"kernel": dkernel, "bias": tf.reduce_sum(dz, axis=1)} if layer.use_bias else {"kernel": dkernel}
+
+
 def _pooled(function, layer, weights, x, *, training, seed):
     window = dict(pool_size=(*layer.pool_size, 1), strides=(*layer.strides, 1))
     y, residuals = function(x[:, :, None], **window, padding=layer.padding)
@@ -104,4 +128,8 @@ KINDS = {
     "MaxPooling1D": _pair("max_pool2d"),
     "AveragePooling1D": _pair("average_pool2d"),
     "GlobalMaxPooling1D": (_global_max, _global_max_back),
+}
+PER_EXAMPLE = {
+    "Conv1D": {"gradients": _conv1d_gradients},
+    "DepthwiseConv1D": {"gradients": _depthwise_conv1d_gradients},
 }

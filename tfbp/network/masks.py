@@ -19,6 +19,7 @@ from tfbp.network.embedding import Embedding
 from tfbp.network.input import Input
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.network.merge import Add, Concatenate, Dot, Multiply
+from tfbp.network.normalization import BatchNormalization
 from tfbp.network.pooling import GlobalAveragePooling1D
 from tfbp.network.rearranging import GetItem
 from tfbp.network.recurrent import GRU, LSTM, SimpleRNN
@@ -173,10 +174,44 @@ def _attention_of_another() -> Setting:
     return Setting("attention-of-another-B5-T4-V4-3x5", [tokens, others], Dense(3)(y), 5)
 
 
+def _masked_normalization() -> Setting:
+    """Statistics of what is shown, of pixels and of steps; y is of all."""
+    given = Input((3, 4, 2))
+    x = Dense(3)(ActivationLayer("relu")(given))
+    h = BatchNormalization(0.75, 0.01, takes=("mask",))(x, AnyOf(-1)(NotEqual()(ActivationLayer("relu")(given))))
+    rows = GetItem((slice(None), 1))(h)
+    shown = GetItem((slice(None), 0, 1))(ActivationLayer("relu")(given))
+    y = Dense(3)(BatchNormalization(center=False, takes=("mask",))(Dense(4, "tanh")(rows), shown))
+    return Setting("masked-normalization-B5-3x4x2", given, Dense(3)(GlobalAveragePooling1D()(y)), 5)
+
+
+def _masked_loss() -> Setting:
+    """A tagger of tokens: those that a mask leaves out count neither in a step nor in the loss."""
+    tokens = Input(Tokens(5, 4))
+    mask = NotEqual(0)(tokens)
+    made = LSTM(3, return_sequences=True, takes=("mask",))(Embedding(4, 4)(tokens), mask)
+    y = Dense(3, "softmax", kernel_regularizer=PENALTY)(made)
+    return Setting("masked-loss-B6-T5-V4", tokens, y, 6, loss_masks=mask)
+
+
+def _masked_losses() -> Setting:
+    """Three outputs: a softmax that others take too and a line, each with a mask of its own, and one without."""
+    given = Input((4, 3))
+    x = ActivationLayer("relu")(given)
+    y = Dense(3, "softmax")(Dense(4, "tanh")(x))
+    masks = [AnyOf(-1)(NotEqual()(x)), LogicalOr()(*(GetItem((slice(None), n))(x) for n in (0, 2))), None]
+    losses = ["categorical_crossentropy", "mean_squared_error", "huber"]
+    outputs = [y, Dense(2)(y), Dense(2)(GlobalAveragePooling1D()(y))]
+    return Setting("masked-losses-B5-4x3", given, outputs, 5, losses, loss_masks=masks)
+
+
 CASES = (
     _encoder_and_decoder("simple-rnn", SimpleRNN),
     _encoder_and_decoder("lstm", LSTM, go_backwards=True),
     _encoder_and_decoder("gru", GRU, zero_output_for_mask=True),
     _masked_both_ways(),
     _attention_of_another(),
+    _masked_normalization(),
+    _masked_loss(),
+    _masked_losses(),
 )

@@ -51,6 +51,8 @@ class Network:
             sigmoid for the binary one). With the link, `forward` returns probabilities, and the loss is still
             computed from the logits, stably.
         loss_weights: the factor of each output's loss in the sum, for a graph with several outputs; 1 by default.
+        loss_masks: for a graph, a tensor of 1 and 0 for each row of the output, or a list of one for each output, or
+            None. Rows at 0 are left out: the loss is the mean over the others, and 0 without any.
 
     Raises:
         InputError: zero inputs, no layers, something that is not a layer, a layer that does not fit the shape
@@ -75,16 +77,24 @@ class Network:
     calls: tuple[Call, ...]
     ends: tuple[int, ...]
     loss_weights: tuple[float, ...]
+    loss_masks: tuple[int | None, ...]
 
     # tfbp.bridge.methods adds these two methods: the bridge imports the network, never the other way round
     from_keras: ClassVar[Callable[..., tuple[Network, Parameters]]]
     to_keras: ClassVar[Callable[..., keras.Model]]
 
-    def __init__(self, inputs: Any, layers: Any, loss: Any, loss_weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Any,
+        layers: Any,
+        loss: Any,
+        loss_weights: Sequence[float] | None = None,
+        loss_masks: Any = None,
+    ) -> None:
         if is_graph(inputs):
-            given = written(inputs, layers, loss, loss_weights)
+            given = written(inputs, layers, loss, loss_weights, loss_masks)
         else:
-            given = _chain(inputs, layers, loss, loss_weights)
+            given = _chain(inputs, layers, loss, loss_weights, loss_masks)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         check_head(self.nodes, self.losses)
@@ -150,7 +160,13 @@ class Network:
     @property
     def is_chain(self) -> bool:
         """Whether it is a chain: layers one after another."""
-        return self.calls == calls_of_a_chain(len(self.layers)) and self.ends == (len(self.layers),)
+        length = len(self.layers)
+        return self.calls == calls_of_a_chain(length) and self.ends == (length,) and not self.masks_losses
+
+    @property
+    def masks_losses(self) -> bool:
+        """Whether a mask leaves out rows of a loss: its mean then depends on the whole batch."""
+        return any(mask is not None for mask in self.loss_masks)
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -214,12 +230,23 @@ class Network:
     @property
     def fuses_output_activation(self) -> bool:
         """Whether the one output's activation is the loss's link, so that the loss is computed from z."""
-        return len(self.ends) == 1 and (self.loss_at != self.ends or self.fused(0))
+        return len(self.ends) == 1 and self.is_before_activation(0)
+
+    def is_before_activation(self, output: int) -> bool:
+        """Whether an output's activation is its loss's link, so that the loss is computed from z."""
+        return self.loss_at[output] != self.ends[output] or self.fused(output)
 
     @property
     def output_activation(self) -> Activation:
         """The activation of the one output, or the first."""
-        return self.layers[self.calls[self.ends[0] - len(self.input_shapes)].layer].applied_activation
+        return self.output_activations[0]
+
+    @property
+    def output_activations(self) -> tuple[Activation, ...]:
+        """The activation of each output."""
+        return tuple(
+            self.layers[self.calls[end - len(self.input_shapes)].layer].applied_activation for end in self.ends
+        )
 
     def fused(self, output: int) -> bool:
         """Whether an output's loss is computed from its call's z, and no other call takes that z."""
@@ -272,6 +299,11 @@ class Network:
         ]
         return [(place, name, found) for place, name, found in candidates if found is not None]
 
+    def weighted(self, factors: Sequence[float]) -> Network:
+        """Returns the same network with each output's loss multiplied by its factor."""
+        weights = tuple(w * factor for w, factor in zip(self.loss_weights, factors, strict=True))
+        return Network.of_calls(**{**vars(self), "loss_weights": weights})
+
     def without_penalties(self) -> Network:
         """Returns the same network without regularizers: its loss is the examples' loss alone."""
         layers = tuple(layer.without_penalties() for layer in self.layers)
@@ -308,6 +340,8 @@ class Network:
         if not self.is_chain:
             calls = [[call.layer, list(call.takes)] for call in self.calls]
             config |= {"calls": calls, "ends": list(self.ends), "loss_weights": list(self.loss_weights)}
+        if self.masks_losses:
+            config["loss_masks"] = list(self.loss_masks)
         return json.dumps(config, indent=1)
 
     @classmethod
@@ -331,6 +365,7 @@ class Network:
                 calls=tuple(Call(layer, tuple(takes)) for layer, takes in config["calls"]),
                 ends=tuple(config["ends"]),
                 loss_weights=tuple(config["loss_weights"]),
+                loss_masks=tuple(config.get("loss_masks", [None] * len(losses))),
             )
             check_head(network.nodes, network.losses)
             return network
@@ -338,10 +373,12 @@ class Network:
             raise InputError(f"text: got JSON that is no network ({error!r}); accepted: what to_json wrote.") from error
 
 
-def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
+def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any, loss_masks: Any) -> dict[str, Any]:
     """Returns the fields of a chain."""
     if loss_weights is not None:
         raise InputError(f"loss_weights: got {loss_weights!r} for one output; accepted: None.")
+    if loss_masks is not None:
+        raise InputError(f"loss_masks: got {loss_masks!r} for a chain; accepted: in a network of calls, or None.")
     tokens = inputs if isinstance(inputs, Tokens) else None
     shape = shape_of("inputs", inputs) if tokens is None else tokens.shape
     completed = as_layers("layers", layers)
@@ -361,6 +398,7 @@ def _chain(inputs: Any, layers: Any, loss: Any, loss_weights: Any) -> dict[str, 
         "calls": calls_of_a_chain(len(completed)),
         "ends": (len(completed),),
         "loss_weights": (1.0,),
+        "loss_masks": (None,),
     }
 
 

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError
+from tfbp.network.beside import TakesBeside
 from tfbp.network.convolution import Conv2D
 from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
@@ -39,10 +40,11 @@ class _Normalization(Layer):
 
 
 @dataclass(frozen=True)
-class BatchNormalization(_Normalization, Layer):
+class BatchNormalization(TakesBeside, _Normalization, Layer):
     """y = gamma (x - mean) / √(variance + epsilon) + beta, for each channel.
 
     In training, mean and variance are the batch's. They update moving_mean and moving_variance, which inference uses.
+    A mask leaves steps or pixels out of both, not out of y. As in Keras, their sums are then divided by n + 1e-7.
 
     Args:
         momentum: the share of the moving statistics that remains at each step, from 0 to 1.
@@ -50,6 +52,7 @@ class BatchNormalization(_Normalization, Layer):
         center, scale: whether there is a beta, and a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
             gamma_regularizer: of the weights.
+        takes: ("mask",) where a call takes one, of the inputs' shape without the channels.
 
     Example:
         >>> BatchNormalization(scale=False).weight_shapes((8, 8, 3))
@@ -73,13 +76,28 @@ class BatchNormalization(_Normalization, Layer):
     moving_variance_initializer: Initializer = field(default="ones", hash=False)
     beta_regularizer: L1L2 | None = None
     gamma_regularizer: L1L2 | None = None
+    takes: Any = ()
 
     def __post_init__(self) -> None:
         _check_number("momentum", self.momentum, at_most=1.0)
         _check_weights(self)
+        self._check_takes()
 
-    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        channels = input_shape[-1:]
+    def output_shape(self, input_shape: Any) -> Shape:
+        shape, beside = self._shapes_apart(input_shape)
+        if beside and (beside["mask"] != shape[:-1] or len(shape) < 2):
+            self._refuse(beside["mask"], f"a mask {shape[:-1]} of steps or pixels, for inputs {shape}")
+        return shape
+
+    def in_keras(self, keras_layer: Any, x: Any) -> Any:
+        from keras import ops
+
+        first, beside = self.apart(x)
+        # a copy has no mask: what the layers after it take is in the network
+        return ops.copy(keras_layer(first, mask=ops.cast(beside["mask"], "bool"))) if beside else keras_layer(first)
+
+    def weight_shapes(self, input_shape: Any) -> dict[str, Shape]:
+        channels = self.apart(input_shape)[0][-1:]
         return {**_weights(self, channels), "moving_mean": channels, "moving_variance": channels}
 
     @classmethod

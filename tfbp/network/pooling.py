@@ -8,23 +8,25 @@ from typing import Any, ClassVar, Self
 
 from tfbp.errors import InputError, check_choice
 from tfbp.network.beside import TakesBeside
-from tfbp.network.convolution import PADDINGS, Conv2D, ImageLayer, Sizes, places, sizes
+from tfbp.network.convolution import PADDINGS, WHAT_HAS_AXES, Conv2D, ImageLayer, Sizes, places, sizes
 from tfbp.network.dense import Dense
 from tfbp.network.layer import Layer, Shape, check_flag
 from tfbp.network.setting import Setting
 from tfbp.network.shapes import Flatten
 
 
+@dataclass(frozen=True)
 class Pooling(ImageLayer):
     """The common part of all kinds of pooling of windows; not a kind."""
 
     axes: ClassVar[int] = 2
     keras_name: ClassVar[str] = "_Pooling"
+
     pool_size: Sizes
     strides: Sizes
     padding: str
 
-    def _check(self, pool_size: Any, strides: Any, padding: Any) -> None:
+    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid") -> None:
         check_choice("padding", padding, PADDINGS)
         size = sizes("pool_size", pool_size, self.axes)
         moved = size if strides is None else sizes("strides", strides, self.axes)
@@ -35,6 +37,23 @@ class Pooling(ImageLayer):
 
 
 @dataclass(frozen=True)
+class GlobalPooling(ImageLayer):
+    """The common part of all kinds of pooling of everything but the channels; not a kind."""
+
+    axes: ClassVar[int] = 2
+    keras_name: ClassVar[str] = "_GlobalPooling"
+
+    keepdims: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("keepdims", self.keepdims)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != self.axes + 1:
+            self._refuse(input_shape, WHAT_HAS_AXES[self.axes])
+        return (*(1,) * self.axes, input_shape[-1]) if self.keepdims else input_shape[-1:]
+
+
 class MaxPooling2D(Pooling, Layer):
     """The maximum of each window, by channel; of several equal ones the first by rows has the gradient.
 
@@ -50,15 +69,7 @@ class MaxPooling2D(Pooling, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/max_pooling2d/
     """
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-@dataclass(frozen=True)
 class AveragePooling2D(Pooling, Layer):
     """The mean of each window, by channel; the zeros of padding "same" do not count.
 
@@ -72,25 +83,8 @@ class AveragePooling2D(Pooling, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/average_pooling2d/
     """
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-class _GlobalPooling(ImageLayer):
-    keepdims: bool
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 3:
-            self._refuse(input_shape, "images, (height, width, channels)")
-        return (1, 1, input_shape[-1]) if self.keepdims else input_shape[-1:]
-
-
-@dataclass(frozen=True)
-class GlobalAveragePooling2D(_GlobalPooling, Layer):
+class GlobalAveragePooling2D(GlobalPooling, Layer):
     """The mean of each channel over the whole image.
 
     Args:
@@ -103,14 +97,8 @@ class GlobalAveragePooling2D(_GlobalPooling, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/global_average_pooling2d/
     """
 
-    keepdims: bool = False
 
-    def __post_init__(self) -> None:
-        check_flag("keepdims", self.keepdims)
-
-
-@dataclass(frozen=True)
-class GlobalMaxPooling2D(_GlobalPooling, Layer):
+class GlobalMaxPooling2D(GlobalPooling, Layer):
     """The maximum of each channel over the whole image; equal ones share the gradient.
 
     Args:
@@ -122,11 +110,6 @@ class GlobalMaxPooling2D(_GlobalPooling, Layer):
 
     Reference: https://keras.io/api/layers/pooling_layers/global_max_pooling2d/
     """
-
-    keepdims: bool = False
-
-    def __post_init__(self) -> None:
-        check_flag("keepdims", self.keepdims)
 
 
 @dataclass(frozen=True)

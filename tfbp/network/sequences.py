@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tfbp.network.convolution import (
     PADDINGS,
-    WHAT_HAS_AXES,
     Convolution,
     DepthwiseConvolution,
-    ImageLayer,
-    Sizes,
 )
 from tfbp.network.dense import Dense
-from tfbp.network.layer import Layer, Shape, check_flag
-from tfbp.network.pooling import Pooling
+from tfbp.network.layer import Layer
+from tfbp.network.pooling import GlobalPooling, Pooling
 from tfbp.network.setting import PENALTY, Setting
 from tfbp.network.shapes import Flatten
 
@@ -63,7 +59,6 @@ class DepthwiseConv1D(DepthwiseConvolution, Layer):
     axes: ClassVar[int] = 1
 
 
-@dataclass(frozen=True)
 class MaxPooling1D(Pooling, Layer):
     """The maximum of each window of steps, by channel; of several equal ones the first has the gradient.
 
@@ -81,15 +76,7 @@ class MaxPooling1D(Pooling, Layer):
 
     axes: ClassVar[int] = 1
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-@dataclass(frozen=True)
 class AveragePooling1D(Pooling, Layer):
     """The mean of each window of steps, by channel; the zeros of padding "same" do not count.
 
@@ -105,16 +92,8 @@ class AveragePooling1D(Pooling, Layer):
 
     axes: ClassVar[int] = 1
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-@dataclass(frozen=True)
-class GlobalMaxPooling1D(ImageLayer, Layer):
+class GlobalMaxPooling1D(GlobalPooling, Layer):
     """The maximum of each feature over all steps; equal ones share the gradient.
 
     Args:
@@ -127,15 +106,7 @@ class GlobalMaxPooling1D(ImageLayer, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/global_max_pooling1d/
     """
 
-    keepdims: bool = False
-
-    def __post_init__(self) -> None:
-        check_flag("keepdims", self.keepdims)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 2:
-            self._refuse(input_shape, WHAT_HAS_AXES[1])
-        return (1, input_shape[-1]) if self.keepdims else input_shape[-1:]
+    axes: ClassVar[int] = 1
 
 
 _HEAD = [Flatten(), Dense(3)]

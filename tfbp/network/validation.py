@@ -51,6 +51,10 @@ def check_examples_apart(network: Any, is_known: Callable[[Any], bool]) -> None:
     if len(network.input_shapes) > 1 or len(network.losses) > 1:
         got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
         raise InputError(f"network: got one of {got}; accepted: one input and one output.")
+    if network.masks_losses:
+        raise InputError(
+            "network: got a masked loss, a mean over what the whole batch shows; accepted: losses without."
+        )
     nodes = network.weight_nodes
     for node in nodes:
         if node.layer.ties_examples:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tfbp.network.convolution import WHAT_HAS_AXES, Convolution, ImageLayer, Sizes
+from tfbp.network.convolution import Convolution
 from tfbp.network.dense import Dense
-from tfbp.network.layer import Layer, Shape, check_flag
-from tfbp.network.pooling import Pooling
+from tfbp.network.layer import Layer
+from tfbp.network.pooling import GlobalPooling, Pooling
 from tfbp.network.setting import PENALTY, Setting
 from tfbp.network.shapes import Flatten
 
@@ -33,7 +32,6 @@ class Conv3D(Convolution, Layer):
     axes: ClassVar[int] = 3
 
 
-@dataclass(frozen=True)
 class MaxPooling3D(Pooling, Layer):
     """The maximum of each window, by channel; of several equal ones the first has the gradient.
 
@@ -51,15 +49,7 @@ class MaxPooling3D(Pooling, Layer):
 
     axes: ClassVar[int] = 3
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-@dataclass(frozen=True)
 class AveragePooling3D(Pooling, Layer):
     """The mean of each window, by channel; the zeros of padding "same" do not count.
 
@@ -75,28 +65,8 @@ class AveragePooling3D(Pooling, Layer):
 
     axes: ClassVar[int] = 3
 
-    pool_size: Sizes
-    strides: Sizes
-    padding: str
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid") -> None:
-        self._check(pool_size, strides, padding)
-
-
-class _OfVolumes(ImageLayer):
-    keepdims: bool
-
-    def __post_init__(self) -> None:
-        check_flag("keepdims", self.keepdims)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 4:
-            self._refuse(input_shape, WHAT_HAS_AXES[3])
-        return (1, 1, 1, input_shape[-1]) if self.keepdims else input_shape[-1:]
-
-
-@dataclass(frozen=True)
-class GlobalAveragePooling3D(_OfVolumes, Layer):
+class GlobalAveragePooling3D(GlobalPooling, Layer):
     """The mean of each channel over the whole volume.
 
     Args:
@@ -109,11 +79,10 @@ class GlobalAveragePooling3D(_OfVolumes, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/global_average_pooling3d/
     """
 
-    keepdims: bool = False
+    axes: ClassVar[int] = 3
 
 
-@dataclass(frozen=True)
-class GlobalMaxPooling3D(_OfVolumes, Layer):
+class GlobalMaxPooling3D(GlobalPooling, Layer):
     """The maximum of each channel over the whole volume; equal ones share the gradient.
 
     Args:
@@ -126,7 +95,7 @@ class GlobalMaxPooling3D(_OfVolumes, Layer):
     Reference: https://keras.io/api/layers/pooling_layers/global_max_pooling3d/
     """
 
-    keepdims: bool = False
+    axes: ClassVar[int] = 3
 
 
 _HEAD = [Flatten(), Dense(3)]

@@ -36,16 +36,19 @@ def is_graph(inputs: Any) -> bool:
     return isinstance(inputs, list | tuple) and bool(inputs) and any(isinstance(tensor, Symbol) for tensor in inputs)
 
 
-def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str, Any]:
+def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any, loss_masks: Any = None) -> dict[str, Any]:
     """Returns the fields of a network with these inputs and outputs."""
     sources, outputs_symbols = _symbols("inputs", inputs), _symbols("layers", outputs)
-    layers, calls, ends = traced(sources, outputs_symbols)
+    masks = _masks(loss_masks, outputs_symbols)
+    # the outputs' numbers, and after them the masks'
+    layers, calls, ends = traced(sources, [*outputs_symbols, *(mask for mask in masks if mask is not None)])
     layers = _for_their_shapes(layers, calls, [source.shape for source in sources])
     losses = _losses(loss, len(outputs_symbols))
-    if given := [number for number, end in enumerate(ends) if end < len(sources)]:
+    if given := [number for number, end in enumerate(ends[: len(losses)]) if end < len(sources)]:
         raise InputError(f"layers: output {given[0]} is an input; accepted: tensors that a layer makes.")
     for output in range(len(outputs_symbols)):
         _split_link(layers, calls, ends, output, losses[output], len(sources))
+    of_masks = iter(ends[len(losses) :])
     # several inputs have shapes: two widths would look like one shape
     inputs_kept: list[Any] = [source.tokens or source.shape for source in sources]
     if len(inputs_kept) == 1 and not sources[0].tokens and len(inputs_kept[0]) == 1:
@@ -55,8 +58,9 @@ def written(inputs: Any, outputs: Any, loss: Any, loss_weights: Any) -> dict[str
         "layers": tuple(layers),
         "loss": tuple(losses) if len(losses) > 1 else losses[0],
         "calls": tuple(calls),
-        "ends": tuple(ends),
+        "ends": tuple(ends[: len(losses)]),
         "loss_weights": _weights(loss_weights, len(outputs_symbols)),
+        "loss_masks": tuple(None if mask is None else next(of_masks) for mask in masks),
     }
 
 
@@ -102,6 +106,19 @@ def _weights(given: Any, outputs: int) -> tuple[float, ...]:
     if len(weights) != outputs or any(isinstance(w, bool) or not isinstance(w, Real) for w in weights):
         raise InputError(f"loss_weights: got {given!r}; accepted: {outputs} numbers, one for each output.")
     return tuple(map(float, weights))
+
+
+def _masks(given: Any, outputs: Sequence[Symbol]) -> list[Symbol | None]:
+    masks = list(given) if isinstance(given, list | tuple) else [given] + [None] * (len(outputs) - 1)
+    if len(masks) != len(outputs) or (len(outputs) > 1 and isinstance(given, Symbol)):
+        raise InputError(f"loss_masks: got {given!r} for {len(outputs)} outputs; accepted: one for each, or None.")
+    for mask, output in zip(masks, outputs, strict=True):
+        if mask is not None and (
+            not isinstance(mask, Symbol) or not output.shape[:-1] or mask.shape != output.shape[:-1]
+        ):
+            accepted = f"a tensor of shape {output.shape[:-1]}" if output.shape[:-1] else "None"
+            raise InputError(f"loss_masks: got {mask!r} for outputs of shape {output.shape}; accepted: {accepted}.")
+    return masks
 
 
 def _split_link(layers: list[Layer], calls: list[Call], ends: list[int], output: int, loss: Loss, inputs: int) -> None:

@@ -16,6 +16,7 @@ from tfbp.reference import linear_cross_entropy as linear_cross_entropy
 from tfbp.reference import losses as losses
 from tfbp.reference import masks as masks
 from tfbp.reference import merge as merge
+from tfbp.reference import noise as noise
 from tfbp.reference import normalization as normalization
 from tfbp.reference import padding as padding
 from tfbp.reference import per_example as per_example
@@ -47,6 +48,7 @@ for _file in (
     linear_cross_entropy,
     masks,
     merge,
+    noise,
     normalization,
     padding,
     pooling,

@@ -10,6 +10,7 @@ from tfbp.network import at, map_weights
 from tfbp.network.validation import as_tuple, check_parameters, check_seed, check_x, check_y
 from tfbp.reference.graph import add, graph_backward, graph_forward
 from tfbp.reference.losses import loss_backward, loss_forward
+from tfbp.reference.masks import masked_weights
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
 from tfbp.reference.tied import tied_backward, tied_forward
 
@@ -93,10 +94,10 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
     loss, tensors, residuals = _forward(network, parameters, x, y, weights, training, seed)
 
     dmade, lasts, graph = {}, tensors.pop(), network.graph_before_loss
-    for loss_of, counts, at_tensor, weight, last in zip(
-        network.losses, network.loss_weights, network.loss_at, weights, lasts, strict=True
+    for loss_of, counts, at_tensor, last in zip(
+        network.losses, network.loss_weights, network.loss_at, lasts, strict=True
     ):
-        losses = last["losses"]
+        losses, weight = last["losses"], last.pop("weight")
         # loss = 1/N Σ weight · losses: the 1/N that seeds the backward pass
         dlosses = np.full(losses.shape, 1 / losses.size) if weight is None else weight / losses.size
         dlosses = dlosses * counts
@@ -114,14 +115,16 @@ def _forward(network, parameters, x, y, weights, training, seed):
     tied, graph = tied_forward(network, parameters), network.graph_before_loss
     made, tensors, residuals = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = 0, []
-    for loss_of, counts, at_tensor, targets, weight in zip(
-        network.losses, network.loss_weights, network.loss_at, y, weights, strict=True
+    for loss_of, counts, at_tensor, at_mask, targets, weight in zip(
+        network.losses, network.loss_weights, network.loss_at, network.loss_masks, y, weights, strict=True
     ):
-        outputs = made[at_tensor]
+        outputs, mask = made[at_tensor], None if at_mask is None else made[at_mask]
+        weight = weight if mask is None else masked_weights(weight, mask)
         losses, loss_residuals = loss_forward(loss_of, targets, outputs)
         loss = (losses if weight is None else weight * losses).mean()
         total = total + counts * loss
-        lasts.append({"outputs": outputs, "losses": losses, "residuals": loss_residuals})
+        last = {"outputs": outputs, "losses": losses, "mask": mask, "weight": weight}
+        lasts.append({**last, "residuals": loss_residuals})
     for place, name, regularizer in network.penalties:
         total = total + penalty_forward(regularizer, at(parameters, place)[name])[0]
     return total, [*tensors, lasts], residuals
@@ -129,7 +132,9 @@ def _forward(network, parameters, x, y, weights, training, seed):
 
 def joined(lasts):
     """Returns the tensors of the loss by name; tuples for several losses."""
-    return {name: one_or_all([last[name] for last in lasts]) for name in lasts[0] if name != "residuals"}
+    return {
+        name: one_or_all([last[name] for last in lasts]) for name in lasts[0] if name not in ("residuals", "weight")
+    }
 
 
 def one_or_all(found):

@@ -19,4 +19,17 @@ def backward(layer, dz, residuals):
     return (None, None) if layer.takes_several else None, {}
 
 
+def masked_weights(weight, mask):
+    """Returns the weights of a masked loss, (B, …), so that 1/N Σ weights · losses is the mean over the shown rows.
+
+        Σ weight · mask · losses / Σ mask, and 0 without a shown row
+
+    Args:
+        weight: the sample weights, or None. mask: 1 and 0, (B, …)."""
+    shown = mask != 0
+    of_shown = mask.size / shown.sum() if shown.any() else 0.0
+    weights = np.where(shown, of_shown, 0.0)
+    return weights if weight is None else weight * weights
+
+
 KINDS = {"NotEqual": (not_equal_forward, backward), "Any": (any_forward, backward), "LogicalOr": (or_forward, backward)}

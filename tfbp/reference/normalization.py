@@ -8,6 +8,11 @@ from functools import partial
 
 import numpy as np
 
+from tfbp.reference.masked_normalization import (
+    masked_batch_normalization_backward,
+    masked_batch_normalization_forward,
+)
+
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
     """Returns y = gamma (x - mean) / √(variance + epsilon) + beta, the residuals, and the new moving statistics.
@@ -119,10 +124,22 @@ def _sum_to(weight, terms):
 
 
 def _batch(layer, weights, x, *, training, seed):
-    options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+    x, beside = layer.apart(x)
+    options = dict(momentum=layer.momentum, epsilon=layer.epsilon)
     given = (weights.get("gamma"), weights.get("beta"), weights["moving_mean"], weights["moving_variance"])
-    y, residuals, moved = batch_normalization_forward(x, *given, **options)
+    if beside and training:
+        y, residuals, moved = masked_batch_normalization_forward(x, beside["mask"], *given, **options)
+    else:
+        y, residuals, moved = batch_normalization_forward(x, *given, training=training, **options)
+    residuals = bool(beside and training), residuals
     return y, residuals, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
+
+
+def _batch_backward(layer, dz, residuals):
+    is_masked, inner = residuals
+    backward = masked_batch_normalization_backward if is_masked else batch_normalization_backward
+    dx, dweights = _backward(backward, _NAMES, layer, dz, inner)
+    return layer.in_order(dx, {}), dweights
 
 
 def _layer(layer, weights, x, *, training, seed):
@@ -149,7 +166,7 @@ def _backward(function, names, layer, dz, residuals):
 
 _NAMES = ("gamma", "beta")
 KINDS = {
-    "BatchNormalization": (_batch, partial(_backward, batch_normalization_backward, _NAMES)),
+    "BatchNormalization": (_batch, _batch_backward),
     "LayerNormalization": (_layer, partial(_backward, layer_normalization_backward, _NAMES)),
     "RMSNormalization": (_rms, partial(_backward, rms_normalization_backward, ("scale",))),
     "GroupNormalization": (_group, partial(_backward, group_normalization_backward, _NAMES)),

@@ -16,6 +16,7 @@ from tfbp.tape import linear_cross_entropy as linear_cross_entropy
 from tfbp.tape import losses as losses
 from tfbp.tape import masks as masks
 from tfbp.tape import merge as merge
+from tfbp.tape import noise as noise
 from tfbp.tape import normalization as normalization
 from tfbp.tape import padding as padding
 from tfbp.tape import per_example as per_example
@@ -32,6 +33,7 @@ from tfbp.tape import upsampling as upsampling
 from tfbp.tape import volumes as volumes
 from tfbp.tape.backprop import forward as forward
 from tfbp.tape.backprop import loss_and_gradients as loss_and_gradients
+from tfbp.tape.backprop import loss_and_last_tensors as loss_and_last_tensors
 from tfbp.tape.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.tape.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors
 
@@ -47,6 +49,7 @@ for _file in (
     linear_cross_entropy,
     masks,
     merge,
+    noise,
     normalization,
     padding,
     pooling,

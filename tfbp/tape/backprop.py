@@ -11,6 +11,7 @@ from tfbp.network import at, map_weights
 from tfbp.network.validation import as_tuple, check_parameters, check_seed, check_x, check_y
 from tfbp.tape.graph import graph_forward
 from tfbp.tape.losses import loss_forward
+from tfbp.tape.masks import masked_weights
 from tfbp.tape.regularizers import penalty_forward
 from tfbp.tape.tied import tied_forward
 
@@ -82,8 +83,14 @@ def loss_and_gradients(network, parameters, x, y, sample_weight=None, *, trainin
 
 def loss_and_outputs(network, parameters, x, y, sample_weight=None):
     """Returns the loss of `loss_and_gradients`, and the outputs before it; forward only, for validation."""
+    loss, last = loss_and_last_tensors(network, parameters, x, y, sample_weight)
+    return loss, last["outputs"]
+
+
+def loss_and_last_tensors(network, parameters, x, y, sample_weight=None):
+    """Returns the loss, and a dict with the outputs before it, the losses, each output's own loss and its mask."""
     loss, tensors = _loss(network, *_inputs(network, parameters, x, y, sample_weight), False, None)
-    return loss, tensors[-1]["outputs"]
+    return loss, tensors[-1]
 
 
 def loss_gradients_and_tensors(
@@ -91,9 +98,9 @@ def loss_gradients_and_tensors(
 ):
     """Returns the loss, the gradients, and the tensors of the pass.
 
-    The tensors are one dict per layer with x, z, y and dz, and a last dict for the loss with outputs and losses. A
-    layer with parts has their dicts by the part's name. A layer that updates weights without a gradient has
-    new_weights.
+    The tensors are one dict per layer with x, z, y and dz, and a last dict for the loss with outputs, losses, loss (of
+    each output, without penalties) and mask. A layer with parts has their dicts by the part's name. A layer that
+    updates weights without a gradient has new_weights.
 
     With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
@@ -135,14 +142,16 @@ def _loss(network, parameters, x, y, weights, training, seed):
         tied, graph = tied_forward(network, parameters), network.graph_before_loss
         made, tensors = graph_forward(graph, tied, x, training=training, seed=_first(seed))
     total, lasts = [], []
-    each = zip(network.losses, network.loss_weights, network.loss_at, y, weights, strict=True)
-    for loss_of, counts, number, targets, weight in each:
+    each = zip(network.losses, network.loss_weights, network.loss_at, network.loss_masks, y, weights, strict=True)
+    for loss_of, counts, number, at_mask, targets, weight in each:
         with tf.name_scope("loss"):
             outputs = tf.cast(made[number], _loss_dtype(made[number].dtype))
+            mask = None if at_mask is None else made[at_mask]
+            weight = weight if mask is None else masked_weights(weight, mask, outputs.dtype)
             losses = loss_forward(loss_of, targets, outputs)
             loss = tf.reduce_mean(losses if weight is None else weight * losses)
             total.append(loss if counts == 1 else counts * loss)
-        lasts.append({"outputs": outputs, "losses": losses})
+        lasts.append({"outputs": outputs, "losses": losses, "loss": loss, "mask": mask})
     loss = total[0] if len(total) == 1 else tf.add_n(total)
     for place, name, regularizer in network.penalties:
         loss += penalty_forward(regularizer, tf.cast(at(parameters, place)[name], loss.dtype))

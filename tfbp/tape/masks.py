@@ -15,6 +15,13 @@ def or_forward(layer, weights, x, *, training, seed):
     return tf.sign(tf.abs(x[0]) + tf.abs(x[1])), {}
 
 
+def masked_weights(weight, mask, dtype):
+    """Returns the weights of a masked loss, (B, …), so that their mean with the losses is over the shown rows alone."""
+    mask = tf.stop_gradient(tf.sign(tf.abs(tf.cast(mask, dtype))))
+    weights = tf.math.divide_no_nan(mask, tf.reduce_mean(mask))
+    return weights if weight is None else weight * weights
+
+
 def _as(x, shown):
     return tf.cast(shown, x.dtype if x.dtype.is_floating else tf.float32)
 

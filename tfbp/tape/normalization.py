@@ -6,6 +6,8 @@ float32, as in Keras.
 
 import tensorflow as tf
 
+from tfbp.tape.masked_normalization import masked_batch_normalization_forward
+
 
 def batch_normalization_forward(x, gamma, beta, moving_mean, moving_variance, *, training, momentum=0.99, epsilon=1e-3):
     """Returns y, and the new moving statistics."""
@@ -56,9 +58,13 @@ def _wide(x):
 
 
 def _batch(layer, weights, x, *, training, seed):
-    options = dict(training=training, momentum=layer.momentum, epsilon=layer.epsilon)
+    x, beside = layer.apart(x)
+    options = dict(momentum=layer.momentum, epsilon=layer.epsilon)
     given = (weights.get("gamma"), weights.get("beta"), weights["moving_mean"], weights["moving_variance"])
-    y, moved = batch_normalization_forward(x, *given, **options)
+    if beside and training:
+        y, moved = masked_batch_normalization_forward(x, beside["mask"], *given, **options)
+    else:
+        y, moved = batch_normalization_forward(x, *given, training=training, **options)
     return y, dict(zip(layer.without_gradient, moved, strict=True)) if training else {}
 
 

@@ -6,10 +6,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-import numpy as np
-
-from tfbp.errors import InputError
-
 
 class ModelOptions(TypedDict, total=False):
     """The arguments of `keras.Model` that `tfbp.Model` passes on."""
@@ -24,6 +20,8 @@ class FromKerasOptions(ModelOptions, total=False):
 
     gradients: str
     seed: int
+    input_names: Any
+    output_names: Any
 
 
 class CompileOptions(TypedDict, total=False):
@@ -80,11 +78,3 @@ def by_name(method: Any, x: Any, y: Any, positional: tuple[Any, ...], options: M
     if unknown := options.keys() - known.keys():
         raise TypeError(f"{method.__name__}() got an unexpected keyword argument {min(unknown)!r}")
     return {**known, "x": x, "y": y, **given, **options}
-
-
-def loss_weight_of(given: Any) -> float | None:
-    """Keras's loss_weights, of a model with one loss."""
-    values = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list | tuple) else [given]
-    if len(values) != 1 or not (values[0] is None or isinstance(values[0], int | float | np.number)):
-        raise InputError(f"loss_weights: got {given!r}; accepted: one number, because the model has one loss.")
-    return None if values[0] is None else float(values[0])

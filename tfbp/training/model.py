@@ -22,7 +22,7 @@ from tfbp.fitting.contract import privacy_of
 from tfbp.manual.compiled import has_gpu
 from tfbp.network import Network, Parameters, at, map_weights, named_weights, placed
 from tfbp.network.validation import check_parameters
-from tfbp.training import replica, samples, step, suspects, workers
+from tfbp.training import replica, samples, step, structures, suspects, workers
 from tfbp.training.arguments import (
     CompileOptions,
     EvaluateOptions,
@@ -30,7 +30,6 @@ from tfbp.training.arguments import (
     FromKerasOptions,
     ModelOptions,
     by_name,
-    loss_weight_of,
 )
 from tfbp.training.layer_weights import layer_weights
 from tfbp.training.passes import passes
@@ -56,10 +55,16 @@ class Model(keras.Model):
     global batches on all replicas, to the same history and weights. There, XLA compiles each replica's gradients and
     not the block around them: the sum over replicas cannot be inside an XLA program on a CPU.
 
+    With several inputs or outputs, x, y and sample weights are tuples or lists in the network's order, or dicts by
+    name. Each output then has its loss and its metrics in the logs, as in Keras. Clipping and privacy take one input
+    and one output, and so does a strategy.
+
     Args:
         network: what is trained; its loss is the model's.
         gradients: "manual" or "tape".
         seed: of the initial parameters and of the shuffling; epoch e of any run shuffles alike.
+        input_names: of several inputs; by default input_0, input_1, ….
+        output_names: of several outputs; by default output_0, output_1, ….
         dtype: a Keras dtype or dtype policy, e.g. "float64" or "mixed_bfloat16".
 
     Raises:
@@ -81,15 +86,26 @@ class Model(keras.Model):
     fitting_rules = NetworkRules
 
     def __init__(
-        self, network: Network, gradients: str = "manual", seed: int = 0, **options: Unpack[ModelOptions]
+        self,
+        network: Network,
+        gradients: str = "manual",
+        seed: int = 0,
+        *,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        **options: Unpack[ModelOptions],
     ) -> None:
         super().__init__(**options)
         if not isinstance(network, Network):
             raise InputError(f"network: got {network!r}; accepted: a tfbp.Network.")
         check_choice("gradients", gradients, WRITINGS)
-        if len(network.input_shapes) > 1 or len(network.losses) > 1:
-            got = f"{len(network.input_shapes)} inputs and {len(network.losses)} outputs"
-            raise InputError(f"network: got one of {got}; accepted: one input and one output.")
+        inputs, outputs = len(network.input_shapes), len(network.losses)
+        if inputs > 1:
+            self.input_names = structures.names_of("input_names", input_names, inputs, "input")
+        if outputs > 1:
+            # Keras's metrics have these before their names
+            self.output_names = structures.names_of("output_names", output_names, outputs, "output")
+        self.output_losses = [keras.metrics.Mean(f"{name}_loss") for name in getattr(self, "output_names", ())]
         self.network, self.gradients, self.seed = network, gradients, seed
         self.writing = WRITINGS[gradients]
         first = network.init(seed)
@@ -119,15 +135,17 @@ class Model(keras.Model):
         """A model with the layers and weights of a built Keras model, frozen where it is; see `Network.from_keras`.
 
         Args:
-            model: a Sequential, or a Functional model that is a chain with additions.
-            loss: by default the one that the model is compiled with.
+            model: a Sequential, or a Functional model.
+            loss: by default the one that the model is compiled with; for several outputs a list or a dict by name.
             options: those of `Model`, as gradients, seed and dtype.
 
         Raises:
             InputError: a layer or an argument that a network cannot express, named; a frozen BatchNormalization.
         """
         network, sources = network_and_sources(model, loss)
-        made = cls(network, **{"dtype": dtype_policy_of(model), **options})
+        names: dict[str, Any] = {"input_names": [tensor.name for tensor in model.inputs]}
+        names["output_names"] = getattr(model, "output_names", None)
+        made = cls(network, **{"dtype": dtype_policy_of(model), **names, **options})
         made.set_parameters(parameters_of(network, sources))
         made.trainable = model.trainable
         trained = trained_in(model)
@@ -159,11 +177,14 @@ class Model(keras.Model):
         for place, name, variable in named_weights(self.parameter_variables):
             variable.assign(at(parameters, place)[name])
 
-    def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """The network's outputs, (B, O) or (B, …, O); in training, layers act and draw as in the step that is next."""
+    def call(self, x: Any, training: bool = False) -> Any:
+        """The network's outputs, (B, O) or (B, …, O), a list of several; in training, layers act and draw as in the
+        step that is next."""
         options = {"training": True, "seed": step.seed_of(self)} if training is True else {}
+        x = structures.inputs_of(self, x)
         weights, x = step.fed(self.network, self.compute_dtype, step.read(self), x)
-        return self.writing.forward(self.network, weights, x, **options)
+        made = self.writing.forward(self.network, weights, x, **options)
+        return list(made) if isinstance(made, tuple) else made
 
     def compile(
         self,
@@ -183,16 +204,21 @@ class Model(keras.Model):
                 pooling on a CPU, because XLA computes their gradients many times slower.
             steps_per_execution: how many steps a block has; by default, about a tenth of a second's worth where
                 something watches the batches, and the whole epoch where nothing does.
-            options: metrics, weighted_metrics, auto_scale_loss; loss_weights, a number that multiplies the loss.
+            options: metrics, weighted_metrics, auto_scale_loss; loss_weights, a number that multiplies the loss, or
+                one for each of several outputs.
 
         Raises:
             InputError: a loss, because the network has one; an optimizer or metric that the strategy cannot take.
         """
         if loss is not None:
-            raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {self.network.loss.name!r}.")
+            own = ", ".join(each.name for each in self.network.losses)
+            raise InputError(f"loss: got {loss!r}; accepted: none, the network's is {own!r}.")
         if steps_per_execution is not None:
             check_count("steps_per_execution", steps_per_execution)
-        self.loss_weight = loss_weight_of(options.pop("loss_weights", None))
+        names = getattr(self, "output_names", None)
+        self.loss_weight = structures.loss_weights_of(options.pop("loss_weights", None), names)
+        weighs_outputs = isinstance(self.loss_weight, tuple)
+        self.weighted_network = self.network.weighted(self.loss_weight) if weighs_outputs else self.network
         if jit_compile is None:
             jit_compile = not self._is_slow_under_xla()
         with self.distribute_strategy.scope():
@@ -209,7 +235,8 @@ class Model(keras.Model):
         self.block_steps = steps_per_execution
         self._tfbp_programs: Any = None
         # Keras's wrappers for scikit-learn ask for it
-        self.loss = self.network.loss.name
+        names_of_losses = [loss.name for loss in self.network.losses]
+        self.loss = names_of_losses if len(names_of_losses) > 1 else names_of_losses[0]
         self.replica_programs: dict[str, Any] = {}
         # what was traced for the other bounds of fit's clip_per_example
         self.clip: float | None = None
@@ -230,19 +257,19 @@ class Model(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One hand-coded step on one batch: the metrics so far."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if type(self).call is not Model.call or type(self).compute_loss is not keras.Model.compute_loss:
             # the gradient of another function than the network's: the tape computes it
             return super().train_step(data)
+        x, y, sample_weight = structures.batch_of(self, data)
         if self._distribute_strategy is None:
             return step.train(self, x, y, sample_weight)
         return replica.train(self, x, y, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The metrics so far, with one batch more."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if type(self).call is not Model.call or type(self).compute_loss is not keras.Model.compute_loss:
             return super().test_step(data)
+        x, y, sample_weight = structures.batch_of(self, data)
         if self._distribute_strategy is None:
             return step.evaluate(self, x, y, sample_weight)
         return replica.evaluate(self, x, y, sample_weight)
@@ -318,7 +345,11 @@ class Model(keras.Model):
             setattr(self, name, value)
 
     def _check_own_methods(self, argument: str) -> None:
-        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips."""
+        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips, and
+        where the network has several inputs or outputs."""
+        if len(self.network.input_shapes) > 1 or len(self.network.losses) > 1:
+            got = f"{len(self.network.input_shapes)} inputs and {len(self.network.losses)} outputs"
+            raise InputError(f"{argument}: got it for a network of {got}; accepted: one input and one output.")
         for name in ("call", "compute_loss", "train_step"):
             ours = keras.Model if name == "compute_loss" else Model
             if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):
@@ -363,6 +394,7 @@ class Model(keras.Model):
             "network": self.network.to_json(),
             "gradients": self.gradients,
             "seed": self.seed,
+            **{name: list(getattr(self, name)) for name in ("input_names", "output_names") if hasattr(self, name)},
         }
 
     @classmethod
@@ -379,20 +411,29 @@ class Model(keras.Model):
         **options: Any,
     ) -> None:
         """As Keras's export; tokens are integers in what it writes, where Keras would have floats."""
-        if input_signature is None and self.network.tokens is not None:
-            input_signature = [keras.InputSpec("int32", (None, *self.network.input_shape))]
+        if input_signature is None and not self._is_called_on_one_float:
+            zeros = self._zeros()
+            input_signature = [
+                keras.tree.map_structure(lambda x: keras.InputSpec(x.dtype.name, (None, *x.shape[1:])), zeros)
+            ]
         super().export(filepath, format, verbose, input_signature, **options)
 
     @property
     def _default_save_signature(self) -> Any:
         # Keras traces a call on floats for it, whatever the arguments of `export`
-        return None if self.network.tokens is not None else super()._default_save_signature
+        return super()._default_save_signature if self._is_called_on_one_float else None
+
+    @property
+    def _is_called_on_one_float(self) -> bool:
+        return len(self.network.input_shapes) == 1 and self.network.tokens is None
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # under a strategy Keras adds up the replicas' first batches to learn their shape, and fails where these differ
         if self._distribute_strategy is not None:
             build(self, (self._zeros(), tf.zeros([1, *self.network.target_shape])))
 
-    def _zeros(self) -> tf.Tensor:
+    def _zeros(self) -> Any:
         """An example that any network can be called on."""
-        return tf.zeros([1, *self.network.input_shape], self.compute_dtype if self.network.tokens is None else "int32")
+        each = zip(self.network.input_shapes, self.network.input_tokens, strict=True)
+        zeros = [tf.zeros([1, *shape], self.compute_dtype if tokens is None else "int32") for shape, tokens in each]
+        return zeros if len(zeros) > 1 else zeros[0]

@@ -21,6 +21,14 @@ def prepare(model: Any, options: Mapping[str, Any]) -> None:
     Raises:
         InputError: an optimizer or a metric that was made outside the strategy, or one that acts in some steps only.
     """
+    if len(model.network.input_shapes) > 1 or len(model.network.losses) > 1:
+        got = f"{len(model.network.input_shapes)} inputs and {len(model.network.losses)} outputs under a strategy"
+        raise InputError(f"network: got one of {got}; accepted: one input and one output, or no strategy.")
+    if model.network.masks_losses:
+        raise InputError(
+            "network: got a masked loss under a strategy; accepted: losses without, or no strategy (each replica would "
+            "divide by what its own piece of a batch shows)."
+        )
     for node in model.network.nodes:
         if node.layer.without_gradient or (node.layer.draws and not node.layer.parts):
             raise InputError(
@@ -75,9 +83,9 @@ def train(model: Any, x: Any, y: Any, sample_weight: Any = None, share: float | 
 def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None, share: float | None = None) -> Any:
     """Forward and metrics."""
     if x.shape[0] != 0:
-        program = _program(model, "loss", functools.partial(step.loss_and_outputs, model))
-        loss, outputs = program(step.read(model), x, y, sample_weight)
-        _update_metrics(model, loss, x, y, outputs, sample_weight)
+        program = _program(model, "loss", functools.partial(step.loss_and_last_tensors, model))
+        loss, last = program(step.read(model), x, y, sample_weight)
+        _update_metrics(model, loss, x, y, last["outputs"], sample_weight)
     return model.get_metrics_result()
 
 
@@ -90,7 +98,7 @@ def _update_metrics(model: Any, loss: Any, x: Any, y: Any, outputs: Any, sample_
     # in a tf.data pipeline's last batch a replica may get no row, and the mean of nothing is NaN
     loss = tf.where(tf.shape(x)[0] > 0, loss, tf.zeros_like(loss))
     step.count_loss(model, loss, tf.shape(x)[0])
-    step.metrics(model, x, y, outputs, sample_weight)
+    step.metrics(model, x, y, {"outputs": outputs}, sample_weight)
 
 
 def _program(model: Any, name: str, function: Any) -> Any:

@@ -33,7 +33,10 @@ class NetworkRules(Rules):
             return f"{given[0]} was given"
         if x is None or y is None:
             return "there is no x or no y"
-        if any(map(keras.tree.is_nested, data)):
+        several = ("input_names", "output_names", "output_names")
+        if any(
+            keras.tree.is_nested(one) and not hasattr(self.model, name) for one, name in zip(data, several, strict=True)
+        ):
             return "x, y or weights are nested"
         if not (arrays.in_memory(*data) or _is_refused(x) or _is_refused(y)):
             return f"the data are no arrays in memory ({type(x).__name__})"

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfbp.errors import InputError
 from tfbp.fitting import arrays
 from tfbp.network.validation import check_x, check_y
+from tfbp.training.structures import inputs_of, outputs_of, weights_of
 
 Samples = tuple[Any, ...]
 
@@ -40,19 +41,23 @@ def checked(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Samples:
     Raises:
         InputError: unequal lengths, shapes or labels that do not fit, dtypes that are no numbers.
     """
-    x, y = _array("x", x), _array("y", y)
-    if x.ndim and y.ndim and len(x) != len(y):
-        raise InputError(f"y: got {len(y)} rows; accepted: {len(x)}, as x.")
+    x, y = _arrays("x", inputs_of(model, x)), _arrays("y", outputs_of(model, "y", y))
+    first, target = keras.tree.flatten(x)[0], keras.tree.flatten(y)[0]
+    if first.ndim and target.ndim and len(first) != len(target):
+        raise InputError(f"y: got {len(target)} rows; accepted: {len(first)}, as x.")
     check_x(model.network, x)
     check_y(model.network, x, y)
-    if sample_weight is None:
+    weights = weights_of(model, sample_weight, lambda: np.ones(len(first)))
+    if weights is None:
         return x, y
-    weight = _array("sample_weight", sample_weight)
-    check_y(model.network, x, y, weight)
-    if (tokens := model.network.output_shape[:-1]) and weight.ndim == 1:
-        # Keras's metrics take a row's weight for all of its tokens only where it is repeated
-        weight = np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
-    return x, y, weight.astype(model.variable_dtype)
+    weights = _arrays("sample_weight", weights)
+    check_y(model.network, x, y, weights)
+    several = weights if isinstance(weights, tuple) else (weights,)
+    shapes = model.network.output_shapes
+    each = tuple(
+        _of_tokens(w, shape[:-1]).astype(model.variable_dtype) for w, shape in zip(several, shapes, strict=True)
+    )
+    return x, y, each if isinstance(weights, tuple) else each[0]
 
 
 def weighted(model: Any, samples: Samples, class_weight: Any) -> Samples:
@@ -64,6 +69,8 @@ def weighted(model: Any, samples: Samples, class_weight: Any) -> Samples:
     if not isinstance(class_weight, dict):
         kind = type(class_weight).__name__
         raise InputError(f"class_weight: got a {kind}; accepted: a dict from class numbers to weights.")
+    if len(model.network.losses) > 1:
+        raise InputError("class_weight: got one for several outputs; accepted: a sample_weight for each of them.")
     if len(samples) == 3:
         raise InputError("class_weight: got one beside sample_weight; accepted: one of the two.")
     x, y = samples
@@ -85,6 +92,21 @@ def tensors(model: Any, samples: Samples, own: bool = True) -> tuple[tf.Tensor, 
     wide = "float64" if model.variable_dtype == "float64" else "float32"
     dtypes = [model.variable_dtype, wide, model.variable_dtype]
     return tuple(arrays.to_tensors(sample, dtype, own) for sample, dtype in zip(samples, dtypes, strict=False))
+
+
+def _of_tokens(weight: np.ndarray, tokens: tuple[int, ...]) -> np.ndarray:
+    """The weights of samples for each of their tokens: Keras's metrics take a row's weight for all of them only where
+    it is repeated."""
+    if not tokens or weight.ndim > 1:
+        return weight
+    return np.broadcast_to(weight.reshape(-1, *(1 for _ in tokens)), (len(weight), *tokens))
+
+
+def _arrays(name: str, given: Any) -> Any:
+    """The array, or a tuple of them for several inputs or outputs."""
+    if not isinstance(given, tuple):
+        return _array(name, given)
+    return tuple(_array(f"{name}[{number}]", one) for number, one in enumerate(given))
 
 
 def _array(name: str, given: Any) -> np.ndarray:

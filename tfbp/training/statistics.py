@@ -25,6 +25,7 @@ from tfbp.training.reductions import (
     root_mean_square,
     saturated_share,
 )
+from tfbp.training.structures import unflattened
 
 # in place of 0 below a fraction
 TINY = np.finfo(np.float32).tiny
@@ -61,7 +62,7 @@ class Statistics:
         """Of a batch, at the weights as they stand, which are left as they are."""
         if not self._copies:
             self._copy_optimizer()
-        return as_arrays(self._measure_program(*batch))
+        return as_arrays(self._measure_program(*keras.tree.flatten(batch)))
 
     def step(self, rows: int, data: Sequence[tf.Tensor]) -> Any:
         """A program that takes a training step on so many rows of the data, and measures it on the way.
@@ -76,19 +77,20 @@ class Statistics:
 
     def _step(self, rows: tf.Tensor, *data: tf.Tensor) -> Any:
         model = self._model
-        x, y, weight, *_ = *take(data, rows), None
+        x, y, weight = unflattened(model, take(data, rows))
         scale, before, seed = step.loss_scale(model), step.read(model), step.seed_of(model)
         loss, gradients, passed = step.loss_gradients_and_tensors(model, before, x, y, weight, scale)
         step.apply(model, gradients)
         step.renew(model, passed)
-        step.count_loss(model, loss, rows.shape[0])
-        logs = step.metrics(model, x, y, passed[-1]["outputs"], weight)
+        step.count_loss(model, loss, rows.shape[0], passed[-1]["loss"])
+        logs = step.metrics(model, x, y, passed[-1], weight)
         updates = tf.nest.map_structure(tf.subtract, step.read(model), before)
         measured = self._reduced(before, gradients, passed, updates, scale, (x, y, weight), seed)
         return logs, measured
 
-    def _measure(self, x: tf.Tensor, y: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
+    def _measure(self, *data: tf.Tensor) -> Any:
         model = self._model
+        x, y, sample_weight = unflattened(model, data)
         scale, parameters = step.loss_scale(model), step.read(model)
         _, gradients, passed = step.loss_gradients_and_tensors(model, parameters, x, y, sample_weight, scale)
         updates = self._updates(parameters, gradients)
@@ -147,7 +149,7 @@ class Statistics:
         self, writing: Any, parameters: Any, x: tf.Tensor, y: tf.Tensor, sample_weight: Any, seed: Any
     ) -> Any:
         """The gradients of another writing, clipped as the model's are; layers draw what they drew in the step."""
-        network, clip = self._model.network, self._model.clip
+        network, clip = self._model.weighted_network, self._model.clip
         parameters, x = step.fed(network, self._model.compute_dtype, parameters, x)
         if clip is None:
             return writing.loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)[1]

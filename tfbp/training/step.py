@@ -1,6 +1,7 @@
 """One step of a `tfbp.Model` on one batch: forward, backward by hand, update, metrics. Everything here compiles.
 
-B rows of the batch; x (B, I), y (B,) or (B, O), sample_weight (B,) or none; or (B, T, …) of T tokens each.
+B rows of the batch; x (B, I), y (B,) or (B, O), sample_weight (B,) or none; or (B, T, …) of T tokens each. Of several
+inputs or outputs x, y and sample_weight are tuples.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.network import at, map_weights, named_weights
+from tfbp.training.structures import rows_of
 
 
 def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -20,15 +22,15 @@ def train(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, An
     loss, gradients, tensors = loss_gradients_and_tensors(model, read(model), x, y, sample_weight, scale)
     apply(model, gradients)
     renew(model, tensors)
-    count_loss(model, loss, tf.shape(x)[0])
-    return metrics(model, x, y, tensors[-1]["outputs"], sample_weight)
+    count_loss(model, loss, rows_of(x), tensors[-1]["loss"])
+    return metrics(model, x, y, tensors[-1], sample_weight)
 
 
 def evaluate(model: Any, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
     """Update metrics: the logs so far."""
-    loss, outputs = loss_and_outputs(model, read(model), x, y, sample_weight)
-    count_loss(model, loss, tf.shape(x)[0])
-    return metrics(model, x, y, outputs, sample_weight)
+    loss, last = loss_and_last_tensors(model, read(model), x, y, sample_weight)
+    count_loss(model, loss, rows_of(x), last["loss"])
+    return metrics(model, x, y, last, sample_weight)
 
 
 def read(model: Any) -> Any:
@@ -50,11 +52,13 @@ def loss_gradients_and_tensors(
     model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
 ) -> Any:
     """The writing's; each example's gradient clipped where fit says so."""
-    arguments = (model.network, *fed(model.network, model.compute_dtype, parameters, x), y)
+    arguments = (model.weighted_network, *fed(model.network, model.compute_dtype, parameters, x), y)
     sample_weight = weight_of(model, x, sample_weight)
     seed = {} if model.draws is None else {"seed": seed_of(model)}
     if model.clip is None:
-        return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
+        # spelled out where XLA compiles, by kernels elsewhere
+        with manual.kernels.by_kernels():
+            return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
     network, weights, x, y = arguments
     x, y, sample_weight = of_finite(x, y, sample_weight)
     return manual.per_example.loss_clipped_gradients_and_tensors(
@@ -129,10 +133,14 @@ def of_finite(x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]
 
 def fed(network: Any, dtype: Any, parameters: Any, x: Any) -> tuple[Any, Any]:
     """Weights and x, by which a writing computes in that dtype: tokens are integers, and the embeddings say it."""
-    if network.tokens is None:
-        return parameters, tf.cast(x, dtype)
-    table, *others = parameters
-    return [map_weights(lambda w: tf.cast(w, dtype), [table])[0], *others], x
+    several = isinstance(x, tuple)
+    given = zip(x if several else (x,), network.input_tokens, strict=True)
+    inputs = tuple(tf.cast(one, dtype) if tokens is None else one for one, tokens in given)
+    if all(network.input_tokens):
+        first = next(index for index, weights in enumerate(parameters) if "embeddings" in weights)
+        (table,) = map_weights(lambda w: tf.cast(w, dtype), [parameters[first]])
+        parameters = [*parameters[:first], table, *parameters[first + 1 :]]
+    return parameters, inputs if several else inputs[0]
 
 
 def seed_of(model: Any) -> Any:
@@ -153,16 +161,18 @@ def renew(model: Any, tensors: Any) -> None:
         model.draws.assign_add(1)
 
 
-def loss_and_outputs(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+def loss_and_last_tensors(model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any) -> Any:
     """The writing's."""
     weight = weight_of(model, x, sample_weight)
     arguments = fed(model.network, model.compute_dtype, parameters, x)
-    return model.writing.loss_and_outputs(model.network, *arguments, y, weight)
+    with manual.kernels.by_kernels():
+        return model.writing.loss_and_last_tensors(model.weighted_network, *arguments, y, weight)
 
 
 def weight_of(model: Any, x: Any, sample_weight: Any) -> Any:
     """The weights of the samples' losses: with compile's loss_weights, which metrics do not see."""
-    if model.loss_weight is None:
+    if model.loss_weight is None or isinstance(model.loss_weight, tuple):
+        # of several outputs, `weighted_network` has them
         return sample_weight
     factor = tf.constant(model.loss_weight, model.variable_dtype)
     return tf.fill([tf.shape(x)[0]], factor) if sample_weight is None else factor * tf.cast(sample_weight, factor.dtype)
@@ -191,18 +201,34 @@ def apply(model: Any, gradients: Any) -> None:
         model.optimizer.apply_gradients(zip(flat(model, gradients), trained, strict=True))
 
 
-def metrics(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any) -> dict[str, Any]:
-    """Count a batch into the metrics of compile: their results so far."""
-    return model.compute_metrics(x, y, predicted(model, outputs), sample_weight=sample_weight)
+def metrics(model: Any, x: Any, y: Any, last: Any, sample_weight: Any) -> dict[str, Any]:
+    """Count a batch into the metrics of compile: their results so far.
+
+    Args:
+        last: the last tensors of a pass: the outputs before the loss, and their masks.
+    """
+    made = predicted(model, last["outputs"])
+    if model.network.masks_losses:
+        # Keras's weighted metrics read it
+        for output, mask in zip(keras.tree.flatten(made), keras.tree.flatten(last["mask"]), strict=True):
+            output._keras_mask = None if mask is None else tf.cast(mask, tf.bool)
+    return model.compute_metrics(x, y, made, sample_weight=sample_weight)
 
 
 def predicted(model: Any, outputs: Any) -> Any:
     """The outputs with the last activation, where the loss has it in it."""
-    if not model.network.fuses_output_activation:
-        return outputs
-    return manual.activations.activation_forward(model.network.output_activation, outputs)[0]
+    network, several = model.network, isinstance(outputs, tuple)
+    found = []
+    for number, output in enumerate(outputs if several else (outputs,)):
+        if network.is_before_activation(number):
+            output = manual.activations.activation_forward(network.output_activations[number], output)[0]
+        found.append(output)
+    return found if several else found[0]
 
 
-def count_loss(model: Any, loss: Any, rows: Any) -> None:
-    """Take the mean loss of some rows into the loss that the logs tell."""
+def count_loss(model: Any, loss: Any, rows: Any, of_each: Any = None) -> None:
+    """Take the mean loss of some rows into the loss that the logs tell, and each output's where there are several."""
     model._loss_tracker.update_state(loss, sample_weight=rows)
+    for tracker, one in zip(model.output_losses, of_each if model.output_losses else (), strict=True):
+        # Keras takes the mean over batches of what a single output has, whatever their rows
+        tracker.update_state(one)

@@ -107,7 +107,7 @@ def hparams_of_network(network: Network) -> dict[str, Any]:
     return {
         "layers": ",".join(str(math.prod(node.output_shape)) for node in network.top_nodes),
         "activation": ",".join(layer.applied_activation.name for layer in network.layers),
-        "loss": network.loss.name,
+        "loss": ",".join(loss.name for loss in network.losses),
     }
 
 
@@ -127,20 +127,29 @@ def graph(model: Any) -> Any:
     shapes, network = model.network.parameter_shapes(), model.network
     seed = 0 if network.draws else None
 
-    def loss_and_gradients(x: tf.Tensor, y: tf.Tensor, *weights: tf.Tensor) -> Any:
+    def loss_and_gradients(x: Any, y: Any, *weights: tf.Tensor) -> Any:
         flat = iter(weights)
         parameters = map_weights(lambda _: next(flat), shapes)
         return model.writing.loss_and_gradients(network, parameters, x, y, seed=seed)
 
-    sparse = network.loss.name.startswith("sparse_")
-    y = tf.TensorSpec([1, *network.target_shape], tf.int32 if sparse else dtype, "y")
+    of_each = enumerate(zip(network.losses, network.target_shapes, strict=True))
+    y = tuple(
+        tf.TensorSpec([1, *shape], tf.int32 if loss.name.startswith("sparse_") else dtype, f"y_{number}")
+        for number, (loss, shape) in of_each
+    )
     weights = [
         tf.TensorSpec(shape, dtype, f"layer_{'_'.join(map(str, place))}_{name}")
         for place, name, shape in named_weights(shapes)
     ]
     function = tf.function(loss_and_gradients, autograph=False)
-    x = tf.TensorSpec([1, *network.input_shape], dtype if network.tokens is None else tf.int32, "x")
-    traced = function.get_concrete_function(x, y, *weights).graph
+    inputs = enumerate(zip(network.input_shapes, network.input_tokens, strict=True))
+    x = tuple(
+        tf.TensorSpec([1, *shape], dtype if tokens is None else tf.int32, f"x_{number}")
+        for number, (shape, tokens) in inputs
+    )
+    one_x, one_y = (tf.TensorSpec(one[0].shape, one[0].dtype, name) for one, name in ((x, "x"), (y, "y")))
+    arguments = x if len(x) > 1 else one_x, y if len(y) > 1 else one_y
+    traced = function.get_concrete_function(*arguments, *weights).graph
     definition = traced.as_graph_def()
     # the tape puts gradient_tape before the name of what it differentiates: backward, as the manual writing has it
     for node in definition.node:

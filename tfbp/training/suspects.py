@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from tfbp.fitting.suspects import Found, first_of, is_finite
 from tfbp.network import at, named_weights
 from tfbp.training import step
+from tfbp.training.structures import batch_of
 
 
 def first_non_finite(model: Any, batch: Any) -> Found | None:
@@ -17,7 +16,7 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     Returns:
         Its name, its kind, and its first such element with its index; None where all are finite.
     """
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    x, y, sample_weight = batch_of(model, batch)
     gradients, tensors = step.loss_gradients_and_tensors(model, step.read(model), x, y, sample_weight)[1:]
     *layers, last = tensors
     nodes = model.network.nodes
@@ -25,7 +24,8 @@ def first_non_finite(model: Any, batch: Any) -> Found | None:
     named += [
         (f"layer {node.name} {name}", "activation", at(layers, node.at)[name]) for node in nodes for name in ("z", "y")
     ]
-    named.append(("losses", "loss", last["losses"]))
+    for number, losses in enumerate(last["losses"] if isinstance(last["losses"], tuple) else (last["losses"],)):
+        named.append((f"losses of output {number}" if model.output_losses else "losses", "loss", losses))
     # a loss scale lets gradients overflow on purpose: the optimizer skips the step
     if step.loss_scale(model) is None:
         for node in reversed(nodes):

@@ -18,6 +18,7 @@ from tfbp.training import filters, summaries
 from tfbp.training.measured_run import is_measurable
 from tfbp.training.model import Model
 from tfbp.training.statistics import Measured, Statistics
+from tfbp.training.structures import batch_of
 
 ACCEPTED = "accepted: a directory that can be written"
 # statistics that wait to be written
@@ -175,7 +176,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def _batch_size(self) -> int | None:
         if self.model.array_run is not None:
             return self.model.array_run.batch_size
-        return None if self.every is None else len(self._taken[0])
+        return None if self.every is None else len(keras.tree.flatten(self._taken)[0])
 
     def _take_batch(self, run: ArrayRun | None) -> tuple[tf.Tensor, ...]:
         network, batch = self.model.network, self.batch
@@ -185,10 +186,10 @@ class TensorBoard(keras.callbacks.TensorBoard):
             return run.first_batch()
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise InputError(f"batch: got a {type(batch).__name__}; accepted: (x, y) or (x, y, sample_weight).")
-        tensors = tuple(tf.convert_to_tensor(array) for array in batch)
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, batch_of(self.model, tuple(batch)), none_is_leaf=False)
         check_x(network, tensors[0])
         check_y(network, *tensors)
-        return tensors
+        return tuple(each for each in tensors if each is not None)
 
     def _flush(self) -> None:
         try:

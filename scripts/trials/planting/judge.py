@@ -26,11 +26,23 @@ _USED_BY = {
     "chunks": {"attention"},
     "tied": {"linear_cross_entropy"},
     "position": {"position"},
+    "masked_normalization": {"normalization", "masks"},
 }
 _KINDS = {
     *("activation", "attention", "bidirectional", "convolution", "dropout", "embedding", "linear_cross_entropy"),
     *("normalization", "pooling", "position", "recurrent", "residual", "shapes"),
-    *("einsum", "padding", "rearranging", "scaling", "sequences", "transposed", "upsampling", "volumes"),
+    *(
+        "einsum",
+        "masks",
+        "noise",
+        "padding",
+        "rearranging",
+        "scaling",
+        "sequences",
+        "transposed",
+        "upsampling",
+        "volumes",
+    ),
 }
 # results without a case in the matrix: an example's own gradient
 _OF_EXAMPLES = (

@@ -200,6 +200,46 @@ def test_a_mask_that_ends_before_a_layer_that_would_use_it(rng):
     assert tfbp.agree(model(L.Dense(2)), tokens, **QUICK).agrees
 
 
+class HandsOn(keras.layers.Layer):
+    """Hands a mask on, and in graphs, where it is told to, none."""
+
+    def __init__(self, drops=False, **options):
+        super().__init__(**options)
+        self.supports_masking, self.drops = True, drops
+
+    def call(self, x):
+        return 1.0 * x
+
+    def compute_mask(self, x, mask=None):
+        return None if self.drops and not tf.executing_eagerly() else mask
+
+    def get_config(self):
+        return {**super().get_config(), "drops": self.drops}
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_a_masked_loss_is_judged_with_its_mask(rng, drops):
+    i = keras.Input((4,), dtype="int32")
+    h = HandsOn(drops, name="on")(L.Embedding(7, 3, mask_zero=True)(i))
+    model = keras.Model(i, L.Dense(3, name="out")(h))
+    tokens, labels = np.array([[1, 2, 0, 3], [3, 0, 0, 0], [4, 5, 6, 1]]), rng.integers(0, 3, (3, 4))
+    report = tfbp.agree(model, tokens, labels, loss=LOGITS, dtypes=["float32"], modes=["eager", "graph"])
+    assert [(f.layer, f.mode) for f in report.findings if f.part == "mask"] == (
+        [("out", "graph"), ("the loss of out", "graph")] if drops else []
+    )
+    assert report.agrees is not drops
+
+
+def test_a_noise_is_judged_with_its_numbers(rng, monkeypatch):
+    model = keras.Sequential([keras.Input((4,)), L.GaussianNoise(0.5, name="noise"), L.Dense(3)])
+    report = tfbp.agree(model, rng.normal(size=(6, 4)), **QUICK)
+    assert report.agrees
+    assert [line.by for line in report.lines] == ["reference", "reference"]
+    call, doubled = L.GaussianNoise.call, changed_gradient(lambda dy: 2.0 * dy)
+    monkeypatch.setattr(L.GaussianNoise, "call", lambda self, x, training=False: doubled(call(self, x, training)))
+    assert places(tfbp.agree(model, rng.normal(size=(6, 4)), **QUICK)) == [("noise", "dx", "layer")]
+
+
 def test_nothing_of_the_model_changes_also_after_an_exception(rng):
     model = small_cnn()
     model.compile("adam", LOGITS)

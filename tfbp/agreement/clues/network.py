@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement.clues.activations import activation_backward, activation_forward
-from tfbp.agreement.clues.geometry import of_node
 from tfbp.agreement.clues.layers import dense_backward, dense_forward, residual_backward, residual_forward
 from tfbp.agreement.clues.losses import loss_backward, loss_forward
+from tfbp.agreement.clues.nodes import of_node
 from tfbp.agreement.problems import of_each_loss
 from tfbp.judging.diagnosis import Clues
 from tfbp.network import Dense, Layer, LinearCrossEntropy, Residual, at
@@ -63,8 +63,8 @@ def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
     each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]
     out = local(network, [*each, {**last, "y": numbers.y}], run)
     if len(network.losses) == 1:
-        out["loss"] = partial(_whole_loss, network, numbers, last["losses"])
-        out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), network.outputs)
+        out["loss"] = partial(_whole_loss, network, numbers, last["losses"], last["mask"])
+        out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), last["mask"], network.outputs)
     nodes = {node.place: (node, fed) for node, fed in zip(network.nodes, each, strict=True)}
     for place, name, regularizer in network.penalties if network.is_chain else []:
         node, fed = nodes[place]
@@ -82,7 +82,7 @@ def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
     return out
 
 
-def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
+def _whole_loss(network: Any, numbers: Any, losses: Array, mask: Any) -> Clues:
     weight, penalties = of_each_loss(network, numbers.sample_weight), 0.0
     terms = {}
     for place, name, regularizer in network.penalties:
@@ -97,10 +97,18 @@ def _whole_loss(network: Any, numbers: Any, losses: Array) -> Clues:
         "divided by the sum of the sample weights, in place of B": np.array(weighted.sum() / weight.sum() + penalties),
         "a sum over the batch in place of the mean: 1/B is missing": np.array(weighted.sum() + penalties),
     }
+    if mask is not None:
+        mistakes = {
+            "the mask is ignored": np.array(weighted.mean() + penalties),
+            "divided by all rows, in place of those that the mask shows": np.array(
+                (mask * weighted).mean() + penalties
+            ),
+            "sample weights are ignored": np.array((mask * losses).sum() / mask.sum() + penalties),
+        }
     return Clues(mistakes, terms)
 
 
-def _seeds(weight: Array, outputs: int) -> Clues:
+def _seeds(weight: Array, mask: Any, outputs: int) -> Clues:
     losses = weight.size
     mistakes = {
         "sample weights are ignored": np.full(weight.shape, 1 / losses),
@@ -108,6 +116,12 @@ def _seeds(weight: Array, outputs: int) -> Clues:
         "sample weights and 1/B are ignored": np.ones(weight.shape),
         "sample weights are squared": weight**2 / losses,
     }
+    if mask is not None:
+        mistakes = {
+            "the mask is ignored": weight / losses,
+            "divided by all rows, in place of those that the mask shows": weight * mask / losses,
+            "sample weights are ignored": mask / mask.sum(),
+        }
     tokens = {} if weight.ndim == 1 else {"T": losses // len(weight)}
     return Clues(mistakes, sizes={"B": len(weight), **tokens, "O": outputs})
 

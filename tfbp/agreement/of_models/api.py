@@ -87,12 +87,12 @@ def _examined(model: Opened, arrays: Any, y: Any, loss: Any, settings: Settings,
     dtypes, modes = settings.dtypes, settings.modes
     copies = Copies(model)
     bar(0.0, "one run, recorded")
-    recorded = recorded_run(model, copies, arrays, training=True)
+    recorded, masks = recorded_run(model, copies, arrays, training=True)
     truths = truths_of(model, copies, arrays, recorded, training=True)
     tensors = list(arrays)
     for call, truth in zip(model.calls, truths, strict=True):
         tensors += truth.run([tensors[i] for i in call.takes], None, "float64").ys
-    objective = Objective(model, y, loss, [tensors[i] for i in model.outputs], rng)
+    objective = Objective(model, y, loss, [tensors[i] for i in model.outputs], rng, masks)
     report = ModelReport(
         model.model.name,
         [Line(c.name, c.kind, t.by, takes=c.takes, makes=c.makes) for c, t in zip(model.calls, truths, strict=True)],

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.agreement.of_models.opened import Opened
+from tfbp.agreement.of_models.opened import Opened, with_mask
 from tfbp.agreement.tolerances.monte_carlo import Rounding
 from tfbp.errors import InputError
 from tfbp.judging.arrays import as_float64
@@ -25,13 +25,23 @@ class Objective:
         y: the targets, flat, in the order of the outputs; None for a random weighted sum of each output.
         loss: for one output; for several a list, or a dict by their names.
         outputs: arrays with the outputs' shapes.
+        masks: of each output, an array that Keras's loss uses, or None.
 
     Raises:
         InputError: a loss that names no output, no loss, or targets of another number.
     """
 
-    def __init__(self, model: Opened, y: Any, loss: Any, outputs: Sequence[Array], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        model: Opened,
+        y: Any,
+        loss: Any,
+        outputs: Sequence[Array],
+        rng: np.random.Generator,
+        masks: Sequence[Any] = (),
+    ) -> None:
         self.rng = rng
+        self.masks = masks or [None] * len(outputs)
         self.is_random = y is None
         names = list(model.output_names)
         if y is None:
@@ -64,7 +74,7 @@ class Objective:
 
     def upstream(self, outputs: Sequence[Array], noise: Rounding | None = None) -> tuple[float, list[Array]]:
         """Returns the loss and its gradients, in float64."""
-        tensors = [tf.constant(output) for output in outputs]
+        tensors = [with_mask(tf.constant(y), mask) for y, mask in zip(outputs, self.masks, strict=True)]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             loss = self(tensors, "float64")

@@ -48,14 +48,18 @@ class Pass:
     weight_parts: dict[tuple[int, int, int], Array] = field(default_factory=dict)
 
 
-def recorded_run(model: Opened, copies: Copies, arrays: Sequence[Array], training: bool) -> list[Recorded]:
-    """Returns what each call gets besides numbers, in a run of the model's layers.
+def recorded_run(
+    model: Opened, copies: Copies, arrays: Sequence[Array], training: bool
+) -> tuple[list[Recorded], list[Any]]:
+    """Returns what each call gets besides numbers, in a run of the model's layers, and the masks of the outputs.
 
     Raises:
         InputError: a layer that does not run on these inputs, or draws what cannot be recorded.
     """
     tensors = dict(enumerate(tensors_of(arrays, "float64")))
-    return [_recorded_call(call, copies, tensors, training) for call in model.calls]
+    recorded = [_recorded_call(call, copies, tensors, training) for call in model.calls]
+    masks = [mask_of(tensors[number]) for number in model.outputs]
+    return recorded, [None if mask is None else mask.numpy() for mask in masks]
 
 
 def _recorded_call(call: Call, copies: Copies, tensors: dict[int, Any], training: bool) -> Recorded:

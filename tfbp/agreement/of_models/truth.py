@@ -46,6 +46,8 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     is_masked = any(mask is not None for mask in recorded.masks)
     if recorded.draws.numbers and isinstance(call.operation, keras.layers.Dropout) and not is_masked:
         return ByMask(recorded.draws, call.operation.rate)
+    if len(recorded.draws.numbers) < 2 and isinstance(call.operation, keras.layers.GaussianNoise) and not is_masked:
+        return ByNoise(recorded.draws)
     try:
         if recorded.draws.numbers:
             raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
@@ -140,6 +142,24 @@ class ByMask:
         answer = Answer([np.asarray(plain(on(x) * self.scale))])
         if dys is not None:
             answer.dxs = [np.asarray(plain(on(dys[0]) * self.scale))]
+        return answer
+
+
+class ByNoise:
+    """Judges a layer that adds a recorded noise."""
+
+    by = REFERENCE
+
+    def __init__(self, draws: Draws) -> None:
+        # with a standard deviation of 0 Keras draws none
+        self.noise = draws.numbers[0] if draws.numbers else np.zeros(())
+
+    def run(self, xs: Sequence[Array], dys: Sequence[Any] | None, dtype: str, noise: Rounding | None = None) -> Answer:
+        on = noise.on if noise is not None else np.asarray
+        (x,) = xs
+        answer = Answer([np.asarray(plain(on(x) + round_to(self.noise, dtype)))])
+        if dys is not None:
+            answer.dxs = [np.asarray(plain(on(dys[0])))]
         return answer
 
 

@@ -71,6 +71,8 @@ def whole_pass(
             end = tensors[number]
             if uses(model, number) > 1:
                 end = watched[f"part {number} loss"] = with_mask(tf.identity(end), mask_of(end))
+            if mask_of(end) is not None:
+                out[f"mask {number} loss"] = tf.identity(mask_of(end))
             ends.append(end)
         loss = objective(ends, dtype)
     sources = {f"dy {n}": t for n, t in tensors.items() if t.dtype.is_floating}

@@ -125,14 +125,20 @@ def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
 
 
 def _masks_kept(trial: Any, answer: Any, dtype: str, mode: str) -> None:
-    """Checks that the same masks reach each layer as in the recorded run."""
-    for index, call in enumerate(trial.model.calls):
-        for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True):
-            got = answer.get(f"mask {number} {index}")
-            if (mask is None) != (got is None) or (mask is not None and not np.array_equal(got.numpy(), mask)):
-                what = "none reaches it" if got is None else "another reaches it"
-                finding = ModelFinding(call.name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
-                trial.report.findings.append(finding)
+    """Checks that the same masks reach each layer, and the losses, as in the recorded run."""
+    reached = [
+        (call.name, f"mask {number} {index}", mask)
+        for index, call in enumerate(trial.model.calls)
+        for number, mask in zip(call.takes, trial.recorded[index].masks, strict=True)
+    ]
+    ends = zip(trial.model.output_names, trial.model.outputs, trial.objective.masks, strict=True)
+    reached += [(f"the loss of {name}", f"mask {number} loss", mask) for name, number, mask in ends]
+    for name, key, mask in reached:
+        got = answer.get(key)
+        if (mask is None) != (got is None) or (mask is not None and not np.array_equal(got.numpy(), mask)):
+            what = "none reaches it" if got is None else "another reaches it"
+            finding = ModelFinding(name, "mask", dtype, mode, "mask", f"{what} than in an eager run")
+            trial.report.findings.append(finding)
 
 
 def _is_itself(trial: Any, dtype: str) -> bool:

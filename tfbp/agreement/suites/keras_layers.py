@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfbp import layers, reference
 from tfbp.agreement.arguments import rounded_inputs
 from tfbp.agreement.cases import all_cases
-from tfbp.agreement.clues.geometry import of_node
+from tfbp.agreement.clues.nodes import of_node
 from tfbp.agreement.local import by_reference, measured_tolerances
 from tfbp.agreement.problems import Case, numpy_dtype, problem
 from tfbp.agreement.programs import Cell, Named, Result, SuiteCase, Topic, on, remembered, run_trials

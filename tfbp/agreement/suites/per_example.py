@@ -22,7 +22,24 @@ from tfbp.agreement.tolerances import monte_carlo
 from tfbp.agreement.tolerances.whole_pass import gradients_of_the_pass
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units
-from tfbp.network import Network, at, map_weights, named_weights
+from tfbp.manual.kinds import examples_of
+from tfbp.network import (
+    GRU,
+    Bidirectional,
+    Dense,
+    Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GroupedQueryAttention,
+    Input,
+    MultiHeadAttention,
+    Network,
+    NotEqual,
+    Tokens,
+    at,
+    map_weights,
+    named_weights,
+)
 from tfbp.reference.regularizers import penalty_backward
 
 Array = np.ndarray
@@ -30,17 +47,36 @@ SCOPE = "per example"
 # penalties, no bias, depth, one example
 _DENSE = ("regularized-", "no-bias-", "deep5-", "one-sample-")
 # each kind with a gradient of each example, alone and in another layer
-_KINDS = (
+_ROWS = (
     *("rank3-", "residual-deep-", "projection-", "tokens-sparse-", "tokens-categorical-", "embedding-", "positions-"),
     *("conv-strides-", "conv-groups-B", "conv-groups-dilated-", "conv-kernel-1-", "depthwise-B", "depthwise-3-"),
     *("pooling-strides-", "layer-normalization-", "rms-", "group-normalization-"),
     *("linear-cross-entropy-", "tied-B", "tied-blocks-"),
 )
+_SEQUENCES = (
+    *("einsum-", "conv-causal-", "conv-of-sequences-", "depthwise-of-sequences-", "simple-rnn-B", "lstm-B"),
+    *("gru-", "bidirectional-B", "states-of-lstm-", "tied-attention-"),
+)
 
 
 def per_example_cases() -> list[Case]:
-    """Penalties, no bias, depth, one example; and one or more cases of every kind."""
-    return [case for case in all_cases() if case.name.startswith((*_DENSE, *_KINDS)) and not _ties(case)]
+    """Penalties, no bias, depth, one example; one or more cases of every kind; masks, and attention that draws not."""
+    names = (*_DENSE, *_ROWS, *_SEQUENCES)
+    return [case for case in all_cases() if case.name.startswith(names) and not _ties(case)] + _attention_cases()
+
+
+def _attention_cases() -> list[Case]:
+    tokens = Input(Tokens(5, 4))
+    x, mask = Embedding(4, 4)(tokens), NotEqual(0)(tokens)
+    both = Bidirectional(GRU(2, return_sequences=True, takes=("mask",)))(x, mask)
+    masked = MultiHeadAttention(2, 3, takes=("query_mask", "value_mask"))(both, mask, mask)
+    pooled = GlobalAveragePooling1D(takes=("mask",))(masked, mask)
+    grouped = [GroupedQueryAttention(3, 4, 2, use_causal_mask=True), Flatten(), Dense(3)]
+    networks = {
+        "masked-attention-B5-T5-V4": Network(tokens, Dense(3)(pooled), "half_squared_error"),
+        "grouped-attention-B4-5x6": Network((5, 6), grouped, "half_squared_error"),
+    }
+    return [Case(name, network, int(name.split("-B")[1][0])) for name, network in networks.items()]
 
 
 def _ties(case: Case) -> bool:
@@ -51,11 +87,13 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
     """Compares norms, clipping and moments of the cases by manual, and by the tape in float64 and graph mode.
 
     The tape's vectorized_map takes seconds to compile. Below float32 only shallow dense networks run, because a bound
-    carried through five layers is too wide in 8 or 11 bits. XLA compiles every kind in float64."""
+    carried through five layers is too wide in 8 or 11 bits. XLA compiles the kinds of rows in float64. Loops run
+    eagerly in float64 alone, because a graph of each takes seconds."""
     trials = []
     for case in cases:
         is_dense, is_deep = case.name.startswith(_DENSE), case.name.startswith("deep5")
-        if (not is_dense and (dtype, mode) not in _OF_EVERY_KIND) or (is_deep and dtype not in ("float64", "float32")):
+        cells = _OF_ROWS if case.name.startswith(_ROWS) else _OF_SEQUENCES
+        if (not is_dense and (dtype, mode) not in cells) or (is_deep and dtype not in ("float64", "float32")):
             continue
         trials.append(_trial(case, "manual", dtype, tf32, device))
         if (dtype, mode, case.name[:4]) == ("float64", "graph", "regu"):
@@ -63,7 +101,8 @@ def run_per_example(cases: list[Case], dtype: str, mode: str, device: str = "cpu
     return run_trials(trials, SCOPE, Cell(None, dtype, mode, device, tf32))
 
 
-_OF_EVERY_KIND = {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}
+_OF_SEQUENCES = {("float64", "eager")}
+_OF_ROWS = {("float64", "eager"), ("float64", "xla"), ("float32", "graph")}
 
 
 @remembered
@@ -104,13 +143,19 @@ def answers(writing: Any, network: Network, arguments: Any, clip: float) -> dict
     parameters, x, y, sample_weight = arguments
     room = writing.per_example
     _, clipped = room.loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight)
-    mean, variance = room.gradient_mean_and_variance(network, parameters, x, y, sample_weight)
-    return {
+    found = {
         "norms": room.gradient_norms(network, parameters, x, y, sample_weight),
         **_named("clipped", clipped),
-        **_named("mean", mean),
-        **_named("variance", variance),
     }
+    if not has_moments(network):
+        return found
+    mean, variance = room.gradient_mean_and_variance(network, parameters, x, y, sample_weight)
+    return {**found, **_named("mean", mean), **_named("variance", variance)}
+
+
+def has_moments(network: Network) -> bool:
+    """Whether every kind has the moments of its gradients; recurrent layers and attention have the norms alone."""
+    return not any("squares_of_kept" in examples_of(node.layer) for node in network.weight_nodes)
 
 
 def clip_of(network: Network, numbers: Problem) -> float:
@@ -133,12 +178,13 @@ def tolerances(network: Network, numbers: Problem, clip: float, units: Units, st
         norms = _norms(examples)
         norms = rounding.moved(norms, 8 * units.loss * norms)
         factors = rounding.on(np.minimum(1, clip / np.maximum(np.linalg.norm(norms, axis=1), 1e-300)))
-        return {
+        found = {
             "norms": norms,
             **_named("clipped", _clipped(network, numbers, map_weights(rounding.on, examples), factors)),
             **_named("mean", map_weights(lambda g: g.mean(axis=0), examples)),
             **_named("variance", map_weights(lambda g: g.var(axis=0), examples)),
         }
+        return {name: found[name] for name in expected}
 
     limits = monte_carlo.sensitivity(run, expected, units)
     for name in limits:

@@ -19,6 +19,7 @@ from tfbp.reference import graph
 from tfbp.reference.activations import activation_backward, activation_forward
 from tfbp.reference.backprop import joined
 from tfbp.reference.losses import loss_backward, loss_forward
+from tfbp.reference.masks import masked_weights
 from tfbp.reference.regularizers import penalty_backward, penalty_forward
 from tfbp.reference.tied import tied_backward, tied_forward
 
@@ -61,7 +62,9 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
     total, lasts = 0.0, []
     dmade: dict[int, Any] = {}
     for output, number in enumerate(network.loss_at):
-        loss, last = _loss(network, numbers, output, plain(made[number]), noise)
+        at_mask = network.loss_masks[output]
+        mask = None if at_mask is None else plain(made[at_mask])
+        loss, last = _loss(network, numbers, output, plain(made[number]), mask, noise)
         total = total + loss
         graph.add(dmade, number, on(last["doutputs"]))
         lasts.append(last)
@@ -74,11 +77,14 @@ def _pass(network: Network, numbers: Problem, noise: Rounding | None, options: A
     return total, gradients, [*tensors, joined(lasts)]
 
 
-def _loss(network: Network, numbers: Problem, output: int, outputs: Any, noise: Rounding | None) -> tuple[Any, Any]:
+def _loss(
+    network: Network, numbers: Problem, output: int, outputs: Any, mask: Any, noise: Rounding | None
+) -> tuple[Any, Any]:
     """Returns one output's part of the loss, and its tensors by name."""
     count, loss_of, counts = len(network.losses), network.losses[output], network.loss_weights[output]
     y = as_tuple("y", numbers.y, count)[output]
     weight = of_each_loss(network, as_tuple("sample_weight", numbers.sample_weight, count)[output], output)
+    weight = weight if mask is None else masked_weights(weight, mask)
     losses, residuals = loss_forward(loss_of, y, outputs)
     dlosses = counts * (weight / weight.size)
     doutputs = loss_backward(loss_of, dlosses, residuals)

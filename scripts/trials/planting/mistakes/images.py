@@ -91,6 +91,20 @@ MISTAKES = [
         },
     ),
     *of(
+        "manual",
+        "noise",
+        {
+            "noise-not-scaled": ("gaussian_noise_forward", "stddev * normal_numbers(tf.shape(x), seed)", "normal_numbers(tf.shape(x), seed)", "z of manual", ""),
+            "noise-twice-as-large": ("gaussian_noise_forward", "stddev * normal_numbers(tf.shape(x), seed)", "2 * stddev * normal_numbers(tf.shape(x), seed)", "z of manual", ""),
+            "noise-in-inference": ("forward", "not training", "False", "of manual", ""),
+            "noise-dx-doubled": ("gaussian_noise_backward", "return dy", "return 2 * dy", "dx of manual", "a factor 2 too many"),
+            "noise-dx-stopped": ("gaussian_noise_backward", "return dy", "return tf.zeros_like(dy)", "dx of manual", ""),
+            "noise-of-one-uniform-number": ("normal_numbers", "tf.cos(2.0 * math.pi * v)", "tf.cos(2.0 * math.pi * u)", "z of manual", ""),
+            "noise-without-the-root": ("normal_numbers", "tf.sqrt(-2.0 * tf.math.log(u))", "-2.0 * tf.math.log(u)", "z of manual", ""),
+            "noise-seed-of-the-layer-alone": ("forward", "tf.stack([tf.cast(part, tf.int64) for part in seed])", "tf.stack([tf.cast(seed[0], tf.int64), tf.constant(0, tf.int64)])", "of manual", "drawn as if 1 fewer"),
+        },
+    ),
+    *of(
         "tape",
         "dropout",
         {

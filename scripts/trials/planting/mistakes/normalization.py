@@ -49,4 +49,18 @@ MISTAKES = [
             "example-group-epsilon-default": ("_group_gradients", "group_normalization_forward(x, groups=_groups(layer, x), epsilon=layer.epsilon)", "group_normalization_forward(x, groups=_groups(layer, x))", "of manual", ""),
         },
     ),
+    *of(
+        "manual",
+        "masked_normalization",
+        {
+            "masked-batch-the-mask-dropped": ("masked_batch_normalization_forward", "(mask != 0)[..., None]", "tf.ones_like(mask != 0)[..., None]", "of manual", ""),
+            "masked-batch-mean-of-all": ("masked_batch_normalization_forward", "tf.where(shown, wide_x, 0)", "wide_x", "z of manual", ""),
+            "masked-batch-variance-of-all": ("masked_batch_normalization_forward", "tf.where(shown, tf.square(centered), 0)", "tf.square(centered)", "z of manual", ""),
+            "masked-batch-n-not-larger": ("masked_batch_normalization_forward", "tf.reduce_sum(tf.cast(shown, wide_x.dtype)) + MORE", "tf.reduce_sum(tf.cast(shown, wide_x.dtype))", "z of manual", "small everywhere"),
+            "masked-batch-dx-of-the-mean-to-all": ("masked_batch_normalization_backward", "tf.where(shown, (of_mean + normalized * sum_dy_x) / n, 0)", "(of_mean + normalized * sum_dy_x) / n", "dx0 of manual", ""),
+            "masked-batch-dx-without-the-variance": ("masked_batch_normalization_backward", "of_mean + normalized * sum_dy_x", "of_mean", "dx0 of manual", ""),
+            "masked-batch-dx-without-the-mean": ("masked_batch_normalization_backward", "of_mean + normalized * sum_dy_x", "normalized * sum_dy_x", "dx0 of manual", ""),
+            "masked-batch-dgamma-of-the-shown": ("masked_batch_normalization_backward", "tf.reduce_sum(wide_dy * normalized, axes)", "tf.reduce_sum(tf.where(shown, wide_dy * normalized, 0), axes)", "of manual", ""),
+        },
+    ),
 ]  # fmt: skip
