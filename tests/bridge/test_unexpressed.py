@@ -291,3 +291,89 @@ def test_a_quantized_layer_is_refused(mode):
     model.layers[0].quantize(mode)
     with pytest.raises(InputError, match="got 'd' with quantization_config; accepted: Dense without it"):
         Network.from_keras(model, "huber")
+
+
+def sequential(*layers, shape=(6,)):
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def patched():
+    layer = keras.layers.Dense(3)
+    layer.call = lambda x: 2 * x
+    return sequential(layer)
+
+
+class Doubled(keras.Model):
+    def call(self, x, training=None, mask=None):
+        return 2 * super().call(x)
+
+
+def doubled():
+    x = keras.Input((6,))
+    return Doubled(x, keras.layers.Dense(3)(x))
+
+
+def nested():
+    x = keras.Input((6,))
+    return keras.Model(x, doubled()(x))
+
+
+class Threefold(keras.regularizers.L2):
+    def __call__(self, x):
+        return 3 * super().__call__(x)
+
+
+class Shifted(keras.layers.ReLU):
+    def call(self, x):
+        return super().call(x) + 1
+
+
+class Around(keras.layers.Layer):
+    """A layer that calls another in a way of its own."""
+
+    def __init__(self, inner, **options):
+        super().__init__()
+        self.inner, self.options = inner, options
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x, **self.options)
+
+
+class Penalized(Around):
+    def call(self, x):
+        y = self.inner(x)
+        self.add_loss(keras.ops.sum(y * y))
+        return y
+
+
+OWN = {
+    "call-of-an-object": patched,
+    "call-of-a-model": doubled,
+    "call-of-a-nested-model": nested,
+    "call-of-an-activation": lambda: sequential(keras.layers.Dense(3, activation=Shifted())),
+    "penalty": lambda: sequential(keras.layers.Dense(3, kernel_regularizer=Threefold(0.1))),
+    "penalty-of-outputs-of-each-step": lambda: sequential(
+        keras.layers.TimeDistributed(keras.layers.Dense(3), activity_regularizer="l2"), shape=(4, 6)
+    ),
+    "statistics-in-training": lambda: sequential(Around(keras.layers.BatchNormalization(), training=False)),
+    "dropout-always": lambda: sequential(keras.layers.Dense(3), Around(keras.layers.Dropout(0.5), training=True)),
+    "loss-in-a-call": lambda: sequential(Penalized(keras.layers.Dense(3))),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_only_a_user_s_code_says_is_refused(name):
+    refusal = refusal_of(OWN[name]())
+    assert refusal.startswith("model: got ")
+    assert len(refusal) < 240
+
+
+def test_a_layer_that_calls_others_as_keras_does_is_opened():
+    model = sequential(
+        keras.layers.Dense(3), Around(keras.layers.BatchNormalization()), Around(keras.layers.Dropout(0.5))
+    )
+    network, _ = Network.from_keras(model, "huber")
+    assert [layer.keras_name for layer in network.layers] == ["Dense", "BatchNormalization", "Dropout"]

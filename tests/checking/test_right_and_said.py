@@ -28,6 +28,15 @@ TINY = {
     "log-of-many": (tf.math.log, [WIDE]),
     "product": (lambda x, y: tf.reduce_sum(x * y), [np.array([1e-9, 0.7, -2.0]), np.array([3.0, 1e-9, 1.0])]),
     "relu": (tf.nn.relu, [np.array([1e-9, -1e-9, 0.7, -2.0])]),
+    "norm-of-rows": (lambda x: tf.norm(x, axis=-1), [normal(3, 3) * [[1e-9], [1.0], [1e9]]]),
+    "beside-a-pole": (tf.math.lgamma, [np.array([-1 + 1e-6, 0.3, 5.0])]),
+    "beside-an-edge": (tf.asin, [np.array([1 - 1e-12, -1 + 1e-7, 0.3])]),
+    "edges-of-many": (tf.acos, [np.append(1 - 1e-9, np.linspace(-0.9, 0.9, 60))]),
+    "one-sided": (lambda x: x**1.5, [np.append(0.0, np.linspace(0.1, 0.9, 60))]),
+    "lost-beside-1": (tf.math.expm1, [np.array([-40.0, 1e-12, 5.0])]),
+    "rounded-to-1": (tf.tanh, [np.array([-20.0, 19.0, 3.0])]),
+    "large-that-cancel": (lambda x: tf.math.reduce_variance(x, -1), [1e4 + normal(3, 5)]),
+    "essential-singularity": (lambda x: tf.exp(-1 / x), [np.array([0.01, 0.3, 5.0])]),
 }
 
 
@@ -37,18 +46,27 @@ def test_an_entry_that_is_tiny_beside_others_is_no_mistake(name):
     assert report.agrees, report
 
 
+FORMULAS = {
+    "log": (tf.math.log, lambda x: 1 / x),
+    "reciprocal": (lambda x: 1 / x, lambda x: -1 / x**2),
+    "root": (tf.sqrt, lambda x: 0.5 / tf.sqrt(x)),
+}
+
+
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("x", [np.array([1e-10, 0.7]), WIDE], ids=["two", "many"])
-def test_a_wrong_one_among_magnitudes_has_a_place_and_a_value(x, place):
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_wrong_one_among_magnitudes_has_a_place_and_a_value(name, x, place):
     at = (place,) if x.ndim == 1 else (place, 3)
+    formula, derivative = FORMULAS[name]
 
     @tf.custom_gradient
-    def log(x):
+    def one_wrong(x):
         wrong = np.ones(x.shape)
         wrong[at] = 1.1
-        return tf.math.log(x), lambda dy: dy / x * tf.constant(wrong, x.dtype)
+        return formula(x), lambda dy: dy * derivative(x) * tf.constant(wrong, x.dtype)
 
-    for function in (log, lambda x: log(x)):  # with autodiff of its body, and by differences alone
+    for function in (one_wrong, lambda x: one_wrong(x)):  # with autodiff of its body, and by differences alone
         (finding,) = checked(function, [x]).findings
         assert f"at {list(at)}: " in finding.where
         assert "is expected" in finding.where

@@ -47,8 +47,9 @@ def test_an_array_that_is_changed_while_a_model_is_trained_changes_nothing(rows,
         given = {"x": aligned(numbers((rows, columns))), "y": aligned(numbers((rows, 1), 1))}
         given |= {"weight": aligned(np.ones(rows, np.float32)), "validation": aligned(numbers((rows, columns), 2))}
 
-        def change(*_):
-            given[which][:] = 7 if changes else given[which]
+        def change(epoch, *_):
+            # validation data are those of the first evaluation
+            given[which][:] = 7 if changes and (which != "validation" or epoch) else given[which]
 
         touch = keras.callbacks.LambdaCallback(on_epoch_begin=change, on_epoch_end=change)
         data = {"x": {"a": given["x"]}["a"], "y": given["y"], "sample_weight": given["weight"]}
@@ -61,6 +62,34 @@ def test_an_array_that_is_changed_while_a_model_is_trained_changes_nothing(rows,
     (changed, first), (alone, second) = trained(True), trained(False)
     assert first == second
     assert_same_weights(changed, alone)
+
+
+@pytest.mark.parametrize(
+    ("fit", "rows"), [(tfbp.fit, 64), (KERAS["fit"], 64), (tfbp.fit, 2**18)], ids=["ours", "keras", "ours-large"]
+)
+def test_validation_data_are_those_of_the_first_evaluation(fit, rows):
+    def values(change_at):
+        y = aligned(np.ones((rows, 1), np.float32))
+
+        def change(epoch, _):
+            y[:] = 3 if epoch == change_at else y
+
+        touch = keras.callbacks.LambdaCallback(on_epoch_begin=change)
+        model = dense(4)
+        model.optimizer.learning_rate = 0.0
+        validation = aligned(np.zeros((rows, 4), np.float32)), y
+        return fit(
+            model,
+            numbers((8, 4)),
+            numbers((8, 1), 1),
+            validation_data=validation,
+            callbacks=[touch],
+            epochs=3,
+            verbose=0,
+        ).history["val_loss"]
+
+    assert values(0) == [9, 9, 9]
+    assert values(1) == [1, 1, 1]
 
 
 class Draws(keras.Model):

@@ -125,6 +125,15 @@ CASES = {
         X,
         Y,
     ),
+    "softmax-of-nan": (
+        chain(
+            lambda x: tf.concat([x, tf.math.log(x[:, :1])], 1),
+            lambda x: tf.nn.softmax(x)[:, 1:3],
+            dense(),
+        ),
+        np.abs(X) - 0.01,
+        Y,
+    ),
     "inverse": (chain(lambda x: x + tf.linalg.inv(x[:, :, None] * x[:, None, :])[:, 0], dense()), X, Y),
 }
 
@@ -182,6 +191,13 @@ FOUND = {
     "resize": lambda x: tf.image.resize(x[None, :, :, None], (8, 9)),
     "normal-quantiles": tf.math.ndtri,
     "in-top-k": lambda x: tf.math.in_top_k(tf.zeros([8], tf.int32), x, 1),
+    "argmax": lambda x: tf.argmax(2 * x, -1),
+    "softmax": lambda x: tf.nn.softmax(x),
+    "cross-entropy": lambda x: tf.nn.softmax_cross_entropy_with_logits(tf.eye(3)[:1], x),
+    "hard-silu-gradient": lambda x: tf.gradients(keras.activations.hard_silu(x), x)[0],
+    "root-as-a-power": lambda x: x**0.5,
+    "quotient-of-quotients": lambda x: tf.gradients(x / tf.norm(x), x)[0],
+    "cumulative-product": tf.math.cumprod,
 }
 
 
@@ -218,6 +234,16 @@ LINES = {
     "rsqrt": (gradient_at_zero(tf.math.rsqrt), np.float32(0), 0.0, NAN),
     "maximum": (lambda x: tf.maximum(0.0, x), NAN, NAN, 0.0),
     "reduce-max": (lambda x: tf.reduce_max(tf.stack([x, 1.0])), NAN, NAN, 1.0),
+    "argmax": (lambda x: tf.argmax(tf.stack([1.0, 3.0, x])), NAN, 1, 2),
+    "softmax": (lambda x: tf.nn.softmax(tf.stack([x, x, 1.0]))[2], NAN, 0.0, NAN),
+    "cross-entropy": (
+        lambda x: tf.nn.softmax_cross_entropy_with_logits([0.0, 1.0], tf.stack([x, 1.0])),
+        np.float32(-np.inf),
+        NAN,
+        0.0,
+    ),
+    "root-as-a-power": (lambda x: x**0.5, np.float32(-np.inf), NAN, np.float32(np.inf)),
+    "quotient-of-quotients": (lambda x: 1e-20 / x / x, np.float32(1e-20), np.float32(1e20), np.float32(np.inf)),
     "cast-of-nan": (lambda x: tf.cast(x, tf.int32), NAN, -(2**31), 0),
     "cast-of-3e9": (lambda x: tf.cast(x, tf.int32), np.float32(3e9), -(2**31), 2**31 - 1),
     "inverse": (lambda x: tf.linalg.inv(tf.fill([2, 2], x))[0, 0] * 0 + 1, np.float32(1), "raises", 1.0),

@@ -149,6 +149,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
         ),
         ("trials/check_tensorflow.py", ["--mode", "lazy"], "--mode: got 'lazy'; accepted: eager, graph, xla."),
         ("benchmarks/benchmark.py", ["--contestants", ""], "--contestants: got ''; accepted: manual, tape, keras,"),
+        ("benchmarks/benchmark_applications.py", ["--models", "VGG"], "--models: got 'VGG'; accepted: MobileNet, ResN"),
         (
             "benchmarks/benchmark_fit.py",
             ["--json", ""],

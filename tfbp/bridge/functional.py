@@ -12,6 +12,7 @@ from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
 from tfbp.bridge.masks import Masks, WithMask, first_argument, makes_masks, masked
 from tfbp.bridge.opening import Weights, mean_of_rows, opened, separable, unknown
 from tfbp.bridge.operations import PASSES, columns, layer_of_operation, passed, patches
+from tfbp.bridge.unexpressed import check_model
 from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of
@@ -84,6 +85,7 @@ class _Opened:
 
     def _nested(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
         """The calls of a nested model, which masks go through."""
+        check_model(node.operation)
         inner = _functional(node.operation)
         for tensor, outer in zip(inner.inputs, node.input_tensors, strict=True):
             self.masks.put(tensor, self.masks.of(outer))

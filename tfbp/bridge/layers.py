@@ -11,7 +11,7 @@ import keras
 
 from tfbp.bridge.activations import activation_of, activation_of_one_operation, keras_activation
 from tfbp.bridge.opening import Weights
-from tfbp.bridge.unexpressed import check_arguments
+from tfbp.bridge.unexpressed import check_arguments, check_code
 from tfbp.errors import InputError, likely, one_of
 from tfbp.network import (
     ActivationLayer,
@@ -54,6 +54,7 @@ def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: A
         InputError: a layer without a kind, or with an option that the kind cannot express.
     """
     if isinstance(keras_layer, keras.layers.TimeDistributed):
+        check_code(keras_layer)
         return _of_each_step(keras_layer)
     if type(keras_layer) in _SPATIAL:
         return _dropout_of_channels(keras_layer)
@@ -118,6 +119,9 @@ def _dropout_of_channels(keras_layer: Any) -> Layer:
 
 
 def _of_each_step(distributed: Any) -> Layer:
+    if distributed.activity_regularizer is not None:
+        got = f"{distributed.name!r} with activity_regularizer"
+        raise InputError(f"model: got {got}; accepted: TimeDistributed without it.")
     layer = layer_from_keras(distributed.layer)
     if not isinstance(layer, _OF_EACH_STEP):
         raise InputError(
@@ -188,6 +192,8 @@ def _argument_to_keras(argument: str, value: Any) -> Any:
 
 def _activation_from_keras(given: Any) -> Activation:
     inner = given.activation if isinstance(given, keras.layers.Activation) else given
+    if isinstance(given, keras.layers.Layer):
+        check_code(given)
     activation = activation_of(given)
     if activation is None and not isinstance(inner, keras.layers.Layer):
         activation = activation_of_one_operation(inner)
@@ -212,6 +218,6 @@ def regularizer_from_keras(layer_name: str, given: Any) -> L1L2 | None:
     """
     if given is None:
         return None
-    if not isinstance(given, keras.regularizers.L1 | keras.regularizers.L2 | keras.regularizers.L1L2):
+    if type(given) not in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2):
         raise InputError(f"model: got {layer_name!r} with {given!r}; accepted: the regularizers L1, L2 and L1L2.")
     return L1L2(float(getattr(given, "l1", 0.0)), float(getattr(given, "l2", 0.0)))

@@ -14,7 +14,7 @@ from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, weights_of
 from tfbp.bridge.losses import check_logits, loss_of, losses_of
 from tfbp.bridge.masks import makes_masks
-from tfbp.bridge.unexpressed import check_trained
+from tfbp.bridge.unexpressed import check_model, check_trained
 from tfbp.errors import InputError
 from tfbp.network import (
     ActivationLayer,
@@ -84,6 +84,7 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
         kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
         way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
         raise InputError(f"model: got {kind}; accepted: a keras.Sequential, or a Functional keras.Model.{way_out}")
+    check_model(model)
     if not model.built or not model.layers:
         raise InputError("model: got a model that is not built; accepted: one with a keras.Input or a first call.")
     try:

@@ -37,22 +37,20 @@ def opened(operation: Any, arguments: Any, shapes: dict[int, Any]) -> Any:
         shapes: by the ids of the tensors in it, without the batch; Keras may not know them in a nested model.
 
     Raises:
-        InputError: a call that fails on symbolic tensors, that differs in training, or that assigns to variables.
+        InputError: a call that fails on symbolic tensors, that differs in training, that has a layer inside compute as
+            in training, or not, whatever is asked for, that adds a loss, or that assigns to variables.
     """
     refused = unknown(operation)
     if getattr(operation, "activity_regularizer", None) is not None:
         raise refused
-    modes = (
-        [{"training": training} for training in (False, True)]
-        if "training" in signature(operation.call).parameters
-        else []
-    )
-    with _left_alone(operation), _tables_as_weights(operation), keras.StatelessScope() as scope:
+    with _left_alone(operation), _tables_as_weights(operation), keras.StatelessScope(collect_losses=True) as scope:
         try:
-            traces = [_function(operation, arguments, shapes, mode) for mode in modes or [{}]]
+            traces = [_function(operation, arguments, shapes, training) for training in (False, True)]
         except Exception:  # a user's call may raise anything
             raise refused from None
-    if scope.state_mapping or any(_kinds(trace) != _kinds(traces[0]) for trace in traces):
+    if scope.state_mapping or scope.losses or any(_kinds(trace) != _kinds(traces[0]) for trace in traces):
+        raise refused
+    if any(_is_fixed(trace, training) for trace, training in zip(traces, (False, True), strict=True)):
         raise refused
     if {kind for _, kind in _kinds(traces[0])} == {"InputLayer"}:  # it returns its input
         raise refused
@@ -65,15 +63,32 @@ def unknown(operation: Any) -> InputError:
     return InputError(f"model: got the layer {operation.name!r}, a {kind}; accepted: layers that tfbp.Network has.")
 
 
-def _function(operation: Any, arguments: Any, shapes: dict[int, Any], mode: dict[str, bool]) -> Any:
+def _function(operation: Any, arguments: Any, shapes: dict[int, Any], training: bool) -> Any:
     fresh = {id(tensor): keras.Input(shapes[id(tensor)], dtype=tensor.dtype) for tensor in arguments.keras_tensors}
     args, kwargs = arguments.fill_in(fresh)
-    outputs = operation.call(*args, **{**kwargs, **mode})
+    if "training" in signature(operation.call).parameters:
+        kwargs = {**kwargs, "training": training}
+    # as a model that is called with `training` says it to all layers inside
+    operation._get_call_context().set_value("training", training)
+    try:
+        outputs = operation.call(*args, **kwargs)
+    finally:
+        operation._maybe_reset_call_context()
     return keras.Function([fresh[id(tensor)] for tensor in _once(arguments.keras_tensors)], outputs)
 
 
 def _once(tensors: Sequence[Any]) -> list[Any]:
     return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def _is_fixed(function: Any, training: bool) -> bool:
+    """Whether a layer whose training differs was called with another `training` than was asked for."""
+    nodes = [node for nodes in function._nodes_by_depth.values() for node in nodes]
+    return any(
+        node.arguments.kwargs.get("training", training) is not training
+        for node in nodes
+        if getattr(node.operation, "non_trainable_variables", ())
+    )
 
 
 def _kinds(function: Any) -> list[tuple[int, str]]:

@@ -38,9 +38,7 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
         tfbp.errors.InputError: model: got 'd' with activity_regularizer; accepted: Dense without it.
     """
     kind = type(keras_layer).__name__
-    if type(keras_layer).__module__.partition(".")[0] not in ("keras", "tfbp"):
-        given = f"{type(keras_layer).__module__}.{kind}"
-        raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
+    check_code(keras_layer)
     original, expressed = keras_layer.get_config(), made.get_config()
     free = _FREE | _INNER | _OF_THE_KIND | (set() if type(made).__name__ == kind else _OF_AN_ACTIVATION)
     # the bridge converts these to the network's words, or rejects them
@@ -53,6 +51,23 @@ def check_arguments(keras_layer: keras.layers.Layer, layer: Layer, made: keras.l
     if layer.without_gradient and not keras_layer.trainable:
         # its function in training differs
         raise _refused(keras_layer, "trainable=False", f"{kind} with trainable=True")
+
+
+def check_code(keras_layer: keras.layers.Layer) -> None:
+    """Raises `InputError` for a layer whose call may be a user's: of a class, or on the object."""
+    kind = type(keras_layer)
+    if kind.__module__.partition(".")[0] not in ("keras", "tfbp"):
+        given = f"{kind.__module__}.{kind.__name__}"
+        raise InputError(f"model: got {keras_layer.name!r}, a {given}; accepted: layers of Keras or tfbp.layers.")
+    if "call" in vars(keras_layer):
+        raise _refused(keras_layer, "a call of its own", f"{kind.__name__} as it is")
+
+
+def check_model(model: keras.Model) -> None:
+    """Raises `InputError` for a model whose function is not that of its layers, because its class has a call."""
+    owner = next((parent for parent in type(model).__mro__ if "call" in vars(parent)), type(model))
+    if "call" in vars(model) or not owner.__module__.startswith("keras."):
+        raise _refused(model, "a call of its own", "a Sequential or Functional model without one")
 
 
 def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers.Layer, Mapping[str, Any]]]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfbp.checking.instruments import complex_steps
 from tfbp.checking.instruments.noise import Noise
-from tfbp.checking.instruments.slopes import Slope, slope
+from tfbp.checking.instruments.slopes import Slope, of_few_bits, slope, typical
 from tfbp.checking.report import Finding
 from tfbp.checking.subject import NUMPY, Program, Subject, Values
 from tfbp.judging.arrays import as_float64
@@ -39,6 +39,7 @@ class Trial:
         refuted: the arguments whose own gradient is wrong. worst: the largest error / tolerance of what agrees.
         unit: of the function's outputs, which may be narrower than its inputs'.
         on_gpu: whether it runs where there is TF32. is_linear: in its upstream gradient, as one run has shown.
+        is_analytic: as differences have shown, of a function that takes complex numbers.
         special: points with numbers at which formulas change. crossed: how many of the probes crossed a kink.
     """
 
@@ -62,6 +63,7 @@ class Trial:
     probes: int = 0
     on_gpu: bool = False
     is_linear: bool = False
+    is_analytic: bool = False
 
     def __post_init__(self) -> None:
         size = sum(self.values[i].size for i in self.program.where)
@@ -93,8 +95,14 @@ class Trial:
         parts = [(u * as_float64(o)).ravel() for u, o in zip(self.upstream, outputs, strict=True)]
         return np.concatenate(parts)
 
-    def slope(self, directions: dict[int, np.ndarray], at: Callable[[Values], np.ndarray] | None = None) -> Slope:
-        """The slope of Σ upstream · output along directions, by their places in the values."""
+    def slope(
+        self,
+        directions: dict[int, np.ndarray],
+        at: Callable[[Values], np.ndarray] | None = None,
+        known: Slope | None = None,
+    ) -> Slope:
+        """The slope of Σ upstream · output along directions, by their places in the values; with what is known of it by
+        larger steps."""
         asked = at or self.at
 
         def along(step: float) -> np.ndarray:
@@ -105,14 +113,34 @@ class Trial:
         if wide and at is None and (settled := complex_steps.slope(self, directions, along)):
             return settled
         levels = 4 if self.large else 11
-        found = slope(along, 2.0**-6 if wide else 2.0**-4, self.unit, levels if wide else 6)
+        found = slope(
+            along,
+            2.0**-6 if wide else 2.0**-4,
+            self.unit,
+            levels if wide else 6,
+            known,
+            self._roundings if at is None else 0.0,
+        )
         self.crossed += found.crossed
         return found
+
+    @property
+    def _roundings(self) -> Any:
+        """Of every upstream · output, flat, where they are known: half their tolerances."""
+        if self.unit != UNIT_ROUNDOFF[self.program.dtype] or not self.tolerances[0]:
+            return 0.0
+        return np.concatenate(
+            [
+                (np.abs(u) * np.broadcast_to(t, u.shape)).ravel() / 2
+                for u, t in zip(self.upstream, self.tolerances[0], strict=True)
+            ]
+        )
 
     def direction(self, place: int) -> np.ndarray:
         """A random direction, no element of which is near 0, as large as the values."""
         value = self.values[place]
-        return typical(value) * self.rng.uniform(0.5, 1.5, value.shape) * self.rng.choice([-1.0, 1.0], value.shape)
+        sizes = typical(value) * self.rng.uniform(0.5, 1.5, value.shape)
+        return of_few_bits(sizes) * self.rng.choice([-1.0, 1.0], value.shape)
 
     def direction_by_entry(self, place: int) -> np.ndarray | None:
         """A random direction, each element as large as the value's own: None where none of these is far below others.
@@ -124,16 +152,11 @@ class Trial:
         if not tiny.any():
             return None
         sizes = np.where(tiny, sizes, typical(sizes))
-        return sizes * self.rng.uniform(0.5, 1.5, sizes.shape) * self.rng.choice([-1.0, 1.0], sizes.shape)
+        return of_few_bits(sizes * self.rng.uniform(0.5, 1.5, sizes.shape)) * self.rng.choice([-1.0, 1.0], sizes.shape)
 
     def rounded(self, values: Sequence[np.ndarray], dtype: str) -> Values:
         """The numbers as a dtype holds them."""
         return [v.astype(NUMPY[dtype]).astype(np.float64) if v.dtype.kind == "f" else v for v in values]
-
-
-def typical(value: np.ndarray) -> float:
-    """The root mean square, or 1 of nothing but zeros."""
-    return float(np.sqrt(np.mean(value**2))) or 1.0
 
 
 def arrays(tensors: Sequence[Any]) -> Arrays:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfbp.fitting.sources import FromData, counted_from_the_end, is_lifted, known_range
@@ -19,10 +20,12 @@ ROOTS = {"SqrtGrad", "RsqrtGrad", "ReciprocalGrad", "InvGrad"}
 # output, at whose NaN the kernel passes on what comes from above
 SKIP_NAN = {
     **{"Max": 0, "Min": 0, "TopKV2": 0, "TopK": 0, "UnsortedSegmentMax": 0, "UnsortedSegmentMin": 0},
-    **{"Maximum": 1, "Minimum": 1, "EluGrad": 1},
+    **{"Maximum": 1, "Minimum": 1, "EluGrad": 1, "ArgMax": 0, "ArgMin": 0},
 }
 # of numbers that are not finite they take others for the largest
 RANKING = {"MaxPool", "MaxPoolV2", "MaxPool3D", "InTopK", "InTopKV2"}
+# the slope at an infinite gradient from above, times 0 in the kernel
+BOUNDED = {"Relu6Grad"}
 # a NaN of the first input is there after them, and no other
 NAN_STAYS = {"GatherV2", "Gather", "Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose"}
 # the sum of many half floats may overflow
@@ -58,14 +61,24 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
         elif kind in SKIP_NAN:
             tensor = operation.inputs[SKIP_NAN[kind]]
             if tensor.dtype.is_floating and from_data(tensor):
-                yield Check(operation, tensor, partial(_holds_nan, tensor))
+                yield Check(operation, tensor, partial(_holds_nan, tensor), -np.inf, np.inf)
+                if kind.startswith("TopK"):
+                    # XLA takes -0 for less than 0
+                    yield Check(operation, tensor, partial(_is_any, lambda value: 1 / value == -np.inf, tensor))
             yield from _of_indices(operation, from_data)
         elif kind == "SeluGrad":
             # at an output of 0 XLA takes the other side's slope
             tensor = operation.inputs[1]
             if from_data(tensor):
                 yield Check(operation, tensor, partial(_is_any, lambda value: (value == 0) | (value != value), tensor))
-        elif kind in RANKING:
+        elif kind == "Softmax" and from_data(operation.outputs[0]):
+            # a NaN or an infinity makes all of a row NaN: looking at its first number shows it
+            first = partial(_is_any, lambda value: tf.math.is_nan(value[..., :1]), operation.outputs[0])
+            yield Check(operation, operation.outputs[0], first)
+        elif kind == "SoftmaxCrossEntropyWithLogits" and from_data(operation.inputs[0]):
+            minus = partial(_is_any, lambda value: value == -np.inf, operation.inputs[0])
+            yield Check(operation, operation.inputs[0], minus)
+        elif kind in RANKING | BOUNDED:
             tensor = operation.inputs[0]
             if tensor.dtype.is_floating and from_data(tensor):
                 yield Check(operation, tensor, partial(_is_any, lambda value: ~tf.math.is_finite(value), tensor))
@@ -73,6 +86,16 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
             tensor = operation.inputs[1]
             if from_data(tensor):
                 yield Check(operation, tensor, partial(_is_any, lambda value: tf.equal(value, 0), tensor))
+        elif kind == "RealDiv" and operation.outputs[0].dtype.is_floating:
+            for factors in _joined(operation):
+                if all(map(from_data, factors)):
+                    yield Check(operation, factors[1], partial(_leaves_range, *factors))
+        elif kind == "Pow" and operation.outputs[0].dtype.is_floating:
+            power = tf.get_static_value(operation.inputs[1])
+            if from_data(operation.inputs[0]) and (power is None or bool((np.abs(power) == 0.5).any())):
+                # a root's answer is another one
+                minus = partial(_is_any, lambda value: value == -np.inf, operation.inputs[0])
+                yield Check(operation, operation.inputs[0], minus)
         elif kind in ("Pow", "LeftShift", "RightShift") and operation.inputs[1].dtype.is_integer:
             if from_data(operation.inputs[1]):
                 top = operation.inputs[0].dtype.size * 8 - 1
@@ -135,6 +158,24 @@ def _within(operation: Any, tensor: Any, low: float, high: float) -> Check:
         return ~tf.reduce_all((tensor >= least) & (tensor <= most))
 
     return Check(operation, tensor, alarm, low, high)
+
+
+def _joined(division: Any) -> Iterable[tuple[Any, Any]]:
+    """The numbers that XLA multiplies first: of (a / b) / c the two divisors, of a / (b / c) the first and the last."""
+    above, below = (each.op for each in division.inputs)
+    if above.type == "RealDiv":
+        yield above.inputs[1], division.inputs[1]
+    if below.type == "RealDiv":
+        yield division.inputs[0], below.inputs[1]
+
+
+def _leaves_range(a: Any, b: Any) -> Any:
+    """Whether a product is infinite or 0 of numbers that are not."""
+    product, zero = a * b, tf.zeros([], a.dtype)
+    lost = (tf.math.is_inf(product) & tf.math.is_finite(a) & tf.math.is_finite(b)) | (
+        tf.equal(product, zero) & tf.not_equal(a, zero) & tf.not_equal(b, zero)
+    )
+    return tf.reduce_any(lost)
 
 
 def _root_alarm(operation: Any) -> Callable[[], Any]:

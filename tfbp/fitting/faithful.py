@@ -35,7 +35,7 @@ REFUSED = {
     *("Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "DynamicPartition", "ListDiff"),
     *("Igamma", "Igammac", "IgammaGradA", "Zeta", "Polygamma", "Betainc", "Bucketize", "Bincount", "DenseBincount"),
     *("MatrixInverse", "MatrixSolve", "SelfAdjointEigV2", "Svd", "Cholesky", "Qr", "ReverseSequence"),
-    *("Ndtri", "CumulativeLogsumexp", "RGBToHSV", "LRNGrad", "ResizeBilinear", "ResizeBilinearGrad"),
+    *("Ndtri", "CumulativeLogsumexp", "Cumprod", "RGBToHSV", "LRNGrad", "ResizeBilinear", "ResizeBilinearGrad"),
     *("MatrixTriangularSolve", "TridiagonalSolve", "MatrixDeterminant", "LogMatrixDeterminant"),
 }
 

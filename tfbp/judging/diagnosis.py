@@ -204,6 +204,9 @@ def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> s
     if expected.size < 4 or np.unique(expected).size < 4 or rounding > 1e-3 * float(np.ptp(expected)):
         return ""
     for axis in (*range(expected.ndim), None):
+        # each at its own place, but for a small part of their range, is no other order
+        if np.abs(got - expected).max() < 1e-3 * np.ptp(expected):
+            return ""
         same = np.abs(np.sort(got, axis) - np.sort(expected, axis)) <= rounding
         if same.all() and (axis is None or expected.shape[axis] > 1):
             along = "" if axis is None or expected.ndim == 1 else f" along axis {axis}"

@@ -36,6 +36,7 @@ def conv2d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
 
 def conv3d_forward(x, kernel, bias=None, *, strides=(1, 1, 1), padding="valid"):
     z = tf.nn.conv3d(x, kernel, [1, *strides, 1], padding.upper())
+    z = _of_nothing(z, x, kernel, kernel.shape[4], strides, padding)
     return z if bias is None else z + bias, (x, kernel, strides, padding)
 
 
@@ -43,6 +44,7 @@ def conv3d_backward(dz, residuals, *, input_gradient=True, kernel_gradient=True,
     x, kernel, strides, padding = residuals
     options = dict(strides=[1, *strides, 1], padding=padding.upper())
     dx = dkernel = None
+    dz = _at_all_places(dz, x, kernel, strides, padding)
     # z = conv3d(x, kernel)                                 (B, R, P, Q, O) <- (B, D, H, W, I) (L, M, N, I, O)
     if input_gradient:
         dx = tf.raw_ops.Conv3DBackpropInputV2(input_sizes=tf.shape(x), filter=kernel, out_backprop=dz, **options)
@@ -129,8 +131,8 @@ def average_pool2d_backward(dy, residuals):
     return _zero_of_nothing(dx, dy, axes=(1, 2))
 
 
-def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1)):
-    """Returns z, as (0, P, Q, O) for no examples: oneDNN's kernel returns x's sizes, which the bias does not fit.
+def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1, 1)):
+    """Returns z, as (0, …, O) for no examples: oneDNN's kernel returns x's sizes, which the bias does not fit.
 
     A batch size that is unknown in the trace stays: TensorFlow fuses the two there, and removes a redundant reshape.
     """
@@ -140,19 +142,20 @@ def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1)):
 
 
 def _at_all_places(dz, x, kernel, strides, padding):
-    """Returns dz (B, P, Q, O): for no examples, dz has the sizes of z from `_of_nothing`, without a number."""
+    """Returns dz (B, …, O): for no examples, dz has the sizes of z from `_of_nothing`, without a number."""
     if dz.shape[0]:
         return dz
-    return tf.reshape(dz, with_batch_of(x, *_places(x, kernel, strides, padding), dz.shape[3]))
+    return tf.reshape(dz, with_batch_of(x, *_places(x, kernel, strides, padding), dz.shape[-1]))
 
 
-def _places(x, kernel, strides, padding, dilation_rate=(1, 1)):
-    """Returns P and Q, the numbers of the window's positions."""
-    windows = [(k - 1) * rate + 1 for k, rate in zip(kernel.shape[:2], dilation_rate, strict=True)]
-    kept_off = [0, 0] if padding == "same" else [window - 1 for window in windows]
+def _places(x, kernel, strides, padding, dilation_rate=(1, 1, 1)):
+    """Returns the numbers of the window's positions along each axis, as P and Q of an image."""
+    axes = range(1, x.shape.rank - 1)
+    windows = [(kernel.shape[axis - 1] - 1) * dilation_rate[axis - 1] + 1 for axis in axes]
+    kept_off = [0 if padding == "same" else window - 1 for window in windows]
     return [
         (size_of(x, axis) - off + stride - 1) // stride
-        for axis, off, stride in zip((1, 2), kept_off, strides, strict=True)
+        for axis, off, stride in zip(axes, kept_off, strides, strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ import keras
 from tfbp.errors import InputError, check_choice, check_count, check_positive
 from tfbp.fitting import arrays, contract
 from tfbp.fitting import epochs as loop
-from tfbp.fitting.plans import validation_of
+from tfbp.fitting.evaluation import validation_of
 from tfbp.fitting.rules import rules_of
 from tfbp.privacy import accounting, choosing, refusals, report, sampling
 from tfbp.privacy.budget import Budget
@@ -149,7 +149,7 @@ class Privacy:
             schedule = loop.Schedule(
                 given["epochs"],
                 given["initial_epoch"],
-                validate=validation_of(rules_of(model), validation_data, size_of_validation, given)[0],
+                validate=validation_of(rules_of(model), validation_data, size_of_validation, given),
                 validation_freq=given["validation_freq"],
                 block_steps=model.steps_per_execution if model.steps_per_execution > 1 else None,
             )

@@ -345,11 +345,7 @@ class Model(keras.Model):
             setattr(self, name, value)
 
     def _check_own_methods(self, argument: str) -> None:
-        """Raise `InputError` where a subclass computes something else than the network's loss, which nothing clips, and
-        where the network has several inputs or outputs."""
-        if len(self.network.input_shapes) > 1 or len(self.network.losses) > 1:
-            got = f"{len(self.network.input_shapes)} inputs and {len(self.network.losses)} outputs"
-            raise InputError(f"{argument}: got it for a network of {got}; accepted: one input and one output.")
+        """Raise `InputError` where nothing would clip: a subclass's own loss, several inputs or outputs."""
         for name in ("call", "compute_loss", "train_step"):
             ours = keras.Model if name == "compute_loss" else Model
             if getattr(type(self), name) is not getattr(ours, name) or name in vars(self):
@@ -357,6 +353,9 @@ class Model(keras.Model):
                     f"{argument}: got a {type(self).__name__} with a {name} of its own, which goes around it; "
                     "accepted: a tfbp.Model that trains on its network's loss."
                 )
+        if len(self.network.input_shapes) > 1 or len(self.network.losses) > 1:
+            got = f"{len(self.network.input_shapes)} inputs and {len(self.network.losses)} outputs"
+            raise InputError(f"{argument}: got it for a network of {got}; accepted: one input and one output.")
 
     def clipped_examples(self, data: Any, factors_of: Any) -> Any:
         """For `tfbp.Privacy`, of a batch: losses, outputs, clipped sums of the gradients, which examples count."""

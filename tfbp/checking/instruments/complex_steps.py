@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking.instruments.slopes import Slope
+from tfbp.checking.instruments.slopes import Slope, typical
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
@@ -44,8 +44,16 @@ def slope(trial: Any, directions: dict[int, np.ndarray], along: Callable[[float]
     pairs = zip(trial.upstream, outputs, strict=True)
     terms = np.concatenate([(u * pair.numpy().imag / TINY).ravel() for u, pair in pairs])
     up, down = along(SMALL), along(-SMALL)
-    rounding = 16 * UNIT_ROUNDOFF["float64"] * float(np.linalg.norm(np.abs(up) + np.abs(down))) / SMALL
+    moved = up != down
+    sizes = float(np.linalg.norm((np.abs(up) + np.abs(down))[moved if moved.any() else ...]))
+    rounding = 16 * UNIT_ROUNDOFF["float64"] * sizes / SMALL
     value, size = float(terms.sum()), float(np.abs(terms).sum())
     if not abs(float((up - down).sum()) / (2 * SMALL) - value) <= AGREES * size + rounding:
         return None
-    return Slope(value, ERROR * size, value, value, evaluations=3)
+    trial.is_analytic |= rounding < AGREES * size
+    if not trial.is_analytic:  # a difference that is all rounding has not shown it
+        return None
+    # as good as a difference by a step as large as the numbers: what a function adds to 1 may be lost in both
+    reach = max((float(np.abs(d).max()) / typical(trial.values[i]) for i, d in directions.items()), default=1.0)
+    error = ERROR * size + 2 * UNIT_ROUNDOFF["float64"] * sizes * min(reach, 1.0)
+    return Slope(value, error, value, value, evaluations=3)

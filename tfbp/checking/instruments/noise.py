@@ -8,6 +8,8 @@ numbers in 16 bits differs by more.
 
     T = 3 · root mean square of each element's deviations + ½ their largest + ¼ of the tensor's + 2 u |g| + underflow
 
+The third term is left out, but for a multiple of the others, where it would hide √u of a tiny element.
+
 Where a graph cannot be traced, inputs and upstream gradients are moved instead.
 Reference: Parker, Monte Carlo arithmetic (1997).
 """
@@ -177,7 +179,11 @@ class _Roundings:
         if output.dtype.is_complex:
             moved = tf.complex(moved, self._drawn(output) * tf.cast(scale, real))
         # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
-        exact = (tf.round(size) == size) & (size <= 256) if output.dtype.is_floating else tf.zeros_like(size, tf.bool)
+        exact = _is_small_integer(size) if output.dtype.is_floating else tf.zeros_like(size, tf.bool)
+        for taken in inputs if op_type not in SUMS else ():
+            # 1 as the tanh of 19, or as 1 + 1e-20, is rounded
+            if isinstance(taken, tf.Tensor) and taken.dtype == output.dtype and taken.shape in ((), output.shape):
+                exact &= _is_small_integer(tf.abs(taken))
         return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
 
     def _drawn(self, output: Any) -> Any:
@@ -205,6 +211,10 @@ class _Roundings:
     def _amount(self, output: Any) -> Any:
         """0 for the sample that is not moved."""
         return tf.cast(self.seed[0] > 0, output.dtype)
+
+
+def _is_small_integer(size: Any) -> Any:
+    return (tf.round(size) == size) & (size <= 256)
 
 
 def _walk(output: Any) -> float:
@@ -247,8 +257,12 @@ def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, t
     mean = mean if np.isfinite(mean) else 0.0
     if len(samples) == 1:  # of a large tensor: what one draw says of each element is little, and of all is much
         mean *= 24
-    size = np.abs(right)
-    spread = typical + mean / 4 + 2 * unit * size + 4 * UNDERFLOW[dtype] * (1 + size)
+    size, quarter = np.abs(right), np.full(right.shape, mean / 4)
+    if traced and len(samples) > 1:
+        # in a tiny element, the roundings of large ones would hide a mistake: only where its own are as large
+        hides = (size > 0) & (quarter > unit**0.5 * size)
+        quarter[hides] = np.minimum(quarter, 8 * typical + 64 * unit * size)[hides]
+    spread = typical + quarter + 2 * unit * size + 4 * UNDERFLOW[dtype] * (1 + size)
     return spread if traced else spread + 8 * unit * (size + float(np.sqrt(np.mean(size**2))))
 
 

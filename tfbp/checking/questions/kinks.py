@@ -16,6 +16,9 @@ from tfbp.judging.failures import Failure, attempt
 
 SPECIAL = (0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 0.5, -0.5)
 
+# a slope that is as much larger than the gradient at the test point is that of a pole
+POLE = 1e10
+
 
 @dataclass
 class Special:
@@ -113,8 +116,8 @@ def _one(trial: Trial, oracle: Program | None, own: bool, name: str, index: int,
         if isinstance(answer, Failure) or not np.isfinite([answer.low, answer.high, answer.error]).all():
             continue
         scale = max(abs(answer.low), abs(answer.high))
-        if answer.error > 1e-3 * max(scale, 1e-3):  # there is no slope: a cusp, or a jump
-            continue
+        if answer.error > 1e-3 * max(scale, 1e-3) or scale > POLE * (1 + np.abs(trial.gradients[index]).max()):
+            continue  # there is no slope: a cusp, a jump or a pole
         special.slopes[flat] = answer
         rounding = _digits(trial, index) * (scale + float(np.sqrt(np.mean(mine[np.isfinite(mine)] ** 2))))
         if meant is not None and np.isfinite(got) and abs(got - meant.flat[flat]) <= rounding:

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbp.checking.instruments.slopes import Slope
-from tfbp.checking.trial import NEARER, TINY, Trial, typical
+from tfbp.checking.instruments.slopes import Slope, of_few_bits, typical
+from tfbp.checking.trial import NEARER, TINY, Trial
 from tfbp.judging.diagnosis import diagnose
 
 FEW = 48  # as many elements are always compared one by one
 MANY = 600  # and as many where something is wrong
 SAMPLE = 32
+# beside no more elements it is looked for where no difference is finite
+MOST_EDGES = 32
+NEAREST = 2.0**-40
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,27 @@ def halve(trial: Trial, place: int, mine: np.ndarray, rounding: Any, direction: 
     return int(inside[0])
 
 
+def edges(trial: Trial, place: int, direction: np.ndarray) -> list[int]:
+    """The flat indices of elements beside which the function is not finite, on one side at least, however near; by
+    halves, and no more than `MOST_EDGES`."""
+    found: list[int] = []
+    parts = [np.arange(direction.size)]
+    while parts and len(found) <= MOST_EDGES:
+        chosen = parts.pop()
+        step = np.zeros(direction.size)
+        step[chosen] = NEAREST * direction.ravel()[chosen]
+        moved = [trial.values[place] + side * step.reshape(direction.shape) for side in (1, -1)]
+        if all(
+            np.isfinite(trial.at([m if i == place else v for i, v in enumerate(trial.values)])).all() for m in moved
+        ):
+            continue
+        if len(chosen) == 1:
+            found.append(int(chosen[0]))
+        else:
+            parts += np.array_split(chosen, 2)
+    return found
+
+
 def one_element(trial: Trial, place: int, index: int, got: float, rounding: float = 0.0) -> Slope:
     """The slope along one element, by steps that are small beside all of them; where these disagree with the gradient,
     by smaller ones, and where the element is tiny, by steps that are small beside itself."""
@@ -110,13 +134,17 @@ def one_element(trial: Trial, place: int, index: int, got: float, rounding: floa
     own, usual = abs(float(value.flat[index])), typical(value)
     difference = _along(trial, place, index, usual)
     is_tiny = 0 < own < TINY * usual
-    if difference.off(got, rounding) <= 1 and (not is_tiny or difference.settles(got, rounding)):
+    # what is a kink of large steps may be smooth beside a tiny element
+    is_settled = not is_tiny or (difference.settles(got, rounding) and not difference.kink)
+    if difference.off(got, rounding) <= 1 and is_settled:
         return difference
-    nearer = _along(trial, place, index, own if is_tiny else NEARER * usual)
-    return nearer if difference.gives_way_to(nearer) else difference
+    size = own if is_tiny else NEARER * usual
+    return difference.or_nearer(lambda part: _along(trial, place, index, size * part, difference), got, rounding)
 
 
-def _along(trial: Trial, place: int, index: int, size: float) -> Slope:
+def _along(trial: Trial, place: int, index: int, size: float, known: Slope | None = None) -> Slope:
+    """The slope along one element, in its own units."""
+    size = float(of_few_bits(np.array(size)))
     direction = np.zeros(trial.values[place].shape)
     direction.flat[index] = size
-    return trial.slope({place: direction}).over(size)
+    return trial.slope({place: direction}, known=None if known is None else known.over(1 / size)).over(size)

@@ -16,11 +16,16 @@ from tfbp.checking.trial import NEARER, Trial, arrays
 from tfbp.errors import InputError
 from tfbp.judging.comparison import compare
 from tfbp.judging.failures import Failure, attempt
+from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 ON_PURPOSE = (
     "if that is on purpose (a straight-through estimator, a stop_gradient), give an oracle that autodiff "
     "differentiates as you mean it"
 )
+
+# a slope is good to fewer digits than there are between the sizes of two bands
+BAND = 2.0**-24
+MOST_BANDS = 6
 
 
 def gradients(trial: Trial, oracle: Program | None, reference: Reference | None, own: bool) -> None:
@@ -104,8 +109,12 @@ class _Opinions:
         self.rounding = own_rounding + (0.0 if oracle is None else rounding)
         self.direction = trial.direction(self.place)
         self.slope = trial.slope({self.place: self.direction})
+        # elements that no difference can judge, of many
+        self.edges = 0
         if self.own is not None:
             self._look_nearer()
+            if not np.isfinite(self.slope.doubt) and self.own.size > locate.FEW:
+                self._leave_out_edges()
         self.reference: Slope | None = None
         if reference is not None and self.place < len(trial.subject.values):
             self.reference = trial.slope({self.place: self.direction}, reference.at)
@@ -130,13 +139,41 @@ class _Opinions:
         if is_better:
             self.direction, self.slope = by_entry, slope
 
+    def _leave_out_edges(self) -> None:
+        """Take a direction in which the function is finite on both sides, if there is one."""
+        found = locate.edges(self.trial, self.place, self.direction)
+        self.edges = len(found)
+        self.direction.flat[found] = 0.0
+        self.slope = self._nearest(self.direction, self.trial.slope({self.place: self.direction}))
+
+    def take_a_wrong_band(self) -> None:
+        """Of elements whose parts in the slope are of very different sizes, try those of small ones by themselves: in
+        the slope of all, a mistake in them is nothing. Take their direction where one is wrong."""
+        parts = np.abs(self.own * self.direction)
+        most = float(parts.max())
+        for _ in range(MOST_BANDS):
+            most *= BAND
+            inside = (parts <= most) & (parts > most * BAND)
+            if not ((parts > 0) & (parts <= most)).any():
+                return
+            direction = np.where(inside, self.direction, 0.0)
+            slope = self._nearest(direction, self.trial.slope({self.place: direction})) if inside.any() else None
+            if slope and slope.doubt <= PLAIN:
+                got, slack = float(np.vdot(self.own, direction)), float(np.sum(self.rounding * np.abs(direction)))
+                if slope.off(got, slack) > 1:
+                    self.direction, self.slope = direction, slope
+                    return
+
     def _nearest(self, direction: np.ndarray, slope: Slope) -> Slope:
         """The slope, or where it is not the gradient's, the one by smaller steps, if that knows better."""
-        slack = float(np.sum(self.rounding * np.abs(direction)))
-        if slope.off(float(np.vdot(self.own, direction)), slack) <= 1:
+        got, slack = float(np.vdot(self.own, direction)), float(np.sum(self.rounding * np.abs(direction)))
+        if slope.off(got, slack) <= 1:
             return slope
-        nearer = self.trial.slope({self.place: NEARER * direction}).over(NEARER)
-        return nearer if slope.gives_way_to(nearer) else slope
+
+        def nearer(size: float) -> Slope:
+            return self.trial.slope({self.place: NEARER * size * direction}).over(NEARER * size)
+
+        return slope.or_nearer(nearer, got, slack)
 
 
 def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: str) -> None:
@@ -179,8 +216,13 @@ def _judge(trial: Trial, found: _Opinions, hints: Hypotheses, own: bool, name: s
 def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str) -> None:
     """Differences alone: along a direction, and where that disagrees, or there are few, element by element."""
     mine = found.own
+    if found.off(mine, found.slope) <= 1 and mine.size > locate.FEW and trial.unit == UNIT_ROUNDOFF["float64"]:
+        found.take_a_wrong_band()
     off = found.off(mine, found.slope)
-    if off <= 1 and mine.size > locate.FEW:
+    is_large = mine.size > locate.FEW
+    if is_large and found.edges:
+        trial.notes.append(_beside_edges(name, found.edges))
+    if off <= 1 and is_large:
         trial.worst = max(trial.worst, off)
         return
     judged = locate.elements(trial, found.place, mine, found.rounding, found.direction, everything=not off <= 1)
@@ -189,9 +231,10 @@ def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str
             f"{name}: {judged.kinks} of {mine.size} elements on a kink, where all between the two slopes is accepted"
         )
     if judged.unknown:
-        trial.notes.append(f"{name}: beside {judged.unknown} of its elements no difference is finite: not judged there")
+        trial.notes.append(_beside_edges(name, judged.unknown))
     # a direction may have taken two sides of a kink for one slope, or a pole for none: the elements know better
-    if judged.ratio <= 1 and (off <= 1 or judged.right is not None or found.slope.kink or found.slope.crossed):
+    is_known = np.isfinite(found.slope.doubt) and not (found.slope.kink or found.slope.crossed)
+    if judged.ratio <= 1 and (off <= 1 or judged.right is not None or not is_known):
         trial.worst = max(trial.worst, judged.ratio)
         return
     trial.refuted.add(name)
@@ -201,6 +244,10 @@ def _without_oracle(trial: Trial, found: _Opinions, hints: Hypotheses, name: str
         trial.find(name, against.extent, against.cause, "gradient", max(judged.ratio, off))
     else:
         trial.find(name, judged.words or _slopes(found, mine), judged.cause, "gradient", max(judged.ratio, off))
+
+
+def _beside_edges(name: str, count: int) -> str:
+    return f"{name}: beside {count} of its elements no difference is finite: not judged there"
 
 
 def _of_reference(trial: Trial, found: _Opinions, mine: np.ndarray, name: str) -> None:
