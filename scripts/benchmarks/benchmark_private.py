@@ -8,7 +8,7 @@ the accountant included. PYTHON is a Python with torch and opacus 1.6.0.
 
 Each contestant first shows that it is right, tfbp in another process: from the same weights, one step without noise
 must equal the clipped sum of one tape for each example (in Opacus, of one backward pass for each example). For Opacus
-the fastest right mode counts; one of more than a tenth of a second a step is not timed. Its batches are drawn without a
+the fastest right mode counts; one of more than half a second a step is not timed. Its batches are drawn without a
 DataLoader, which would take most of the time.
 
 The models train with SGD, those with `-adam` with Adam; clip 1, noise 1, a batch of 256 (Poisson sampling: expected).

@@ -14,7 +14,7 @@ from torch import nn
 
 BATCH, STEPS, GATE = 256, 40, 12
 # seconds of a step of a mode that cannot be the fastest
-SLOW = 0.1
+SLOW = 0.5
 
 
 class Last(nn.Module):
