@@ -10,7 +10,7 @@ def gaussian_noise_forward(x, seed, *, stddev):
 
     Example:
         >>> gaussian_noise_forward(tf.zeros([3]), [5, -7], stddev=1.0).numpy().round(3).tolist()
-        [0.20399999618530273, 0.3230000138282776, 0.777999997138977]
+        [-0.2070000022649765, 0.07100000232458115, -0.5929999947547913]
     """
     return x + tf.cast(stddev * normal_numbers(tf.shape(x), seed), x.dtype)
 
