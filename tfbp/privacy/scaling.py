@@ -13,10 +13,18 @@ from tfbp.manual.compiled import is_compiled
 
 def squares_of_rows(tensor: tf.Tensor) -> tf.Tensor:
     """‖row‖² along the last axis."""
-    if is_compiled():
-        return tf.reduce_sum(tensor * tensor, axis=-1)
-    # one kernel, which writes no squares
-    return tf.square(tf.raw_ops.EuclideanNorm(input=tensor, axis=-1))
+    # one shape for a layer's kernel and its bias: the compiler computes equal norms once
+    rows = flat(tensor)
+    if not is_compiled():
+        # one kernel, which writes no squares
+        squares = tf.square(tf.raw_ops.EuclideanNorm(input=rows, axis=-1))
+    elif tf.config.list_logical_devices("GPU"):
+        # products may round to TF32 there
+        squares = tf.reduce_sum(rows * rows, axis=-1)
+    else:
+        # on a CPU, XLA's sums along long rows take several times as long as a product with ones
+        squares = tf.matmul(rows * rows, tf.ones([rows.shape[-1], 1], rows.dtype))
+    return tf.reshape(squares, [-1, *tensor.shape[1:-1]])
 
 
 def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
