@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from tfbp.bridge.unexpressed import check_code
 from tfbp.errors import InputError
 from tfbp.network import AnyOf, Multiply, NotEqual, Symbol
 
@@ -32,6 +33,7 @@ def makes_masks(keras_layer: Any) -> bool:
 
 def masked(masking: Any, x: Symbol) -> Symbol:
     """What a Masking makes of a tensor: 0 in each row that is its value throughout."""
+    check_code(masking)
     return Multiply()(x, AnyOf(-1, keepdims=True)(NotEqual(masking.mask_value)(x)))
 
 

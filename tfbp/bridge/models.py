@@ -33,6 +33,8 @@ from tfbp.vocabulary import Activation
 
 # the end of an error: other ways for a model that a network cannot express
 OTHER_WAYS = "tfbp.fit trains this model as it is; tfbp.layers.swap accepts it too."
+# and for one that cannot be copied layer by layer
+FIT_ALONE = "tfbp.fit trains this model as it is."
 
 
 def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameters]:
@@ -82,7 +84,7 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
     """Returns the network of a Keras model, and the Keras layer of each of its layers, by its place."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
-        way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
+        way_out = f" {FIT_ALONE}" if isinstance(model, keras.Model) else ""
         raise InputError(f"model: got {kind}; accepted: a keras.Sequential, or a Functional keras.Model.{way_out}")
     check_model(model)
     if not model.built or not model.layers:
@@ -97,7 +99,8 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
         sources: dict[Place, Any] = {}
         layers = _layers_of(chain, sources, ())
     except InputError as error:
-        raise InputError(f"{error} {OTHER_WAYS}") from None
+        ways = FIT_ALONE if "a call of its own" in str(error) else OTHER_WAYS
+        raise InputError(f"{error} {ways}") from None
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
     loss, from_logits, weights = _losses_or_compiled(model, loss)
