@@ -62,7 +62,8 @@ def test_the_gradient_from_above_comes_with_y_s_shape():
     assert shapes == [[None, 3]]
 
 
-@pytest.mark.parametrize("where", ["graph", "loop", "nested-function"])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("where", ["nested-function", "loop", "graph"])
 def test_a_graph_that_tensorflow_would_keep_is_let_go(where):
     ways = {
         "graph": tensorflow_s_double,
@@ -119,6 +120,7 @@ def test_a_loaded_model_keeps_its_gradients(tmp_path):
         gc.collect()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["keras", "tfbp.layers", "tfbp.Model"])
 def test_a_model_s_programs_go_with_it(kind):
     x, y = np.ones((64, 8), "float32"), np.zeros(64, "int32")

@@ -248,3 +248,24 @@ def test_a_batch_without_an_example_in_float32_whose_kernels_make_another_shape(
     assert (dx.shape, dkernel.shape) == ((0, *IMAGE[1:]), layer.kernel.shape)
     assert not np.any(dkernel)
     assert np.any(gradients(tf.ones(IMAGE))[1])
+
+
+@pytest.mark.parametrize("size", [(0, 5, 4), (2, 2, 4), (2, 5, 0), (2, 5, 4)], ids=str)
+def test_a_kernel_s_gradient_without_a_position_is_0_whatever_tensorflow_s_memory_holds(size, monkeypatch):
+    """Images of unknown size and a dilation are left to Keras's operation; this one's gradient is 7 everywhere."""
+
+    @tf.custom_gradient
+    def convolve(x, kernel):
+        return tf.zeros([size[0], 1, 1, 4], x.dtype), lambda dz: (tf.zeros_like(x), tf.fill(tf.shape(kernel), 7.0))
+
+    monkeypatch.setattr(keras.ops, "depthwise_conv", lambda x, kernel, *_: convolve(x, kernel))
+    layer = layers.DepthwiseConv2D(2, dilation_rate=2, depth_multiplier=2)
+    layer.build([None, None, 4, 2])
+    of = tf.function(lambda x: gradient_of(layer, x), input_signature=[tf.TensorSpec([None, None, None, 2])])
+    np.testing.assert_array_equal(of(tf.zeros([*size, 2])), np.full((2, 2, 2, 2), 7.0 if size == (2, 5, 4) else 0.0))
+
+
+def gradient_of(layer, x):
+    with tf.GradientTape() as tape:
+        z = layer(x)
+    return tape.gradient(z, layer.kernel)

@@ -238,6 +238,7 @@ def test_the_key_of_the_noise_is_not_left_in_the_model():
     np.testing.assert_array_equal(model.tfbp_privacy.key, np.zeros(4))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["tfbp", "keras"])
 def test_killed_and_resumed_it_has_the_same_bits_and_the_same_epsilon(kind, tmp_path):
     class Killed(Exception):

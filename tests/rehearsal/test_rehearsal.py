@@ -201,7 +201,7 @@ def test_no_operation_of_the_manual_writing_is_a_gradient_kernel(dtype, pytestco
 
     That manual's modules name no such kernel is tests/test_independence.py's.
     """
-    cases = all_cases()[:: 1 if pytestconfig.getoption("--all") else 3]
+    cases = all_cases()[:: 1 if pytestconfig.getoption("--all") else 7]
     programs = [p for case in cases for p in gpu_programs.writings_of(case, dtype, ["manual"])]
     programs += gpu_programs.per_example(dtype)
     findings = [finding for program in programs for finding in rehearse(program, ["graph"])]

@@ -19,34 +19,5 @@ MirroredStrategy on CPUs, where XLA has no sum over replicas (compile with jit_c
 fit.
 """
 
-from tfbp.layers.activations import ELU as ELU
-from tfbp.layers.activations import Activation as Activation
-from tfbp.layers.activations import LeakyReLU as LeakyReLU
-from tfbp.layers.activations import ReLU as ReLU
-from tfbp.layers.attention import GroupedQueryAttention as GroupedQueryAttention
-from tfbp.layers.attention import MultiHeadAttention as MultiHeadAttention
-from tfbp.layers.convolution import Conv2D as Conv2D
-from tfbp.layers.convolution import Conv3D as Conv3D
-from tfbp.layers.convolution import DepthwiseConv2D as DepthwiseConv2D
-from tfbp.layers.dense import Dense as Dense
-from tfbp.layers.dropout import Dropout as Dropout
-from tfbp.layers.embedding import Embedding as Embedding
-from tfbp.layers.linear_cross_entropy import LinearCrossEntropy as LinearCrossEntropy
-from tfbp.layers.normalization import BatchNormalization as BatchNormalization
-from tfbp.layers.normalization import GroupNormalization as GroupNormalization
-from tfbp.layers.normalization import LayerNormalization as LayerNormalization
-from tfbp.layers.normalization import RMSNormalization as RMSNormalization
-from tfbp.layers.pooling import AveragePooling2D as AveragePooling2D
-from tfbp.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
-from tfbp.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
-from tfbp.layers.pooling import MaxPooling2D as MaxPooling2D
-from tfbp.layers.position import PositionEmbedding as PositionEmbedding
-from tfbp.layers.position import RotaryEmbedding as RotaryEmbedding
-from tfbp.layers.prelu import PReLU as PReLU
-from tfbp.layers.recurrent import GRU as GRU
-from tfbp.layers.recurrent import LSTM as LSTM
-from tfbp.layers.recurrent import SimpleRNN as SimpleRNN
-from tfbp.layers.reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
-from tfbp.layers.scaling import LayerScale as LayerScale
-from tfbp.layers.softmax import Softmax as Softmax
+from tfbp.layers.own_layers import *  # noqa: F403  its __all__ has the layers alone
 from tfbp.layers.swapping import swap as swap

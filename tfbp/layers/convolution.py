@@ -83,7 +83,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         return super().call(inputs) if z is None else _activated(self, z)
 
 
-def _convolved(layer: Any, convolve: Callable[..., tf.Tensor | None], inputs: Any) -> tf.Tensor | None:
+def _convolved(layer: Any, convolve: Callable[..., tf.Tensor], inputs: Any) -> tf.Tensor | None:
     """z, or None where it is left to Keras."""
     if layer.data_format != "channels_last" or not hand_written.is_handled(inputs):
         return None

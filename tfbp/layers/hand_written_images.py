@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfbp.custom_gradient import custom_gradient
@@ -46,24 +47,24 @@ _BY_KERNEL: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 def conv2d(
     x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Pair, padding: str, dilation_rate: Pair
-) -> tf.Tensor | None:
-    """z, or None where it is left to Keras: images of unknown size convolved in groups or with a dilation."""
+) -> tf.Tensor:
+    """z of images (B, H, W, I); the gradient is TensorFlow's for an unknown size, in groups or with a dilation."""
     groups = x.shape[-1] // kernel.shape[2]
     return _convolved("conv2d", (x, kernel, bias), (strides, padding, dilation_rate), groups, has_kernel=groups == 1)
 
 
 def depthwise_conv2d(
     x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Pair, padding: str, dilation_rate: Pair
-) -> tf.Tensor | None:
-    """z, or None as `conv2d`."""
+) -> tf.Tensor:
+    """z, as `conv2d`."""
     same = strides[0] == strides[1]  # TensorFlow's kernels take no two
     return _convolved("depthwise_conv2d", (x, kernel, bias), (strides, padding, dilation_rate), None, has_kernel=same)
 
 
 def conv3d(
     x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, strides: Sizes, padding: str, dilation_rate: Sizes
-) -> tf.Tensor | None:
-    """z, or None as `conv2d`."""
+) -> tf.Tensor:
+    """z, as `conv2d`, of volumes."""
     groups = x.shape[-1] // kernel.shape[3]
     # on a CPU TensorFlow has no kernel of groups or dilations
     has_kernel = groups == 1 and max(dilation_rate) == 1
@@ -72,20 +73,34 @@ def conv3d(
 
 def _convolved(
     kind: str, tensors: tuple[Any, Any, Any], window: tuple[Sizes, str, Sizes], groups: Any, *, has_kernel: bool
-) -> tf.Tensor | None:
+) -> tf.Tensor:
     (x, kernel, bias), (strides, padding, rate) = tensors, window
     options: dict[str, Any] = {"padding": padding}
     by_kernel = has_kernel and not _is_spelled_out(x)
     if by_kernel and max(rate) == 1:
         convolve = _convolution(True, kind, (("strides", strides), *options.items()))
     elif not _is_sized(x):
-        return None
+        return _by_keras(kind, tensors, window)
     elif by_kernel and max(strides) == 1:
         convolve = _convolution(True, f"dilated_{kind}", (("dilation_rate", rate), *options.items()))
     else:
         options |= {"strides": strides, "dilation_rate": rate} | ({} if groups is None else {"groups": groups})
         convolve = _convolution(False, kind, tuple(options.items()))
     return convolve(x, kernel, *_given(bias))
+
+
+def _by_keras(kind: str, tensors: tuple[Any, Any, Any], window: tuple[Sizes, str, Sizes]) -> tf.Tensor:
+    (x, kernel, bias), (strides, padding, rate) = tensors, window
+    convolve = keras.ops.depthwise_conv if kind == "depthwise_conv2d" else keras.ops.conv
+    some = fused.has_positions(x, kernel, strides, padding, rate)
+    z = convolve(x, _with_gradient_where(some, kernel), strides, padding, "channels_last", rate)
+    return z if bias is None else z + bias
+
+
+@custom_gradient
+def _with_gradient_where(some: tf.Tensor, kernel: tf.Tensor) -> Any:
+    """The kernel, with a gradient of 0 where TensorFlow's own, of no position, is uninitialized memory."""
+    return tf.identity(kernel), lambda dkernel: [None, tf.where(some, dkernel, tf.zeros([], dkernel.dtype))]
 
 
 @cache

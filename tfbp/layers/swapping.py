@@ -8,30 +8,13 @@ from typing import Any
 import keras
 
 from tfbp.errors import InputError
-from tfbp.layers.activations import ELU, Activation, LeakyReLU, ReLU
-from tfbp.layers.attention import GroupedQueryAttention, MultiHeadAttention
-from tfbp.layers.convolution import Conv2D, Conv3D, DepthwiseConv2D
-from tfbp.layers.dense import Dense
-from tfbp.layers.dropout import Dropout
-from tfbp.layers.embedding import Embedding
+from tfbp.layers import own_layers
 from tfbp.layers.keras_internals import Functional, SafeModeScope
-from tfbp.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization
-from tfbp.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
-from tfbp.layers.prelu import PReLU
-from tfbp.layers.recurrent import GRU, LSTM, SimpleRNN
-from tfbp.layers.reversible_embedding import ReversibleEmbedding
-from tfbp.layers.softmax import Softmax
 
-_OURS = (
-    *(Dense, Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax, Dropout, SimpleRNN, LSTM, GRU),
-    *(Embedding, ReversibleEmbedding),
-    *(Conv2D, Conv3D, DepthwiseConv2D, MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
-    *(BatchNormalization, LayerNormalization, RMSNormalization, GroupNormalization, MultiHeadAttention),
-)
 OURS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
-    **{getattr(keras.layers, ours.__name__): ours for ours in _OURS},
+    **{getattr(keras.layers, n): getattr(own_layers, n) for n in own_layers.__all__ if hasattr(keras.layers, n)},
     # its class has another name than `keras.layers` has for it
-    keras.layers.GroupQueryAttention: GroupedQueryAttention,
+    keras.layers.GroupQueryAttention: own_layers.GroupedQueryAttention,
 }
 # where a layer has layers inside: its argument for each, and its attribute
 _WRAPPED: dict[type[keras.layers.Layer], dict[str, str]] = {

@@ -131,6 +131,11 @@ def average_pool2d_backward(dy, residuals):
     return _zero_of_nothing(dx, dy, axes=(1, 2))
 
 
+def has_positions(x, kernel, strides, padding, dilation_rate):
+    """Returns whether the window of some example has a position: where none has, the gradients of a kernel are 0."""
+    return tf.reduce_min([size_of(x, 0), *_places(x, kernel, strides, padding, dilation_rate)]) > 0
+
+
 def _of_nothing(z, x, kernel, filters, strides, padding, dilation_rate=(1, 1, 1)):
     """Returns z, as (0, …, O) for no examples: oneDNN's kernel returns x's sizes, which the bias does not fit.
 
