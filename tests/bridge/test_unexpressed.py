@@ -230,6 +230,32 @@ def refusal_of(model):
     return ""
 
 
+class Add(keras.layers.Add):
+    def _merge_function(self, inputs):
+        return 2 * super()._merge_function(inputs)
+
+
+class Masking(keras.layers.Masking):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class SeparableConv1D(keras.layers.SeparableConv1D):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "called",
+    [lambda x: Add()([x, keras.layers.Dense(6)(x)]), lambda x: Masking()(x), lambda x: SeparableConv1D(6, 2)(x)],
+    ids=["Add", "Masking", "SeparableConv1D"],
+)
+def test_a_user_s_layer_of_keras_s_name_is_not_taken_for_keras_s(called):
+    x = keras.Input((4, 6))
+    with pytest.raises(InputError, match=r"model: got '.*', a .*test_unexpressed\..*; accepted: layers of Keras"):
+        Network.from_keras(keras.Model(x, keras.layers.LSTM(2)(called(x))), "mean_squared_error")
+
+
 def frozen(layer):
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, name="first"), layer, keras.layers.Dense(2)])
     layer.trainable = False

@@ -187,6 +187,10 @@ def gated_backward(dh, a):
     return tf.concat([dc * g * i * (1 - i), dc * 0.5 * f * (1 - f), dc * i * (1 - g), dh * s * o * (1 - o)], -1)
 
 
+def softmax_backward(dy, y, axis):
+    return y * (dy - tf.reduce_sum(y * dy, axis, keepdims=True))
+
+
 SAID = {
     "minus-one-half": (
         by_hand(lambda x: x**3, lambda dy, x: -1.5 * dy * x * x),
@@ -210,6 +214,16 @@ SAID = {
         "goes forwards: the Jacobian",
     ),
     "rotation": (by_hand(turned, lambda dy, x: turned(dy)), [normal(5, 8)], "goes forwards: the Jacobian"),
+    "softmax-over-another-axis": (
+        by_hand(tf.nn.softmax, lambda dy, x: softmax_backward(dy, tf.nn.softmax(x), 0)),
+        [normal(4, 5)],
+        "the term of what normalizes along it is missing or wrong",
+    ),
+    "bfloat16": (
+        by_hand(lambda x: x**3, lambda dy, x: tf.cast(tf.cast(3 * x * x * dy, tf.bfloat16), x.dtype)),
+        [normal(9)],
+        "rounded to bfloat16",
+    ),
     "gate": (by_hand(gated, gated_backward), [normal(5, 8)], "the derivative of Tanh is taken for 1 - y"),
 }
 

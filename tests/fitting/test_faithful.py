@@ -233,7 +233,7 @@ LINES = {
     "sqrt": (gradient_at_zero(tf.sqrt), np.float32(0), 0.0, NAN),
     "rsqrt": (gradient_at_zero(tf.math.rsqrt), np.float32(0), 0.0, NAN),
     "maximum": (lambda x: tf.maximum(0.0, x), NAN, NAN, 0.0),
-    "reduce-max": (lambda x: tf.reduce_max(tf.stack([x, 1.0])), NAN, NAN, 1.0),
+    "reduce-max": (lambda x: tf.reduce_max(tf.stack([1.0, x])), NAN, NAN, 1.0),
     "argmax": (lambda x: tf.argmax(tf.stack([1.0, 3.0, x])), NAN, 1, 2),
     "softmax": (lambda x: tf.nn.softmax(tf.stack([x, x, 1.0]))[2], NAN, 0.0, NAN),
     "cross-entropy": (

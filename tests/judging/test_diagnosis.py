@@ -96,7 +96,8 @@ def test_sums_that_should_be_0_tell_of_what_normalizes():
     expected = differences(lambda c: (plan(c) * weight).sum(), cost)
     # Sinkhorn's scalings, and a softmax's sum, taken for constants
     found = diagnose(-plan(cost) * weight, expected, 1e-8)
-    assert found.cause.startswith("sums along axes 0 and 1 should be 0 and are not, as where what normalizes along it")
+    said = "sums along axes 0 and 1 should be 0 and are not: the term of what normalizes along it"
+    assert found.cause.startswith(said)
     p = np.exp(cost) / np.exp(cost).sum(1, keepdims=True)
     found = diagnose(p * weight, p * (weight - (p * weight).sum(1, keepdims=True)), 1e-15)
     assert found.cause.startswith("sums along axis 1 should be 0 and are not")

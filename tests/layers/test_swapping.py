@@ -138,3 +138,75 @@ def test_a_quantized_model_is_swapped_with_its_values(mode):
         assert getattr(got, "quantization_mode", None) == getattr(expected, "quantization_mode", None)
         assert sorted(v.name for v in got.variables) == sorted(v.name for v in expected.variables)
     np.testing.assert_allclose(swapped(TEXTS), model(TEXTS), rtol=0, atol=1e-6)
+
+
+class Squared(keras.regularizers.Regularizer):
+    """A user's own, not registered."""
+
+    def __call__(self, x):
+        return keras.ops.sum(x * x)
+
+    def get_config(self):
+        return {}
+
+
+def adapted(model):
+    query = model.layers[1].query_dense
+    query.enable_lora(2)
+    query.lora_kernel_b.assign(np.ones(query.lora_kernel_b.shape))
+    return model
+
+
+def frozen(model):
+    model.layers[1].query_dense.kernel.trainable = False
+    model.layers[1].key_dense.trainable = False
+    return model
+
+
+def sequence(layer):
+    return keras.Sequential([keras.Input((4, 6)), layer])
+
+
+def attended():
+    x = keras.Input((4, 6))
+    return keras.Model(x, keras.layers.MultiHeadAttention(2, 3)(x, x))
+
+
+KEPT = {
+    "a-user-s-functions": lambda: sequence(keras.layers.Dense(3, lambda x: x * x, bias_regularizer=Squared())),
+    "a-lambda": lambda: sequence(keras.layers.Lambda(lambda x: 2 * x)),
+    "adapted-inside": lambda: adapted(attended()),
+    "frozen-inside": lambda: frozen(attended()),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_a_config_does_not_tell_is_there_in_the_copy(name):
+    model, x = KEPT[name](), np.random.default_rng(0).normal(size=(2, 4, 6)).astype(np.float32)
+    swapped = layers.swap(model)
+    np.testing.assert_allclose(swapped(x), model(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(sum(swapped.losses), sum(model.losses), rtol=1e-5)
+    assert [v.trainable for v in swapped.variables] == [v.trainable for v in model.variables]
+    assert len(swapped.trainable_variables) == len(model.trainable_variables)
+
+
+class Twice(keras.Sequential):
+    def call(self, inputs, training=None, mask=None):
+        return 2 * super().call(inputs)
+
+
+def patched():
+    layer = keras.layers.Dense(3, name="own")
+    call = layer.call
+    layer.call = lambda x: 2 * call(x)
+    return sequence(layer)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [patched, lambda: Twice([keras.Input((3,)), keras.layers.Dense(2)], name="own")],
+    ids=["of-an-object", "of-a-sequential"],
+)
+def test_a_call_that_a_copy_would_not_have_is_refused(make):
+    with pytest.raises(InputError, match="model: got 'own' with a call of its own; accepted: layers and models"):
+        layers.swap(make())

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import tfbp
 from tfbp import Dense, InputError, Model, Network
 from tfbp.training import BackupAndRestore
 
@@ -94,3 +95,21 @@ def test_a_backup_that_does_not_fit_is_refused(tmp_path, options, sentence):
     message = str(caught.value)
     assert message.startswith(f"backup_dir: got {str(tmp_path)!r}, {sentence}")
     assert message.endswith("accepted: a backup of this network and optimizer, or an empty directory.")
+
+
+def test_any_keras_model_has_one(tmp_path):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.network = keras.layers.Dense(1)  # a word of its own for something else
+
+        def call(self, x):
+            return self.network(x)
+
+    epochs = []
+    for stop in (1, 3):
+        model = Own()
+        model.compile("sgd", "mse")
+        backup = BackupAndRestore(tmp_path, delete_checkpoint=False)
+        epochs.append(tfbp.fit(model, X, LABELS, epochs=stop, verbose=0, callbacks=[backup]).epoch)
+    assert epochs == [[0], [1, 2]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfbp.bridge.unexpressed import check_code
 from tfbp.errors import InputError
 
 
@@ -92,6 +93,7 @@ def asks_itself(layer: Any) -> bool:
 
 
 def _added(layer: Any, tensor: Any, paths: list[Any]) -> list[tuple[Any, Any]]:
+    check_code(layer)
     if not isinstance(layer, keras.layers.Add) or len(paths) != 2:
         kind = type(layer).__name__
         raise InputError(f"model: got {kind} {layer.name!r} with {len(paths)} inputs; accepted: Add with two.")

@@ -12,7 +12,7 @@ import numpy as np
 from tfbp.bridge.functional import is_composite, network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, weights_of
-from tfbp.bridge.losses import check_logits, loss_of, losses_of
+from tfbp.bridge.losses import check_logits, given_losses, losses_of
 from tfbp.bridge.masks import makes_masks
 from tfbp.bridge.unexpressed import check_model, check_trained
 from tfbp.errors import InputError
@@ -33,6 +33,8 @@ from tfbp.vocabulary import Activation
 
 # the end of an error: other ways for a model that a network cannot express
 OTHER_WAYS = "tfbp.fit trains this model as it is; tfbp.layers.swap accepts it too."
+# and for one that cannot be copied layer by layer
+FIT_ALONE = "tfbp.fit trains this model as it is."
 
 
 def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameters]:
@@ -45,8 +47,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             is a tied `LinearCrossEntropy`. Any other Functional model is a graph, with several inputs and outputs,
             shared layers, merges, nested models, and operations such as `x + y` and `2 * x`. A layer of an unknown
             kind is opened: the layers and operations in its call become part of the graph.
-        loss: the network's loss; by default the loss in `compile`, with its loss_weights where there are several
-            outputs. For these, a list in their order, or a dict by name.
+        loss: a name, a `tfbp.Loss` or a Keras loss; for several outputs a list in their order, or a dict by name. By
+            default the loss in `compile`, with its loss_weights.
 
     Returns:
         The network, and its parameters as float64 arrays with exactly the model's values.
@@ -82,7 +84,7 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
     """Returns the network of a Keras model, and the Keras layer of each of its layers, by its place."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         kind = f"{type(model).__name__} {getattr(model, 'name', model)!r}"
-        way_out = f" {OTHER_WAYS}" if isinstance(model, keras.Model) else ""
+        way_out = f" {FIT_ALONE}" if isinstance(model, keras.Model) else ""
         raise InputError(f"model: got {kind}; accepted: a keras.Sequential, or a Functional keras.Model.{way_out}")
     check_model(model)
     if not model.built or not model.layers:
@@ -97,15 +99,23 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
         sources: dict[Place, Any] = {}
         layers = _layers_of(chain, sources, ())
     except InputError as error:
-        raise InputError(f"{error} {OTHER_WAYS}") from None
+        ways = FIT_ALONE if "a call of its own" in str(error) else OTHER_WAYS
+        raise InputError(f"{error} {ways}") from None
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
-    if loss is not None:
-        return Network(inputs, layers, loss), sources
-    loss, from_logits = loss_of(model)
-    network = Network(inputs, layers, loss)
-    check_logits(network, from_logits)
+    loss, from_logits, weights = _losses_or_compiled(model, loss)
+    network = Network(inputs, layers, loss).weighted(weights or [1.0])
+    check_logits(network, *from_logits)
     return network, sources
+
+
+def _losses_or_compiled(model: keras.Model, loss: Any) -> tuple[Any, list[bool | None], list[float] | None]:
+    """Returns losses as a network takes them, whether each takes logits, and their weights."""
+    if loss is not None:
+        return *given_losses(model, loss), None
+    compiled, weights = losses_of(model)
+    losses = [one for one, _ in compiled]
+    return losses if len(losses) > 1 else losses[0], [takes_logits for _, takes_logits in compiled], weights
 
 
 def _chain_or_none(model: keras.Model) -> list[Any] | None:
@@ -126,14 +136,9 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
     """Returns the same for a model that is not a chain with additions."""
-    compiled: list[Any] | None = None
-    weights = None
-    if loss is None:
-        compiled, weights = losses_of(model) if len(model.outputs) > 1 else ([loss_of(model)], None)
-        loss = [each for each, _ in compiled]
+    loss, from_logits, weights = _losses_or_compiled(model, loss)
     network, found = network_of_graph(model, loss, weights)
-    if compiled is not None:
-        check_logits(network, *(from_logits for _, from_logits in compiled))
+    check_logits(network, *from_logits)
     sources: dict[Place, Any] = {}
     for index, (layer, source) in enumerate(zip(network.layers, found, strict=True)):
         if source is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbp.bridge.unexpressed import check_code
 from tfbp.errors import InputError
 
 _ROLES = ("initializer", "regularizer", "constraint")
@@ -131,6 +132,7 @@ def _rows(table: Any, call: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
 
 def separable(layer: Any) -> list[tuple[Any, Weights]]:
     """Returns a separable convolution as two Keras layers, each with its weights."""
+    check_code(layer)
     axes = 1 if isinstance(layer, keras.layers.SeparableConv1D) else 2
     each = {"data_format": layer.data_format, "dtype": layer.dtype_policy, "name": layer.name}
     window = {name: getattr(layer, name) for name in ("kernel_size", "strides", "padding", "dilation_rate")}

@@ -85,6 +85,7 @@ def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
     first, model._initial_epoch = model._initial_epoch or schedule.initial_epoch, None
     schedule.check(first, pace)
     logs: Logs = {}
+    run.begin("train")
     together = not (schedule.validate or schedule.block_steps or model.stop_training)
     if together and isinstance(run, ArrayRun) and unwatched.pays(model, run, callbacks, schedule.epochs - first):
         first, logs = unwatched.train(model, run, callbacks, first, schedule.epochs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfbp.fitting import contract, datasets, generators, loops
+from tfbp.fitting import contract, datasets, generators, loops, tables
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.contract import KERAS
 from tfbp.fitting.hooks import writes_batches
@@ -51,6 +51,8 @@ def trace(rules: Rules, run: Run, name: str, callbacks: Any) -> None:
     if step is not None and writes_batches(callbacks) and loops.writes_summaries(step):
         # Keras's loop has a step's number for these
         raise Unsuitable("its step writes summaries")
+    if step is not None:
+        tables.note(rules.model, name)
 
 
 def run_of(

@@ -181,6 +181,13 @@ class Programs(Steps):
             raise Conceded
         return results
 
+    def forget(self, name: str) -> None:
+        """Drop the programs and steps of a name."""
+        self._steps = {key: step for key, step in self._steps.items() if key[0] != name}
+        self._programs = {key: program for key, program in self._programs.items() if key[3] != name}
+        self._compiled = {key for key in self._compiled if key[0] != name}
+        self._conceded.discard(name)
+
     def compiles(self, kind: str, way: Way) -> bool:
         """Whether XLA compiles a program of `loops`."""
         return way.rest if kind == "rest" else way.full or (kind == "epochs" and way.rest)

@@ -40,11 +40,27 @@ class Run(ABC):
         Returns:
             The number of the step after the last that was run.
         """
+        self.begin("train", runs=True)
         return self._run("train", epoch, start, stop, guarded)
 
     def evaluate(self, start: int, stop: int) -> None:
         """Count the batches from `start` to before `stop` into the model's metrics."""
+        self.begin("test", runs=True)
         self._run("test", 0, start, stop)
+
+    def begin(self, name: str, runs: bool = False) -> None:
+        """Trace a step again that was never run, where callbacks have changed meanwhile what its trace depends on.
+
+        Args:
+            runs: it is run now.
+        """
+        if tables.is_stale(self.model, name):
+            if name == "train":
+                contract.build_optimizer(self.model)
+            self.trace(name)
+            tables.note(self.model, name)
+        if runs:
+            tables.will_run(self.model, name)
 
     def logs(self) -> Any:
         """The logs of the last step."""
@@ -136,6 +152,7 @@ class ArrayRun(Run):
         Returns:
             The logs of each, and whether these and the weights after them are finite.
         """
+        self.begin("train", runs=True)
         stop = self.steps if stop is None else stop
         numbers = [count, start, stop, self.batch_size, self.full * self.batch_size, self.rows]
         options: dict[str, Any] = {"full": self.full > 0, "left": self.left}
@@ -156,6 +173,7 @@ class ArrayRun(Run):
     def predict(self) -> Any:
         """The model's outputs for all rows, as NumPy arrays."""
         order, parts = np.arange(self.rows, dtype=np.int32), []
+        self.begin("predict", runs=True)
         self._way("predict")
         if self.full:
             arguments = (self._order_tensor(order), [self.full], self.tensors)
@@ -205,6 +223,7 @@ class ArrayRun(Run):
     def trace(self, name: str = "train") -> Any:
         """As `Run.trace`."""
         contract.build_state(self.model, self.data, name)
+        self._ways.pop(name, None)  # decided by the step
         way, known = self._way(name), self._known(name)
         compiled, rows = way.full if self.full else way.rest, min(self.rows, self.batch_size)
         specs = list(map(tf.TensorSpec.from_tensor, self.tensors)) if compiled else known.specs_of(self.tensors)

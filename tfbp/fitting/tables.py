@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from tfbp.fitting.facts import Facts
 from tfbp.fitting.programs import Programs
 from tfbp.fitting.steps import keep
 
@@ -31,6 +32,29 @@ def table_of(model: Any, name: str = "train") -> Table:
     return table
 
 
+def note(model: Any, name: str) -> None:
+    """Remember what a step of a name was traced with, until it is run."""
+    table = table_of(model, name)
+    if name not in table.traced_with:
+        table.traced_with[name] = Facts(model)
+
+
+def is_stale(model: Any, name: str) -> bool:
+    """Whether a step that was not yet run would be traced otherwise now than it was; if so, what was traced is
+    dropped."""
+    table = table_of(model, name)
+    traced_with = table.traced_with.get(name)
+    if traced_with is None or traced_with == Facts(model):
+        return False
+    table.forget(name)
+    return True
+
+
+def will_run(model: Any, name: str) -> None:
+    """Remember that a step was run: as in Keras, from there on its trace stays what it is."""
+    table_of(model, name).traced_with[name] = None
+
+
 class Structure(NamedTuple):
     """Packed data with True in place of every tensor, and as a text, which is made once."""
 
@@ -44,6 +68,7 @@ class Table:
 
     Attributes:
         streams: those of datasets, by what their elements are.
+        traced_with: what a model's steps were traced with that were not yet run, by their names.
     """
 
     def __init__(self, model: Any) -> None:
@@ -51,6 +76,7 @@ class Table:
         self._functions: dict[str, Any] = {}
         self.streams: dict[str, dict[Any, Any]] = {}
         self._programs: dict[str, Programs] = {}
+        self.traced_with: dict[str, Facts | None] = {}
 
     def holds(self, model: Any) -> bool:
         """Whether the model is still compiled as it was, and Keras's functions are those that it had."""
@@ -77,6 +103,15 @@ class Table:
         if known is None:
             known = self._programs[structure.text] = Programs(model, structure.value)
         return known
+
+    def forget(self, name: str) -> None:
+        """Drop what was traced with a step of a name."""
+        del self.traced_with[name]
+        for known in self.streams.values():
+            for key in [key for key in known if name in (key, key[0])]:
+                del known[key]
+        for programs in self._programs.values():
+            programs.forget(name)
 
     @property
     def traces(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import keras
+
 from tfbp import fitting
+from tfbp.network import Network
 from tfbp.training.workers import is_chief
 
 
 class BackupAndRestore(fitting.BackupAndRestore):
-    """`tfbp.fitting.BackupAndRestore` of a `tfbp.Model`: refuses the backup of another network.
+    """`tfbp.fitting.BackupAndRestore` of a `tfbp.Model`, or any Keras model: refuses the backup of another network.
 
     The order of an epoch's batches follows from the model's seed and the epoch's number. Of several workers the first
     writes, and all read: give them one directory on a file system that they share.
@@ -31,10 +34,15 @@ class BackupAndRestore(fitting.BackupAndRestore):
         ([0, 1], [2, 3, 4])
     """
 
-    kind = "network"
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        # any other Keras model is known by the shapes of its weights
+        network = getattr(model, "network", None)
+        self._network = network if isinstance(network, Network) else None
+        self.kind = "model" if self._network is None else "network"
 
     def _identity(self) -> str:
-        return self.model.network.to_json()
+        return super()._identity() if self._network is None else self._network.to_json()
 
     def _writes(self) -> bool:
         return is_chief(self.model.distribute_strategy)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import tensorflow as tf
 
 from tfbp.checking.trial import Trial, arrays
 from tfbp.judging.failures import Failure, attempt
+
+BFLOAT16 = tf.bfloat16.as_numpy_dtype
+# so far from linear are gradients that go through bfloat16
+ROUNDED = 2.0**-5
 
 
 def examine(trial: Trial) -> None:
@@ -48,9 +53,15 @@ def _linear(trial: Trial) -> None:
         rounding = 64 * (tolerance + float(np.sqrt(np.mean(tolerance**2))))
         ratio = float((np.abs(of_both[i] - expected) / rounding).max())
         # a difference of roundings is for the vote to judge, which may know what they come from
-        if not ratio <= 1 and np.linalg.norm(of_both[i] - expected) > 1e-3 * np.linalg.norm(expected):
+        most = ROUNDED if _is_narrow(own) else 1e-3
+        if not ratio <= 1 and np.linalg.norm(of_both[i] - expected) > most * np.linalg.norm(expected):
             trial.refuted.add(name)
             place = np.unravel_index(int(np.argmax(np.abs(of_both[i] - expected) / rounding)), own.shape)
             got, right = of_both[i][place], expected[place]
             where = f"at {[int(p) for p in place]}: {got:.6g} with the upstream 2u - 3v; {right:.6g} is expected"
             trial.find(name, where, "not linear in the upstream gradient", "upstream", ratio)
+
+
+def _is_narrow(gradient: np.ndarray) -> bool:
+    """Whether a gradient went through a dtype of few digits."""
+    return any((gradient.astype(dtype).astype(gradient.dtype) == gradient).all() for dtype in (np.float16, BFLOAT16))
