@@ -25,6 +25,8 @@ LONG, LONG_FOR_XLA = 1024 * 1024, 512 * 512
 LATER = 16
 # the same factor on a GPU, where memory is large and every small kernel costs a launch
 LATER_ON_GPU = 64
+# up to so many keys, backward takes the exact sum over them, because its pass over the matrix costs little
+FEW_KEYS = 32
 
 
 def attention_forward(query, key, value, masks=(), *, causal=False, dropped=None, zero_if_blind=False):
@@ -90,8 +92,9 @@ def whole_backward(dy, residuals):
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    # Σ dp p equals dy · y, without a pass over the matrix; under XLA the pass is free, and y is rounded in 16 bits
-    dz = softmax_backward(dp, p) if is_compiled() or y.dtype.size == 2 else p * (dp - chunks.dp_dot_p(dy, y))
+    # Σ dp p equals dy · y, without a pass over the matrix, but less exactly: y is rounded
+    is_cheap = is_compiled() or (p.shape[-1] or FEW_KEYS + 1) <= FEW_KEYS
+    dz = softmax_backward(dp, p) if is_cheap or y.dtype.size == 2 else p * (dp - chunks.dp_dot_p(dy, y))
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
     # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)
