@@ -15,7 +15,7 @@ B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import tensorflow as tf
@@ -125,6 +125,12 @@ Part = Product | Rows | Convolved | Each
 
 class Unknown(Exception):
     """Raised for parts of one weight without a common formula."""
+
+
+def of_example(part: Any, row: tf.Tensor) -> Any:
+    """Returns a part of one example alone, a batch of one."""
+    tensors = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(part, **{name: tf.gather(each, [row]) for name, each in tensors.items() if tf.is_tensor(each)})
 
 
 def joined(parts: Sequence[Any]) -> list[Any]:
