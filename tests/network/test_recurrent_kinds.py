@@ -171,6 +171,14 @@ def test_what_a_network_cannot_express_is_refused_from_keras(kind, argument, val
     assert str(caught.value).startswith(f"model: 'mine': {argument}: got {value!r}; accepted: {accepted}.")
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_dropout_of_each_gate_alone_is_refused_from_keras(kind):
+    make = getattr(keras.layers, kind)
+    with pytest.raises(InputError, match=r"^model: 'mine': implementation: got 1, which drops other inputs for each g"):
+        layer_from_keras(make(4, dropout=0.5, implementation=1, name="mine"))
+    assert layer_from_keras(make(4, implementation=1)) == layer_from_keras(make(4))
+
+
 def test_a_constraint_is_refused_from_keras():
     for name in ("kernel_constraint", "recurrent_constraint", "bias_constraint"):
         with pytest.raises(InputError, match=name):

@@ -23,7 +23,7 @@ _MINDS = (
     keras.layers.TimeDistributed,
 )
 # layers whose numbers depend on the masks of what they merge
-_MERGES = (keras.layers.Minimum, keras.layers.Maximum, keras.layers.Multiply)
+MERGES = (keras.layers.Minimum, keras.layers.Maximum, keras.layers.Multiply)
 
 
 def makes_masks(keras_layer: Any) -> bool:
@@ -89,7 +89,7 @@ class Masks:
             return self._of_attention(node, known)
         if isinstance(operation, _MINDS) and not isinstance(operation, keras.layers.TimeDistributed):
             return self._of_sequence(node, known)
-        minds = isinstance(operation, _MERGES) or getattr(operation, "_call_has_mask_arg", False)
+        minds = isinstance(operation, MERGES) or getattr(operation, "_call_has_mask_arg", False)
         if isinstance(operation, keras.layers.TimeDistributed) or not minds:
             return {}
         if any(self.of(tensor) is not None for tensor in node.input_tensors):

@@ -83,6 +83,28 @@ def test_an_output_whose_loss_takes_its_logits_counts_among_the_uses_of_a_tensor
     assert {line.by for line in report.lines} == {"reference"}
 
 
+def test_a_merge_whose_numbers_depend_on_masks_is_judged_with_them(rng):
+    i = keras.Input((4, 3))
+    h = L.Masking()(L.ReLU()(i))
+    y = L.Maximum(name="largest")([h, L.Dense(3, bias_initializer="ones")(h)])
+    report = tfbp.agree(
+        keras.Model(i, L.GRU(2)(y)), -np.abs(rng.normal(size=(5, 4, 3))) + [[[0], [0], [2], [2]]], **QUICK
+    )
+    assert report.agrees, str(report)
+    assert {line.layer: line.by for line in report.lines}["largest"] == "differences"
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+def test_masks_reach_the_layers_of_nested_models(rng):
+    k = keras.Input((4, 3))
+    inner = keras.Model(k, L.GRU(2, name="gru")(L.Dense(3, name="dense")(k)))
+    i = keras.Input((4, 3))
+    model = keras.Model(i, L.Dense(2)(inner(L.Masking()(L.ReLU()(i)))))
+    report = tfbp.agree(model, rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 2)), loss="mse", **QUICK)
+    assert report.agrees, str(report)
+    assert {"masking", "dense", "gru"} <= {line.layer for line in report.lines if line.by == "reference"}
+
+
 def test_a_right_siamese_network_with_operations_has_none(rng):
     a, b = keras.Input((5,), name="a"), keras.Input((5,), name="b")
     shared = keras.Sequential([keras.Input((5,)), L.Dense(6, "tanh", name="one"), L.Dense(4, name="two")])

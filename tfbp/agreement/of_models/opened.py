@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.bridge.functional import inputs_of_call
 from tfbp.errors import InputError
 
 
@@ -147,15 +148,15 @@ class _Walk:
         graph = model._functional if isinstance(model, keras.Sequential) else model
         known = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for node in _nodes(graph):
-            taken = [known[id(tensor)] for tensor in node.input_tensors]
-            for tensor, number in zip(node.outputs, self._call(node, taken, known), strict=True):
+            for tensor, number in zip(node.outputs, self._call(node, known), strict=True):
                 known[id(tensor)] = number
         return [known[id(tensor)] for tensor in graph.outputs]
 
-    def _call(self, node: Any, taken: list[int], known: dict[int, int]) -> list[int]:
+    def _call(self, node: Any, known: dict[int, int]) -> list[int]:
         operation = node.operation
         if isinstance(operation, keras.Model) and is_functional(operation):
-            return self.through(operation, taken)
+            # masks go with the tensors
+            return self.through(operation, [known[id(tensor)] for tensor in inputs_of_call(node)])
 
         def slot(leaf: Any) -> Any:
             return Slot(known[id(leaf)]) if isinstance(leaf, keras.KerasTensor) else leaf
@@ -166,7 +167,7 @@ class _Walk:
         name = operation.name + ("" if not before else " again" if before == 1 else f" again ({before + 1})")
         makes = list(range(len(self.names), len(self.names) + len(node.outputs)))
         self.names += [name] if len(makes) == 1 else [f"{name}[{i}]" for i in range(len(makes))]
-        takes = tuple(dict.fromkeys(taken))
+        takes = tuple(dict.fromkeys(known[id(tensor)] for tensor in node.input_tensors))
         self.calls.append(Call(name, operation, arguments, takes, tuple(makes), before))
         return makes
 
