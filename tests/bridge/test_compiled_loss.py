@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfbp import InputError, Loss, Model, Network, gradient_statistics
+from tfbp import InputError, Loss, Model, Network, gradient_statistics, reference
 from tfbp.errors import LONGEST
 
 LOSSES = keras.losses
@@ -73,6 +73,36 @@ def test_a_loss_that_a_network_does_not_have_is_refused(loss, last, sentence):
         Model.from_keras(model_of(loss, last))
     assert str(caught.value).startswith(sentence)
     assert len(str(caught.value)) <= LONGEST
+
+
+@pytest.mark.parametrize("is_chain", [True, False], ids=["chain", "graph"])
+def test_the_weight_of_one_loss_counts(is_chain):
+    x = keras.Input((4,))
+    y = keras.layers.Dense(4, "tanh")(x)
+    model = keras.Model(x, keras.layers.Dense(3, name="y")(y if is_chain else y * x))
+    model.compile("sgd", loss={"y": "mse"}, loss_weights={"y": 0.25})
+    network, parameters = Network.from_keras(model)
+    assert network.is_chain == is_chain
+    targets = X[:, :3]
+    loss, _ = reference.loss_and_gradients(network, parameters, X, targets)
+    assert loss == pytest.approx(model.evaluate(X, targets, verbose=0), rel=1e-5)
+    assert loss == pytest.approx(np.mean((reference.forward(network, parameters, X) - targets) ** 2) / 4, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [LOSSES.Huber(0.5), [LOSSES.Huber(0.5)], {"y": LOSSES.Huber(0.5)}, {"y": Loss("huber", {"delta": 0.5})}],
+    ids=["Keras's", "in a list", "by name", "tfbp's"],
+)
+def test_a_loss_may_be_keras_s_and_belong_to_an_output(loss):
+    x = keras.Input((4,))
+    network, _ = Network.from_keras(keras.Model(x, keras.layers.Dense(3, name="y")(x)), loss)
+    assert network.loss == Loss("huber", {"delta": 0.5})
+
+
+def test_a_loss_of_logits_does_not_fit_probabilities():
+    with pytest.raises(InputError, match=r"^loss: got from_logits=True .* softmax; accepted: from_logits=False, or"):
+        Network.from_keras(model_of("mse", "softmax"), LOSSES.CategoricalCrossentropy(from_logits=True))
 
 
 def test_a_model_that_is_not_compiled_needs_a_loss():

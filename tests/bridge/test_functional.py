@@ -9,6 +9,8 @@ from keras.src.losses.losses import LossFunctionWrapper as WithMasks
 
 from tfbp import InputError, Network, manual, reference, tape
 
+# nested models drop the masks of their outputs, and Keras says so
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
 WRITINGS = {"reference": reference, "manual": manual, "tape": tape}
 
 
@@ -133,6 +135,30 @@ def _masked():
     return keras.Model(x, layers.Dense(3)(layers.Concatenate()([last, layers.GlobalAveragePooling1D()(both)])))
 
 
+def _joined():
+    """Masked sequences side by side and after each other, also with one that has no mask."""
+    x, other = keras.Input((4, 3)), keras.Input((4, 3))
+    shown = layers.Masking(0.0)(layers.ReLU()(x))
+    beside = layers.Concatenate()([shown, layers.Masking(0.0)(layers.ReLU()(other))])
+    after = layers.Concatenate(axis=1)([layers.Dense(3, "tanh")(shown), layers.Conv1D(3, 2)(other)])
+    seen = layers.Attention()([layers.Dense(2)(other), layers.Identity()(layers.Dense(2)(other))])
+    ends = [layers.GRU(2)(beside), layers.LSTM(3)(after), layers.Flatten()(seen)]
+    return keras.Model([x, other], layers.Dense(3)(layers.Concatenate()(ends)))
+
+
+def _masks_through_models():
+    """Masks reach layers in nested models, of which one takes two tensors by name and returns two."""
+    i, j = keras.Input((5, 3), name="i"), keras.Input((3,), name="j")
+    several = keras.Model([i, j], [layers.GRU(3, return_sequences=True)(i), layers.Dense(2)(j)])
+    k = keras.Input((5, 3))
+    single = keras.Model(k, layers.LSTM(3, return_sequences=True)(layers.Dense(3, "tanh")(k)))
+    x = keras.Input((5, 3))
+    shown = layers.Masking(0.0)(layers.ReLU()(x))
+    sequence, one = several({"j": x[:, 0], "i": single(shown)})
+    y = layers.Concatenate()([layers.SimpleRNN(2)(single(sequence)), one])
+    return keras.Model(x, layers.Dense(3)(y))
+
+
 # in float32, too
 L2 = keras.regularizers.L2(2**-6)
 
@@ -182,6 +208,8 @@ MODELS = {
     "tagger of two": (_tagger_of_two, {"far": "mean_squared_error", "near": "categorical_crossentropy"}),
     "translator": (_translator, "mean_squared_error"),
     "masked": (_masked, "mean_squared_error"),
+    "joined masks": (_joined, "mean_squared_error"),
+    "masks through models": (_masks_through_models, "mean_squared_error"),
     "attention over all axes": (_over_all_axes, "mean_squared_error"),
     "composites": (_composites, "mean_squared_error"),
     "patched": (_patched, "mean_squared_error"),
@@ -295,6 +323,21 @@ def test_it_goes_back_to_keras(trial):
             r"^model: got the operation Sin \('sin.*'\); accepted: Add, Subtract",
         ),
         (
+            lambda: keras.Model([x := keras.Input((4,)), keras.Input((2,), name="left")], layers.Dense(2)(x)),
+            "huber",
+            r"^model: got the input 'left', which no output depends on; accepted: inputs that are used\.",
+        ),
+        (
+            lambda: keras.Model(x := keras.Input((2, 3, 3, 3)), layers.BatchNormalization(axis=3, name="b")(x)),
+            "huber",
+            r"^model: 'b': axis: got 3; accepted: -1, the last axis\.",
+        ),
+        (
+            lambda: keras.Model(x := keras.Input((3, 3)), layers.Normalization(1, [1, 2, 3], [1, 1, 1], name="n")(x)),
+            "huber",
+            r"^model: 'n': axis: got 1; accepted: -1, the last axis\.",
+        ),
+        (
             lambda: keras.Model(x := keras.Input((3, 4)), layers.GRU(2)(layers.Softmax(name="s")(layers.Masking()(x)))),
             "huber",
             r"^model: got 's', a Softmax, with a mask; accepted: masks of recurrences, attention",
@@ -306,12 +349,26 @@ def test_it_goes_back_to_keras(trial):
         "a sum of rows",
         "rows of a batch",
         "an operation",
+        "an input that is left out",
+        "columns of voxels",
+        "rows of steps",
         "a masked softmax",
     ],
 )
 def test_what_a_network_cannot_express_is_one_sentence(make, loss, sentence):
     with pytest.raises(InputError, match=sentence):
         Network.from_keras(make(), loss)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_the_last_axis_may_have_its_number(rank):
+    x = keras.Input((4,) * rank)
+    kinds = [layers.BatchNormalization, layers.LayerNormalization, layers.RMSNormalization, layers.Normalization]
+    y = x
+    for kind in kinds:
+        y = kind(axis=rank)(y)
+    network, _ = Network.from_keras(keras.Model(x, y), "mean_squared_error")
+    assert [type(layer).__name__ for layer in network.layers] == [kind.__name__ for kind in kinds]
 
 
 class _Counting(layers.Layer):

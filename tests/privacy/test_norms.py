@@ -146,12 +146,21 @@ def test_a_loss_over_the_whole_batch_is_found_by_trying():
     assert len(str(caught.value)) < 240
 
 
-def test_a_sum_over_examples_and_a_mask_over_the_batch_are_taken():
+def test_a_sum_over_examples_is_taken():
     x, y = data()
     model = mlp()
     right = tfbp.per_example_gradient_norms(model, x, y)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"))
     np.testing.assert_allclose(tfbp.per_example_gradient_norms(model, x, y), right, rtol=1e-13)
+
+
+def test_a_mask_that_counts_over_the_whole_batch_counts_for_an_example_alone():
+    model = keras.Sequential([L.Input((6,), dtype="int32"), L.Embedding(9, 4, mask_zero=True), L.Dense(9)])
+    model.compile("sgd", logits())
+    tokens = np.random.default_rng(0).integers(1, 9, (5, 6))
+    tokens[0, 1:], tokens[1, 3:] = 0, 0
+    right = norms_of(one_tape_an_example(model, tokens, tokens))
+    np.testing.assert_allclose(tfbp.per_example_gradient_norms(model, tokens, tokens), right, rtol=1e-13)
 
 
 def test_batch_size_changes_nothing():

@@ -2,15 +2,18 @@
 
 import pytest
 import tensorflow as tf
+import test_clipping
+import test_ledger
 import test_private_fit
 import test_private_refusals
 import test_sampling
 
-from tfbp.privacy import accounting, clipping, ledger, noise, parts, program, refusals
+from tfbp.privacy import accounting, clipping, ledger, noise, parts, program, refusals, sampling, scaling
 
 pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
 
 NOISED, NORMAL, CLIPPED, SQUARES = noise.noised, noise.normal, program.clipped, parts.squares
+POISSON, BEGIN = sampling.poisson, ledger.Ledger.begin
 
 
 def of_the_actual_batch(sums, key, step, deviation, divisor):
@@ -38,6 +41,23 @@ def one_noise_for_neighbouring_elements(key, step, size, dtype, first=0):
 def without_a_kernel(each, dtype):
     """The clip of a layer is skipped: its kernel counts in no norm."""
     return 0 * SQUARES(each, dtype) if isinstance(each[0], parts.Product) else SQUARES(each, dtype)
+
+
+def rounded_to_nearest(squares, clip, dtype, taken):
+    return tf.cast(tf.minimum(clip / tf.sqrt(squares), 1.0), dtype), taken
+
+
+def one_draw_for_several_chunks(key, step, rate, rows, size):
+    """The second chunk of a step has the numbers of the next step's first."""
+    draw = POISSON(key, tf.constant(0, tf.int64), rate, rows, size)
+    return lambda number, last: draw(number + tf.cast(step, tf.int32), last)
+
+
+def among_steps_of_the_same_noise(self, stretch):
+    """A second fit with a larger batch is counted at the first one's rate."""
+    known = self.stretches()
+    if not known or known[-1].noise != stretch.noise:
+        BEGIN(self, stretch)
 
 
 def numpy_step():
@@ -81,6 +101,26 @@ MISTAKES = {
     "a penalty of the examples that no clip bounds": (
         *(refusals, "check_layers", lambda model, of_norms=False: None),
         lambda: test_private_refusals.test_it_is_refused_in_one_sentence("an activity regularizer"),
+    ),
+    "the factor rounded to the nearest": (
+        *(test_clipping, "factors_of", rounded_to_nearest),
+        lambda: test_clipping.test_factors_are_rounded_down(tf.float32),
+    ),
+    "the norm of terms that cancel rounded to 0": (
+        *(scaling, "rounding_of", lambda sizes: 0 * sizes[..., 0]),
+        lambda: test_clipping.test_large_terms_that_cancel_do_not_hide_a_gradient("product"),
+    ),
+    "one draw for several chunks": (
+        *(sampling, "poisson", one_draw_for_several_chunks),
+        test_sampling.test_no_chunk_of_a_step_shares_its_numbers_with_another,
+    ),
+    "the same key for all fits": (
+        *(ledger.Ledger, "draw_key", lambda self, seed: self.key.assign([1, 2, 3, 4])),
+        test_ledger.test_each_fit_has_a_key_of_its_own_from_the_operating_system,
+    ),
+    "steps of a larger batch at the first one's rate": (
+        *(ledger.Ledger, "begin", among_steps_of_the_same_noise),
+        lambda: test_ledger.test_steps_with_another_setting_are_a_stretch_of_their_own("rate"),
     ),
     "the budget forgotten": (
         *(ledger.Ledger, "stretches", of_the_first_stretch),

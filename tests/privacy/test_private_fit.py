@@ -96,6 +96,26 @@ def test_the_private_step_is_numpys(jit_compile, physical):
     assert history.params["jit_compile"] is jit_compile
 
 
+def test_a_step_without_an_example_adds_noise_and_is_counted():
+    x, y = data(8)
+    given, key = privacy(), np.random.SeedSequence(5).generate_state(4, np.uint64)
+    key = tf.constant([int(word >> np.uint64(1)) + 1 for word in key], tf.int64)
+    draws = [sampling.poisson(key[2:], tf.constant(step, tf.int64), 1 / 8, 8, 4) for step in range(8)]
+    drawn = [int(np.sum(draw(tf.constant(0), tf.constant(-1, tf.int64))[1])) for draw in draws]
+    assert drawn.count(0) >= 2
+    # all of them are not finite: noise alone moves the weights, as many times as there are steps
+    model = model_of()
+    before = model.get_weights()
+    told = tfbp.fit(model, np.full_like(x, np.nan), y, batch_size=1, privacy=given, verbose=0).privacy
+    assert (told["steps"], told["updates"]) == (8, 8)
+    sizes = [weight.size for weight in before]
+    noises = sum(
+        noise.normal(key[:2], tf.constant(step, tf.int64), sum(sizes), tf.float64).numpy() for step in range(8)
+    )
+    moved = np.concatenate([(old - new).ravel() for old, new in zip(before, model.get_weights(), strict=True)])
+    np.testing.assert_allclose(moved, 0.5 * given.noise_multiplier * given.clip * noises, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("wrong", ["nothing", "a label", "a token"])
 def test_auto_compiles_where_labels_and_tokens_are_in_range(monkeypatch, wrong):
     """XLA clamps a token and has a NaN for a label: that example would count 0 without an error."""

@@ -121,6 +121,7 @@ def test_it_is_refused_in_one_sentence(case):
         ({"delta": 1e-3}, "epsilon: got None and noise_multiplier=None"),
         ({"epsilon": 1.0, "noise_multiplier": 1.0, "delta": 1e-3}, "accepted: one of the two"),
         ({**GIVEN, "clip": 0}, "clip: got 0"),
+        ({**GIVEN, "clip": 1e-25}, "clip: got 1e-25; accepted: at least 1e-12"),
         ({**GIVEN, "clip": float("nan")}, "clip: got nan"),
         ({"noise_multiplier": -1.0, "delta": 1e-3}, "noise_multiplier: got -1.0"),
         ({"noise_multiplier": 1.0}, "delta: got None"),

@@ -73,6 +73,15 @@ def test_none_is_dropped_where_more_are_drawn_than_a_chunk_holds(size):
     assert np.mean([len(drawn(step, 0.9, 30, size)[0]) for step in range(60)]) == pytest.approx(27, abs=1)
 
 
+def test_no_chunk_of_a_step_shares_its_numbers_with_another():
+    found = {}
+    for step in range(12):
+        draw = sampling.poisson(KEY, tf.constant(step, tf.int64), 0.3, 1000, 20)
+        for number in range(4):
+            found[step, number] = tuple(draw(tf.constant(number), tf.constant(-1, tf.int64))[0].numpy())
+    assert len(set(found.values())) == len(found)
+
+
 def test_an_empty_draw_is_one_chunk():
     found = [drawn(step, 0.01, 10, 4) for step in range(50)]
     assert ([], 1) in found

@@ -15,7 +15,7 @@ from tfbp.bridge.operations import PASSES, columns, layer_of_operation, passed, 
 from tfbp.bridge.unexpressed import check_model
 from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
-from tfbp.network.graph import layers_of
+from tfbp.network.graph import layers_of, needed
 
 # composite layers that consist of two known layers
 _COMPOSITE = {"SeparableConv1D": separable, "SeparableConv2D": separable, "EmbedReduce": mean_of_rows}
@@ -27,12 +27,11 @@ def network_of_graph(
     """Returns the network of a functional model, and the Keras layer of each of its layers, or None.
 
     Args:
-        loss: for one output; for several, a list in their order, or a dict by their names.
+        loss: for one output; for several, a list in their order.
         loss_weights: the factor of each output's loss; 1 by default.
 
     Raises:
-        InputError: inputs of unknown shape, a layer or an operation that a network cannot express, or a loss that names
-            no output.
+        InputError: inputs of unknown shape, or a layer or an operation that a network cannot express.
     """
     opened = _Opened()
     inputs = [_input(tensor, model) for tensor in model.inputs]
@@ -45,14 +44,12 @@ def network_of_graph(
         if mask is not None and (mask.shape != output.shape[:-1] or not mask.shape):
             got = f"an output of shape {output.shape} with a mask of shape {mask.shape}, which Keras's loss uses"
             raise InputError(f"model: got {got}; accepted: a mask of its rows, or outputs without.")
-    names = list(getattr(model, "output_names", ["output"]))
-    if isinstance(loss, Mapping):
-        if set(loss) != set(names):
-            raise InputError(f"loss: got losses of {sorted(loss)}; accepted: one for each of {sorted(names)}.")
-        loss = [loss[name] for name in names]
+    used = needed([*outputs, *filter(None, masks)])
+    for tensor, symbol in zip(model.inputs, inputs, strict=True):
+        if symbol.number not in used:
+            got = f"the input {tensor.name!r}, which no output depends on"
+            raise InputError(f"model: got {got}; accepted: inputs that are used.")
     one_in, one_out = len(inputs) == 1, len(outputs) == 1
-    if one_out and isinstance(loss, list | tuple) and len(loss) == 1:
-        (loss,) = loss
     made = (inputs[0] if one_in else inputs, outputs[0] if one_out else outputs)
     network = Network(*made, loss, loss_weights, masks)
     found = {id(layer): source for layer, source in opened.made.values()}
@@ -83,26 +80,30 @@ class _Opened:
                     self.masks.after(node, known)
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def _nested(self, node: Any, taken: Sequence[Symbol]) -> list[Symbol]:
+    def _nested(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         """The calls of a nested model, which masks go through."""
         check_model(node.operation)
         inner = _functional(node.operation)
-        for tensor, outer in zip(inner.inputs, node.input_tensors, strict=True):
-            self.masks.put(tensor, self.masks.of(outer))
-        made = self.outputs(inner, taken)
+        given = inputs_of_call(node)
+        masks = keras.tree.flatten(node.arguments.kwargs.get("mask")) or [None]
+        for tensor, outer, mask in zip(
+            inner.inputs, given, masks * (len(given) if len(masks) == 1 else 1), strict=True
+        ):
+            self.masks.put(tensor, self.masks.of(outer) if mask is None else known[id(mask)])
+        made = self.outputs(inner, [known[id(tensor)] for tensor in given])
         for tensor, ours in zip(inner.outputs, node.outputs, strict=True):
             self.masks.put(ours, self.masks.of(tensor))
         return made
 
     def _call(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         operation = node.operation
-        mask = node.arguments.kwargs.get("mask")
-        taken = [known[id(tensor)] for tensor in node.input_tensors if tensor is not mask]
         if _is_model(operation):
-            return self._nested(node, taken)
+            return self._nested(node, known)
+        mask = {id(tensor) for tensor in keras.tree.flatten(node.arguments.kwargs.get("mask"))}
+        taken = [known[id(tensor)] for tensor in node.input_tensors if id(tensor) not in mask]
         if isinstance(operation, keras.layers.Masking):
             return [masked(operation, taken[0])]
-        if isinstance(operation, WithMask):
+        if isinstance(operation, WithMask | keras.layers.Identity):
             return taken[:1]
         if not isinstance(operation, keras.layers.Layer):
             if type(operation).__name__ in PASSES:
@@ -200,6 +201,14 @@ def _states_apart(layer: Any, y: Symbol) -> list[Symbol]:
     steps = y.shape[0] - layer.states
     first = GetItem((slice(0, steps),)) if layer.return_sequences else GetItem((0,))
     return [first(y), *(GetItem((steps + number,))(y) for number in range(layer.states))]
+
+
+def inputs_of_call(node: Any) -> list[Any]:
+    """The tensors that a call of a nested model takes, in the order of the model's inputs."""
+    given, model = first_argument(node), _functional(node.operation)
+    if isinstance(given, Mapping) and not isinstance(model._inputs_struct, Mapping):
+        return [given[tensor._keras_history.operation.name] for tensor in model.inputs]
+    return keras.tree.flatten(given)
 
 
 def _functional(model: Any) -> Any:

@@ -75,6 +75,8 @@ def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: A
     given = {name: value for name, value in given.items() if value is not _MISSING and name not in made_apart}
     if isinstance(keras_layer, keras.layers.Bidirectional):
         given["layer"], takes = keras_layer.forward_layer, called_with.pop("takes", ())
+    if "axis" in given and name.endswith("Normalization"):
+        given["axis"] = _counted_from_the_last(keras_layer, given["axis"])
     if isinstance(keras_layer, keras.layers.EinsumDense):
         given["partial_output_shape"] = keras_layer.partial_output_shape
     try:
@@ -170,6 +172,14 @@ def weights_of(layer: Layer, keras_layer: Any) -> dict[str, Any]:
 def _attribute(keras_layer: Any, argument: str) -> Any:
     """Returns a Keras layer's argument; some layers keep it under a private name."""
     return getattr(keras_layer, argument, getattr(keras_layer, f"_{argument}", _MISSING))
+
+
+def _counted_from_the_last(keras_layer: Any, axis: Any) -> Any:
+    """A built layer's axes, with -1 for the last one of its inputs."""
+    shapes = keras_layer._build_shapes_dict
+    last = len(next(iter(shapes.values()))) - 1 if shapes else None
+    counted = [-1 if each == last else each for each in (axis if isinstance(axis, list | tuple) else [axis])]
+    return counted[0] if len(counted) == 1 else counted
 
 
 def _argument_from_keras(layer_name: str, argument: str, value: Any) -> Any:

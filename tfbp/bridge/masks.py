@@ -60,12 +60,20 @@ class Masks:
 
     def __init__(self, written: Callable[[Any, Sequence[Symbol]], list[Symbol]]) -> None:
         self._written = written
-        self._by_tensor: dict[int, Symbol] = {}
+        self._by_tensor: dict[int, Symbol | InputError] = {}
 
     def of(self, tensor: Any) -> Symbol | None:
-        return self._by_tensor.get(id(tensor))
+        """Returns the mask of a tensor, or None.
 
-    def put(self, tensor: Any, mask: Symbol | None) -> None:
+        Raises:
+            InputError: a mask that a network cannot express.
+        """
+        mask = self._by_tensor.get(id(tensor))
+        if isinstance(mask, InputError):
+            raise mask
+        return mask
+
+    def put(self, tensor: Any, mask: Symbol | InputError | None) -> None:
         self._by_tensor.pop(id(tensor), None)
         if mask is not None:
             self._by_tensor[id(tensor)] = mask
@@ -138,11 +146,21 @@ class Masks:
             for tensor in tensors:
                 self.put(tensor, None)
         elif getattr(operation, "supports_masking", False):
-            explicit = _bound(node).get("mask")
-            if makes_masks(operation) or explicit is not None or any(self.of(each) is not None for each in tensors):
-                made = self._computed(node, known, explicit)
+            try:
+                made = self._passed_on(node, known)
+            except InputError:
+                # refused only where it is used
+                got = f"the mask that {operation.name!r}, a {type(operation).__name__}, makes"
+                made = [InputError(f"model: got {got}; accepted: masks that a network can express.")] * len(made)
         for tensor, mask in zip(node.outputs, made, strict=True):
             self.put(tensor, mask)
+
+    def _passed_on(self, node: Any, known: Mapping[int, Symbol]) -> list[Any]:
+        explicit = _bound(node).get("mask")
+        reach = [self.of(tensor) for tensor in node.input_tensors]
+        if not (makes_masks(node.operation) or explicit is not None or any(mask is not None for mask in reach)):
+            return [None] * len(node.outputs)
+        return self._computed(node, known, explicit)
 
     def _computed(self, node: Any, known: Mapping[int, Symbol], explicit: Any) -> list[Any]:
         """By the layer's own compute_mask, on symbolic tensors like those that it was called on."""

@@ -12,7 +12,7 @@ import numpy as np
 from tfbp.bridge.functional import is_composite, network_of_graph
 from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, weights_of
-from tfbp.bridge.losses import check_logits, loss_of, losses_of
+from tfbp.bridge.losses import check_logits, given_losses, losses_of
 from tfbp.bridge.masks import makes_masks
 from tfbp.bridge.unexpressed import check_model, check_trained
 from tfbp.errors import InputError
@@ -47,8 +47,8 @@ def from_keras(model: keras.Model, loss: Any = None) -> tuple[Network, Parameter
             is a tied `LinearCrossEntropy`. Any other Functional model is a graph, with several inputs and outputs,
             shared layers, merges, nested models, and operations such as `x + y` and `2 * x`. A layer of an unknown
             kind is opened: the layers and operations in its call become part of the graph.
-        loss: the network's loss; by default the loss in `compile`, with its loss_weights where there are several
-            outputs. For these, a list in their order, or a dict by name.
+        loss: a name, a `tfbp.Loss` or a Keras loss; for several outputs a list in their order, or a dict by name. By
+            default the loss in `compile`, with its loss_weights.
 
     Returns:
         The network, and its parameters as float64 arrays with exactly the model's values.
@@ -103,12 +103,19 @@ def network_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Pl
         raise InputError(f"{error} {ways}") from None
     first = layers[0]
     inputs = Tokens(shape[0], first.input_dim) if isinstance(first, Embedding) and len(shape) == 1 else shape
-    if loss is not None:
-        return Network(inputs, layers, loss), sources
-    loss, from_logits = loss_of(model)
-    network = Network(inputs, layers, loss)
-    check_logits(network, from_logits)
+    loss, from_logits, weights = _losses_or_compiled(model, loss)
+    network = Network(inputs, layers, loss).weighted(weights or [1.0])
+    check_logits(network, *from_logits)
     return network, sources
+
+
+def _losses_or_compiled(model: keras.Model, loss: Any) -> tuple[Any, list[bool | None], list[float] | None]:
+    """Returns losses as a network takes them, whether each takes logits, and their weights."""
+    if loss is not None:
+        return *given_losses(model, loss), None
+    compiled, weights = losses_of(model)
+    losses = [one for one, _ in compiled]
+    return losses if len(losses) > 1 else losses[0], [takes_logits for _, takes_logits in compiled], weights
 
 
 def _chain_or_none(model: keras.Model) -> list[Any] | None:
@@ -129,14 +136,9 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
 
 def _graph_and_sources(model: keras.Model, loss: Any) -> tuple[Network, dict[Place, Any]]:
     """Returns the same for a model that is not a chain with additions."""
-    compiled: list[Any] | None = None
-    weights = None
-    if loss is None:
-        compiled, weights = losses_of(model) if len(model.outputs) > 1 else ([loss_of(model)], None)
-        loss = [each for each, _ in compiled]
+    loss, from_logits, weights = _losses_or_compiled(model, loss)
     network, found = network_of_graph(model, loss, weights)
-    if compiled is not None:
-        check_logits(network, *(from_logits for _, from_logits in compiled))
+    check_logits(network, *from_logits)
     sources: dict[Place, Any] = {}
     for index, (layer, source) in enumerate(zip(network.layers, found, strict=True)):
         if source is not None:

@@ -57,20 +57,26 @@ _WITH_A_NUMBER: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]]
 
 
 # what changes no number, or makes a mask of one
-PASSES = ("Cast", "Copy")
+PASSES = ("Cast", "Copy", "OnesLike", "ZerosLike")
 
 
 def passed(node: Any, x: Symbol) -> Symbol:
-    """A tensor after Cast or Copy.
+    """A tensor after Cast or Copy; a mask of ones or zeros, of its shape.
 
     Raises:
-        InputError: a cast from one dtype of numbers to another.
+        InputError: a cast from one dtype of numbers to another, or constants that are no mask.
     """
-    ((given,), made) = node.input_tensors, node.outputs[0]
-    if made.dtype == given.dtype or given.dtype == "bool":
+    ((given,), made), kind = (node.input_tensors, node.outputs[0]), type(node.operation).__name__
+    if kind in ("OnesLike", "ZerosLike") and made.dtype == "bool":
+        # a mask has no 2: all are unequal to it, and none to 1
+        ones = NotEqual(2.0)(NotEqual(0.0)(x))
+        return ones if kind == "OnesLike" else NotEqual(1.0)(ones)
+    if kind in ("Cast", "Copy") and (made.dtype == given.dtype or given.dtype == "bool"):
         return x
-    if made.dtype == "bool":
+    if kind == "Cast" and made.dtype == "bool":
         return NotEqual(0.0)(x)
+    if kind not in ("Cast", "Copy"):
+        raise InputError(f"model: got the operation {kind} of {made.dtype}; accepted: a mask.")
     raise InputError(f"model: got a Cast from {given.dtype} to {made.dtype}; accepted: one dtype.")
 
 
@@ -181,6 +187,11 @@ def _of_one(kind: str, operation: Any, others: Sequence[Any], made: Any) -> Laye
         return AnyOf(operation.axis[0], bool(operation.keepdims))
     if kind == "Transpose" and operation.axes is not None and operation.axes[0] == 0:
         return Permute(tuple(operation.axes[1:]))
+    if kind == "Swapaxes":
+        rank = len(made)
+        first, second = (axis % rank for axis in (operation.axis1, operation.axis2))
+        order = [{first: second, second: first}.get(axis, axis) for axis in range(rank)]
+        return Permute(tuple(order[1:])) if order[0] == 0 else None
     if kind == "GetItem" and len(others) == 1:
         key = others[0] if isinstance(others[0], tuple) else (others[0],)
         if Ellipsis in key:

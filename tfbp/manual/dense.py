@@ -66,9 +66,12 @@ def product_squares(x, dz):
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
         # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T) instead of (B, I, O), for T rows in an example
-        squares = tf.reduce_sum(tf.matmul(x, x, transpose_b=True) * tf.matmul(dz, dz, transpose_b=True), axis=[1, 2])
-        # rounding can make a sum of products negative
-        return tf.maximum(squares, 0)
+        of_x, of_dz = tf.matmul(x, x, transpose_b=True), tf.matmul(dz, dz, transpose_b=True)
+        squares = tf.reduce_sum(of_x * of_dz, axis=[1, 2])
+        # a sum of large products that cancel may round to 0 or below: 4 u (Σ_t ‖x_t‖ ‖dz_t‖)² keeps it from too small
+        sizes = tf.reduce_sum(tf.sqrt(tf.linalg.diag_part(of_x) * tf.linalg.diag_part(of_dz)), axis=1)
+        roundoff = 2.0**-53 if sizes.dtype == tf.float64 else 2.0**-24
+        return tf.maximum(squares + 4 * roundoff * tf.square(sizes), 0)
     return tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
 
 

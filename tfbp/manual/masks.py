@@ -12,7 +12,7 @@ def any_forward(layer, weights, x, *, training, seed):
 
 
 def or_forward(layer, weights, x, *, training, seed):
-    return _mask((x[0] != 0) | (x[1] != 0), x[0]), None, {}
+    return _mask((x[0] != 0) | (x[1] != 0), alike(x)[0]), None, {}
 
 
 def backward(layer, dz, residuals):
@@ -31,6 +31,12 @@ def masked_weights(weight, mask, dtype):
     of_shown = tf.math.divide_no_nan(tf.cast(tf.size(mask), dtype), count)
     weights = tf.where(shown, of_shown, 0)
     return weights if weight is None else weight * weights
+
+
+def alike(xs):
+    """Returns tensors in one dtype: a mask of tokens is float32 also beside numbers of another."""
+    dtype = next((x.dtype for x in xs if x.dtype != tf.float32), tf.float32)
+    return [tf.cast(x, dtype) for x in xs]
 
 
 def _mask(shown, x):

@@ -7,6 +7,8 @@ from functools import partial
 
 import tensorflow as tf
 
+from tfbp.manual.masks import alike
+
 
 def add_forward(xs):
     """Returns y = Σ x, and the shapes for backward."""
@@ -149,7 +151,7 @@ def _sum_to(shape, d):
 
 
 def _forward(function, layer, weights, x, *, training, seed):
-    return *function(x), {}
+    return *function(alike(x)), {}
 
 
 def _backward(function, layer, dz, residuals):
@@ -157,7 +159,7 @@ def _backward(function, layer, dz, residuals):
 
 
 def _concatenate(layer, weights, x, *, training, seed):
-    return *concatenate_forward(x, layer.axis), {}
+    return *concatenate_forward(alike(x), layer.axis), {}
 
 
 def _concatenate_back(layer, dz, residuals):

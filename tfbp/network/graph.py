@@ -140,7 +140,7 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
     Raises:
         InputError: an output that depends on a missing input, or an input that nothing takes.
     """
-    seen = _needed(outputs)
+    seen = needed(outputs)
     computed = [tensor for tensor in seen.values() if tensor.layer is not None]
     for node in seen.values():
         if node.layer is None and node not in inputs:
@@ -159,13 +159,13 @@ def traced(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> tuple[list[An
 def layers_of(outputs: Sequence[Symbol]) -> list[Any]:
     """Returns the layers that outputs depend on, each once, in the order of their first calls."""
     layers: list[Any] = []
-    for tensor in _needed(outputs).values():
+    for tensor in needed(outputs).values():
         if tensor.layer is not None and not any(tensor.layer is layer for layer in layers):
             layers.append(tensor.layer)
     return layers
 
 
-def _needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
+def needed(outputs: Sequence[Symbol]) -> dict[int, Symbol]:
     """Returns the tensors that outputs depend on, in the order of their definition."""
     seen: dict[int, Symbol] = {}
     left = list(outputs)

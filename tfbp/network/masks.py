@@ -108,11 +108,11 @@ class AnyOf(Layer):
 
 @dataclass(frozen=True)
 class LogicalOr(Layer):
-    """y = 1 where one of two tensors is not 0, else 0.
+    """y = 1 where one of two tensors is not 0, else 0. An axis of 1 fits one of any size.
 
     Example:
-        >>> LogicalOr().output_shape(((7,), (7,)))
-        (7,)
+        >>> LogicalOr().output_shape(((7, 1), (7, 4)))
+        (7, 4)
 
     Reference: https://keras.io/api/ops/numpy/#logicalor-function
     """
@@ -122,9 +122,11 @@ class LogicalOr(Layer):
     is_operation: ClassVar[bool] = True
 
     def output_shape(self, input_shape: Any) -> Shape:
-        if len(input_shape) != 2 or input_shape[0] != input_shape[1]:
-            self._refuse(input_shape, "two tensors of one shape")
-        return input_shape[0]
+        if len(input_shape) != 2 or len(input_shape[0]) != len(input_shape[1]):
+            self._refuse(input_shape, "two tensors of one shape, or with axes of 1")
+        if any(m != n and 1 not in (m, n) for m, n in zip(*input_shape, strict=True)):
+            self._refuse(input_shape, "two tensors of one shape, or with axes of 1")
+        return tuple(max(sizes) for sizes in zip(*input_shape, strict=True))
 
     def in_keras(self, keras_layer: Any, x: Any) -> Any:
         from keras import ops

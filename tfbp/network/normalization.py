@@ -22,8 +22,6 @@ from tfbp.vocabulary import L1L2, Activation
 class _Normalization(Layer):
     """The common part: the shape stays, and the last axis may have a gamma and a beta."""
 
-    axes: ClassVar[tuple[int, ...]] = (-1,)
-
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
@@ -34,7 +32,7 @@ class _Normalization(Layer):
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
         axis = given.get("axis", -1)
         axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-        if len(axes) != 1 or axes[0] not in cls.axes:
+        if axes != [-1]:
             raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
         return super().from_keras_arguments(given)
 
@@ -63,8 +61,6 @@ class BatchNormalization(TakesBeside, _Normalization, Layer):
 
     without_gradient: ClassVar[tuple[str, ...]] = ("moving_mean", "moving_variance")
     ties_examples: ClassVar[bool] = True
-    # axis=3 in a Keras model of images means the last axis
-    axes: ClassVar[tuple[int, ...]] = (-1, 3)
 
     momentum: float = 0.99
     epsilon: float = 1e-3

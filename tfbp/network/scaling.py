@@ -80,7 +80,7 @@ class Normalization(Layer):
             raise InputError("invert: got True; accepted: False.")
         axis = given.get("axis", -1)
         axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-        if len(axes) != 1 or axes[0] == 0:
+        if axes != [-1]:
             raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
         return cls()
 

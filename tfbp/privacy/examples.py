@@ -85,10 +85,6 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         except formulas.Unknown:
             raise NotRecorded(f"{variable.path}, which is used in several ways") from None
 
-    def squares(dtype: tf.DType) -> tf.Tensor:
-        zero = tf.zeros([rows_of(x)], dtype)
-        return tf.maximum(sum((formulas.squares(parts, dtype) for parts in joined if parts), zero), 0)
-
     def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
         return [
             sum(tf.reshape(part.weighted(factors, finite), variable.shape) for part in parts)
@@ -103,7 +99,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         losses = sum(_per_example(weight * dweight) for weight, dweight in pairs)
     else:
         losses = each_loss(model, way, x, y, outputs, sample_weight, training)
-    return Found(losses, outputs, _without_overflow(squares, _wide(variables)), weighted)
+    return Found(losses, outputs, _squares(joined, rows_of(x), _wide(variables)), weighted)
 
 
 def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
@@ -124,13 +120,10 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     losses, outputs, gradients = mapped(of_one, (x, y, sample_weight), way.in_turn)
     each = [formulas.Each(gradient) for gradient in gradients]
 
-    def squares(dtype: tf.DType) -> tf.Tensor:
-        return sum((part.squares(dtype) for part in each), tf.zeros([rows_of(x)], dtype))
-
     def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
         return [part.weighted(factors, finite) for part in each]
 
-    return Found(losses, outputs, _without_overflow(squares, _wide(variables)), weighted)
+    return Found(losses, outputs, _squares([[part] for part in each], rows_of(x), _wide(variables)), weighted)
 
 
 def called(model: Any, x: Any, training: bool) -> Any:
@@ -142,13 +135,29 @@ def _per_example(terms: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.reshape(terms, [tf.shape(terms)[0], -1]), axis=1)
 
 
-def _without_overflow(squares: Callable[[tf.DType], tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-    """Returns the squares in float64; computed in float64, too, where they overflow in a narrower dtype."""
-    values = squares(dtype)
+def _squares(parts_of_weights: list[list[Any]], rows: Any, dtype: tf.DType) -> tf.Tensor:
+    """Returns ‖g_b‖² in float64; computed in float64, too, where the squares overflow in a narrower dtype."""
+    parts_of_weights = [parts for parts in parts_of_weights if parts]
+
+    def squares(parts_of_weights: list[list[Any]], rows: Any, dtype: tf.DType) -> tf.Tensor:
+        zero = tf.zeros([rows], dtype)
+        return tf.maximum(sum((formulas.squares(parts, dtype) for parts in parts_of_weights), zero), 0)
+
+    values = squares(parts_of_weights, rows, dtype)
     if dtype == tf.float64:
         return values
+
+    def of_one(row: tf.Tensor) -> tf.Tensor:
+        of_row = [[formulas.of_example(part, row) for part in parts] for parts in parts_of_weights]
+        return squares(of_row, 1, tf.float64)[0]
+
+    # one example after the other: XLA keeps memory for this branch, taken or not, and the batch in float64 would be
+    # several times what training takes
+    def in_turn() -> tf.Tensor:
+        return tf.map_fn(of_one, tf.range(rows), fn_output_signature=tf.float64, parallel_iterations=1)
+
     # a separate function: Grappler rewrites inlined code, and then runs unused parts of it
-    wide = tf.function(lambda: squares(tf.float64), autograph=False, experimental_attributes={"_noinline": True})
+    wide = tf.function(in_turn, autograph=False, experimental_attributes={"_noinline": True})
     return tf.cond(tf.reduce_all(tf.math.is_finite(values)), lambda: tf.cast(values, tf.float64), wide)
 
 

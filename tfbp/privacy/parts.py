@@ -15,13 +15,22 @@ B batch, T rows of an example, I and O a kernel's sizes, V rows of a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import tensorflow as tf
 
 from tfbp.privacy.convolved import Convolved
-from tfbp.privacy.scaling import flat, in_one_row, of_finite, scaled, squares_of_product, squares_of_rows, weighted_sum
+from tfbp.privacy.scaling import (
+    flat,
+    in_one_row,
+    of_finite,
+    rounding_of,
+    scaled,
+    squares_of_product,
+    squares_of_rows,
+    weighted_sum,
+)
 
 # the number of tokens from which equal ones are found by sorting: else by a matrix of T · T
 MANY_TOKENS = 64
@@ -69,7 +78,8 @@ class Rows:
         right, count = tf.cast(self.right, dtype), self.tokens.shape[1]
         if count is not None and count <= MANY_TOKENS:
             same = tf.cast(self.tokens[:, :, None] == self.tokens[:, None, :], dtype)
-            return tf.reduce_sum(same * tf.matmul(right, right, transpose_b=True), axis=[1, 2])
+            grams = tf.matmul(right, right, transpose_b=True)
+            return tf.reduce_sum(same * grams, axis=[1, 2]) + rounding_of(tf.sqrt(tf.linalg.diag_part(grams)))
         order = tf.argsort(self.tokens, axis=1)
         tokens, right = (tf.gather(tensor, order, batch_dims=1) for tensor in (self.tokens, right))
         begins = tf.concat([tf.ones_like(tokens[:, :1]), tf.cast(tokens[:, 1:] != tokens[:, :-1], tokens.dtype)], 1)
@@ -117,6 +127,12 @@ class Unknown(Exception):
     """Raised for parts of one weight without a common formula."""
 
 
+def of_example(part: Any, row: tf.Tensor) -> Any:
+    """Returns a part of one example alone, a batch of one."""
+    tensors = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(part, **{name: tf.gather(each, [row]) for name, each in tensors.items() if tf.is_tensor(each)})
+
+
 def joined(parts: Sequence[Any]) -> list[Any]:
     """Joins the parts of one weight, those of a kind to one.
 
@@ -140,7 +156,7 @@ def squares(parts: Sequence[Any], dtype: tf.DType) -> tf.Tensor:
     if len(parts) == 2:
         rows, product = sorted(parts, key=lambda part: isinstance(part, Product))
         # ‖a + c‖² = ‖a‖² + ‖c‖² + 2 Σ a c
-        total += 2 * rows.crossed(product, dtype)
+        total += 2 * rows.crossed(product, dtype) + 2 * rounding_of(tf.sqrt(tf.maximum(total, 0))[:, None])
     return total
 
 

@@ -23,6 +23,8 @@ from tfbp.privacy.program import Plan
 from tfbp.privacy.run import PrivateRun
 from tfbp.privacy.ways import Way, rows_a_chunk
 
+# numbers below 1e-19 have a square of 0 in float32: many of them have a norm that is still far below this
+LEAST_CLIP = 1e-12
 # the defaults of fit's arguments
 _DEFAULTS = {
     name: parameter.default
@@ -44,7 +46,7 @@ class Privacy:
         epsilon: the budget; σ is the smallest that keeps the requested epochs within it. Or
         noise_multiplier: σ, without a budget.
         delta: δ, below 1 / N.
-        clip: C, the largest norm of an example's own gradient.
+        clip: C, the largest norm of an example's own gradient, at least 1e-12.
         sampling: "poisson", each step takes every example with probability q; or "shuffle", with its own accounting.
         accountant: "pld", privacy loss distributions, or "rdp", which overestimates ε.
         physical_batch_size: the number of examples in memory at once; it changes time and memory alone.
@@ -85,6 +87,11 @@ class Privacy:
         for name in ("epsilon", "noise_multiplier", "clip"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
+        if self.clip < LEAST_CLIP:
+            raise InputError(
+                f"clip: got {self.clip:g}; accepted: at least {LEAST_CLIP:g}, for the squares of smaller gradients "
+                "vanish in float32."
+            )
         delta = self.delta
         if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 < float(delta) < 1:
             raise InputError(f"delta: got {delta!r}; accepted: a number between 0 and 1, below 1 / N.")

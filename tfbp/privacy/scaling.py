@@ -13,10 +13,27 @@ from tfbp.manual.compiled import is_compiled
 
 def squares_of_rows(tensor: tf.Tensor) -> tf.Tensor:
     """‖row‖² along the last axis."""
-    if is_compiled():
-        return tf.reduce_sum(tensor * tensor, axis=-1)
-    # one kernel, which writes no squares
-    return tf.square(tf.raw_ops.EuclideanNorm(input=tensor, axis=-1))
+    # one shape for a layer's kernel and its bias: the compiler computes equal norms once
+    rows = flat(tensor)
+    if not is_compiled():
+        # one kernel, which writes no squares
+        squares = tf.square(tf.raw_ops.EuclideanNorm(input=rows, axis=-1))
+    elif tf.config.list_logical_devices("GPU"):
+        # products may round to TF32 there
+        squares = tf.reduce_sum(rows * rows, axis=-1)
+    else:
+        # on a CPU, XLA's sums along long rows take several times as long as a product with ones
+        squares = tf.matmul(rows * rows, tf.ones([rows.shape[-1], 1], rows.dtype))
+    return tf.reshape(squares, [-1, *tensor.shape[1:-1]])
+
+
+def rounding_of(sizes: tf.Tensor) -> tf.Tensor:
+    """4 u (Σ_t ‖g_t‖)², from the norms (…, T) of terms that may cancel: what ‖Σ_t g_t‖² by their products lacks.
+
+    Without it an example whose large terms nearly cancel has a norm of 0, and is not clipped.
+    """
+    roundoff = 2.0**-53 if sizes.dtype == tf.float64 else 2.0**-24
+    return 4 * roundoff * tf.square(tf.reduce_sum(sizes, axis=-1))
 
 
 def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -29,8 +46,9 @@ def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(of_left * of_right, axis=over[:-1])
     if rows is not None and rows * rows < inputs * outputs:
         # ‖leftᵀ right‖² = Σ (left leftᵀ) (right rightᵀ), elementwise
-        grams = (tf.matmul(tensor, tensor, transpose_b=True) for tensor in (left, right))
-        return tf.reduce_sum(tf.multiply(*grams), axis=over)
+        of_left, of_right = (tf.matmul(tensor, tensor, transpose_b=True) for tensor in (left, right))
+        sizes = tf.sqrt(tf.linalg.diag_part(of_left) * tf.linalg.diag_part(of_right))
+        return tf.reduce_sum(of_left * of_right, axis=over) + tf.reduce_sum(rounding_of(sizes), axis=over[:-2])
     # a product with fewer rows than columns is the faster one
     pair = (left, right) if inputs <= outputs else (right, left)
     return tf.reduce_sum(tf.square(tf.matmul(*pair, transpose_a=True)), axis=over)

@@ -12,7 +12,8 @@ def any_forward(layer, weights, x, *, training, seed):
 
 
 def or_forward(layer, weights, x, *, training, seed):
-    return tf.sign(tf.abs(x[0]) + tf.abs(x[1])), {}
+    one, other = alike(x)
+    return tf.sign(tf.abs(one) + tf.abs(other)), {}
 
 
 def masked_weights(weight, mask, dtype):
@@ -20,6 +21,13 @@ def masked_weights(weight, mask, dtype):
     mask = tf.stop_gradient(tf.sign(tf.abs(tf.cast(mask, dtype))))
     weights = tf.math.divide_no_nan(mask, tf.reduce_mean(mask))
     return weights if weight is None else weight * weights
+
+
+def alike(xs):
+    """Returns tensors in one dtype: a mask of tokens is float32 also beside numbers of another."""
+    others = {x.dtype for x in xs} - {tf.float32}
+    dtype = others.pop() if others else tf.float32
+    return [tf.cast(x, dtype) for x in xs]
 
 
 def _as(x, shown):

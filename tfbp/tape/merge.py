@@ -4,9 +4,11 @@ from functools import partial, reduce
 
 import tensorflow as tf
 
+from tfbp.tape.masks import alike
+
 
 def _of_two(function, layer, weights, x, *, training, seed):
-    return reduce(function, x), {}
+    return reduce(function, alike(x)), {}
 
 
 def _average(layer, weights, x, *, training, seed):
@@ -14,7 +16,7 @@ def _average(layer, weights, x, *, training, seed):
 
 
 def _concatenate(layer, weights, x, *, training, seed):
-    return tf.concat(x, axis=layer.axis), {}
+    return tf.concat(alike(x), axis=layer.axis), {}
 
 
 def _dot(layer, weights, x, *, training, seed):

@@ -71,6 +71,18 @@ def test_a_right_network_of_images_has_no_finding(rng, mode):
     assert all(np.isfinite(ratio) and 0 < ratio <= 1 for ratio in report.whole.values())
 
 
+def test_an_output_whose_loss_takes_its_logits_counts_among_the_uses_of_a_tensor(rng):
+    i = keras.Input((4,))
+    h = L.Dense(5, "tanh", name="shared")(i)
+    ends = [L.Dense(3, "softmax", name="kind")(h), L.Dense(2, name="size")(L.Dropout(0.0)(h))]
+    y = [rng.integers(0, 3, 6), rng.normal(size=(6, 2))]
+    report = tfbp.agree(
+        keras.Model(i, ends), rng.normal(size=(6, 4)), y, loss=["sparse_categorical_crossentropy", "mse"], **QUICK
+    )
+    assert report.agrees, str(report)
+    assert {line.by for line in report.lines} == {"reference"}
+
+
 def test_a_right_siamese_network_with_operations_has_none(rng):
     a, b = keras.Input((5,), name="a"), keras.Input((5,), name="b")
     shared = keras.Sequential([keras.Input((5,)), L.Dense(6, "tanh", name="one"), L.Dense(4, name="two")])

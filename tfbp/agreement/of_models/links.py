@@ -45,8 +45,11 @@ class Links:
             kind = trial.right.made[number].dtype
             self.own[number] = as_float64(found[f"y {number}"]).astype(kind, copy=False)
         self.gradients = {n: as_float64(found[key]) for n in self.own if (key := f"dy {n}") in found}
-        self.fed = [self._fed(call) for call in self.model.calls]
         self.right: dict[int, ByName] = {LOSS: self._of_loss([self.own[n] for n in self.model.outputs])}
+        for i, number in enumerate(self.model.outputs):
+            # a cross-entropy that takes the logits behind an output sends it no gradient
+            self.gradients.setdefault(number, self.right[LOSS][f"dx{i}"])
+        self.fed = [self._fed(call) for call in self.model.calls]
         for index, (xs, dys) in enumerate(self.fed):
             self.right[index] = by_name(trial.truths[index].run(xs, dys, dtype))
         self.tolerances = {index: self._first(index) for index in self.right}
