@@ -149,6 +149,7 @@ PAIR = {"a": X, "b": X[:, :2]}, {"d": X[:, 0], "c": LABELS}
         {"validation_data": tf.data.Dataset.from_tensor_slices((X[:20], LABELS[:20])).batch(8)},
         {"batch_size": 100, "initial_epoch": 1},
         {"batch_size": np.int64(7)},
+        {"batch_size": 2**40},
     ],
     ids=lambda options: "-".join(options) or "plain",
 )
@@ -462,6 +463,10 @@ BAD = {
         "class_weight: got a list; accepted: a dict from class numbers to weights.",
     ),
     "split": (lambda: tfbp.fit(dense(), X, LABELS, validation_split=1.0), "validation_split: got 1.0; accepted: above"),
+    "frequency": (
+        lambda: tfbp.fit(dense(), X, LABELS, validation_split=0.5, validation_freq=2.0),
+        "validation_freq: got 2.0; accepted: an integer, or a list",
+    ),
     "no-rows": (lambda: tfbp.fit(dense(), X[:0], LABELS[:0]), "x: got no rows; accepted: at least one."),
 }
 

@@ -117,6 +117,12 @@ def sizes(**given: Any) -> list[int | None]:
     return [None if value is None else int(value) for value in given.values()]
 
 
+def check_frequency(given: Any) -> None:
+    """Raise `InputError` unless `validation_freq` is what Keras takes."""
+    if not isinstance(given, int | list):
+        raise InputError(f"validation_freq: got {given!r}; accepted: an integer, or a list of epochs, counted from 1.")
+
+
 def check_model(name: str, model: Any) -> None:
     """Raise `InputError` unless it is a Keras model, and Keras runs on TensorFlow."""
     if keras.backend.backend() != "tensorflow":

@@ -23,6 +23,7 @@ def validation_of(rules: Rules, data: Any, batch_size: int | None, given: dict[s
     """The function that evaluates between epochs, called with the callbacks; None without data."""
     if data is None:
         return None
+    contract.check_frequency(given["validation_freq"])
     model, steps = rules.model, given["validation_steps"]
     own = contract.own_evaluate(model)
     if generators.is_generator(data) and not own:

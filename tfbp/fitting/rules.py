@@ -36,7 +36,8 @@ class Rules:
     def batch_size(self, given: int | None, trains: bool) -> int:
         """B, checked."""
         (size,) = contract.sizes(batch_size=given)
-        return size or 32
+        # the program's numbers are of 32 bits
+        return min(size or 32, 2**30)
 
     def checked(self, data: Any, batch_size: int) -> Any:
         """(x, y, sample_weight), refused where they do not fit each other or the model."""
