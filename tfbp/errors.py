@@ -97,6 +97,12 @@ def check_count(argument: str, value: object) -> None:
         raise InputError(f"{argument}: got {value!r}; accepted: an integer of at least 1.")
 
 
+def check_integer(argument: str, value: object) -> None:
+    """Raises `InputError` unless the value is an integer, of Python or of NumPy."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{argument}: got {value!r}; accepted: an integer.")
+
+
 def check_positive(argument: str, value: object) -> None:
     """Raises `InputError` unless `value` is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):

@@ -467,6 +467,9 @@ BAD = {
         lambda: tfbp.fit(dense(), X, LABELS, validation_split=0.5, validation_freq=2.0),
         "validation_freq: got 2.0; accepted: an integer, or a list",
     ),
+    "epochs": (lambda: tfbp.fit(dense(), X, LABELS, epochs=2.5), "epochs: got 2.5; accepted: an integer."),
+    "no-epochs": (lambda: tfbp.fit(dense(), X, LABELS, epochs=None), "epochs: got None; accepted: an integer."),
+    "first-epoch": (lambda: tfbp.fit(dense(), X, LABELS, initial_epoch="1"), "initial_epoch: got '1'; accepted: an i"),
     "no-rows": (lambda: tfbp.fit(dense(), X[:0], LABELS[:0]), "x: got no rows; accepted: at least one."),
 }
 

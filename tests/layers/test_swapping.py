@@ -97,6 +97,24 @@ def test_a_model_of_another_class_is_refused():
         layers.swap(Own())
 
 
+class Stepping(keras.Sequential):
+    def train_step(self, data):
+        return {"loss": 0.0}
+
+
+LOST = {
+    "a-step": (lambda: Stepping([keras.layers.Dense(2)], name="own"), "got 'own' with a train_step of its own"),
+    "no-layer": (lambda: keras.Sequential(name="none"), "got 'none' without a layer; accepted: at least one."),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_sequential_whose_copy_would_lose_something_is_refused(name):
+    make, sentence = LOST[name]
+    with pytest.raises(InputError, match=sentence):
+        layers.swap(make())
+
+
 def token_model(room=keras.layers):
     x = inputs = keras.Input((4,), dtype="int32")
     table = room.ReversibleEmbedding(9, 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -24,7 +24,7 @@ from tfbp.checking.questions import constants as constants_of
 from tfbp.checking.report import Report, in_order
 from tfbp.checking.subject import Program, Subject, oracle_of
 from tfbp.checking.trial import Trial
-from tfbp.errors import InputError, check_choice
+from tfbp.errors import InputError, check_choice, check_integer
 from tfbp.judging.failures import Failure
 from tfbp.judging.tf32 import tf32_enabled
 from tfbp.judging.tolerances import UNIT_ROUNDOFF
@@ -82,6 +82,9 @@ def check_gradients(
     dtypes, modes_ = _several("dtypes", dtypes, DTYPES), _several("modes", modes, MODES)
     if device is not None:
         _check_device(device)
+    check_integer("seed", seed)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress: got {progress!r}; accepted: a function of the share and what is next.")
     with tf.device(f"/{device.upper()}:0") if device else nullcontext(), tf32_enabled(False):
         subject = Subject(function, inputs, constants)
         trial, widest = _trial(subject, seed, auto_perturb, dtypes)
@@ -215,7 +218,7 @@ def _names(subject: Subject, program: Program) -> list[str]:
 
 
 def _several(argument: str, given: Any, accepted: Sequence[str]) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     if not names:
         raise InputError(f"{argument}: got none; accepted: some of {', '.join(accepted)}.")
     for name in names:

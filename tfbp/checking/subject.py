@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -248,7 +248,7 @@ def _names(function: Any, arguments: tuple[Any, ...]) -> list[str]:
 def _constants(constants: Sequence[str] | str, names: Sequence[str]) -> set[int]:
     """The places of the inputs that are named, each alone or with all that is nested in it."""
     found: set[int] = set()
-    for name in (constants,) if isinstance(constants, str) else constants:
+    for name in constants if isinstance(constants, Iterable) and not isinstance(constants, str) else (constants,):
         places = {i for i, known in enumerate(names) if known == name or known.startswith(f"{name}[")}
         if not places:
             raise InputError(f"constants: got {name!r}; accepted: names of inputs, of {', '.join(names)}.")

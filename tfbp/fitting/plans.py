@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfbp.errors import check_integer
 from tfbp.fitting import arrays, contract, generators
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.contract import KERAS
@@ -26,6 +27,8 @@ def fit(model: Any, given: dict[str, Any]) -> keras.callbacks.History:
         given: all arguments of keras.Model.fit by name.
     """
     contract.check_compiled(model)
+    for name in ("epochs", "initial_epoch"):
+        check_integer(name, given[name])
     rules = rules_of(model)
     names = ("batch_size", "validation_batch_size")
     given = {**given, **dict(zip(names, contract.sizes(**{name: given[name] for name in names}), strict=True))}

@@ -51,6 +51,8 @@ def swap(model: keras.Model) -> keras.Model:
 
     for layer in _layers_of(model):
         _check_call(layer)
+    if isinstance(model, keras.Sequential):
+        _check_sequential(model)
     swapped = keras.models.clone_model(model, clone_function=_copied, recursive=True)
     for copy, layer in zip(_layers_of(swapped), _layers_of(model), strict=True):
         _take_values(copy, layer)
@@ -68,6 +70,16 @@ def _check_call(layer: keras.layers.Layer) -> None:
     is_own = isinstance(layer, keras.Sequential | Functional) and not owner.__module__.startswith("keras")
     if "call" in vars(layer) or is_own:
         raise InputError(f"model: got {layer.name!r} with a call of its own; accepted: layers and models without one.")
+
+
+def _check_sequential(model: keras.Sequential) -> None:
+    """Raise `InputError` for what a copy, which is a plain Sequential, does not have."""
+    if not model.layers:
+        raise InputError(f"model: got {model.name!r} without a layer; accepted: at least one.")
+    for parent in type(model).__mro__[: type(model).__mro__.index(keras.Sequential)]:
+        for name, given in vars(parent).items():
+            if callable(given) and hasattr(keras.Sequential, name) and not name.startswith("__"):
+                raise InputError(f"model: got {model.name!r} with a {name} of its own; accepted: a Sequential without.")
 
 
 def _copied(layer: keras.layers.Layer) -> keras.layers.Layer:
