@@ -1,5 +1,7 @@
 """A last layer tied to the embeddings: the sum of what an untied network gives its table and its kernel, everywhere."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,6 +24,7 @@ from tfbp import (
 from tfbp.agreement.problems import round_to
 from tfbp.judging.differences import complex_step
 from tfbp.manual import per_example
+from tfbp.manual.tied import tied_squares
 from tfbp.network import map_weights
 
 LOSS = "sparse_categorical_crossentropy"
@@ -205,3 +208,15 @@ def test_examples_own_gradients_in_a_narrower_type(dtype):
     assert (found["norms"].dtype, found["clipped"][1][0]["embeddings"].dtype) == ("float32", dtype)
     for got, right in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
         assert np.linalg.norm(tf.cast(got, "float64") - right) <= near * np.linalg.norm(right)
+
+
+def test_uses_that_cancel_do_not_escape_the_bound_by_rounding(rng):
+    """Each is 1e4 long; their sum is 0 up to its rounding, which a clip has to reckon with."""
+    a = tf.constant(1e4 * rng.normal(size=(1, 1, 3)), tf.float32)
+    network = SimpleNamespace(tied=True, layers=[None, None])
+    tensors = [{"x": tf.constant([[0]]), "dz": a}, {"x": -a, "dz": tf.constant([[[1.0, 0.0]]])}]
+    of_one = tf.reduce_sum(a * a, axis=[1, 2])
+    (both, last) = tied_squares(network, tensors, [of_one, of_one])
+    assert np.all(both.numpy() > 2.0**-24 * of_one.numpy())
+    assert np.all(both.numpy() < 2.0**-19 * of_one.numpy())
+    np.testing.assert_array_equal(last, [0.0])

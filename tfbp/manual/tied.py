@@ -35,7 +35,9 @@ def tied_squares(network, tensors, squares):
         return squares
     first, *others, last = squares
     both = first + last + 2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])
-    return [both, *others, tf.zeros_like(last)]
+    # a and c that cancel may round to 0 or below: 8 u (‖a‖² + ‖c‖²) keeps it from too small
+    roundoff = 2.0**-53 if first.dtype == tf.float64 else 2.0**-24
+    return [tf.maximum(both + 8 * roundoff * (first + last), 0), *others, tf.zeros_like(last)]
 
 
 def tied_moments(network, tensors, undo, totals, squares):
