@@ -37,6 +37,12 @@ def test_a_gradient_of_0_has_no_voice(factor):
         assert worst_relative_error(found) == pytest.approx(factor * ROUNDING)
 
 
+def test_a_small_gradient_whose_terms_cancel_has_no_voice():
+    kernel = ("layer 0 dkernel", 72, ROUNDING, ROUNDING)
+    assert error_ratio(results([kernel, ("layer 0 dbias", 4, 40 * ROUNDING, 5 * ROUNDING)])) == pytest.approx(1)
+    assert error_ratio(results([kernel, ("layer 0 dbias", 8, 40 * ROUNDING, 5 * ROUNDING)])) > 2
+
+
 def test_a_gradient_of_0_has_none_where_its_roundings_come_close():
     expected, got = np.array([3e-17, -2e-17]), np.array([2e-17, -3e-17])
     assert compare("dbias", got, expected, 1e-15).vanishes

@@ -9,6 +9,8 @@ from tfbp.judging.tolerances import UNIT_ROUNDOFF
 
 # with fewer numbers, chance decides which of two right formulas is closer
 FEWEST_NUMBERS = 32
+# the terms of one small gradient, as of a bias, cancel by chance: its relative error would outweigh all others
+FEWEST_IN_A_TENSOR = 8
 # the ratio by which two summation orders of the same products differ, as root mean squares of their roundings
 ACCEPTED_RATIO = 2.0
 
@@ -16,9 +18,9 @@ ACCEPTED_RATIO = 2.0
 def error_ratio(results: list[Result]) -> float:
     """Returns manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over gradients.
 
-    A tensor's weight is its number of elements, and 0 if it is 0 up to the tape's rounding. NaN means too few
-    numbers in the cell, or a result that is not finite, which is reported elsewhere. The tape's error counts as at
-    least one unit roundoff: by chance it can be 0, which no method has to match.
+    A tensor's weight is its number of elements, and 0 if it has few of them, or is 0 up to the tape's rounding. NaN
+    means too few numbers in the cell, or a result that is not finite, which is reported elsewhere. The tape's error
+    counts as at least one unit roundoff: by chance it can be 0, which no method has to match.
     """
     cell = results[0].cell
     manual, tape = (
@@ -28,7 +30,7 @@ def error_ratio(results: list[Result]) -> float:
     all_finite = all(np.isfinite(comparison.relative_error) for comparison in manual)
     if len(manual) != len(tape) or not all_finite:
         return np.nan
-    pairs = [pair for pair in zip(manual, tape, strict=True) if not pair[1].vanishes]
+    pairs = [(m, t) for m, t in zip(manual, tape, strict=True) if t.size >= FEWEST_IN_A_TENSOR and not t.vanishes]
     sizes = [by_tape.size for _, by_tape in pairs]
     if sum(sizes) < FEWEST_NUMBERS:
         return np.nan

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 MODES = ("eager", "graph", "xla")
+# a process holds only so many compiled programs: then a new one takes over
+CELLS_OF_A_PROCESS = 300
 IN_16_BITS = (
     "In 16 bits a result's own rounding is nearly all of its tolerance: among many elements the worst comes to 1.00."
 )
@@ -100,7 +102,7 @@ def agree(arguments: argparse.Namespace) -> int:
     results, beside_them, gone = [], [], []
     processes = arguments.processes or processes_for(len(cells), arguments.device)
     try:
-        with mapping(processes, arguments.deterministic) as map_over:
+        with mapping(processes, arguments.deterministic, CELLS_OF_A_PROCESS) as map_over:
             what = f"{len(cases)} networks in {len(cells)} cells"
             for results_of_one in bar(
                 map_over(partial(matrix.run_cell, remember=("reference",)), cells), what, total=len(cells)
