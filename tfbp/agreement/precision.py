@@ -18,9 +18,10 @@ ACCEPTED_RATIO = 2.0
 def error_ratio(results: list[Result]) -> float:
     """Returns manual's end-to-end error against float64 over the tape's, in one cell: root mean squares over gradients.
 
-    A tensor's weight is its number of elements, and 0 if it has few of them, or is 0 up to the tape's rounding. NaN
-    means too few numbers in the cell, or a result that is not finite, which is reported elsewhere. The tape's error
-    counts as at least one unit roundoff: by chance it can be 0, which no method has to match.
+    A tensor's weight is its number of elements, and 0 if it is 0 up to the tape's rounding, or has few elements where
+    larger tensors have enough. NaN means too few numbers in the cell, or a result that is not finite, which is reported
+    elsewhere. The tape's error counts as at least one unit roundoff: by chance it can be 0, which no method has to
+    match.
     """
     cell = results[0].cell
     manual, tape = (
@@ -30,7 +31,10 @@ def error_ratio(results: list[Result]) -> float:
     all_finite = all(np.isfinite(comparison.relative_error) for comparison in manual)
     if len(manual) != len(tape) or not all_finite:
         return np.nan
-    pairs = [(m, t) for m, t in zip(manual, tape, strict=True) if t.size >= FEWEST_IN_A_TENSOR and not t.vanishes]
+    pairs = [pair for pair in zip(manual, tape, strict=True) if not pair[1].vanishes]
+    large = [pair for pair in pairs if pair[1].size >= FEWEST_IN_A_TENSOR]
+    # a small network's numbers count all
+    pairs = large if sum(by_tape.size for _, by_tape in large) >= FEWEST_NUMBERS else pairs
     sizes = [by_tape.size for _, by_tape in pairs]
     if sum(sizes) < FEWEST_NUMBERS:
         return np.nan

@@ -99,7 +99,7 @@ def test_masks_reach_the_layers_of_nested_models(rng):
     k = keras.Input((4, 3))
     inner = keras.Model(k, L.GRU(2, name="gru")(L.Dense(3, name="dense")(k)))
     i = keras.Input((4, 3))
-    model = keras.Model(i, L.Dense(2)(inner(L.Masking()(L.ReLU()(i)))))
+    model = keras.Model(i, L.Dense(2)(inner(L.Masking(name="masking")(L.ReLU()(i)))))
     report = tfbp.agree(model, rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 2)), loss="mse", **QUICK)
     assert report.agrees, str(report)
     assert {"masking", "dense", "gru"} <= {line.layer for line in report.lines if line.by == "reference"}

@@ -64,4 +64,7 @@ def _linear(trial: Trial) -> None:
 
 def _is_narrow(gradient: np.ndarray) -> bool:
     """Whether a gradient went through a dtype of few digits."""
-    return any((gradient.astype(dtype).astype(gradient.dtype) == gradient).all() for dtype in (np.float16, BFLOAT16))
+    with np.errstate(over="ignore"):
+        return any(
+            (gradient.astype(dtype).astype(gradient.dtype) == gradient).all() for dtype in (np.float16, BFLOAT16)
+        )
