@@ -8,7 +8,8 @@ import test_private_fit
 import test_private_refusals
 import test_sampling
 
-from tfbp.privacy import accounting, clipping, ledger, noise, parts, program, refusals, sampling, scaling
+from tfbp.manual import dense
+from tfbp.privacy import accounting, clipping, ledger, noise, parts, program, refusals, sampling
 
 pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
 
@@ -107,7 +108,7 @@ MISTAKES = {
         lambda: test_clipping.test_factors_are_rounded_down(tf.float32),
     ),
     "the norm of terms that cancel rounded to 0": (
-        *(scaling, "rounding_of", lambda sizes: 0 * sizes[..., 0]),
+        *(dense, "rounding_of", lambda sizes: 0 * sizes[..., 0]),
         lambda: test_clipping.test_large_terms_that_cancel_do_not_hide_a_gradient("product"),
     ),
     "one draw for several chunks": (

@@ -39,7 +39,7 @@ def network_of_graph(
     for tensor in model.inputs:
         opened.masks.put(tensor, by_tensor.get(id(getattr(tensor, "_keras_mask", None))))
     outputs = opened.outputs(model, inputs)
-    masks = [opened.masks.of(tensor) for tensor in _functional(model).outputs]
+    masks = [opened.masks.of(tensor) for tensor in graph_of(model).outputs]
     for mask, output in zip(masks, outputs, strict=True):
         if mask is not None and (mask.shape != output.shape[:-1] or not mask.shape):
             got = f"an output of shape {output.shape} with a mask of shape {mask.shape}, which Keras's loss uses"
@@ -83,7 +83,7 @@ class _Opened:
     def _nested(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
         """The calls of a nested model, which masks go through."""
         check_model(node.operation)
-        inner = _functional(node.operation)
+        inner = graph_of(node.operation)
         given = inputs_of_call(node)
         masks = keras.tree.flatten(node.arguments.kwargs.get("mask")) or [None]
         for tensor, outer, mask in zip(
@@ -205,13 +205,14 @@ def _states_apart(layer: Any, y: Symbol) -> list[Symbol]:
 
 def inputs_of_call(node: Any) -> list[Any]:
     """The tensors that a call of a nested model takes, in the order of the model's inputs."""
-    given, model = first_argument(node), _functional(node.operation)
+    given, model = first_argument(node), graph_of(node.operation)
     if isinstance(given, Mapping) and not isinstance(model._inputs_struct, Mapping):
         return [given[tensor._keras_history.operation.name] for tensor in model.inputs]
     return keras.tree.flatten(given)
 
 
-def _functional(model: Any) -> Any:
+def graph_of(model: Any) -> Any:
+    """Returns the functional model of a Sequential one, or the model itself."""
     return model._functional if isinstance(model, keras.Sequential) else model
 
 
@@ -238,7 +239,7 @@ def _table(tensor: Any) -> Any:
         if isinstance(node.operation, keras.layers.Embedding):
             return node.operation
         if _is_model(node.operation) and any(each is tensor for each in node.input_tensors):
-            inner = _functional(node.operation).inputs
+            inner = graph_of(node.operation).inputs
             pairs = zip(node.input_tensors, inner, strict=True)
             tables = [_table(within) for outer, within in pairs if outer is tensor]
             if any(tables):

@@ -92,9 +92,9 @@ def whole_backward(dy, residuals):
     dp, dv = chunks.weighted_backward(dy, p if dropped is None else _drop(p, dropped), v)
     dp = dp if dropped is None else _drop(dp, dropped)
     # p = softmax(z)                                            (B, K, G, T, S)
-    # Σ dp p equals dy · y, without a pass over the matrix, but less exactly: y is rounded
-    is_cheap = is_compiled() or (p.shape[-1] or FEW_KEYS + 1) <= FEW_KEYS
-    dz = softmax_backward(dp, p) if is_cheap or y.dtype.size == 2 else p * (dp - chunks.dp_dot_p(dy, y))
+    # Σ dp p equals dy · y, without a pass over the matrix, which XLA has for free; but y is rounded, in 16 bits much
+    is_exact = is_compiled() or y.dtype.size == 2 or (p.shape[-1] or FEW_KEYS + 1) <= FEW_KEYS
+    dz = softmax_backward(dp, p) if is_exact else p * (dp - chunks.dp_dot_p(dy, y))
     # z = masked(z, seen)
     dz = dz if seen is None else tf.where(seen, dz, 0)
     # z = scores(q, k)                                          (B, K, G, T, S) <- (B, K, G, T, H) (B, K, S, H)

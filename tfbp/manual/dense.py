@@ -65,14 +65,26 @@ def product_squares(x, dz):
     """Returns ‖Σ_t x[b, t] ⊗ dz[b, t]‖² of each example, (B,), for x (B, T, I) and dz (B, T, O)."""
     rows, inputs, outputs = x.shape[1], x.shape[2], dz.shape[2]
     if rows * rows < inputs * outputs:
-        # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise: (B, T, T) instead of (B, I, O), for T rows in an example
-        of_x, of_dz = tf.matmul(x, x, transpose_b=True), tf.matmul(dz, dz, transpose_b=True)
-        squares = tf.reduce_sum(of_x * of_dz, axis=[1, 2])
-        # a sum of large products that cancel may round to 0 or below: 4 u (Σ_t ‖x_t‖ ‖dz_t‖)² keeps it from too small
-        sizes = tf.reduce_sum(tf.sqrt(tf.linalg.diag_part(of_x) * tf.linalg.diag_part(of_dz)), axis=1)
-        roundoff = 2.0**-53 if sizes.dtype == tf.float64 else 2.0**-24
-        return tf.maximum(squares + 4 * roundoff * tf.square(sizes), 0)
+        # rounding can make a sum of products negative
+        return tf.maximum(squares_by_terms(x, dz), 0)
     return tf.reduce_sum(tf.square(tf.matmul(x, dz, transpose_a=True)), axis=[1, 2])
+
+
+def squares_by_terms(x, dz):
+    """Returns ‖Σ_t x_t ⊗ dz_t‖², (B, …), from x (B, …, T, I) and dz (B, …, T, O): by T × T products, not I × O."""
+    # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise
+    of_x, of_dz = (tf.matmul(a, a, transpose_b=True) for a in (x, dz))
+    sizes = tf.sqrt(tf.linalg.diag_part(of_x) * tf.linalg.diag_part(of_dz))
+    return tf.reduce_sum(of_x * of_dz, axis=[-2, -1]) + rounding_of(sizes)
+
+
+def rounding_of(sizes):
+    """Returns 4 u (Σ_t ‖g_t‖)², from the norms (…, T) of terms that may cancel: as much may ‖Σ_t g_t‖² lack.
+
+    Without it the norm of large terms that nearly cancel may round to 0, and the example is not clipped.
+    """
+    roundoff = 2.0**-53 if sizes.dtype == tf.float64 else 2.0**-24
+    return 4 * roundoff * tf.square(tf.reduce_sum(sizes, axis=-1))
 
 
 def sum_squares(dz):

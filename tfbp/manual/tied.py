@@ -9,6 +9,8 @@ import math
 
 import tensorflow as tf
 
+from tfbp.manual.dense import rounding_of
+
 
 def tied_forward(network, parameters):
     """Returns the parameters, with the kernel of a tied last layer."""
@@ -35,9 +37,9 @@ def tied_squares(network, tensors, squares):
         return squares
     first, *others, last = squares
     both = first + last + 2 * tf.reduce_sum(_products(network, tensors, first.dtype), axis=[1, 2])
-    # a and c that cancel may round to 0 or below: 8 u (‖a‖² + ‖c‖²) keeps it from too small
-    roundoff = 2.0**-53 if first.dtype == tf.float64 else 2.0**-24
-    return [tf.maximum(both + 8 * roundoff * (first + last), 0), *others, tf.zeros_like(last)]
+    # a and c may cancel
+    both += 2 * rounding_of(tf.sqrt(first + last)[:, None])
+    return [tf.maximum(both, 0), *others, tf.zeros_like(last)]
 
 
 def tied_moments(network, tensors, undo, totals, squares):

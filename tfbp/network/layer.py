@@ -160,6 +160,13 @@ class Layer:
         raise InputError(f"{type(self).__name__}: got inputs of shape {shape}; accepted: {accepted}.")
 
 
+def check_last_axis(given: Mapping[str, Any]) -> None:
+    """Raises `InputError` unless the axis in Keras's arguments is the last one."""
+    axis = given.get("axis", -1)
+    if (list(axis) if isinstance(axis, list | tuple) else [axis]) != [-1]:
+        raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
+
+
 def check_flag(argument: str, value: object) -> None:
     """Raises `InputError` unless the value is True or False."""
     if not isinstance(value, bool):

@@ -18,7 +18,7 @@ from tfbp.network.dense import Dense
 from tfbp.network.embedding import Embedding
 from tfbp.network.input import Input
 from tfbp.network.layer import Layer, Shape, check_flag
-from tfbp.network.merge import Add, Concatenate, Dot, Multiply
+from tfbp.network.merge import Add, Concatenate, Dot, Multiply, together
 from tfbp.network.normalization import BatchNormalization
 from tfbp.network.pooling import GlobalAveragePooling1D
 from tfbp.network.rearranging import GetItem
@@ -122,11 +122,9 @@ class LogicalOr(Layer):
     is_operation: ClassVar[bool] = True
 
     def output_shape(self, input_shape: Any) -> Shape:
-        if len(input_shape) != 2 or len(input_shape[0]) != len(input_shape[1]):
-            self._refuse(input_shape, "two tensors of one shape, or with axes of 1")
-        if any(m != n and 1 not in (m, n) for m, n in zip(*input_shape, strict=True)):
-            self._refuse(input_shape, "two tensors of one shape, or with axes of 1")
-        return tuple(max(sizes) for sizes in zip(*input_shape, strict=True))
+        if len(input_shape) != 2:
+            self._refuse(input_shape, "two tensors")
+        return together(self, input_shape)
 
     def in_keras(self, keras_layer: Any, x: Any) -> Any:
         from keras import ops

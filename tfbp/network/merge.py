@@ -20,6 +20,17 @@ from tfbp.network.setting import Setting
 Shapes = tuple[Shape, ...]
 
 
+def together(layer: Layer, shapes: Any) -> Shape:
+    """Returns the shape of several tensors together; a layer refuses shapes that do not fit each other."""
+    shape, *others = shapes
+    for other in others:
+        fits = len(other) == len(shape) and all(a == b or 1 in (a, b) for a, b in zip(shape, other, strict=True))
+        if not fits:
+            layer._refuse(shapes, "tensors of one shape, or with 1 along an axis where others have more")
+        shape = tuple(max(a, b) for a, b in zip(shape, other, strict=True))
+    return shape
+
+
 class _Merge(Layer):
     """The common part of the merges that work element by element."""
 
@@ -27,13 +38,7 @@ class _Merge(Layer):
     keras_name: ClassVar[str] = "_Merge"
 
     def output_shape(self, input_shape: Any) -> Shape:
-        shape, *others = input_shape
-        for other in others:
-            fits = len(other) == len(shape) and all(a == b or 1 in (a, b) for a, b in zip(shape, other, strict=True))
-            if not fits:
-                self._refuse(input_shape, "tensors of one shape, or with 1 along an axis where others have more")
-            shape = tuple(max(a, b) for a, b in zip(shape, other, strict=True))
-        return shape
+        return together(self, input_shape)
 
 
 @dataclass(frozen=True)

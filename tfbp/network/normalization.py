@@ -13,7 +13,7 @@ from tfbp.network.beside import TakesBeside
 from tfbp.network.convolution import Conv2D
 from tfbp.network.dense import Dense
 from tfbp.network.initializers import Initializer
-from tfbp.network.layer import Layer, Shape, check_flag
+from tfbp.network.layer import Layer, Shape, check_flag, check_last_axis
 from tfbp.network.setting import PENALTY, Setting
 from tfbp.network.shapes import Flatten
 from tfbp.vocabulary import L1L2, Activation
@@ -30,10 +30,7 @@ class _Normalization(Layer):
 
     @classmethod
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
-        axis = given.get("axis", -1)
-        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-        if axes != [-1]:
-            raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
+        check_last_axis(given)
         return super().from_keras_arguments(given)
 
 

@@ -11,7 +11,7 @@ from tfbp.errors import InputError
 from tfbp.network.dense import Dense
 from tfbp.network.graph import OPERATORS
 from tfbp.network.initializers import Initializer
-from tfbp.network.layer import Layer, Shape
+from tfbp.network.layer import Layer, Shape, check_last_axis
 from tfbp.network.setting import PENALTY, Setting
 from tfbp.vocabulary import L1L2
 
@@ -78,10 +78,7 @@ class Normalization(Layer):
     def from_keras_arguments(cls, given: Mapping[str, Any]) -> Self:
         if given.get("invert"):
             raise InputError("invert: got True; accepted: False.")
-        axis = given.get("axis", -1)
-        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-        if axes != [-1]:
-            raise InputError(f"axis: got {axis!r}; accepted: -1, the last axis.")
+        check_last_axis(given)
         return cls()
 
 

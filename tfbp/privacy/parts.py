@@ -20,12 +20,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfbp.manual.dense import rounding_of
 from tfbp.privacy.convolved import Convolved
 from tfbp.privacy.scaling import (
     flat,
     in_one_row,
     of_finite,
-    rounding_of,
     scaled,
     squares_of_product,
     squares_of_rows,

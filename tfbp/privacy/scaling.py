@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
+from tfbp.manual.dense import squares_by_terms
 
 
 def squares_of_rows(tensor: tf.Tensor) -> tf.Tensor:
@@ -27,15 +28,6 @@ def squares_of_rows(tensor: tf.Tensor) -> tf.Tensor:
     return tf.reshape(squares, [-1, *tensor.shape[1:-1]])
 
 
-def rounding_of(sizes: tf.Tensor) -> tf.Tensor:
-    """4 u (Σ_t ‖g_t‖)², from the norms (…, T) of terms that may cancel: what ‖Σ_t g_t‖² by their products lacks.
-
-    Without it an example whose large terms nearly cancel has a norm of 0, and is not clipped.
-    """
-    roundoff = 2.0**-53 if sizes.dtype == tf.float64 else 2.0**-24
-    return 4 * roundoff * tf.square(tf.reduce_sum(sizes, axis=-1))
-
-
 def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """‖Σ_t left[b, t] ⊗ right[b, t]‖², (B,); left (B, T, I) and right (B, T, O), or (B, G, T, …)."""
     rows, inputs, outputs = left.shape[-2], left.shape[-1], right.shape[-1]
@@ -45,10 +37,7 @@ def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         of_left, of_right = squares_of_rows(left), squares_of_rows(right)
         return tf.reduce_sum(of_left * of_right, axis=over[:-1])
     if rows is not None and rows * rows < inputs * outputs:
-        # ‖leftᵀ right‖² = Σ (left leftᵀ) (right rightᵀ), elementwise
-        of_left, of_right = (tf.matmul(tensor, tensor, transpose_b=True) for tensor in (left, right))
-        sizes = tf.sqrt(tf.linalg.diag_part(of_left) * tf.linalg.diag_part(of_right))
-        return tf.reduce_sum(of_left * of_right, axis=over) + tf.reduce_sum(rounding_of(sizes), axis=over[:-2])
+        return tf.reduce_sum(squares_by_terms(left, right), axis=over[:-2])
     # a product with fewer rows than columns is the faster one
     pair = (left, right) if inputs <= outputs else (right, left)
     return tf.reduce_sum(tf.square(tf.matmul(*pair, transpose_a=True)), axis=over)

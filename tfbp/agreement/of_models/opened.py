@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.bridge.functional import inputs_of_call
+from tfbp.bridge.functional import graph_of, inputs_of_call
 from tfbp.errors import InputError
 
 
@@ -145,7 +145,7 @@ class _Walk:
 
     def through(self, model: Any, inputs: Sequence[int]) -> list[int]:
         """Returns the numbers of a model's outputs, from its inputs' numbers."""
-        graph = model._functional if isinstance(model, keras.Sequential) else model
+        graph = graph_of(model)
         known = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for node in _nodes(graph):
             for tensor, number in zip(node.outputs, self._call(node, known), strict=True):

@@ -20,7 +20,7 @@ MISTAKES = [
         "dense",
         {
             "example-norms-bias-by-token": ("sum_squares", "tf.reduce_sum(tf.square(tf.reduce_sum(dz, axis=1)), axis=1)", "tf.reduce_sum(tf.square(dz), axis=[1, 2])", "norms", ""),
-            "example-norms-diagonal-alone": ("product_squares", "of_x * of_dz", "tf.linalg.diag(tf.linalg.diag_part(of_x * of_dz))", "norms", "the squares of its places are added up"),
+            "example-norms-diagonal-alone": ("squares_by_terms", "of_x * of_dz", "tf.linalg.diag(tf.linalg.diag_part(of_x * of_dz))", "norms", "the squares of its places are added up"),
             "example-norms-not-transposed": ("product_squares", "tf.square(tf.matmul(x, dz, transpose_a=True))", "tf.square(x[:, :, :1] * dz)", "norms", ""),
             "example-moments-of-tokens": ("example_moments", "{name: (tf.reduce_sum(g, axis=0), tf.reduce_sum(g * g, axis=0)) for name, g in each.items()}", "{name: (tf.reduce_sum(g, axis=0), tf.square(tf.reduce_sum(g, axis=0))) for name, g in each.items()}", "variance", "the square of the sum"),
         },
