@@ -4,6 +4,7 @@ import gc
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbp.fitting import sharing
 
@@ -70,3 +71,14 @@ def test_narrowed_on_the_way():
     array = array_at(0, np.float64)
     tensor = sharing.tensor_of(array, np.float32)
     np.testing.assert_array_equal(tensor.numpy(), array.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("columns", [3, 300_000], ids=["small", "large"])
+def test_more_rows_are_zeros(dtype, columns):
+    given = tf.cast(tf.random.stateless_uniform([2, columns], [0, 1], 0, 100, tf.int32), dtype)
+    got = sharing.with_room(given, 5)
+    assert got.dtype == given.dtype
+    np.testing.assert_array_equal(
+        got.numpy(), np.concatenate([given.numpy(), np.zeros([3, columns], given.numpy().dtype)])
+    )

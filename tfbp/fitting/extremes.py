@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.fitting.sources import FromData, counted_from_the_end, is_lifted, known_range
+from tfbp.fitting.sources import FromData, counted_from_the_end, is_lifted, known_range, source_of
 
 LISTS = {"TensorListGetItem", "TensorListSetItem"}
 INTEGER_DIVISIONS = {"Div", "FloorDiv", "FloorMod", "Mod", "TruncateDiv", "TruncateMod"}
@@ -61,7 +61,8 @@ def checks(operations: Iterable[Any]) -> Iterable[Check]:
         elif kind in SKIP_NAN:
             tensor = operation.inputs[SKIP_NAN[kind]]
             if tensor.dtype.is_floating and from_data(tensor):
-                yield Check(operation, tensor, partial(_holds_nan, tensor), -np.inf, np.inf)
+                if source_of(tensor).op.type != "Softmax":  # which has its own check
+                    yield Check(operation, tensor, partial(_holds_nan, tensor), -np.inf, np.inf)
                 if kind.startswith("TopK"):
                     # XLA takes -0 for less than 0
                     yield Check(operation, tensor, partial(_is_any, lambda value: 1 / value == -np.inf, tensor))

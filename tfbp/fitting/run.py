@@ -17,6 +17,7 @@ from tfbp.fitting import contract, loops, programs, tables
 from tfbp.fitting.block import take
 from tfbp.fitting.compiler import Way
 from tfbp.fitting.residence import OnHost, Resident, residence_of
+from tfbp.fitting.sharing import with_room
 from tfbp.fitting.shuffling import Shuffling, order_of
 from tfbp.fitting.steps import unflattened
 
@@ -312,11 +313,8 @@ class ArrayRun(Run):
         known = self._known(name)
         if name not in self._ways or self._ways[name][0] is not known:
             self._ways[name] = known, known.way(name, self.tensors, self.rows, self.batch_size, self.passes)
-            more = room(self.rows) - len(self.tensors[0])
-            if any(self._ways[name][1]) and self.is_resident and more > 0:
-                self.tensors = [
-                    tf.pad(tensor, [[0, more], *[[0, 0]] * (tensor.shape.rank - 1)]) for tensor in self.tensors
-                ]
+            if any(self._ways[name][1]) and self.is_resident and len(self.tensors[0]) < room(self.rows):
+                self.tensors = [with_room(tensor, room(self.rows)) for tensor in self.tensors]
                 self._residence = Resident(self.tensors, self.batch_size)
         return self._ways[name][1]
 
