@@ -35,8 +35,8 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs: Any) -> Any:
         if type(self).convolution_op is not keras.layers.Conv2D.convolution_op:
             return super().call(inputs)
-        z = _convolved(self, hand_written_images.conv2d, inputs)
-        return super().call(inputs) if z is None else _activated(self, z)
+        z = convolved(self, hand_written_images.conv2d, inputs)
+        return super().call(inputs) if z is None else activated(self, z)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -58,8 +58,8 @@ class Conv3D(keras.layers.Conv3D):
     def call(self, inputs: Any) -> Any:
         if type(self).convolution_op is not keras.layers.Conv3D.convolution_op:
             return super().call(inputs)
-        z = _convolved(self, hand_written_images.conv3d, inputs)
-        return super().call(inputs) if z is None else _activated(self, z)
+        z = convolved(self, hand_written_images.conv3d, inputs)
+        return super().call(inputs) if z is None else activated(self, z)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -79,11 +79,11 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        z = _convolved(self, hand_written_images.depthwise_conv2d, inputs)
-        return super().call(inputs) if z is None else _activated(self, z)
+        z = convolved(self, hand_written_images.depthwise_conv2d, inputs)
+        return super().call(inputs) if z is None else activated(self, z)
 
 
-def _convolved(layer: Any, convolve: Callable[..., tf.Tensor], inputs: Any) -> tf.Tensor | None:
+def convolved(layer: Any, convolve: Callable[..., tf.Tensor], inputs: Any) -> tf.Tensor | None:
     """z, or None where it is left to Keras."""
     if layer.data_format != "channels_last" or not hand_written.is_handled(inputs):
         return None
@@ -96,5 +96,5 @@ def _convolved(layer: Any, convolve: Callable[..., tf.Tensor], inputs: Any) -> t
     return convolve(x, kernel, bias[0] if bias else None, layer.strides, layer.padding, layer.dilation_rate)
 
 
-def _activated(layer: Any, z: tf.Tensor) -> tf.Tensor:
+def activated(layer: Any, z: tf.Tensor) -> tf.Tensor:
     return z if layer.activation is None else hand_written.activate(layer.activation, z)

@@ -28,6 +28,8 @@ _SPELLED_OUT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "conv3d": (volumes.conv3d_forward, volumes.conv3d_backward),
     "max_pool2d": (pooling.max_pool2d_forward, pooling.max_pool2d_backward),
     "average_pool2d": (pooling.average_pool2d_forward, pooling.average_pool2d_backward),
+    "global_average_pool1d": (pooling.global_average_pool1d_forward, pooling.global_average_pool1d_backward),
+    "global_max_pool1d": (pooling.global_max_pool1d_forward, pooling.global_max_pool1d_backward),
     "global_average_pool2d": (pooling.global_average_pool2d_forward, pooling.global_average_pool2d_backward),
     "global_max_pool2d": (pooling.global_max_pool2d_forward, pooling.global_max_pool2d_backward),
     "layer_normalization": (normalization.layer_normalization_forward, normalization.layer_normalization_backward),
@@ -140,8 +142,8 @@ def _pooling(
 
 
 @cache
-def global_pool2d(kind: str, keepdims: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """global_average_pool2d or global_max_pool2d, as a function of x."""
+def global_pool(kind: str, keepdims: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """global_average_pool2d, global_max_pool2d, or one of their twins of sequences, as a function of x."""
     forward, backward = _SPELLED_OUT[kind]
 
     @custom_gradient

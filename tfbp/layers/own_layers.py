@@ -14,6 +14,14 @@ from tfbp.layers.prelu import PReLU
 from tfbp.layers.recurrent import GRU, LSTM, SimpleRNN
 from tfbp.layers.reversible_embedding import ReversibleEmbedding
 from tfbp.layers.scaling import LayerScale
+from tfbp.layers.sequences import (
+    AveragePooling1D,
+    Conv1D,
+    DepthwiseConv1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+)
 from tfbp.layers.softmax import Softmax
 
 __all__ = [
@@ -21,15 +29,20 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "Conv1D",
     "Conv2D",
     "Conv3D",
     "Dense",
+    "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
     "Embedding",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
     "GroupedQueryAttention",
@@ -37,6 +50,7 @@ __all__ = [
     "LayerScale",
     "LeakyReLU",
     "LinearCrossEntropy",
+    "MaxPooling1D",
     "MaxPooling2D",
     "MultiHeadAttention",
     "PReLU",

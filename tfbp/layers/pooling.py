@@ -67,7 +67,7 @@ class GlobalAveragePooling2D(keras.layers.GlobalAveragePooling2D):
     def call(self, inputs: Any) -> Any:
         if not _is_image(self, inputs):
             return super().call(inputs)
-        return hand_written_images.global_pool2d("global_average_pool2d", self.keepdims)(inputs)
+        return hand_written_images.global_pool("global_average_pool2d", self.keepdims)(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -88,7 +88,7 @@ class GlobalMaxPooling2D(keras.layers.GlobalMaxPooling2D):
     def call(self, inputs: Any) -> Any:
         if not _is_image(self, inputs):
             return super().call(inputs)
-        return hand_written_images.global_pool2d("global_max_pool2d", self.keepdims)(inputs)
+        return hand_written_images.global_pool("global_max_pool2d", self.keepdims)(inputs)
 
 
 def _is_image(layer: Any, inputs: Any) -> bool:

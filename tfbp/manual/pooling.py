@@ -95,6 +95,21 @@ def global_average_pool1d_backward(dy, shape):
     return tf.broadcast_to(tf.cast(wide(step) / tf.cast(shape[1], wide(step).dtype), dy.dtype), shape)
 
 
+def global_max_pool1d_forward(x, *, keepdims=False):
+    """Returns y[b, c] = the maximum of x[b, :, c] over T steps, with `keepdims` (B, 1, C), and the residuals (x, y)."""
+    y = tf.reduce_max(x, axis=1, keepdims=keepdims)
+    return y, (x, y)
+
+
+def global_max_pool1d_backward(dy, residuals):
+    """Returns dx (B, T, C): equal maxima share dy equally, as in Keras."""
+    x, y = residuals
+    # y = max x                                             (B, C) <- (B, T, C)
+    y, dy = (step if step.shape.rank == 3 else step[:, None] for step in (y, dy))
+    largest = tf.cast(x == y, wide(dy).dtype)
+    return tf.cast(largest * (wide(dy) / tf.reduce_sum(largest, axis=1, keepdims=True)), dy.dtype)
+
+
 def masked_average_pool1d_forward(x, mask, *, keepdims=False):
     """y[b, c] = the mean of x[b, t, c] over the steps t that a mask (B, T) of 1 and 0 shows, and what shows them."""
     shown = (mask != 0)[..., None]
@@ -160,6 +175,10 @@ KINDS = {
     "GlobalAveragePooling2D": (
         partial(_whole_forward, global_average_pool2d_forward),
         partial(_backward, global_average_pool2d_backward),
+    ),
+    "GlobalMaxPooling1D": (
+        partial(_whole_forward, global_max_pool1d_forward),
+        partial(_backward, global_max_pool1d_backward),
     ),
     "GlobalAveragePooling1D": (_sequence_forward, _sequence_backward),
 }

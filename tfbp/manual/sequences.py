@@ -105,16 +105,6 @@ def _pooled_back(function, layer, dz, residuals):
     return function(dz[:, :, None], residuals)[:, :, 0], {}
 
 
-def _global_max(layer, weights, x, *, training, seed):
-    y, residuals = pooling.global_max_pool2d_forward(x[:, :, None])
-    return y[:, None] if layer.keepdims else y, residuals, {}
-
-
-def _global_max_back(layer, dz, residuals):
-    # y = max x                                             (B, C) <- (B, T, 1, C)
-    return pooling.global_max_pool2d_backward(dz[:, 0] if layer.keepdims else dz, residuals)[:, :, 0], {}
-
-
 def _pair(kind):
     return (
         partial(_pooled, getattr(pooling, f"{kind}_forward")),
@@ -127,7 +117,6 @@ KINDS = {
     "DepthwiseConv1D": (_depthwise_conv1d, partial(_backward, depthwise_conv1d_backward)),
     "MaxPooling1D": _pair("max_pool2d"),
     "AveragePooling1D": _pair("average_pool2d"),
-    "GlobalMaxPooling1D": (_global_max, _global_max_back),
 }
 PER_EXAMPLE = {
     "Conv1D": {"gradients": _conv1d_gradients},
