@@ -391,3 +391,58 @@ def test_a_layer_that_calls_others_as_keras_does_is_opened():
     )
     network, _ = Network.from_keras(model, "huber")
     assert [layer.keras_name for layer in network.layers] == ["Dense", "BatchNormalization", "Dropout"]
+
+
+def called(*layers, shape=(4, 6), **options):
+    """A functional model whose middle layers are called with options."""
+    x = y = keras.Input(shape)
+    for layer in layers:
+        y = layer(y, **options)
+    return keras.Model(x, keras.layers.Dense(2)(y))
+
+
+def in_two_models(layer):
+    """A layer in a model in a model, which is called with training=True."""
+    x = keras.Input((4, 6))
+    return called(keras.Model(x, sequential(keras.layers.Dense(6), layer, shape=(4, 6))(x)), training=True)
+
+
+SAID = {
+    "dropout": lambda: called(keras.layers.Dropout(0.5, name="drawn"), training=True),
+    "noise": lambda: called(keras.layers.GaussianNoise(0.5, name="drawn"), training=True),
+    "statistics": lambda: called(keras.layers.BatchNormalization(name="drawn"), training=False),
+    "statistics-in-training": lambda: called(keras.layers.BatchNormalization(name="drawn"), training=True),
+    "recurrence": lambda: called(keras.layers.LSTM(3, dropout=0.5, name="drawn"), training=True),
+    "both-ways": lambda: called(keras.layers.Bidirectional(keras.layers.GRU(3, dropout=0.5), name="drawn"), training=1),
+    "nested": lambda: called(sequential(keras.layers.BatchNormalization(name="drawn")), shape=(6,), training=False),
+    "nested-twice": lambda: in_two_models(keras.layers.Dropout(0.5, name="drawn")),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_training_in_a_call_of_a_model_is_refused_where_it_counts(name):
+    """Keras's fit, evaluate and predict override the word, which `model(x)` follows."""
+    refusal = refusal_of(SAID[name]())
+    assert refusal.startswith("model: got 'drawn' with training=")
+    assert "in its call, which Keras's fit and predict override; accepted: " in refusal
+    assert len(refusal) < 240
+
+
+def test_training_in_a_call_where_nothing_depends_on_it_is_taken():
+    plain = [keras.layers.LSTM(3, return_sequences=True), sequential(keras.layers.Dense(5), shape=(4, 3))]
+    model = called(*plain, keras.layers.Dense(4), training=True)
+    network, parameters = Network.from_keras(model, "huber")
+    x = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
+    np.testing.assert_allclose(network.to_keras(parameters)(x), model(x), rtol=1e-5, atol=1e-6)
+    # a Dropout's own default
+    Network.from_keras(called(keras.layers.Dropout(0.5), training=False), "huber")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_keras_overrides_the_word_of_a_call_by_the_model_s(training):
+    """What the refusal says."""
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.BatchNormalization(name="b")(x, training=not training))
+    before = np.asarray(model.get_layer("b").moving_mean)
+    model(np.ones((3, 4)), training=training)
+    assert bool((np.asarray(model.get_layer("b").moving_mean) != before).any()) == training

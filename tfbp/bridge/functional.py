@@ -12,7 +12,7 @@ from tfbp.bridge.layers import is_known_layer, layer_from_keras, takes_of
 from tfbp.bridge.masks import Masks, WithMask, first_argument, makes_masks, masked
 from tfbp.bridge.opening import Weights, mean_of_rows, opened, separable, unknown
 from tfbp.bridge.operations import PASSES, columns, layer_of_operation, passed, patches
-from tfbp.bridge.unexpressed import check_model
+from tfbp.bridge.unexpressed import check_model, check_training, said_training
 from tfbp.errors import InputError
 from tfbp.network import GetItem, Input, Layer, Network, PositionEmbedding, Rescaling, Reshape, Symbol, Tokens
 from tfbp.network.graph import layers_of, needed
@@ -64,6 +64,8 @@ class _Opened:
     def __init__(self) -> None:
         # keyed by the id of the Keras layer; a layer without weights has its own id
         self.made: dict[Any, tuple[Layer, Any]] = {}
+        # what the calls of nested models around say
+        self.training: Any = None
         self.masks = Masks(self.outputs)
 
     def outputs(self, model: Any, inputs: Sequence[Symbol]) -> list[Symbol]:
@@ -74,7 +76,9 @@ class _Opened:
             for node in model._nodes_by_depth[depth]:
                 if isinstance(node.operation, keras.layers.InputLayer) or node.is_input:
                     continue
-                for tensor, symbol in zip(node.outputs, self._call(node, known), strict=True):
+                # in an opened layer, all calls say that they are in training
+                made = self._call(node, known, isinstance(model, keras.Model))
+                for tensor, symbol in zip(node.outputs, made, strict=True):
                     known[id(tensor)] = symbol
                 if not _is_model(node.operation):
                     self.masks.after(node, known)
@@ -90,12 +94,15 @@ class _Opened:
             inner.inputs, given, masks * (len(given) if len(masks) == 1 else 1), strict=True
         ):
             self.masks.put(tensor, self.masks.of(outer) if mask is None else known[id(mask)])
+        around, said = self.training, said_training(node)
+        self.training = around if said is None else said
         made = self.outputs(inner, [known[id(tensor)] for tensor in given])
+        self.training = around
         for tensor, ours in zip(inner.outputs, node.outputs, strict=True):
             self.masks.put(ours, self.masks.of(tensor))
         return made
 
-    def _call(self, node: Any, known: Mapping[int, Symbol]) -> list[Symbol]:
+    def _call(self, node: Any, known: Mapping[int, Symbol], is_of_model: bool) -> list[Symbol]:
         operation = node.operation
         if _is_model(operation):
             return self._nested(node, known)
@@ -138,6 +145,8 @@ class _Opened:
         if id(operation) not in self.made:
             self.made[id(operation)] = layer_from_keras(operation, has_masks=True, **called_with), operation
         layer, _ = self.made[id(operation)]
+        said = said_training(node) if is_of_model else None
+        check_training(operation, layer, self.training if said is None else said)
         if beside.keys() != set(takes_of(layer)):
             got = f"{operation.name!r} called with {sorted(beside)} and, elsewhere, with {sorted(takes_of(layer))}"
             raise InputError(f"model: got {got}; accepted: the same in all calls.")

@@ -14,7 +14,7 @@ from tfbp.bridge.graph import Called, Reversed, Sum, chain_of
 from tfbp.bridge.layers import layer_from_keras, weights_of
 from tfbp.bridge.losses import check_logits, given_losses, losses_of
 from tfbp.bridge.masks import makes_masks
-from tfbp.bridge.unexpressed import check_model, check_trained
+from tfbp.bridge.unexpressed import check_model, check_trained, said_training
 from tfbp.errors import InputError
 from tfbp.network import (
     ActivationLayer,
@@ -127,6 +127,8 @@ def _chain_or_none(model: keras.Model) -> list[Any] | None:
     if any(is_composite(part) or len(getattr(part, "attention_axes", None) or ()) > 1 for part in kinds):
         return None
     if any(makes_masks(part) or getattr(part, "return_state", False) for part in kinds):
+        return None
+    if any(said_training(node) is not None for part in kinds for node in part._inbound_nodes):
         return None
     try:
         return chain_of(model)

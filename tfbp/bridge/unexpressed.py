@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import keras
 
 from tfbp.errors import InputError
-from tfbp.network import Layer
+from tfbp.network import BatchNormalization, Layer
 
 # options that do not change the function: the random numbers, and the speed
 _FREE = {"name", "dtype", "trainable", "seed", "use_cudnn"}
@@ -68,6 +69,23 @@ def check_model(model: keras.Model) -> None:
     owner = next((parent for parent in type(model).__mro__ if "call" in vars(parent)), type(model))
     if "call" in vars(model) or not owner.__module__.startswith("keras."):
         raise _refused(model, "a call of its own", "a Sequential or Functional model without one")
+
+
+def said_training(node: Any) -> bool | None:
+    """Returns the `training` that a call of a Keras model's graph says; None where it says its default or nothing."""
+    given = node.arguments.kwargs.get("training")
+    parameter = signature(node.operation.call).parameters.get("training")
+    return None if parameter is None or given == parameter.default else given
+
+
+def check_training(keras_layer: keras.layers.Layer, layer: Layer, training: bool | None) -> None:
+    """Raises `InputError` for a layer that computes otherwise in training, where its call in a model says which.
+
+    `model(x)` follows that word; Keras's fit, evaluate and predict say `training` of the whole model, and override it.
+    """
+    if training is not None and (layer.draws or isinstance(layer, BatchNormalization)):
+        given = f"training={training} in its call, which Keras's fit and predict override"
+        raise _refused(keras_layer, given, f"{type(keras_layer).__name__} called without it")
 
 
 def check_trained(model: keras.Model, layers: Iterable[tuple[Layer, keras.layers.Layer, Mapping[str, Any]]]) -> None:
