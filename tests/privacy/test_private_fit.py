@@ -123,9 +123,7 @@ def test_auto_compiles_where_labels_and_tokens_are_in_range(monkeypatch, wrong):
     tokens, labels = np.arange(32).reshape(8, 4) % 9, np.arange(8) % 3
     tokens[5, 1] += 9 * (wrong == "a token")
     labels[5] += 3 * (wrong == "a label")
-    model = keras.Sequential(
-        [L.Input((4,), dtype="int32"), L.Embedding(9, 4, trainable=False), L.Flatten(), L.Dense(3)]
-    )
+    model = keras.Sequential([L.Input((4,), dtype="int32"), L.Embedding(9, 4), L.Flatten(), L.Dense(3)])
     model.compile(keras.optimizers.SGD(0.5), logits())
     error = contextlib.nullcontext() if wrong == "nothing" else pytest.raises(tf.errors.InvalidArgumentError)
     with error:

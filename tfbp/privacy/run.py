@@ -20,9 +20,6 @@ from tfbp.privacy.budget import Budget
 from tfbp.privacy.keras_internals import model_supports_jit
 from tfbp.privacy.ledger import Ledger
 
-# sums that XLA's loops on a CPU compute one by one
-SLOW_SUMS = {"UnsortedSegmentSum"}
-
 # of so many steps XLA's program has won the time of compiling back (scripts/benchmarks/benchmark_private.py)
 MANY_STEPS = 1000
 
@@ -147,6 +144,6 @@ def _pays(model: Any, traced: Any, steps: int) -> bool:
         return bool(model.jit_compile)
     mode = compiler.check_mode()
     found = compiler.operations(traced.graph)
-    if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | SLOW_SUMS | REFUSED):
+    if mode == "off" or not model_supports_jit(model) or found & (compiler.SLOW_ON_CPU | REFUSED):
         return False
     return mode == "on" or steps >= MANY_STEPS
