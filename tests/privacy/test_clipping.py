@@ -1,5 +1,7 @@
 """The bound of an example's part of the sum: no rounding lets a part exceed it."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 from private_models import L, logits, norms_of, one_tape_an_example
 
 from tfbp.fitting import arrays
-from tfbp.manual.dense import product_squares
+from tfbp.manual.dense import example_squares, product_squares
 from tfbp.privacy import choosing, examples, refusals
 from tfbp.privacy.clipping import clipped_sums, factors_of
 from tfbp.privacy.parts import Product, Rows, squares
@@ -51,6 +53,33 @@ def test_large_terms_that_cancel_do_not_hide_a_gradient(way):
     # by no more than the rounding of such terms
     terms = np.square(np.linalg.norm(dz, axis=2) * (1 if way == "rows" else np.linalg.norm(x, axis=2))).sum(axis=1)
     assert np.all(found.numpy() <= right + 1e-6 * terms)
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("way", ["product", "manual"])
+def test_a_square_that_vanishes_does_not_hide_a_gradient(way, rows, mode):
+    """dz below 1e-19 beside x about 1e18: the gradient is above the bound, and ‖dz‖² is 0 in float32."""
+    rng = np.random.default_rng(0)
+    x = (1e18 * rng.choice([-1.0, 1.0], (4, rows, 30)) * rng.uniform(0.5, 1, (4, rows, 30))).astype(np.float32)
+    dz = (8e-20 * rng.uniform(-1, 1, (4, rows, 200))).astype(np.float32)
+    x[3], dz[2] = 1, 0
+    wide = np.einsum("bti,bto->bio", x.astype(np.float64), dz.astype(np.float64))
+    right = np.sum(np.square(wide), axis=(1, 2))
+
+    def found(x, dz):
+        if way == "product":
+            return squares([Product(x, dz, tf.identity)], tf.float32)
+        layer = types.SimpleNamespace(use_bias=True)
+        return example_squares(layer, *((x[:, 0], dz[:, 0]) if rows == 1 else (x, dz)))["kernel"]
+
+    got = tf.function(found, jit_compile=mode == "xla")(tf.constant(x), tf.constant(dz)).numpy()
+    assert got.shape == (4,)
+    assert got.dtype == np.float32
+    assert np.all(right[:2] > 1)
+    assert np.all(got >= right * (1 - 1e-5) - 1e-30)
+    # what is small beside every bound is not raised
+    assert got[3] <= 1e-30
 
 
 def test_a_clipped_sum_by_tape_is_that_of_one_tape_an_example():

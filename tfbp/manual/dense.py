@@ -53,8 +53,9 @@ def _as_rows(tensor):
 def example_squares(layer, x, dz):
     """Returns each example's squared gradient norm, (B,) of each weight: ‖x‖² ‖dz‖² where an example is one row."""
     if x.shape.rank == 2:
-        of_bias = _row_squares(dz)
-        squares = {"kernel": _row_squares(x) * of_bias, "bias": of_bias}
+        of_x, of_bias = _row_squares(x), _row_squares(dz)
+        lost = lost_to_underflow(of_x[:, None], of_bias[:, None], x.shape[1], dz.shape[1])
+        squares = {"kernel": of_x * of_bias + lost, "bias": of_bias}
     else:
         x, dz = (tf.reshape(a, [-1, math.prod(a.shape[1:-1]), a.shape[-1]]) for a in (x, dz))
         squares = {"kernel": product_squares(x, dz), "bias": sum_squares(dz)}
@@ -74,8 +75,23 @@ def squares_by_terms(x, dz):
     """Returns ‖Σ_t x_t ⊗ dz_t‖², (B, …), from x (B, …, T, I) and dz (B, …, T, O): by T × T products, not I × O."""
     # ‖xᵀ dz‖² = Σ (x xᵀ) (dz dzᵀ), elementwise
     of_x, of_dz = (tf.matmul(a, a, transpose_b=True) for a in (x, dz))
-    sizes = tf.sqrt(tf.linalg.diag_part(of_x) * tf.linalg.diag_part(of_dz))
-    return tf.reduce_sum(of_x * of_dz, axis=[-2, -1]) + rounding_of(sizes)
+    each = [tf.linalg.diag_part(gram) for gram in (of_x, of_dz)]
+    lost = rounding_of(tf.sqrt(each[0] * each[1])) + lost_to_underflow(*each, x.shape[-1], dz.shape[-1])
+    return tf.reduce_sum(of_x * of_dz, axis=[-2, -1]) + lost
+
+
+def lost_to_underflow(of_x, of_dz, inputs, outputs):
+    """Returns what ‖Σ_t x_t ⊗ dz_t‖² may lack, (…), where squares vanish in float32; from ‖x_t‖² and ‖dz_t‖², (…, T).
+
+    Numbers below 1e-19 have a square of 0. Beside an x of 1e18 their product may still exceed a bound, and the example
+    is not clipped. What is below 1e-30 is left out: no bound is so small.
+    """
+    if of_x.dtype == tf.float64:
+        return tf.zeros([], of_x.dtype)
+    least = 2.0**-126
+    of_x, of_dz = (tf.square(tf.reduce_sum(tf.sqrt(squares), axis=-1)) for squares in (of_x, of_dz))
+    lost = of_x * (outputs * least) + of_dz * (inputs * least)
+    return tf.where(lost > 1e-30, lost, 0)
 
 
 def rounding_of(sizes):

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfbp.manual.compiled import is_compiled
-from tfbp.manual.dense import squares_by_terms
+from tfbp.manual.dense import lost_to_underflow, squares_by_terms
 
 
 def squares_of_rows(tensor: tf.Tensor) -> tf.Tensor:
@@ -35,7 +35,9 @@ def squares_of_product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     if rows == 1:
         # ‖x ⊗ dz‖² = ‖x‖² ‖dz‖²
         of_left, of_right = squares_of_rows(left), squares_of_rows(right)
-        return tf.reduce_sum(of_left * of_right, axis=over[:-1])
+        lost = lost_to_underflow(of_left, of_right, inputs, outputs)
+        squares = tf.reduce_sum(of_left * of_right, axis=-1) + lost
+        return tf.reduce_sum(squares, axis=over[:-2])
     if rows is not None and rows * rows < inputs * outputs:
         return tf.reduce_sum(squares_by_terms(left, right), axis=over[:-2])
     # a product with fewer rows than columns is the faster one
