@@ -86,8 +86,8 @@ def other(**options):
             "model: 'mine': backward_layer: got reset_after=False; accepted: True, as forward.",
         ),
         (
-            lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4, recurrent_dropout=0.5, name="in"))),
-            "model: 'backward_in': recurrent_dropout: got 0.5; accepted: 0.",
+            lambda: layer_from_keras(keras.layers.Bidirectional(keras.layers.GRU(4, stateful=True, name="in"))),
+            "model: 'backward_in': stateful: got True; accepted: False.",
         ),
     ],
 )

@@ -158,7 +158,6 @@ def test_bad_input_is_one_sentence(make, sentence):
 @pytest.mark.parametrize(
     ("argument", "value", "accepted"),
     [
-        ("recurrent_dropout", 0.25, "0"),
         ("stateful", True, "False"),
         ("unroll", True, "False"),
     ],
@@ -177,6 +176,87 @@ def test_dropout_of_each_gate_alone_is_refused_from_keras(kind):
     with pytest.raises(InputError, match=r"^model: 'mine': implementation: got 1, which drops other inputs for each g"):
         layer_from_keras(make(4, dropout=0.5, implementation=1, name="mine"))
     assert layer_from_keras(make(4, implementation=1)) == layer_from_keras(make(4))
+
+
+def given_masks(layer, keras_layer, x, seed):
+    """Makes a Keras cell drop what a network drops: a list of a mask for each gate, or one."""
+    cell, gates = keras_layer.cell, layer.gates
+    after = (seed[0], seed[1] + (layer.dropout > 0))
+
+    def drawn(pair, rate, width, by_gate):
+        shape = (len(x), gates if by_gate else 1, width)
+        kept = reference.dropout.dropout_mask(shape, pair, rate) / (1 - rate)
+        masks = [tf.constant(kept[:, gate]) for gate in range(shape[1])]
+        return masks if gates > 1 and layer.drops_by_gate else masks[0]
+
+    if layer.dropout:
+        of_x = drawn(seed, layer.dropout, x.shape[2], layer.drops_by_gate)
+        cell.get_dropout_mask = lambda step: of_x
+    if layer.recurrent_dropout:
+        of_h = drawn(after, layer.recurrent_dropout, layer.units, True)
+        cell.get_recurrent_dropout_mask = lambda step: of_h
+
+
+def in_one_order(values):
+    return sorted((np.asarray(v) for v in values), key=lambda v: (v.shape, np.abs(v).sum()))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", "GRU-before", "both-ways"])
+def test_recurrent_dropout_s_gradients_are_keras_s(name, dropout):
+    """In float64, with the network's masks."""
+    rates = {"dropout": dropout, "recurrent_dropout": 0.5, "return_sequences": True}
+    kind = {"GRU-before": "GRU", "both-ways": "LSTM"}.get(name, name)
+    options = {"reset_after": False} if name == "GRU-before" else {}
+    inner = getattr(keras.layers, kind)(4, **rates, **options, dtype="float64", bias_initializer="glorot_uniform")
+    theirs = keras.layers.Bidirectional(inner, dtype="float64") if name == "both-ways" else inner
+    model = keras.Sequential([keras.Input((6, 3), dtype="float64"), theirs])
+    network, parameters = Network.from_keras(model, "mean_squared_error")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 6, 3))
+    y = rng.normal(size=model.compute_output_shape((5, 6, 3)))
+    layer, seed = network.layers[0], (7, 0)
+    if name == "both-ways":
+        inner_layer = layer.layer
+        given_masks(inner_layer, theirs.forward_layer, x, seed)
+        given_masks(inner_layer, theirs.backward_layer, x, (7, inner_layer.draws))
+    else:
+        given_masks(layer, theirs, x, seed)
+    with tf.GradientTape() as record:
+        loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+    expected = record.gradient(loss, [w.value for w in model.trainable_weights])
+    for writing in (reference, manual, tape):
+        got_loss, got = writing.loss_and_gradients(network, parameters, x, y, seed=7)
+        assert abs(float(got_loss) - float(loss)) < 1e-13
+        found = [value for value in tf.nest.flatten(got) if value is not None]
+        for value, right in zip(in_one_order(found), in_one_order(expected), strict=True):
+            np.testing.assert_allclose(value, right, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("writing", [reference, manual, tape])
+def test_at_inference_nothing_is_dropped(writing):
+    layers = [GRU(4, dropout=0.5, recurrent_dropout=0.5), Dense(2)]
+    network = Network((6, 3), layers, "huber")
+    plain = Network((6, 3), [GRU(4), Dense(2)], "huber")
+    x, parameters = np.random.default_rng(0).normal(size=(5, 6, 3)), network.init(0)
+    forward = [writing.forward(each, parameters, x) for each in (network, plain)]
+    np.testing.assert_array_equal(*forward)
+
+
+@pytest.mark.parametrize("kind", [SimpleRNN, LSTM, GRU], ids=lambda kind: kind.__name__)
+def test_norms_of_examples_under_recurrent_dropout(kind):
+    """As the gradients of each example's own loss, with the masks of its row."""
+    network = Network((4, 3), [kind(3, dropout=0.25, recurrent_dropout=0.5), Dense(2)], "mean_squared_error")
+    rng, parameters = np.random.default_rng(0), network.init(1)
+    x, y = rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 2))
+    got = manual.per_example.gradient_norms(network, parameters, tf.constant(x), tf.constant(y), seed=3)
+    for row in range(5):
+        # all others weigh nothing; the mean is over five
+        alone = np.zeros(5)
+        alone[row] = 5
+        _, one = reference.loss_and_gradients(network, parameters, x, y, alone, seed=3)
+        expected = [np.sqrt(sum((w**2).sum() for w in of_layer.values())) for of_layer in one]
+        np.testing.assert_allclose(got[row], expected, rtol=1e-10)
 
 
 def test_a_constraint_is_refused_from_keras():

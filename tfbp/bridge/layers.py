@@ -86,7 +86,8 @@ def layer_from_keras(keras_layer: Any, has_masks: bool = False, **called_with: A
         layer = kind.from_keras_arguments(
             {name: _argument_from_keras(keras_layer.name, name, value) for name, value in given.items()}
         )
-        if getattr(layer, "dropout", 0) and hasattr(getattr(keras_layer, "cell", None), "dropout_mask_count"):
+        by_gate = hasattr(getattr(keras_layer, "cell", None), "dropout_mask_count")
+        if getattr(layer, "dropout", 0) and by_gate and not getattr(layer, "drops_by_gate", False):
             raise InputError("implementation: got 1, which drops other inputs for each gate; accepted: 2 with dropout.")
         if isinstance(layer, Bidirectional) and takes:
             layer = Bidirectional(dataclasses.replace(layer.layer, takes=takes), layer.merge_mode)

@@ -14,15 +14,16 @@ LEAST = 2**14
 _BATCH = 32
 
 
-def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, **options):
+def forward(function, x, kernel, recurrent_kernel, bias=None, states=None, mask=None, dropped=(None, None), **options):
     """Returns y, the last states, and the residuals of each half; of the whole batch where halves are slower."""
     if not _pay(x, recurrent_kernel):
-        y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, mask=mask, **options)
+        y, last, residuals = function(x, kernel, recurrent_kernel, bias, states, mask=mask, dropped=dropped, **options)
         return y, last, (residuals,)
     states_of = zip(*map(split, states), strict=True) if states else (None, None)
+    parts = zip(split(x), states_of, split(mask), zip(*map(split, dropped), strict=True), strict=True)
     found = [
-        function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)
-        for half, states_of_half, mask_of_half in zip(split(x), states_of, split(mask), strict=True)
+        function(half, kernel, recurrent_kernel, bias, states_of_half, mask=of_mask, dropped=of_dropped, **options)
+        for half, states_of_half, of_mask, of_dropped in parts
     ]
     ys, lasts, residuals = zip(*found, strict=True)
     return tf.concat(ys, axis=0), _joined(lasts), residuals

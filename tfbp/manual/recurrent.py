@@ -4,6 +4,9 @@ B batch, T steps, I inputs of each, H units; x (B, T, I), kernel (I, G H), recur
 None, G gates: 1 for the plain layer, 4 for an LSTM (i, f, g, o), 3 for a GRU (z, r, n). y is hs (B, T, H), the state
 after every step, or with return_sequences=False the last one, (B, H). A name a_… is a value before its activation.
 
+dropped is for x and for h in their products, (B, G, I) and (B, G, H), with 0 where a gate drops a number, else
+1 / (1 - rate); or None.
+
 One product with x computes all steps, before the loop; without a kernel, x is that product. After the backward loop,
 dx, dkernel, drecurrent_kernel and dbias are one product each: the loop computes da alone.
 """
@@ -16,31 +19,34 @@ from tfbp.manual import halves, steps
 from tfbp.manual.activations import activation_backward, activation_forward
 from tfbp.manual.dense import dense_forward, product_squares, sum_squares
 from tfbp.manual.dropout import dropout_backward, dropout_forward
+from tfbp.manual.gates import gates_forward, gates_input_backward, gates_squares
 
 # activations with a backward that needs the output alone; any other needs its input
 _KEEP_OUTPUT = ("sigmoid", "tanh")
 
 
-def simple_rnn_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activation, **order):
+def simple_rnn_forward(
+    x, kernel, recurrent_kernel, bias=None, states=None, *, activation, dropped=(None, None), **order
+):
     """Returns y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default."""
     xs = steps.time_first(x, **order)
-    x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
+    x_a, dense_residuals = steps.dense_forward(xs, kernel, bias, dropped[0])
 
     def step(t, states, arrays):
         (h,) = states
-        y, kept_y = _activate(activation, x_a[t] + tf.matmul(h, recurrent_kernel))
+        y, kept_y = _activate(activation, x_a[t] + gates_forward(h, recurrent_kernel, dropped[1]))
         return (y,), steps.written(arrays, t, (h, kept_y))
 
     states = states or (steps.zeros(xs, recurrent_kernel),)
     y, states, arrays = steps.loop(step, states, steps.lists(2, xs, states[0]), xs, **order)
-    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activation, order)
+    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activation, order, dropped)
 
 
 def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
     """Returns dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient.
 
     dstates: the last state's gradient, 0 by default."""
-    xs, dense_residuals, recurrent_kernel, (hs, kept_ys), activation, order = residuals
+    xs, dense_residuals, recurrent_kernel, (hs, kept_ys), activation, order, dropped = residuals
     dhs, dstates = steps.split(dy, dstates, **order)
     # transposed once: a product with a transposed kernel takes longer in every step
     back_kernel = tf.transpose(recurrent_kernel)
@@ -50,25 +56,36 @@ def simple_rnn_backward(dy, residuals, dstates=(None,), **asked):
         # h = activation(a)                                   (B, H)
         da = activation_backward(activation, dh, _activated(activation, kept_ys.read(t))[1])
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, H) <- (B, H) (B, H) (H, H)
-        return (tf.matmul(da, back_kernel),), steps.written(das, t, (da,))
+        return (gates_input_backward(da, back_kernel, dropped[1]),), steps.written(das, t, (da,))
 
     dstates, (das,) = steps.loop_back(step, dhs, dstates, steps.lists(1, xs, dstates[0]), xs, **order)
     da = steps.rows(das)
     # x_a = xs · kernel + bias                                (T B, H) <- (T B, I) (I, H) (H,)
     dx, dkernel, dbias = steps.dense_backward(da, dense_residuals, xs, order, **asked)
     # matmul(h, recurrent_kernel), of every step              (T B, H) <- (T B, H) (H, H)
-    drecurrent_kernel, _ = steps.product_backward(hs, da, **asked)
+    drecurrent_kernel, _ = steps.product_backward(hs, da, dropped[1], **asked)
     return dx, dkernel, drecurrent_kernel, dbias, dstates
 
 
-def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activation, recurrent_activation, **order):
+def lstm_forward(
+    x,
+    kernel,
+    recurrent_kernel,
+    bias=None,
+    states=None,
+    *,
+    activation,
+    recurrent_activation,
+    dropped=(None, None),
+    **order,
+):
     """Returns y, the last states (h, c), and the residuals; states: (h, c) before the first step, 0 by default."""
     xs = steps.time_first(x, **order)
-    x_a, dense_residuals = steps.dense_forward(xs, kernel, bias)
+    x_a, dense_residuals = steps.dense_forward(xs, kernel, bias, dropped[0])
 
     def step(t, states, arrays):
         h, c = states
-        a_i, a_f, a_g, a_o = tf.split(x_a[t] + tf.matmul(h, recurrent_kernel), 4, axis=1)
+        a_i, a_f, a_g, a_o = tf.split(x_a[t] + gates_forward(h, recurrent_kernel, dropped[1]), 4, axis=1)
         i, kept_i = _activate(recurrent_activation, a_i)
         f, kept_f = _activate(recurrent_activation, a_f)
         g, kept_g = _activate(activation, a_g)
@@ -80,14 +97,14 @@ def lstm_forward(x, kernel, recurrent_kernel, bias=None, states=None, *, activat
     states = states or (steps.zeros(xs, recurrent_kernel),) * 2
     y, states, arrays = steps.loop(step, states, steps.lists(7, xs, states[0]), xs, **order)
     activations = activation, recurrent_activation
-    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activations, order)
+    return y, states, (xs, dense_residuals, recurrent_kernel, arrays, activations, order, dropped)
 
 
 def lstm_backward(dy, residuals, dstates=(None, None), **asked):
     """Returns dx, dkernel, drecurrent_kernel, dbias, and the first states' gradients.
 
     dstates: the last states' gradients, 0 by default."""
-    xs, dense_residuals, recurrent_kernel, (hs, *arrays), activations, order = residuals
+    xs, dense_residuals, recurrent_kernel, (hs, *arrays), activations, order, dropped = residuals
     activation, recurrent_activation = activations
     dhs, dstates = steps.split(dy, dstates, **order)
     back_kernel = tf.transpose(recurrent_kernel)
@@ -111,19 +128,29 @@ def lstm_backward(dy, residuals, dstates=(None, None), **asked):
         # a_i, a_f, a_g, a_o = split(a)                       (B, H) … <- (B, 4H)
         da = tf.concat([da_i, da_f, da_g, da_o], axis=1)
         # a = x_a[t] + matmul(h, recurrent_kernel)            (B, 4H) <- (B, 4H) (B, H) (H, 4H)
-        return (tf.matmul(da, back_kernel), dc * f), steps.written(das, t, (da,))
+        return (gates_input_backward(da, back_kernel, dropped[1]), dc * f), steps.written(das, t, (da,))
 
     dstates, (das,) = steps.loop_back(step, dhs, dstates, steps.lists(1, xs, dstates[0], gates=4), xs, **order)
     da = steps.rows(das)
     # x_a = xs · kernel + bias                                (T B, 4H) <- (T B, I) (I, 4H) (4H,)
     dx, dkernel, dbias = steps.dense_backward(da, dense_residuals, xs, order, **asked)
     # matmul(h, recurrent_kernel), of every step              (T B, 4H) <- (T B, H) (H, 4H)
-    drecurrent_kernel, _ = steps.product_backward(hs, da, **asked)
+    drecurrent_kernel, _ = steps.product_backward(hs, da, dropped[1], **asked)
     return dx, dkernel, drecurrent_kernel, dbias, dstates
 
 
 def gru_forward(
-    x, kernel, recurrent_kernel, bias=None, states=None, *, activation, recurrent_activation, reset_after=True, **order
+    x,
+    kernel,
+    recurrent_kernel,
+    bias=None,
+    states=None,
+    *,
+    activation,
+    recurrent_activation,
+    reset_after=True,
+    dropped=(None, None),
+    **order,
 ):
     """Returns y, the last state (h,), and the residuals; states: (h,) before the first step, (B, H), 0 by default.
 
@@ -139,19 +166,21 @@ def gru_forward(
         (bias_zr, _), (_, bias_n), (_, bias_h_n) = map(_zr_and_n, (bias[0] + bias[1], bias[0], bias[1]))
     elif bias is not None:
         bias_zr, bias_n = _zr_and_n(bias)
-    x_zr, residuals_zr = steps.dense_forward(xs_zr, kernel_zr, bias_zr)
-    x_n, residuals_n = steps.dense_forward(xs_n, kernel_n, bias_n)
+    (x_drops_zr, x_drops_n), (h_drops_zr, h_drops_n) = map(_of_zr_and_n, dropped)
+    x_zr, residuals_zr = steps.dense_forward(xs_zr, kernel_zr, bias_zr, x_drops_zr)
+    x_n, residuals_n = steps.dense_forward(xs_n, kernel_n, bias_n, x_drops_n)
 
     def step(t, states, arrays):
         (h,) = states
-        a_z, a_r = tf.split(x_zr[t] + tf.matmul(h, recurrent_zr), 2, axis=1)
+        a_z, a_r = tf.split(x_zr[t] + gates_forward(h, recurrent_zr, h_drops_zr), 2, axis=1)
         z, kept_z = _activate(recurrent_activation, a_z)
         r, kept_r = _activate(recurrent_activation, a_r)
+        of_n = _dropped_once(h, h_drops_n)
         if reset_after:
-            reset = dense_forward(h, recurrent_n, bias_h_n)[0]
+            reset = dense_forward(of_n, recurrent_n, bias_h_n)[0]
             h_n = r * reset
         else:
-            reset = r * h
+            reset = r * of_n
             h_n = tf.matmul(reset, recurrent_n)
         n, kept_n = _activate(activation, x_n[t] + h_n)
         return (z * h + (1 - z) * n,), steps.written(arrays, t, (h, reset, kept_z, kept_r, kept_n))
@@ -159,15 +188,17 @@ def gru_forward(
     states = states or (steps.zeros(xs, recurrent_kernel),)
     y, states, arrays = steps.loop(step, states, steps.lists(5, xs, states[0]), xs, **order)
     options = activation, recurrent_activation, reset_after
-    return y, states, (xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), arrays, options, order)
+    return y, states, (xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), arrays, options, order, dropped)
 
 
 def gru_backward(dy, residuals, dstates=(None,), **asked):
     """Returns dx, dkernel, drecurrent_kernel, dbias, and the first state's gradient.
 
     dstates: the last state's gradient, 0 by default."""
-    xs, (residuals_zr, residuals_n), (recurrent_zr, recurrent_n), (hs, resets, *arrays), options, order = residuals
+    xs, (residuals_zr, residuals_n), recurrent_kernels, (hs, resets, *arrays), options, order, dropped = residuals
+    recurrent_zr, recurrent_n = recurrent_kernels
     activation, recurrent_activation, reset_after = options
+    h_drops_zr, h_drops_n = _of_zr_and_n(dropped[1])
     dhs, dstates = steps.split(dy, dstates, **order)
     back_zr, back_n = tf.transpose(recurrent_zr), tf.transpose(recurrent_n)
 
@@ -183,18 +214,20 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
         dh *= z
         # a_n = x_n[t] + h_n
         if reset_after:
-            # h_n = r * reset,  reset = matmul(h, recurrent_n) + bias_h_n    (B, H) <- (B, H) (H, H) (H,)
+            # h_n = r * reset,  reset = matmul(of_n, recurrent_n) + bias_h_n (B, H) <- (B, H) (H, H) (H,)
             dr, dreset = da_n * reset, da_n * r
-            dh += tf.matmul(dreset, back_n)
+            dof_n = tf.matmul(dreset, back_n)
         else:
-            # h_n = matmul(reset, recurrent_n),  reset = r * h               (B, H) <- (B, H) (H, H)
+            # h_n = matmul(reset, recurrent_n),  reset = r * of_n            (B, H) <- (B, H) (H, H)
             dreset = tf.matmul(da_n, back_n)
-            dr = dreset * h
-            dh += dreset * r
+            dr = dreset * _dropped_once(h, h_drops_n)
+            dof_n = dreset * r
+        # of_n = h, or h · dropped                            (B, H)
+        dh += _dropped_once(dof_n, h_drops_n)
         # a_z, a_r = split(a_zr)                              (B, H) (B, H) <- (B, 2H)
         da_zr = tf.concat([da_z, activation_backward(recurrent_activation, dr, residual_r)], axis=1)
         # a_zr = x_zr[t] + matmul(h, recurrent_zr)            (B, 2H) <- (B, 2H) (B, H) (H, 2H)
-        dh += tf.matmul(da_zr, back_zr)
+        dh += gates_input_backward(da_zr, back_zr, h_drops_zr)
         return (dh,), steps.written(das, t, (da_zr, da_n, dreset)[: len(das)])
 
     lists = steps.lists(1, xs, dstates[0], gates=2) + steps.lists(2 if reset_after else 1, xs, dstates[0])
@@ -204,10 +237,10 @@ def gru_backward(dy, residuals, dstates=(None,), **asked):
     dx_zr, dkernel_zr, dbias_zr = steps.dense_backward(da_zr, residuals_zr, xs, order, **asked)
     dx_n, dkernel_n, dbias_n = steps.dense_backward(da_n, residuals_n, xs, order, **asked)
     # matmul(h, recurrent_zr), of every step                  (T B, 2H) <- (T B, H) (H, 2H)
-    drecurrent_zr, _ = steps.product_backward(hs, da_zr, **asked)
+    drecurrent_zr, _ = steps.product_backward(hs, da_zr, h_drops_zr, **asked)
     if reset_after:
-        # reset = matmul(h, recurrent_n) + bias_h_n           (T B, H) <- (T B, H) (H, H) (H,)
-        drecurrent_n, dbias_h_n = steps.product_backward(hs, dresets[0], **asked)
+        # reset = matmul(of_n, recurrent_n) + bias_h_n        (T B, H) <- (T B, H) (H, H) (H,)
+        drecurrent_n, dbias_h_n = steps.product_backward(hs, dresets[0], h_drops_n, **asked)
         # bias_zr is the sum of both rows                     (2, 3H) <- (2H,) (H,) (H,)
         rows = [_joined(dbias_zr, dbias_n), _joined(dbias_zr, dbias_h_n)]
         dbias = None if dbias_zr is None else tf.stack(rows)
@@ -239,6 +272,16 @@ def _zr_and_n(a):
     return a[..., : 2 * units], a[..., 2 * units :]
 
 
+def _of_zr_and_n(dropped):
+    """Returns what the gates z and r drop, (B, 2, …), and what n drops, (B, 1, …)."""
+    return (None, None) if dropped is None else tf.split(dropped, [2, 1], axis=1)
+
+
+def _dropped_once(h, dropped):
+    """Returns h as the one gate of dropped (B, 1, H) drops it."""
+    return h if dropped is None else h * tf.squeeze(dropped, 1)
+
+
 def _joined(*columns):
     return None if columns[0] is None else tf.concat(columns, axis=-1)
 
@@ -249,16 +292,32 @@ _OPTIONS = ("activation", "recurrent_activation", "reset_after", "return_sequenc
 def _forward(function, layer, weights, x, *, training, seed):
     options = {name: getattr(layer, name) for name in _OPTIONS if hasattr(layer, name)}
     x, beside = layer.apart(x)
-    dropped = None
-    if training and layer.draws:
-        pair = tf.stack([tf.cast(each, tf.int64) for each in seed])
-        x, dropped = dropout_forward(x, pair, rate=layer.dropout, noise_shape=[tf.shape(x)[0], 1, x.shape[2]])
+    dropped, by_gate = None, [None, None]
+    if training and layer.dropout and layer.drops_by_gate:
+        by_gate[0] = _drawn(layer, seed, layer.dropout, x, x.shape[2])
+    elif training and layer.dropout:
+        shape = [tf.shape(x)[0], 1, x.shape[2]]
+        x, dropped = dropout_forward(x, _pair(*seed), rate=layer.dropout, noise_shape=shape)
+    if training and layer.recurrent_dropout:
+        after = seed[0], seed[1] + int(layer.dropout > 0)
+        by_gate[1] = _drawn(layer, after, layer.recurrent_dropout, x, layer.units)
     if "mask" in beside:
         options |= {"mask": beside["mask"] != 0, "zero_output_for_mask": layer.zero_output_for_mask}
-    y, last, residuals = halves.forward(function, x, **weights, states=beside.get("initial_state"), **options)
+    states = beside.get("initial_state")
+    y, last, residuals = halves.forward(function, x, **weights, states=states, dropped=by_gate, **options)
     if layer.return_state:
         y = tf.concat([y if layer.return_sequences else y[:, None], *(state[:, None] for state in last)], axis=1)
     return y, (residuals, dropped), {}
+
+
+def _drawn(layer, seed, rate, x, width):
+    """Returns the factors of each gate, (B, G, width)."""
+    ones = tf.ones([tf.shape(x)[0] if x.shape[0] is None else x.shape[0], layer.gates, width], x.dtype)
+    return dropout_forward(ones, _pair(*seed), rate=rate)[0]
+
+
+def _pair(first, second):
+    return tf.stack([tf.cast(first, tf.int64), tf.cast(second, tf.int64)])
 
 
 def _backward(function, layer, dz, residuals):
@@ -297,28 +356,33 @@ def _squares_of(function, layer, x, dz, residuals):
 
 
 def _squares_of_half(function, layer, x, dz, residuals):
-    xs, _, recurrent_kernels, arrays, activations, order = residuals
+    xs, _, recurrent_kernels, arrays, activations, order, dropped = residuals
     is_gru = layer.keras_name == "GRU"
     # without a kernel dx is da
-    without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, arrays, activations, order)
+    without_kernel = (xs, (None, None) if is_gru else None, recurrent_kernels, arrays, activations, order, dropped)
+    x_drops, h_drops = (None if each is None else _wide_as(x, each) for each in dropped)
     # the loop runs in the dtype of its residuals; products of its steps may be wider
     dy, dlast = _apart(layer, tf.cast(dz, arrays[0].dtype))
     dlast = {} if dlast is None else {"dstates": dlast}
     da = _wide_as(x, function(dy, without_kernel, bias_gradient=False, **dlast)[0])
     h = _wide_as(x, steps.batch_first(arrays[0].stack(), **order))
-    squares = {"kernel": product_squares(x, da), "recurrent_kernel": product_squares(h, da), "bias": sum_squares(da)}
+    squares = {
+        **{"kernel": gates_squares(x, da, x_drops), "recurrent_kernel": gates_squares(h, da, h_drops)},
+        "bias": sum_squares(da),
+    }
     if is_gru:
         da_zr, da_n = _zr_and_n(da)
         if layer.reset_after:
             # h_n = r * (matmul(h, recurrent_n) + bias_h_n)
             r = _activated(activations[1], arrays[3].stack())[0]
             dh = tf.concat([da_zr, da_n * _wide_as(x, steps.batch_first(r, **order))], axis=2)
-            squares["recurrent_kernel"] = product_squares(h, dh)
+            squares["recurrent_kernel"] = gates_squares(h, dh, h_drops)
             squares["bias"] += sum_squares(dh)
         else:
             # h_n = matmul(r * h, recurrent_n)
             reset = _wide_as(x, steps.batch_first(arrays[1].stack(), **order))
-            squares["recurrent_kernel"] = product_squares(h, da_zr) + product_squares(reset, da_n)
+            of_zr = gates_squares(h, da_zr, _of_zr_and_n(h_drops)[0])
+            squares["recurrent_kernel"] = of_zr + product_squares(reset, da_n)
     return squares if layer.use_bias else {name: squares[name] for name in ("kernel", "recurrent_kernel")}
 
 

@@ -7,7 +7,7 @@ mask False is skipped: each state stays, and y[t] is the output before, or 0.
 
 import tensorflow as tf
 
-from tfbp.manual import dense
+from tfbp.manual import dense, gates
 from tfbp.manual.sizes import size_of
 
 
@@ -21,10 +21,13 @@ def batch_first(dxs, *, go_backwards=False, **_):
     return tf.transpose(tf.reverse(dxs, [0]) if go_backwards else dxs, [1, 0, 2])
 
 
-def dense_forward(xs, kernel, bias):
+def dense_forward(xs, kernel, bias, dropped=None):
     """Returns xs · kernel + bias of every step, (T, B, …), and the residuals; without a kernel xs is that product."""
     if kernel is None:
         return xs if bias is None else xs + bias, None
+    if dropped is not None:
+        a = gates.gates_forward(xs, kernel, dropped)
+        return a if bias is None else a + bias, (xs, kernel, dropped)
     a, residuals = dense.dense_forward(tf.reshape(xs, [-1, kernel.shape[0]]), kernel, bias)
     return _per_step(a, xs), residuals
 
@@ -33,13 +36,27 @@ def dense_backward(da, residuals, xs, order, **asked):
     """Returns dx (B, T, I), dkernel and dbias; without a kernel dx is da."""
     if residuals is None:
         return batch_first(_per_step(da, xs), **order), None, None
+    if len(residuals) == 3:
+        _, kernel, dropped = residuals
+        # a = gates_forward(xs, kernel, dropped) + bias       (T, B, G H) <- (T, B, I) (I, G H) (G H,)
+        dx = gates.gates_input_backward(_per_step(da, xs), tf.transpose(kernel), dropped)
+        return batch_first(dx, **order), *_of_weights(da, xs, dropped, **asked)
     dx, dkernel, dbias = dense.dense_backward(da, residuals, **asked)
     return None if dx is None else batch_first(_per_step(dx, xs), **order), dkernel, dbias
 
 
-def product_backward(hs, da, input_gradient=True, **asked):
+def product_backward(hs, da, dropped=None, input_gradient=True, **asked):
     """Returns the gradients of R and of b in h · R + b over all steps, (H, …) and (…,)."""
+    if dropped is not None:
+        return _of_weights(da, hs.stack(), dropped, **asked)
     return dense.dense_backward(da, (rows(hs), None), input_gradient=False, **asked)[1:]
+
+
+def _of_weights(da, xs, dropped, bias_gradient=True, **_):
+    """Returns dkernel and dbias of a product with a mask for each gate."""
+    dkernel = gates.gates_kernel_backward(_per_step(da, xs), xs, dropped)
+    of_bias = {"input_gradient": False, "kernel_gradient": False, "bias_gradient": bias_gradient}
+    return dkernel, dense.dense_backward(da, (None, None), **of_bias)[2]
 
 
 def loop(

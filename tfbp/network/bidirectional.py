@@ -105,4 +105,8 @@ class Bidirectional(Layer):
 
 
 _PRODUCT = Bidirectional(SimpleRNN(4, return_sequences=True, recurrent_regularizer=PENALTY), "mul")
-CASES = (Setting("bidirectional-B5-3x3", (3, 3), [_PRODUCT, Dense(3)], 5),)
+_DROPPED = Bidirectional(LSTM(2, dropout=0.25, recurrent_dropout=0.5), "sum")
+CASES = (
+    Setting("bidirectional-B5-3x3", (3, 3), [_PRODUCT, Dense(3)], 5),
+    Setting("bidirectional-recurrent-dropout-B5-3x3", (3, 3), [_DROPPED, Dense(3)], 5),
+)

@@ -24,7 +24,7 @@ _FLAGS = (
     "zero_output_for_mask",
 )
 # Keras's arguments that no kind here can express, and the value that each must have
-_LEFT_OUT = {"recurrent_dropout": 0, "stateful": False, "unroll": False, "recurrent_constraint": None}
+_LEFT_OUT = {"stateful": False, "unroll": False, "recurrent_constraint": None}
 
 
 class _Recurrent(TakesBeside):
@@ -40,6 +40,7 @@ class _Recurrent(TakesBeside):
     return_sequences: bool
     return_state: bool
     dropout: float
+    recurrent_dropout: float
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
@@ -47,8 +48,9 @@ class _Recurrent(TakesBeside):
             if name in self.arguments():
                 check_flag(name, getattr(self, name))
         # at a rate of 1 Keras's cells drop nothing
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= float(self.dropout) < 1:
-            raise InputError(f"dropout: got {self.dropout!r}; accepted: a number from 0 to below 1.")
+        for name, rate in (("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)):
+            if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
+                raise InputError(f"{name}: got {rate!r}; accepted: a number from 0 to below 1.")
         self._check_takes()
         self._settle(**self.arguments())
 
@@ -57,7 +59,12 @@ class _Recurrent(TakesBeside):
 
     @property
     def draws(self) -> int:
-        return int(self.dropout > 0)
+        return int(self.dropout > 0) + int(self.recurrent_dropout > 0)
+
+    @property
+    def drops_by_gate(self) -> bool:
+        """Whether x has a mask for each gate, as h has; else one for all."""
+        return self.gates > 1 and self.recurrent_dropout > 0
 
     @property
     def applied_activation(self) -> Activation:
@@ -92,7 +99,7 @@ class _Recurrent(TakesBeside):
         return super().regularizer(weight.removesuffix("_kernel"))
 
     def keras_arguments(self) -> dict[str, Any]:
-        unset = {"return_state": False, "zero_output_for_mask": False, "dropout": 0}
+        unset = {"return_state": False, "zero_output_for_mask": False, "dropout": 0, "recurrent_dropout": 0}
         given = super().keras_arguments().items()
         return {name: value for name, value in given if name not in unset or value != unset[name]}
 
@@ -133,6 +140,8 @@ class SimpleRNN(_Recurrent, Layer):
         return_state: whether the last state follows y, as a last step of it; y is (2, H) or (T + 1, H) then.
         zero_output_for_mask: whether y is 0 at a step that a mask leaves out; else it is the y before.
         dropout: the rate of `Dropout` on x, one mask for all steps.
+        recurrent_dropout: that of `Dropout` on h, as it enters the product with recurrent_kernel: one mask for all
+            steps, which is drawn after that of x.
         takes: what else a call takes, of "mask", (T,), 0 where a step is left out, and "initial_state", (H,).
 
     Raises:
@@ -160,6 +169,7 @@ class SimpleRNN(_Recurrent, Layer):
     return_state: bool = False
     zero_output_for_mask: bool = False
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
     takes: Any = ()
 
 
@@ -176,6 +186,7 @@ class LSTM(_Recurrent, Layer):
         activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
         unit_forget_bias: whether the bias of f starts at 1.
         use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
+        recurrent_dropout: as there, with a mask for each gate; x has one for each gate, too, then.
 
     Raises:
         InputError: an argument of the wrong kind.
@@ -206,6 +217,7 @@ class LSTM(_Recurrent, Layer):
     return_state: bool = False
     zero_output_for_mask: bool = False
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
     takes: Any = ()
 
     def started(self, weight: str, drawn: Any) -> Any:
@@ -227,6 +239,7 @@ class GRU(_Recurrent, Layer):
         units: the size H of h; before the first step h is 0.
         activation, recurrent_activation: as in `SimpleRNN`; the second is for the gates.
         use_bias, kernel_initializer, …, takes: as in `SimpleRNN`.
+        recurrent_dropout: as in `LSTM`.
         reset_after: the order of the reset; with True the bias has a second row, for the recurrent product.
 
     Raises:
@@ -257,6 +270,7 @@ class GRU(_Recurrent, Layer):
     return_state: bool = False
     zero_output_for_mask: bool = False
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
     takes: Any = ()
 
     def _bias_shape(self, columns: int) -> Shape:
@@ -266,6 +280,7 @@ class GRU(_Recurrent, Layer):
 _BACKWARDS: dict[str, Any] = {"use_bias": False, "return_sequences": True, "go_backwards": True}
 _HEAD = [Flatten(), Dense(3)]
 # each kind with its defaults, and with every argument changed
+_DROPPED: dict[str, Any] = {"recurrent_dropout": 0.25, "return_sequences": True}
 CASES = (
     Setting("simple-rnn-B5-6x3", (6, 3), [SimpleRNN(4, recurrent_regularizer=PENALTY), Dense(3)], 5),
     Setting("simple-rnn-backwards-B5-5x3", (5, 3), [SimpleRNN(4, "softsign", **_BACKWARDS), *_HEAD], 5),
@@ -276,6 +291,27 @@ CASES = (
         "gru-before-backwards-B5-5x3",
         (5, 3),
         [GRU(4, "silu", "hard_sigmoid", **_BACKWARDS, reset_after=False), *_HEAD],
+        5,
+    ),
+    Setting(
+        "recurrent-dropout-B5-4x3",
+        (4, 3),
+        [
+            SimpleRNN(4, dropout=0.25, **_DROPPED),
+            LSTM(3, **_DROPPED),
+            GRU(3, dropout=0.5, recurrent_dropout=0.25),
+            Dense(3),
+        ],
+        5,
+    ),
+    Setting(
+        "recurrent-dropout-backwards-B5-4x3",
+        (4, 3),
+        [
+            LSTM(3, dropout=0.25, **_DROPPED, use_bias=False, go_backwards=True),
+            GRU(3, reset_after=False, **_DROPPED),
+            *_HEAD,
+        ],
         5,
     ),
 )

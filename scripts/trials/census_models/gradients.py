@@ -28,8 +28,9 @@ def difference_and_rounding(model: Any, network: Any, sources: Any) -> tuple[flo
     rng = np.random.default_rng(0)
     x = [_input(rng, tensor, tokens) for tensor, tokens in zip(model.inputs, network.input_tokens, strict=True)]
     for weight in model.trainable_weights:
-        # off their first values: a bias of 0 and a gamma of 1 hide mistakes
-        weight.assign(weight.numpy() + 0.05 * rng.normal(size=weight.shape))
+        # off their first values: a bias of 0 and a gamma of 1 hide mistakes; kernels are random
+        if len(weight.shape) < 2:
+            weight.assign(weight.numpy() + 0.05 * rng.normal(size=weight.shape))
     y = [rng.normal(size=(BATCH, *tensor.shape[1:])) for tensor in model.outputs]
     parameters = parameters_of(network, sources)
     found = manual.loss_and_gradients(

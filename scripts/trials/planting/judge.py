@@ -23,6 +23,7 @@ _USED_BY = {
     "window": {"convolution", "pooling"},
     "steps": {"recurrent"},
     "halves": {"recurrent"},
+    "gates": {"recurrent", "bidirectional"},
     "chunks": {"attention"},
     "tied": {"linear_cross_entropy"},
     "position": {"position"},
