@@ -31,13 +31,14 @@ def test_a_writing_does_not_name_what_it_must_not_use(writing):
 
 def test_the_writings_hold_the_same_files():
     names = {w: {path.name for path in (PACKAGE / w).glob("*.py")} for w in ("reference", "manual", "tape")}
-    # TensorFlow's own kernels, each beside its spelled-out twin; the window, the steps and the chunks inside the tape's
-    # operations;
+    # TensorFlow's own kernels, each beside its spelled-out twin; the window, the gates, the steps and the chunks inside
+    # the tape's operations;
     # what a form of a sum is chosen by; and the checks before a pass, which the others have in backprop
     assert names["manual"] - names["tape"] == {
         "chunks.py",
         "compiled.py",
         "fused.py",
+        "gates.py",
         "halves.py",
         "inputs.py",
         "kernels.py",
