@@ -426,3 +426,12 @@ def test_a_float32_constant_of_keras_s_is_a_note_and_a_larger_error_is_not(rng, 
     assert any(note.startswith("smooth [float64]: off by ") for note in report.notes)
     plant(monkeypatch, L.Dense, lambda gradient: gradient * (1 + 1e-5))
     assert ("smooth", "dx", "layer") in places(tfbp.agree(model, x, **options))
+
+
+def test_layers_that_compute_otherwise_in_training_are_judged_by_the_reference():
+    x = keras.Input((5, 4))
+    h = keras.layers.Dropout(0.25)(keras.layers.BatchNormalization()(x))
+    model = keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(h)))
+    rng = np.random.default_rng(0)
+    report = tfbp.agree(model, rng.normal(size=(6, 5, 4)), rng.normal(size=(6, 3)), loss="mse", modes=["eager"])
+    assert [line.by for line in report.lines] == ["reference"] * 4

@@ -54,7 +54,7 @@ class Call:
 
         return keras.tree.map_structure(fill, self.arguments)
 
-    def __call__(self, operation: Any, tensors: Sequence[Any], training: bool) -> list[Any]:
+    def __call__(self, operation: Any, tensors: Sequence[Any], training: bool | None) -> list[Any]:
         """Returns the outputs of the operation, or a copy of it, on these tensors, called as in its model."""
         args, kwargs = self.filled(tensors)
         if self.is_layer and "training" in getattr(operation, "_call_context_args", {}):

@@ -94,7 +94,8 @@ class ByReference(Truth):
                 tensor._keras_mask = inputs[-1]
                 with_masks.append((tensor, inputs[-1]))
         # a copy has no mask, which would belong to a loss
-        outputs = [keras.ops.copy(y) for y in call(operation, given, training)]
+        # the call of a model's layer does not say that it is in training
+        outputs = [keras.ops.copy(y) for y in call(operation, given, None)]
         for tensor, mask in with_masks:
             # attention takes it off
             tensor._keras_mask = mask
