@@ -136,7 +136,7 @@ MISTAKES = [
             "halves-states-of-the-halves-exchanged": ("_joined", "tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)", "of manual", "", "graph"),
             "halves-dstates-left-out": ("backward", "function(half, of_half, **dstates_of_half, **asked)", "function(half, of_half, **asked)", "of manual", "the gradient of last h is left out", "graph"),
             "halves-the-halves-begin-without-states": ("forward", "states_of_half", "None", "of manual", "", "graph"),
-            "halves-the-mask-left-out": ("forward", "function(half, kernel, recurrent_kernel, bias, states_of_half, mask=mask_of_half, **options)", "function(half, kernel, recurrent_kernel, bias, states_of_half, **options)", "of manual", "", "graph"),
+            "halves-the-mask-left-out": ("forward", "function(half, kernel, recurrent_kernel, bias, states_of_half, mask=of_mask, dropped=of_dropped, **options)", "function(half, kernel, recurrent_kernel, bias, states_of_half, dropped=of_dropped, **options)", "of manual", "", "graph"),
             "halves-the-halves-masks-from-the-last-example-on": ("forward", "split(mask)", "split(mask[::-1])", "of manual", "", "graph"),
             "halves-masks-exchanged": ("forward", "split(mask)", "split(mask)[::-1]", "of manual", "", "graph"),
             "halves-states-exchanged": ("forward", "zip(*map(split, states), strict=True) if states else (None, None)", "[*zip(*map(split, states), strict=True)][::-1] if states else (None, None)", "of manual", "", "graph"),
