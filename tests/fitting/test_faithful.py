@@ -93,6 +93,18 @@ CASES = {
         TOKENS,
         Y,
     ),
+    "second-of-stacked-tokens": (
+        chain(
+            lambda x: tf.stack([x[:, 0], x[:, 1] * 3], 1),
+            keras.layers.Embedding(5, 2),
+            keras.layers.Flatten(),
+            dense(),
+            shape=(4,),
+            dtype="int32",
+        ),
+        TOKENS,
+        Y,
+    ),
     "label-out-of-range": (
         chain(dense(3, activation="softmax"), loss="sparse_categorical_crossentropy"),
         X,
@@ -114,6 +126,11 @@ CASES = {
         Y,
     ),
     "max-of-log": (chain(dense(4), lambda x: tf.reduce_max(tf.math.log(x), -1, keepdims=True)), X, Y),
+    "stacked-maxima": (
+        chain(lambda x: tf.reduce_max(tf.stack([tf.nn.softmax(x), tf.math.log(x)]), 0), dense()),
+        X,
+        Y,
+    ),
     "second-of-two": (chain(lambda x: tf.maximum(0.0, x), dense()), with_row(X, 9, [np.nan, 0, 0]), Y),
     "float-to-int": (chain(dense(), lambda x: x + tf.cast(tf.cast(x * 1e20, tf.int32), tf.float32)), X, Y),
     "segments": (chain(lambda x: x + tf.transpose(segments(x)), dense()), X, Y),
@@ -145,7 +162,15 @@ def _asserted(x):
 
 # what TensorFlow raises for
 RAISED = {
-    *("token-out-of-range", "computed-token", "label-out-of-range", "label-nan", "check-numerics", "assert"),
+    *(
+        "token-out-of-range",
+        "computed-token",
+        "second-of-stacked-tokens",
+        "label-out-of-range",
+        "label-nan",
+        "check-numerics",
+        "assert",
+    ),
     *("divided-by-zero", "segments", "scattered", "integer-power", "inverse"),
 }
 

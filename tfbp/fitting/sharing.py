@@ -58,7 +58,7 @@ def with_room(tensor: tf.Tensor, rows: int) -> tf.Tensor:
     """
     is_small = tensor.shape.num_elements() * tensor.dtype.size < SMALLEST
     if is_small and tensor.device.endswith("CPU:0") and np.dtype(tensor.dtype.as_numpy_dtype).kind in "iuf":
-        # a third of the time
+        # a third of the time of tf.pad
         array = np.empty([rows, *tensor.shape[1:]], tensor.dtype.as_numpy_dtype)
         array[: len(tensor)], array[len(tensor) :] = memoryview(tensor), 0
         return tf.convert_to_tensor(array)

@@ -46,7 +46,9 @@ class FromData:
 def source_of(tensor: Any) -> Any:
     """Where a tensor's numbers come from, that are moved on the way and no more."""
     while tensor.op.type in MOVED:
-        if tensor.op.type in ("Pack", "ConcatV2") and len({id(taken) for taken in tensor.op.inputs}) > 2:
+        # several tensors have no one source; the last input of ConcatV2 is its axis
+        joined = {"Pack": tensor.op.inputs, "ConcatV2": tensor.op.inputs[:-1]}.get(tensor.op.type, [])
+        if len({id(each) for each in joined}) > 1:
             return tensor
         tensor = tensor.op.inputs[0]
     return tensor
