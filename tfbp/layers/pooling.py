@@ -27,7 +27,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        return _pooled(self, "max_pool2d", inputs) if _takes_window(self, inputs) else super().call(inputs)
+        return _pooled(self, "max_pool2d", inputs) if takes_window(self, inputs, 4) else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -46,7 +46,7 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        return _pooled(self, "average_pool2d", inputs) if _takes_window(self, inputs) else super().call(inputs)
+        return _pooled(self, "average_pool2d", inputs) if takes_window(self, inputs, 4) else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -65,7 +65,7 @@ class GlobalAveragePooling2D(keras.layers.GlobalAveragePooling2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        if not _is_image(self, inputs):
+        if not is_pooled_by_hand(self, inputs, 4):
             return super().call(inputs)
         return hand_written_images.global_pool("global_average_pool2d", self.keepdims)(inputs)
 
@@ -86,17 +86,19 @@ class GlobalMaxPooling2D(keras.layers.GlobalMaxPooling2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        if not _is_image(self, inputs):
+        if not is_pooled_by_hand(self, inputs, 4):
             return super().call(inputs)
         return hand_written_images.global_pool("global_max_pool2d", self.keepdims)(inputs)
 
 
-def _is_image(layer: Any, inputs: Any) -> bool:
-    return layer.data_format == "channels_last" and hand_written.is_handled(inputs) and inputs.shape.rank == 4
+def is_pooled_by_hand(layer: Any, inputs: Any, rank: int) -> bool:
+    """Whether inputs of this rank, batch and channels included, are pooled here and not by Keras."""
+    return layer.data_format == "channels_last" and hand_written.is_handled(inputs) and inputs.shape.rank == rank
 
 
-def _takes_window(layer: Any, inputs: Any) -> bool:
-    return _is_image(layer, inputs) and min(layer.strides) > 0 and layer.padding in ("valid", "same")
+def takes_window(layer: Any, inputs: Any, rank: int) -> bool:
+    """The same of a window that moves over them."""
+    return is_pooled_by_hand(layer, inputs, rank) and min(layer.strides) > 0 and layer.padding in ("valid", "same")
 
 
 def _pooled(layer: Any, kind: str, inputs: Any) -> Any:

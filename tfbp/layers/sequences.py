@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfbp.layers import hand_written, hand_written_images
+from tfbp.layers import hand_written_images
 from tfbp.layers.convolution import activated, convolved
+from tfbp.layers.pooling import is_pooled_by_hand, takes_window
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -70,7 +71,7 @@ class MaxPooling1D(keras.layers.MaxPooling1D):
     """
 
     def call(self, inputs: Any) -> Any:
-        return _pooled(self, "max_pool2d", inputs) if _takes_window(self, inputs) else super().call(inputs)
+        return _pooled(self, "max_pool2d", inputs) if takes_window(self, inputs, 3) else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -89,7 +90,7 @@ class AveragePooling1D(keras.layers.AveragePooling1D):
     """
 
     def call(self, inputs: Any) -> Any:
-        return _pooled(self, "average_pool2d", inputs) if _takes_window(self, inputs) else super().call(inputs)
+        return _pooled(self, "average_pool2d", inputs) if takes_window(self, inputs, 3) else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tfbp")
@@ -110,7 +111,7 @@ class GlobalAveragePooling1D(keras.layers.GlobalAveragePooling1D):
     """
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None or not _is_sequence(self, inputs):
+        if mask is not None or not is_pooled_by_hand(self, inputs, 3):
             return super().call(inputs, mask=mask)
         return hand_written_images.global_pool("global_average_pool1d", self.keepdims)(inputs)
 
@@ -131,7 +132,7 @@ class GlobalMaxPooling1D(keras.layers.GlobalMaxPooling1D):
     """
 
     def call(self, inputs: Any) -> Any:
-        if not _is_sequence(self, inputs):
+        if not is_pooled_by_hand(self, inputs, 3):
             return super().call(inputs)
         return hand_written_images.global_pool("global_max_pool1d", self.keepdims)(inputs)
 
@@ -147,14 +148,6 @@ def _by_images(convolve: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         return tf.squeeze(convolve(x, kernel, bias, (stride, stride), padding, (rate, rate)), [1])
 
     return convolve_sequences
-
-
-def _is_sequence(layer: Any, inputs: Any) -> bool:
-    return layer.data_format == "channels_last" and hand_written.is_handled(inputs) and inputs.shape.rank == 3
-
-
-def _takes_window(layer: Any, inputs: Any) -> bool:
-    return _is_sequence(layer, inputs) and min(layer.strides) > 0 and layer.padding in ("valid", "same")
 
 
 def _pooled(layer: Any, kind: str, inputs: Any) -> Any:

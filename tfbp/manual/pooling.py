@@ -176,9 +176,5 @@ KINDS = {
         partial(_whole_forward, global_average_pool2d_forward),
         partial(_backward, global_average_pool2d_backward),
     ),
-    "GlobalMaxPooling1D": (
-        partial(_whole_forward, global_max_pool1d_forward),
-        partial(_backward, global_max_pool1d_backward),
-    ),
     "GlobalAveragePooling1D": (_sequence_forward, _sequence_backward),
 }

@@ -105,6 +105,14 @@ def _pooled_back(function, layer, dz, residuals):
     return function(dz[:, :, None], residuals)[:, :, 0], {}
 
 
+def _global_max(layer, weights, x, *, training, seed):
+    return *pooling.global_max_pool1d_forward(x, keepdims=layer.keepdims), {}
+
+
+def _global_max_back(layer, dz, residuals):
+    return pooling.global_max_pool1d_backward(dz, residuals), {}
+
+
 def _pair(kind):
     return (
         partial(_pooled, getattr(pooling, f"{kind}_forward")),
@@ -117,6 +125,7 @@ KINDS = {
     "DepthwiseConv1D": (_depthwise_conv1d, partial(_backward, depthwise_conv1d_backward)),
     "MaxPooling1D": _pair("max_pool2d"),
     "AveragePooling1D": _pair("average_pool2d"),
+    "GlobalMaxPooling1D": (_global_max, _global_max_back),
 }
 PER_EXAMPLE = {
     "Conv1D": {"gradients": _conv1d_gradients},

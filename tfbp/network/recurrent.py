@@ -279,8 +279,8 @@ class GRU(_Recurrent, Layer):
 
 _BACKWARDS: dict[str, Any] = {"use_bias": False, "return_sequences": True, "go_backwards": True}
 _HEAD = [Flatten(), Dense(3)]
-# each kind with its defaults, and with every argument changed
 _DROPPED: dict[str, Any] = {"recurrent_dropout": 0.25, "return_sequences": True}
+# each kind with its defaults, and with every argument changed
 CASES = (
     Setting("simple-rnn-B5-6x3", (6, 3), [SimpleRNN(4, recurrent_regularizer=PENALTY), Dense(3)], 5),
     Setting("simple-rnn-backwards-B5-5x3", (5, 3), [SimpleRNN(4, "softsign", **_BACKWARDS), *_HEAD], 5),

@@ -15,10 +15,11 @@ from tfbp.tape.dropout import dropout_forward
 
 def product(x, kernel, dropped=None):
     """Returns x · kernel, (…, G H); with dropped each gate's columns are of x as that gate drops it."""
+    multiply = tf.matmul if x.shape.rank == 2 else partial(tf.tensordot, axes=1)
     if dropped is None:
-        return tf.tensordot(x, kernel, 1)
+        return multiply(x, kernel)
     kernels = tf.split(kernel, dropped.shape[1], axis=1)
-    return tf.concat([tf.tensordot(x * dropped[:, g], kernel, 1) for g, kernel in enumerate(kernels)], axis=-1)
+    return tf.concat([multiply(x * dropped[:, g], kernel) for g, kernel in enumerate(kernels)], axis=-1)
 
 
 def simple_rnn_step(a, states, recurrent_kernel, *, activation, dropped=None):

@@ -93,8 +93,7 @@ class ByReference(Truth):
                 inputs.append(keras.Input(mask.shape[1:], dtype="bool"))
                 tensor._keras_mask = inputs[-1]
                 with_masks.append((tensor, inputs[-1]))
-        # a copy has no mask, which would belong to a loss
-        # the call of a model's layer does not say that it is in training
+        # a copy has no mask, which would belong to a loss; and the bridge takes no call that says `training`
         outputs = [keras.ops.copy(y) for y in call(operation, given, None)]
         for tensor, mask in with_masks:
             # attention takes it off
