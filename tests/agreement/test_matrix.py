@@ -15,7 +15,7 @@ from tfbp.network import named_weights
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
-@pytest.mark.sampled(29, dtype="float64", mode="eager")
+@pytest.mark.sampled(47, dtype="float64", mode="eager")
 def test_the_writings_agree(case, dtype, mode, device):
     for tf32 in (False, True) if device == "gpu" and dtype == "float32" else (False,):
         results = run_cell(Cell(case, dtype, mode, device, tf32))
