@@ -109,6 +109,7 @@ def _examined(model: Opened, arrays: Any, y: Any, loss: Any, settings: Settings,
     )
     trial = ModelTrial(model, copies, Evidence(arrays, recorded, truths), objective, report, settings)
     trial.unknown(tensors)
+    trial.loss(tensors)
     trial.masks()
     for done, dtype in enumerate(dtypes):
         bar(done / len(dtypes), f"the right pass in {dtype}")

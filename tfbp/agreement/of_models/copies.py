@@ -17,18 +17,23 @@ from tfbp.judging.failures import Failure, attempt
 
 
 @contextmanager
-def _of_zeros() -> Iterator[None]:
-    """Weights that are made while open begin as zeros: TensorFlow has no orthogonal matrices in bfloat16."""
-    add_weight = keras.Layer.add_weight
+def _of_zeros(dtype: str) -> Iterator[None]:
+    """Layers that are made while open have a dtype, and weights begin as zeros.
+
+    A layer may make others without a word about their dtype, as in a model under that policy; and TensorFlow has no
+    orthogonal matrices in bfloat16."""
+    add_weight, policy = keras.Layer.add_weight, keras.config.dtype_policy()
 
     def of_zeros(layer: Any, shape: Any = None, initializer: Any = None, *given: Any, **options: Any) -> Any:
         return add_weight(layer, shape, "zeros", *given, **options)
 
     keras.Layer.add_weight = of_zeros
+    keras.config.set_dtype_policy(dtype)
     try:
         yield
     finally:
         keras.Layer.add_weight = add_weight
+        keras.config.set_dtype_policy(policy)
 
 
 class Copies:
@@ -79,7 +84,7 @@ class Copies:
         Raises:
             InputError: a layer that its configuration does not reproduce.
         """
-        with _of_zeros():
+        with _of_zeros(dtype):
             if isinstance(layer, keras.layers.Lambda):
                 copy_of_layer = keras.layers.Lambda(
                     layer.function, layer._output_shape, layer.mask, layer.arguments, dtype=dtype, name=layer.name

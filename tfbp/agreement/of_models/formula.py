@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfbp.agreement.of_models.copies import Copies
 from tfbp.agreement.of_models.layers import Fed
@@ -41,22 +42,37 @@ def as_function(call: Call, operation: Any, recorded: Recorded, training: bool =
 
 
 def formula_tolerances(call: Call, copies: Copies, recorded: Recorded, fed: Fed, dtype: str) -> dict[str, np.ndarray]:
-    """Returns T of outputs and gradients by `run_call`'s names; empty where the layer cannot be traced in float64."""
+    """Returns T of outputs, statistics and gradients by `run_call`'s names; empty where it cannot be traced."""
     if base_dtype(call, copies) != "float64":
         return {}
     operation = copies.of(call, "float64")
     if call.is_layer:
         copies.assign(call.operation, operation, dtype)
-    dys = [dy for dy, y in zip(fed.dys, (f"y{i}" for i in range(len(fed.dys))), strict=True) if y in fed.right]
-    measured = noise_of(as_function(call, operation, recorded), fed.xs, dys, dtype)
+    ys = [name for name in fed.right if name[0] == "y"]
+    statistics = [name for name in fed.right if name.startswith("new")]
+    renewed = [operation.variables[int(name.split()[1])] for name in statistics]
+    function = as_function(call, operation, recorded)
+
+    def with_statistics(*tensors: Any) -> list[Any]:
+        before = [tf.identity(v.value) for v in renewed]
+        made = function(*tensors)
+        after = [tf.identity(v.value) for v in renewed]
+        for v, value in zip(renewed, before, strict=True):
+            v.assign(value)
+        return [*made, *after]
+
+    with_statistics.owner = operation  # type: ignore[attr-defined]
+    dys = [dy for i, dy in enumerate(fed.dys) if f"y{i}" in fed.right]
+    # a statistic sends no gradient back
+    dys += [np.zeros(v.shape) for v in renewed]
+    measured = noise_of(with_statistics if renewed else function, fed.xs, dys, dtype)
     if measured is None:
         return {}
     outputs, gradients, program = measured
-    ys = [name for name in fed.right if name[0] == "y"]
     numbers = {id(v.value): i for i, v in enumerate(operation.variables)} if call.is_layer else {}
     names = [f"dx{i}" for i in program.subject.differentiable]
     names += [f"d {numbers.get(id(v))}" for v in program.variables]
-    found = {**dict(zip(ys, outputs, strict=True)), **dict(zip(names, gradients, strict=True))}
+    found = {**dict(zip([*ys, *statistics], outputs, strict=True)), **dict(zip(names, gradients, strict=True))}
     return {name: t for name, t in found.items() if t is not None and name in fed.right}
 
 
@@ -83,7 +99,11 @@ def by_differences(
     operation = copies.of(call, dtype)
     if call.is_layer:
         copies.assign(call.operation, operation, "float64")
-    function = as_function(call, operation, recorded)
+    return differences_of(as_function(call, operation, recorded), xs, dtype, seed, device)
+
+
+def differences_of(function: Callable[..., Any], xs: Sequence[Any], dtype: str, seed: int, device: str) -> Report | str:
+    """Returns `check_gradients`' report of a function in its own dtype; or why it cannot run."""
     try:
         return check_gradients(function, list(xs), dtypes=[dtype], modes=["eager"], seed=seed, device=device)
     except InputError as error:

@@ -14,7 +14,6 @@ import numpy as np
 
 from tfbp.agreement.of_models.formula import noise_of
 from tfbp.agreement.of_models.layers import Fed, by_name
-from tfbp.agreement.of_models.opened import with_mask
 from tfbp.agreement.of_models.passes import Pass, named_pass, rounded
 from tfbp.agreement.of_models.truth import REFERENCE
 from tfbp.agreement.tolerances import monte_carlo
@@ -146,12 +145,7 @@ class Links:
             fed = Fed(xs, zeros if dys is None else dys, self.right[index], {})
             return dict(self.trial.formula_of(index, fed, self.dtype))
         ends = [self.own[number] for number in self.model.outputs]
-        objective = self.trial.objective
-
-        def loss(*tensors: Any) -> Any:
-            return objective([with_mask(y, m) for y, m in zip(tensors, objective.masks, strict=True)], "float64")
-
-        measured = noise_of(loss, ends, [np.ones(())], self.dtype)
+        measured = noise_of(self.trial.objective.function, ends, [np.ones(())], self.dtype)
         if measured is None:
             return {}
         (of_loss,), gradients, _ = measured

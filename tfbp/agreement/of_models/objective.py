@@ -85,12 +85,16 @@ class Objective:
                 total += tf.cast(_in_dtype(loss, wide)(y, output), wide)
         return total
 
+    def function(self, *outputs: Any) -> Any:
+        """Returns the loss in float64 of output tensors, with their masks."""
+        return self([with_mask(y, mask) for y, mask in zip(outputs, self.masks, strict=True)], "float64")
+
     def upstream(self, outputs: Sequence[Array], noise: Rounding | None = None) -> tuple[float, list[Array]]:
         """Returns the loss and its gradients, in float64."""
-        tensors = [with_mask(tf.constant(y), mask) for y, mask in zip(outputs, self.masks, strict=True)]
+        tensors = [tf.constant(y) for y in outputs]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            loss = self(tensors, "float64")
+            loss = self.function(*tensors)
         found = tape.gradient(loss, tensors, unconnected_gradients="zero")
         value, gradients = float(loss), [as_float64(tf.convert_to_tensor(each)) for each in found]
         if noise is None:

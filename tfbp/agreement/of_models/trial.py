@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfbp.agreement.of_models.copies import Copies
-from tfbp.agreement.of_models.formula import by_differences, formula_tolerances
+from tfbp.agreement.of_models.formula import by_differences, differences_of, formula_tolerances
 from tfbp.agreement.of_models.layers import Fed, comparisons, fed_of, has_few_digits, tolerances_of, trials
 from tfbp.agreement.of_models.objective import Objective
 from tfbp.agreement.of_models.opened import Opened
@@ -19,6 +19,7 @@ from tfbp.agreement.of_models.running import Recorded
 from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
 from tfbp.agreement.of_models.votes import outlier
 from tfbp.agreement.of_models.whole_trial import WIDER, judge_whole
+from tfbp.checking.report import Report
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.comparison import Comparison
 from tfbp.judging.failures import Failure, attempt
@@ -101,12 +102,27 @@ class ModelTrial:
                 if call.is_layer:
                     self.report.notes.append(f"{call.name}: not held against differences: {differences}")
                 continue
-            for each in differences.findings:
-                name = each.argument if "/" in each.argument else f"gradient of {each.argument}"
-                finding = ModelFinding(
-                    call.name, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
-                )
-                self.report.findings.append(finding)
+            self._differ(call.name, differences, {})
+
+    def loss(self, made: Sequence[Any]) -> None:
+        """Compares the gradients of the losses with differences: the truth of a whole pass begins with them."""
+        if self.objective.is_random:
+            return
+        ends = [made[number] for number in self.model.outputs]
+        settings = self.settings
+        differences = differences_of(self.objective.function, ends, "float64", settings.seed, settings.device)
+        if isinstance(differences, str):
+            self.report.notes.append(f"loss: not held against differences: {differences}")
+        else:
+            self._differ("loss", differences, {f"input {i}": n for i, n in enumerate(self.model.output_names)})
+
+    def _differ(self, layer: str, differences: Report, names: Mapping[str, str]) -> None:
+        for each in differences.findings:
+            name = each.argument if "/" in each.argument else f"gradient of {names.get(each.argument, each.argument)}"
+            finding = ModelFinding(
+                layer, name, each.dtype, each.mode, "differences", each.cause, each.where, each.ratio
+            )
+            self.report.findings.append(finding)
 
     def masks(self) -> None:
         """Finds a layer that drops a mask which a later layer would use."""
