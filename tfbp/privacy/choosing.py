@@ -130,8 +130,9 @@ def _check_beside_others(model: Any, way: Way, first: Any, other: Any, half: int
     for batch in (first, other):
         with restored(model):
             found.append(_tried(run, [batch])[0][:half])
-    if not ties.are_close(*found, ties.roundoff_of(model, same_shape=True)):
-        raise ties.tied(*found, "beside other ones")
+    before, after = found
+    if not ties.are_close(before, after, ties.roundoff_of(model, same_shape=True)):
+        raise ties.tied(before, after, "beside other ones")
 
 
 def _to_train(model: Any, way: Way, batch: Any) -> Any:

@@ -156,8 +156,8 @@ def roundoff_of(model: Any, same_shape: bool) -> float:
 
 def tied(was: np.ndarray, alone: np.ndarray, beside: str = "alone") -> InputError:
     worst = int(np.nanargmax(np.abs(was - alone))) if np.any(np.isfinite(was - alone)) else 0
-    norms = (float(np.sqrt(max(squares[worst], 0))) for squares in (was, alone))
+    first, second = (float(np.sqrt(max(squares[worst], 0))) for squares in (was, alone))
     return InputError(
-        "model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {:.7g} beside "
-        "another example and {:.7g} {}); accepted: a loss that is a mean or a sum over examples.".format(*norms, beside)
+        f"model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {first:.7g} beside "
+        f"another example and {second:.7g} {beside}); accepted: a loss that is a mean or a sum over examples."
     )
