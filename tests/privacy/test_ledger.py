@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfbp.privacy.ledger import Ledger, Stretch
+from tfbp import InputError
+from tfbp.privacy.ledger import ROWS, Ledger, Stretch
 
 STRETCH = Stretch("poisson", 0.1, 1.0, 100, 1.0, 10)
 OTHERS = {"sampling": "shuffle", "rate": 0.2, "noise": 1.1, "rows": 200, "clip": 2.0, "an_epoch": 5}
@@ -33,3 +34,19 @@ def test_each_fit_has_a_key_of_its_own_from_the_operating_system():
         np.testing.assert_array_equal(each.key, np.zeros(4))
     # of 63 bits each: two equal ones would be no chance
     assert len(np.unique(keys)) == 12
+
+
+def test_settings_without_a_step_take_no_room_and_too_many_are_refused_in_a_sentence():
+    ledger = Ledger()
+    for noise in range(3 * ROWS):
+        ledger.begin(dataclasses.replace(STRETCH, noise=float(noise)))
+    assert [each.noise for each in ledger.stretches()] == [3 * ROWS - 1]
+    ledger.counts.assign(np.ones(ROWS))
+    for noise in range(ROWS - 1):
+        ledger.begin(dataclasses.replace(STRETCH, noise=float(noise)))
+        ledger.counts.assign(np.ones(ROWS))
+    before = ledger.stretches()
+    with pytest.raises(InputError, match="was trained with 64 settings") as caught:
+        ledger.begin(STRETCH)
+    assert len(str(caught.value)) < 240
+    assert ledger.stretches() == before

@@ -167,3 +167,19 @@ def test_batch_size_changes_nothing():
     model, (x, y) = mlp(), data(rows=11)
     at_once = tfbp.per_example_gradient_norms(model, x, y)
     np.testing.assert_allclose(tfbp.per_example_gradient_norms(model, x, y, batch_size=4), at_once, rtol=1e-14)
+
+
+def test_norms_of_layers_are_of_a_network_alone():
+    model, (x, y) = mlp(), data()
+    with pytest.raises(tfbp.InputError, match="per_layer: got True for a Sequential"):
+        tfbp.per_example_gradient_norms(model, x, y, per_layer=True)
+
+
+def test_a_method_that_somebody_put_in_the_place_of_a_layer_s_counts_and_stays():
+    model, (x, y) = mlp(), data()
+    layer = model.layers[0]
+    whole = layer.call
+    vars(layer)["call"] = lambda inputs, training=None: 2 * whole(inputs)
+    found = tfbp.per_example_gradient_norms(model, x, y)
+    np.testing.assert_allclose(found, norms_of(one_tape_an_example(model, x, y)), rtol=1e-13)
+    assert "call" in vars(layer)

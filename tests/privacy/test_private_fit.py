@@ -11,6 +11,7 @@ from private_models import L, logits, norms_of, one_tape_an_example
 
 import tfbp
 from tfbp.privacy import noise, run, sampling
+from tfbp.privacy.ledger import Stretch
 
 pytest.importorskip("dp_accounting", reason="needs pip install 'tfbp[private]'")
 
@@ -183,7 +184,6 @@ def test_penalties_on_weights_are_added_once_and_unclipped_by_examples():
 
 def test_what_is_told_is_json_and_epsilon_is_that_of_the_steps_that_ran():
     from tfbp.privacy import accounting
-    from tfbp.privacy.ledger import Stretch
 
     model = model_of(metrics=["accuracy"])
     history = fit(model, privacy(seed=None), epochs=2, validation_split=0.2)
@@ -301,6 +301,49 @@ def test_updates_without_noise_are_told():
     tfbp.fit(model, x, y, batch_size=BATCH, verbose=0)
     told = fit(model, privacy(seed=None)).privacy
     assert "5 updates without noise" in told["void"][0]
+
+
+class TrainsBetween(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.train_on_batch(*data())
+
+
+def test_updates_of_a_callback_without_noise_are_told():
+    model = model_of()
+    told = fit(model, privacy(seed=None), epochs=3, callbacks=[TrainsBetween()]).privacy
+    assert "3 updates without noise" in told["void"][0]
+    assert "3 updates without noise" in fit(model, privacy(seed=None)).privacy["void"][0]
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_updates_without_noise_by_an_optimizer_of_a_later_compile_are_told(epochs):
+    model, (x, y) = model_of(), data()
+    fit(model, privacy(seed=None))
+    model.compile(keras.optimizers.SGD(0.5), logits())
+    # in the first case as many as the private updates of the optimizer before
+    tfbp.fit(model, x, y, batch_size=BATCH, epochs=epochs, verbose=0)
+    told = fit(model, privacy(seed=None)).privacy
+    assert f"{5 * epochs} updates without noise" in told["void"][0]
+    model.compile(keras.optimizers.SGD(0.5), logits())
+    assert fit(model, privacy(seed=None)).privacy["void"] == told["void"]
+
+
+class StopsWithin(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch >= 1
+
+
+def test_an_example_may_be_in_each_of_several_shuffled_epochs_that_ended_early():
+    """Their steps are no more than an epoch's, and each has an order of its own."""
+    from tfbp.privacy import accounting
+
+    model, given = model_of(), privacy(sampling="shuffle", seed=None)
+    told = [fit(model, given, callbacks=[StopsWithin()]).privacy for _ in range(2)][-1]
+    assert told["steps"] == 4
+    epochs = [Stretch("shuffle", BATCH / ROWS, 0.8, ROWS, 0.7, 5, steps=5)] * 2
+    assert told["epsilon"] == accounting.epsilon_of(epochs, 1e-3, "pld")
+    # a whole epoch after a whole one is the same stretch
+    assert len(fit(model_of(), given, epochs=3).privacy["stretches"]) == 1
 
 
 def test_shuffled_batches_are_accounted_as_what_they_are():

@@ -26,10 +26,12 @@ class Budget:
         """Returns ε of all steps that ran."""
         return accounting.epsilon_of(self._ledger.stretches(), self._delta, self._accountant)
 
-    def check(self, steps: int) -> None:
-        """Raises `InputError` where so many more steps would exceed the budget."""
+    def check(self, steps: int, begins: bool = False) -> None:
+        """Raises `InputError` where so many more steps would exceed the budget; `begins` at an epoch's begin."""
         # a restored backup has its own stretches
         self._ledger.begin(self.planned)
+        if begins:
+            self._ledger.begin_epoch()
         if self.epsilon is None:
             return
         left = self._left()

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfbp.errors import InputError
 from tfbp.fitting.steps import unflattened
-from tfbp.privacy import examples
+from tfbp.privacy import examples, ties
 from tfbp.privacy.keras_internals import get_keras_mask
 from tfbp.privacy.recording import (
     NotRecorded,
@@ -22,14 +22,14 @@ from tfbp.privacy.recording import (
     generators_of,
     without_penalties,
 )
-from tfbp.privacy.ways import BY_HAND, BY_TAPE, Way, layers_with_weights
+from tfbp.privacy.ways import BY_HAND, BY_TAPE, Way, layers_with_weights, rows_in_parallel
 
 
 def way_of(model: Any, data: Any, trains: bool = True) -> Way:
     """Returns the way for a model's examples: by hand where every trainable weight is recorded, else by tape.
 
-    It runs two examples together and each alone. Where their norms differ, the loss or a layer ties the examples of a
-    batch together.
+    It runs a few examples together and each alone, and some of them beside others. Where their norms differ, the loss
+    or a layer ties the examples of a batch together.
 
     Args:
         data: packed data of at least one row.
@@ -43,26 +43,33 @@ def way_of(model: Any, data: Any, trains: bool = True) -> Way:
 
 
 def _way_of(model: Any, data: Any, trains: bool) -> Way:
-    other = _other_row(data)
-    first = keras.tree.map_structure(lambda leaf: None if leaf is None else tf.gather(leaf, [0, *other]), data)
-    rows = int(next(leaf for leaf in keras.tree.flatten(first) if leaf is not None).shape[0])
+    first, other, half = ties.rows_to_try(data, max(2, rows_in_parallel(model)))
+    rows = half if other is None else 2 * half
     alone = [
         keras.tree.map_structure(lambda leaf, row=row: None if leaf is None else leaf[row : row + 1], first)
         for row in range(rows)
     ]
-    way = Way(draws=_checked_call(model, first))
+    way, is_masked = _checked_call(model, first)
     training = not way.draws
-    if not training and trains:
-        # what draws may be called in another way in training, one that is not recorded
-        _try_to_record(model, way, first)
-    for losses in ("mean", "sum", "each"):
+    # Keras divides by how many a mask leaves of a whole batch, also where the rows that are tried have no gap
+    for losses in ("each",) if is_masked else ("mean", "sum"):
         way.losses = losses
-        together = _first_try(model, way, first, training)
-        apart = _tried(model, way, alone, training)
-        if _agree(together, apart, model):
+        run, together = _first_try(model, way, first, training)
+        apart = _tried(_traced(model, way, alone[0], training), alone)
+        if ties.are_close(together[0], apart[0], ties.roundoff_of(model, same_shape=False)):
             break
-        if way.reason or losses == "each" or (losses == "sum" and not _is_masked(model, first, training)):
-            raise InputError(_tied(together, apart))
+        if way.reason or losses != "mean":
+            raise ties.tied(together[0], apart[0])
+    if way.is_by_hand and not ties.are_close(together[1], apart[1], ties.roundoff_of(model, same_shape=False)):
+        # not linear in the weights, so that its derivatives by them are not the examples' losses
+        way.is_weighted = False
+    if way.is_by_hand:
+        _check_beside_others(model, way, first, other, half, run if training or not trains else None)
+    else:
+        if way.draws and trains:
+            raise _drawn(way, way.reason)
+        if not is_masked:
+            ties.check_sum(model, way, first, training)
     way.layers = dict.fromkeys(layers_with_weights(model), BY_TAPE if way.reason else BY_HAND)
     return way
 
@@ -70,7 +77,8 @@ def _way_of(model: Any, data: Any, trains: bool) -> Way:
 @contextlib.contextmanager
 def restored(model: Any) -> Iterator[None]:
     """Restores the variables without a gradient, such as random generators' states, after the trial."""
-    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    variables = [*model.non_trainable_variables, *(each for metric in model.metrics for each in metric.variables)]
+    before = [(variable, variable.numpy()) for variable in variables]
     try:
         yield
     finally:
@@ -78,8 +86,8 @@ def restored(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _checked_call(model: Any, batch: Any) -> list[str]:
-    """Returns the names of the layers that draw random numbers in training, seen in a call on a few rows.
+def _checked_call(model: Any, batch: Any) -> tuple[Way, bool]:
+    """Returns a way with the layers that draw in training, and whether outputs are masked, by a call on a few rows.
 
     Raises:
         InputError: a layer that writes to a state or adds a loss.
@@ -88,7 +96,7 @@ def _checked_call(model: Any, batch: Any) -> list[str]:
     seeds = {id(each.state): layer.name for layer in [model, *all_layers(model)] for each in generators_of(layer)}
     before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     with without_penalties(model):
-        examples.called(model, x, True)
+        outputs = examples.called(model, x, True)
     for layer in [model, *all_layers(model)]:
         if layer._losses:
             raise InputError(
@@ -102,26 +110,53 @@ def _checked_call(model: Any, batch: Any) -> list[str]:
                 f"model: got a layer that writes to {variable.path!r} in training, through which examples see each "
                 "other; accepted: layers without a state."
             )
-    return [seeds[id(variable)] for variable in changed]
+    is_masked = any(get_keras_mask(output) is not None for output in keras.tree.flatten(outputs))
+    return Way(draws=[seeds[id(variable)] for variable in changed]), is_masked
 
 
-def _try_to_record(model: Any, way: Way, batch: Any) -> None:
+def _check_beside_others(model: Any, way: Way, first: Any, other: Any, half: int, run: Any) -> None:
+    """Raises `InputError` unless examples have the same norms beside other ones, as layers are called in training.
+
+    The two batches have one shape, so layers that draw give the examples the same numbers in both.
+
+    Args:
+        run: the program; None for one in which layers draw, which may call layers in ways that are not recorded.
+    """
+    if run is None:
+        run = _to_train(model, way, first)
+    if other is None:
+        return
+    found = []
+    for batch in (first, other):
+        with restored(model):
+            found.append(_tried(run, [batch])[0][:half])
+    before, after = found
+    if not ties.are_close(before, after, ties.roundoff_of(model, same_shape=True)):
+        raise ties.tied(before, after, "beside other ones")
+
+
+def _to_train(model: Any, way: Way, batch: Any) -> Any:
     try:
-        _traced(model, way, batch, training=True)
+        return _traced(model, way, batch, training=True)
     except Unweighted:
         way.is_weighted = False
-        _try_to_record(model, way, batch)
+        return _to_train(model, way, batch)
     except NotRecorded as error:
-        raise InputError(
-            f"model: got {way.draws[0]!r}, which draws random numbers, in a model whose examples go by a tape each "
-            f"(because of {cause_of(error)}); accepted: no dropout there, or layers of known kinds alone."
-        ) from None
+        raise _drawn(way, cause_of(error)) from None
 
 
-def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
-    """Returns ‖g_b‖² of a batch; the way changes where a part of it turns out to be impossible."""
+def _drawn(way: Way, cause: str) -> InputError:
+    return InputError(
+        f"model: got {way.draws[0]!r}, which draws random numbers, in a model whose examples go by a tape each "
+        f"(because of {cause}); accepted: no dropout there, or layers of known kinds alone."
+    )
+
+
+def _first_try(model: Any, way: Way, batch: Any, training: bool) -> tuple[Any, np.ndarray]:
+    """Returns a batch's program and its results; the way changes where a part of it turns out to be impossible."""
     try:
-        return _tried(model, way, [batch], training)
+        run = _traced(model, way, batch, training)
+        return run, _tried(run, [batch])
     except Unweighted:
         way.is_weighted = False
     except NotRecorded as error:
@@ -134,59 +169,23 @@ def _first_try(model: Any, way: Way, batch: Any, training: bool) -> np.ndarray:
     return _first_try(model, way, batch, training)
 
 
-def _tried(model: Any, way: Way, batches: list[Any], training: bool) -> np.ndarray:
-    """Returns ‖g_b‖² of each example of several batches of one size, by one trace."""
-    run = _traced(model, way, batches[0], training)
-    return np.concatenate([run(*_leaves(batch)).numpy() for batch in batches])
+def _tried(run: Any, batches: list[Any]) -> np.ndarray:
+    """Returns ‖g_b‖² and ℓ_b of each example of several batches of one size, (2, B)."""
+    return np.concatenate([run(*_leaves(batch)).numpy() for batch in batches], axis=1)
 
 
 def _traced(model: Any, way: Way, batch: Any, training: bool) -> Any:
-    """Returns the program of ‖g_b‖² for such batches' tensors."""
+    """Returns the program of ‖g_b‖² and ℓ_b for such batches' tensors."""
 
-    def squares(*given: tf.Tensor) -> tf.Tensor:
-        return examples.find(model, way, unflattened(batch, given), training).squares
+    def results(*given: tf.Tensor) -> tf.Tensor:
+        found = examples.find(model, way, unflattened(batch, given), training)
+        return tf.stack([found.squares, tf.cast(found.losses, tf.float64)])
 
-    return tf.function(squares, autograph=False).get_concrete_function(*map(tf.TensorSpec.from_tensor, _leaves(batch)))
+    specs = map(tf.TensorSpec.from_tensor, _leaves(batch))
+    program = tf.function(results, autograph=False).get_concrete_function(*specs)
+    ties.check_writes(model, program.graph)
+    return program
 
 
 def _leaves(batch: Any) -> list[tf.Tensor]:
     return [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
-
-
-def _other_row(data: Any) -> list[int]:
-    """Returns a row that differs from the first; none if the next hundred do not."""
-    leaves = [leaf[:100].numpy() for leaf in keras.tree.flatten(data) if leaf is not None]
-    for row in range(1, len(leaves[0])):
-        if not all(np.array_equal(leaf[0], leaf[row]) for leaf in leaves):
-            return [row]
-    return []
-
-
-def _agree(together: np.ndarray, apart: np.ndarray, model: Any) -> bool:
-    # many times the difference of two summation orders; tied examples differ by their own size
-    roundoff = 2.0**-34 if all(w.dtype == "float64" for w in model.trainable_variables) else 2.0**-10
-    if "16" in str(model.compute_dtype):
-        roundoff = 2.0**-3
-    both = np.isfinite(together) & np.isfinite(apart)
-    together, apart = together[both], apart[both]
-    allowed = roundoff * (np.maximum(together, apart) + 1e-3 * np.max(apart, initial=0.0))
-    return bool(np.all(np.abs(together - apart) <= allowed))
-
-
-def _is_masked(model: Any, data: Any, training: bool) -> bool:
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    found: list[Any] = []
-
-    def trace() -> None:
-        found.extend(get_keras_mask(output) for output in keras.tree.flatten(examples.called(model, x, training)))
-
-    tf.function(trace, autograph=False).get_concrete_function()
-    return any(mask is not None for mask in found)
-
-
-def _tied(together: np.ndarray, apart: np.ndarray) -> str:
-    was, alone = (float(np.sqrt(squares[0])) for squares in (together, apart))
-    return (
-        f"model: got a loss or a layer that ties a batch's examples together (a gradient's norm is {was:.4g} beside "
-        f"another example and {alone:.4g} alone); accepted: a loss that is a mean or a sum over examples."
-    )

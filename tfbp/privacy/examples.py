@@ -99,7 +99,7 @@ def by_hand(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
         losses = sum(_per_example(weight * dweight) for weight, dweight in pairs)
     else:
         losses = each_loss(model, way, x, y, outputs, sample_weight, training)
-    return Found(losses, outputs, _squares(joined, rows_of(x), _wide(variables)), weighted)
+    return Found(losses, outputs, _squares(joined, rows_of(x), wide(variables)), weighted)
 
 
 def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: bool) -> Found:
@@ -123,7 +123,7 @@ def by_tape(model: Any, way: Way, x: Any, y: Any, sample_weight: Any, training: 
     def weighted(factors: tf.Tensor, finite: tf.Tensor) -> list[tf.Tensor]:
         return [part.weighted(factors, finite) for part in each]
 
-    return Found(losses, outputs, _squares([[part] for part in each], rows_of(x), _wide(variables)), weighted)
+    return Found(losses, outputs, _squares([[part] for part in each], rows_of(x), wide(variables)), weighted)
 
 
 def called(model: Any, x: Any, training: bool) -> Any:
@@ -161,5 +161,5 @@ def _squares(parts_of_weights: list[list[Any]], rows: Any, dtype: tf.DType) -> t
     return tf.cond(tf.reduce_all(tf.math.is_finite(values)), lambda: tf.cast(values, tf.float64), wide)
 
 
-def _wide(variables: Any) -> tf.DType:
+def wide(variables: Any) -> tf.DType:
     return tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32

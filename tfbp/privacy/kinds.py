@@ -32,6 +32,9 @@ def calls_of(recorder: Recorder, layer: Any) -> dict[str, Callable[..., Any]]:
         return {}
     kind = type(layer)
     for known, (name, is_known, record) in _KINDS.items():
+        if name in vars(layer):
+            # somebody's own, in the place of the method
+            continue
         if kind in (getattr(keras.layers, known, None), getattr(layers, known, None)) and is_known(layer):
             return {name: functools.partial(record, recorder, layer)}
     return {}

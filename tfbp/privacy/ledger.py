@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbp.errors import InputError
+
 NAME = "tfbp_privacy"
 # the number of stretches that the table can hold
 ROWS = 64
@@ -72,6 +74,8 @@ class Ledger(keras.optimizers.Optimizer):
         # the optimizer's iterations at the last write: more of them are updates that the ledger does not count
         self.known_updates = self.add_variable(shape=(), dtype="int64", name="known_updates", **given)
         self.strange_updates = self.add_variable(shape=(), dtype="int64", name="strange_updates", **given)
+        # the model's optimizer at the last fit of this process
+        self.optimizer: Any = None
         self.built = True
 
     def stretches(self) -> list[Stretch]:
@@ -84,14 +88,30 @@ class Ledger(keras.optimizers.Optimizer):
         return found
 
     def begin(self, stretch: Stretch) -> None:
-        """Starts a stretch; an equal last one continues."""
+        """Starts a stretch; an equal last one continues.
+
+        Raises:
+            InputError: more stretches than the table can hold.
+        """
         known = self.stretches()
         if known and known[-1].settings == stretch.settings:
             return
-        row = min(int(self.current), ROWS - 1)
+        self._append(stretch, int(self.current) - (bool(known) and not known[-1].steps))
+
+    def begin_epoch(self) -> None:
+        """Starts a stretch of its own after shuffled batches that ended within an epoch: a new order takes examples
+        again that those took."""
+        known = self.stretches()
+        if known and known[-1].sampling == "shuffle" and known[-1].steps % known[-1].an_epoch:
+            self._append(known[-1], int(self.current))
+
+    def _append(self, stretch: Stretch, row: int) -> None:
+        if row == ROWS:
+            raise InputError(
+                f"privacy: got a model that was trained with {ROWS} settings, or shuffled epochs that ended early; "
+                f"accepted: at most {ROWS}, its account has no room for more."
+            )
         table, counts = self.table.numpy(), self.counts.numpy()
-        if int(self.current) == ROWS:
-            raise OverflowError(f"a ledger holds {ROWS} stretches of steps with settings of their own")
         table[row], counts[row] = stretch.settings, 0
         self.table.assign(table)
         self.counts.assign(counts)

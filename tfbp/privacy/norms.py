@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbp.errors import check_count
+from tfbp.errors import InputError, check_count
 from tfbp.fitting import arrays
 from tfbp.fitting.contract import check_compiled, check_data, check_model
 from tfbp.fitting.steps import unflattened
@@ -74,6 +74,10 @@ def per_example_gradient_norms(
     check_model("model", model)
     check_compiled(model)
     check_count("batch_size", batch_size)
+    if per_layer:
+        raise InputError(
+            f"per_layer: got {per_layer!r} for a {type(model).__name__}; accepted: False, or a tfbp.Model."
+        )
     check_data(x=x, y=y, sample_weight=sample_weight)
     arrays.check_lengths(x=x, y=y, sample_weight=sample_weight)
     data = arrays.packed(x, y, sample_weight)

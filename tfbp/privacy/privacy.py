@@ -164,6 +164,7 @@ class Privacy:
         finally:
             # with the seed, anybody could subtract the noise from the weights
             ledger.forget_key()
+        report.note_strange_updates(model, ledger)
         history.privacy = report.report_of(self, model, ledger, way, budget.spent())
         return history
 

@@ -67,6 +67,9 @@ def step(model: Any, ledger: Ledger, plan: Plan, structure: Any, order: Any, num
     stretch, variables = plan.stretch, model.trainable_variables
     dtype = tf.float64 if any(variable.dtype == "float64" for variable in variables) else tf.float32
     key, draws = tf.convert_to_tensor(ledger.key.value), tf.convert_to_tensor(ledger.draws.value)
+    updates = tf.cast(tf.convert_to_tensor(model.optimizer.iterations), tf.int64)
+    # such as a callback's
+    ledger.strange_updates.assign_add(tf.maximum(updates - tf.convert_to_tensor(ledger.known_updates.value), 0))
     if stretch.sampling == "poisson":
         draw = sampling.poisson(key[2:], draws, stretch.rate, stretch.rows, plan.chunk)
     else:

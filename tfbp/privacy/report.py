@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from tfbp.privacy.ledger import Ledger
@@ -55,9 +56,14 @@ def report_of(privacy: Any, model: Any, ledger: Ledger, way: Way, epsilon: float
 
 
 def note_strange_updates(model: Any, ledger: Ledger) -> None:
-    """Counts the updates of the model's optimizer outside private steps."""
+    """Counts the updates of the model's optimizer outside private steps.
+
+    An optimizer of a later compile begins to count anew.
+    """
     now = _updates(model)
-    strange = now - int(ledger.known_updates)
+    is_same = ledger.optimizer is None or ledger.optimizer() is model.optimizer
+    strange = now - int(ledger.known_updates) if is_same else now
+    ledger.optimizer = weakref.ref(model.optimizer)
     if strange > 0:
         ledger.strange_updates.assign(int(ledger.strange_updates) + strange)
     ledger.known_updates.assign(now)

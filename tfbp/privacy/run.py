@@ -67,7 +67,7 @@ class PrivateRun(Run):
         """Nothing: the ledger has the backup's state of shuffling."""
 
     def _run(self, name: str, epoch: int, start: int, stop: int, guarded: bool = False) -> int:
-        self._budget.check(stop - start)
+        self._budget.check(stop - start, begins=start == 0)
         arguments = [self._order_of(epoch, start), tf.constant([start, stop]), *self._tensors]
         logs = self._first_call(arguments) if self._program is None else self._program(*arguments)
         self._logs = logs

@@ -53,7 +53,10 @@ def layers_with_weights(model: Any) -> list[str]:
 
 def rows_a_chunk(model: Any, way: Way, most: int) -> int:
     """Returns the number of examples in parallel: by tape their gradients are in memory, at most CHUNK_BYTES."""
-    if way.is_by_hand:
-        return most
+    return most if way.is_by_hand else min(most, rows_in_parallel(model))
+
+
+def rows_in_parallel(model: Any) -> int:
+    """Returns the number of examples whose gradients take CHUNK_BYTES, at least 1."""
     bytes_an_example = sum(8 * math.prod(variable.shape) for variable in model.trainable_variables)
-    return max(1, min(most, CHUNK_BYTES // max(1, bytes_an_example)))
+    return max(1, CHUNK_BYTES // max(1, bytes_an_example))
