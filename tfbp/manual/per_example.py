@@ -27,10 +27,11 @@ from tfbp.network import Graph, Options, at, named_weights
 from tfbp.network.validation import check_examples_apart
 
 
-def gradient_norms(network, parameters, x, y, sample_weight=None, options=Options(), trained=None):
+def gradient_norms(network, parameters, x, y, sample_weight=None, options=None, trained=None):
     """Returns the norm of each example's gradient in each layer, (B, L); arguments as in `manual.loss_and_gradients`.
 
-    `trained` has the shape of `parameters`: True for a trained weight. The others add 0.
+    `options` are `tfbp.network.Options`. `trained` has the shape of `parameters`: True for a trained weight. The others
+    add 0.
 
     Example:
         >>> import tensorflow as tf
@@ -118,7 +119,7 @@ def reweighting(network, factors, loss_scale=None, trained=None):
     return reweight
 
 
-def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, options=Options()):
+def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, options=None):
     """Returns the mean and the variance of the examples' gradients over the batch, each in the shape of `parameters`.
 
     The sums are in float64, because a variance is a small difference of large numbers."""
@@ -128,7 +129,7 @@ def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, op
     return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
 
 
-def gradient_moments(network, parameters, x, y, sample_weight=None, options=Options()):
+def gradient_moments(network, parameters, x, y, sample_weight=None, options=None):
     """Returns Σ_b g_b and Σ_b g_b², elementwise, in the shape of `parameters` and in float64; batches add up."""
     check_examples_apart(network, _has("moments"))
     return moments_from(network, *_undivided(network, parameters, x, y, sample_weight, options))
@@ -262,7 +263,8 @@ def _has(*names):
 def _undivided(network, parameters, x, y, sample_weight, options):
     """Runs a pass with B as the loss scale, which cancels 1/B: float16 would lose digits. Returns tensors and scale."""
     scale = tf.cast(tf.shape(x)[0], tf.float32)
-    return scaled_pass(network, parameters, x, y, sample_weight, options._replace(loss_scale=scale))[2], scale
+    options = (options or Options())._replace(loss_scale=scale)
+    return scaled_pass(network, parameters, x, y, sample_weight, options)[2], scale
 
 
 def _undo(tensors, loss_scale, dtype):
