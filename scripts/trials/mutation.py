@@ -20,11 +20,13 @@ def main() -> int:
     parser = options.Parser(__doc__)
     parser.add_argument("--only", default="", help="only the mutations with this in their name")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th (default: 1, all)")
+    parser.add_argument("--first", type=int, default=1, help="where in the list the first one is (default: 1)")
     return options.run(parser, plant)
 
 
 def plant(arguments: argparse.Namespace) -> int:
     check_count("every", arguments.every)
+    check_count("first", arguments.first)
     chosen = [m for m in (*MISTAKES, *HARMLESS) if arguments.only in m.id]
     if not chosen:
         accepted = f"part of one, as {MISTAKES[0].id}"
@@ -41,7 +43,7 @@ def plant(arguments: argparse.Namespace) -> int:
     console = Console()
     counts: dict[str, int] = {}
     failed = False
-    for mistake in chosen[:: arguments.every]:
+    for mistake in chosen[arguments.first - 1 :: arguments.every]:
         if mistake in HARMLESS:
             # nothing ends it early: a process of its own for each mode and dtype
             places = list(itertools.product(matrix.MODES, DTYPES))

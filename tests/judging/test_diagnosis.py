@@ -114,3 +114,16 @@ def test_one_step_of_a_fixed_point_leaves_no_trace_in_its_numbers():
     slope = 1 - y**2
     right = np.linalg.solve(np.eye(6) - (slope[:, None] * matrix).T, weight) * slope
     assert diagnose(weight * slope, right, 1e-14).cause == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        ([3, 4, 0, 1, 2], "moved by 2, as by an edge at the wrong side"),
+        ([4, 3, 2, 1, 0], "a permutation is wrong, or its inverse"),
+    ],
+)
+def test_numbers_that_moved_along_an_axis_are_not_called_permuted(rng, order, why):
+    right = rng.normal(size=(3, 5, 2))
+    said = diagnose(right[:, order], right, np.full(right.shape, 1e-12))
+    assert f"in another order along axis 1: {why}" in str(said)

@@ -20,7 +20,7 @@ from tfbp import (
 from tfbp.manual import backprop
 from tfbp.manual import linear_cross_entropy as head
 from tfbp.manual.kinds import KINDS
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import Options, at, map_weights, named_weights
 
 LOSS = "sparse_categorical_crossentropy"
 MODES = ("graph", "xla")
@@ -127,7 +127,7 @@ def test_every_tensor_on_the_way_is_there_for_those_who_ask(name, mode):
 def with_a_loss_scale(mode):
     network, given = NETWORKS["penalties"], numbers(NETWORKS["penalties"])
     loss, gradients = compiled(
-        lambda *given: manual.loss_gradients_and_tensors(network, *given, loss_scale=tf.constant(SCALE))[:2], mode
+        lambda *given: manual.scaled_pass(network, *given, Options(loss_scale=tf.constant(SCALE)))[:2], mode
     )(*tensors(*given))
     right, expected = reference.loss_and_gradients(network, *given)
     np.testing.assert_allclose(loss, right, rtol=1e-12)

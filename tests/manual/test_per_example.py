@@ -28,6 +28,7 @@ from tfbp.agreement.problems import DTYPES, numpy_dtype, problem, round_to
 from tfbp.agreement.suites.per_example import answers, clip_of, tolerances
 from tfbp.judging.comparison import compare
 from tfbp.judging.tolerances import UNIT_ROUNDOFF, Units, product_tolerance
+from tfbp.network import Options, Private
 
 MODES = {"eager": None, "graph": False, "xla": True}
 CASES = {case.name: case for case in all_cases()}
@@ -228,7 +229,7 @@ def test_the_private_step_is_numpys_in_each_writing(writing):
     clip = float(np.median(norms))
     factors = np.minimum(1, clip / norms)
     noise = [{name: rng.normal(size=w.shape) for name, w in layer.items()} for layer in parameters]
-    got = writing.per_example.private_gradients(network, parameters, x, y, clip, noise, expected, weight)
+    got = writing.per_example.private_gradients(network, parameters, x, y, Private(clip, noise, expected), weight)
     for layer, (mine, each, added) in enumerate(zip(got, examples, noise, strict=True)):
         assert list(mine) == list(each)
         for name, g in each.items():
@@ -261,10 +262,13 @@ def test_the_clipped_path_makes_each_kernel_s_gradient_once():
 @pytest.mark.parametrize("loss_scale", [1024.0, 2.0**-10])
 def test_a_loss_scale_scales_the_clipped_gradients_and_not_the_norms(loss_scale):
     network, parameters, x, y = problem_of()
-    arguments = (network, parameters, tf.constant(x), y, 0.3)
     room = manual.per_example
-    loss, expected, tensors = room.loss_clipped_gradients_and_tensors(*arguments)
-    scaled_loss, got, scaled = room.loss_clipped_gradients_and_tensors(*arguments, loss_scale=loss_scale)
+
+    def clipped(scale):
+        reweight = room.reweighting(network, room.clipping(0.3), scale)
+        return manual.scaled_pass(network, parameters, tf.constant(x), y, None, Options(loss_scale=scale), reweight)
+
+    (loss, expected, tensors), (scaled_loss, got, scaled) = clipped(None), clipped(loss_scale)
     assert float(loss) == float(scaled_loss)
     # a power of two scales without rounding
     tf.nest.map_structure(lambda g, e: np.testing.assert_array_equal(g, e * loss_scale), got, expected)
@@ -298,10 +302,10 @@ def test_a_gradient_that_overflowed_stays_not_finite(mode):
     """So that loss scaling sees it and skips the step."""
     network, parameters, x, y = problem_of()
     x = tf.constant(x.astype(np.float16))
-    run = compiled(
-        lambda: manual.per_example.loss_clipped_gradients_and_tensors(network, parameters, x, y, 1.0, None, 2.0**40)[1],
-        mode,
-    )
+    room, scale = manual.per_example, 2.0**40
+    reweight = room.reweighting(network, room.clipping(1.0), scale)
+    given = (network, parameters, x, y, None, Options(loss_scale=scale), reweight)
+    run = compiled(lambda: manual.scaled_pass(*given)[1], mode)
     assert not all(np.isfinite(g).all() for g in tf.nest.flatten(run()))
 
 

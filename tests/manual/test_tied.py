@@ -25,7 +25,7 @@ from tfbp.agreement.problems import round_to
 from tfbp.judging.differences import complex_step
 from tfbp.manual import per_example
 from tfbp.manual.tied import tied_squares
-from tfbp.network import map_weights
+from tfbp.network import Options, map_weights
 
 LOSS = "sparse_categorical_crossentropy"
 BATCH = 4
@@ -173,7 +173,7 @@ def test_examples_own_gradients_by_tape():
 def with_a_loss_scale(loss_scale):
     given = example_arguments(NETWORK)
     plain = manual.loss_gradients_and_tensors(NETWORK, *given)
-    scaled = manual.loss_gradients_and_tensors(NETWORK, *given, loss_scale=loss_scale)
+    scaled = manual.scaled_pass(NETWORK, *given, Options(loss_scale=loss_scale))
     # a power of two scales without rounding
     tf.nest.map_structure(lambda g, right: np.testing.assert_array_equal(g, right * loss_scale), scaled[1], plain[1])
     for room in (per_example.norms_from, per_example.moments_from):

@@ -22,7 +22,7 @@ from tfbp import (
 from tfbp.agreement.cases import cases_of
 from tfbp.agreement.problems import Case, problem
 from tfbp.bridge.layers import layer_from_keras, layer_to_keras
-from tfbp.network import bidirectional, recurrent
+from tfbp.network import Options, bidirectional, recurrent
 
 WRITINGS = {"manual": manual, "tape": tape}
 CASES = {case.name: case for case in cases_of(recurrent, bidirectional)}
@@ -249,7 +249,7 @@ def test_norms_of_examples_under_recurrent_dropout(kind):
     network = Network((4, 3), [kind(3, dropout=0.25, recurrent_dropout=0.5), Dense(2)], "mean_squared_error")
     rng, parameters = np.random.default_rng(0), network.init(1)
     x, y = rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 2))
-    got = manual.per_example.gradient_norms(network, parameters, tf.constant(x), tf.constant(y), seed=3)
+    got = manual.per_example.gradient_norms(network, parameters, tf.constant(x), tf.constant(y), None, Options(seed=3))
     for row in range(5):
         # all others weigh nothing; the mean is over five
         alone = np.zeros(5)

@@ -198,6 +198,13 @@ def _of_sums(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray, tolerance
     return f"sums along {named} should be 0 and are not: the term of what normalizes along it is missing or wrong"
 
 
+def _moved(got: np.ndarray, expected: np.ndarray, axis: int, rounding: float) -> int:
+    """By how many places all numbers are moved along an axis, around its end; 0 if by no one number, or turned."""
+    count = expected.shape[axis]
+    moved = (n for n in range(1, count) if (np.abs(np.roll(expected, n, axis) - got) <= rounding).all())
+    return next(moved, 0) if count > 2 else 0
+
+
 def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> str:
     """The right numbers at other places, along one axis or anywhere."""
     rounding = 2 * float(tolerance.max())
@@ -211,7 +218,13 @@ def _of_order(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> s
         same = np.abs(np.sort(got, axis) - np.sort(expected, axis)) <= rounding
         if same.all() and (axis is None or expected.shape[axis] > 1):
             along = "" if axis is None or expected.ndim == 1 else f" along axis {axis}"
-            return f"the right numbers in another order{along}: a permutation is wrong, or its inverse"
+            places = 0 if axis is None else _moved(got, expected, axis, rounding)
+            why = (
+                f"moved by {places}, as by an edge at the wrong side"
+                if places
+                else "a permutation is wrong, or its inverse"
+            )
+            return f"the right numbers in another order{along}: {why}"
     return ""
 
 

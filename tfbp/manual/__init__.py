@@ -37,6 +37,7 @@ from tfbp.manual.backprop import loss_and_gradients as loss_and_gradients
 from tfbp.manual.backprop import loss_and_last_tensors as loss_and_last_tensors
 from tfbp.manual.backprop import loss_and_outputs as loss_and_outputs
 from tfbp.manual.backprop import loss_gradients_and_tensors as loss_gradients_and_tensors
+from tfbp.manual.backprop import scaled_pass as scaled_pass
 
 for _file in (
     activation,

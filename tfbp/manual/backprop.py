@@ -17,7 +17,7 @@ from tfbp.manual.losses import loss_backward, loss_forward
 from tfbp.manual.masks import masked_weights
 from tfbp.manual.regularizers import penalty_backward, penalty_forward
 from tfbp.manual.tied import tied_backward
-from tfbp.network import Graph, at
+from tfbp.network import Graph, Options, at
 from tfbp.network.validation import check_seed
 
 
@@ -98,19 +98,7 @@ def loss_and_last_tensors(network, parameters, x, y, sample_weight=None):
     return loss, {name: one_or_all([last[name] for last in lasts]) for name in ("outputs", "losses", "loss", "mask")}
 
 
-def loss_gradients_and_tensors(
-    network,
-    parameters,
-    x,
-    y,
-    sample_weight=None,
-    loss_scale=None,
-    reweight=None,
-    *,
-    penalized=True,
-    training=True,
-    seed=None,
-):
+def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Returns the loss, the gradients, and every tensor of the pass.
 
     The tensors are one dict per layer with x, z, y, dy and dz, and a last dict for the loss with outputs, losses,
@@ -118,12 +106,17 @@ def loss_gradients_and_tensors(
 
     A layer with parts has their dicts by the part's name. A layer that updates weights without a gradient has
     new_weights. Where the last layer contains its loss, its z and dz and the loss's tensors are separate, computed
-    only on use.
+    only on use."""
+    return scaled_pass(network, parameters, x, y, sample_weight, Options(training, seed))
 
-    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16.
-    `reweight` is a function of these tensors that returns a factor for each example, (B,). The factor multiplies the
-    example's part of the gradients, not the tensors, the loss or the penalties.
-    With penalized=False the gradients exclude the penalties' gradients."""
+
+def scaled_pass(network, parameters, x, y, sample_weight, options, reweight=None):
+    """Returns the same with `Options`.
+
+    Args:
+        reweight: a function of the tensors that returns a factor for each example, (B,). It multiplies the example's
+            part of the gradients, not the tensors, the loss or the penalties."""
+    training, seed, loss_scale = options
     parameters, x, y, weights = inputs_of(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     # the factors multiply each dz; a layer that contains its loss has no dz in memory
@@ -165,7 +158,7 @@ def loss_gradients_and_tensors(
         gradients = _reweighted_gradients(graph, layers, residuals, reweight(tensors))
     # parameters = tied_forward(network, parameters)
     gradients = tied_backward(network, gradients)
-    for place, name, regularizer in network.penalties if penalized else ():
+    for place, name, regularizer in network.penalties:
         # loss += penalty_forward(regularizer, parameter)
         dparameter = penalty_backward(regularizer, at(parameters, place)[name])
         scaled = dparameter if loss_scale is None else dparameter * tf.cast(loss_scale, dparameter.dtype)

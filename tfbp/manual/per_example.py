@@ -3,10 +3,10 @@
 The gradient of a dense layer is a sum of outer products, dkernel = Σ_b x_b ⊗ dz_b and dbias = Σ_b dz_b. So example b's
 part follows from a row of x and a row of dz, without a tensor of size B · I · O:
 
-    g_b           = x_b ⊗ dz_b and dz_b             the gradient of sample_weight[b] · losses[b], without 1/B or
-    penalties ‖g_b‖²        = (‖x_b‖² + 1) · ‖dz_b‖²          with the 1 only where the layer has a bias Σ_b f_b g_b
-    = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²
-    elementwise
+    g_b           = x_b ⊗ dz_b and dz_b             of sample_weight[b] · losses[b], without 1/B or penalties
+    ‖g_b‖²        = (‖x_b‖² + 1) · ‖dz_b‖²          with the 1 only where the layer has a bias
+    Σ_b f_b g_b   = xᵀ (f · dz) and Σ_b f_b dz_b    for a factor f_b of each example
+    Σ_b g_b²      = (x²)ᵀ dz² and Σ_b dz_b²         elementwise
 
 A kind of layer has these in its own file, under PER_EXAMPLE: "squares" (of a norm, by the weights' names) and
 "moments". Where the weights are few and shared by an image's positions, it has "gradients", which computes every g_b.
@@ -19,18 +19,19 @@ import math
 import tensorflow as tf
 
 from tfbp.errors import InputError, check_positive
-from tfbp.manual.backprop import loss_gradients_and_tensors
+from tfbp.manual.backprop import scaled_pass
 from tfbp.manual.graph import add
 from tfbp.manual.kinds import examples_of
 from tfbp.manual.tied import tied_moments, tied_squares
-from tfbp.network import Graph, at, named_weights
+from tfbp.network import Graph, Options, at, named_weights
 from tfbp.network.validation import check_examples_apart
 
 
-def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=None, training=True, seed=None):
+def gradient_norms(network, parameters, x, y, sample_weight=None, options=None, trained=None):
     """Returns the norm of each example's gradient in each layer, (B, L); arguments as in `manual.loss_and_gradients`.
 
-    `trained` has the shape of `parameters`: True for a trained weight. The others add 0.
+    `options` are `tfbp.network.Options`. `trained` has the shape of `parameters`: True for a trained weight. The others
+    add 0.
 
     Example:
         >>> import tensorflow as tf
@@ -40,8 +41,8 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=Non
         >>> manual.per_example.gradient_norms(network, [{"kernel": [[1.0], [1.0]]}], x, y).numpy().tolist()
         [[10.0], [0.0]]
     """
-    given = x, y, sample_weight, training, seed
-    _, _, tensors, scale = _undivided(network, parameters, *given, "squares", "squares_of_kept", "norms")
+    check_examples_apart(network, _has("squares", "squares_of_kept", "norms"))
+    tensors, scale = _undivided(network, parameters, x, y, sample_weight, options)
     norms = norms_from(network, tensors, scale, trained)
     if norms.dtype == tf.float64:
         return norms
@@ -52,7 +53,7 @@ def gradient_norms(network, parameters, x, y, sample_weight=None, *, trained=Non
     )
 
 
-def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, training=True, seed=None):
+def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
     """Returns the loss and gradients of `manual.loss_and_gradients`, with each example's gradient clipped to `clip`.
 
         gradient = 1/B Σ_b min(1, clip / ‖g_b‖) g_b + gradient of the penalties
@@ -64,57 +65,44 @@ def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=No
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
-    return loss_clipped_gradients_and_tensors(
-        network, parameters, x, y, clip, sample_weight, training=training, seed=seed
-    )[:2]
+    reweight = reweighting(network, clipping(clip))
+    return scaled_pass(network, parameters, x, y, sample_weight, Options(seed=seed), reweight)[:2]
 
 
-def loss_clipped_gradients_and_tensors(
-    network,
-    parameters,
-    x,
-    y,
-    clip,
-    sample_weight=None,
-    loss_scale=None,
-    *,
-    trained=None,
-    rows=None,
-    training=True,
-    seed=None,
-):
-    """Returns loss and gradients of `loss_and_clipped_gradients`, and the tensors of the pass, with dz not clipped.
+def private_gradients(network, parameters, x, y, private, sample_weight=None, *, seed=None):
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties, of a `Private`.
 
-    Args:
-        trained: True for a trained weight, in the shape of `parameters`: the norm is over these; all by default.
-        rows: the divisor of the sum in place of B: else a last, shorter batch would weigh its examples more."""
+    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
+    """
+    reweight = reweighting(network, clipping(private.clip, private.expected))
+    _, gradients, _ = scaled_pass(network, parameters, x, y, sample_weight, Options(seed=seed), reweight)
+    for place, name, entry in named_weights(private.noise):
+        layer = at(gradients, place)
+        layer[name] += tf.cast(entry, layer[name].dtype) / private.expected
+    return gradients
+
+
+def clipping(clip, rows=None):
+    """Returns the function that computes the factors min(1, clip / ‖g_b‖), (B,), from ‖g_b‖².
+
+    rows: the divisor of the sum in place of B: else a last, shorter batch would weigh its examples more."""
     check_positive("clip", clip)
 
     def factors(squares):
         found = clip_factors(tf.sqrt(squares), clip)
+        # the gradients contain 1/B
         return found if rows is None else found * tf.cast(tf.shape(squares)[0], found.dtype) / rows
 
-    arguments = network, parameters, x, y, factors, sample_weight, loss_scale
-    return loss_reweighted_gradients_and_tensors(*arguments, trained=trained, training=training, seed=seed)
+    return factors
 
 
-def loss_reweighted_gradients_and_tensors(
-    network,
-    parameters,
-    x,
-    y,
-    factors,
-    sample_weight=None,
-    loss_scale=None,
-    *,
-    trained=None,
-    penalized=True,
-    training=True,
-    seed=None,
-):
-    """Returns loss, gradients and tensors, with a factor for each example's gradient.
+def reweighting(network, factors, loss_scale=None, trained=None):
+    """Returns the `reweight` of `scaled_pass` that multiplies each example's gradient by a factor.
 
-    `factors` computes them, (B,), from ‖g_b‖², (B,), which is float64 and does not overflow."""
+    Args:
+        factors: computes them, (B,), from ‖g_b‖², (B,), which is float64 and does not overflow.
+        loss_scale: the pass's.
+        trained: True for a trained weight, in the shape of `parameters`: the norm is over these; all by default."""
     check_examples_apart(network, _has("squares", "squares_of_kept", "norms"))
 
     def squares(tensors, dtype=None):
@@ -128,51 +116,23 @@ def loss_reweighted_gradients_and_tensors(
         wide = tf.cond(finite, lambda: tf.cast(found, tf.float64), lambda: squares(tensors, tf.float64))
         return tf.cast(factors(wide), found.dtype)
 
-    options = {"reweight": reweight, "penalized": penalized, "training": training, "seed": seed}
-    return loss_gradients_and_tensors(network, parameters, x, y, sample_weight, loss_scale, **options)
+    return reweight
 
 
-def private_gradients(
-    network, parameters, x, y, clip, noise, expected, sample_weight=None, *, training=True, seed=None
-):
-    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
-
-    Args:
-        noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the expected batch size, for every B.
-
-    Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
-    """
-    check_positive("clip", clip)
-
-    def factors(squares):
-        # the gradients contain 1/B
-        return clip_factors(tf.sqrt(squares), clip) * tf.cast(tf.shape(squares)[0], squares.dtype) / expected
-
-    options = {"training": training, "seed": seed}
-    arguments = network, parameters, x, y, factors, sample_weight
-    _, gradients, *_ = loss_reweighted_gradients_and_tensors(*arguments, **options)
-    for place, name, entry in named_weights(noise):
-        layer = at(gradients, place)
-        layer[name] += tf.cast(entry, layer[name].dtype) / expected
-    return gradients
-
-
-def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
+def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None, options=None):
     """Returns the mean and the variance of the examples' gradients over the batch, each in the shape of `parameters`.
 
     The sums are in float64, because a variance is a small difference of large numbers."""
     rows = tf.cast(tf.shape(x)[0], tf.float64)
-    moments = gradient_moments(network, parameters, x, y, sample_weight, training=training, seed=seed)
+    moments = gradient_moments(network, parameters, x, y, sample_weight, options)
     mean, second = tf.nest.map_structure(lambda total: total / rows, moments)
     return mean, tf.nest.map_structure(lambda m, s: tf.maximum(s - m * m, 0), mean, second)
 
 
-def gradient_moments(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
+def gradient_moments(network, parameters, x, y, sample_weight=None, options=None):
     """Returns Σ_b g_b and Σ_b g_b², elementwise, in the shape of `parameters` and in float64; batches add up."""
-    given = x, y, sample_weight, training, seed
-    _, _, tensors, scale = _undivided(network, parameters, *given, "moments")
-    return moments_from(network, tensors, scale)
+    check_examples_apart(network, _has("moments"))
+    return moments_from(network, *_undivided(network, parameters, x, y, sample_weight, options))
 
 
 def norms_from(network, tensors, loss_scale=None, trained=None, dtype=None):
@@ -300,14 +260,11 @@ def _has(*names):
     return lambda layer: any(name in examples_of(layer) for name in (*names, "gradients"))
 
 
-def _undivided(network, parameters, x, y, sample_weight, training, seed, *functions):
-    """Runs a pass with B as the loss scale, which cancels 1/B: float16 would lose digits. Returns the scale too."""
-    check_examples_apart(network, _has(*functions))
+def _undivided(network, parameters, x, y, sample_weight, options):
+    """Runs a pass with B as the loss scale, which cancels 1/B: float16 would lose digits. Returns tensors and scale."""
     scale = tf.cast(tf.shape(x)[0], tf.float32)
-    found = loss_gradients_and_tensors(
-        network, parameters, x, y, sample_weight, loss_scale=scale, training=training, seed=seed
-    )
-    return *found, scale
+    options = (options or Options())._replace(loss_scale=scale)
+    return scaled_pass(network, parameters, x, y, sample_weight, options)[2], scale
 
 
 def _undo(tensors, loss_scale, dtype):

@@ -22,6 +22,8 @@ from tfbp.network.kinds import writings_of as writings_of
 from tfbp.network.layer import Layer as Layer
 from tfbp.network.network import Network as Network
 from tfbp.network.network import Parameters as Parameters
+from tfbp.network.options import Options as Options
+from tfbp.network.options import Private as Private
 from tfbp.network.own_kinds import *  # noqa: F403  its __all__ has the kinds alone
 from tfbp.network.setting import Setting as Setting
 from tfbp.network.tokens import Tokens as Tokens

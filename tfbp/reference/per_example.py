@@ -6,7 +6,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 import numpy as np
 
 from tfbp.errors import check_positive
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import Private, at, map_weights, named_weights
 from tfbp.reference.backprop import loss_and_gradients
 from tfbp.reference.regularizers import penalty_backward
 
@@ -32,33 +32,30 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None):
     """Returns the loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight)
-    noise = map_weights(lambda w: np.zeros(np.shape(w)), parameters)
-    return loss, private_gradients(network, parameters, x, y, clip, noise, len(x), sample_weight)
+    private = Private(clip, map_weights(lambda w: np.zeros(np.shape(w)), parameters), len(x))
+    return loss, private_gradients(network, parameters, x, y, private, sample_weight)
 
 
-def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None):
-    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
-
-    Args:
-        noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the expected batch size, for every B.
+def private_gradients(network, parameters, x, y, private, sample_weight=None):
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties, of a `Private`.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
+    clip, noise, expected = private
     check_positive("clip", clip)
     examples = example_gradients(network, parameters, x, y, sample_weight)
-    private = map_weights(lambda g: np.zeros(g.shape[1:]), examples)
-    for place, name, total in list(named_weights(private)):
-        at(private, place)[name] = total + np.asarray(at(noise, place)[name], np.float64) / expected
+    found = map_weights(lambda g: np.zeros(g.shape[1:]), examples)
+    for place, name, total in list(named_weights(found)):
+        at(found, place)[name] = total + np.asarray(at(noise, place)[name], np.float64) / expected
     for b in range(len(x)):
         norm = np.sqrt(sum((g[b] ** 2).sum() for _, _, g in named_weights(examples)))
         factor = clip / norm if norm > clip else 1.0
         for place, name, g in named_weights(examples):
-            at(private, place)[name] += factor * g[b] / expected
+            at(found, place)[name] += factor * g[b] / expected
     for place, name, regularizer in network.penalties:
         w = np.asarray(at(parameters, place)[name], np.float64)
-        at(private, place)[name] += penalty_backward(regularizer, w)
-    return private
+        at(found, place)[name] += penalty_backward(regularizer, w)
+    return found
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):

@@ -7,7 +7,7 @@ x's dtype. Two parts have at least float32: from the outputs to the loss, and th
 import tensorflow as tf
 
 from tfbp.errors import InputError
-from tfbp.network import at, map_weights
+from tfbp.network import Options, at, map_weights
 from tfbp.network.validation import as_tuple, check_parameters, check_seed, check_x, check_y
 from tfbp.tape.graph import graph_forward
 from tfbp.tape.losses import loss_forward
@@ -93,16 +93,18 @@ def loss_and_last_tensors(network, parameters, x, y, sample_weight=None):
     return loss, tensors[-1]
 
 
-def loss_gradients_and_tensors(
-    network, parameters, x, y, sample_weight=None, loss_scale=None, *, training=True, seed=None
-):
+def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *, training=True, seed=None):
     """Returns the loss, the gradients, and the tensors of the pass.
 
     The tensors are one dict per layer with x, z, y and dz, and a last dict for the loss with outputs, losses, loss (of
     each output, without penalties) and mask. A layer with parts has their dicts by the part's name. A layer that
-    updates weights without a gradient has new_weights.
+    updates weights without a gradient has new_weights."""
+    return scaled_pass(network, parameters, x, y, sample_weight, Options(training, seed))
 
-    With a `loss_scale`, the gradients are those of loss_scale · loss, so that small ones survive in float16."""
+
+def scaled_pass(network, parameters, x, y, sample_weight, options):
+    """Returns the same with `Options`."""
+    training, seed, loss_scale = options
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
     trained = _with_gradient(network.layers, parameters)

@@ -6,7 +6,7 @@ B batch, L layers; g_b is the gradient of sample_weight[b] · losses[b], without
 import tensorflow as tf
 
 from tfbp.errors import check_positive
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import Private, at, map_weights, named_weights
 from tfbp.tape import backprop
 from tfbp.tape.backprop import dtype_of, loss_and_gradients
 from tfbp.tape.regularizers import penalty_forward
@@ -43,20 +43,16 @@ def gradient_norms(network, parameters, x, y, sample_weight=None):
 def loss_and_clipped_gradients(network, parameters, x, y, clip, sample_weight=None, *, seed=None):
     """Returns the loss, and 1/B Σ_b min(1, clip / ‖g_b‖) g_b + the gradient of the penalties."""
     loss, _ = loss_and_gradients(network, parameters, x, y, sample_weight, seed=seed)
-    noise = map_weights(tf.zeros_like, parameters)
-    rows = tf.shape(x)[0]
-    return loss, private_gradients(network, parameters, x, y, clip, noise, rows, sample_weight, seed=seed)
+    private = Private(clip, map_weights(tf.zeros_like, parameters), tf.shape(x)[0])
+    return loss, private_gradients(network, parameters, x, y, private, sample_weight, seed=seed)
 
 
-def private_gradients(network, parameters, x, y, clip, noise, expected, sample_weight=None, *, seed=None):
-    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties.
-
-    Args:
-        noise: σ · clip · normal, in the shape of `parameters`.
-        expected: q · N, the expected batch size, for every B.
+def private_gradients(network, parameters, x, y, private, sample_weight=None, *, seed=None):
+    """Returns (Σ_b min(1, clip / ‖g_b‖) g_b + noise) / expected + the gradient of the penalties, of a `Private`.
 
     Reference: Abadi et al., Deep learning with differential privacy (2016), https://arxiv.org/abs/1607.00133
     """
+    clip, noise, expected = private
     check_positive("clip", clip)
     x = tf.convert_to_tensor(x)
     dtype = dtype_of(network, parameters, x)
@@ -64,18 +60,18 @@ def private_gradients(network, parameters, x, y, clip, noise, expected, sample_w
     each = [g for _, _, g in named_weights(gradients)]
     clipped = tf.clip_by_norm(_flat(each), clip, axes=[1])
     sums = iter(tf.split(tf.reduce_sum(clipped, axis=0), [tf.size(g[0]) for g in each]))
-    private = map_weights(lambda g: tf.reshape(next(sums), tf.shape(g)[1:]), gradients)
-    for place, name, total in list(named_weights(private)):
+    found = map_weights(lambda g: tf.reshape(next(sums), tf.shape(g)[1:]), gradients)
+    for place, name, total in list(named_weights(found)):
         total += tf.cast(at(noise, place)[name], total.dtype)
-        at(private, place)[name] = total / tf.cast(expected, total.dtype)
+        at(found, place)[name] = total / tf.cast(expected, total.dtype)
     for place, name, regularizer in network.penalties:
         w = tf.cast(tf.convert_to_tensor(at(parameters, place)[name]), dtype)
         with tf.GradientTape(watch_accessed_variables=False) as penalty_tape:
             penalty_tape.watch(w)
             penalty = penalty_forward(regularizer, tf.cast(w, _wide(dtype)))
-        layer = at(private, place)
+        layer = at(found, place)
         layer[name] = tf.cast(layer[name], dtype) + penalty_tape.gradient(penalty, w)
-    return map_weights(lambda g: tf.cast(g, dtype), private)
+    return map_weights(lambda g: tf.cast(g, dtype), found)
 
 
 def gradient_mean_and_variance(network, parameters, x, y, sample_weight=None):

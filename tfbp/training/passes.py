@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfbp import manual
 from tfbp.errors import check_count
-from tfbp.network import Network, map_weights
+from tfbp.network import Network, Options, map_weights
 from tfbp.training import samples, step
 
 
@@ -27,15 +27,16 @@ def passes(kind: str, model: Any, x: Any, y: Any, sample_weight: Any, batch_size
 
 @functools.lru_cache(maxsize=16)
 def _program(kind: str, network: Network, dtype: str, jit_compile: bool, trained: tuple[bool, ...] | None) -> Any:
-    function = {"norms": manual.per_example.gradient_norms, "moments": manual.per_example.gradient_moments}[kind]
+    function: Any = {"norms": manual.per_example.gradient_norms, "moments": manual.per_example.gradient_moments}[kind]
 
     def run(parameters: Any, x: Any, y: Any, sample_weight: Any = None) -> Any:
         # an example's gradient is that of the network as it predicts, where layers would draw
         arguments = step.fed(network, dtype, parameters, x)
-        options: dict[str, Any] = {"training": not network.draws}
-        if trained is not None:
-            flags = iter(trained)
-            options["trained"] = map_weights(lambda _: next(flags), parameters)
-        return function(network, *arguments, y, sample_weight, **options)
+        options = Options(training=not network.draws)
+        if trained is None:
+            return function(network, *arguments, y, sample_weight, options)
+        flags = iter(trained)
+        by_weight = map_weights(lambda _: next(flags), parameters)
+        return function(network, *arguments, y, sample_weight, options, by_weight)
 
     return tf.function(run, jit_compile=jit_compile, autograph=False)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfbp import manual
-from tfbp.network import at, map_weights, named_weights
+from tfbp.network import Options, at, map_weights, named_weights
 from tfbp.training.structures import rows_of
 
 
@@ -52,21 +52,22 @@ def loss_gradients_and_tensors(
     model: Any, parameters: Any, x: Any, y: Any, sample_weight: Any = None, scale: Any = None
 ) -> Any:
     """The writing's; each example's gradient clipped where fit says so."""
-    arguments = (model.weighted_network, *fed(model.network, model.compute_dtype, parameters, x), y)
+    network, (weights, x) = model.weighted_network, fed(model.network, model.compute_dtype, parameters, x)
     sample_weight = weight_of(model, x, sample_weight)
-    seed = {} if model.draws is None else {"seed": seed_of(model)}
+    options = Options(seed=seed_of(model), loss_scale=scale)
     if model.clip is None:
         # spelled out where XLA compiles, by kernels elsewhere
         with manual.kernels.by_kernels():
-            return model.writing.loss_gradients_and_tensors(*arguments, sample_weight, loss_scale=scale, **seed)
-    network, weights, x, y = arguments
+            return model.writing.scaled_pass(network, weights, x, y, sample_weight, options)
     x, y, sample_weight = of_finite(x, y, sample_weight)
-    return manual.per_example.loss_clipped_gradients_and_tensors(
-        *(network, weights, x, y, model.clip, sample_weight, scale),
-        trained=map_weights(lambda w: w.trainable, model.parameter_variables),
-        rows=model.clip_rows,
-        **seed,
-    )
+    factors = manual.per_example.clipping(model.clip, model.clip_rows)
+    reweight = manual.per_example.reweighting(network, factors, scale, _trained(model))
+    return manual.scaled_pass(network, weights, x, y, sample_weight, options, reweight)
+
+
+def _trained(model: Any) -> Any:
+    """True for a trained weight, in the shape of its parameters."""
+    return map_weights(lambda w: w.trainable, model.parameter_variables)
 
 
 def clipped_examples(model: Any, data: Any, factors_of: Any) -> tuple[Any, Any, list[Any], Any]:
@@ -79,7 +80,6 @@ def clipped_examples(model: Any, data: Any, factors_of: Any) -> tuple[Any, Any, 
     x, y, sample_weight = of_finite(*keras.utils.unpack_x_y_sample_weight(data))
     weights, fed_x = fed(model.network, model.compute_dtype, read(model), x)
     sample_weight = weight_of(model, x, sample_weight)
-    seed = {} if model.draws is None else {"seed": seed_of(model)}
     found: list[Any] = []
 
     def factors(squares: Any) -> Any:
@@ -88,12 +88,9 @@ def clipped_examples(model: Any, data: Any, factors_of: Any) -> tuple[Any, Any, 
         # dz comes with 1/B in it
         return tf.cast(tf.shape(squares)[0], made.dtype) * made
 
-    _, gradients, tensors = manual.per_example.loss_reweighted_gradients_and_tensors(
-        *(model.network, weights, fed_x, y, factors, sample_weight),
-        trained=map_weights(lambda w: w.trainable, model.parameter_variables),
-        penalized=False,
-        **seed,
-    )
+    network, options = model.network.without_penalties(), Options(seed=seed_of(model))
+    reweight = manual.per_example.reweighting(network, factors, trained=_trained(model))
+    _, gradients, tensors = manual.scaled_pass(network, weights, fed_x, y, sample_weight, options, reweight)
     renew(model, tensors)
     losses, outputs = tensors[-1]["losses"], tensors[-1]["outputs"]
     losses = losses if sample_weight is None else losses * tf.cast(sample_weight, losses.dtype)

@@ -78,7 +78,7 @@ MISTAKES = [
         {
             "dropout-scaled-forward-only": ("dropout_backward", "_kept_of(dy, mask, rate)", "tf.where(mask, dy, 0)", "of manual", r"the factor 1 / \(1 - rate\) is missing"),
             "dropout-scaled-backward-only": ("dropout_forward", "_kept_of(x, mask, rate)", "tf.where(mask, x, 0)", "of manual", ""),
-            "dropout-not-scaled": ("_kept_of", "x * tf.constant(1 / (1 - rate), x.dtype)", "x", "of manual", ""),
+            "dropout-not-scaled": ("_kept_of", "x * tf.constant(1 / (1 - rate), x.dtype)", "x", "of manual", "1 / \\(1 - rate\\) is missing"),
             "dropout-scaled-by-the-rate": ("_kept_of", "1 / (1 - rate)", "1 / rate", "of manual", "every element is"),
             "dropout-another-mask-backward": ("dropout_forward", "(mask, rate)", "(tf.reverse(mask, [0]), rate)", "of manual", ""),
             "dropout-the-dropped-are-kept": ("dropout_mask", "number >= tf.constant(rate, tf.float32) * 2.0 ** 23", "number < tf.constant(rate, tf.float32) * 2.0 ** 23", "of manual", ""),

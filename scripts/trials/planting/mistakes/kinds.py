@@ -9,7 +9,7 @@ MISTAKES = [
         {
             "padding-dx-from-the-other-side": ("zero_padding_backward", "_without(dy, padding)", "_without(dy, [pair[::-1] for pair in padding])", "dx of manual", ""),
             "cropping-at-the-other-side": ("cropping_forward", "_without(x, cropping)", "_without(x, [pair[::-1] for pair in cropping])", "z of manual", ""),
-            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(pair[::-1] for pair in cropping), (0, 0)]", "dx of manual", ""),
+            "cropping-dx-at-the-other-side": ("cropping_backward", "[(0, 0), *cropping, (0, 0)]", "[(0, 0), *(pair[::-1] for pair in cropping), (0, 0)]", "dx of manual", "an edge at the wrong side"),
         },
     ),
     *of(

@@ -70,7 +70,7 @@ MISTAKES = [
             "recurrent-the-loop-back-leaves-the-first-step-out": ("loop_back", "lambda t, *_: t >= 0", "lambda t, *_: t > 0", "of manual", ""),
             "recurrent-a-masked-step-changes-the-states": ("loop", "new_states if masks is None else _where(masks[t], new_states, states)", "new_states", "of manual", ""),
             "recurrent-the-mask-the-other-way-round": ("loop", "_where(masks[t], new_states, states)", "_where(masks[t], states, new_states)", "of manual", ""),
-            "recurrent-the-mask-in-the-order-of-the-inputs": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[..., None])", "of manual", ""),
+            "recurrent-the-mask-in-the-order-of-the-inputs": ("_masks", "time_first(mask[..., None], go_backwards=go_backwards)", "time_first(mask[..., None])", "of manual", "mask in the reverse order"),
             "recurrent-before-the-first-step-y-is-the-state": ("_shown", "tf.cumsum(tf.cast(masks, tf.float32)) > 0", "masks | True", "of manual", ""),
             "recurrent-y-of-a-masked-step-is-0-always": ("_shown", "not zero_output_for_mask", "False", "of manual", "zero_output_for_mask is taken for True"),
             "recurrent-y-of-a-masked-step-is-never-0": ("_shown", "not zero_output_for_mask", "True", "of manual", ""),
@@ -130,7 +130,7 @@ MISTAKES = [
         "manual",
         "halves",
         {
-            "halves-dx-of-the-halves-exchanged": ("backward", "tf.concat(dxs, axis=0)", "tf.concat(dxs[::-1], axis=0)", "of manual", "", "graph"),
+            "halves-dx-of-the-halves-exchanged": ("backward", "tf.concat(dxs, axis=0)", "tf.concat(dxs[::-1], axis=0)", "of manual", "halves along B are exchanged", "graph"),
             "halves-dweights-of-one-half": ("backward", "half + other", "half", "of manual", "", "graph"),
             "halves-dy-from-the-last-example-on": ("backward", "split(dy)", "split(dy[::-1])", "of manual", "", "graph"),
             "halves-states-of-the-halves-exchanged": ("_joined", "tf.concat(halves, axis=0)", "tf.concat(halves[::-1], axis=0)", "of manual", "", "graph"),

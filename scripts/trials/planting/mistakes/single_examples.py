@@ -11,8 +11,8 @@ MISTAKES = [
             "norms-without-a-root": ("norms_from", "tf.sqrt(tf.maximum(squares, 0))", "tf.maximum(squares, 0)", "norms of manual", ""),
             "variance-not-centred": ("gradient_mean_and_variance", "tf.maximum(s - m * m, 0)", "s", "variance layer 0 dkernel of manual", "not centred"),
             "example-norm-of-the-first-part": ("_squares", "tf.add_n(inner)", "inner[0]", "norms", ""),
-            "example-norms-of-one-weight": ("_squares", "tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "counted[0] if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "norms", ""),
-            "clip-of-one-layer": ("loss_reweighted_gradients_and_tensors", "tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)", "tf.square(norms_from(network, tensors, loss_scale, trained, dtype))[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
+            "example-norms-of-one-weight": ("_squares", "tf.add_n(counted) if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "counted[0] if counted else tf.zeros(tf.shape(dz)[:1], dz.dtype)", "norms", "the bias' gradient is left out"),
+            "clip-of-one-layer": ("reweighting", "tf.reduce_sum(tf.square(norms_from(network, tensors, loss_scale, trained, dtype)), axis=1)", "tf.square(norms_from(network, tensors, loss_scale, trained, dtype))[:, 0]", "clipped layer 0 dkernel of manual", "norm of layer 0"),
         },
     ),
     *of(

@@ -59,7 +59,7 @@ MISTAKES = [
             "position-of-one-example": ("_sum_over_batch", "tf.reduce_sum(wide(dy), axis=list(range(dy.shape.rank - 2)))", "tf.reduce_sum(wide(dy)[:1], axis=list(range(dy.shape.rank - 2)))", "dembeddings of manual", ""),
             "position-mean-over-the-batch": ("_sum_over_batch", "tf.reduce_sum(wide(dy), axis=list(range(dy.shape.rank - 2)))", "tf.reduce_mean(wide(dy), axis=list(range(dy.shape.rank - 2)))", "dembeddings of manual", "factor"),
             "rotary-steps-from-1": ("rotary_forward", "tf.range(steps) + start", "tf.range(steps) + start + 1", "of manual", ""),
-            "rotary-wavelength": ("rotary_forward", "tf.constant(max_wavelength, tf.float64)", "tf.constant(10000, tf.float64)", "of manual", ""),
+            "rotary-wavelength": ("rotary_forward", "tf.constant(max_wavelength, tf.float64)", "tf.constant(10000, tf.float64)", "of manual", "max_wavelength is taken for its default"),
             "rotary-scaling-multiplied": ("rotary_forward", "tf.cast(tf.range(steps) + start, tf.float64) / scaling_factor", "tf.cast(tf.range(steps) + start, tf.float64) * scaling_factor", "of manual", ""),
             "rotary-halves-exchanged": ("rotary_forward", "first * cos - second * sin", "second * cos - first * sin", "of manual", ""),
             "rotary-turned-on": ("rotary_backward", "return tf.concat([dy_first * cos + dy_second * sin, dy_second * cos - dy_first * sin], axis=-1)", "return tf.concat([dy_first * cos - dy_second * sin, dy_second * cos + dy_first * sin], axis=-1)", "dx of manual", ""),
