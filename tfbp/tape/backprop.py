@@ -103,7 +103,7 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def scaled_pass(network, parameters, x, y, sample_weight, options):
-    """Returns the same with `Options`."""
+    """Returns what `loss_gradients_and_tensors` returns, with its `Options` as one argument."""
     training, seed, loss_scale = options
     parameters, x, y, weights = _inputs(network, parameters, x, y, sample_weight)
     check_seed(network, training, seed)
