@@ -111,7 +111,7 @@ def loss_gradients_and_tensors(network, parameters, x, y, sample_weight=None, *,
 
 
 def scaled_pass(network, parameters, x, y, sample_weight, options, reweight=None):
-    """Returns what `loss_gradients_and_tensors` returns, with its `Options` as one argument and a loss scale among them.
+    """Returns what `loss_gradients_and_tensors` returns, with its `Options` as one argument.
 
     Args:
         reweight: a function of the tensors that returns a factor for each example, (B,). It multiplies the example's
