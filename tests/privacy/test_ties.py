@@ -10,8 +10,8 @@ from private_models import L, logits, norms_of, one_tape_an_example
 import tfbp
 
 ROWS = 40
-RNG = np.random.default_rng(0)
-X, Y = RNG.normal(size=(ROWS, 4)), RNG.integers(0, 3, ROWS)
+_OF_DATA = np.random.default_rng(0)
+X, Y = _OF_DATA.normal(size=(ROWS, 4)), _OF_DATA.integers(0, 3, ROWS)
 
 
 class MixesInTraining(L.Layer):
@@ -143,10 +143,10 @@ def test_a_small_term_of_the_whole_batch_is_found_in_float32():
         tfbp.per_example_gradient_norms(model, X.astype("float32"), Y)
 
 
-def test_a_mask_with_gaps_in_some_rows_alone():
+def test_a_mask_with_gaps_in_some_rows_alone(rng):
     """Keras divides by how many steps a mask leaves in the whole batch: of the rows that were tried it left all."""
-    tokens, labels = RNG.integers(1, 9, (ROWS, 6)), RNG.integers(0, 3, (ROWS, 6))
-    tokens[1:, 3:] *= RNG.random((ROWS - 1, 1)) < 0.9
+    tokens, labels = rng.integers(1, 9, (ROWS, 6)), rng.integers(0, 3, (ROWS, 6))
+    tokens[1:, 3:] *= rng.random((ROWS - 1, 1)) < 0.9
     model = keras.Sequential([L.Input((6,), dtype="int32"), L.Embedding(9, 4, mask_zero=True), L.Dense(3)])
     model.compile("sgd", logits())
     right = norms_of(one_tape_an_example(model, tokens, labels))

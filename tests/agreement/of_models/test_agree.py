@@ -94,6 +94,18 @@ def test_a_merge_whose_numbers_depend_on_masks_is_judged_with_them(rng):
     assert {line.layer: line.by for line in report.lines}["largest"] == "differences"
 
 
+@pytest.mark.parametrize("causal", [False, True], ids=["use_causal_mask=False", "use_causal_mask=True"])
+def test_attention_that_is_told_whether_it_is_causal_has_the_masks_of_its_tensors(rng, causal):
+    x = keras.Input((5,), dtype="int32")
+    h = L.Embedding(5, 4, mask_zero=True)(x)
+    model = keras.Model(x, L.Dense(2)(L.MultiHeadAttention(2, 3)(h, h, use_causal_mask=causal)))
+    tokens = rng.integers(1, 5, (4, 5))
+    tokens[1:, 3:] = 0
+    report = tfbp.agree(model, tokens, dtypes=["float64"], modes=["eager"])
+    assert report.agrees, str(report)
+    assert {line.by for line in report.lines} == {"reference"}
+
+
 @pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
 def test_masks_reach_the_layers_of_nested_models(rng):
     k = keras.Input((4, 3))

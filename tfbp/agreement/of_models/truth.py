@@ -61,7 +61,8 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
         if recorded.draws.numbers:
             raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
         # a mask that is an argument of the call is one of its tensors already
-        by_argument = any("mask" in name for name, given in call.arguments[1].items() if given is not None)
+        given = {name for name, value in call.arguments[1].items() if value is not None}
+        by_argument = any("mask" in name for name in given - {"use_causal_mask"})
         attached = is_masked and not by_argument and _minds_masks(call.operation)
         masks = recorded.masks if attached else [None] * len(shapes)
         return ByReference(call, copies, shapes, masks, training)
