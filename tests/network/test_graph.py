@@ -16,6 +16,8 @@ from tfbp import (
     Embedding,
     Input,
     InputError,
+    Maximum,
+    Minimum,
     Model,
     Multiply,
     Network,
@@ -302,3 +304,24 @@ def test_a_pass_is_given_a_tuple_for_several():
             writing.loss_and_gradients(network, parameters, x[:1], y)
         with pytest.raises(InputError, match=r"^x\[1\]: got shape \(5, 3\); accepted: \(B, 4\) with a batch B"):
             writing.forward(network, parameters, (x[0], x[1][:, :3]))
+
+
+@pytest.mark.parametrize("kind", [Maximum, Minimum])
+def test_the_first_of_equal_inputs_has_the_gradient_in_every_writing(rng, kind):
+    """As two relu are equal where both are 0; Keras's layers compute it so."""
+    x = Input((3, 2))
+    inputs = [Dense(2, activation="relu")(x), Dense(2, activation="relu")(x), Dense(1, activation="relu")(x)]
+    network = Network(x, kind()(*inputs), "half_squared_error")
+    parameters = [
+        {name: rng.integers(-1, 2, shape).astype(float) for name, shape in layer.items()}
+        for layer in network.parameter_shapes()
+    ]
+    given = rng.integers(-2, 3, (8, 3, 2)).astype(float), rng.normal(size=(8, 3, 2))
+    gradients = {}
+    for name, writing in WRITINGS.items():
+        _, found = writing.loss_and_gradients(network, parameters, *map(tf.constant, given))
+        gradients[name] = [np.asarray(gradient) for _, _, gradient in named_weights(found)]
+    for name in ("manual", "tape"):
+        for got, right in zip(gradients[name], gradients["reference"], strict=True):
+            assert got.shape == right.shape
+            np.testing.assert_allclose(got, right, rtol=0, atol=1e-13, err_msg=name)

@@ -69,7 +69,7 @@ def maximum_forward(xs):
 
 
 def maximum_backward(dy, xs):
-    """Each of two equal inputs has half of the gradient."""
+    """The first of equal inputs has the gradient, as in TensorFlow."""
     return _extreme_backward(dy, xs, maximum_forward)
 
 
@@ -82,7 +82,7 @@ def minimum_forward(xs):
 
 
 def minimum_backward(dy, xs):
-    """Each of two equal inputs has half of the gradient."""
+    """The first of equal inputs has the gradient, as in TensorFlow."""
     return _extreme_backward(dy, xs, minimum_forward)
 
 
@@ -93,9 +93,9 @@ def _extreme_backward(dy, xs, extreme):
     first, _ = extreme(before)
     y, _ = extreme([first, last])
     # y = extreme(first, last)                         (B, …) <- (B, …) (B, …)
-    shared = tf.where(first == last, dy / 2, dy)
-    dfirst, dlast = (_sum_to(x.shape, tf.where(x == y, shared, tf.zeros_like(dy))) for x in (first, last))
-    return *_extreme_backward(dfirst, before, extreme), dlast
+    zero = tf.zeros_like(dy)
+    dfirst, dlast = tf.where(first == y, dy, zero), tf.where(first == y, zero, dy)
+    return *_extreme_backward(_sum_to(first.shape, dfirst), before, extreme), _sum_to(last.shape, dlast)
 
 
 def concatenate_forward(xs, axis):

@@ -54,24 +54,24 @@ def average_backward(dy, xs):
 def maximum_forward(xs):
     y = xs[0]
     for x in xs[1:]:
-        y = np.where(y.real > x.real, y, x)
+        y = np.where(y.real >= x.real, y, x)
     return y
 
 
 def maximum_backward(dy, xs):
-    """Each of two equal inputs has half of the gradient."""
+    """The first of equal inputs has the gradient, as in TensorFlow."""
     return _extreme_backward(dy, xs, maximum_forward)
 
 
 def minimum_forward(xs):
     y = xs[0]
     for x in xs[1:]:
-        y = np.where(y.real < x.real, y, x)
+        y = np.where(y.real <= x.real, y, x)
     return y
 
 
 def minimum_backward(dy, xs):
-    """Each of two equal inputs has half of the gradient."""
+    """The first of equal inputs has the gradient, as in TensorFlow."""
     return _extreme_backward(dy, xs, minimum_forward)
 
 
@@ -82,8 +82,7 @@ def _extreme_backward(dy, xs, extreme):
     first = extreme(before)
     y = extreme([first, last])
     # y = the larger of first and last
-    share = np.where(first == last, 0.5, 1.0)
-    dfirst, dlast = np.where(first == y, share * dy, 0), np.where(last == y, share * dy, 0)
+    dfirst, dlast = np.where(first == y, dy, 0), np.where(first == y, 0, dy)
     return *_extreme_backward(_sum_to(first, dfirst), before, extreme), _sum_to(last, dlast)
 
 
