@@ -69,6 +69,27 @@ def test_the_noise_for_a_budget_is_just_enough(accountant):
     assert accounting.epsilon_of([planned.with_noise(noise * 0.999)], 1e-5, accountant) > 3.0
 
 
+@pytest.mark.parametrize("epsilon", [1e-9, 1e3, 1e9])
+def test_a_budget_far_from_any_use_has_a_noise_too(epsilon):
+    # at 1e-9, ε is 0 for more noise; above 100, the distribution of the privacy losses would fill the memory
+    planned = Stretch("shuffle", 0.01, 0.0, 10000, 1.0, 100, 1000)
+    noise = accounting.noise_for(epsilon, 1e-5, "pld", [], planned)
+    assert 0 <= accounting.epsilon_of([planned.with_noise(noise)], 1e-5, "pld") <= epsilon
+    assert noise <= accounting.LEAST_NOISE or accounting.epsilon_of([planned.with_noise(0.9 * noise)], 1e-5, "pld") > (
+        epsilon
+    )
+
+
+def test_epsilon_by_distributions_goes_over_into_rdp_s_upper_bound():
+    epsilons = [
+        accounting.epsilon_of([Stretch("shuffle", 0.01, noise, 10000, 1.0, 100, 1000)], 1e-5, "pld")
+        for noise in (1e-4, 0.2, 0.25, 0.35, 0.5)
+    ]
+    assert epsilons == sorted(epsilons, reverse=True)
+    assert epsilons[0] == accounting.epsilon_of([Stretch("shuffle", 0.01, 1e-4, 10000, 1.0, 100, 1000)], 1e-5, "rdp")
+    assert epsilons[-1] < accounting.epsilon_of([Stretch("shuffle", 0.01, 0.5, 10000, 1.0, 100, 1000)], 1e-5, "rdp")
+
+
 def test_what_is_spent_is_taken_off_and_too_little_is_refused():
     stretch = stretch_of("mnist-a")
     alone = accounting.noise_for(2.0, 1e-5, "rdp", [], stretch)

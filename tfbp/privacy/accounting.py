@@ -22,7 +22,9 @@ from tfbp.privacy.ledger import Stretch
 ACCOUNTANTS = ("pld", "rdp")
 # the relative precision of σ, rounded up
 TOLERANCE = 1e-4
-MOST_NOISE = 1e6
+LEAST_NOISE, MOST_NOISE = 1e-3, 1e6
+# the distribution of larger privacy losses fills the memory; RDP's ε, an upper bound as well, takes its place there
+MOST_BY_PLD = 100.0
 
 
 def check_installed() -> None:
@@ -32,7 +34,7 @@ def check_installed() -> None:
 
 
 def epsilon_of(stretches: Sequence[Stretch], delta: float, accountant: str) -> float:
-    """Returns ε at δ of all steps in these stretches together."""
+    """Returns ε at δ of all steps in these stretches together; above MOST_BY_PLD it is RDP's."""
     return _epsilon(tuple(_event(stretch) for stretch in stretches if stretch.steps), delta, accountant)
 
 
@@ -65,7 +67,9 @@ def noise_for(epsilon: float, delta: float, accountant: str, spent: Sequence[Str
                 f"at a rate of {planned.rate:.4g}; accepted: a larger epsilon, or fewer steps."
             )
     low = high / 1.5
-    while (below := needed(low)) <= epsilon and low > 1e-3:
+    while (below := needed(low)) <= epsilon:
+        if low < LEAST_NOISE:
+            return low
         low, high, above = low / 1.5, low, below
     return _smallest(needed, epsilon, (low, below), (high, above))
 
@@ -77,7 +81,8 @@ def _smallest(
 
     It interpolates the logarithms linearly; a value just beside the result ends the search."""
     while high[0] - low[0] > TOLERANCE * high[0]:
-        lines = [math.log(value) for value in (*low, *high)]
+        # ε is 0 where the noise hides everything but a chance below δ
+        lines = [math.log(max(value, 1e-300)) for value in (*low, *high)]
         share = (math.log(epsilon) - lines[1]) / (lines[3] - lines[1]) if lines[3] != lines[1] else 0.5
         guess = math.exp(lines[0] + min(max(share, 0.01), 0.99) * (lines[2] - lines[0]))
         for noise in (guess, guess * (1 + 0.8 * TOLERANCE), guess * (1 - 0.8 * TOLERANCE)):
@@ -124,6 +129,8 @@ def _epsilon(events: tuple[tuple[str, float, float, int], ...], delta: float, ac
             for *mechanism, count in events:
                 total = total + count * _renyi_of_a_step(*mechanism)
             return float(rdp.compute_epsilon(orders, total, delta)[0])
+        if (most := _epsilon(events, delta, "rdp")) > MOST_BY_PLD:
+            return most
         composed: Any = None
         for kind, rate, noise, count in events:
             # several Gaussian mechanisms are one with less noise
