@@ -78,7 +78,10 @@ def _by_links(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
     def has_few(key: str) -> bool:
         return any(index != LOSS and trial.model.calls[index].name in trial.few_digits for index in links.behind(key))
 
-    return _compared(trial, answer, right, limits, dtype, mode, is_explained, has_few)
+    worst, wrong = _compared(trial, answer, right, limits, dtype, mode, has_few)
+    if not is_explained:
+        _find_first(trial, wrong, dtype, mode)
+    return worst
 
 
 def _as_it_is(trial: Any, visible: Any, answer: Any, dtype: str, mode: str) -> float:
@@ -99,20 +102,16 @@ def _as_it_is(trial: Any, visible: Any, answer: Any, dtype: str, mode: str) -> f
     count = sum(np.size(limit) for limit in trial.limits.values())
     more *= WIDER[mode] * max(1.0, math.sqrt(2 * math.log(count)) / 3)
     limits = {key: more * limit for key, limit in trial.limits.items()}
-    return _compared(trial, answer, trial.right, limits, dtype, mode, dtype == "float64" and bool(trial.few_digits))
+    worst, wrong = _compared(trial, answer, trial.right, limits, dtype, mode)
+    if dtype != "float64" or not trial.few_digits:
+        _find_first(trial, wrong, dtype, mode)
+    return worst
 
 
 def _compared(
-    trial: Any,
-    answer: Any,
-    right: Pass,
-    limits: Any,
-    dtype: str,
-    mode: str,
-    is_explained: bool,
-    few: Any = None,
-) -> float:
-    """Returns the worst ratio of a run; the first wrong tensor is a finding, unless something explains it.
+    trial: Any, answer: Any, right: Pass, limits: Any, dtype: str, mode: str, few: Any = None
+) -> tuple[float, list[tuple[Any, Any]]]:
+    """Returns the worst ratio of a run, and the places and comparisons of its wrong tensors.
 
     Args:
         few: whether few digits of a key's tensor are right in float64, as a note says.
@@ -132,11 +131,15 @@ def _compared(
             trial.acquit(place.layer, place.tensor, got, expected[key], dtype, mode)
         else:
             wrong.append((place, comparison))
-    if wrong and not is_explained:
+    return worst, wrong
+
+
+def _find_first(trial: Any, wrong: list[tuple[Any, Any]], dtype: str, mode: str) -> None:
+    """Makes the first wrong tensor a finding; one whose terms are shared comes first."""
+    if wrong:
         place, comparison = next((pair for pair in wrong if pair[0].part == "shared"), wrong[0])
         after = f"{len(wrong) - 1} more tensors are, too" if len(wrong) > 1 else ""
         trial.find(place.layer, comparison, dtype, mode, place.part, after)
-    return worst
 
 
 def _repeats(trial: Any, first: Any, again: Any, dtype: str) -> None:
