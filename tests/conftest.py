@@ -87,6 +87,12 @@ def leave_out(config, items):
         items[:] = kept
 
 
+def pytest_collection_finish():
+    """What was imported stays: to look through all of TensorFlow for garbage takes a third of a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def shuffle(items, chance):
     """Modules in another order, and the tests in each; a module's stay together because they share its fixtures."""
     modules = [list(group) for _, group in groupby(items, key=lambda item: item.path)]
@@ -98,10 +104,9 @@ def shuffle(items, chance):
 
 @pytest.fixture
 def only_new_garbage():
-    """`gc.collect` does not go through what was there before: all of TensorFlow takes it half a second each time."""
+    """`gc.collect` does not go through what was there before."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
