@@ -94,11 +94,16 @@ def test_a_merge_whose_numbers_depend_on_masks_is_judged_with_them(rng):
     assert {line.layer: line.by for line in report.lines}["largest"] == "differences"
 
 
+# GroupedQueryAttention projects tensors that still have their masks
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize(
+    "attention", [lambda: L.MultiHeadAttention(2, 3), lambda: L.GroupQueryAttention(3, 4, 2)], ids=["heads", "groups"]
+)
 @pytest.mark.parametrize("causal", [False, True], ids=["use_causal_mask=False", "use_causal_mask=True"])
-def test_attention_that_is_told_whether_it_is_causal_has_the_masks_of_its_tensors(rng, causal):
+def test_attention_that_is_told_whether_it_is_causal_has_the_masks_of_its_tensors(rng, causal, attention):
     x = keras.Input((5,), dtype="int32")
     h = L.Embedding(5, 4, mask_zero=True)(x)
-    model = keras.Model(x, L.Dense(2)(L.MultiHeadAttention(2, 3)(h, h, use_causal_mask=causal)))
+    model = keras.Model(x, L.Dense(2)(attention()(h, h, use_causal_mask=causal)))
     tokens = rng.integers(1, 5, (4, 5))
     tokens[1:, 3:] = 0
     report = tfbp.agree(model, tokens, dtypes=["float64"], modes=["eager"])

@@ -19,7 +19,7 @@ from tfbp.agreement.problems import round_to
 from tfbp.agreement.tolerances.monte_carlo import Rounding, plain
 from tfbp.agreement.tolerances.whole_pass import activations_with
 from tfbp.bridge.layers import weights_of
-from tfbp.bridge.masks import MERGES
+from tfbp.bridge.masks import ATTENTION, MERGES
 from tfbp.bridge.models import at_place, network_and_sources, parameters_of
 from tfbp.errors import InputError
 from tfbp.network import at, map_weights
@@ -74,7 +74,7 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
 def _minds_masks(operation: Any) -> bool:
     """Whether a layer's result depends on masks."""
     call = getattr(operation, "_call_has_mask_arg", True)
-    return bool(call) or isinstance(operation, (keras.layers.MultiHeadAttention, keras.layers.Wrapper, *MERGES))
+    return bool(call) or isinstance(operation, (keras.layers.Wrapper, *ATTENTION, *MERGES))
 
 
 class ByReference(Truth):
