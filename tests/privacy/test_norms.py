@@ -175,6 +175,25 @@ def test_norms_of_layers_are_of_a_network_alone():
         tfbp.per_example_gradient_norms(model, x, y, per_layer=True)
 
 
+def test_data_that_are_no_arrays_of_numbers_are_refused_by_name_and_one_in_a_file_is_read(tmp_path):
+    model, x, y = model_of(CASES["dense-shared"])
+    words = np.array(["a"] * len(y))
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+    for given, told in (
+        ((x, words), "y: got a ndarray of dtype <U1"),
+        ((x, y, words), "sample_weight: got a ndarray of dtype <U1"),
+        ((tf.sparse.from_dense(x), y), "x: got a SparseTensor"),
+        ((rows, None), "x: got a _TensorSliceDataset"),
+        ((None, y), "x: got nothing"),
+    ):
+        with pytest.raises(tfbp.InputError, match=f"^{told}; accepted: arrays of numbers in memory.$"):
+            tfbp.per_example_gradient_norms(model, *given)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    right = tfbp.per_example_gradient_norms(model, x, y)
+    np.testing.assert_array_equal(tfbp.per_example_gradient_norms(model, mapped, y), right)
+
+
 def test_a_method_that_somebody_put_in_the_place_of_a_layer_s_counts_and_stays():
     model, (x, y) = mlp(), data()
     layer = model.layers[0]

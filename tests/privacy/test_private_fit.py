@@ -256,29 +256,56 @@ def test_the_key_of_the_noise_is_not_left_in_the_model():
     np.testing.assert_array_equal(model.tfbp_privacy.key, np.zeros(4))
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("kind", ["tfbp", "keras"])
-def test_killed_and_resumed_it_has_the_same_bits_and_the_same_epsilon(kind, tmp_path):
-    class Killed(Exception):
-        pass
+class Killed(Exception):
+    pass
 
-    class Kill(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise Killed
 
-    backup = tfbp.fitting.BackupAndRestore if kind == "tfbp" else keras.callbacks.BackupAndRestore
+class Kill(keras.callbacks.Callback):
+    def __init__(self, before):
+        super().__init__()
+        self.before = before
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == self.before:
+            raise Killed
+
+
+BACKUPS = {
+    "tfbp": (tfbp.fitting.BackupAndRestore, 13),
+    "keras": (keras.callbacks.BackupAndRestore, 10),
+    # within an epoch of 5 steps, and after its last step
+    "keras-within": (lambda path: keras.callbacks.BackupAndRestore(path, save_freq=1), 13),
+    "keras-last-step": (lambda path: keras.callbacks.BackupAndRestore(path, save_freq=5), 12),
+}
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "shuffle"])
+@pytest.mark.parametrize("kind", BACKUPS)
+@pytest.mark.sampled(3)
+def test_killed_and_resumed_it_has_the_same_bits_and_the_same_epsilon(kind, sampling, tmp_path):
+    backup, before = BACKUPS[kind]
     whole, killed, resumed = model_of(), model_of(), model_of(seed=4)
-    given = tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp", seed=5)
-    right = fit(whole, given, epochs=4).privacy
+    options = {"epsilon": 4.0, "delta": 1e-3, "clip": 1.0, "accountant": "rdp", "sampling": sampling}
+    right = fit(whole, tfbp.Privacy(**options, seed=5), epochs=4).privacy
     with pytest.raises(Killed):
-        fit(killed, given, epochs=4, callbacks=[backup(tmp_path / "b"), Kill()])
+        fit(killed, tfbp.Privacy(**options, seed=5), epochs=4, callbacks=[backup(tmp_path / "b"), Kill(before)])
     # without a seed of its own: the key is in the backup
-    again = tfbp.Privacy(epsilon=4.0, delta=1e-3, clip=1.0, accountant="rdp")
-    told = fit(resumed, again, epochs=4, callbacks=[backup(tmp_path / "b")]).privacy
-    assert (told["epsilon"], told["steps"]) == (right["epsilon"], right["steps"])
+    told = fit(resumed, tfbp.Privacy(**options), epochs=4, callbacks=[backup(tmp_path / "b")]).privacy
+    assert (told["epsilon"], told["steps"], told["stretches"]) == (right["epsilon"], 20, right["stretches"])
     for got, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_the_next_fit_begins_with_its_first_step_also_after_one_that_ended_within_an_epoch(tmp_path):
+    model = model_of()
+    fit(model, epochs=2, callbacks=[StopsWithin()])
+    assert fit(model).privacy["steps"] == 2 + 5
+    # a backup of epochs of another length goes on with the epoch's first step
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    with pytest.raises(Killed):
+        fit(model_of(), epochs=4, callbacks=[backup, Kill(8)])
+    told = tfbp.fit(model_of(), *data(), batch_size=15, epochs=4, privacy=privacy(), verbose=0, callbacks=[backup])
+    assert [each["steps"] for each in told.privacy["stretches"]] == [8, 12]
 
 
 def test_an_example_that_is_not_finite_counts_0_and_is_counted():

@@ -99,7 +99,14 @@ REFUSED = {
     "a model like keras-hub's": ((), {"kind": LikeKerasHub}, "for a LikeKerasHub"),
     "a batch larger than the data": ((), {"x": X[:3], "y": Y[:3]}, "batch_size: got 5 of 3"),
     "a budget that nothing meets": ((), {"privacy": Privacy(epsilon=1e-9, delta=1e-12, accountant="rdp")}, "σ"),
-    "steps_per_epoch": ((), {"steps_per_epoch": 2}, "steps_per_epoch"),
+    "steps_per_epoch": ((), {"steps_per_epoch": 2}, "steps_per_epoch: got 2"),
+    "labels of strings": ((), {"y": np.array(["a", "b"] * 10)}, "y: got a ndarray of dtype <U1; accepted: arrays of"),
+    "weights of strings": ((), {"sample_weight": np.array([b"a"] * 20)}, "sample_weight: got a ndarray of dtype |S1"),
+    "inputs of strings": ((), {"x": np.array([["a"] * 4] * 20)}, "x: got a ndarray of dtype <U1"),
+    "a dataset": ((), {"x": tf.data.Dataset.from_tensors((X, Y)), "y": None}, "x: got a _TensorDataset; accepted"),
+    "nothing": ((), {"x": None}, "x: got nothing; accepted: arrays of numbers in memory, for each step draws"),
+    "half an epoch": ((), {"epochs": 1.5}, "epochs: got 1.5; accepted: an integer"),
+    "the other clip": ((), {"clip_per_example": 0.1}, "clip_per_example: got 0.1 beside privacy"),
     "something that is no Privacy": ((), {"privacy": 3.0}, "accepted: a tfbp.Privacy"),
 }
 
@@ -123,6 +130,10 @@ def test_it_is_refused_in_one_sentence(case):
         ({**GIVEN, "clip": 0}, "clip: got 0"),
         ({**GIVEN, "clip": 1e-25}, "clip: got 1e-25; accepted: at least 1e-12"),
         ({**GIVEN, "clip": float("nan")}, "clip: got nan"),
+        ({**GIVEN, "clip": None}, "clip: got None"),
+        ({**GIVEN, "clip": 1e30}, "clip: got 1e+30; accepted: at most 1e+18"),
+        ({"noise_multiplier": 1e300, "delta": 1e-3}, "noise_multiplier: got 1e+300; accepted: 1e-15 to 1e+18"),
+        ({"noise_multiplier": 1e-300, "delta": 1e-3}, "noise_multiplier: got 1e-300"),
         ({"noise_multiplier": -1.0, "delta": 1e-3}, "noise_multiplier: got -1.0"),
         ({"noise_multiplier": 1.0}, "delta: got None"),
         ({"noise_multiplier": 1.0, "delta": 1.5}, "delta: got 1.5"),
@@ -130,6 +141,8 @@ def test_it_is_refused_in_one_sentence(case):
         ({**GIVEN, "accountant": "gdp"}, "accountant: got 'gdp'"),
         ({**GIVEN, "physical_batch_size": 0}, "physical_batch_size: got 0"),
         ({**GIVEN, "seed": 1.5}, "seed: got 1.5"),
+        ({**GIVEN, "seed": -1}, "seed: got -1"),
+        ({**GIVEN, "exact_logs": "no"}, "exact_logs: got 'no'"),
     ],
 )
 def test_numbers_out_of_range_are_one_sentence(given, words):

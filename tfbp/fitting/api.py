@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfbp.errors import InputError
 from tfbp.fitting import arrays, own_methods, plans
 from tfbp.fitting.contract import (
     KERAS,
@@ -94,6 +95,10 @@ def fit(
     check_model("model", model)
     special = {name: value for name, value in special.items() if value is not None}
     if privacy is not None:
+        if clip_per_example is not None:
+            raise InputError(
+                f"clip_per_example: got {clip_per_example!r} beside privacy; accepted: None, its clip is the Privacy's."
+            )
         return privacy_of(privacy).fit(model, given)
     check_takes(model.fit, special)
     return plans.fit(model, given)

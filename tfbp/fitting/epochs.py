@@ -82,7 +82,10 @@ def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
     guards = guards if isinstance(run, ArrayRun) else []
     pace = Pace(callbacks.callbacks, run.steps, schedule.block_steps, hooks.TRAIN_HOOKS, run.learned)
     counting = hooks.counting(callbacks.callbacks)
-    first, model._initial_epoch = model._initial_epoch or schedule.initial_epoch, None
+    restored, model._initial_epoch = model._initial_epoch, None
+    first, start = restored or schedule.initial_epoch, 0
+    if restored is not None:
+        first, start = run.resumed(first)
     schedule.check(first, pace)
     logs: Logs = {}
     run.begin("train")
@@ -98,7 +101,6 @@ def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
         model.reset_metrics()
         run.shuffling.begin(epoch)
         callbacks.on_epoch_begin(epoch)
-        start = 0
         while start < run.steps:
             # Keras looks whether to stop after a batch, so that one is always run
             stop = start + 1 if model.stop_training else min(start + pace.block, run.steps)
@@ -118,7 +120,7 @@ def _epochs(model: Any, run: Run, callbacks: Any, schedule: Schedule) -> Logs:
             start = reached
             if model.stop_training:
                 break
-        logs = dict(logs)
+        start, logs = 0, dict(logs)
         if schedule.validate is not None and model._should_eval(epoch, schedule.validation_freq):
             logs.update({f"val_{name}": value for name, value in schedule.validate(callbacks).items()})
         callbacks.on_epoch_end(epoch, logs)

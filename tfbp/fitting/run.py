@@ -63,6 +63,10 @@ class Run(ABC):
         if runs:
             tables.will_run(self.model, name)
 
+    def resumed(self, epoch: int) -> tuple[int, int]:
+        """The epoch and its step that a fit goes on with after a backup that names an epoch: as in Keras, its first."""
+        return epoch, 0
+
     def logs(self) -> Any:
         """The logs of the last step."""
         return self._logs

@@ -92,11 +92,14 @@ def _smallest(
     return high[0]
 
 
-def steps_within(epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch) -> int:
-    """Returns how many of the planned steps stay within ε, counted from the first."""
+def steps_within(
+    epsilon: float, delta: float, accountant: str, spent: Sequence[Stretch], planned: Stretch, begun: int = 0
+) -> int:
+    """Returns how many of the planned steps stay within ε, counted from the first; so many of that stretch ran before:
+    the rest of a shuffled epoch shows no example again."""
 
     def fits(steps: int) -> bool:
-        return epsilon_of([*spent, planned.with_steps(steps)], delta, accountant) <= epsilon
+        return epsilon_of([*spent, planned.with_steps(begun + steps)], delta, accountant) <= epsilon
 
     if fits(planned.steps):
         return planned.steps

@@ -49,7 +49,7 @@ class Budget:
             run = spent[-1].steps - then[-1].steps
             if [*spent[:-1], then[-1]] == then and 0 <= run < left:
                 return left - run
-        left = accounting.steps_within(*self._limits, spent, self.planned)
+        left = accounting.steps_within(*self._limits, spent[:-1], self.planned, begun=spent[-1].steps)
         self._seen = spent, left
         return left
 

@@ -74,6 +74,8 @@ class Ledger(keras.optimizers.Optimizer):
         # the optimizer's iterations at the last write: more of them are updates that the ledger does not count
         self.known_updates = self.add_variable(shape=(), dtype="int64", name="known_updates", **given)
         self.strange_updates = self.add_variable(shape=(), dtype="int64", name="strange_updates", **given)
+        # the steps of this fit since the first epoch's begin
+        self.place = self.add_variable(shape=(), dtype="int64", name="place", **given)
         # the model's optimizer at the last fit of this process
         self.optimizer: Any = None
         self.built = True

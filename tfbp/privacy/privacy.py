@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from tfbp.errors import InputError, check_choice, check_count, check_positive
+from tfbp.errors import InputError, check_choice, check_count, check_integer, check_positive
 from tfbp.fitting import arrays, contract
 from tfbp.fitting import epochs as loop
 from tfbp.fitting.evaluation import validation_of
@@ -25,6 +25,8 @@ from tfbp.privacy.ways import Way, rows_a_chunk
 
 # numbers below 1e-19 have a square of 0 in float32: many of them have a norm that is still far below this
 LEAST_CLIP = 1e-12
+# σ C and its inverse are numbers of float32, and the accountants' powers of σ of float64
+LEAST_NOISE, MOST = 1e-15, 1e18
 # the defaults of fit's arguments
 _DEFAULTS = {
     name: parameter.default
@@ -49,7 +51,8 @@ class Privacy:
         clip: C, the largest norm of an example's own gradient, at least 1e-12.
         sampling: "poisson", each step takes every example with probability q; or "shuffle", with its own accounting.
         accountant: "pld", privacy loss distributions, or "rdp", which overestimates ε.
-        physical_batch_size: the number of examples in memory at once; it changes time and memory alone.
+        physical_batch_size: the number of examples in memory at once, for less memory. With "poisson" the same seed
+            draws other examples for another number.
         exact_logs: whether to count the loss and the metrics of the training examples; ε does not cover them.
         seed: for tests: noise and samples that can be had again. It voids the claim, and the report says so.
 
@@ -85,12 +88,19 @@ class Privacy:
                 "two, a budget or the noise."
             )
         for name in ("epsilon", "noise_multiplier", "clip"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name == "clip":
                 check_positive(name, getattr(self, name))
         if self.clip < LEAST_CLIP:
             raise InputError(
                 f"clip: got {self.clip:g}; accepted: at least {LEAST_CLIP:g}, for the squares of smaller gradients "
                 "vanish in float32."
+            )
+        if self.clip > MOST:
+            raise InputError(f"clip: got {self.clip:g}; accepted: at most {MOST:g}, for float32 holds the noise.")
+        if self.noise_multiplier is not None and not LEAST_NOISE <= self.noise_multiplier <= MOST:
+            raise InputError(
+                f"noise_multiplier: got {self.noise_multiplier:g}; accepted: {LEAST_NOISE:g} to {MOST:g}, for float32 "
+                "holds the noise."
             )
         delta = self.delta
         if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 < float(delta) < 1:
@@ -99,8 +109,11 @@ class Privacy:
         check_choice("accountant", self.accountant, accounting.ACCOUNTANTS)
         if self.physical_batch_size is not None:
             check_count("physical_batch_size", self.physical_batch_size)
-        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, Integral)):
-            raise InputError(f"seed: got {self.seed!r}; accepted: None, or an integer for tests.")
+        if not isinstance(self.exact_logs, bool):
+            raise InputError(f"exact_logs: got {self.exact_logs!r}; accepted: True or False.")
+        seed = self.seed
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0):
+            raise InputError(f"seed: got {seed!r}; accepted: None, or an integer of at least 0 for tests.")
 
     def fit(self, model: Any, given: dict[str, Any]) -> keras.callbacks.History:
         """Trains with the arguments of `tfbp.fit`, which calls this."""
@@ -108,6 +121,8 @@ class Privacy:
         contract.check_compiled(model)
         refusals.check_model(model)
         accounting.check_installed()
+        for name in ("epochs", "initial_epoch"):
+            check_integer(name, given[name])
         data, ways, validation_data, batch_size = _data_of(model, given)
         rows = int(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None).shape[0])
         if batch_size > rows:
@@ -122,7 +137,9 @@ class Privacy:
                 stacklevel=3,
             )
         if given["steps_per_epoch"] is not None:
-            raise InputError("steps_per_epoch: got a number; accepted: None, an epoch has N / B private steps.")
+            raise InputError(
+                f"steps_per_epoch: got {given['steps_per_epoch']!r}; accepted: None, an epoch has N / B private steps."
+            )
         refusals.build(model, data)
         refusals.check_layers(model)
         way = choosing.way_of(model, data) if ways is None else Way(layers=ways)
@@ -173,11 +190,9 @@ def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | N
     """Returns the packed training data, the way of each layer if the model has one, the validation data, and B."""
     x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
     contract.check_data(x=x, y=y, sample_weight=sample_weight)
-    if x is None or not arrays.in_memory(x, y, sample_weight):
-        raise InputError(
-            f"x: got {'nothing' if x is None else f'a {type(x).__name__}'}; accepted: arrays in memory, for each step "
-            "draws its examples from all of them."
-        )
+    for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+        if name == "x" or value is not None:
+            refusals.check_arrays(name, value, ", for each step draws its examples from all of them")
     rules = rules_of(model)
     batch_size = rules.batch_size(given["batch_size"], trains=True)
     data, validation_data = rules.checked((x, y, sample_weight), batch_size), given["validation_data"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfbp.errors import InputError
+from tfbp.fitting import arrays
 from tfbp.fitting.contract import is_overridden
 from tfbp.privacy.recording import all_layers
 
@@ -21,6 +23,16 @@ def build(model: Any, data: Any) -> None:
     """Builds the model's variables, its loss's and its metrics', before the checks."""
     first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:1], data)
     model._symbolic_build(data_batch=first)
+
+
+def check_arrays(name: str, given: Any, cause: str = "") -> None:
+    """Raises `InputError` unless an argument of fit is arrays of numbers in memory."""
+    leaves = [leaf for leaf in keras.tree.flatten(given) if leaf is not None] or [None]
+    for leaf in leaves:
+        if leaf is None or not arrays.in_memory(leaf):
+            dtype = f" of dtype {leaf.dtype}" if isinstance(leaf, np.ndarray) else ""
+            kind = "nothing" if leaf is None else f"a {type(leaf).__name__}{dtype}"
+            raise InputError(f"{name}: got {kind}; accepted: arrays of numbers in memory{cause}.")
 
 
 def check_layers(model: Any, of_norms: bool = False) -> None:

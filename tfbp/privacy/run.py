@@ -63,6 +63,15 @@ class PrivateRun(Run):
     def learned(self) -> dict[tuple[str, ...], float]:
         return self._learned
 
+    def resumed(self, epoch: int) -> tuple[int, int]:
+        """The step after the backup's last one, also within an epoch: steps that ran again would spend again."""
+        known, planned = self.ledger.stretches()[-1:], self._budget.planned
+        reached, within = divmod(int(self.ledger.place), self.steps)
+        is_of_this = any((each.sampling, each.an_epoch) == (planned.sampling, self.steps) for each in known)
+        # Keras names the epoch itself in a backup after its last step
+        goes_on = is_of_this and (reached == epoch or (reached, within) == (epoch + 1, 0))
+        return (reached, within) if goes_on else (epoch, 0)
+
     def shuffle_by(self, seed: int) -> None:
         """Nothing: the ledger has the backup's state of shuffling."""
 
@@ -70,6 +79,7 @@ class PrivateRun(Run):
         self._budget.check(stop - start, begins=start == 0)
         arguments = [self._order_of(epoch, start), tf.constant([start, stop]), *self._tensors]
         logs = self._first_call(arguments) if self._program is None else self._program(*arguments)
+        self.ledger.place.assign(epoch * self.steps + stop)
         self._logs = logs
         self._results = dict(logs)
         if stop == self.steps:
