@@ -28,6 +28,7 @@ from tfbp.network import (
     GlobalMaxPooling2D,
     GroupedQueryAttention,
     GroupNormalization,
+    Input,
     LayerNormalization,
     LinearCrossEntropy,
     MaxPooling2D,
@@ -117,6 +118,9 @@ def normalization_cases() -> Iterator[Case]:
     ]
     yield _case("group-normalization-ranks-B3-3x8", (3, 8), [*more, Flatten(), GroupNormalization(3)], 3)
     layers = [LayerNormalization(0.02, center=False), LayerNormalization(scale=False), RMSNormalization(0.02)]
+    x, shared = Input((4,)), BatchNormalization(0.5, 0.02)
+    # its second call continues from the statistics of the first
+    yield Case("normalization-shared-B6-I4", Network(x, Dense(3)(shared(Dense(4, "tanh")(shared(x)))), _LOSS), 6)
     bare = LayerNormalization(center=False, scale=False)
     yield _case("layer-normalization-ranks-B3-3x2x5", (3, 2, 5), [*layers, bare, Flatten(), LayerNormalization()], 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -45,8 +46,16 @@ def otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[
         )
     if node.layer.draws and node.draws_before > 2:
         yield "drawn as if none had been drawn before", partial(run, dataclasses.replace(node, draws_before=0), fed)
+    if node.layer.draws or node.layer.without_gradient:
+        training = run.keywords["training"]
+        yield f"as in {'inference' if training else 'training'}", partial(run, node, fed, training=not training)
+    own: Any = node.layer
+    if getattr(own, "noise_shape", ()) is None:
+        one = dataclasses.replace(own, noise_shape=(1, *[None] * (fed["x"].ndim - 1)))
+        yield "one mask is drawn for the whole batch", partial(run, dataclasses.replace(node, layer=one), fed)
     if "query_kernel" in fed["weights"]:
         yield from _of_heads(node, fed, run)
+        yield from _of_edges(node, fed, run)
     if fed["x"].ndim == 4:
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
@@ -105,6 +114,23 @@ def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
             yield f"the heads {sentence} are interleaved", with_weights({"attention_output_kernel": output[each]})
 
 
+def _of_edges(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
+    """Causal attention with another edge, by a mask of its own; its dx is the first of two."""
+    causal: Any = node.layer
+    if not getattr(causal, "use_causal_mask", False):
+        return
+    layer = dataclasses.replace(causal, use_causal_mask=False, takes=("attention_mask",))
+    rows, steps = fed["x"].shape[:2]
+    for further, sentence in ((-1, "early"), (1, "late")):
+        mask = np.tile(np.tri(steps, steps, further), (rows, 1, 1))
+
+        def with_edge(mask: Array = mask) -> Named:
+            found: Named = run(dataclasses.replace(node, layer=layer, takes=(0, 1)), {**fed, "x": (fed["x"], mask)})
+            return {**found, "dx": found["dx0"]}
+
+        yield f"the causal edge is a key too {sentence}", with_edge
+
+
 def _turned(node: Node, fed: Named, run: Any) -> Named:
     """The layer on images rotated by half a turn, and rotated back; its kernel too, so that an odd row is above."""
     turn = np.s_[:, ::-1, ::-1]
@@ -121,6 +147,24 @@ def _turned(node: Node, fed: Named, run: Any) -> Named:
     }
 
 
+def _of_numbers(name: str, value: tuple[Any, ...]) -> dict[str, Any]:
+    """Other numbers for the axes, or other pairs of them for both ends of each axis."""
+    if not all(isinstance(item, int) for item in value):
+        pairs = [item for item in value if isinstance(item, tuple)]
+        turned = tuple(item[::-1] for item in pairs)
+        return {f"the two ends of {name} are exchanged": turned} if len(pairs) == len(value) else {}
+    others = {f"{name} is left out, as if it were 1": (1,) * len(value)}
+    if len(value) == 2:
+        others[f"the two numbers of {name} are exchanged"] = value[::-1]
+    for axis, number in enumerate(value if len(value) > 1 else ()):
+        others[f"{name} of axis {axis} is taken for all axes"] = (number,) * len(value)
+        others[f"{name} of axis {axis} is left out"] = (*value[:axis], 1, *value[axis + 1 :])
+    if len(value) > 2:
+        for order in itertools.permutations(value):
+            others.setdefault(f"the numbers of {name} come as {order}", order)
+    return others
+
+
 def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
     given = layer.arguments()
     defaults = {
@@ -132,9 +176,11 @@ def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
         others: dict[str, Any] = {}
         if isinstance(value, bool):
             others[f"{name} is taken for {not value}"] = not value
-        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(item, int) for item in value):
-            others[f"{name} is left out, as if it were 1"] = (1, 1)
-            others[f"the two numbers of {name} are exchanged"] = value[::-1]
+        elif name == "noise_shape" and value:
+            others["noise_shape is left out"] = None
+            others["noise_shape is taken for 1 where it is None"] = tuple(n or 1 for n in value)
+        elif isinstance(value, tuple) and value:
+            others |= _of_numbers(name, value)
         elif name == "padding":
             others[f"padding is taken for {'valid' if value == 'same' else 'same'!r}"] = (
                 "valid" if value == "same" else "same"
@@ -142,7 +188,9 @@ def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
         elif name == "merge_mode":
             others |= {f"merge_mode is taken for {each!r}": each for each in ("concat", "sum", "mul", "ave")}
         elif name in ("momentum", "rate"):
-            others[f"1 - {name} stands for {name}"] = 1 - value
+            others |= {f"1 - {name} stands for {name}": 1 - value, f"{name} is left out, as if it were 0": 0.0}
+        elif isinstance(value, float):
+            others[f"{name} is left out, as if it were 1"] = 1.0
         elif isinstance(value, Activation):
             others[f"{name} is left out"] = Activation("linear")
         elif name == "groups":

@@ -27,7 +27,10 @@ def normalizations() -> Iterator[Call]:
         yield _normalization("group", None, given, (3, 2, 6), groups=3)
 
 
-def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[int, ...], **options: Any) -> Call:
+def _normalization(
+    kind: str, axes: Any, given: tuple[str, ...], shape: tuple[int, ...], back: Any = None, **options: Any
+) -> Call:
+    """back: the axes of the backward, where they are others by mistake."""
     of_weights = shape[-1:] if axes is None else tuple(shape[axis] for axis in axes)
     options = {"epsilon": 0.02} | options | ({} if axes is None else {"axes": axes})
     names = ("scale",) if kind == "rms" else ("gamma", "beta")
@@ -38,6 +41,8 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         y, residuals = getattr(room, forward)(a["x"], *(a.get(name) for name in names), **options)
         if not upstream:
             return {"y": y}
+        if back is not None:
+            residuals = tuple(back if each is axes else each for each in residuals)
         dx, *dweights = getattr(room, f"{kind}_normalization_backward")(upstream["y"], residuals)
         found = dict(zip(names, dweights, strict=False))
         return {"y": y, "dx": dx, **{f"d{name}": found[name] for name in given}}
@@ -51,6 +56,7 @@ def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[in
         mistakes = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
         if axes is not None:
             mistakes["the last axis alone is normalized"] = {**options, "axes": (-1,)}
+            mistakes["the backward is of the last axis alone"] = {**options, "back": (-1,)}
         else:
             mistakes |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
         return {
@@ -73,7 +79,7 @@ def positions() -> Iterator[Call]:
     yield _position("rotary", (2, 4, 6), 99_996, {})
 
 
-def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> Call:
+def _position(kind: str, shape: tuple[int, ...], start: float, options: Named) -> Call:
     rows = {"embeddings": (9, shape[-1])} if kind == "position" else {}
 
     def by_hand(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
@@ -98,6 +104,9 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
     def otherwise() -> Named:
         starts = {"the start is left out": 0, "the start is one too late": start + 1}
         mistakes = {sentence: _position(kind, shape, other, options).by_hand for sentence, other in starts.items()}
+        if options:
+            scaled = start * options["scaling_factor"]
+            mistakes["the start is not divided by scaling_factor"] = _position(kind, shape, scaled, options).by_hand
         for option in options:
             others = {name: value for name, value in options.items() if name != option}
             mistakes[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand

@@ -155,7 +155,7 @@ MISTAKES = [
             "dx-of-one-way": ("backward", "dxs[0] + dxs[1]", "dxs[0]", "dx of manual", ""),
             "dx-of-the-way-back": ("backward", "dxs[0] + dxs[1]", "dxs[1]", "dx of manual", ""),
             "dy-of-the-way-back-not-turned": ("backward", "_in_step(layer, dback)", "dback", "dx of manual", ""),
-            "halves-of-dy-exchanged": ("merge_backward", "tf.split(dy, 2, axis=-1)", "tf.split(dy, 2, axis=-1)[::-1]", "dx of manual", ""),
+            "halves-of-dy-exchanged": ("merge_backward", "tf.split(dy, 2, axis=-1)", "tf.split(dy, 2, axis=-1)[::-1]", "of manual", ""),
             "dy-of-a-mean-not-halved": ("merge_backward", "(dy / 2, dy / 2)", "(dy, dy)", "dx of manual", ""),
             "dy-of-a-product-without-factors": ("merge_backward", "return dy * back, dy * there", "return dy, dy", "dx of manual", ""),
             "factors-of-a-product-exchanged": ("merge_backward", "return dy * back, dy * there", "return dy * there, dy * back", "dx of manual", ""),
