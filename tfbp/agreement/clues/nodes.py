@@ -81,6 +81,8 @@ def _handed_on(node: Node, fed: Named, run: Any, right: Named, name: str) -> Nam
     if name == "dx":
         forth = attempt(run, node, {**fed, "x": dz})
         ahead = {} if isinstance(forth, Failure) or fed["weights"] else {"dz goes forth through the layer": forth["z"]}
+        if node.layer.keras_name == "Dropout" and (rate := node.layer.arguments()["rate"]) < 1:
+            ahead["what is dropped has a gradient, too"] = dz / (1 - rate)
         return {"dz is handed on as it is": dz, **ahead}
     others = {"x is handed on as it is": x}
     if node.layer.keras_name == "GaussianNoise":

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement.clues.geometry import GATES
+from tfbp.agreement.clues.heads import of_edges, of_heads
+from tfbp.agreement.clues.tokens import from_1, of_tokens
 from tfbp.judging.failures import Failure, attempt
 from tfbp.network import Layer, Node
 from tfbp.vocabulary import Activation
@@ -53,9 +55,13 @@ def otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[
     if getattr(own, "noise_shape", ()) is None:
         one = dataclasses.replace(own, noise_shape=(1, *[None] * (fed["x"].ndim - 1)))
         yield "one mask is drawn for the whole batch", partial(run, dataclasses.replace(node, layer=one), fed)
+    if node.layer.keras_name in ("RotaryEmbedding", "PositionEmbedding"):
+        yield "the positions are counted from 1", partial(from_1, node, fed, run)
+    if node.layer.takes_tokens:
+        yield from of_tokens(node, fed, run)
     if "query_kernel" in fed["weights"]:
-        yield from _of_heads(node, fed, run)
-        yield from _of_edges(node, fed, run)
+        yield from of_heads(node, fed, run)
+        yield from of_edges(node, fed, run)
     if fed["x"].ndim == 4:
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
@@ -80,55 +86,6 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
                 f", in row {row}" if part.ndim == 2 and name == "bias" else ""
             )
             yield sentence, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
-
-
-def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
-    """Attention with projections exchanged, scores scaled by another factor, heads in another order."""
-    weights = fed["weights"]
-
-    def with_weights(others: Named) -> Any:
-        return partial(run, node, {**fed, "weights": {**weights, **others}})
-
-    for one, other in (("key", "value"), ("query", "key"), ("query", "value")):
-        exchanged = {
-            name.replace(a, b, 1): w
-            for a, b in ((one, other), (other, one))
-            for name, w in weights.items()
-            if name.startswith(a)
-        }
-        if all(w.shape == weights[name].shape for name, w in exchanged.items()):
-            yield f"{one} and {other} are exchanged", with_weights(exchanged)
-    _, heads, width = weights["query_kernel"].shape
-    query = {name: w for name, w in weights.items() if name.startswith("query")}
-    for sentence, factor in (
-        ("the scores are not scaled", width**0.5),
-        ("the scores are scaled twice", width**-0.5),
-        ("the scores are scaled by the number of heads for their width", (width / heads) ** 0.5),
-    ):
-        yield sentence, with_weights({name: factor * w for name, w in query.items()})
-    output, groups = weights["attention_output_kernel"], weights["key_kernel"].shape[1]
-    yield "the heads come in the reverse order", with_weights({"attention_output_kernel": output[::-1]})
-    if 1 < groups < heads:
-        order = np.arange(heads).reshape(groups, -1).T.ravel()
-        for sentence, each in (("of a group", order), ("of the groups", np.argsort(order))):
-            yield f"the heads {sentence} are interleaved", with_weights({"attention_output_kernel": output[each]})
-
-
-def _of_edges(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
-    """Causal attention with another edge, by a mask of its own; its dx is the first of two."""
-    causal: Any = node.layer
-    if not getattr(causal, "use_causal_mask", False):
-        return
-    layer = dataclasses.replace(causal, use_causal_mask=False, takes=("attention_mask",))
-    rows, steps = fed["x"].shape[:2]
-    for further, sentence in ((-1, "early"), (1, "late")):
-        mask = np.tile(np.tri(steps, steps, further), (rows, 1, 1))
-
-        def with_edge(mask: Array = mask) -> Named:
-            found: Named = run(dataclasses.replace(node, layer=layer, takes=(0, 1)), {**fed, "x": (fed["x"], mask)})
-            return {**found, "dx": found["dx0"]}
-
-        yield f"the causal edge is a key too {sentence}", with_edge
 
 
 def _turned(node: Node, fed: Named, run: Any) -> Named:

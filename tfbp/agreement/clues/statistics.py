@@ -29,8 +29,9 @@ def of_statistics(node: Node, fed: Named, right: Named, name: str) -> Clues:
         dn, normalized = fed["dz"] * weights.get("gamma", weights.get("scale", 1.0)), centred * inverse
         terms = {} if centred is x else {"through the mean": -inverse * mean(dn)}
         terms["through the variance"] = -inverse * normalized * mean(dn * normalized)
-        terms["through mean and variance"] = sum(terms.values())
-        return Clues({}, terms, {"1 / σ": inverse})
+        terms["through mean and variance"] = through = sum(terms.values())
+        fewer = {"what goes through mean and variance is divided by N - 1": right[name] + through / max(count - 1, 1)}
+        return Clues(fewer, terms, {"1 / σ": inverse})
     # its variance divided by N - 1
     larger, said = variance * count / max(count - 1, 1), "the variance is divided by N - 1, in place of N"
     if name == "z":
@@ -47,8 +48,15 @@ def _of_constants(node: Node, fed: Named, right: Named, name: str) -> Clues:
     weights = fed["weights"]
     mean, gamma = weights["moving_mean"], weights.get("gamma", np.ones(1))
     inverse = 1 / np.sqrt(weights["moving_variance"] + node.layer.arguments()["epsilon"])
+    if name == "dx":
+        dn, (average, _) = fed["dz"] * gamma, _mean_of(node.layer, fed["x"])
+        normalized = (fed["x"] - mean) * inverse
+        through = inverse * (average(dn) + normalized * average(dn * normalized))
+        return Clues(
+            {"training's backward: parts go through mean and variance": right[name] - through}, {}, {"1 / σ": inverse}
+        )
     if name != "z":
-        return Clues(factors={"1 / σ": inverse} if name == "dx" else {})
+        return Clues()
     shift = mean * inverse * gamma
     mistakes = {
         "the shift lacks its factor gamma / σ: the mean is taken off as it is": right["z"] + shift - mean,
