@@ -35,6 +35,7 @@ _KINDS = {
     *(
         "einsum",
         "masks",
+        "merge",
         "noise",
         "padding",
         "rearranging",

@@ -27,10 +27,7 @@ def normalizations() -> Iterator[Call]:
         yield _normalization("group", None, given, (3, 2, 6), groups=3)
 
 
-def _normalization(
-    kind: str, axes: Any, given: tuple[str, ...], shape: tuple[int, ...], back: Any = None, **options: Any
-) -> Call:
-    """back: the axes of the backward, where they are others by mistake."""
+def _normalization(kind: str, axes: Any, given: tuple[str, ...], shape: tuple[int, ...], **options: Any) -> Call:
     of_weights = shape[-1:] if axes is None else tuple(shape[axis] for axis in axes)
     options = {"epsilon": 0.02} | options | ({} if axes is None else {"axes": axes})
     names = ("scale",) if kind == "rms" else ("gamma", "beta")
@@ -41,8 +38,6 @@ def _normalization(
         y, residuals = getattr(room, forward)(a["x"], *(a.get(name) for name in names), **options)
         if not upstream:
             return {"y": y}
-        if back is not None:
-            residuals = tuple(back if each is axes else each for each in residuals)
         dx, *dweights = getattr(room, f"{kind}_normalization_backward")(upstream["y"], residuals)
         found = dict(zip(names, dweights, strict=False))
         return {"y": y, "dx": dx, **{f"d{name}": found[name] for name in given}}
@@ -56,7 +51,6 @@ def _normalization(
         mistakes = {"epsilon is taken for its default": {**options, "epsilon": 1e-6 if kind == "rms" else 1e-3}}
         if axes is not None:
             mistakes["the last axis alone is normalized"] = {**options, "axes": (-1,)}
-            mistakes["the backward is of the last axis alone"] = {**options, "back": (-1,)}
         else:
             mistakes |= {f"groups is taken for {count}": {**options, "groups": count} for count in (1, shape[-1])}
         return {
