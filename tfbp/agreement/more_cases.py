@@ -25,16 +25,19 @@ from tfbp.network import (
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GroupedQueryAttention,
     GroupNormalization,
     Input,
     LayerNormalization,
     LinearCrossEntropy,
+    MaxPooling1D,
     MaxPooling2D,
     MultiHeadAttention,
     Network,
     PositionEmbedding,
+    Rescaling,
     Reshape,
     Residual,
     RMSNormalization,
@@ -99,6 +102,12 @@ def geometry_cases() -> Iterator[Case]:
     ]
     yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), layers_of_case)
     yield _case("global-max-pooling-B4-4x3x2", (4, 3, 2), [Conv2D(3, 2), GlobalMaxPooling2D()])
+    # many numbers are 0, and none is above: equal maxima, which roundings leave equal
+    below = Rescaling(-1.0)
+    images = [Conv2D(3, 2, activation="relu"), below, MaxPooling2D(2, 1), Dense(3, "relu"), below, GlobalMaxPooling2D()]
+    yield _case("pooling-of-equal-ones-B4-5x6x2", (5, 6, 2), images)
+    steps = [Dense(4, "relu"), below, MaxPooling1D(3, 2), Dense(3, "relu"), below, GlobalMaxPooling1D()]
+    yield _case("pooling-of-equal-steps-B4-9x3", (9, 3), steps)
 
 
 def normalization_cases() -> Iterator[Case]:

@@ -29,7 +29,8 @@ def of_statistics(node: Node, fed: Named, right: Named, name: str) -> Clues:
         dn, normalized = fed["dz"] * weights.get("gamma", weights.get("scale", 1.0)), centred * inverse
         terms = {} if centred is x else {"through the mean": -inverse * mean(dn)}
         terms["through the variance"] = -inverse * normalized * mean(dn * normalized)
-        terms["through mean and variance"] = through = sum(terms.values())
+        through = sum(terms.values())
+        terms |= {"through mean and variance": through} if len(terms) > 1 else {}
         fewer = {"what goes through mean and variance is divided by N - 1": right[name] + through / max(count - 1, 1)}
         return Clues(fewer, terms, {"1 / σ": inverse})
     # its variance divided by N - 1

@@ -16,6 +16,10 @@ Named = dict[str, Any]
 def of_windows(node: Node, fed: Named, run: Any, right: Named) -> dict[str, Named]:
     """Other results of pooling, by the sentence that names the mistake; {} for another kind."""
     layer: Any = node.layer
+    if layer.keras_name.startswith("GlobalMax"):
+        rows, channels = len(fed["x"]), fed["x"].shape[-1]
+        z, dz = (a.reshape(rows, *[1] * (fed["x"].ndim - 2), channels) for a in (right["z"], fed["dz"]))
+        return {"equal maxima do not share dz": {"dx": (fed["x"] == z) * dz}}
     if not layer.keras_name.startswith(("MaxPooling", "AveragePooling")):
         return {}
     inside, size = _inside(layer, fed["x"].shape[1:-1])[..., None], int(np.prod(layer.pool_size))

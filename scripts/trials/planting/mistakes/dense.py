@@ -71,7 +71,7 @@ MISTAKES = [
         "shapes",
         {
             "flatten-in-another-order": ("reshape_forward", "tf.reshape(x, [-1, *shape])", "tf.reshape(tf.reverse(x, [-1]), [-1, *shape])", "z of manual", "in another order"),
-            "flatten-dx-in-another-order": ("reshape_backward", "tf.reshape(dy, [-1, *shape])", "tf.reverse(tf.reshape(dy, [-1, *shape]), [-1])", "dx of manual", ""),
+            "flatten-dx-in-another-order": ("reshape_backward", "tf.reshape(dy, [-1, *shape])", "tf.reverse(tf.reshape(dy, [-1, *shape]), [-1])", "dx of manual", "in the reverse order along C"),
         },
     ),
     *of(

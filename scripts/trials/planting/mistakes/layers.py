@@ -32,7 +32,7 @@ MISTAKES = [
         "tape",
         "graph",
         {
-            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of tape", ""),
+            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of tape", "drawn as if 1 fewer had been drawn before"),
         },
     ),
     *of(
