@@ -41,9 +41,10 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
         if size < 2:
             continue
         values[f"in the reverse order along {letter}"] = np.flip(right, axis)
-        for step in (1, -1):
+        # of two, a shift and an exchange are the reverse order
+        for step in (1, -1) if size > 2 else ():
             values[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
-        if size % 2 == 0:
+        if size > 2 and size % 2 == 0:
             values[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
         for place, what in ((slice(0, 1), "first"), (slice(size - 1, size), "last")):
             edge = right.copy()
