@@ -62,3 +62,13 @@ def of_edges(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
             return {**found, "dx": found["dx0"]}
 
         yield f"the causal edge is a key too {sentence}", with_edge
+
+
+def of_sources(node: Node, fed: Named, run: Any) -> Named:
+    """The parts of dx of attention that takes x alone: by way of the queries, the values and the keys."""
+    layer: Any = node.layer
+    if "query_kernel" not in fed["weights"]:
+        return {}
+    apart = dataclasses.replace(node, layer=dataclasses.replace(layer, takes=("value", "key")), takes=(0, 1, 2))
+    found = run(apart, {**fed, "x": (fed["x"],) * 3})
+    return {f"dx of the {source}": found[f"dx{number}"] for number, source in enumerate(("queries", "values", "keys"))}

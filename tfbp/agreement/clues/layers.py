@@ -19,6 +19,7 @@ def residual_forward(layer: Residual, fed: Any) -> Clues:
     z, x, mistakes = fed["z"], fed["x"], {}
     if "projection" not in layer.parts:
         mistakes = {"nothing is added: the layers' output alone": z - x, "x alone, without the layers": x}
+        mistakes["the layers' output is subtracted"] = 2 * x - z
     return Clues(mistakes, sizes={"B": len(x)})
 
 

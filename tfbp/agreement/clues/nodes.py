@@ -11,6 +11,7 @@ import numpy as np
 
 from tfbp.agreement.clues.both_ways import of_both_ways
 from tfbp.agreement.clues.geometry import in_another_order, of_another, other_masks, sizes_of
+from tfbp.agreement.clues.heads import of_sources
 from tfbp.agreement.clues.moved import moved
 from tfbp.agreement.clues.otherwise import otherwise, with_other_arguments
 from tfbp.agreement.clues.statistics import of_statistics
@@ -52,7 +53,9 @@ def of_node(node: Node, fed: Named, run: partial[Named]) -> dict[str, Callable[[
         both = of_both_ways(node, fed, run.keywords["training"], name)
         own = of_statistics(node, fed, right, name)
         mistakes |= {**both.mistakes, **own.mistakes}
-        terms = {**both.terms, **own.terms}
+        sources = of_sources(node, fed, run) if name == "dx" else {}
+        mistakes |= {f"{said} alone": part for said, part in sources.items()}
+        terms = {**both.terms, **own.terms, **sources}
         others = _differing(name, known["moved"], right)
         return Clues(
             mistakes,
@@ -130,6 +133,9 @@ def _of_several(node: Node, fed: Named, run: partial[Named]) -> dict[str, Callab
             x = (*fed["x"][:place], mask, *fed["x"][place + 1 :])
             others[said] = partial(run, node, {**fed, "x": x})
     places = dict(_places_of_masks(node.layer))
+    if len(places) > 1:
+        x = tuple(np.logical_not(each).astype(each.dtype) if at in places else each for at, each in enumerate(fed["x"]))
+        others["every mask is taken the other way round"] = partial(run, node, {**fed, "x": x})
     for alone in places if len(places) > 1 else ():
         x = tuple(np.ones_like(each) if at in places and at != alone else each for at, each in enumerate(fed["x"]))
         others[f"{places[alone]} alone counts of the masks"] = partial(run, node, {**fed, "x": x})

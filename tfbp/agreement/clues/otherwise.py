@@ -138,6 +138,8 @@ def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
             others["noise_shape is taken for 1 where it is None"] = tuple(n or 1 for n in value)
         elif isinstance(value, tuple) and value:
             others |= _of_numbers(name, value)
+            if name == "strides" and "pool_size" in given:
+                others["strides is taken for pool_size"] = given["pool_size"]
         elif name == "padding":
             others[f"padding is taken for {'valid' if value == 'same' else 'same'!r}"] = (
                 "valid" if value == "same" else "same"

@@ -52,7 +52,7 @@ MISTAKES = [
             "attention-dropout-forgotten": ("_drop", "dropout_backward(p, (tf.reshape(mask, tf.shape(p)), rate))", "p", "of manual", r"dropout is taken for its default, 0\.0"),
             "projection-dkernel-of-one-head": ("projection_backward", "tf.reshape(dkernel, kernel_shape)", "tf.reshape(dkernel, kernel_shape) * tf.one_hot(0, kernel_shape[1], dtype=dkernel.dtype)[:, None]", "kernel of manual", ""),
             "projection-dbias-averaged": ("projection_backward", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:])", "None if dbias is None else tf.reshape(dbias, kernel_shape[shape.rank - 2:]) / 5", "bias of manual", "factor|times"),
-            "dx-of-one-projection": ("backward", "dsources[source] + found if source in dsources else found", "found", "dx of manual", ""),
+            "dx-of-one-projection": ("backward", "dsources[source] + found if source in dsources else found", "found", "dx of manual", "dx of the values alone"),
             "attention-s-seed-turned-round": ("forward", "tf.stack([tf.cast(half, tf.int64) for half in seed])", "tf.stack([tf.cast(part, tf.int64) for part in seed[::-1]])", "of manual", ""),
             "mask-s-heads-in-another-order": ("_grouped", "tf.reshape(mask, [batch, heads, mask.shape[1] // heads, length, keys])", "tf.transpose(tf.reshape(mask, [batch, mask.shape[1] // heads, heads, length, keys]), [0, 2, 1, 3, 4])", "of manual", ""),
             "masks-left-out-of-unknown-lengths": ("by_length_forward", "(q, k, v, y, log_sum_exp_or_p, masks, causal)", "(q, k, v, y, log_sum_exp_or_p, (), causal)", "of manual", "", "graph"),

@@ -28,7 +28,7 @@ MISTAKES = [
             "causal-after-the-last-step": ("conv1d_forward", "[before, 0]", "[0, before]", "z of manual", ""),
             "steps-dilation-lost": ("conv1d_forward", "(*dilation_rate, 1)", "(1, 1)", "of manual", ""),
             "steps-depthwise-strides-lost": ("depthwise_conv1d_forward", "(*strides, 1)", "(1, 1)", "of manual", "strides is left out, as if it were 1"),
-            "steps-pooling-strides-of-the-pool": ("_pooled", "(*layer.strides, 1)", "(*layer.pool_size, 1)", "of manual", ""),
+            "steps-pooling-strides-of-the-pool": ("_pooled", "(*layer.strides, 1)", "(*layer.pool_size, 1)", "of manual", "strides is taken for pool_size"),
         },
     ),
     *of(

@@ -45,7 +45,7 @@ MISTAKES = [
             "key-mask-as-a-query-mask": ("_as_mask", "{'query_mask': 2, 'value_mask': 1, 'key_mask': 1}", "{'query_mask': 2, 'value_mask': 1, 'key_mask': 2}", "z of manual", ""),
             "query-mask-as-a-key-mask": ("_as_mask", "{'query_mask': 2, 'value_mask': 1, 'key_mask': 1}", "{'query_mask': 1, 'value_mask': 1, 'key_mask': 1}", "z of manual", ""),
             "mask-of-values-for-queries": ("_as_mask", '{"query_mask": 2, "value_mask": 1, "key_mask": 1}', '{"query_mask": 2, "value_mask": 2, "key_mask": 1}', "of manual", ""),
-            "mask-the-other-way-round-in-attention": ("_as_mask", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] == 0", "of manual", ""),
+            "mask-the-other-way-round-in-attention": ("_as_mask", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] != 0", "(mask if axis is None else tf.expand_dims(mask, axis))[:, None] == 0", "of manual", "every mask is taken the other way round"),
             "attention-of-a-blind-query-is-the-mean": ("whole_forward", "tf.where(seen, p, 0) if zero_if_blind else p", "p", "of manual", ""),
         },
     ),
