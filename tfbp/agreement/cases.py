@@ -122,7 +122,8 @@ def registered_cases() -> list[Case]:
 
 
 def _case(setting: Setting) -> Case:
-    network = Network(setting.inputs, setting.layers, setting.loss, loss_masks=setting.loss_masks)
+    of_losses = {"loss_masks": setting.loss_masks, "loss_weights": setting.loss_weights}
+    network = Network(setting.inputs, setting.layers, setting.loss, **of_losses)
     return Case(setting.name, network, setting.batch, setting.any_targets, setting.training, setting.weighs_examples)
 
 

@@ -72,6 +72,8 @@ def by_reference(node: Node, fed: Any, training: bool) -> Tensors:
     """Returns z, dx, the gradients and the new weights of a single layer."""
     forward, backward = reference.kinds.kind_of(node.layer)
     z, residuals, new = forward(node.layer, fed["weights"], fed["x"], **_options(node, training))
+    if z.shape != fed["dz"].shape:
+        return {"z": z}  # dz is of a layer with other arguments
     dx, gradients = backward(node.layer, fed["dz"], residuals)
     own = {} if node.layer.parts else {f"d{name}": dw for name, dw in gradients.items()}
     return {"z": z, **{f"new {name}": w for name, w in new.items()}, **own, **_of_inputs(node, dx)}

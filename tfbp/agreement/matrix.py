@@ -29,6 +29,7 @@ from tfbp.agreement.programs import Named, on, remembered, run_each, with_consta
 from tfbp.agreement.programs import Result as Result
 from tfbp.agreement.tolerances.whole_pass import errors_of_the_pass
 from tfbp.judging.comparison import Comparison, compare
+from tfbp.judging.diagnosis import Clues
 from tfbp.judging.failures import Failure, attempt, failure
 from tfbp.judging.placement import array_from
 from tfbp.judging.tolerances import Units
@@ -114,9 +115,23 @@ def _accused(
                 continue  # it has no numbers to compare with the reference's
             right = by_manual[name].astype(np.float64)
             tolerance = 16 * np.abs(right) * Units.of(cell.dtype).out
-            comparison = compare(name, np.asarray(value), right, tolerance, clues=hints.get(name))
+            comparison = compare(name, np.asarray(value), right, tolerance, clues=_other_than(value, hints.get(name)))
             accused.append(Result(cell, "reference-manual", scope, comparison))
     return accused
+
+
+def _other_than(value: np.ndarray, hint: Callable[[], Clues] | None) -> Callable[[], Clues]:
+    """Returns the clues that are not the accused reference's own values: it computed them all."""
+
+    def made() -> Clues:
+        known = Clues() if hint is None else hint()
+        mistakes, others = (
+            {said: other for said, other in of.items() if not np.array_equal(other, value)}
+            for of in (known.mistakes, known.others)
+        )
+        return replace(known, mistakes=mistakes, others=others)
+
+    return made
 
 
 @dataclass(frozen=True)

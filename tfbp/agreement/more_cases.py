@@ -25,15 +25,19 @@ from tfbp.network import (
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GroupedQueryAttention,
     GroupNormalization,
+    Input,
     LayerNormalization,
     LinearCrossEntropy,
+    MaxPooling1D,
     MaxPooling2D,
     MultiHeadAttention,
     Network,
     PositionEmbedding,
+    Rescaling,
     Reshape,
     Residual,
     RMSNormalization,
@@ -98,6 +102,12 @@ def geometry_cases() -> Iterator[Case]:
     ]
     yield _case("global-pooling-kept-B4-4x3x2", (4, 3, 2), layers_of_case)
     yield _case("global-max-pooling-B4-4x3x2", (4, 3, 2), [Conv2D(3, 2), GlobalMaxPooling2D()])
+    # many numbers are 0, and none is above: equal maxima, which roundings leave equal
+    below = Rescaling(-1.0)
+    images = [Conv2D(3, 2, activation="relu"), below, MaxPooling2D(2, 1), Dense(3, "relu"), below, GlobalMaxPooling2D()]
+    yield _case("pooling-of-equal-ones-B4-5x6x2", (5, 6, 2), images)
+    steps = [Dense(4, "relu"), below, MaxPooling1D(3, 2), Dense(3, "relu"), below, GlobalMaxPooling1D()]
+    yield _case("pooling-of-equal-steps-B4-9x3", (9, 3), steps)
 
 
 def normalization_cases() -> Iterator[Case]:
@@ -117,6 +127,9 @@ def normalization_cases() -> Iterator[Case]:
     ]
     yield _case("group-normalization-ranks-B3-3x8", (3, 8), [*more, Flatten(), GroupNormalization(3)], 3)
     layers = [LayerNormalization(0.02, center=False), LayerNormalization(scale=False), RMSNormalization(0.02)]
+    x, shared = Input((4,)), BatchNormalization(0.5, 0.02)
+    # its second call continues from the statistics of the first
+    yield Case("normalization-shared-B6-I4", Network(x, Dense(3)(shared(Dense(4, "tanh")(shared(x)))), _LOSS), 6)
     bare = LayerNormalization(center=False, scale=False)
     yield _case("layer-normalization-ranks-B3-3x2x5", (3, 2, 5), [*layers, bare, Flatten(), LayerNormalization()], 3)
 

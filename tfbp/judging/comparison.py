@@ -89,7 +89,8 @@ def compare(
         return Comparison(tensor, np.inf, np.inf, f"dtype {got_dtype}, where {dtype} is expected")
     got, expected = as_float64(got), np.asarray(expected, np.float64)
     if got.shape != expected.shape or not np.isfinite(got).all():
-        return Comparison(tensor, np.inf, np.inf, *diagnose(got, expected), got.size)
+        found = diagnose(got, expected, tolerance, dtype, clues() if clues else None)
+        return Comparison(tensor, np.inf, np.inf, *found, got.size)
     error = np.subtract(got, expected, out=np.empty(got.shape))
     norm, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(error))
     # in place: a copy of ten million numbers takes time

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -68,7 +68,8 @@ def diagnose(
     """
     clues = clues or Clues()
     if got.shape != expected.shape:
-        return Diagnosis(_of_shapes(got, expected), f"shape {got.shape}, where {expected.shape} is expected")
+        cause = _of_shapes(got, expected) or _of_another_shape(got, expected, tolerance, clues)
+        return Diagnosis(cause, f"shape {got.shape}, where {expected.shape} is expected")
     if not np.isfinite(got).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
         return Diagnosis("", f"{got[where]} at {list(where)}{_region(~np.isfinite(got), clues)}")
@@ -86,7 +87,7 @@ def diagnose(
     cause = " or ".join(dict.fromkeys(named[:3])) or _of_a_constant(got, expected, tolerance, clues)
     if not cause:
         others = (name for name, value in clues.others.items() if _explains(value, got, expected, tolerance))
-        cause = next(others, "") or _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
+        cause = " or ".join(islice(others, 2)) or _of_kinks(wrong, clues) or _of_order(got, expected, tolerance)
     if not cause and not _region(wrong, clues):
         cause = _of_rows(got, expected, tolerance) or _of_sums(got, expected, wrong, tolerance)
     return Diagnosis(cause or _of_roundings(got, expected, wrong, dtype, clues), extent)
@@ -122,6 +123,17 @@ def _known(expected: np.ndarray, clues: Clues) -> Iterator[tuple[str, np.ndarray
             if size > 1:
                 yield f"in the term {term_name} a factor 1/{name} is missing", expected + term * (size - 1)
                 yield f"in the term {term_name} a factor 1/{name} too many", expected + term * (1 / size - 1)
+
+
+def _of_another_shape(got: np.ndarray, expected: np.ndarray, tolerance: Any, clues: Clues) -> str:
+    """A mistake that gives the very tensor, its shape too."""
+    norm = float(np.linalg.norm(expected)) or 1.0
+    rounding = float(np.linalg.norm(np.broadcast_to(tolerance, expected.shape))) / norm
+    for name, value in (*clues.mistakes.items(), *clues.others.items()):
+        left = float(np.linalg.norm(got - value)) if np.shape(value) == got.shape and np.any(value) else np.inf
+        if left <= min(4 * rounding + 2.0**-50, 1e-2) * np.linalg.norm(value):
+            return name
+    return ""
 
 
 def _explains(hypothesis: np.ndarray, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> bool:

@@ -239,6 +239,15 @@ def _several_outputs() -> Setting:
     return Setting("several-outputs-B5", [a, b], [Dot((2, 1))(h, b), y, z], 5, losses)
 
 
+def _weighed_losses() -> Setting:
+    """Two losses with factors; the outputs depend on the first of equal numbers, as two relu are at 0."""
+    x = Input((3, 2))
+    a, b, one = Dense(4, "relu")(x), Dense(4, "relu")(x), Dense(1, "relu")(x)
+    losses = ["mean_squared_error", "half_squared_error"]
+    outputs = [Dense(2)(Maximum()(a, b, one)), Dense(3)(Minimum()(b, a))]
+    return Setting("weighed-losses-B8-3x2", x, outputs, 8, losses, loss_weights=(0.25, 3.0))
+
+
 CASES = (
     _merged("add-B5-I3", Add()),
     _merged("subtract-B5-2x3", Subtract(), (2, 3)),
@@ -251,4 +260,5 @@ CASES = (
     _taken_often(),
     _shared(),
     _several_outputs(),
+    _weighed_losses(),
 )

@@ -23,7 +23,7 @@ class Setting:
         any_targets: whether the targets of a row may have any sum, also under a cross-entropy.
         training: whether the pass is a training pass.
         weighs_examples: whether sample weights belong to whole examples, where tokens have their own losses.
-        loss_masks: as the network's.
+        loss_masks, loss_weights: as the network's.
 
     Example:
         >>> from tfbp.network import Dense
@@ -40,3 +40,4 @@ class Setting:
     training: bool = True
     weighs_examples: bool = False
     loss_masks: Any = None
+    loss_weights: Any = None

@@ -20,7 +20,9 @@ from tfbp.agreement.suites import all as beside
 
 # files that others of a kind use
 _USED_BY = {
-    "window": {"convolution", "pooling"},
+    "window": {"convolution", "pooling", "transposed", "sequences", "volumes"},
+    "convolution": {"convolution", "sequences", "volumes"},
+    "pooling": {"pooling", "sequences", "volumes"},
     "steps": {"recurrent"},
     "halves": {"recurrent"},
     "gates": {"recurrent", "bidirectional"},
@@ -35,6 +37,7 @@ _KINDS = {
     *(
         "einsum",
         "masks",
+        "merge",
         "noise",
         "padding",
         "rearranging",

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfbp import reference
 from tfbp.agreement.clues.geometry import in_another_order, other_masks, sizes_of
+from tfbp.agreement.clues.moved import orders
 from tfbp.judging.diagnosis import Clues
 from tfbp.judging.failures import Failure, attempt
 
@@ -39,6 +40,13 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
         without = {**upstream, key: np.zeros_like(value)}
         asked[f"the gradient of {key} is left out"] = attempt(call.by_hand, reference, arrays, call.fixed, without)
     right = call.by_hand(reference, arrays, call.fixed, upstream)
+    moved = {}
+    for key, value in arrays.items():
+        for axis in range(value.ndim):
+            for how, other in orders(value, axis):
+                answer = attempt(call.by_hand, reference, {**arrays, key: other}, call.fixed, upstream)
+                if not isinstance(answer, Failure) and not np.allclose(answer[name], right[name], rtol=1e-9):
+                    moved[f"{key} {how} along its axis {axis}"] = answer[name]
     mistakes = {
         sentence: answer[name]
         for sentence, answer in asked.items()
@@ -50,4 +58,4 @@ def of_a_call(name: str, call: Any, arrays: Any, upstream: Any) -> Clues:
         if other != name and np.shape(value) == np.shape(right[name]) and not np.array_equal(value, right[name])
     }
     first = np.shape(next(iter(arrays.values())))
-    return Clues(mistakes | in_another_order(name, right[name], first), sizes=sizes_of(first))
+    return Clues(mistakes | in_another_order(name, right[name], first), sizes=sizes_of(first), others=moved)

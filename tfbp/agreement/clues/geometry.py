@@ -17,6 +17,11 @@ _AXES = {2: ("B", "C"), 3: ("B", "T", "C"), 4: ("B", "H", "W", "C"), 5: ("B", "H
 GATES = {"LSTM": "ifgo", "GRU": "zrn"}
 
 
+def letters_of(array: Array) -> tuple[str, ...]:
+    """Returns the letters of an example's axes, B first; tokens are (B, T)."""
+    return ("B", "T") if array.dtype.kind == "i" and array.ndim == 2 else _AXES.get(array.ndim, ())
+
+
 def of_another(name: str, right: Named) -> dict[str, Array]:
     """Other gradients of the same shape."""
     return {
@@ -36,9 +41,10 @@ def in_another_order(name: str, right: Array, shape: tuple[int, ...], layer: Lay
         if size < 2:
             continue
         values[f"in the reverse order along {letter}"] = np.flip(right, axis)
-        for step in (1, -1):
+        # of two, a shift and an exchange are the reverse order
+        for step in (1, -1) if size > 2 else ():
             values[f"shifted by {step} along {letter}"] = np.roll(right, step, axis)
-        if size % 2 == 0:
+        if size > 2 and size % 2 == 0:
             values[f"the halves along {letter} are exchanged"] = np.roll(right, size // 2, axis)
         for place, what in ((slice(0, 1), "first"), (slice(size - 1, size), "last")):
             edge = right.copy()
@@ -68,13 +74,12 @@ def other_masks(name: str, mask: Array) -> dict[str, Array]:
     }
 
 
-def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
-    """Returns the sizes of x by their letters, and the numbers of all rows and positions."""
-    names = _AXES.get(len(shape), ("B",))
-    sizes = dict(zip(names, shape, strict=False))
+def sizes_of(shape: tuple[int, ...], layer: Any = None) -> dict[str, int]:
+    """Returns the sizes of x by their letters, the numbers of all rows and positions, and that of a layer's window."""
+    sizes = dict(zip(_AXES.get(len(shape), ("B",)), shape, strict=False))
     if len(shape) > 3:
         sizes["(H W)"] = int(np.prod(shape[1:-1]))
     if len(shape) > 2:
         sizes["N"] = int(np.prod(shape[:-1]))
-    # one length, one name
-    return {name: size for i, (name, size) in enumerate(sizes.items()) if size not in list(sizes.values())[:i]}
+    windows = {name: getattr(layer, name, None) for name in ("pool_size", "kernel_size", "size")}
+    return sizes | {name: int(np.prod(window)) for name, window in windows.items() if window}

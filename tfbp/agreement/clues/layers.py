@@ -16,9 +16,11 @@ Array = np.ndarray
 
 
 def residual_forward(layer: Residual, fed: Any) -> Clues:
-    z, x = fed["z"], fed["x"]
-    mistakes = {"nothing is added: the layers' output alone": z - x, "x alone, without the layers": x}
-    return Clues({} if "projection" in layer.parts else mistakes, sizes={"B": len(x)})
+    z, x, mistakes = fed["z"], fed["x"], {}
+    if "projection" not in layer.parts:
+        mistakes = {"nothing is added: the layers' output alone": z - x, "x alone, without the layers": x}
+        mistakes["the layers' output is subtracted"] = 2 * x - z
+    return Clues(mistakes, sizes={"B": len(x)})
 
 
 def residual_backward(layer: Residual, fed: Any) -> Clues:

@@ -22,6 +22,7 @@ from tfbp.vocabulary import L1L2
 
 Array = np.ndarray
 ByName = dict[str, Callable[[], Clues]]
+ByNumbers = dict[str, Array]
 _GRADIENTS = ("dx", "dkernel", "dbias")
 
 
@@ -60,11 +61,21 @@ def end_to_end(network: Any, numbers: Any, tensors: Any, run: Any) -> ByName:
     """Clues for every tensor of a whole pass."""
     last = tensors[-1]
     parameters = tied_forward(network, numbers.parameters)
-    each = [{**at(tensors, node.at), "weights": at(parameters, node.place)} for node in network.nodes]
+    each: list[Any] = []
+    for node in network.nodes:
+        # a layer's next call continues from the values that this one renews
+        before = [fed for one, fed in zip(network.nodes, each, strict=False) if one.place == node.place]
+        weights = {**at(parameters, node.place), **(before[-1].get("new_weights", {}) if before else {})}
+        each.append({**at(tensors, node.at), "weights": weights})
     out = local(network, [*each, {**last, "y": numbers.y}], run)
-    if len(network.losses) == 1:
+    several = len(network.losses) > 1
+    if not several:
         out["loss"] = partial(_whole_loss, network, numbers, last["losses"], last["mask"])
-        out["dlosses"] = partial(_seeds, of_each_loss(network, numbers.sample_weight), last["mask"], network.outputs)
+    for number, counts in enumerate(network.loss_weights):
+        given, mask = ((a[number] if several else a) for a in (numbers.sample_weight, last["mask"]))
+        weight = of_each_loss(network, given, number)
+        outputs = network.output_shapes[number][-1]
+        out[f"dlosses{f' {number}' if several else ''}"] = partial(_seeds, weight, mask, outputs, counts)
     nodes = {node.place: (node, fed) for node, fed in zip(network.nodes, each, strict=True)}
     for place, name, regularizer in network.penalties if network.is_chain else []:
         node, fed = nodes[place]
@@ -104,11 +115,12 @@ def _whole_loss(network: Any, numbers: Any, losses: Array, mask: Any) -> Clues:
                 (mask * weighted).mean() + penalties
             ),
             "sample weights are ignored": np.array((mask * losses).sum() / mask.sum() + penalties),
+            **{said: np.array(part.sum() + penalties) for said, part in _shares(mask, weight, losses).items()},
         }
     return Clues(mistakes, terms)
 
 
-def _seeds(weight: Array, mask: Any, outputs: int) -> Clues:
+def _seeds(weight: Array, mask: Any, outputs: int, counts: float) -> Clues:
     losses = weight.size
     mistakes = {
         "sample weights are ignored": np.full(weight.shape, 1 / losses),
@@ -121,9 +133,22 @@ def _seeds(weight: Array, mask: Any, outputs: int) -> Clues:
             "the mask is ignored": weight / losses,
             "divided by all rows, in place of those that the mask shows": weight * mask / losses,
             "sample weights are ignored": mask / mask.sum(),
+            **_shares(mask, weight, np.ones(weight.shape)),
         }
+    mistakes = {said: counts * value for said, value in mistakes.items()}
+    factors = {"of this output in the loss, its loss weight,": np.full(weight.shape, counts)} if counts != 1 else {}
     tokens = {} if weight.ndim == 1 else {"T": losses // len(weight)}
-    return Clues(mistakes, sizes={"B": len(weight), **tokens, "O": outputs})
+    return Clues(mistakes, factors=factors, sizes={"B": len(weight), **tokens, "O": outputs})
+
+
+def _shares(mask: Array, weight: Array, losses: Array) -> ByNumbers:
+    """Each loss's part of a masked mean that is taken otherwise."""
+    parts, shown = mask * weight * losses, mask.reshape(len(mask), -1).sum(axis=1)
+    of_example = np.maximum(shown, 1).reshape(-1, *[1] * (mask.ndim - 1)) * len(mask)
+    return {
+        "each example has the mean of its own steps, whatever their number": parts / of_example,
+        "divided by the sum of the weights that the mask shows": parts / (mask * weight).sum(),
+    }
 
 
 def _right_with_penalty(run: Any, node: Any, fed: Any, name: str, regularizer: L1L2, w: Array) -> Array:

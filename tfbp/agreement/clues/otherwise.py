@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from tfbp.agreement.clues.geometry import GATES
+from tfbp.agreement.clues.heads import of_edges, of_heads
+from tfbp.agreement.clues.tokens import from_1, of_tokens
 from tfbp.judging.failures import Failure, attempt
 from tfbp.network import Layer, Node
 from tfbp.vocabulary import Activation
@@ -45,8 +48,20 @@ def otherwise(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Callable[
         )
     if node.layer.draws and node.draws_before > 2:
         yield "drawn as if none had been drawn before", partial(run, dataclasses.replace(node, draws_before=0), fed)
+    if node.layer.draws or node.layer.without_gradient:
+        training = run.keywords["training"]
+        yield f"as in {'inference' if training else 'training'}", partial(run, node, fed, training=not training)
+    own: Any = node.layer
+    if getattr(own, "noise_shape", ()) is None:
+        one = dataclasses.replace(own, noise_shape=(1, *[None] * (fed["x"].ndim - 1)))
+        yield "one mask is drawn for the whole batch", partial(run, dataclasses.replace(node, layer=one), fed)
+    if node.layer.keras_name in ("RotaryEmbedding", "PositionEmbedding"):
+        yield "the positions are counted from 1", partial(from_1, node, fed, run)
+    if node.layer.takes_tokens:
+        yield from of_tokens(node, fed, run)
     if "query_kernel" in fed["weights"]:
-        yield from _of_heads(node, fed, run)
+        yield from of_heads(node, fed, run)
+        yield from of_edges(node, fed, run)
     if fed["x"].ndim == 4:
         yield "what is added around lies on the other side", partial(_turned, node, fed, run)
     rows = len(fed["x"])
@@ -73,38 +88,6 @@ def _without_gates(node: Node, fed: Named, run: Any, name: str, weight: Array) -
             yield sentence, partial(run, node, {**fed, "weights": {**fed["weights"], name: part}})
 
 
-def _of_heads(node: Node, fed: Named, run: Any) -> Iterator[tuple[str, Any]]:
-    """Attention with projections exchanged, scores scaled by another factor, heads in another order."""
-    weights = fed["weights"]
-
-    def with_weights(others: Named) -> Any:
-        return partial(run, node, {**fed, "weights": {**weights, **others}})
-
-    for one, other in (("key", "value"), ("query", "key"), ("query", "value")):
-        exchanged = {
-            name.replace(a, b, 1): w
-            for a, b in ((one, other), (other, one))
-            for name, w in weights.items()
-            if name.startswith(a)
-        }
-        if all(w.shape == weights[name].shape for name, w in exchanged.items()):
-            yield f"{one} and {other} are exchanged", with_weights(exchanged)
-    _, heads, width = weights["query_kernel"].shape
-    query = {name: w for name, w in weights.items() if name.startswith("query")}
-    for sentence, factor in (
-        ("the scores are not scaled", width**0.5),
-        ("the scores are scaled twice", width**-0.5),
-        ("the scores are scaled by the number of heads for their width", (width / heads) ** 0.5),
-    ):
-        yield sentence, with_weights({name: factor * w for name, w in query.items()})
-    output, groups = weights["attention_output_kernel"], weights["key_kernel"].shape[1]
-    yield "the heads come in the reverse order", with_weights({"attention_output_kernel": output[::-1]})
-    if 1 < groups < heads:
-        order = np.arange(heads).reshape(groups, -1).T.ravel()
-        for sentence, each in (("of a group", order), ("of the groups", np.argsort(order))):
-            yield f"the heads {sentence} are interleaved", with_weights({"attention_output_kernel": output[each]})
-
-
 def _turned(node: Node, fed: Named, run: Any) -> Named:
     """The layer on images rotated by half a turn, and rotated back; its kernel too, so that an odd row is above."""
     turn = np.s_[:, ::-1, ::-1]
@@ -121,6 +104,24 @@ def _turned(node: Node, fed: Named, run: Any) -> Named:
     }
 
 
+def _of_numbers(name: str, value: tuple[Any, ...]) -> dict[str, Any]:
+    """Other numbers for the axes, or other pairs of them for both ends of each axis."""
+    if not all(isinstance(item, int) for item in value):
+        pairs = [item for item in value if isinstance(item, tuple)]
+        turned = tuple(item[::-1] for item in pairs)
+        return {f"the two ends of {name} are exchanged": turned} if len(pairs) == len(value) else {}
+    others = {f"{name} is left out, as if it were 1": (1,) * len(value)}
+    if len(value) == 2:
+        others[f"the two numbers of {name} are exchanged"] = value[::-1]
+    for axis, number in enumerate(value if len(value) > 1 else ()):
+        others[f"{name} of axis {axis} is taken for all axes"] = (number,) * len(value)
+        others[f"{name} of axis {axis} is left out"] = (*value[:axis], 1, *value[axis + 1 :])
+    if len(value) > 2:
+        for order in itertools.permutations(value):
+            others.setdefault(f"the numbers of {name} come as {order}", order)
+    return others
+
+
 def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
     given = layer.arguments()
     defaults = {
@@ -132,9 +133,13 @@ def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
         others: dict[str, Any] = {}
         if isinstance(value, bool):
             others[f"{name} is taken for {not value}"] = not value
-        elif isinstance(value, tuple) and len(value) == 2 and all(isinstance(item, int) for item in value):
-            others[f"{name} is left out, as if it were 1"] = (1, 1)
-            others[f"the two numbers of {name} are exchanged"] = value[::-1]
+        elif name == "noise_shape" and value:
+            others["noise_shape is left out"] = None
+            others["noise_shape is taken for 1 where it is None"] = tuple(n or 1 for n in value)
+        elif isinstance(value, tuple) and value:
+            others |= _of_numbers(name, value)
+            if name == "strides" and "pool_size" in given:
+                others["strides is taken for pool_size"] = given["pool_size"]
         elif name == "padding":
             others[f"padding is taken for {'valid' if value == 'same' else 'same'!r}"] = (
                 "valid" if value == "same" else "same"
@@ -142,7 +147,9 @@ def with_other_arguments(layer: Layer) -> Iterator[tuple[str, Layer]]:
         elif name == "merge_mode":
             others |= {f"merge_mode is taken for {each!r}": each for each in ("concat", "sum", "mul", "ave")}
         elif name in ("momentum", "rate"):
-            others[f"1 - {name} stands for {name}"] = 1 - value
+            others |= {f"1 - {name} stands for {name}": 1 - value, f"{name} is left out, as if it were 0": 0.0}
+        elif isinstance(value, float):
+            others[f"{name} is left out, as if it were 1"] = 1.0
         elif isinstance(value, Activation):
             others[f"{name} is left out"] = Activation("linear")
         elif name == "groups":

@@ -73,7 +73,7 @@ def positions() -> Iterator[Call]:
     yield _position("rotary", (2, 4, 6), 99_996, {})
 
 
-def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> Call:
+def _position(kind: str, shape: tuple[int, ...], start: float, options: Named) -> Call:
     rows = {"embeddings": (9, shape[-1])} if kind == "position" else {}
 
     def by_hand(room: Any, a: Named, fixed: Named, upstream: Named) -> Named:
@@ -98,6 +98,9 @@ def _position(kind: str, shape: tuple[int, ...], start: int, options: Named) -> 
     def otherwise() -> Named:
         starts = {"the start is left out": 0, "the start is one too late": start + 1}
         mistakes = {sentence: _position(kind, shape, other, options).by_hand for sentence, other in starts.items()}
+        if options:
+            scaled = start * options["scaling_factor"]
+            mistakes["the start is not divided by scaling_factor"] = _position(kind, shape, scaled, options).by_hand
         for option in options:
             others = {name: value for name, value in options.items() if name != option}
             mistakes[f"{option} is taken for its default"] = _position(kind, shape, start, others).by_hand

@@ -50,7 +50,7 @@ _DENSE = ("regularized-", "no-bias-", "deep5-", "one-sample-")
 _ROWS = (
     *("rank3-", "residual-deep-", "projection-", "tokens-sparse-", "tokens-categorical-", "embedding-", "positions-"),
     *("conv-strides-", "conv-groups-B", "conv-groups-dilated-", "conv-kernel-1-", "depthwise-B", "depthwise-3-"),
-    *("pooling-strides-", "layer-normalization-", "rms-", "group-normalization-"),
+    *("depthwise-dilated-", "pooling-strides-", "layer-normalization-", "rms-", "group-normalization-"),
     *("linear-cross-entropy-", "tied-B", "tied-blocks-"),
 )
 _SEQUENCES = (

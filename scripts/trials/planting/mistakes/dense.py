@@ -59,7 +59,7 @@ MISTAKES = [
         {
             "shortcut-dx-left-out": ("backward", "return dshortcut + dx, gradients", "return dx, gradients", "dx of manual", "shortcut"),
             "shortcut-dx-twice": ("backward", "return dshortcut + dx, gradients", "return 2 * dshortcut + dx, gradients", "dx of manual", "shortcut"),
-            "branch-subtracted": ("add_forward", "shortcut + branch", "shortcut - branch", "z of manual", ""),
+            "branch-subtracted": ("add_forward", "shortcut + branch", "shortcut - branch", "z of manual", "the layers' output is subtracted"),
             "branch-alone": ("add_forward", "shortcut + branch", "branch", "z of manual", "nothing is added"),
             "dy-halved-at-the-addition": ("add_backward", "return dy, dy", "return dy / 2, dy / 2", "dx of manual", "factor"),
             "parts-draw-alike": ("forward", "seed and (seed[0], seed[1] + sum(inner.draws for inner in layers))", "seed", "of manual", ""),
@@ -71,7 +71,7 @@ MISTAKES = [
         "shapes",
         {
             "flatten-in-another-order": ("reshape_forward", "tf.reshape(x, [-1, *shape])", "tf.reshape(tf.reverse(x, [-1]), [-1, *shape])", "z of manual", "in another order"),
-            "flatten-dx-in-another-order": ("reshape_backward", "tf.reshape(dy, [-1, *shape])", "tf.reverse(tf.reshape(dy, [-1, *shape]), [-1])", "dx of manual", ""),
+            "flatten-dx-in-another-order": ("reshape_backward", "tf.reshape(dy, [-1, *shape])", "tf.reverse(tf.reshape(dy, [-1, *shape]), [-1])", "dx of manual", "in the reverse order along C"),
         },
     ),
     *of(

@@ -7,8 +7,9 @@ MISTAKES = [
         "manual",
         "graph",
         {
+            "shared-layer-loses-its-first-statistics": ("graph_forward", "weights[call.layer] = {**weights[call.layer], **new_weights}", "pass", "new moving_mean of manual", ""),
             "upstream-not-handed-on": ("graph_backward", "dx if layer.takes_several else (dx,)", "dx if layer.takes_several else (dz if dz.shape == tensors[number]['x'].shape else dx,)", "layer 0 dy of manual", "handed past its kernel"),
-            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of manual", ""),
+            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of manual", "drawn as if 1 fewer had been drawn before"),
             "a-layer-without-draws-counts": ("graph_forward", "seed[1] + before", "seed[1] + call.layer", "of manual", ""),
         },
     ),
@@ -31,7 +32,14 @@ MISTAKES = [
         "tape",
         "graph",
         {
-            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of tape", ""),
+            "a-layer-draws-once": ("graph_forward", "seed[1] + before", "seed[1] + min(before, call.layer)", "of tape", "drawn as if 1 fewer had been drawn before"),
+        },
+    ),
+    *of(
+        "layers",
+        "sequences",
+        {
+            "causal-zeros-without-dilation": ("_by_images", "rate * (kernel.shape[0] - 1)", "kernel.shape[0] - 1", "of layers", ""),
         },
     ),
 ]  # fmt: skip

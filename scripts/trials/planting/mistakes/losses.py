@@ -39,4 +39,11 @@ MISTAKES = [
             "mean_squared_error-without-1/O": ("mean_squared_error_backward", "dlosses[..., None] * 2 * (outputs - y) / outputs.shape[-1]", "dlosses[..., None] * 2 * (outputs - y)", "doutputs of reference", "1/O is missing"),
         },
     ),
+    *of(
+        "tape",
+        "masks",
+        {
+            "masked-loss-each-example-by-its-own-count": ("masked_weights", "tf.reduce_mean(mask)", "tf.reduce_mean(mask, axis=-1, keepdims=True)", "loss of tape", "each example has the mean of its own steps"),
+        },
+    ),
 ]  # fmt: skip

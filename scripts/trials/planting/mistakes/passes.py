@@ -7,6 +7,7 @@ MISTAKES = [
         "manual",
         "backprop",
         {
+            "loss-weight-forgotten-in-dlosses": ("scaled_pass", "dlosses *= counts", "pass", "dlosses 0 of manual", "its loss weight, is missing"),
             "1/B-missing": ("scaled_pass", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) if weight is None else weight", "dlosses of manual", "1/B is missing"),
             "weights-ignored": ("scaled_pass", "tf.ones_like(losses) / count if weight is None else weight / count", "tf.ones_like(losses) / count", "dlosses of manual", "weights are ignored"),
             "weights-ignored-in-the-loss": ("_forward", "losses if weight is None else weight * losses", "losses", "loss of manual", "weights are ignored"),
