@@ -78,9 +78,9 @@ def _by_links(trial: Any, answer: Any, dtype: str, mode: str, is_explained: bool
     def has_few(key: str) -> bool:
         return any(index != LOSS and trial.model.calls[index].name in trial.few_digits for index in links.behind(key))
 
-    worst, wrong = _compared(trial, answer, right, limits, dtype, mode, has_few)
+    worst, found = _compared(trial, answer, right, limits, dtype, mode, has_few)
     if not is_explained:
-        _find_first(trial, wrong, dtype, mode)
+        _find_first(trial, found, dtype, mode)
     return worst
 
 
