@@ -278,6 +278,22 @@ def test_a_mask_that_ends_before_a_layer_that_would_use_it(rng):
     assert tfbp.agree(model(L.Dense(2)), tokens, **QUICK).agrees
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+def test_a_mask_that_ends_before_attention_unless_it_is_given_one(rng):
+    i = keras.Input((3,), dtype="int32")
+    table, reshaped = L.Embedding(7, 2, mask_zero=True), L.Reshape((3, 2), name="reshaped")
+    h = reshaped(table(i))
+    tokens = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6]])
+    heads = L.MultiHeadAttention(2, 3, name="heads")
+    report = tfbp.agree(keras.Model(i, heads(h, h)), tokens, **QUICK)
+    assert places(report) == [("reshaped", "mask", "mask")]
+    assert "'heads' computes without it" in report.findings[0].cause
+    given = heads(h, h, value_mask=keras.ops.not_equal(i, 0))
+    assert tfbp.agree(keras.Model(i, given), tokens, **QUICK).agrees
+    again = L.LSTM(2)(h, mask=keras.ops.not_equal(i, 0))
+    assert tfbp.agree(keras.Model(i, again), tokens, **QUICK).agrees
+
+
 class HandsOn(keras.layers.Layer):
     """Hands a mask on, and in graphs, where it is told to, none."""
 

@@ -16,9 +16,10 @@ from tfbp.agreement.of_models.opened import Opened
 from tfbp.agreement.of_models.passes import Pass, right_pass
 from tfbp.agreement.of_models.report import ModelFinding, ModelReport
 from tfbp.agreement.of_models.running import Recorded
-from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth
+from tfbp.agreement.of_models.truth import DIFFERENCES, REFERENCE, ByTape, Truth, names_masks
 from tfbp.agreement.of_models.votes import outlier
 from tfbp.agreement.of_models.whole_trial import WIDER, judge_whole
+from tfbp.bridge.masks import ATTENTION
 from tfbp.checking.report import Report
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.comparison import Comparison
@@ -144,7 +145,8 @@ class ModelTrial:
             if reached & set(call.takes):
                 reached |= set(call.makes)
                 bare = all(mask is None for mask in self.recorded[later].masks)
-                if call.is_layer and bare and getattr(call.operation, "_call_has_mask_arg", False):
+                minds = isinstance(call.operation, ATTENTION) or getattr(call.operation, "_call_has_mask_arg", False)
+                if minds and call.is_layer and bare and not names_masks(call):
                     return call.name
         return ""
 

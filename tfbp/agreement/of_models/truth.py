@@ -60,15 +60,18 @@ def truth_of(call: Call, copies: Copies, shapes: Sequence[Any], recorded: Record
     try:
         if recorded.draws.numbers:
             raise InputError("model: got draws; accepted: a layer of which the reference knows all.")
-        # a mask that is an argument of the call is one of its tensors already
-        given = {name for name, value in call.arguments[1].items() if value is not None}
-        by_argument = any("mask" in name for name in given - {"use_causal_mask"})
-        attached = is_masked and not by_argument and _minds_masks(call.operation)
+        attached = is_masked and not names_masks(call) and _minds_masks(call.operation)
         masks = recorded.masks if attached else [None] * len(shapes)
         return ByReference(call, copies, shapes, masks, training)
     # the bridge cannot express it
     except Exception:
         return ByTape(call, copies, recorded, training)
+
+
+def names_masks(call: Call) -> bool:
+    """Whether a mask is an argument of a call, and with that one of its tensors."""
+    given = {name for name, value in call.arguments[1].items() if value is not None}
+    return any("mask" in name for name in given - {"use_causal_mask"})
 
 
 def _minds_masks(operation: Any) -> bool:
