@@ -379,6 +379,21 @@ def test_shuffled_batches_are_accounted_as_what_they_are():
     assert "zero out" in told["neighbouring_relation"]
 
 
+def test_each_shuffled_epoch_has_an_order_of_its_own(monkeypatch):
+    orders, order_of = [], sampling.order_of
+    monkeypatch.setattr(sampling, "order_of", lambda *given: orders.append(order_of(*given)) or orders[-1])
+    fit(model_of(), privacy(sampling="shuffle"), epochs=3)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_an_optimizer_that_scales_losses_takes_the_same_steps():
+    scaled, plain = model_of(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5), 256.0)), model_of()
+    fit(scaled)
+    fit(plain)
+    for got, right in zip(scaled.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.sampled(2)
 def test_a_network_is_trained_as_the_same_keras_model_is(jit_compile):
