@@ -54,11 +54,12 @@ def test_every_example_is_taken_with_probability_q_each_by_itself():
     assert scipy.stats.kstest(correlations, "norm").pvalue > 1e-4
 
 
-def test_the_distances_are_those_of_the_formula():
+@pytest.mark.parametrize(("rate", "rows"), [(0.3, 50), (0.002, 10_000)])
+def test_the_distances_are_those_of_the_formula(rate, rows):
     uniform = np.random.default_rng(0).uniform(size=1000)
     uniform[:3] = 1.0, 1e-300, 0.5
-    found = sampling.distances(tf.constant(uniform), 0.3, 50).numpy()
-    right = 1 + np.minimum(np.floor(np.log(uniform) / np.log1p(-0.3)), 50).astype(int)
+    found = sampling.distances(tf.constant(uniform), rate, rows).numpy()
+    right = 1 + np.minimum(np.floor(np.log(uniform) / np.log1p(-rate)), rows).astype(int)
     np.testing.assert_array_equal(found, right)
     assert found[0] == 1
 
