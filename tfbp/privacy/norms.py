@@ -79,10 +79,9 @@ def per_example_gradient_norms(
             f"per_layer: got {per_layer!r} for a {type(model).__name__}; accepted: False, or a tfbp.Model."
         )
     check_data(x=x, y=y, sample_weight=sample_weight)
-    for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight)):
-        # one in a file is read as a whole
-        if not isinstance(value, np.memmap) and (name == "x" or value is not None):
-            refusals.check_arrays(name, value)
+    given = {"x": x, "y": y, "sample_weight": sample_weight}
+    # one in a file is read as a whole
+    refusals.check_arrays(**{name: value for name, value in given.items() if not isinstance(value, np.memmap)})
     arrays.check_lengths(x=x, y=y, sample_weight=sample_weight)
     data = arrays.packed(x, y, sample_weight)
     refusals.build(model, data)

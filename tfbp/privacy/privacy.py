@@ -26,7 +26,7 @@ from tfbp.privacy.ways import Way, rows_a_chunk
 # numbers below 1e-19 have a square of 0 in float32: many of them have a norm that is still far below this
 LEAST_CLIP = 1e-12
 # σ C and its inverse are numbers of float32, and the accountants' powers of σ of float64
-LEAST_NOISE, MOST = 1e-15, 1e18
+SMALLEST, LARGEST = 1e-15, 1e18
 # the defaults of fit's arguments
 _DEFAULTS = {
     name: parameter.default
@@ -95,11 +95,11 @@ class Privacy:
                 f"clip: got {self.clip:g}; accepted: at least {LEAST_CLIP:g}, for the squares of smaller gradients "
                 "vanish in float32."
             )
-        if self.clip > MOST:
-            raise InputError(f"clip: got {self.clip:g}; accepted: at most {MOST:g}, for float32 holds the noise.")
-        if self.noise_multiplier is not None and not LEAST_NOISE <= self.noise_multiplier <= MOST:
+        if self.clip > LARGEST:
+            raise InputError(f"clip: got {self.clip:g}; accepted: at most {LARGEST:g}, for float32 holds the noise.")
+        if self.noise_multiplier is not None and not SMALLEST <= self.noise_multiplier <= LARGEST:
             raise InputError(
-                f"noise_multiplier: got {self.noise_multiplier:g}; accepted: {LEAST_NOISE:g} to {MOST:g}, for float32 "
+                f"noise_multiplier: got {self.noise_multiplier:g}; accepted: {SMALLEST:g} to {LARGEST:g}, for float32 "
                 "holds the noise."
             )
         delta = self.delta
@@ -190,9 +190,8 @@ def _data_of(model: Any, given: dict[str, Any]) -> tuple[Any, dict[str, str] | N
     """Returns the packed training data, the way of each layer if the model has one, the validation data, and B."""
     x, y, sample_weight = given["x"], given["y"], given["sample_weight"]
     contract.check_data(x=x, y=y, sample_weight=sample_weight)
-    for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight)):
-        if name == "x" or value is not None:
-            refusals.check_arrays(name, value, ", for each step draws its examples from all of them")
+    cause = ", for each step draws its examples from all of them"
+    refusals.check_arrays(cause, x=x, y=y, sample_weight=sample_weight)
     rules = rules_of(model)
     batch_size = rules.batch_size(given["batch_size"], trains=True)
     data, validation_data = rules.checked((x, y, sample_weight), batch_size), given["validation_data"]

@@ -25,14 +25,17 @@ def build(model: Any, data: Any) -> None:
     model._symbolic_build(data_batch=first)
 
 
-def check_arrays(name: str, given: Any, cause: str = "") -> None:
-    """Raises `InputError` unless an argument of fit is arrays of numbers in memory."""
-    leaves = [leaf for leaf in keras.tree.flatten(given) if leaf is not None] or [None]
-    for leaf in leaves:
-        if leaf is None or not arrays.in_memory(leaf):
-            dtype = f" of dtype {leaf.dtype}" if isinstance(leaf, np.ndarray) else ""
-            kind = "nothing" if leaf is None else f"a {type(leaf).__name__}{dtype}"
-            raise InputError(f"{name}: got {kind}; accepted: arrays of numbers in memory{cause}.")
+def check_arrays(cause: str = "", **given: Any) -> None:
+    """Raises `InputError` unless arguments of fit are arrays of numbers in memory; all but x may be None."""
+    for name, value in given.items():
+        leaves = [leaf for leaf in keras.tree.flatten(value) if leaf is not None]
+        if not leaves and (name == "x" or value is not None):
+            leaves = [None]
+        for leaf in leaves:
+            if leaf is None or not arrays.in_memory(leaf):
+                dtype = f" of dtype {leaf.dtype}" if isinstance(leaf, np.ndarray) else ""
+                kind = "nothing" if leaf is None else f"a {type(leaf).__name__}{dtype}"
+                raise InputError(f"{name}: got {kind}; accepted: arrays of numbers in memory{cause}.")
 
 
 def check_layers(model: Any, of_norms: bool = False) -> None:
