@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfbp.network import Node
+from tfbp.reference.window import Window
 
 Array = np.ndarray
 Named = dict[str, Any]
@@ -41,8 +42,8 @@ def _inside(layer: Any, sizes: tuple[int, ...]) -> Array:
     """The number of x's places in the window at each position, (P, …)."""
     counts = []
     for n, window, stride in zip(sizes, layer.pool_size, layer.strides, strict=True):
-        positions = -(-n // stride) if layer.padding == "same" else (n - window) // stride + 1
-        before = max((positions - 1) * stride + window - n, 0) // 2 if layer.padding == "same" else 0
+        along = Window((n,), (window,), (stride,), layer.padding, (1,))
+        (positions,), (before, _) = along.outputs, along.added[0]
         places = stride * np.arange(positions)[:, None] - before + np.arange(window)
         counts.append(((places >= 0) & (places < n)).sum(axis=1))
     return np.asarray(functools.reduce(np.multiply.outer, counts))
