@@ -137,3 +137,15 @@ def edited(edit: Edit, *, complex_too: bool = False) -> Iterator[None]:
         yield
     finally:
         op_callbacks.remove_op_callback(callback)
+
+
+@contextmanager
+def unoptimized() -> Iterator[None]:
+    """While open, graphs run as they were traced: an edited graph runs a few times, and to optimize it takes longer."""
+    options, name = tf.config.optimizer, "disable_meta_optimizer"
+    before = options.get_experimental_options().get(name, False)
+    options.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({name: before})

@@ -22,59 +22,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking.instruments.editing import EXACT, edited
-from tfbp.checking.subject import NUMPY, Program, Values
+from tfbp.checking.instruments.editing import edited, unoptimized
+from tfbp.checking.instruments.roundings import DTYPES, Roundings
+from tfbp.checking.subject import Program, Values
 from tfbp.judging.arrays import as_float64
 from tfbp.judging.failures import Failure, attempt
 from tfbp.judging.tolerances import UNDERFLOW, UNIT_ROUNDOFF
-
-# of these S is made: the same operation on absolute values
-SUMS = frozenset(
-    [
-        "MatMul",
-        "BatchMatMul",
-        "BatchMatMulV2",
-        "BatchMatMulV3",
-        "Sum",
-        "Mean",
-        "BiasAddGrad",
-        "Conv2D",
-        "Conv2DBackpropInput",
-        "Conv3D",
-        "Conv3DBackpropInputV2",
-        "Conv3DBackpropFilterV2",
-        "AddN",
-        "Einsum",
-        "Conv2DBackpropFilter",
-        "DepthwiseConv2dNative",
-        "DepthwiseConv2dNativeBackpropInput",
-        "DepthwiseConv2dNativeBackpropFilter",
-        "AvgPool",
-        "AvgPoolGrad",
-        "Cumsum",
-        "UnsortedSegmentSum",
-        "SegmentSum",
-        "SegmentMean",
-        "TensorScatterAdd",
-        "L2Loss",
-    ]
-)
-SIMPLE = frozenset(
-    ["Add", "AddV2", "Sub", "Mul", "RealDiv", "Square", "Sqrt", "Reciprocal", "SquaredDifference", "Div"]
-)
-# of many steps that are not seen: programs inside the program, factorizations, functions with roots of their own
-OPAQUE = frozenset(
-    (
-        *("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "XlaLaunch"),
-        *("Svd", "SelfAdjointEigV2", "Qr", "Lu", "Cholesky", "MatrixInverse", "MatrixSolve", "MatrixTriangularSolve"),
-        *("MatrixDeterminant", "LogMatrixDeterminant", "MatrixExponential", "MatrixSquareRoot", "MatrixSolveLs"),
-        *("Digamma", "Lgamma", "Polygamma", "Zeta", "Igamma", "Igammac", "IgammaGradA", "Betainc", "Ndtri", "Erfinv"),
-        *("Cross", "CumulativeLogsumexp", "Eig"),
-    )
-)
-# every number of theirs has part in all roundings, and there are few
-TRANSFORMS = frozenset(f"{kind}FFT{rank}" for kind in ("", "I", "R", "IR") for rank in ("", "2D", "3D", "ND"))
-DTYPES = tuple(NUMPY)
 
 
 class Noise:
@@ -126,6 +79,7 @@ class Noise:
         ]
         return limits[0], limits[1], sizes
 
+    @unoptimized()
     def _sample(self, dtype: str, values: Values, upstream: Sequence[np.ndarray], sample: int) -> Any:
         program = self.program
         program.restore()
@@ -135,7 +89,7 @@ class Noise:
             # one graph for all dtypes: to trace it takes longer than to run it
 
             def moved(seed: Any, which: Any, tensors: Any, upstream: Any) -> Any:
-                with edited(_Roundings(program.dtype, seed, which, self.in_few_bits).edit, complex_too=True):
+                with edited(Roundings(program.dtype, seed, which, self.in_few_bits).edit, complex_too=True):
                     return program.backward(tensors, upstream)
 
             self._made = tf.function(moved, autograph=False).get_concrete_function(*arguments)
@@ -147,97 +101,6 @@ class Noise:
         rng, unit = np.random.default_rng(sample), 4 * UNIT_ROUNDOFF[dtype]
         move = lambda a: a * (1 + unit * rng.uniform(-1, 1, a.shape)) if a.dtype.kind == "f" else a  # noqa: E731
         return self.program.run([move(v) for v in values], [move(u) for u in upstream])
-
-
-class _Roundings:
-    """Moves every result of arithmetic by what a rounding can do, in the dtype that `which` picks."""
-
-    def __init__(self, base: str, seed: Any, which: Any, in_few_bits: bool) -> None:
-        units = [UNIT_ROUNDOFF[dtype] for dtype in DTYPES]
-        self.base, self.seed, self.which, self.count = base, seed, which, 0
-        self.unit = tf.reduce_sum(which * tf.constant(units, tf.float64))
-        self.accumulator = self.unit if in_few_bits else tf.minimum(self.unit, UNIT_ROUNDOFF["float32"])
-
-    def edit(self, op_type: str, inputs: Any, output: Any) -> Any:
-        if op_type == "Const":
-            return self._constant(output)
-        if op_type in EXACT or output.op.type.startswith("Random") or output.op.type.startswith("Stateless"):
-            return output
-        # what the function itself computes in another type stays there
-        real = output.dtype.real_dtype
-        own = real.name == self.base
-        unit = tf.cast(self.unit if own else UNIT_ROUNDOFF[real.name], real)
-        size = tf.abs(output)
-        if op_type in OPAQUE or op_type in TRANSFORMS:
-            scale = (16 if op_type in OPAQUE else 2) * unit * (size + tf.sqrt(tf.reduce_mean(size * size)))
-        elif op_type in SUMS:
-            accumulator = tf.cast(self.accumulator, real) if own else unit
-            scale = 1.25 * unit * size + accumulator * _walk(output) * _of_absolutes(output)
-        else:
-            scale = (1.25 if op_type in SIMPLE else 4) * unit * size
-        moved = self._drawn(output) * tf.cast(scale, real)
-        if output.dtype.is_complex:
-            moved = tf.complex(moved, self._drawn(output) * tf.cast(scale, real))
-        # small integers are exact in every type; and a power that is moved off one is a NaN for a negative base
-        exact = _is_small_integer(size) if output.dtype.is_floating else tf.zeros_like(size, tf.bool)
-        for taken in inputs if op_type not in SUMS else ():
-            # 1 as the tanh of 19, or as 1 + 1e-20, is rounded
-            if isinstance(taken, tf.Tensor) and taken.dtype == output.dtype and taken.shape in ((), output.shape):
-                exact &= _is_small_integer(tf.abs(taken))
-        return output + tf.stop_gradient(tf.where(exact, tf.zeros_like(moved), self._amount(output) * moved))
-
-    def _drawn(self, output: Any) -> Any:
-        self.count += 1
-        seed = self.seed + tf.constant([0, 2 * self.count])
-        # numbers that are equal are rounded equally: a part of the draw is common to all
-        alone = tf.random.stateless_uniform(tf.shape(output), seed, -1, 1, tf.float32)
-        drawn = 0.8 * alone + 0.6 * tf.random.stateless_uniform([], seed + tf.constant([0, 1]), -1, 1, tf.float32)
-        return tf.cast(drawn, output.dtype.real_dtype)
-
-    def _constant(self, output: Any) -> Any:
-        """A constant as the narrower type holds it: ½ and 1 exactly."""
-        value = tf.get_static_value(output)
-        if value is None or output.dtype.name != self.base:
-            return output
-        moved = 0.0
-        for i, dtype in enumerate(DTYPES):
-            with np.errstate(over="ignore"):
-                held = value.astype(NUMPY[dtype]).astype(value.dtype)
-            # a large negative number, which masks, has no finite neighbour in 16 bits
-            if np.isfinite(held).all() and (held != value).any():
-                moved += tf.cast(self.which[i], output.dtype) * (held - value)
-        return output + self._amount(output) * moved if isinstance(moved, tf.Tensor) else output
-
-    def _amount(self, output: Any) -> Any:
-        """0 for the sample that is not moved."""
-        return tf.cast(self.seed[0] > 0, output.dtype)
-
-
-def _is_small_integer(size: Any) -> Any:
-    return (tf.round(size) == size) & (size <= 256)
-
-
-def _walk(output: Any) -> float:
-    """How far the roundings of a sum walk, in units of S: as the root of its length, where that is long."""
-    sizes = [tensor.shape.num_elements() for tensor in (*[i for i in output.op.inputs if _is_number(i)], output)]
-    if None in sizes or not sizes[-1]:
-        return 4.0
-    # B·K and K·O numbers give B·O sums of K; N numbers give O sums of N/O
-    length = sizes[0] / sizes[-1] if len(sizes) == 2 else (sizes[0] * sizes[1] / sizes[-1]) ** 0.5
-    return 4.0 * max(1.0, length**0.5 / 4)
-
-
-def _of_absolutes(output: Any) -> Any:
-    """S: the operation on its inputs' absolute values."""
-    op = output.op
-    absolutes = [tf.cast(tf.abs(i), i.dtype) if _is_number(i) else i for i in op.inputs]
-    types = [output.dtype for output in op.outputs]
-    operation = op.graph.create_op(op.type, absolutes, types, attrs=dict(op.node_def.attr), op_def=op.op_def)
-    return tf.abs(operation.outputs[output.value_index])
-
-
-def _is_number(tensor: Any) -> bool:
-    return bool(tensor.dtype.is_floating or tensor.dtype.is_complex)
 
 
 def _tolerance(right: np.ndarray, middle: Any, samples: list[Any], dtype: str, traced: bool) -> np.ndarray:

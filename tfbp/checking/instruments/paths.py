@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbp.checking.instruments.editing import edited
+from tfbp.checking.instruments.editing import edited, unoptimized
 from tfbp.checking.subject import Program, Values
 
 _NO_PATH = frozenset(
@@ -44,6 +44,7 @@ class Path:
     mistaken: dict[str, list[Any]] = field(default_factory=dict)
 
 
+@unoptimized()
 def paths(
     oracle: Program, values: Values, upstream: Sequence[np.ndarray]
 ) -> tuple[list[Path], dict[str, list[np.ndarray]]]:
