@@ -23,8 +23,21 @@ def threefry(key: Words, counter: Words) -> Words:
         >>> [hex(int(word)) for word in threefry((zero, zero), (zero, zero))]
         ['0x6b200159', '0x99ba4efe']
     """
+    left, right = _rounds(*key, *counter)
+    shape = key[0].shape
+    for other in (key[1], counter[0], counter[1]):
+        shape = tf.broadcast_static_shape(shape, other.shape)
+    left.set_shape(shape)
+    right.set_shape(shape)
+    return left, right
+
+
+# 150 operations, traced once in a process for every program that draws
+@tf.function(input_signature=[tf.TensorSpec(None, tf.uint32)] * 4, autograph=False)
+def _rounds(first: tf.Tensor, second: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> Words:
+    key = first, second
     schedule = (*key, key[0] ^ key[1] ^ tf.constant(PARITY, tf.uint32))
-    left, right = counter[0] + schedule[0], counter[1] + schedule[1]
+    left, right = left + schedule[0], right + schedule[1]
     for group in range(5):
         for bits in ROTATIONS[group % 2]:
             left = left + right
