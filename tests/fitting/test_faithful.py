@@ -185,6 +185,7 @@ def outcome(fit, make, x, y):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(3)
 def test_what_xla_would_compute_otherwise_is_keras_s(name):
     make, x, y = CASES[name]
     expected, got = outcome(keras.Model.fit, make, x, y), outcome(tfbp.fit, make, x, y)

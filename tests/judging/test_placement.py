@@ -80,6 +80,7 @@ def test_a_tensor_tells_its_device_and_what_is_no_tensor_is_left_alone():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.sampled(3)
 def test_a_gpu_has_a_kernel_for_all_that_the_harness_runs_strictly(monkeypatch, dtype):
     """What it makes layers and arguments of included, which is no part of the programs that are rehearsed."""
     ran = set()

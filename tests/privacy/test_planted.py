@@ -132,6 +132,7 @@ DRAW_KEY = ledger.Ledger.draw_key
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.sampled(3)
 def test_it_is_seen(monkeypatch, mistake):
     module, name, wrong, check = MISTAKES[mistake]
     monkeypatch.setattr(module, name, wrong)

@@ -281,7 +281,7 @@ BACKUPS = {
 
 @pytest.mark.parametrize("sampling", ["poisson", "shuffle"])
 @pytest.mark.parametrize("kind", BACKUPS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_killed_and_resumed_it_has_the_same_bits_and_the_same_epsilon(kind, sampling, tmp_path):
     backup, before = BACKUPS[kind]
     whole, killed, resumed = model_of(), model_of(), model_of(seed=4)
@@ -343,6 +343,7 @@ def test_updates_of_a_callback_without_noise_are_told():
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.sampled(3)
 def test_updates_without_noise_by_an_optimizer_of_a_later_compile_are_told(epochs):
     model, (x, y) = model_of(), data()
     fit(model, privacy(seed=None))

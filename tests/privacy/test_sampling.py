@@ -11,18 +11,16 @@ from tfbp.privacy.threefry import threefry
 KEY = tf.constant([11, 12], tf.int64)
 
 
+@tf.function(autograph=False)
+def chunk_of(step, number, last, rate, rows, size):
+    return sampling.poisson(KEY, step, rate, rows, size)(number, last)
+
+
 def drawn(step, rate, rows, size):
     """The rows of a step and how many chunks they took."""
-    draw, last, found, number, more = (
-        sampling.poisson(KEY, tf.constant(step, tf.int64), rate, rows, size),
-        -1,
-        [],
-        0,
-        True,
-    )
-    last = tf.constant(-1, tf.int64)
+    last, found, number, more = tf.constant(-1, tf.int64), [], 0, True
     while more:
-        taken, valid, last, more = draw(tf.constant(number), last)
+        taken, valid, last, more = chunk_of(tf.constant(step, tf.int64), tf.constant(number), last, rate, rows, size)
         found += taken.numpy()[valid.numpy()].tolist()
         number += 1
     return found, number

@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "trials" / "survival.py"
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-@pytest.mark.sampled(3)
+@pytest.mark.rare("three processes each; the backup's tests resume from the same files in one")
 def test_survives(arguments, said):
     done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,6 +22,7 @@ def texts_of(directory, writing):
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "attention"])
+@pytest.mark.sampled(3)
 def test_the_writings_learn_alike_and_write_alike(run, tmp_path, text, kind):
     from tfbp.commands import models
 

@@ -58,7 +58,7 @@ def fit_both(model, plain, *args, **kwargs):
 
 @pytest.mark.parametrize("gradients", ["manual", "tape"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_history_and_weights_are_keras_s(optimizer, gradients):
     fit_both(
         model_of(gradients, optimizer),

@@ -68,6 +68,7 @@ def test_a_worker_that_vanishes_is_named_in_one_sentence(tmp_path):
 
 
 @pytest.mark.usefixtures("bounded")
+@pytest.mark.rare("it waits for TensorFlow's own time to run out")
 def test_a_worker_whose_peer_never_starts_ends_in_time(tmp_path):
     cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
     config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}})
