@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfbp import vocabulary
@@ -100,10 +101,10 @@ class Network:
         check_head(self.nodes, self.losses)
 
     @classmethod
-    def of_calls(cls, **fields: Any) -> Network:
+    def of_calls(cls, **given: Any) -> Network:
         """Returns the network with these fields, from another network or from JSON."""
         network = cls.__new__(cls)
-        for name, value in fields.items():
+        for name, value in given.items():
             object.__setattr__(network, name, value)
         return network
 
@@ -207,10 +208,10 @@ class Network:
         """Whether the last layer's kernel is the first's table of embeddings, transposed."""
         return isinstance(self.layers[-1], LinearCrossEntropy) and self.layers[-1].tied
 
-    @property
-    def nodes(self) -> list[Node]:
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
         """Every call with its shapes, in the order of the forward pass; a layer with parts comes after its parts."""
-        return list(nodes_of(self.layers, self.calls, self.input_shapes))
+        return tuple(nodes_of(self.layers, self.calls, self.input_shapes))
 
     @property
     def top_nodes(self) -> list[Node]:
@@ -302,12 +303,15 @@ class Network:
     def weighted(self, factors: Sequence[float]) -> Network:
         """Returns the same network with each output's loss multiplied by its factor."""
         weights = tuple(w * factor for w, factor in zip(self.loss_weights, factors, strict=True))
-        return Network.of_calls(**{**vars(self), "loss_weights": weights})
+        return self._with(loss_weights=weights)
 
     def without_penalties(self) -> Network:
         """Returns the same network without regularizers: its loss is the examples' loss alone."""
         layers = tuple(layer.without_penalties() for layer in self.layers)
-        return Network.of_calls(**{**vars(self), "layers": layers})
+        return self._with(layers=layers)
+
+    def _with(self, **changes: Any) -> Network:
+        return Network.of_calls(**{field.name: getattr(self, field.name) for field in fields(self)} | changes)
 
     def parameter_shapes(self) -> list[dict[str, Any]]:
         """One dict per layer, by Keras's names: a Dense's kernel (I, O) and, with use_bias, bias (O,)."""
