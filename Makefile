@@ -8,10 +8,12 @@ LINT := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." $(BIN)/mypy $(BIN)/
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
 ARITHMETIC := $(patsubst %,tests/%,reference manual network judging agreement/test_matrix.py test_losses.py) --ignore=tests/judging/test_placement.py
+# first, while the processes that start these are small
+WORKERS := tests/training/test_workers.py
 ROOMS := agreement checking fitting judging layers manual network reference rehearsal training
 PARTS = "$(PYTEST) $(1) $(patsubst %,tests/%,agreement checking judging manual network reference rehearsal)" \
 	"$(PYTEST) $(1) tests/fitting tests/layers" \
-	"$(PYTEST) $(1) tests/training" \
+	"$(PYTEST) $(1) $(WORKERS) $(filter-out $(WORKERS),$(wildcard tests/training/test_*.py))" \
 	"$(PYTEST) $(1) tests tfbp $(patsubst %,--ignore=tests/%,$(ROOMS))"
 
 .PHONY: help setup train agree tensorboard benchmark docs figures quick test test-all lock clean

@@ -34,7 +34,12 @@ def norm(tensor: tf.Tensor) -> tf.Tensor:
         >>> float(norm(tf.constant([[3.0], [4.0]])))
         5.0
     """
-    rows = tf.reshape(tensor, [-1, tensor.shape[-1]])
+    return _norm_of_rows(tf.reshape(tensor, [-1, tensor.shape[-1]]))
+
+
+# traced once for all shapes, as `_counted`: a step with statistics has hundreds of both
+@tf.function(autograph=False, reduce_retracing=True)
+def _norm_of_rows(rows: tf.Tensor) -> tf.Tensor:
     # row sums as a product: XLA's own reduction adds one element after the other, ten times slower
     return tf.sqrt(tf.reduce_sum(tf.linalg.matvec(rows * rows, tf.ones_like(rows[0]))))
 
@@ -59,7 +64,11 @@ def histogram(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         >>> limits.numpy().tolist(), int(counts[0]), int(counts[29])
         ([0.0, 1.0], 2, 1)
     """
-    flat = tf.reshape(tensor, [-1])[:: _stride(tensor.shape)]
+    return _counted(tf.reshape(tensor, [-1])[:: _stride(tensor.shape)])
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _counted(flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # NaN is counted here, because XLA's minima skip it and its casts make it 0
     finite = tf.math.is_finite(flat)
     low = tf.reduce_min(tf.where(finite, flat, flat.dtype.max))
