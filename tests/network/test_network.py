@@ -51,6 +51,14 @@ def test_a_network_cannot_be_changed(change):
         NETWORK.layers.append(Dense(1)) if change == "append" else setattr(NETWORK, "inputs", 6)
 
 
+def test_networks_made_from_it_have_nodes_of_their_own():
+    penalized = Network(5, [Dense(4, kernel_regularizer=L1L2(l2=0.5)), Dense(2)], "huber")
+    assert penalized.nodes is penalized.nodes
+    assert [bool(network.penalties) for network in (penalized, penalized.without_penalties())] == [True, False]
+    assert penalized.weighted([3.0]).loss_weights == (3.0,)
+    assert penalized.weighted([1.0]) == penalized
+
+
 def test_a_network_can_be_a_dictionary_key():
     assert {NETWORK: 1}[Network.from_json(NETWORK.to_json())] == 1
 

@@ -172,3 +172,15 @@ def test_threefry_gives_the_published_answers(key, counter, words):
     """Known answers of the authors' library, Random123: threefry2x32-20."""
     key, counter = (tuple(tf.constant(word, tf.uint32) for word in each) for each in (key, counter))
     assert tuple(int(word) for word in threefry(key, counter)) == words
+
+
+def test_threefry_s_shapes_are_known_to_a_trace():
+    words = tuple(tf.zeros(shape, tf.uint32) for shape in ([], [3, 1], [4], [1, 4]))
+
+    @tf.function(autograph=False)
+    def shapes():
+        found = threefry(words[:2], words[2:])
+        assert all(word.shape == (3, 4) for word in found)
+        return [tf.shape(word) for word in found]
+
+    assert [shape.numpy().tolist() for shape in shapes()] == [[3, 4], [3, 4]]

@@ -99,6 +99,23 @@ def test_of_elements_that_are_all_nan_nothing_is_counted():
     assert np.isfinite(limits.numpy()).all()
 
 
+def test_norms_and_histograms_of_many_shapes_are_few_programs(rng):
+    values = [rng.normal(size=(rows, 7)).astype(np.float32) for rows in range(1, 9)]
+    before = (
+        reductions._counted.experimental_get_tracing_count() + reductions._norm_of_rows.experimental_get_tracing_count()
+    )
+    made = tf.function(lambda tensors: [(reductions.norm(t), *reductions.histogram(t)) for t in tensors])
+    for (size, limits, counts), array in zip(made([tf.constant(value) for value in values]), values, strict=True):
+        np.testing.assert_allclose(size, np.linalg.norm(array), rtol=1e-6)
+        np.testing.assert_allclose(limits, [array.min(), array.max()])
+        assert counts.shape == (30,)
+        assert counts.numpy().sum() == array.size
+    after = (
+        reductions._counted.experimental_get_tracing_count() + reductions._norm_of_rows.experimental_get_tracing_count()
+    )
+    assert after - before <= 4
+
+
 @pytest.mark.parametrize("shape", [(784, 128), (100, 64), (4096, 16), (5000,), (64, 64), (3, 5)])
 def test_a_histogram_s_sample_is_small_and_takes_from_every_column(shape):
     columns = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
