@@ -23,13 +23,7 @@ def threefry(key: Words, counter: Words) -> Words:
         >>> [hex(int(word)) for word in threefry((zero, zero), (zero, zero))]
         ['0x6b200159', '0x99ba4efe']
     """
-    left, right = _rounds(*key, *counter)
-    shape = key[0].shape
-    for other in (key[1], counter[0], counter[1]):
-        shape = tf.broadcast_static_shape(shape, other.shape)
-    left.set_shape(shape)
-    right.set_shape(shape)
-    return left, right
+    return _rounds(*key, *counter)
 
 
 # 150 operations, traced once in a process for every program that draws

@@ -19,6 +19,7 @@ def moved(function, *arrays, sample=1):
         with edited(Roundings("float64", seed, which, False).edit, complex_too=True), tf.GradientTape() as tape:
             tape.watch(tensors[0])
             result = function(*tensors)
+        assert result.shape == function(*tensors).shape
         return result, tape.gradient(result, tensors[0])
 
     tensors = [tf.constant(array) for array in arrays]

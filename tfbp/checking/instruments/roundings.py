@@ -111,9 +111,7 @@ class Roundings:
             arguments += [i for i in alike if i.shape in ((), output.shape)]
         by = _moved(weight, more, *[argument.dtype for argument in arguments])
         # its gradient stops here, so that no tape asks for the function's
-        moved = tf.stop_gradient(tf.raw_ops.PartitionedCall(args=arguments, Tout=[output.dtype], f=by)[0])
-        moved.set_shape(output.shape)
-        return output + moved
+        return output + tf.stop_gradient(tf.raw_ops.PartitionedCall(args=arguments, Tout=[output.dtype], f=by)[0])
 
     def _constant(self, output: Any) -> Any:
         """A constant as the narrower type holds it: ½ and 1 exactly."""
