@@ -126,7 +126,7 @@ MISTAKES = [
             "output-kept-of-every-activation": ("_activate", "y if activation.name in _KEEP_OUTPUT else a", "y", "of manual", ""),
             "gru-hidden-bias-forgotten": ("gru_forward", "dense_forward(of_n, recurrent_n, bias_h_n)", "dense_forward(of_n, recurrent_n)", "of manual", "bias of the gate n is left out, in row 1"),
             "gru-one-row-of-the-bias": ("gru_forward", "bias[0] + bias[1]", "bias[0]", "of manual", ""),
-            "simple-first-state-forgotten": ("simple_rnn_forward", "states or (steps.zeros(xs, recurrent_kernel),)", "(steps.zeros(xs, recurrent_kernel),)", "of manual", "h is left out"),
+            "simple-first-state-forgotten": ("simple_rnn_forward", "states or (steps.zeros(xs, recurrent_kernel),)", "(steps.zeros(xs, recurrent_kernel),)", "of manual", "the first state, x2, is left out"),
             "lstm-first-states-exchanged": ("lstm_forward", "states or (steps.zeros(xs, recurrent_kernel),) * 2", "(states or (steps.zeros(xs, recurrent_kernel),) * 2)[::-1]", "of manual", "the first states are exchanged"),
         },
     ),
