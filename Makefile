@@ -7,7 +7,7 @@ EVERY := $(BIN)/python .ci/every.py
 LINT := "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." $(BIN)/mypy $(BIN)/lint-imports
 # in parts, of two processes each: every compiled program keeps some memory maps, and a process may have 65,530
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
-ARITHMETIC := $(patsubst %,tests/%,reference manual network judging agreement/test_matrix.py test_losses.py) --ignore=tests/judging/test_placement.py
+ARITHMETIC := $(patsubst %,tests/%,reference manual network judging agreement/test_matrix.py) --ignore=tests/judging/test_placement.py
 # first, while the processes that start these are small
 WORKERS := tests/training/test_workers.py
 ROOMS := agreement checking fitting judging layers manual network reference rehearsal training

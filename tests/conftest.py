@@ -3,8 +3,8 @@
 `--device gpu` runs the matrix on a GPU and on nothing else; without one that is one sentence and status 2.
 A test that is marked `sampled(n)` runs each n-th of its cases, the first among them: the same ones every time;
 `sampled(n, mode="eager")` runs all cases of that mode, and each n-th of the others. `--all` runs every case, and what
-is marked `rare`, with XLA as users have it; `--quick` runs the first case, or those of that mode, and no other, also of
-`sampled(1)`. A test that is named alone runs.
+is marked `rare`, with XLA as users have it; `--quick` runs the first case, or each third of that mode, and no other,
+also of `sampled(1)`. A test that is named alone runs.
 `--chance N` takes another order and other random numbers: a test's numbers follow from its id and N alone.
 """
 
@@ -76,10 +76,11 @@ def leave_out(config, items):
     seen, kept, left = Counter(), [], []
     for item in items:
         marker, stays = item.get_closest_marker("sampled"), named or not item.get_closest_marker("rare")
-        always = marker and marker.kwargs and marker.kwargs.items() <= item.callspec.params.items()
-        if marker and not always and item.nodeid.rpartition("::")[2] not in cases:
-            test = item.nodeid.partition("[")[0]
-            stays &= not (seen[test] or marker.kwargs) if quick else seen[test] % marker.args[0] == 0
+        always = bool(marker and marker.kwargs and marker.kwargs.items() <= item.callspec.params.items())
+        if marker and item.nodeid.rpartition("::")[2] not in cases:
+            test = item.nodeid.partition("[")[0], always
+            every = (3 if quick else 1) if always else marker.args[0]
+            stays &= not (seen[test] or marker.kwargs) if quick and not always else seen[test] % every == 0
             seen[test] += 1
         (kept if stays else left).append(item)
     if left:
