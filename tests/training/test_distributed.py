@@ -27,15 +27,15 @@ SENTENCES = {
 pytestmark = pytest.mark.xdist_group("two devices")
 
 
-def run(kind):
-    done = subprocess.run([sys.executable, SCRIPT, kind], capture_output=True, text=True, timeout=600)
+def run(kind, graphs="optimized"):
+    done = subprocess.run([sys.executable, SCRIPT, kind, graphs], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr[-5000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def two_cpus():
-    return run("cpu")
+def two_cpus(pytestconfig):
+    return run("cpu", "optimized" if pytestconfig.getoption("--all") else "as traced")
 
 
 def check(found, case):

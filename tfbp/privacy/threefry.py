@@ -29,8 +29,7 @@ def threefry(key: Words, counter: Words) -> Words:
 # 150 operations, traced once in a process for every program that draws
 @tf.function(input_signature=[tf.TensorSpec(None, tf.uint32)] * 4, autograph=False)
 def _rounds(first: tf.Tensor, second: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> Words:
-    key = first, second
-    schedule = (*key, key[0] ^ key[1] ^ tf.constant(PARITY, tf.uint32))
+    schedule = (first, second, first ^ second ^ tf.constant(PARITY, tf.uint32))
     left, right = left + schedule[0], right + schedule[1]
     for group in range(5):
         for bits in ROTATIONS[group % 2]:

@@ -26,8 +26,7 @@ import numpy as np
 from tfbp.judging.tolerances import Units, product_tolerance
 
 RUNS = 16
-_EXACT: set[Any] = {np.negative, np.positive, np.abs, np.fabs, np.sign, np.floor, np.ceil}
-_EXACT |= {np.maximum, np.minimum, np.fmax, np.fmin}
+_EXACT = {"negative", "positive", "absolute", "fabs", "sign", "maximum", "minimum", "fmax", "fmin", "floor", "ceil"}
 _PRODUCTS = {np.einsum, np.tensordot, np.dot, np.inner}
 
 
@@ -84,18 +83,15 @@ class Noisy(np.ndarray):
         self.noise = getattr(made_from, "noise", None)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        noise, bare = None, []
-        for tensor in inputs:
-            if isinstance(tensor, Noisy):
-                noise, tensor = noise or tensor.noise, tensor.view(np.ndarray)
-            bare.append(tensor)
+        noise = _noise_of(inputs)
+        bare = [plain(tensor) for tensor in inputs]
         if method == "at":
             getattr(ufunc, method)(*bare, **options)
             if ufunc is np.add and noise is not None:
                 _move_sums(noise, *bare)
             return None
         result = getattr(ufunc, method)(*bare, **options)
-        if noise is not None and ufunc not in _EXACT and np.asarray(result).dtype.kind == "f":
+        if noise is not None and ufunc.__name__ not in _EXACT and np.asarray(result).dtype.kind == "f":
             if ufunc is np.matmul:
                 result = noise.of_product(result, lambda of: ufunc(*map(of, bare)))
             elif ufunc is np.add and method == "reduce":
@@ -157,6 +153,10 @@ def sensitivity(
                 largest[name] = np.maximum(largest[name], change)
                 squares[name] += change**2 / RUNS
     return {name: np.maximum(moved, 3 * np.sqrt(squares[name])) + units.underflow for name, moved in largest.items()}
+
+
+def _noise_of(inputs: Any) -> Rounding | None:
+    return next((tensor.noise for tensor in inputs if isinstance(tensor, Noisy) and tensor.noise is not None), None)
 
 
 def _map(function: Callable[[Any], Any], arguments: Any) -> list[Any]:

@@ -5,7 +5,7 @@
 with u the unit roundoff of the type under test and `others` what a sum's or an opaque operation's inner roundings add.
 
 What an operation needs for this, some thirty small operations, is one function for each dtype and form, traced once
-in the process and called in every graph: traced anew at each operation it took most of a gradient check's time.
+in the process and called in every graph: traced again at each operation, it took most of a gradient check's time.
 """
 
 from __future__ import annotations
